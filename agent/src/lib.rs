@@ -1,0 +1,122 @@
+//! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
+//!
+//! Modules import leftwards only: `session → runner → attempt, slot, process, argv, intake`; `session → spool`.
+//! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tonic::transport::Endpoint;
+
+/// How to work.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// The controller, with its deadlines and keep-alive set.
+    pub controller: Endpoint,
+    /// The token that the controller asks for beyond loopback.
+    pub token: Option<String>,
+    /// The sweep: id, prefix or name.
+    pub sweep: String,
+    /// Leave after this many runs have ended.
+    pub count: Option<u64>,
+    /// Attempts at once; `None`: one per `gpus_per_run` GPUs, or one where there are none.
+    pub slots: Option<usize>,
+    /// GPUs of each attempt; `None`: 1 where there are any.
+    pub gpus_per_run: Option<usize>,
+    /// Where programs run.
+    pub workdir: PathBuf,
+    /// Where run folders are made: `<runs_dir>/<sweep>/<run>/<attempt>/`.
+    pub runs_dir: PathBuf,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+}
+
+/// What a person or the machine wants of the agent. Each one goes further than the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interrupt {
+    /// First Ctrl-C: take no more runs, let the running ones end.
+    Drain,
+    /// SIGTERM: the machine is taken away. End running attempts gracefully and give their runs back.
+    Preempt,
+    /// Second Ctrl-C: end running attempts gracefully and give their runs back.
+    Stop,
+    /// Third Ctrl-C: kill.
+    Kill,
+}
+
+/// Something worth a line on the terminal.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
+pub enum Notice {
+    /// Registered with the controller.
+    Joined { sweep: String, slots: usize, gpus: usize },
+    /// A program was started.
+    Started { run: u64, attempt: u32, command: Vec<String> },
+    /// A run ended or went back into the queue: its state as the controller says it, the last objective, why.
+    Ended { run: u64, attempt: u32, state: String, objective: Option<f64>, message: String },
+    /// The controller cannot be reached; tried again in a while.
+    Disconnected { reason: String },
+    /// The controller can be reached again.
+    Reconnected,
+    /// Anything else that a person should know.
+    Note(String),
+}
+
+/// What came of the agent's work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentSummary {
+    /// Runs that ended as finished.
+    pub finished: u64,
+    /// Runs that ended as stopped early.
+    pub stopped: u64,
+    /// Runs that ended as failed.
+    pub failed: u64,
+    /// Attempts whose runs went back into the queue or were cancelled.
+    pub other: u64,
+    /// Why it ended, in words.
+    pub ended_because: String,
+}
+
+/// Why the agent could not work.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// No such sweep, or it has ended.
+    #[error("{0}")]
+    Refused(String),
+    /// The token is missing or wrong.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// No controller answers.
+    #[error("no controller answers at {address}: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// A folder cannot be made or a file not written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The slots do not fit the machine.
+    #[error("{0}")]
+    Slots(String),
+}
+
+/// Works until the sweep ends, `count` runs have ended, or an interrupt says so. When it returns, no process of any attempt is left.
+///
+/// # Errors
+/// See [`AgentError`]. A run that fails is no error.
+pub async fn run(
+    options: AgentOptions,
+    interrupts: mpsc::Receiver<Interrupt>,
+    notices: mpsc::UnboundedSender<Notice>,
+) -> Result<AgentSummary, AgentError> {
+    let _ = (options, interrupts, notices);
+    Err(AgentError::Refused("not written yet".to_owned()))
+}

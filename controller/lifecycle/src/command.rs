@@ -1,0 +1,146 @@
+//! What may be asked of the lifecycle, and what it answers.
+
+use serde::{Deserialize, Serialize};
+use sweep_search::suggest::Suggestion;
+
+use crate::event::{Event, MetricPoint};
+use crate::spec::SweepSpec;
+use crate::state::{AgentId, AgentInfo, AttemptRef, Failure, RunNumber, RunState, StopKind, SweepId, SweepState};
+
+/// Something asked of the lifecycle.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
+pub enum Command {
+    /// Begin a sweep. The id and the seed are made by the caller.
+    CreateSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64 },
+    /// Change a sweep's state because a person asks for it.
+    SetSweep { sweep: SweepId, action: SweepAction },
+    /// End one run because a person asks for it.
+    CancelRun { sweep: SweepId, run: RunNumber },
+    /// Put ended runs back into the queue because a person asks for it. Empty: all failed ones.
+    RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
+    /// The search has nothing left to try, as of `history`.
+    ExhaustSpace { sweep: SweepId, history: u64 },
+    /// An agent comes.
+    RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo },
+    /// An agent wants a run. `offers` lie ready, best first; the first that is not taken is used where no queued run fits.
+    Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer> },
+    /// An agent has started a program.
+    StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String> },
+    /// An attempt reports metrics.
+    ReportMetrics { agent: AgentId, attempt: AttemptRef, first_seq: u64, points: Vec<MetricPoint> },
+    /// An attempt has ended.
+    FinishAttempt { agent: AgentId, attempt: AttemptRef, result: AttemptResult },
+    /// An attempt's lease has ended without news.
+    LoseAttempt { attempt: AttemptRef },
+    /// An agent leaves (`lost: false`) or has fallen silent (`lost: true`): what it held goes back.
+    RemoveAgent { agent: AgentId, lost: bool, reason: String },
+}
+
+/// What a person may do to a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepAction {
+    /// Hand out no runs until resumed.
+    Pause,
+    /// Hand out runs again.
+    Resume,
+    /// Begin no new runs; running ones may end.
+    Stop,
+    /// Kill running runs and end.
+    Cancel,
+}
+
+/// A suggestion that lies ready, with the sweep's `history` it was computed from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// What to try and why.
+    pub suggestion: Suggestion,
+    /// The history it was computed from; older than now is fine.
+    pub history: u64,
+}
+
+/// How an attempt ended, as its agent saw it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttemptResult {
+    /// Exit status 0 and the objective was seen.
+    Succeeded,
+    /// Badly.
+    Failed(Failure),
+    /// It obeyed a stop request. `StopKind::Early`: what it had reached counts.
+    Stopped(StopKind),
+    /// Its machine was taken away.
+    Preempted,
+    /// It was never started.
+    Returned,
+}
+
+/// What a command is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
+pub enum Reply {
+    /// Done; nothing to say.
+    Done,
+    /// The sweep's state after the call.
+    Sweep(SweepState),
+    /// The run's state after the call.
+    Run(RunState),
+    /// Runs put back into the queue, and those that were not with the reason.
+    Retried { requeued: Vec<RunNumber>, skipped: Vec<String> },
+    /// A run for the agent.
+    Assigned(AttemptRef),
+    /// Nothing for the agent now, and why: the engine may keep the call waiting.
+    Wait { reason: String, wants_suggestion: bool },
+    /// The sweep has ended: the agent may leave.
+    Ended { state: SweepState, reason: String },
+    /// What the controller wants of the attempt.
+    Directive(Directive),
+}
+
+/// What the controller wants of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
+pub enum Directive {
+    /// Go on.
+    Continue,
+    /// End gracefully.
+    Stop { kind: StopKind, reason: String },
+    /// The attempt no longer owns its run.
+    Abandon { reason: String },
+}
+
+/// Why a command was refused. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
+pub enum Refusal {
+    /// No such sweep.
+    #[error("no sweep `{0}`")]
+    UnknownSweep(String),
+    /// No such run.
+    #[error("sweep {sweep} has no run {run}")]
+    UnknownRun { sweep: String, run: RunNumber },
+    /// The agent has not registered, or has been given up.
+    #[error("agent {0} is not registered: it was silent for longer than its lease, or has left")]
+    UnknownAgent(String),
+    /// The attempt does not own its run.
+    #[error("attempt {attempt} of run {run} no longer owns it: {reason}")]
+    StaleAttempt { run: RunNumber, attempt: u32, reason: String },
+    /// The sweep or run is in a state in which this cannot be done.
+    #[error("{0}")]
+    WrongState(String),
+    /// The id is in use.
+    #[error("{0} exists already")]
+    Exists(String),
+}
+
+/// The result of a decision: facts to be recorded, and the answer once they are on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What happened, in order. Empty: nothing did.
+    pub events: Vec<Event>,
+    /// The answer.
+    pub reply: Reply,
+}

@@ -1,0 +1,129 @@
+//! What has happened. Written to the log as JSON and never changed: a new field needs `#[serde(default)]`.
+
+use serde::{Deserialize, Serialize};
+use sweep_search::space::Config;
+
+use crate::spec::SweepSpec;
+use crate::state::{
+    AgentId, AgentInfo, AttemptRef, AttemptState, Failure, RunNumber, RunState, StopRequest, SweepId, SweepState, Timestamp,
+};
+
+/// An event with its time, as the log holds it. Its place in the log is the store's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When, by the controller's wall clock.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+/// One value of one metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricPoint {
+    /// The metric.
+    pub name: String,
+    /// The program's own step, where it names one.
+    #[serde(default)]
+    pub step: Option<i64>,
+    /// When, by the agent's wall clock.
+    pub wall: Timestamp,
+    /// The value; may be NaN or infinite.
+    #[serde(with = "any_float")]
+    pub value: f64,
+}
+
+/// Something that has happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
+pub enum Event {
+    /// A sweep began.
+    SweepCreated { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64 },
+    /// A sweep changed its state.
+    SweepStateChanged { sweep: SweepId, state: SweepState, reason: String },
+    /// The search has nothing left to try.
+    SpaceExhausted { sweep: SweepId },
+    /// An agent came.
+    AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
+    /// An agent left or was lost.
+    AgentRemoved { agent: AgentId, reason: String },
+    /// A suggestion became a run, queued.
+    RunCreated { sweep: SweepId, run: RunNumber, config: Config, why: String, history: u64 },
+    /// A queued run was given to an agent: a new attempt.
+    AttemptAssigned { attempt: AttemptRef, agent: AgentId },
+    /// Its program started.
+    AttemptStarted { attempt: AttemptRef, command: Vec<String> },
+    /// It reported metrics; `stale` where it no longer owned its run: kept, but without effect on the run.
+    MetricsReported {
+        attempt: AttemptRef,
+        first_seq: u64,
+        points: Vec<MetricPoint>,
+        #[serde(default)]
+        stale: bool,
+    },
+    /// The controller wants it to end.
+    StopRequested { attempt: AttemptRef, request: StopRequest },
+    /// It ended.
+    AttemptEnded {
+        attempt: AttemptRef,
+        state: AttemptState,
+        #[serde(default)]
+        failure: Option<Failure>,
+    },
+    /// The run goes back into the queue. `counts` says which retry it uses up; `avoid` which agent should not get it again.
+    RunRequeued {
+        sweep: SweepId,
+        run: RunNumber,
+        reason: String,
+        #[serde(default)]
+        counts: Option<RetryCause>,
+        #[serde(default)]
+        avoid: Option<AgentId>,
+    },
+    /// The run reached a terminal state. `blamed`: it failed and the configuration is to blame.
+    RunEnded {
+        sweep: SweepId,
+        run: RunNumber,
+        state: RunState,
+        #[serde(default)]
+        value: Option<f64>,
+        reason: String,
+        #[serde(default)]
+        blamed: bool,
+    },
+}
+
+/// Which retry a requeued run uses up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryCause {
+    /// One of `retry.lost`.
+    Lost,
+    /// One of `retry.crashed`.
+    Crashed,
+    /// A person asked: the counts begin anew.
+    Asked,
+}
+
+/// Writes a float as a JSON number, or as `"nan"`, `"inf"`, `"-inf"` where JSON has none.
+pub mod any_float {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// As the serializer has them.
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() { serializer.serialize_f64(*value) } else { serializer.serialize_str(&value.to_string().to_lowercase()) }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Neither a number nor one of the three words.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let json = serde_json::Value::deserialize(deserializer)?;
+        let float = json.as_f64().or_else(|| json.as_str().and_then(|word| word.parse().ok()));
+        float.ok_or_else(|| serde::de::Error::custom(format!("neither a number nor nan, inf, -inf: {json}")))
+    }
+}

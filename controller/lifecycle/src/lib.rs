@@ -1,0 +1,17 @@
+//! What happens to sweeps, runs and attempts.
+//!
+//! A pure crate: [`decide`](decide::decide) turns a command into events without changing anything, [`evolve`](evolve::evolve)
+//! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and
+//! suggestions come in as arguments. It never calls `search::suggest`.
+//!
+//! Modules import leftwards only: `decide → retry, invariants → state, command, event → spec`; `evolve → state, event`.
+
+pub mod command;
+pub mod decide;
+pub mod event;
+pub mod evolve;
+pub mod invariants;
+pub mod lease;
+pub mod retry;
+pub mod spec;
+pub mod state;

@@ -1,0 +1,126 @@
+//! What a sweep file says, checked and complete.
+
+use serde::{Deserialize, Serialize};
+use sweep_search::early_stop::Hyperband;
+use sweep_search::observation::Goal;
+use sweep_search::space::Space;
+use sweep_search::suggest::Method;
+
+/// What a sweep file says, checked and with W&B's defaults filled in.
+///
+/// Stored in the event log as JSON: a new field needs `#[serde(default)]`, so that old logs can be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepSpec {
+    /// `name`.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `description`.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// `project`.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// `entity`.
+    #[serde(default)]
+    pub entity: Option<String>,
+    /// `program`: the value of `${program}`.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// `command`, macros unexpanded; W&B's default where the file has none.
+    pub command: Vec<String>,
+    /// `method`.
+    pub method: Method,
+    /// `parameters`.
+    pub space: Space,
+    /// `metric`; absent for grid and random sweeps that name none.
+    #[serde(default)]
+    pub objective: Option<Objective>,
+    /// `early_terminate`.
+    #[serde(default)]
+    pub early_terminate: Option<Hyperband>,
+    /// `run_cap`: the sweep ends after this many runs. At least 1.
+    #[serde(default)]
+    pub run_cap: Option<u64>,
+    /// `seed`; where the file has none, the controller draws one when it creates the sweep.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// `retry`.
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    /// `metric_patterns`.
+    #[serde(default)]
+    pub metric_patterns: Vec<MetricPattern>,
+}
+
+/// The metric to be optimised, and how its series becomes one number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// `name`.
+    pub metric: String,
+    /// `goal`, `minimize` by default.
+    #[serde(default)]
+    pub goal: Goal,
+    /// `target`: no new runs once a run has reached it.
+    #[serde(default)]
+    pub target: Option<f64>,
+    /// `impute`: W&B's value for failed runs. Accepted; this search models failures instead.
+    #[serde(default)]
+    pub impute: Impute,
+    /// `impute_while_running`; absent for W&B's `"false"`. Accepted; this search models running runs instead.
+    #[serde(default)]
+    pub impute_while_running: Option<Impute>,
+    /// How a series becomes one number.
+    #[serde(default)]
+    pub reduce: Reduce,
+}
+
+/// W&B's values for runs without a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impute {
+    /// The worst value of all runs.
+    #[default]
+    Worst,
+    /// The run's own best.
+    Best,
+    /// The run's own last.
+    Latest,
+}
+
+/// How a series of objective values becomes one number. Values that are not finite are passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduce {
+    /// The best value: what W&B's search uses.
+    #[default]
+    Best,
+    /// The last value.
+    Last,
+    /// The mean of the last so many values. At least 1.
+    MeanLast(u32),
+}
+
+/// How often a run is tried again without anybody asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// Retries of a run whose agent was lost. `retry.lost`, 3 by default.
+    pub lost: u32,
+    /// Retries of a run whose program crashed. `retry.crashed`, 1 by default. Never for what would happen again.
+    pub crashed: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { lost: 3, crashed: 1 }
+    }
+}
+
+/// A regular expression that finds metrics in the program's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricPattern {
+    /// The metric that the first group holds; absent: named groups name their metrics.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The expression, in the syntax of the `regex` crate; known to compile.
+    pub regex: String,
+}

@@ -1,0 +1,317 @@
+//! All that the controller knows, as plain data. Changed by [`evolve`](crate::evolve::evolve) alone.
+//!
+//! The whole state is a fold of the event log. What does not survive a restart (leases, suggestions that lie ready) is not here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sweep_search::space::{Config, PointKey};
+
+use crate::spec::SweepSpec;
+
+/// Milliseconds since 1970 by the controller's wall clock: for display only, never for a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+/// A sweep's id: 8 characters `[a-z0-9]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SweepId(pub String);
+
+/// An agent process's id, made by the agent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AgentId(pub String);
+
+/// A run's number in its sweep, from 1.
+pub type RunNumber = u64;
+
+/// An attempt's number in its run, from 1: the fencing token.
+pub type AttemptNumber = u32;
+
+/// Names one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AttemptRef {
+    /// The sweep.
+    pub sweep: SweepId,
+    /// The run.
+    pub run: RunNumber,
+    /// The attempt.
+    pub attempt: AttemptNumber,
+}
+
+/// All that the controller knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Sweeps by id.
+    pub sweeps: BTreeMap<SweepId, Sweep>,
+    /// Agents by id, those that have left included.
+    pub agents: BTreeMap<AgentId, Agent>,
+}
+
+/// One search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// What the file says.
+    pub spec: Arc<SweepSpec>,
+    /// The text of the file.
+    pub source: Arc<str>,
+    /// The seed of its search.
+    pub seed: u64,
+    /// Where it is in its life.
+    pub state: SweepState,
+    /// Why it is there, in words; empty while nothing needs saying.
+    pub reason: String,
+    /// The search has nothing left to try.
+    pub exhausted: bool,
+    /// Runs by number.
+    pub runs: BTreeMap<RunNumber, Run>,
+    /// The points of all runs.
+    pub taken: BTreeSet<PointKey>,
+    /// Grows with every change that the search can see: a run created or ended.
+    pub history: u64,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When something last happened to it.
+    pub updated: Timestamp,
+}
+
+/// Where a sweep is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepState {
+    /// Runs are handed out.
+    Running,
+    /// No runs are handed out; agents wait.
+    Paused,
+    /// Nothing left to try, run cap or target reached.
+    Finished,
+    /// A person wants no new runs; running ones may end.
+    Stopped,
+    /// A person has cancelled it; running runs are killed.
+    Cancelled,
+}
+
+/// One configuration and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The configuration.
+    pub config: Config,
+    /// Why it was suggested, and the sweep's `history` it was computed from.
+    pub why: String,
+    /// See [`Run::why`].
+    pub history: u64,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// Why it is there, in words; empty while nothing needs saying.
+    pub reason: String,
+    /// Its executions, attempt 1 first. The last one owns the run while the run is assigned or running.
+    pub attempts: Vec<Attempt>,
+    /// The objective, once the run has ended; for stopped runs what it had reached.
+    pub value: Option<f64>,
+    /// The failure it ended with blames the configuration: an observation for the search.
+    pub blamed: bool,
+    /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
+    pub retries: Retries,
+    /// Agents it failed on: others are preferred.
+    pub avoid: BTreeSet<AgentId>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it reached a terminal state.
+    pub ended: Option<Timestamp>,
+}
+
+/// Retries that count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// After the agent was lost.
+    pub lost: u32,
+    /// After a crash.
+    pub crashed: u32,
+}
+
+/// Where a run is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Waits for an agent.
+    Queued,
+    /// Given to an agent that has not started it.
+    Assigned,
+    /// Its program runs.
+    Running,
+    /// Its program ended well.
+    Finished,
+    /// Ended early by the sweep's rule.
+    Stopped,
+    /// Ended badly for good.
+    Failed,
+    /// Ended by a person.
+    Cancelled,
+}
+
+/// One execution of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Who executes it.
+    pub agent: AgentId,
+    /// Where it is in its life.
+    pub state: AttemptState,
+    /// Set when the controller wants it to end.
+    pub stop: Option<StopRequest>,
+    /// How it failed.
+    pub failure: Option<Failure>,
+    /// The objective's values in the order of their arrival, those that are not finite included.
+    pub series: Vec<f64>,
+    /// The last value of each metric.
+    pub metrics: BTreeMap<String, f64>,
+    /// How many metric points have arrived: the next `first_seq`.
+    pub points: u64,
+    /// argv, as executed.
+    pub command: Vec<String>,
+    /// When it was assigned.
+    pub assigned: Timestamp,
+    /// When its program started.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+}
+
+/// Where an attempt is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Given to an agent that has not started it.
+    Assigned,
+    /// Its program runs.
+    Running,
+    /// Ended well.
+    Finished,
+    /// Ended early by the sweep's rule.
+    Stopped,
+    /// Ended badly.
+    Failed,
+    /// The agent fell silent.
+    Lost,
+    /// The machine was taken away, or the agent left.
+    Preempted,
+    /// Given back without having started.
+    Returned,
+    /// Ended by a person.
+    Cancelled,
+}
+
+/// Why the controller wants an attempt to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRequest {
+    /// Early termination or a person.
+    pub kind: StopKind,
+    /// In words; never empty.
+    pub reason: String,
+}
+
+/// Who wants an attempt to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopKind {
+    /// The sweep's rule: what has been reached counts.
+    Early,
+    /// A person.
+    Cancel,
+}
+
+/// Why an attempt ended badly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened.
+    pub kind: FailureKind,
+    /// Whom it blames.
+    pub blame: Blame,
+    /// In words.
+    pub message: String,
+    /// The exit status, where there is one.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// The signal that ended the program.
+    #[serde(default)]
+    pub signal: Option<i32>,
+    /// The last lines of the output.
+    #[serde(default)]
+    pub output_tail: String,
+}
+
+/// What happened to an attempt that ended badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Exit status other than 0.
+    Crashed,
+    /// Ended by a signal nobody here sent.
+    Signal,
+    /// The output says that CUDA ran out of memory: it would happen again.
+    CudaOutOfMemory,
+    /// The objective ended as NaN or infinite: it would happen again.
+    NanObjective,
+    /// Exit status 0 without the objective: it would happen again.
+    NoMetric,
+    /// The program could not be started.
+    CouldNotStart,
+    /// The agent fell silent.
+    Lost,
+    /// The machine was taken away.
+    Preempted,
+}
+
+/// Whom a failure blames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The configuration.
+    Configuration,
+    /// The machine.
+    Machine,
+    /// Nobody.
+    Nobody,
+}
+
+/// A process on a machine that executes attempts of one sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// The sweep it works for.
+    pub sweep: SweepId,
+    /// What it said of itself.
+    pub info: AgentInfo,
+    /// It has neither left nor been lost.
+    pub alive: bool,
+    /// When it registered.
+    pub registered: Timestamp,
+    /// When it left or was lost.
+    pub left: Option<Timestamp>,
+}
+
+/// What an agent says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Its machine's name.
+    pub host: String,
+    /// How many attempts it can execute at once.
+    pub slots: u32,
+    /// Its version of `sweep`.
+    pub version: String,
+}
+
+impl RunState {
+    /// Returns whether nothing more happens to the run unless a person asks for it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Finished | Self::Stopped | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl AttemptState {
+    /// Returns whether the attempt owns its run.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Assigned | Self::Running)
+    }
+}

@@ -1,0 +1,16 @@
+//! The controller: holds the state of every sweep, hands out runs and records what becomes of them.
+//!
+//! ```text
+//! service ──command──▶ engine ──decide, evolve──▶ State
+//!    │                   │  ▲
+//!    │                   │  └── planner (suggestions), reaper (ended leases)
+//!    │                   ▼
+//!    └──queries──▶    store  ◀──queries── web
+//! ```
+//!
+//! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import leftwards only:
+//! `serve → service, web, planner, reaper → engine → store`.
+
+pub mod engine;
+pub mod serve;
+pub mod store;

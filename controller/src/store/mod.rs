@@ -1,0 +1,122 @@
+//! Where events and the tables made from them live. No store knows what a run means.
+
+mod rows;
+
+pub use rows::{AgentRow, AttemptRow, LogChunk, RunRow, SweepCounts, SweepRow};
+
+use sweep_lifecycle::event::{MetricPoint, Recorded};
+use sweep_lifecycle::state::{AttemptRef, SweepId};
+
+/// What one commit makes durable, all or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Events in order, appended to the log.
+    pub events: Vec<Recorded>,
+    /// Rows of the query tables that the events changed, whole; each takes the place of the row with the same key.
+    pub sweeps: Vec<SweepRow>,
+    /// See `sweeps`.
+    pub runs: Vec<RunRow>,
+    /// See `sweeps`.
+    pub agents: Vec<AgentRow>,
+    /// Metric points with the number of each in its attempt; a number already known is ignored.
+    pub metrics: Vec<(AttemptRef, u64, MetricPoint)>,
+    /// Pieces of output; bytes already known are ignored.
+    pub logs: Vec<LogChunk>,
+    /// Replies by request id, for calls that are repeated.
+    pub replies: Vec<StoredReply>,
+}
+
+/// The reply to a call, kept so that a repeat gets the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReply {
+    /// Made by the caller.
+    pub request_id: String,
+    /// SHA-256 of the request: a repeat with another body is refused.
+    pub digest: [u8; 32],
+    /// The reply or refusal as JSON.
+    pub body: String,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No space is left; nothing was written, and it may work later.
+    #[error("no space is left for the database")]
+    Full,
+    /// Whether it was written is unknown: stop, start again and replay.
+    #[error("the database failed: {0}")]
+    Failed(String),
+    /// The data was written by a newer version.
+    #[error("the data was written by a newer version of sweep (format {found}, this one knows {known})")]
+    TooNew {
+        /// What the data says.
+        found: u32,
+        /// What this version knows.
+        known: u32,
+    },
+}
+
+/// Keeps the event log. Owned by the engine's thread.
+pub trait Store: Send {
+    /// Makes a batch durable: when it returns `Ok`, it is on disk.
+    ///
+    /// # Errors
+    /// `Full`: nothing was written. Anything else: the outcome is unknown.
+    fn append(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Hands out all events in order.
+    ///
+    /// # Errors
+    /// The log cannot be read or holds something that is no event.
+    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError>;
+
+    /// Returns the reply stored under a request id.
+    ///
+    /// # Errors
+    /// The database failed.
+    fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError>;
+}
+
+/// Answers questions from the query tables. Shared by all who read; never sees half a commit.
+pub trait Query: Send + Sync {
+    /// All sweeps, newest first, with their counts.
+    ///
+    /// # Errors
+    /// The database failed; so for all below.
+    fn sweeps(&self) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError>;
+    /// One sweep by its full id.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError>;
+    /// Runs with a number above `after`, in order, at most `limit`; only in one of `states` unless that is empty.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn runs(&self, sweep: &SweepId, states: &[String], after: u64, limit: usize) -> Result<Vec<RunRow>, StoreError>;
+    /// The runs that ended last, newest first.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError>;
+    /// One run.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError>;
+    /// Metric points of an attempt with a number from `from` on, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError>;
+    /// Output of an attempt from a byte on, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<Vec<u8>, StoreError>;
+    /// Agents, of one sweep or of all.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError>;
+}

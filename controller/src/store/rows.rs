@@ -1,0 +1,138 @@
+//! The rows of the query tables: what people see, made from the state by the engine.
+
+use serde::{Deserialize, Serialize};
+use sweep_lifecycle::state::{AttemptRef, Failure};
+
+/// A sweep. What can be counted from its runs is not here but in [`SweepCounts`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// Its id.
+    pub id: String,
+    /// Its name, or empty.
+    pub name: String,
+    /// running, paused, finished, stopped, cancelled
+    pub state: String,
+    /// Why it is in this state, in words.
+    pub reason: String,
+    /// grid, random, bayes
+    pub method: String,
+    /// The objective's metric, or empty.
+    pub metric: String,
+    /// minimize, maximize
+    pub goal: String,
+    /// Runs after which it ends; 0: open-ended.
+    pub planned: u64,
+    /// Milliseconds since 1970.
+    pub created_ms: i64,
+    /// Milliseconds since 1970.
+    pub updated_ms: i64,
+    /// The sweep file.
+    pub yaml: String,
+}
+
+/// What is counted from the runs and agents of a sweep.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SweepCounts {
+    /// Queued runs.
+    pub queued: u64,
+    /// Assigned and running runs.
+    pub running: u64,
+    /// Finished runs.
+    pub finished: u64,
+    /// Runs stopped early.
+    pub stopped: u64,
+    /// Failed runs.
+    pub failed: u64,
+    /// Cancelled runs.
+    pub cancelled: u64,
+    /// Agents that are alive.
+    pub agents: u64,
+    /// The best of the finished and stopped runs, by the sweep's goal; the lower number wins a tie.
+    pub best: Option<(u64, f64)>,
+}
+
+/// A run with its attempts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Its sweep.
+    pub sweep: String,
+    /// Its number.
+    pub run: u64,
+    /// queued, assigned, running, finished, stopped, failed, cancelled
+    pub state: String,
+    /// Why it is in this state, in words.
+    pub reason: String,
+    /// The configuration as the program sees it, JSON.
+    pub params_json: String,
+    /// The objective, once it has ended.
+    pub value: Option<f64>,
+    /// Best value of the objective in the newest attempt that has one.
+    pub best: Option<f64>,
+    /// Last value of the objective in the newest attempt that has one.
+    pub last: Option<f64>,
+    /// Why it was suggested.
+    pub why: String,
+    /// Milliseconds since 1970.
+    pub created_ms: i64,
+    /// Milliseconds since 1970; 0 while it has not ended.
+    pub ended_ms: i64,
+    /// Its executions.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// One execution of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRow {
+    /// Its number.
+    pub attempt: u32,
+    /// Who executes it.
+    pub agent: String,
+    /// That agent's machine.
+    pub host: String,
+    /// assigned, running, finished, stopped, failed, lost, preempted, returned, cancelled
+    pub state: String,
+    /// How it failed.
+    pub failure: Option<Failure>,
+    /// Milliseconds since 1970.
+    pub assigned_ms: i64,
+    /// Milliseconds since 1970; 0: not started.
+    pub started_ms: i64,
+    /// Milliseconds since 1970; 0: not ended.
+    pub ended_ms: i64,
+    /// The last value of each metric that is finite.
+    pub metrics: std::collections::BTreeMap<String, f64>,
+    /// argv, as executed.
+    pub command: Vec<String>,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// Its id.
+    pub id: String,
+    /// The sweep it works for.
+    pub sweep: String,
+    /// Its machine.
+    pub host: String,
+    /// How many attempts it can execute at once.
+    pub slots: u32,
+    /// Attempts it holds now.
+    pub running: u32,
+    /// Neither left nor lost.
+    pub alive: bool,
+    /// Its version of `sweep`.
+    pub version: String,
+    /// When it last registered or left: milliseconds since 1970.
+    pub seen_ms: i64,
+}
+
+/// A piece of an attempt's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogChunk {
+    /// Whose output.
+    pub attempt: AttemptRef,
+    /// Where the piece stands.
+    pub offset: u64,
+    /// The bytes.
+    pub data: Vec<u8>,
+}

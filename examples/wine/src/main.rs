@@ -1,0 +1,3 @@
+//! Trains a classifier on the UCI wine-quality data.
+
+fn main() {}

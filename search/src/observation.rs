@@ -1,0 +1,62 @@
+//! What the search may see of a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::space::Config;
+
+/// Whether small or large values of the objective are good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Small values are good.
+    #[default]
+    Minimize,
+    /// Large values are good.
+    Maximize,
+}
+
+impl Goal {
+    /// Turns a value of the objective into one to be minimised, and back.
+    pub fn minimized(self, value: f64) -> f64 {
+        match self {
+            Self::Minimize => value,
+            Self::Maximize => -value,
+        }
+    }
+
+    /// Returns whether `a` is better than `b`. NaN is never better.
+    pub fn is_better(self, a: f64, b: f64) -> bool {
+        self.minimized(a) < self.minimized(b)
+    }
+}
+
+/// What came of a configuration, in the objective's own unit and sense.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The run ended with this value.
+    Value(f64),
+    /// The run was stopped early; the value is what it had reached.
+    Stopped(f64),
+    /// The run failed for a reason that blames the configuration.
+    Failed,
+}
+
+/// A run that has ended, as the search sees it. Failures that blame the machine or nobody are not observations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// The run's number in its sweep; opaque here but for the order.
+    pub index: u64,
+    /// What was tried.
+    pub config: Config,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A run that has been handed out and has not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    /// The run's number in its sweep.
+    pub index: u64,
+    /// What is being tried.
+    pub config: Config,
+}

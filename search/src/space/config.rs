@@ -1,0 +1,64 @@
+//! A configuration: the value of every active parameter.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Path, Value};
+
+/// The value of every active parameter, by path. Inactive parameters (a `when:` that does not hold) are absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config(pub BTreeMap<Path, Value>);
+
+/// What makes two configurations the same point: see [`Config::key`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PointKey(String);
+
+impl Config {
+    /// Returns the identity of the point. Two configurations that differ only in inactive parameters have the same key, since
+    /// those are absent; values compare by [`Value::identity`].
+    pub fn key(&self) -> PointKey {
+        let entries: Vec<_> = self.0.iter().map(|(path, value)| format!("{:?}={}", path.0, value.identity())).collect();
+        PointKey(entries.join(";"))
+    }
+
+    /// Returns the configuration as the training program sees it: nested parameters as nested maps, keys sorted at each level.
+    pub fn to_nested(&self) -> Value {
+        let mut root = Vec::new();
+        for (path, value) in &self.0 {
+            insert(&mut root, &path.0, value);
+        }
+        Value::Map(root)
+    }
+}
+
+fn insert(level: &mut Vec<(String, Value)>, path: &[String], value: &Value) {
+    let Some((head, rest)) = path.split_first() else { return };
+    if rest.is_empty() {
+        level.push((head.clone(), value.clone()));
+        return;
+    }
+    // Paths arrive sorted, so a nested map under construction is always the last entry.
+    match level.last_mut() {
+        Some((key, Value::Map(entries))) if key == head => insert(entries, rest, value),
+        _ => {
+            let mut entries = Vec::new();
+            insert(&mut entries, rest, value);
+            level.push((head.clone(), Value::Map(entries)));
+        }
+    }
+}
+
+// Written as a list of [path, value], since a dotted name and a nested one must stay apart.
+impl Serialize for Config {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = Vec::<(Path, Value)>::deserialize(deserializer)?;
+        Ok(Self(entries.into_iter().collect()))
+    }
+}

@@ -1,0 +1,13 @@
+//! The parameters that may be varied and how.
+
+mod condition;
+mod config;
+mod distribution;
+mod parameter;
+mod value;
+
+pub use condition::Condition;
+pub use config::{Config, PointKey};
+pub use distribution::{Distribution, Step};
+pub use parameter::{Parameter, Path, Space, SpaceError};
+pub use value::Value;
