@@ -1,0 +1,347 @@
+//! The outcome as Markdown that reads well in a pull request.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sweep_proto::v1::{Failure, Run};
+
+use super::gate::Judgement;
+use super::{Outcome, Verdict, duration_text, last_attempt, number_text, params};
+
+/// Rows of the table of the best runs.
+const TOP_RUNS: usize = 5;
+/// Kinds of failures that are shown; the rest is counted.
+const FAILURE_GROUPS_MAX: usize = 5;
+/// Lines of output shown for each kind.
+const TAIL_LINES_MAX: usize = 20;
+
+/// How to get the same again; the caller knows the files and how a shell quotes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reproduce {
+    /// The line that ran the sweep: `sweep run examples/digits/sweep.yaml`.
+    pub(crate) sweep: String,
+    /// The line that runs the best configuration again.
+    pub(crate) best: Option<String>,
+}
+
+/// Writes the report. Its first line is a hidden comment by which a bot can find its earlier report on the same sweep.
+pub(crate) fn markdown(outcome: &Outcome, gate: Option<&Judgement>, reproduce: &Reproduce) -> String {
+    let parts = [
+        marker(outcome.title()),
+        title(outcome, gate),
+        gate.map(gate_line).unwrap_or_default(),
+        progress(outcome),
+        best(outcome),
+        top_runs(outcome),
+        failures(outcome),
+        reproduction(reproduce),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n\n") + "\n"
+}
+
+fn marker(title: &str) -> String {
+    let plain: String = title.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '_' }).collect();
+    format!("<!-- sweep-report:{plain} -->")
+}
+
+fn title(outcome: &Outcome, gate: Option<&Judgement>) -> String {
+    let verdict = outcome.verdict(gate);
+    let sign = if verdict == Verdict::Passed { "✅" } else { "❌" };
+    format!("## {sign} Sweep {}: {}", code(outcome.title()), verdict.in_words())
+}
+
+fn gate_line(gate: &Judgement) -> String {
+    let word = if gate.failed { "failed" } else { "passed" };
+    format!("**Gate {word}** · fails if {} · {}", code(&gate.text), escape(&gate.explanation))
+}
+
+fn progress(outcome: &Outcome) -> String {
+    let sweep = &outcome.sweep;
+    let states = [
+        ("finished", sweep.finished),
+        ("stopped early", sweep.stopped),
+        ("failed", sweep.failed),
+        ("cancelled", sweep.cancelled),
+        ("running", sweep.running),
+        ("queued", sweep.queued),
+    ];
+    let states: Vec<String> = states.into_iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}")).collect();
+    let total = match (outcome.total(), sweep.planned) {
+        (1, 0 | 1) => "1 run".to_owned(),
+        (total, planned) if planned > total => format!("{total} of {planned} runs"),
+        (total, _) => format!("{total} runs"),
+    };
+    let states = if states.is_empty() { String::new() } else { format!(": {}", states.join(", ")) };
+    format!("{total} by {} search in {}{states}.", escape(&sweep.method), duration_text(outcome.duration))
+}
+
+fn best(outcome: &Outcome) -> String {
+    let Some((run, value)) = outcome.best().and_then(|run| Some((run, run.value?))) else {
+        return "No run has a result.".to_owned();
+    };
+    let metric = code(&outcome.sweep.metric);
+    let mut text = format!("### Best: {metric} = {} (run {})\n\n", number_text(value), run.run);
+    text.push_str("| parameter | value |\n|---|---|\n");
+    for (name, value) in params(run) {
+        let _ = writeln!(text, "| {} | {} |", code(&name), code(&value));
+    }
+    text.trim_end().to_owned()
+}
+
+fn top_runs(outcome: &Outcome) -> String {
+    let ranking = outcome.ranking();
+    if ranking.len() < 2 {
+        return String::new();
+    }
+    let shown = ranking.len().min(TOP_RUNS);
+    let goal = if outcome.sweep.goal == "maximize" { "highest" } else { "lowest" };
+    let mut text = format!("### Top {shown} ({goal} {})\n\n", code(&outcome.sweep.metric));
+    text.push_str("| run | value | state | parameters |\n|---:|---:|---|---|\n");
+    for (run, value) in &ranking[..shown] {
+        let params: Vec<String> = params(run).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let _ = writeln!(text, "| {} | {} | {} | {} |", run.run, number_text(*value), escape(&run.state), code(&params.join(" ")));
+    }
+    text.trim_end().to_owned()
+}
+
+/// A failed run and why its last attempt ended, where that is known.
+type FailedRun<'a> = (&'a Run, Option<&'a Failure>);
+
+fn failures(outcome: &Outcome) -> String {
+    let mut groups: BTreeMap<(&str, &str), Vec<FailedRun<'_>>> = BTreeMap::new();
+    for run in outcome.runs.iter().filter(|run| run.state == "failed") {
+        let failure = last_attempt(run).and_then(|attempt| attempt.failure.as_ref());
+        let key = failure.map_or(("failed", run.reason.as_str()), |failure| (failure.kind.as_str(), failure.message.as_str()));
+        groups.entry(key).or_default().push((run, failure));
+    }
+    if groups.is_empty() {
+        return String::new();
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, runs)| std::cmp::Reverse(runs.len()));
+    let mut text = "### Failures\n".to_owned();
+    for ((kind, message), runs) in groups.iter().take(FAILURE_GROUPS_MAX) {
+        let _ = write!(text, "\n{}", failure_group(kind, message, runs));
+    }
+    if let Some(rest) = groups.get(FAILURE_GROUPS_MAX..).filter(|rest| !rest.is_empty()) {
+        let _ = write!(text, "\nAnd {} further kinds of failure.", rest.len());
+    }
+    text.trim_end().to_owned()
+}
+
+fn failure_group(kind: &str, message: &str, runs: &[FailedRun<'_>]) -> String {
+    let numbers: Vec<String> = runs.iter().take(10).map(|(run, _)| run.run.to_string()).collect();
+    let more = if runs.len() > 10 { ", …" } else { "" };
+    let noun = if runs.len() == 1 { "run" } else { "runs" };
+    let mut text = format!("- **{}** · {} · {} {noun} ({}{more})\n", escape(kind), escape(message), runs.len(), numbers.join(", "));
+    let with_output = runs.iter().find_map(|(run, failure)| Some((run, failure.filter(|failure| !failure.output_tail.trim().is_empty())?)));
+    if let Some((run, failure)) = with_output {
+        let lines: Vec<&str> = failure.output_tail.trim_end().lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].join("\n");
+        let _ = write!(text, "\n<details><summary>Last output of run {}</summary>\n\n{}\n\n</details>\n", run.run, block("", &tail));
+    }
+    text
+}
+
+fn reproduction(reproduce: &Reproduce) -> String {
+    let mut lines = String::new();
+    if let Some(best) = &reproduce.best {
+        let _ = writeln!(lines, "# the best configuration\n{best}");
+    }
+    if !reproduce.sweep.is_empty() {
+        let _ = writeln!(lines, "# the whole sweep\n{}", reproduce.sweep);
+    }
+    if lines.is_empty() { String::new() } else { format!("### Reproduce\n\n{}", block("sh", lines.trim_end())) }
+}
+
+/// Makes text harmless between words of Markdown, in a table too.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in printable(text).chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\n' => escaped.push(' '),
+            // `@` and `#` would call people and link issues.
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '@' | '!' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Makes text a code span that survives in a table cell too. A span in backticks cannot hold backticks and `|` everywhere: then it is HTML.
+fn code(text: &str) -> String {
+    let text = printable(text).replace('\n', " ");
+    if !text.trim().is_empty() && !text.contains(['`', '|']) {
+        return format!("`{text}`");
+    }
+    let mut escaped = String::with_capacity(text.len() + 13);
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '@' | '!' => {
+                let _ = write!(escaped, "&#{};", u32::from(c));
+            }
+            c => escaped.push(c),
+        }
+    }
+    format!("<code>{escaped}</code>")
+}
+
+/// Makes text a fenced block, with a fence longer than any row of backticks in it.
+fn block(language: &str, text: &str) -> String {
+    let text = printable(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}{language}\n{text}\n{fence}")
+}
+
+/// Removes control characters, such as those that colour a terminal.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            // A colour or cursor sequence: ESC [ … letter.
+            '\u{1b}' if chars.as_str().starts_with('[') => {
+                let _ = chars.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
+            }
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || c == '\u{ffff}' || c == '\u{fffe}' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::super::End;
+    use super::super::gate::Gate;
+    use super::super::tests::{outcome, run};
+    use super::*;
+
+    fn reproduce() -> Reproduce {
+        Reproduce {
+            sweep: "sweep run examples/digits/sweep.yaml --count 4".to_owned(),
+            best: Some("python3 train.py --lr=0.0123456789 --opt=adam".to_owned()),
+        }
+    }
+
+    #[test]
+    fn report_of_a_sweep_with_a_failing_gate() {
+        let outcome = outcome();
+        let gate = Gate::parse("failed / total > 0.2").expect("it parses").judge(&outcome);
+        assert_snapshot!(markdown(&outcome, Some(&gate), &reproduce()), @r#"
+        <!-- sweep-report:digits -->
+
+        ## ❌ Sweep `digits`: the gate failed
+
+        **Gate failed** · fails if `failed / total > 0.2` · the condition is true: failed = 1, total = 4
+
+        4 runs by bayes search in 3 min 20 s: 2 finished, 1 stopped early, 1 failed.
+
+        ### Best: `val_loss` = 0.25 (run 2)
+
+        | parameter | value |
+        |---|---|
+        | `lr` | `0.0123457` |
+        | `opt` | `adam` |
+
+        ### Top 3 (lowest `val_loss`)
+
+        | run | value | state | parameters |
+        |---:|---:|---|---|
+        | 2 | 0.25 | finished | `lr=0.0123457 opt=adam` |
+        | 1 | 0.5 | finished | `lr=0.1 opt=adam` |
+        | 3 | 0.9 | stopped | `lr=0.5 opt=sgd` |
+
+        ### Failures
+
+        - **crashed** · exit code 1 · 1 run (4)
+
+        <details><summary>Last output of run 4</summary>
+
+        ````
+        step 1
+        ValueError: bad </failure> & ``` ]]>
+        ````
+
+        </details>
+
+        ### Reproduce
+
+        ```sh
+        # the best configuration
+        python3 train.py --lr=0.0123456789 --opt=adam
+        # the whole sweep
+        sweep run examples/digits/sweep.yaml --count 4
+        ```
+        "#);
+    }
+
+    #[test]
+    fn report_of_a_sweep_without_any_result() {
+        let mut outcome = outcome();
+        outcome.runs.clear();
+        outcome.sweep = sweep_proto::v1::Sweep {
+            id: "abcd1234".to_owned(),
+            method: "random".to_owned(),
+            planned: 9,
+            ..sweep_proto::v1::Sweep::default()
+        };
+        outcome.end = End::TimedOut;
+        assert_snapshot!(markdown(&outcome, None, &Reproduce::default()), @r#"
+        <!-- sweep-report:abcd1234 -->
+
+        ## ❌ Sweep `abcd1234`: timed out
+
+        0 of 9 runs by random search in 3 min 20 s.
+
+        No run has a result.
+        "#);
+    }
+
+    #[test]
+    fn the_marker_stays_a_comment() {
+        assert_eq!(marker("a --> b\n`c`"), "<!-- sweep-report:a_____b__c_ -->");
+    }
+
+    #[test]
+    fn nothing_a_program_prints_leaves_its_place() {
+        let hostile = "</code></details> | a | `b` \n\n# title @everyone <script>";
+        assert_snapshot!(escape(hostile), @r#"&lt;/code&gt;&lt;/details&gt; \| a \| \`b\`   \# title \@everyone &lt;script&gt;"#);
+        assert_snapshot!(code(hostile), @"<code>&lt;/code&gt;&lt;/details&gt; &#124; a &#124; &#96;b&#96;   &#35; title &#64;everyone &lt;script&gt;</code>");
+        assert_snapshot!(block("", "````\nend"), @r#"
+        `````
+        ````
+        end
+        `````
+        "#);
+        assert_eq!(printable("\u{1b}[1;31mred\u{1b}[0m\u{7}\r plain"), "red plain");
+    }
+
+    #[test]
+    fn failures_are_grouped_and_the_most_frequent_come_first() {
+        let mut outcome = outcome();
+        for number in 5..20 {
+            let mut failed = run(number, "failed", "{}", None);
+            failed.reason = format!("reason {}", number % 7);
+            failed.attempts.clear();
+            outcome.runs.push(failed);
+        }
+        let text = failures(&outcome);
+        assert!(text.starts_with("### Failures\n\n- **failed** · reason 5 · 3 runs (5, 12, 19)\n"), "{text}");
+        assert!(text.ends_with("And 3 further kinds of failure."), "{text}");
+    }
+}
