@@ -1,0 +1,26 @@
+# Shortcuts; `just` lists them.
+
+_default:
+    @just --list
+
+# Everything that CI checks
+ci:
+    .ci/run
+
+# Format, lint, test
+check:
+    cargo fmt --all
+    cargo clippy --all-targets -- -D warnings
+    cargo test
+
+# The quickstart
+wine:
+    cargo run --release -- run examples/wine/sweep.yaml
+
+# The same budget at random, to compare
+wine-random:
+    cargo run --release -- run examples/wine/random.yaml
+
+# Licences, sources, known holes; needs cargo-deny
+deny:
+    cargo deny check
