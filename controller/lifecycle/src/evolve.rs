@@ -1,9 +1,259 @@
 //! Events into state: total, and the only place that changes it.
+//!
+//! An event that speaks of something unknown changes nothing: decisions never make one, and a replay must not fail.
 
-use crate::event::Recorded;
-use crate::state::State;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sweep_search::observation::Goal;
+use sweep_search::space::Config;
+
+use crate::event::{Event, MetricPoint, Recorded, RetryCause};
+use crate::spec::SweepSpec;
+use crate::state::{
+    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Retries, Run, RunNumber, RunState, State, Sweep, SweepId,
+    SweepState, Timestamp,
+};
 
 /// Folds one event into the state.
 pub fn evolve(state: &mut State, recorded: &Recorded) {
-    let _ = (state, recorded);
+    let at = recorded.at;
+    if let Some(sweep) = sweep_of(&recorded.event).and_then(|sweep| state.sweeps.get_mut(sweep)) {
+        sweep.updated = at;
+    }
+    match &recorded.event {
+        Event::SweepCreated { sweep, spec, source, seed } => {
+            state.sweeps.insert(sweep.clone(), new_sweep(spec, source, *seed, at));
+        }
+        Event::SweepStateChanged { sweep, state: to, reason } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.state = *to;
+            sweep.reason.clone_from(reason);
+        }
+        Event::SpaceExhausted { sweep } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.exhausted = true;
+        }
+        Event::AgentRegistered { agent, sweep, info } => register(state, agent, sweep, info, at),
+        Event::AgentRemoved { agent, .. } => {
+            let Some(agent) = state.agents.get_mut(agent) else { return };
+            agent.alive = false;
+            agent.left = Some(at);
+        }
+        Event::RunCreated { sweep, run, config, why, history } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.taken.insert(config.key());
+            sweep.runs.insert(*run, new_run(config, why, *history, at));
+            sweep.queued.insert(*run);
+            sweep.history += 1;
+        }
+        Event::AttemptAssigned { attempt, agent } => assign(state, attempt, agent, at),
+        Event::AttemptStarted { attempt, command } => {
+            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+            let Some(started) = attempt_mut(sweep, attempt) else { return };
+            started.state = AttemptState::Running;
+            started.started = Some(at);
+            started.command.clone_from(command);
+            move_run(sweep, attempt.run, RunState::Running);
+        }
+        Event::MetricsReported { attempt, first_seq, points, stale: _ } => report(state, attempt, *first_seq, points),
+        Event::StopRequested { attempt, request } => {
+            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+            let Some(stopped) = attempt_mut(sweep, attempt) else { return };
+            stopped.stop = Some(request.clone());
+        }
+        Event::AttemptEnded { attempt, state: to, failure } => end_attempt(state, attempt, *to, failure.as_ref(), at),
+        Event::RunRequeued { sweep, run, reason, counts, avoid } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            requeue(sweep, *run, reason, *counts, avoid.as_ref());
+        }
+        Event::RunEnded { sweep, run, state: to, value, reason, blamed } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let Some(ended) = sweep.runs.get_mut(run) else { return };
+            ended.reason.clone_from(reason);
+            ended.value = *value;
+            ended.blamed = *blamed;
+            ended.ended = Some(at);
+            move_run(sweep, *run, *to);
+            sweep.history += 1;
+            rank(sweep, *run);
+        }
+    }
+}
+
+fn sweep_of(event: &Event) -> Option<&SweepId> {
+    match event {
+        Event::SweepCreated { sweep, .. }
+        | Event::SweepStateChanged { sweep, .. }
+        | Event::SpaceExhausted { sweep }
+        | Event::AgentRegistered { sweep, .. }
+        | Event::RunCreated { sweep, .. }
+        | Event::RunRequeued { sweep, .. }
+        | Event::RunEnded { sweep, .. } => Some(sweep),
+        Event::AttemptAssigned { attempt, .. }
+        | Event::AttemptStarted { attempt, .. }
+        | Event::MetricsReported { attempt, .. }
+        | Event::StopRequested { attempt, .. }
+        | Event::AttemptEnded { attempt, .. } => Some(&attempt.sweep),
+        Event::AgentRemoved { .. } => None,
+    }
+}
+
+fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep {
+    Sweep {
+        spec: Arc::new(spec.clone()),
+        source: source.into(),
+        seed,
+        state: SweepState::Running,
+        reason: String::new(),
+        exhausted: false,
+        runs: BTreeMap::new(),
+        queued: BTreeSet::new(),
+        live: BTreeSet::new(),
+        best: None,
+        taken: BTreeSet::new(),
+        history: 0,
+        created: at,
+        updated: at,
+    }
+}
+
+fn new_run(config: &Config, why: &str, history: u64, at: Timestamp) -> Run {
+    Run {
+        config: config.clone(),
+        why: why.to_owned(),
+        history,
+        state: RunState::Queued,
+        reason: String::new(),
+        attempts: Vec::new(),
+        value: None,
+        blamed: false,
+        retries: Retries::default(),
+        avoid: BTreeSet::new(),
+        created: at,
+        ended: None,
+    }
+}
+
+fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo, at: Timestamp) {
+    let holds = state.agents.remove(agent).map(|known| known.holds).unwrap_or_default();
+    let registered = Agent { sweep: sweep.clone(), info: info.clone(), alive: true, holds, registered: at, left: None };
+    state.agents.insert(agent.clone(), registered);
+}
+
+fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, at: Timestamp) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+    let Some(run) = sweep.runs.get_mut(&attempt.run) else { return };
+    if attempt.attempt != run.newest() + 1 {
+        return;
+    }
+    run.attempts.push(Attempt {
+        agent: agent.clone(),
+        state: AttemptState::Assigned,
+        stop: None,
+        failure: None,
+        series: Vec::new(),
+        metrics: BTreeMap::new(),
+        points: 0,
+        command: Vec::new(),
+        assigned: at,
+        started: None,
+        ended: None,
+    });
+    run.reason.clear();
+    move_run(sweep, attempt.run, RunState::Assigned);
+    if let Some(agent) = state.agents.get_mut(agent) {
+        agent.holds.insert(attempt.clone());
+    }
+}
+
+// A stale report stays with its attempt as any other does; that it has no effect on the run is the decisions' business.
+fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[MetricPoint]) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+    let objective = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone());
+    let Some(reported) = attempt_mut(sweep, attempt) else { return };
+    for point in points {
+        if objective.as_ref() == Some(&point.name) {
+            reported.series.push(point.value);
+        }
+        reported.metrics.insert(point.name.clone(), point.value);
+    }
+    reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
+}
+
+fn end_attempt(state: &mut State, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>, at: Timestamp) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+    let Some(ended) = attempt_mut(sweep, attempt) else { return };
+    ended.state = to;
+    ended.failure = failure.cloned();
+    ended.ended = Some(at);
+    if let Some(agent) = state.agents.get_mut(&ended.agent) {
+        agent.holds.remove(attempt);
+    }
+}
+
+fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<RetryCause>, avoid: Option<&AgentId>) {
+    let Some(run) = sweep.runs.get_mut(&number) else { return };
+    if run.state.is_terminal() {
+        sweep.history += 1;
+    }
+    run.reason = reason.to_owned();
+    run.value = None;
+    run.blamed = false;
+    run.ended = None;
+    match counts {
+        Some(RetryCause::Lost) => run.retries.lost += 1,
+        Some(RetryCause::Crashed) => run.retries.crashed += 1,
+        Some(RetryCause::Asked) => {
+            run.retries = Retries::default();
+            run.avoid.clear();
+        }
+        None => {}
+    }
+    run.avoid.extend(avoid.cloned());
+    move_run(sweep, number, RunState::Queued);
+    rank(sweep, number);
+}
+
+fn attempt_mut<'a>(sweep: &'a mut Sweep, attempt: &AttemptRef) -> Option<&'a mut Attempt> {
+    let index = usize::try_from(attempt.attempt).ok()?.checked_sub(1)?;
+    sweep.runs.get_mut(&attempt.run)?.attempts.get_mut(index)
+}
+
+fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {
+    let Some(run) = sweep.runs.get_mut(&number) else { return };
+    run.state = to;
+    sweep.queued.remove(&number);
+    sweep.live.remove(&number);
+    match to {
+        RunState::Queued => {
+            sweep.queued.insert(number);
+        }
+        RunState::Assigned | RunState::Running => {
+            sweep.live.insert(number);
+        }
+        RunState::Finished | RunState::Stopped | RunState::Failed | RunState::Cancelled => {}
+    }
+}
+
+// Keeps `best` after one run's value has changed. Only the loss of the best itself makes it look at all runs.
+fn rank(sweep: &mut Sweep, number: RunNumber) {
+    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
+    if sweep.best.is_some_and(|(best, _)| best == number) {
+        sweep.best = sweep.runs.keys().fold(None, |best, number| better(goal, best, ranked(sweep, *number)));
+    } else {
+        sweep.best = better(goal, sweep.best, ranked(sweep, number));
+    }
+}
+
+fn ranked(sweep: &Sweep, number: RunNumber) -> Option<(RunNumber, f64)> {
+    let run = sweep.runs.get(&number)?;
+    let counts = matches!(run.state, RunState::Finished | RunState::Stopped);
+    run.value.filter(|_| counts).map(|value| (number, value))
+}
+
+fn better(goal: Goal, a: Option<(RunNumber, f64)>, b: Option<(RunNumber, f64)>) -> Option<(RunNumber, f64)> {
+    let (Some(left), Some(right)) = (a, b) else { return a.or(b) };
+    let right_wins = goal.is_better(right.1, left.1) || (!goal.is_better(left.1, right.1) && right.0 < left.0);
+    Some(if right_wins { right } else { left })
 }

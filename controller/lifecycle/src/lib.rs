@@ -4,7 +4,7 @@
 //! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and
 //! suggestions come in as arguments. It never calls `search::suggest`.
 //!
-//! Modules import leftwards only: `decide → retry, invariants → state, command, event → spec`; `evolve → state, event`.
+//! Modules import leftwards only: `decide → observe, retry, invariants → command → event → state → spec`; `evolve → event, state`.
 
 pub mod command;
 pub mod decide;
@@ -12,6 +12,7 @@ pub mod event;
 pub mod evolve;
 pub mod invariants;
 pub mod lease;
+pub mod observe;
 pub mod retry;
 pub mod spec;
 pub mod state;

@@ -2,7 +2,7 @@
 
 use crate::event::RetryCause;
 use crate::spec::RetryPolicy;
-use crate::state::{Failure, Retries};
+use crate::state::{Blame, Failure, FailureKind, Retries};
 
 /// What becomes of a run after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,25 @@ pub enum Verdict {
 }
 
 /// Judges a failed attempt.
+///
+/// | failure | verdict |
+/// |---|---|
+/// | preempted | again, as often as it happens |
+/// | lost, or the machine is to blame | again, `retry.lost` times |
+/// | crashed, killed by a signal | again, `retry.crashed` times |
+/// | CUDA out of memory, no or no finite objective, or a start that the configuration prevents | never: it would happen again |
 pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdict {
-    let _ = (policy, retries, failure);
-    Verdict::Fail
+    let within = |used: u32, allowed: u32, cause| if used < allowed { Verdict::Requeue(Some(cause)) } else { Verdict::Fail };
+    match (failure.kind, failure.blame) {
+        (FailureKind::Preempted, _) => Verdict::Requeue(None),
+        (FailureKind::Lost, _) | (_, Blame::Machine) => within(retries.lost, policy.lost, RetryCause::Lost),
+        (FailureKind::CouldNotStart, Blame::Nobody) => within(retries.lost, policy.lost, RetryCause::Lost),
+        (FailureKind::Crashed | FailureKind::Signal, _) => within(retries.crashed, policy.crashed, RetryCause::Crashed),
+        (FailureKind::CudaOutOfMemory | FailureKind::NanObjective | FailureKind::NoMetric | FailureKind::CouldNotStart, _) => Verdict::Fail,
+    }
+}
+
+/// Returns whether the next attempt should be on another agent, if there is one.
+pub fn avoids_agent(failure: &Failure) -> bool {
+    !matches!(failure.kind, FailureKind::Preempted | FailureKind::Lost)
 }

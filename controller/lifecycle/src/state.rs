@@ -68,9 +68,15 @@ pub struct Sweep {
     pub exhausted: bool,
     /// Runs by number.
     pub runs: BTreeMap<RunNumber, Run>,
+    /// The queued ones of `runs`.
+    pub queued: BTreeSet<RunNumber>,
+    /// The assigned and the running ones of `runs`.
+    pub live: BTreeSet<RunNumber>,
+    /// The best value of the finished and stopped ones of `runs`, by the objective's goal; the lower number wins a tie.
+    pub best: Option<(RunNumber, f64)>,
     /// The points of all runs.
     pub taken: BTreeSet<PointKey>,
-    /// Grows with every change that the search can see: a run created or ended.
+    /// Grows with every change that the search can see: a run created, ended, or taken up again after it had ended.
     pub history: u64,
     /// When it was created.
     pub created: Timestamp,
@@ -285,6 +291,8 @@ pub struct Agent {
     pub info: AgentInfo,
     /// It has neither left nor been lost.
     pub alive: bool,
+    /// The live attempts that are its own.
+    pub holds: BTreeSet<AttemptRef>,
     /// When it registered.
     pub registered: Timestamp,
     /// When it left or was lost.
@@ -302,6 +310,56 @@ pub struct AgentInfo {
     pub version: String,
 }
 
+impl Sweep {
+    /// Returns an attempt, whatever became of it.
+    pub fn attempt(&self, attempt: &AttemptRef) -> Option<&Attempt> {
+        self.runs.get(&attempt.run)?.attempt(attempt.attempt)
+    }
+}
+
+impl SweepState {
+    /// Returns whether no more runs are handed out unless a person asks for it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Finished | Self::Stopped | Self::Cancelled)
+    }
+}
+
+impl std::fmt::Display for SweepState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+impl Run {
+    /// Returns an attempt by its number.
+    pub fn attempt(&self, number: AttemptNumber) -> Option<&Attempt> {
+        self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// Returns the number of the newest attempt; 0 where there is none.
+    pub fn newest(&self) -> AttemptNumber {
+        AttemptNumber::try_from(self.attempts.len()).unwrap_or(AttemptNumber::MAX)
+    }
+
+    /// Returns the objective's values in the newest attempt that has any.
+    pub fn series(&self) -> &[f64] {
+        self.attempts.iter().rev().map(|attempt| attempt.series.as_slice()).find(|series| !series.is_empty()).unwrap_or_default()
+    }
+}
+
+impl Agent {
+    /// Returns how many attempts it may hold: an agent that says nothing of slots has one.
+    pub fn slots(&self) -> usize {
+        usize::try_from(self.info.slots.max(1)).unwrap_or(usize::MAX)
+    }
+}
+
 impl RunState {
     /// Returns whether nothing more happens to the run unless a person asks for it.
     pub fn is_terminal(self) -> bool {
@@ -309,9 +367,51 @@ impl RunState {
     }
 }
 
+impl std::fmt::Display for RunState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Assigned => "assigned",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
 impl AttemptState {
     /// Returns whether the attempt owns its run.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Assigned | Self::Running)
+    }
+}
+
+impl std::fmt::Display for AttemptState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Assigned => "assigned",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+            Self::Preempted => "preempted",
+            Self::Returned => "returned",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+impl std::fmt::Display for SweepId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Display for AgentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }

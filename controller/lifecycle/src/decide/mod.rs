@@ -1,5 +1,14 @@
 //! Commands to decisions. Reads the state, changes nothing.
 
+mod agent;
+mod attempt;
+mod draft;
+mod ending;
+mod run;
+mod sweep;
+
+pub use attempt::directive;
+
 use crate::command::{Command, Decision, Refusal};
 use crate::state::State;
 
@@ -8,6 +17,18 @@ use crate::state::State;
 /// # Errors
 /// The command does not fit the state; nothing has happened.
 pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
-    let _ = (state, command);
-    Err(Refusal::WrongState("not written yet".to_owned()))
+    match command {
+        Command::CreateSweep { sweep, spec, source, seed } => sweep::create(state, sweep, spec, source, *seed),
+        Command::SetSweep { sweep, action } => sweep::set(state, sweep, *action),
+        Command::ExhaustSpace { sweep, history: _ } => sweep::exhaust(state, sweep),
+        Command::CancelRun { sweep, run } => run::cancel(state, sweep, *run),
+        Command::RetryRuns { sweep, runs } => run::retry(state, sweep, runs),
+        Command::RegisterAgent { agent, sweep, info } => agent::register(state, agent, sweep, info),
+        Command::Acquire { agent, sweep, offers } => agent::acquire(state, agent, sweep, offers),
+        Command::RemoveAgent { agent, lost, reason } => agent::remove(state, agent, *lost, reason),
+        Command::StartAttempt { agent, attempt, command } => attempt::start(state, agent, attempt, command),
+        Command::ReportMetrics { agent, attempt, first_seq, points } => attempt::report(state, agent, attempt, *first_seq, points),
+        Command::FinishAttempt { agent, attempt, result } => attempt::finish(state, agent, attempt, result),
+        Command::LoseAttempt { attempt } => attempt::lose(state, attempt),
+    }
 }

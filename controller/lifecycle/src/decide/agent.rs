@@ -1,0 +1,106 @@
+//! Agents: come, ask for a run, leave.
+
+use super::draft::Draft;
+use super::ending::{End, end};
+use super::sweep::standing;
+use crate::command::{Decision, Offer, Refusal, Reply};
+use crate::event::Event;
+use crate::state::{Agent, AgentId, AgentInfo, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, SweepId, SweepState};
+
+pub(super) fn register(state: &State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, sweep)?;
+    if let Some(known) = state.agents.get(agent).filter(|known| known.alive) {
+        if known.sweep != *sweep {
+            let other = &known.sweep;
+            return Err(Refusal::WrongState(format!("agent {agent} works for sweep {other}: start another agent for sweep {sweep}")));
+        }
+        if known.info == *info {
+            return Ok(draft.reply(Reply::Done));
+        }
+    } else if draft.sweep.state.is_terminal() {
+        let hint = format!("`sweep resume {sweep}` makes it run again");
+        return Err(Refusal::WrongState(format!("{}: it hands out no runs; {hint}", standing(sweep, draft.sweep))));
+    }
+    draft.push(Event::AgentRegistered { agent: agent.clone(), sweep: sweep.clone(), info: info.clone() });
+    Ok(draft.reply(Reply::Done))
+}
+
+pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &[Offer]) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, sweep)?;
+    let asking = state.agents.get(agent).filter(|asking| asking.alive && asking.sweep == *sweep);
+    let asking = asking.ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
+    match draft.sweep.state {
+        SweepState::Running => {}
+        SweepState::Paused => return Ok(wait(draft, "the sweep is paused", false)),
+        SweepState::Finished | SweepState::Stopped | SweepState::Cancelled => {
+            let (state, reason) = (draft.sweep.state, draft.sweep.reason.clone());
+            return Ok(draft.reply(Reply::Ended { state, reason }));
+        }
+    }
+    if asking.holds.len() >= asking.slots() {
+        let reason = format!("agent {agent} holds {} of the {} attempts that it has slots for", asking.holds.len(), asking.slots());
+        return Ok(wait(draft, reason, false));
+    }
+    if let Some(run) = queued_for(state, &draft, agent) {
+        let attempt = AttemptRef { sweep: sweep.clone(), run, attempt: draft.run(run)?.newest() + 1 };
+        return Ok(assign(draft, agent, attempt));
+    }
+    let limit = draft.progress().limit(&draft.sweep.spec);
+    let offer = offers.iter().find(|offer| !draft.sweep.taken.contains(&offer.suggestion.config.key()));
+    match (limit, offer) {
+        (None, Some(offer)) => {
+            let run = draft.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
+            let (config, why) = (offer.suggestion.config.clone(), offer.suggestion.reason.clone());
+            draft.push(Event::RunCreated { sweep: sweep.clone(), run, config, why, history: offer.history });
+            Ok(assign(draft, agent, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
+        }
+        (None, None) => Ok(wait(draft, "the search is computing the next point", true)),
+        (Some(limit), _) => Ok(match draft.finish_if_done() {
+            Some(reason) => draft.reply(Reply::Ended { state: SweepState::Finished, reason }),
+            None => {
+                let (live, queued) = (draft.sweep.live.len(), draft.sweep.queued.len());
+                let queued = if queued == 0 { String::new() } else { format!(", {queued} wait for another agent") };
+                wait(draft, format!("{limit}; {live} still running{queued}"), false)
+            }
+        }),
+    }
+}
+
+fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> Decision {
+    draft.reply(Reply::Wait { reason: reason.into(), wants_suggestion })
+}
+
+fn assign(mut draft: Draft<'_>, agent: &AgentId, attempt: AttemptRef) -> Decision {
+    draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent: agent.clone() });
+    draft.reply(Reply::Assigned(attempt))
+}
+
+// The lowest queued run that the agent may take: not one that failed on it, as long as another agent could take that.
+fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNumber> {
+    let runs = draft.sweep.queued.iter().filter_map(|number| draft.sweep.runs.get_key_value(number));
+    let mut allowed = runs.filter(|(_, run)| !run.avoid.contains(agent) || !another_could(state, draft.id, run));
+    allowed.next().map(|(number, _)| *number)
+}
+
+fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {
+    let could = |(id, agent): (&AgentId, &Agent)| agent.alive && agent.sweep == *sweep && !run.avoid.contains(id);
+    state.agents.iter().any(could)
+}
+
+// What it held is lost, or preempted where it left of its own accord.
+pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -> Result<Decision, Refusal> {
+    let leaving = state.agents.get(agent).ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
+    let mut draft = Draft::of(state, &leaving.sweep)?;
+    if !leaving.alive {
+        return Ok(draft.reply(Reply::Done));
+    }
+    let kind = if lost { FailureKind::Lost } else { FailureKind::Preempted };
+    for attempt in &leaving.holds {
+        let failure =
+            Failure { kind, blame: Blame::Nobody, message: reason.to_owned(), exit_code: None, signal: None, output_tail: String::new() };
+        end(&mut draft, attempt, End::Failed(failure))?;
+    }
+    draft.push(Event::AgentRemoved { agent: agent.clone(), reason: reason.to_owned() });
+    draft.finish_if_done();
+    Ok(draft.reply(Reply::Done))
+}

@@ -1,0 +1,140 @@
+//! Attempts: started, reporting, ended, lost.
+
+use super::draft::Draft;
+use super::ending::{End, end, failure};
+use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply};
+use crate::event::{Event, MetricPoint};
+use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep};
+
+pub(super) fn start(state: &State, agent: &AgentId, attempt: &AttemptRef, command: &[String]) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, &attempt.sweep)?;
+    let (run, starting) = find(&draft, agent, attempt)?;
+    match starting.state {
+        AttemptState::Assigned => draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: command.to_vec() }),
+        AttemptState::Running => {}
+        _ => return Err(stale(attempt, gone(run, attempt, starting))),
+    }
+    Ok(draft.reply(Reply::Directive(wanted(starting.stop.as_ref()))))
+}
+
+// A report is a fact: that of an attempt which no longer owns its run is kept, under that attempt, and changes nothing else.
+pub(super) fn report(
+    state: &State,
+    agent: &AgentId,
+    attempt: &AttemptRef,
+    first_seq: u64,
+    points: &[MetricPoint],
+) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, &attempt.sweep)?;
+    let (run, reporting) = find(&draft, agent, attempt)?;
+    let known = usize::try_from(reporting.points.saturating_sub(first_seq)).unwrap_or(usize::MAX);
+    let news = points.get(known..).unwrap_or_default();
+    let live = reporting.state.is_live();
+    if !news.is_empty() {
+        let first_seq = first_seq.max(reporting.points);
+        draft.push(Event::MetricsReported { attempt: attempt.clone(), first_seq, points: news.to_vec(), stale: !live });
+    }
+    if !live {
+        return Ok(draft.reply(Reply::Directive(Directive::Abandon { reason: gone(run, attempt, reporting) })));
+    }
+    let mut stop = reporting.stop.clone();
+    if stop.is_none() && reporting.state == AttemptState::Running {
+        stop = early_stop(draft.sweep, attempt, reporting, news);
+        if let Some(request) = &stop {
+            draft.push(Event::StopRequested { attempt: attempt.clone(), request: request.clone() });
+        }
+    }
+    Ok(draft.reply(Reply::Directive(wanted(stop.as_ref()))))
+}
+
+fn early_stop(sweep: &Sweep, attempt: &AttemptRef, reporting: &Attempt, news: &[MetricPoint]) -> Option<StopRequest> {
+    let (rule, objective) = (sweep.spec.early_terminate.as_ref()?, sweep.spec.objective.as_ref()?);
+    let new_values: Vec<f64> = news.iter().filter(|point| point.name == objective.metric).map(|point| point.value).collect();
+    if new_values.is_empty() {
+        return None;
+    }
+    let series = [reporting.series.as_slice(), &new_values].concat();
+    let others = sweep.runs.iter().filter(|(number, _)| **number != attempt.run).map(|(_, run)| run.series());
+    let others: Vec<&[f64]> = others.filter(|series| !series.is_empty()).collect();
+    let reason = rule.judge(objective.goal, &series, &others)?;
+    Some(StopRequest { kind: StopKind::Early, reason })
+}
+
+pub(super) fn finish(state: &State, agent: &AgentId, attempt: &AttemptRef, result: &AttemptResult) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, &attempt.sweep)?;
+    let (run, finishing) = find(&draft, agent, attempt)?;
+    let newest = attempt.attempt == run.newest();
+    let after = if finishing.state.is_live() {
+        end(&mut draft, attempt, result.into())?
+    } else if newest && finishing.state == AttemptState::Lost && run.state == RunState::Queued && finishing.stop.is_none() {
+        adopt(&mut draft, attempt, run, result)?
+    } else if newest && finishing.state != AttemptState::Lost && run.state.is_terminal() {
+        // Said before: the first word holds.
+        run.state
+    } else {
+        return Err(stale(attempt, gone(run, attempt, finishing)));
+    };
+    draft.finish_if_done();
+    Ok(draft.reply(Reply::Run(after)))
+}
+
+// The late result of an attempt given up for lost, whose run nobody has begun again: it spares the run another attempt.
+fn adopt(draft: &mut Draft<'_>, attempt: &AttemptRef, run: &Run, result: &AttemptResult) -> Result<RunState, Refusal> {
+    match result {
+        AttemptResult::Succeeded | AttemptResult::Stopped(_) | AttemptResult::Failed(_) => end(draft, attempt, result.into()),
+        AttemptResult::Preempted | AttemptResult::Returned => Ok(run.state),
+    }
+}
+
+pub(super) fn lose(state: &State, attempt: &AttemptRef) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, &attempt.sweep)?;
+    let run = draft.run(attempt.run)?;
+    let losing = run.attempt(attempt.attempt).ok_or_else(|| stale(attempt, "there is no such attempt".to_owned()))?;
+    let mut after = run.state;
+    if losing.state.is_live() {
+        let message = format!("agent {} said nothing of it for longer than its lease", losing.agent);
+        after = end(&mut draft, attempt, End::Failed(failure(FailureKind::Lost, Blame::Nobody, message)))?;
+        draft.finish_if_done();
+    }
+    Ok(draft.reply(Reply::Run(after)))
+}
+
+/// Returns what the controller wants of an attempt that an agent believes to be its own. Never fails: whatever is not the
+/// agent's is to be abandoned.
+pub fn directive(state: &State, agent: &AgentId, attempt: &AttemptRef) -> Directive {
+    let found = Draft::of(state, &attempt.sweep).and_then(|draft| find(&draft, agent, attempt));
+    match found {
+        Ok((_, held)) if held.state.is_live() => wanted(held.stop.as_ref()),
+        Ok((run, held)) => Directive::Abandon { reason: gone(run, attempt, held) },
+        Err(refusal) => Directive::Abandon { reason: refusal.to_string() },
+    }
+}
+
+fn wanted(stop: Option<&StopRequest>) -> Directive {
+    match stop {
+        None => Directive::Continue,
+        Some(stop) => Directive::Stop { kind: stop.kind, reason: stop.reason.clone() },
+    }
+}
+
+fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<(&'a Run, &'a Attempt), Refusal> {
+    let run = draft.run(attempt.run)?;
+    let found = run.attempt(attempt.attempt).ok_or_else(|| stale(attempt, "there is no such attempt".to_owned()))?;
+    if found.agent != *agent {
+        return Err(stale(attempt, format!("it belongs to agent {}, not to agent {agent}", found.agent)));
+    }
+    Ok((run, found))
+}
+
+fn stale(attempt: &AttemptRef, reason: String) -> Refusal {
+    Refusal::StaleAttempt { run: attempt.run, attempt: attempt.attempt, reason }
+}
+
+// Why an attempt does not own its run.
+fn gone(run: &Run, attempt: &AttemptRef, held: &Attempt) -> String {
+    let newest = run.attempts.last().filter(|newest| newest.state.is_live());
+    match newest {
+        Some(owner) => format!("it is {}, and agent {} executes attempt {} now", held.state, owner.agent, run.newest()),
+        None => format!("attempt {} is {}, the run is {}", attempt.attempt, held.state, run.state),
+    }
+}

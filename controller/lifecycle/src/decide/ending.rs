@@ -1,0 +1,191 @@
+//! What becomes of a run when an attempt of it ends.
+//!
+//! | the attempt | nothing asked of it | early stop requested | cancel requested |
+//! |---|---|---|---|
+//! | succeeded | finished, or failed without a finite objective | finished | cancelled |
+//! | failed | [`retry`](crate::retry) decides | stopped | cancelled |
+//! | stopped early | stopped | stopped | cancelled |
+//! | stopped by a person | cancelled | cancelled | cancelled |
+//! | lost, preempted | [`retry`](crate::retry) decides | stopped | cancelled |
+//! | returned | queued | stopped | cancelled |
+//!
+//! A cancelled run stays cancelled even if its program still ended well: that is what the person asked for, and a program that
+//! exits with status 0 when it is told to stop cannot be told from one that was done. Its metrics are kept. A run that would go
+//! back into the queue of a sweep that hands out no more runs ends instead.
+
+use super::draft::Draft;
+use crate::command::{AttemptResult, Refusal};
+use crate::observe::reduced;
+use crate::retry::{Verdict, avoids_agent, judge};
+use crate::spec::Objective;
+use crate::state::{Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, StopKind};
+
+/// How an attempt ended, whoever noticed it.
+pub(super) enum End {
+    Succeeded,
+    Failed(Failure),
+    Stopped(StopKind),
+    Returned,
+}
+
+impl From<&AttemptResult> for End {
+    fn from(result: &AttemptResult) -> Self {
+        match result {
+            AttemptResult::Succeeded => Self::Succeeded,
+            AttemptResult::Failed(failure) => Self::Failed(failure.clone()),
+            AttemptResult::Stopped(kind) => Self::Stopped(*kind),
+            AttemptResult::Preempted => {
+                Self::Failed(failure(FailureKind::Preempted, Blame::Nobody, "its machine was taken away".to_owned()))
+            }
+            AttemptResult::Returned => Self::Returned,
+        }
+    }
+}
+
+/// Ends an attempt that is the newest of its run, and settles what becomes of the run: returns its state.
+pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Result<RunState, Refusal> {
+    let run = draft.run(attempt.run)?;
+    let Some(ending) = run.attempt(attempt.attempt) else { return Ok(run.state) };
+    let settling = Settling { draft, attempt, run, ending };
+    match (&ending.stop, how) {
+        (Some(stop), how) if stop.kind == StopKind::Cancel => {
+            let (state, failure) = attempt_end(&how, AttemptState::Cancelled);
+            Ok(settling.close(state, failure, RunState::Cancelled, None, stop.reason.clone()))
+        }
+        (_, End::Succeeded) => Ok(settling.succeeded()),
+        (_, End::Stopped(StopKind::Cancel)) => {
+            Ok(settling.close(AttemptState::Cancelled, None, RunState::Cancelled, None, "ended by a person at its agent".to_owned()))
+        }
+        (Some(stop), how) => {
+            let (state, failure) = attempt_end(&how, AttemptState::Stopped);
+            Ok(settling.stopped(state, failure, stop.reason.clone()))
+        }
+        (None, End::Stopped(StopKind::Early)) => Ok(settling.stopped(AttemptState::Stopped, None, "stopped early".to_owned())),
+        (None, End::Failed(failure)) => Ok(settling.failed(failure)),
+        (None, End::Returned) => Ok(settling.returned()),
+    }
+}
+
+// What an attempt that was asked to end is recorded as: `obeyed`, unless it was taken away.
+fn attempt_end(how: &End, obeyed: AttemptState) -> (AttemptState, Option<Failure>) {
+    match how {
+        End::Failed(failure) => match failed_state(failure) {
+            AttemptState::Failed => (obeyed, Some(failure.clone())),
+            taken_away => (taken_away, Some(failure.clone())),
+        },
+        End::Succeeded | End::Stopped(_) => (obeyed, None),
+        End::Returned => (AttemptState::Returned, None),
+    }
+}
+
+fn failed_state(failure: &Failure) -> AttemptState {
+    match failure.kind {
+        FailureKind::Lost => AttemptState::Lost,
+        FailureKind::Preempted => AttemptState::Preempted,
+        _ => AttemptState::Failed,
+    }
+}
+
+struct Settling<'d, 'a> {
+    draft: &'d mut Draft<'a>,
+    attempt: &'d AttemptRef,
+    run: &'a Run,
+    ending: &'a Attempt,
+}
+
+impl Settling<'_, '_> {
+    fn close(self, attempt: AttemptState, failure: Option<Failure>, run: RunState, value: Option<f64>, reason: String) -> RunState {
+        self.draft.end_attempt(self.attempt, attempt, failure);
+        self.draft.end_run(self.attempt.run, run, value, reason, false);
+        run
+    }
+
+    fn succeeded(self) -> RunState {
+        let Some(objective) = &self.draft.sweep.spec.objective else {
+            return self.close(AttemptState::Finished, None, RunState::Finished, None, String::new());
+        };
+        match reduced(objective, &self.ending.series) {
+            Some(value) => self.close(AttemptState::Finished, None, RunState::Finished, Some(value), String::new()),
+            None => {
+                let failure = no_value(objective, self.ending);
+                self.failed(failure)
+            }
+        }
+    }
+
+    fn stopped(self, state: AttemptState, failure: Option<Failure>, reason: String) -> RunState {
+        let Some(objective) = &self.draft.sweep.spec.objective else {
+            return self.close(state, failure, RunState::Stopped, None, reason);
+        };
+        match reduced(objective, &self.ending.series) {
+            Some(value) => self.close(state, failure, RunState::Stopped, Some(value), reason),
+            None => {
+                let failure = no_value(objective, self.ending);
+                self.failed(failure)
+            }
+        }
+    }
+
+    fn failed(self, failure: Failure) -> RunState {
+        let sweep = self.draft.sweep;
+        let verdict = judge(sweep.spec.retry, self.run.retries, &failure);
+        let goes_on = !self.draft.sweep_state().is_terminal();
+        let taken_away = failed_state(&failure) != AttemptState::Failed;
+        let run = self.attempt.run;
+        let avoid = avoids_agent(&failure).then(|| self.ending.agent.clone());
+        let message = failure.message.clone();
+        let blamed = failure.blame == Blame::Configuration;
+        self.draft.end_attempt(self.attempt, failed_state(&failure), Some(failure.clone()));
+        match verdict {
+            Verdict::Requeue(counts) if goes_on => {
+                self.draft.requeue(run, message, counts, avoid);
+                RunState::Queued
+            }
+            Verdict::Requeue(_) if taken_away => {
+                let reason = format!("{message}; not tried again, since the sweep was {}", self.draft.sweep_state());
+                self.draft.end_run(run, RunState::Cancelled, None, reason, false);
+                RunState::Cancelled
+            }
+            Verdict::Requeue(_) => {
+                let reason = format!("{message}; not tried again, since the sweep was {}", self.draft.sweep_state());
+                self.draft.end_run(run, RunState::Failed, None, reason, blamed);
+                RunState::Failed
+            }
+            Verdict::Fail => {
+                let reason = match failure.kind {
+                    FailureKind::Lost => format!("lost {} times: {message}", self.run.retries.lost + 1),
+                    _ => message,
+                };
+                self.draft.end_run(run, RunState::Failed, None, reason, blamed);
+                RunState::Failed
+            }
+        }
+    }
+
+    fn returned(self) -> RunState {
+        if self.draft.sweep_state().is_terminal() {
+            let reason = format!("given back by its agent; not tried again, since the sweep was {}", self.draft.sweep_state());
+            return self.close(AttemptState::Returned, None, RunState::Cancelled, None, reason);
+        }
+        self.draft.end_attempt(self.attempt, AttemptState::Returned, None);
+        self.draft.requeue(self.attempt.run, "given back by its agent without having started".to_owned(), None, None);
+        RunState::Queued
+    }
+}
+
+// The program ended well, and yet there is nothing to judge it by.
+fn no_value(objective: &Objective, attempt: &Attempt) -> Failure {
+    let metric = &objective.metric;
+    if !attempt.series.is_empty() {
+        let message = format!("every value of `{metric}` was NaN or infinite");
+        return failure(FailureKind::NanObjective, Blame::Configuration, message);
+    }
+    let seen: Vec<_> = attempt.metrics.keys().map(|name| format!("`{name}`")).collect();
+    let seen = if seen.is_empty() { "no metric at all".to_owned() } else { format!("only {}", seen.join(", ")) };
+    failure(FailureKind::NoMetric, Blame::Configuration, format!("the program ended well without reporting `{metric}`; it reported {seen}"))
+}
+
+/// Makes a failure that the controller itself found.
+pub(super) fn failure(kind: FailureKind, blame: Blame, message: String) -> Failure {
+    Failure { kind, blame, message, exit_code: None, signal: None, output_tail: String::new() }
+}

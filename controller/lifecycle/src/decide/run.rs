@@ -1,0 +1,59 @@
+//! Runs, as people deal with them: cancel and retry.
+
+use std::collections::BTreeSet;
+
+use super::draft::Draft;
+use super::sweep::standing;
+use crate::command::{Decision, Refusal, Reply};
+use crate::event::RetryCause;
+use crate::state::{AttemptRef, RunNumber, RunState, State, StopKind, SweepId, SweepState};
+
+pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, sweep)?;
+    let run = draft.run(number)?;
+    let mut after = run.state;
+    match run.state {
+        RunState::Queued => {
+            draft.end_run(number, RunState::Cancelled, None, "cancelled by a person".to_owned(), false);
+            draft.finish_if_done();
+            after = RunState::Cancelled;
+        }
+        RunState::Assigned | RunState::Running => {
+            if run.attempts.last().is_some_and(|owner| owner.stop.is_none()) {
+                let owner = AttemptRef { sweep: sweep.clone(), run: number, attempt: run.newest() };
+                draft.request_stop(owner, StopKind::Cancel, "cancelled by a person");
+            }
+        }
+        RunState::Cancelled => {}
+        RunState::Finished | RunState::Stopped | RunState::Failed => {
+            return Err(Refusal::WrongState(format!("run {sweep}/{number} is {} already: nothing is left to cancel", run.state)));
+        }
+    }
+    Ok(draft.reply(Reply::Run(after)))
+}
+
+pub(super) fn retry(state: &State, sweep: &SweepId, runs: &[RunNumber]) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, sweep)?;
+    if draft.sweep.state == SweepState::Cancelled {
+        let rule = format!("`sweep resume {sweep}` first, then retry");
+        return Err(Refusal::WrongState(format!("{}: {rule}", standing(sweep, draft.sweep))));
+    }
+    let failed = || draft.sweep.runs.iter().filter(|(_, run)| run.state == RunState::Failed).map(|(number, _)| *number);
+    let wanted: BTreeSet<RunNumber> = if runs.is_empty() { failed().collect() } else { runs.iter().copied().collect() };
+    let (mut requeued, mut skipped) = (Vec::new(), Vec::new());
+    for number in wanted {
+        match draft.sweep.runs.get(&number) {
+            None => skipped.push(format!("run {number}: sweep {sweep} has no such run")),
+            Some(run) if !run.state.is_terminal() => skipped.push(format!("run {number}: it is {} and has not ended", run.state)),
+            Some(_) => requeued.push(number),
+        }
+    }
+    if draft.sweep.state.is_terminal() && !requeued.is_empty() {
+        let count = if requeued.len() == 1 { "a run is".to_owned() } else { format!("{} runs are", requeued.len()) };
+        draft.change_sweep(SweepState::Running, format!("{count} tried again"));
+    }
+    for number in &requeued {
+        draft.requeue(*number, "asked for by a person".to_owned(), Some(RetryCause::Asked), None);
+    }
+    Ok(draft.reply(Reply::Retried { requeued, skipped }))
+}

@@ -1,0 +1,103 @@
+//! What the search and people see of a sweep: observations, pending runs, and how far it is.
+
+use sweep_search::observation::{Observation, Outcome, Pending};
+use sweep_search::suggest::Method;
+
+use crate::spec::{Objective, Reduce, SweepSpec};
+use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
+
+/// Returns what the search may learn from, by run number: finished and stopped runs with their value, and failed ones whose
+/// configuration is to blame. Failures that blame the machine or nobody, and cancelled runs, say nothing about a configuration.
+pub fn observations(sweep: &Sweep) -> Vec<Observation> {
+    let seen = sweep.runs.iter().filter_map(|(number, run)| {
+        let outcome = outcome(run)?;
+        Some(Observation { index: *number, config: run.config.clone(), outcome })
+    });
+    seen.collect()
+}
+
+fn outcome(run: &Run) -> Option<Outcome> {
+    match run.state {
+        RunState::Finished => run.value.map(Outcome::Value),
+        RunState::Stopped => run.value.map(Outcome::Stopped),
+        RunState::Failed => run.blamed.then_some(Outcome::Failed),
+        RunState::Queued | RunState::Assigned | RunState::Running | RunState::Cancelled => None,
+    }
+}
+
+/// Returns the runs that have not ended, by number.
+pub fn pending(sweep: &Sweep) -> Vec<Pending> {
+    let open: std::collections::BTreeSet<_> = sweep.queued.union(&sweep.live).collect();
+    let runs = open.into_iter().filter_map(|number| sweep.runs.get_key_value(number));
+    runs.map(|(number, run)| Pending { index: *number, config: run.config.clone() }).collect()
+}
+
+/// Returns how many runs the sweep will have when it ends by itself; `None` where it is open-ended.
+pub fn planned(sweep: &Sweep) -> Option<u64> {
+    sweep.spec.run_cap
+}
+
+/// Returns how many more runs may be created now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
+/// no runs, or nothing is left to try, or its run cap or target has been reached.
+pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
+    let progress = Progress::of(sweep);
+    if sweep.state != SweepState::Running || progress.limit(&sweep.spec).is_some() {
+        return None;
+    }
+    Some(planned(sweep).map_or(u64::MAX, |planned| planned.saturating_sub(progress.created)))
+}
+
+/// Returns the number that a series of objective values becomes, never an infinite one or NaN. `None`: no value is finite.
+pub fn reduced(objective: &Objective, series: &[f64]) -> Option<f64> {
+    let mut finite = series.iter().copied().filter(|value| value.is_finite());
+    let value = match objective.reduce {
+        Reduce::Best => finite.reduce(|best, value| if objective.goal.is_better(value, best) { value } else { best }),
+        Reduce::Last => finite.next_back(),
+        Reduce::MeanLast(count) => {
+            let last: Vec<f64> = finite.rev().take(usize::try_from(count.max(1)).unwrap_or(usize::MAX)).collect();
+            // Divided before it is summed: a sum of large values may overflow where their mean does not.
+            (!last.is_empty()).then(|| last.iter().map(|value| value / last.len() as f64).sum())
+        }
+    };
+    value.filter(|value| value.is_finite())
+}
+
+/// The counts that say whether a sweep goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) created: u64,
+    pub(crate) queued: usize,
+    pub(crate) live: usize,
+    pub(crate) exhausted: bool,
+    pub(crate) best: Option<(RunNumber, f64)>,
+}
+
+impl Progress {
+    pub(crate) fn of(sweep: &Sweep) -> Self {
+        Self {
+            created: sweep.runs.len() as u64,
+            queued: sweep.queued.len(),
+            live: sweep.live.len(),
+            exhausted: sweep.exhausted,
+            best: sweep.best,
+        }
+    }
+
+    /// Returns why no more runs may be created, in words; `None` where they may.
+    pub(crate) fn limit(&self, spec: &SweepSpec) -> Option<String> {
+        if let Some((run, value)) = self.best.filter(|(_, value)| reaches_target(spec, *value)) {
+            return Some(format!("target reached by run {run}: {value}"));
+        }
+        if let Some(cap) = spec.run_cap.filter(|cap| self.created >= *cap) {
+            return Some(format!("run cap of {cap} reached"));
+        }
+        let place = if spec.method == Method::Grid { "grid" } else { "space" };
+        let points = if self.created == 1 { "the only point".to_owned() } else { format!("all {} points", self.created) };
+        self.exhausted.then(|| format!("{points} of the {place} tried"))
+    }
+}
+
+fn reaches_target(spec: &SweepSpec, value: f64) -> bool {
+    let Some(objective) = &spec.objective else { return false };
+    objective.target.is_some_and(|target| objective.goal.minimized(value) <= objective.goal.minimized(target))
+}
