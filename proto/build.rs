@@ -1,12 +1,25 @@
-//! Compiles the `.proto` files with protox, so that no `protoc` is needed.
+//! Compiles the `.proto` files with protox, so that no `protoc` is needed, and lists the methods of all services.
 
 use std::error::Error;
+use std::fmt::Write;
+use std::path::PathBuf;
 
 const SERVICES: [&str; 2] = ["sweep/v1/sweep_service.proto", "sweep/v1/agent_service.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=sweep");
     let descriptors = protox::compile(SERVICES, ["."])?;
+    let mut methods = String::from("&[\n");
+    for file in &descriptors.file {
+        for service in &file.service {
+            for method in &service.method {
+                writeln!(methods, "    \"/{}.{}/{}\",", file.package(), service.name(), method.name())?;
+            }
+        }
+    }
+    methods.push(']');
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("methods.rs"), methods)?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

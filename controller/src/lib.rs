@@ -12,5 +12,10 @@
 //! `serve → service, web, planner, reaper → engine → store`.
 
 pub mod engine;
+pub mod reader;
 pub mod serve;
+pub mod service;
 pub mod store;
+mod token;
+mod traffic;
+pub mod web;

@@ -4,3 +4,10 @@
 pub mod v1 {
     tonic::include_proto!("sweep.v1");
 }
+
+/// The path of every method of every service: `/sweep.v1.SweepService/CreateSweep`, ….
+pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
+/// The response header in which a refused call names the kind of refusal in one word: `unknown_agent`, `stale_attempt`, ….
+/// The gRPC code alone does not tell an unknown agent from an unknown sweep.
+pub const REFUSAL_HEADER: &str = "sweep-refusal";

@@ -1,0 +1,249 @@
+//! The composition root: builds store, engine, planner, reaper, services and page, and joins them.
+
+mod assembly;
+mod calls;
+mod data_dir;
+mod gate;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::middleware;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::service::{self, About, Services};
+use crate::store::StoreError;
+use crate::token::{self, Access, TokenError};
+use crate::traffic::Traffic;
+use crate::web::{self, Web};
+use assembly::{Assembly, DATABASE};
+use data_dir::DataDir;
+use gate::Gate;
+
+/// A connection without news for this long is asked for a sign of life, and given up after as long again.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const STREAMS_PER_CONNECTION_MAX: u32 = 256;
+const HEADER_BYTES_MAX: u32 = 32 << 10;
+const RESET_STREAMS_MAX: usize = 64;
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where to listen; port 0 takes any.
+    pub listen: SocketAddr,
+    /// Where the data lives; made if missing.
+    pub data_dir: PathBuf,
+    /// An agent or attempt without news for this long is lost.
+    pub lease: Duration,
+    /// Leave good time for running calls to end.
+    pub grace: Duration,
+}
+
+/// A controller that serves until it is stopped. Dropping it stops it too, without waiting.
+#[derive(Debug)]
+pub struct Controller {
+    address: SocketAddr,
+    new_token: Option<String>,
+    stopping: watch::Sender<bool>,
+    /// Taken when it has ended.
+    task: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+/// Why no controller could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Somebody else has the data directory.
+    #[error("the data directory {} is held by {holder}", dir.display())]
+    Held {
+        /// The directory.
+        dir: PathBuf,
+        /// What the lock file says: `process 4711 (127.0.0.1:7433)`.
+        holder: String,
+    },
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of the data directory cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<TokenError> for ServeError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::File { path, source } => Self::File { path, source },
+            other => Self::Store(StoreError::Failed(other.to_string())),
+        }
+    }
+}
+
+/// Starts a controller; it serves until [`Controller::stop`] or a call of `StopController`.
+///
+/// Beyond loopback every call but `/healthz` needs the token; the first such start in a data directory makes it.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
+    let mut data_dir = DataDir::hold(&options.data_dir)?;
+    let assembly = Assembly::start(data_dir.path(), options.lease)?;
+    let access = match options.listen.ip().to_canonical().is_loopback() {
+        true => None,
+        false => Some(token::open(data_dir.path(), &data_dir.path().join(DATABASE))?),
+    };
+    let listen_error = |source| ServeError::Listen { address: options.listen, source };
+    let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    let started_ms = now_ms();
+    data_dir.announce(address, started_ms)?;
+
+    let stopping = watch::Sender::new(false);
+    let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.lease };
+    let services = Services { engine: assembly.engine.clone(), reader: assembly.reader.clone(), about, stopping: stopping.clone() };
+    let (gate, new_token) = match access {
+        None => (Gate::Loopback, None),
+        Some(Access { hash, made }) => (Gate::Token(Arc::new(hash)), made.map(|token| token.reveal().to_owned())),
+    };
+    let server = tokio::spawn(serve(listener, routes(services, gate), stopping.subscribe()));
+    tracing::info!(%address, data_dir = %data_dir.path().display(), "controller started");
+    let task = tokio::spawn(supervise(assembly, server, data_dir, stopping.clone(), options.grace));
+    Ok(Controller { address, new_token, stopping, task: Some(task) })
+}
+
+/// Joins services and page into the routes of the one port, with the gate around them all.
+fn routes(services: Services, gate: Gate) -> Routes {
+    let traffic = Arc::new(Traffic::default());
+    let page = Web {
+        reader: services.reader.clone(),
+        traffic: Arc::clone(&traffic),
+        commits: services.engine.commits(),
+        started_ms: services.about.started_ms,
+    };
+    let router = service::routes(&services).into_axum_router().merge(web::routes(page));
+    // Each layer goes around those before it: refused calls are counted, and end at the gate.
+    let router = router
+        .layer(middleware::from_fn(calls::bound))
+        .layer(middleware::from_fn_with_state(gate, gate::pass))
+        .layer(middleware::from_fn_with_state(traffic, calls::count));
+    Routes::from(router)
+}
+
+/// Serves until the controller is to stop, then lets running calls end.
+async fn serve(listener: TcpListener, routes: Routes, mut stopping: watch::Receiver<bool>) -> Result<(), tonic::transport::Error> {
+    let stopped = async move {
+        // A sender that is gone means the same.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEP_ALIVE));
+    Server::builder()
+        // For the page; the gate keeps it away from the services.
+        .accept_http1(true)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stopped)
+        .await
+}
+
+/// Waits until the controller is to stop or its engine fails, and ends everything in good order.
+async fn supervise(
+    mut assembly: Assembly,
+    mut server: JoinHandle<Result<(), tonic::transport::Error>>,
+    data_dir: DataDir,
+    stopping: watch::Sender<bool>,
+    grace: Duration,
+) -> Result<(), ServeError> {
+    let mut asked = stopping.subscribe();
+    let failed = tokio::select! {
+        // This task holds a sender, so waiting ends only by the value.
+        _ = asked.wait_for(|stopping| *stopping) => None,
+        ended = assembly.ended() => Some(ended),
+        _ = &mut server => None,
+    };
+    stopping.send_replace(true);
+    if !server.is_finished() && tokio::time::timeout(grace, &mut server).await.is_err() {
+        tracing::warn!("calls were still running when the grace period ended");
+        server.abort();
+    }
+    let result = match failed {
+        Some(ended) => ended,
+        None => assembly.stop().await,
+    };
+    if let Err(error) = &result {
+        tracing::error!(%error, "the controller ended");
+    }
+    // Only now may another controller take the directory.
+    drop(data_dir);
+    Ok(result?)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Controller {
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the token that was made by this start, if any: shown once, since only its hash is kept in the database.
+    /// The token itself stands in `<data_dir>/token` (mode 0600).
+    pub fn new_token(&self) -> Option<&str> {
+        self.new_token.as_deref()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// Why it ended, when that was no stop: the database failed.
+    pub async fn ended(&mut self) -> Result<(), ServeError> {
+        let Some(task) = &mut self.task else { return Ok(()) };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Cancelled: the runtime is going down, and with it everything else.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Stops it: no new calls, running ones may end, everything acknowledged is on disk.
+    ///
+    /// # Errors
+    /// As [`Controller::ended`].
+    pub async fn stop(mut self) -> Result<(), ServeError> {
+        self.stopping.send_replace(true);
+        self.ended().await
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.stopping.send_replace(true);
+    }
+}

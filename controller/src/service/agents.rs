@@ -1,0 +1,137 @@
+//! `AgentService`: what agents ask.
+
+use std::time::Duration;
+
+use sweep_lifecycle::command::{Command, Directive, Reply};
+use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, SweepId};
+use sweep_proto::v1;
+use sweep_proto::v1::agent_service_server::AgentService;
+use tonic::{Request, Response, Status};
+
+use super::refusal::{from_engine, out_of_turn};
+use super::{Services, convert, limits};
+use crate::store::LogChunk;
+
+/// Heartbeats that fit into a lease: two may be lost without consequences.
+const HEARTBEATS_PER_LEASE: u32 = 3;
+
+#[tonic::async_trait]
+impl AgentService for Services {
+    async fn register_agent(&self, request: Request<v1::RegisterAgentRequest>) -> Result<Response<v1::RegisterAgentResponse>, Status> {
+        let v1::RegisterAgentRequest { agent_id, sweep_id, host, slots, version, request_id } = request.into_inner();
+        let agent = agent(agent_id)?;
+        limits::optional_name("host", &host)?;
+        limits::optional_name("version", &version)?;
+        limits::optional_name("request_id", &request_id)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let info = AgentInfo { host, slots, version };
+        let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info };
+        self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
+        tracing::info!(agent = %agent.0, sweep = %sweep.0, "agent registered");
+        Ok(Response::new(v1::RegisterAgentResponse {
+            sweep_id: sweep.0,
+            lease_ms: milliseconds(self.about.lease),
+            heartbeat_ms: milliseconds(self.about.lease / HEARTBEATS_PER_LEASE),
+            program: Some(convert::program(&spec)),
+        }))
+    }
+
+    async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {
+        let v1::AcquireRequest { agent_id, sweep_id, wait_ms, request_id } = request.into_inner();
+        let agent = agent(agent_id)?;
+        limits::name("sweep_id", &sweep_id)?;
+        limits::optional_name("request_id", &request_id)?;
+        let wait = Duration::from_millis(wait_ms).min(limits::WAIT_MAX);
+        tokio::select! {
+            // What the engine has decided wins over the end.
+            biased;
+            acquired = self.engine.acquire(&request_id, agent, SweepId(sweep_id), wait) => {
+                Ok(Response::new(convert::acquired(acquired.map_err(from_engine)?)))
+            }
+            status = self.stopped() => Err(status),
+        }
+    }
+
+    async fn start_attempt(&self, request: Request<v1::StartAttemptRequest>) -> Result<Response<v1::StartAttemptResponse>, Status> {
+        let v1::StartAttemptRequest { agent_id, sweep_id, run, attempt, command, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        limits::command(&command)?;
+        let command = Command::StartAttempt { agent: agent(agent_id)?, attempt: convert::attempt_ref(&sweep_id, run, attempt)?, command };
+        let directive = self.directive(&request_id, command).await?;
+        Ok(Response::new(v1::StartAttemptResponse { directive: Some(directive) }))
+    }
+
+    async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {
+        let v1::ReportMetricsRequest { agent_id, sweep_id, run, attempt, first_seq, points } = request.into_inner();
+        limits::stored("first_seq", first_seq.saturating_add(points.len() as u64))?;
+        let command = Command::ReportMetrics {
+            agent: agent(agent_id)?,
+            attempt: convert::attempt_ref(&sweep_id, run, attempt)?,
+            first_seq,
+            points: convert::points(points)?,
+        };
+        // A repeated report is known by the numbers of its points.
+        let directive = self.directive("", command).await?;
+        Ok(Response::new(v1::ReportMetricsResponse { directive: Some(directive) }))
+    }
+
+    async fn append_log(&self, request: Request<v1::AppendLogRequest>) -> Result<Response<v1::AppendLogResponse>, Status> {
+        let v1::AppendLogRequest { agent_id, sweep_id, run, attempt, offset, data } = request.into_inner();
+        agent(agent_id)?;
+        limits::log(offset, &data)?;
+        let attempt = convert::attempt_ref(&sweep_id, run, attempt)?;
+        if !data.is_empty() {
+            self.engine.append_log(LogChunk { attempt, offset, data }).await.map_err(from_engine)?;
+        }
+        Ok(Response::new(v1::AppendLogResponse {}))
+    }
+
+    async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatResponse>, Status> {
+        let v1::HeartbeatRequest { agent_id, sweep_id, attempts } = request.into_inner();
+        limits::list("attempts", attempts.len())?;
+        let attempt_ref = |live: &v1::LiveAttempt| convert::attempt_ref(&sweep_id, live.run, live.attempt);
+        let attempts: Vec<AttemptRef> = attempts.iter().map(attempt_ref).collect::<Result<_, _>>()?;
+        let directives = self.engine.heartbeat(agent(agent_id)?, attempts).await.map_err(from_engine)?;
+        Ok(Response::new(v1::HeartbeatResponse { directives: directives.into_iter().map(convert::directive).collect() }))
+    }
+
+    async fn finish_attempt(&self, request: Request<v1::FinishAttemptRequest>) -> Result<Response<v1::FinishAttemptResponse>, Status> {
+        let v1::FinishAttemptRequest { agent_id, sweep_id, run, attempt, result, failure, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        let command = Command::FinishAttempt {
+            agent: agent(agent_id)?,
+            attempt: convert::attempt_ref(&sweep_id, run, attempt)?,
+            result: convert::attempt_result(result, failure)?,
+        };
+        let reply = self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        let Reply::Run(state) = reply else { return Err(out_of_turn()) };
+        Ok(Response::new(v1::FinishAttemptResponse { run_state: convert::word(state) }))
+    }
+
+    async fn leave_agent(&self, request: Request<v1::LeaveAgentRequest>) -> Result<Response<v1::LeaveAgentResponse>, Status> {
+        let v1::LeaveAgentRequest { agent_id, sweep_id: _, reason } = request.into_inner();
+        let command = Command::RemoveAgent { agent: agent(agent_id)?, lost: false, reason: limits::tail(&reason).to_owned() };
+        self.engine.command("", command).await.map_err(from_engine)?;
+        Ok(Response::new(v1::LeaveAgentResponse {}))
+    }
+}
+
+impl Services {
+    async fn directive(&self, request_id: &str, command: Command) -> Result<v1::Directive, Status> {
+        match self.engine.command(request_id, command).await.map_err(from_engine)? {
+            Reply::Directive(directive) => Ok(convert::directive(directive)),
+            Reply::Done => Ok(convert::directive(Directive::Continue)),
+            _ => Err(out_of_turn()),
+        }
+    }
+}
+
+fn agent(id: String) -> Result<AgentId, Status> {
+    limits::name("agent_id", &id)?;
+    Ok(AgentId(id))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,133 @@
+//! What agents say of attempts, and what they are told.
+
+use sweep_lifecycle::command::{AttemptResult, Directive};
+use sweep_lifecycle::event::MetricPoint;
+use sweep_lifecycle::state::{AttemptRef, Failure, StopKind, SweepId, Timestamp};
+use sweep_proto::v1;
+use sweep_proto::v1::acquire_response::Next;
+use sweep_proto::v1::directive::Kind;
+use sweep_proto::v1::finish_attempt_request::Result as Ending;
+use tonic::Status;
+
+use super::super::limits;
+use super::super::refusal::invalid;
+use super::from_word;
+use crate::engine::Acquired;
+
+/// Names an attempt. Runs and attempts are numbered from 1.
+pub(in crate::service) fn attempt_ref(sweep: &str, run: u64, attempt: u32) -> Result<AttemptRef, Status> {
+    limits::name("sweep_id", sweep)?;
+    limits::stored("run", run)?;
+    if run == 0 || attempt == 0 {
+        return Err(invalid("runs and attempts are numbered from 1"));
+    }
+    Ok(AttemptRef { sweep: SweepId(sweep.to_owned()), run, attempt })
+}
+
+/// How an attempt ended.
+pub(in crate::service) fn attempt_result(result: i32, failure: Option<v1::Failure>) -> Result<AttemptResult, Status> {
+    match Ending::try_from(result) {
+        Ok(Ending::Succeeded) => Ok(AttemptResult::Succeeded),
+        Ok(Ending::Failed) => {
+            let failure = failure.ok_or_else(|| invalid("a failed attempt needs its failure"))?;
+            Ok(AttemptResult::Failed(from_failure(failure)?))
+        }
+        Ok(Ending::Stopped) => Ok(AttemptResult::Stopped(StopKind::Early)),
+        Ok(Ending::Cancelled) => Ok(AttemptResult::Stopped(StopKind::Cancel)),
+        Ok(Ending::Preempted) => Ok(AttemptResult::Preempted),
+        Ok(Ending::Returned) => Ok(AttemptResult::Returned),
+        Ok(Ending::Unspecified) | Err(_) => Err(invalid(format!("result {result} says nothing of how the attempt ended"))),
+    }
+}
+
+fn from_failure(failure: v1::Failure) -> Result<Failure, Status> {
+    Ok(Failure {
+        kind: from_word("failure.kind", &failure.kind)?,
+        blame: from_word("failure.blame", &failure.blame)?,
+        message: limits::tail(&failure.message).to_owned(),
+        exit_code: failure.exit_code,
+        signal: failure.signal,
+        output_tail: limits::tail(&failure.output_tail).to_owned(),
+    })
+}
+
+/// Reported points, checked against the limits.
+pub(in crate::service) fn points(points: Vec<v1::MetricPoint>) -> Result<Vec<MetricPoint>, Status> {
+    limits::points(points.iter().map(|point| point.name.as_str()))?;
+    let ours =
+        |point: v1::MetricPoint| MetricPoint { name: point.name, step: point.step, wall: Timestamp(point.wall_ms), value: point.value };
+    Ok(points.into_iter().map(ours).collect())
+}
+
+/// A stored point as the wire has it.
+pub(in crate::service) fn metric_point(point: MetricPoint) -> v1::MetricPoint {
+    v1::MetricPoint { name: point.name, step: point.step, wall_ms: point.wall.0, value: point.value }
+}
+
+/// What the controller wants of an attempt.
+pub(in crate::service) fn directive(directive: Directive) -> v1::Directive {
+    let (kind, reason) = match directive {
+        Directive::Continue => (Kind::Continue, String::new()),
+        Directive::Stop { kind: StopKind::Early, reason } => (Kind::Stop, reason),
+        Directive::Stop { kind: StopKind::Cancel, reason } => (Kind::Cancel, reason),
+        Directive::Abandon { reason } => (Kind::Abandon, reason),
+    };
+    v1::Directive { kind: kind.into(), reason }
+}
+
+/// What an agent that asked for a run gets.
+pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
+    let next = match acquired {
+        Acquired::Assigned(assignment) => Next::Assignment(v1::Assignment {
+            sweep_id: assignment.attempt.sweep.0,
+            run: assignment.attempt.run,
+            attempt: assignment.attempt.attempt,
+            params_json: assignment.config.to_nested().to_json().to_string(),
+        }),
+        Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
+        Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
+    };
+    v1::AcquireResponse { next: Some(next) }
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_lifecycle::state::{Blame, FailureKind};
+    use sweep_search::space::{Config, Path, Value};
+
+    use super::*;
+    use crate::engine::Assignment;
+
+    fn failure(kind: &str, blame: &str) -> v1::Failure {
+        v1::Failure { kind: kind.into(), blame: blame.into(), exit_code: Some(1), ..v1::Failure::default() }
+    }
+
+    #[test]
+    fn a_failure_keeps_its_kind_and_blame() {
+        let result = attempt_result(Ending::Failed.into(), Some(failure("cuda_out_of_memory", "configuration"))).unwrap();
+        let AttemptResult::Failed(failure) = result else { panic!("{result:?}") };
+        assert_eq!((failure.kind, failure.blame, failure.exit_code), (FailureKind::CudaOutOfMemory, Blame::Configuration, Some(1)));
+    }
+
+    #[test]
+    fn unknown_words_and_numbers_are_refused_by_name() {
+        let kind = attempt_result(Ending::Failed.into(), Some(failure("melted", "nobody"))).unwrap_err();
+        assert!(kind.message().starts_with("failure.kind: unknown variant `melted`, expected one of `crashed`"), "{kind:?}");
+        assert!(attempt_result(Ending::Failed.into(), None).is_err());
+        assert!(attempt_result(0, None).is_err());
+        assert!(attempt_result(99, None).is_err());
+        assert!(attempt_ref("abc", 0, 1).is_err());
+        assert!(attempt_ref("abc", 1, 0).is_err());
+        assert!(attempt_ref("abc", u64::MAX, 1).is_err());
+    }
+
+    #[test]
+    fn parameters_travel_nested_with_floats_that_json_lacks() {
+        let entry = |path: &[&str], value| (Path(path.iter().map(|key| (*key).to_owned()).collect()), value);
+        let config = Config([entry(&["model", "depth"], Value::Int(3)), entry(&["clip"], Value::Float(f64::INFINITY))].into());
+        let attempt = attempt_ref("abcdefgh", 1, 2).unwrap();
+        let response = acquired(Acquired::Assigned(Assignment { attempt, config }));
+        let Some(Next::Assignment(assignment)) = response.next else { panic!("{response:?}") };
+        assert_eq!(assignment.params_json, r#"{"clip":{"$float":"inf"},"model":{"depth":3}}"#);
+    }
+}

@@ -1,0 +1,31 @@
+//! Where the types of the wire meet ours: one file a family of messages. Nothing is decided here.
+
+mod agent;
+mod attempt;
+mod run;
+mod sweep;
+
+pub(super) use agent::agent;
+pub(super) use attempt::{acquired, attempt_ref, attempt_result, directive, metric_point, points};
+pub(super) use run::{run, run_states};
+pub(super) use sweep::{diagnostic, program, sweep, sweep_action, sweep_state};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tonic::Status;
+
+use super::refusal::invalid;
+
+/// Returns the word for a state or kind as the log and the wire write it.
+pub(super) fn word(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        // Only enums without fields are given to this function, and serde writes those as strings.
+        other => format!("{other:?}"),
+    }
+}
+
+/// Reads a state or kind from its word.
+fn from_word<T: DeserializeOwned>(field: &str, word: &str) -> Result<T, Status> {
+    serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|error| invalid(format!("{field}: {error}")))
+}

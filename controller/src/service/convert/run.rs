@@ -1,0 +1,57 @@
+//! Runs with their attempts.
+
+use sweep_lifecycle::state::{Failure, RunState};
+use sweep_proto::v1;
+use tonic::Status;
+
+use super::{from_word, word};
+use crate::store::{AttemptRow, RunRow};
+
+/// A run as the wire has it.
+pub(in crate::service) fn run(row: RunRow) -> v1::Run {
+    v1::Run {
+        sweep_id: row.sweep,
+        run: row.run,
+        state: row.state,
+        reason: row.reason,
+        params_json: row.params_json,
+        value: row.value,
+        attempts: row.attempts.into_iter().map(attempt).collect(),
+        why: row.why,
+        created_ms: row.created_ms,
+        ended_ms: row.ended_ms,
+        best: row.best,
+        last: row.last,
+    }
+}
+
+fn attempt(row: AttemptRow) -> v1::Attempt {
+    v1::Attempt {
+        attempt: row.attempt,
+        agent_id: row.agent,
+        host: row.host,
+        state: row.state,
+        failure: row.failure.map(failure),
+        assigned_ms: row.assigned_ms,
+        started_ms: row.started_ms,
+        ended_ms: row.ended_ms,
+        metrics: row.metrics.into_iter().collect(),
+        command: row.command,
+    }
+}
+
+fn failure(failure: Failure) -> v1::Failure {
+    v1::Failure {
+        kind: word(failure.kind),
+        blame: word(failure.blame),
+        message: failure.message,
+        exit_code: failure.exit_code,
+        signal: failure.signal,
+        output_tail: failure.output_tail,
+    }
+}
+
+/// Checks that each word is a run's state.
+pub(in crate::service) fn run_states(words: &[String]) -> Result<(), Status> {
+    words.iter().try_for_each(|word| from_word::<RunState>("states", word).map(|_| ()))
+}

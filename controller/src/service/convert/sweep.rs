@@ -1,0 +1,84 @@
+//! Sweeps, their files and what may be done to them.
+
+use sweep_lifecycle::command::SweepAction;
+use sweep_lifecycle::spec::{Diagnostic, Severity, SweepSpec};
+use sweep_lifecycle::state::SweepState;
+use sweep_proto::v1;
+use sweep_proto::v1::set_sweep_state_request::Action;
+use tonic::Status;
+
+use super::super::refusal::invalid;
+use super::from_word;
+use crate::store::{SweepCounts, SweepRow};
+
+/// A sweep as the wire has it.
+pub(in crate::service) fn sweep(row: SweepRow, counts: &SweepCounts) -> v1::Sweep {
+    v1::Sweep {
+        id: row.id,
+        name: row.name,
+        state: row.state,
+        reason: row.reason,
+        method: row.method,
+        metric: row.metric,
+        goal: row.goal,
+        planned: row.planned,
+        queued: counts.queued,
+        running: counts.running,
+        finished: counts.finished,
+        stopped: counts.stopped,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+        agents: counts.agents,
+        best_run: counts.best.map(|(run, _)| run),
+        best_value: counts.best.map(|(_, value)| value),
+        created_ms: row.created_ms,
+        updated_ms: row.updated_ms,
+        yaml: row.yaml,
+    }
+}
+
+/// Reads the state of a row.
+pub(in crate::service) fn sweep_state(row: &SweepRow) -> Result<SweepState, Status> {
+    from_word("state", &row.state)
+}
+
+/// What a person wants done to a sweep.
+pub(in crate::service) fn sweep_action(action: i32) -> Result<SweepAction, Status> {
+    match Action::try_from(action) {
+        Ok(Action::Pause) => Ok(SweepAction::Pause),
+        Ok(Action::Resume) => Ok(SweepAction::Resume),
+        Ok(Action::Stop) => Ok(SweepAction::Stop),
+        Ok(Action::Cancel) => Ok(SweepAction::Cancel),
+        Ok(Action::Unspecified) | Err(_) => Err(invalid(format!("action {action} is none of pause, resume, stop, cancel"))),
+    }
+}
+
+/// A mistake or a warning.
+pub(in crate::service) fn diagnostic(diagnostic: Diagnostic) -> v1::Diagnostic {
+    let severity = match diagnostic.severity {
+        Severity::Error => v1::diagnostic::Severity::Error,
+        Severity::Warning => v1::diagnostic::Severity::Warning,
+    };
+    v1::Diagnostic {
+        severity: severity.into(),
+        message: diagnostic.message,
+        line: diagnostic.span.map_or(0, |span| span.line),
+        column: diagnostic.span.map_or(0, |span| span.column),
+        help: diagnostic.help.unwrap_or_default(),
+    }
+}
+
+/// What agents need to know to execute a sweep's runs.
+pub(in crate::service) fn program(spec: &SweepSpec) -> v1::Program {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let patterns = spec.metric_patterns.iter();
+    v1::Program {
+        command: spec.command.clone(),
+        program: text(&spec.program),
+        metric: spec.objective.as_ref().map(|objective| objective.metric.clone()).unwrap_or_default(),
+        metric_patterns: patterns.map(|pattern| v1::MetricPattern { name: text(&pattern.name), regex: pattern.regex.clone() }).collect(),
+        sweep_name: text(&spec.name),
+        project: text(&spec.project),
+        entity: text(&spec.entity),
+    }
+}

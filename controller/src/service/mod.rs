@@ -1,0 +1,89 @@
+//! gRPC: decode, authorise, limit, send, await, encode. No rule about sweeps or runs is here.
+//!
+//! A handler's future may be dropped at any `.await` (deadline, disconnect): handlers send one command to the engine and wait for
+//! its answer, and the engine finishes what it has begun. Callers are let in by the layer around all services; `convert` is the
+//! only place where the types of the wire meet ours.
+
+mod agents;
+mod convert;
+mod follow;
+mod limits;
+mod pages;
+mod refusal;
+mod sweeps;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sweep_lifecycle::state::SweepId;
+use sweep_proto::v1::agent_service_server::AgentServiceServer;
+use sweep_proto::v1::sweep_service_server::SweepServiceServer;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::service::Routes;
+
+use crate::engine::Engine;
+use crate::reader::Reader;
+use crate::store::{Query, StoreError};
+
+pub use limits::WAIT_MAX;
+
+const MESSAGE_BYTES_RECEIVED_MAX: usize = 4 << 20;
+const MESSAGE_BYTES_SENT_MAX: usize = 16 << 20;
+
+/// What the services work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The way to the engine.
+    pub engine: Engine,
+    /// The way to the query tables.
+    pub reader: Reader,
+    /// What the controller says of itself.
+    pub about: About,
+    /// Becomes true when the controller is to stop; calls that wait then end.
+    pub stopping: watch::Sender<bool>,
+}
+
+/// What the controller says of itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Where the data lives.
+    pub data_dir: PathBuf,
+    /// When it started: milliseconds since 1970.
+    pub started_ms: i64,
+    /// An agent or attempt without news for this long is lost.
+    pub lease: Duration,
+}
+
+/// Returns the routes of all services, with both message limits set.
+pub fn routes(services: &Services) -> Routes {
+    let sweeps = SweepServiceServer::new(services.clone())
+        .max_decoding_message_size(MESSAGE_BYTES_RECEIVED_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_SENT_MAX);
+    let agents = AgentServiceServer::new(services.clone())
+        .max_decoding_message_size(MESSAGE_BYTES_RECEIVED_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_SENT_MAX);
+    Routes::default().add_service(sweeps).add_service(agents)
+}
+
+impl Services {
+    async fn find_sweep(&self, text: &str) -> Result<SweepId, Status> {
+        limits::name("sweep_id", text)?;
+        self.engine.find_sweep(text).await.map_err(refusal::from_engine)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Query) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Status> {
+        self.reader.ask(question).await.map_err(refusal::from_store)
+    }
+
+    /// Waits until the controller is to stop.
+    async fn stopped(&self) -> Status {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives in `self`, so waiting ends only by the value.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        refusal::stopping()
+    }
+}

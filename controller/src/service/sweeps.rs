@@ -1,0 +1,212 @@
+//! `SweepService`: what people and their programs ask.
+
+use sha2::{Digest, Sha256};
+use sweep_lifecycle::command::{Command, Reply};
+use sweep_lifecycle::spec::{self, Diagnostic, Severity, SweepSpec};
+use sweep_lifecycle::state::SweepId;
+use sweep_proto::v1;
+use sweep_proto::v1::sweep_service_server::SweepService;
+use tonic::{Request, Response, Status};
+
+use super::follow::{self, Follow};
+use super::pages::{self, Pages};
+use super::refusal::{from_engine, invalid, out_of_turn, unknown_run, unknown_sweep};
+use super::{Services, convert, limits};
+
+const ID_CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+const ID_LENGTH: usize = 8;
+
+#[tonic::async_trait]
+impl SweepService for Services {
+    type ListRunsStream = Pages<v1::ListRunsResponse>;
+    type GetMetricsStream = Pages<v1::GetMetricsResponse>;
+    type GetLogsStream = Follow<v1::GetLogsResponse>;
+    type WatchSweepStream = Follow<v1::WatchSweepResponse>;
+
+    async fn create_sweep(&self, request: Request<v1::CreateSweepRequest>) -> Result<Response<v1::CreateSweepResponse>, Status> {
+        let v1::CreateSweepRequest { yaml, request_id, name } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        limits::optional_name("name", &name)?;
+        let (mut spec, warnings) = parse(&yaml).await?;
+        if !name.is_empty() {
+            spec.name = Some(name);
+        }
+        let (sweep, drawn) = draw(&request_id)?;
+        let seed = spec.seed.unwrap_or(drawn);
+        let command = Command::CreateSweep { sweep: sweep.clone(), spec: Box::new(spec), source: yaml, seed };
+        self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        tracing::info!(sweep = %sweep.0, "sweep created");
+        let warnings = warnings.into_iter().map(convert::diagnostic).collect();
+        Ok(Response::new(v1::CreateSweepResponse { sweep_id: sweep.0, warnings }))
+    }
+
+    async fn list_sweeps(&self, _: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
+        let sweeps = self.read(|query| query.sweeps()).await?;
+        let brief = |(row, counts)| v1::Sweep { yaml: String::new(), ..convert::sweep(row, &counts) };
+        Ok(Response::new(v1::ListSweepsResponse { sweeps: sweeps.into_iter().map(brief).collect() }))
+    }
+
+    async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
+        let sweep = self.find_sweep(&request.into_inner().sweep_id).await?;
+        let id = sweep.clone();
+        let found = self.read(move |query| query.sweep(&id)).await?;
+        let (row, counts) = found.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        Ok(Response::new(v1::GetSweepResponse { sweep: Some(convert::sweep(row, &counts)) }))
+    }
+
+    async fn set_sweep_state(&self, request: Request<v1::SetSweepStateRequest>) -> Result<Response<v1::SetSweepStateResponse>, Status> {
+        let v1::SetSweepStateRequest { sweep_id, action, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        let action = convert::sweep_action(action)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let reply = self.engine.command(&request_id, Command::SetSweep { sweep, action }).await.map_err(from_engine)?;
+        let Reply::Sweep(state) = reply else { return Err(out_of_turn()) };
+        Ok(Response::new(v1::SetSweepStateResponse { state: convert::word(state) }))
+    }
+
+    async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<Self::ListRunsStream>, Status> {
+        let v1::ListRunsRequest { sweep_id, states } = request.into_inner();
+        limits::list("states", states.len())?;
+        convert::run_states(&states)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        Ok(Response::new(pages::runs(self.clone(), sweep, states)))
+    }
+
+    async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::GetRunResponse>, Status> {
+        let v1::GetRunRequest { sweep_id, run } = request.into_inner();
+        let row = self.run_row(&self.find_sweep(&sweep_id).await?, run).await?;
+        Ok(Response::new(v1::GetRunResponse { run: Some(convert::run(row)) }))
+    }
+
+    async fn get_metrics(&self, request: Request<v1::GetMetricsRequest>) -> Result<Response<Self::GetMetricsStream>, Status> {
+        let v1::GetMetricsRequest { sweep_id, run, attempt } = request.into_inner();
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let row = self.run_row(&sweep, run).await?;
+        let attempt = follow::attempt_of(&row, attempt)?;
+        Ok(Response::new(pages::metrics(self.clone(), attempt)))
+    }
+
+    async fn cancel_run(&self, request: Request<v1::CancelRunRequest>) -> Result<Response<v1::CancelRunResponse>, Status> {
+        let v1::CancelRunRequest { sweep_id, run, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let reply = self.engine.command(&request_id, Command::CancelRun { sweep, run }).await.map_err(from_engine)?;
+        let Reply::Run(state) = reply else { return Err(out_of_turn()) };
+        Ok(Response::new(v1::CancelRunResponse { state: convert::word(state) }))
+    }
+
+    async fn retry_runs(&self, request: Request<v1::RetryRunsRequest>) -> Result<Response<v1::RetryRunsResponse>, Status> {
+        let v1::RetryRunsRequest { sweep_id, runs, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        limits::list("runs", runs.len())?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let reply = self.engine.command(&request_id, Command::RetryRuns { sweep, runs }).await.map_err(from_engine)?;
+        let Reply::Retried { requeued, skipped } = reply else { return Err(out_of_turn()) };
+        Ok(Response::new(v1::RetryRunsResponse { requeued, skipped }))
+    }
+
+    async fn get_logs(&self, request: Request<v1::GetLogsRequest>) -> Result<Response<Self::GetLogsStream>, Status> {
+        let v1::GetLogsRequest { sweep_id, run, attempt, offset, follow } = request.into_inner();
+        limits::stored("offset", offset)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let row = self.run_row(&sweep, run).await?;
+        let attempt = follow::attempt_of(&row, attempt)?;
+        Ok(Response::new(follow::logs(self.clone(), attempt, offset, follow)))
+    }
+
+    async fn watch_sweep(&self, request: Request<v1::WatchSweepRequest>) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let sweep = self.find_sweep(&request.into_inner().sweep_id).await?;
+        Ok(Response::new(follow::sweep(self.clone(), sweep)))
+    }
+
+    async fn list_agents(&self, request: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        let text = request.into_inner().sweep_id;
+        let sweep = if text.is_empty() { None } else { Some(self.find_sweep(&text).await?) };
+        let agents = self.read(move |query| query.agents(sweep.as_ref())).await?;
+        Ok(Response::new(v1::ListAgentsResponse { agents: agents.into_iter().map(convert::agent).collect() }))
+    }
+
+    async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let sweeps = self.read(|query| query.sweeps()).await?;
+        Ok(Response::new(v1::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            data_dir: self.about.data_dir.display().to_string(),
+            started_ms: self.about.started_ms,
+            pid: std::process::id(),
+            sweeps: sweeps.len() as u64,
+            agents: sweeps.iter().map(|(_, counts)| counts.agents).sum(),
+            running: sweeps.iter().map(|(_, counts)| counts.running).sum(),
+        }))
+    }
+
+    async fn stop_controller(&self, request: Request<v1::StopControllerRequest>) -> Result<Response<v1::StopControllerResponse>, Status> {
+        let caller = request.remote_addr().map(|address| address.ip().to_canonical());
+        if !caller.is_some_and(|address| address.is_loopback()) {
+            return Err(Status::permission_denied("the controller can be stopped from its own machine only"));
+        }
+        tracing::info!("asked to stop");
+        self.stopping.send_replace(true);
+        Ok(Response::new(v1::StopControllerResponse {}))
+    }
+}
+
+impl Services {
+    async fn run_row(&self, sweep: &SweepId, run: u64) -> Result<crate::store::RunRow, Status> {
+        limits::stored("run", run)?;
+        let id = sweep.clone();
+        let row = self.read(move |query| query.run(&id, run)).await?;
+        row.ok_or_else(|| unknown_run(&sweep.0, run))
+    }
+}
+
+/// Reads a sweep file on a thread that may block: a hostile one takes a while.
+async fn parse(yaml: &str) -> Result<(SweepSpec, Vec<Diagnostic>), Status> {
+    limits::yaml(yaml)?;
+    let text = yaml.to_owned();
+    let parsed = tokio::task::spawn_blocking(move || spec::parse(&text)).await;
+    let (spec, diagnostics) = parsed.map_err(|error| Status::internal(format!("reading the sweep file broke off: {error}")))?;
+    match spec {
+        Some(spec) => Ok((spec, diagnostics)),
+        None => Err(invalid(mistakes(&diagnostics))),
+    }
+}
+
+fn mistakes(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Draws an id and a seed for a new sweep. A call that is repeated must ask for the same sweep, so where there is a request id
+/// they are made from it.
+fn draw(request_id: &str) -> Result<(SweepId, u64), Status> {
+    let mut bytes = [0; 32];
+    if request_id.is_empty() {
+        getrandom::fill(&mut bytes).map_err(|error| Status::internal(format!("the system gives no random numbers: {error}")))?;
+    } else {
+        bytes = Sha256::digest(request_id.as_bytes()).into();
+    }
+    let mut number = u64::from_le_bytes(std::array::from_fn(|index| bytes[index]));
+    let mut id = String::with_capacity(ID_LENGTH);
+    for _ in 0..ID_LENGTH {
+        id.push(char::from(ID_CHARACTERS[(number % 36) as usize]));
+        number /= 36;
+    }
+    let seed = u64::from_le_bytes(std::array::from_fn(|index| bytes[8 + index]));
+    // The log is JSON and a seed is shown to people: 53 bits survive every reader.
+    Ok((SweepId(id), seed >> 11))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_eight_characters_and_a_repeat_draws_the_same() {
+        let (first, seed) = draw("request-1").unwrap();
+        assert_eq!(first.0.len(), 8);
+        assert!(first.0.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+        assert_eq!(draw("request-1").unwrap(), (first.clone(), seed));
+        assert_ne!(draw("request-2").unwrap().0, first);
+        assert_ne!(draw("").unwrap().0, draw("").unwrap().0);
+    }
+}

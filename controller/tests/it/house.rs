@@ -1,0 +1,162 @@
+//! A controller in a directory of its own, and ways to talk to it.
+#![expect(dead_code, reason = "the tests that use the rest need the engine")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use sweep_controller::serve::{self, Controller, ServeError, ServeOptions};
+use sweep_proto::v1::agent_service_client::AgentServiceClient;
+use sweep_proto::v1::sweep_service_client::SweepServiceClient;
+use sweep_proto::v1::{
+    AcquireRequest, Assignment, CreateSweepRequest, FinishAttemptRequest, MetricPoint, RegisterAgentRequest, RegisterAgentResponse,
+    ReportMetricsRequest, StartAttemptRequest, acquire_response, finish_attempt_request,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::transport::{Channel, Endpoint};
+
+/// Longer than any of these tests should wait for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn options(data_dir: &Path) -> ServeOptions {
+    ServeOptions {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        data_dir: data_dir.to_owned(),
+        lease: Duration::from_secs(30),
+        grace: Duration::from_secs(5),
+    }
+}
+
+pub(crate) async fn start(data_dir: &Path) -> Controller {
+    serve::start(options(data_dir)).await.expect("the controller starts")
+}
+
+/// Starts a controller that listens beyond loopback.
+pub(crate) async fn start_open(data_dir: &Path) -> Result<Controller, ServeError> {
+    serve::start(ServeOptions { listen: SocketAddr::from(([0, 0, 0, 0], 0)), ..options(data_dir) }).await
+}
+
+pub(crate) async fn channel(controller: &Controller) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", controller.address().port())).expect("an address is a URI");
+    endpoint.connect().await.expect("the controller listens")
+}
+
+pub(crate) struct Clients {
+    pub(crate) sweeps: SweepServiceClient<Channel>,
+    pub(crate) agents: AgentServiceClient<Channel>,
+}
+
+pub(crate) async fn clients(controller: &Controller) -> Clients {
+    let channel = channel(controller).await;
+    Clients { sweeps: SweepServiceClient::new(channel.clone()), agents: AgentServiceClient::new(channel) }
+}
+
+impl Clients {
+    pub(crate) async fn create(&mut self, yaml: &str) -> String {
+        let request = CreateSweepRequest { yaml: yaml.to_owned(), ..CreateSweepRequest::default() };
+        self.sweeps.create_sweep(request).await.expect("the file is right").into_inner().sweep_id
+    }
+
+    pub(crate) async fn register(&mut self, sweep: &str, agent: &str) -> RegisterAgentResponse {
+        let request = RegisterAgentRequest {
+            agent_id: agent.to_owned(),
+            sweep_id: sweep.to_owned(),
+            host: "box".to_owned(),
+            slots: 1,
+            version: "0".to_owned(),
+            request_id: String::new(),
+        };
+        self.agents.register_agent(request).await.expect("the agent is welcome").into_inner()
+    }
+
+    pub(crate) async fn next(&mut self, sweep: &str, agent: &str) -> acquire_response::Next {
+        let request = AcquireRequest {
+            agent_id: agent.to_owned(),
+            sweep_id: sweep.to_owned(),
+            wait_ms: PATIENCE.as_millis() as u64,
+            request_id: String::new(),
+        };
+        self.agents.acquire(request).await.expect("the agent is known").into_inner().next.expect("always set")
+    }
+
+    pub(crate) async fn acquire(&mut self, sweep: &str, agent: &str) -> Assignment {
+        match self.next(sweep, agent).await {
+            acquire_response::Next::Assignment(assignment) => assignment,
+            other => panic!("a run is there: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn begin(&mut self, agent: &str, assignment: &Assignment) {
+        let request = StartAttemptRequest {
+            agent_id: agent.to_owned(),
+            sweep_id: assignment.sweep_id.clone(),
+            run: assignment.run,
+            attempt: assignment.attempt,
+            command: vec!["python".to_owned(), "train.py".to_owned()],
+            request_id: String::new(),
+        };
+        self.agents.start_attempt(request).await.expect("the attempt is ours");
+    }
+
+    pub(crate) async fn report(&mut self, agent: &str, assignment: &Assignment, first_seq: u64, values: &[f64]) {
+        let point = |value: &f64| MetricPoint { name: "loss".to_owned(), step: None, wall_ms: 1, value: *value };
+        let request = ReportMetricsRequest {
+            agent_id: agent.to_owned(),
+            sweep_id: assignment.sweep_id.clone(),
+            run: assignment.run,
+            attempt: assignment.attempt,
+            first_seq,
+            points: values.iter().map(point).collect(),
+        };
+        self.agents.report_metrics(request).await.expect("the attempt is ours");
+    }
+
+    pub(crate) async fn finish(&mut self, agent: &str, assignment: &Assignment) -> String {
+        let request = FinishAttemptRequest {
+            agent_id: agent.to_owned(),
+            sweep_id: assignment.sweep_id.clone(),
+            run: assignment.run,
+            attempt: assignment.attempt,
+            result: finish_attempt_request::Result::Succeeded.into(),
+            failure: None,
+            request_id: String::new(),
+        };
+        self.agents.finish_attempt(request).await.expect("the attempt is ours").into_inner().run_state
+    }
+
+    /// Executes the next run from beginning to end; its loss is the given value.
+    pub(crate) async fn execute(&mut self, sweep: &str, agent: &str, loss: f64) -> Assignment {
+        let assignment = self.acquire(sweep, agent).await;
+        self.begin(agent, &assignment).await;
+        self.report(agent, &assignment, 0, &[loss]).await;
+        assert_eq!(self.finish(agent, &assignment).await, "finished");
+        assignment
+    }
+}
+
+/// An answer in HTTP/1.1: status, head and body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// Sends a request as a browser would.
+pub(crate) async fn http(controller: &Controller, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port())).await.expect("the controller listens");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request += "Host: localhost\r\n";
+    }
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += "\r\n";
+    stream.write_all(request.as_bytes()).await.expect("the controller reads");
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an answer has a status");
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}

@@ -1,0 +1,4 @@
+//! The controller as its callers see it: a real server, a real client, a real database.
+
+mod access;
+mod house;
