@@ -1,6 +1,8 @@
 //! Who is let in. The outermost layer: what it does not let in reaches no service and no page.
 //!
-//! - Beyond loopback every call shows the token, but for [`web::HEALTH`].
+//! - Beyond loopback every call shows the token, but for [`web::HEALTH`]. Callers of the services do so as `Bearer`. A browser may show it
+//!   to the page as the password of a `Basic` login; a browser sends that on its own to where another page sends it, so the services do
+//!   not take it.
 //! - On loopback no token is asked for, but the caller must name this machine as itself: a browser that was led here by a name
 //!   which somebody else has pointed at 127.0.0.1 (DNS rebinding) names that.
 //! - The services are spoken to in HTTP/2, which no browser speaks without TLS: one more bar for web pages of others.
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tonic::Status;
@@ -54,10 +56,10 @@ impl Gate {
         match self {
             Self::Loopback if names_this_machine(request) => {}
             Self::Loopback => return Err(Refused::ForeignHost),
-            Self::Token(hash) if bearer(request.headers()).is_some_and(|token| hash.matches(token)) => {}
+            Self::Token(hash) if shown_token(request).is_some_and(|token| hash.matches(&token)) => {}
             Self::Token(_) => return Err(Refused::NoToken),
         }
-        if request.uri().path().starts_with(SERVICES) && request.version() != Version::HTTP_2 {
+        if is_service(request) && request.version() != Version::HTTP_2 {
             return Err(Refused::OldHttp);
         }
         Ok(())
@@ -70,11 +72,49 @@ fn speaks_grpc(request: &Request) -> bool {
     request.version() == Version::HTTP_2 && content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+fn is_service(request: &Request) -> bool {
+    request.uri().path().starts_with(SERVICES)
+}
+
+/// Returns the token in the one `Authorization` header.
+fn shown_token(request: &Request) -> Option<String> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
     let (value, more) = (values.next()?, values.next());
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    (more.is_none() && scheme.eq_ignore_ascii_case("bearer")).then_some(token.trim())
+    let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
+    let credentials = credentials.trim();
+    if more.is_some() {
+        None
+    } else if scheme.eq_ignore_ascii_case("bearer") {
+        Some(credentials.to_owned())
+    } else if scheme.eq_ignore_ascii_case("basic") && request.method().is_safe() && !is_service(request) {
+        let login = String::from_utf8(base64_decoded(credentials)?).ok()?;
+        login.split_once(':').map(|(_, password)| password.to_owned())
+    } else {
+        None
+    }
+}
+
+/// Decodes base64 as browsers write it, with padding or without.
+fn base64_decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut pending, mut bits) = (0_u32, 0);
+    for digit in text.trim_end_matches('=').bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        pending = (pending << 6 | u32::from(value)) & 0xffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((pending >> bits) as u8);
+        }
+    }
+    Some(bytes)
 }
 
 /// Returns whether every name that the request gives the server is `localhost` or an address, and there is one.
@@ -116,7 +156,8 @@ impl Refused {
         }
         let mut response = (http, format!("{}\n", status.message())).into_response();
         if *self == Self::NoToken {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sweep\""));
+            let schemes = HeaderValue::from_static("Bearer realm=\"sweep\", Basic realm=\"sweep: any name, the token as password\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
         }
         response
     }
@@ -157,12 +198,27 @@ mod tests {
     }
 
     #[test]
-    fn only_one_bearer_header_counts() {
-        let bearer_of = |headers: &[(&str, &str)]| bearer(request("/", headers).headers()).map(str::to_owned);
-        assert_eq!(bearer_of(&[("authorization", "Bearer swp_1")]), Some("swp_1".to_owned()));
-        assert_eq!(bearer_of(&[("authorization", "bearer  swp_1 ")]), Some("swp_1".to_owned()));
-        assert_eq!(bearer_of(&[("authorization", "Basic swp_1")]), None);
-        assert_eq!(bearer_of(&[("authorization", "swp_1")]), None);
-        assert_eq!(bearer_of(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]), None);
+    fn a_token_is_shown_in_one_header() {
+        let shown = |path: &str, headers: &[(&str, &str)]| shown_token(&request(path, headers));
+        let token = Some("swp_1".to_owned());
+        assert_eq!(shown("/", &[("authorization", "Bearer swp_1")]), token);
+        assert_eq!(shown("/", &[("authorization", "bearer  swp_1 ")]), token);
+        // `anyone:swp_1`
+        assert_eq!(shown("/", &[("authorization", "Basic YW55b25lOnN3cF8x")]), token);
+        assert_eq!(shown("/sweep.v1.SweepService/GetStatus", &[("authorization", "Basic YW55b25lOnN3cF8x")]), None);
+        for refused in ["Basic swp_1!", "Basic swp_1", "swp_1", "Bearer", ""] {
+            assert_eq!(shown("/", &[("authorization", refused)]), None, "{refused}");
+        }
+        assert_eq!(shown("/", &[("authorization", "Bearer a"), ("authorization", "Bearer b")]), None);
+    }
+
+    #[test]
+    fn base64_is_read_with_and_without_padding() {
+        for (text, bytes) in
+            [("", b"".as_slice()), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("Zm9vYg", b"foob"), ("+/+/", &[0xfb, 0xff, 0xbf])]
+        {
+            assert_eq!(base64_decoded(text).as_deref(), Some(bytes), "{text}");
+        }
+        assert_eq!(base64_decoded("Zm 9v"), None);
     }
 }

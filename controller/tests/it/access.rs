@@ -76,6 +76,7 @@ async fn beyond_loopback_every_route_but_one_is_refused_without_the_token() {
         assert_ne!(answer.status, 401, "{path}");
     }
     assert_eq!(house::http(&controller, "GET", "/", &[("Authorization", &token)]).await.status, 200);
+    assert_eq!(house::http(&controller, "GET", "/", &[("Authorization", "Basic YW55b25lOnN3cF8x")]).await.status, 401);
     controller.stop().await.unwrap();
 }
 
