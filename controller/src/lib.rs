@@ -12,7 +12,9 @@
 //! `serve → service, web, planner, reaper → engine → store`.
 
 pub mod engine;
+pub mod planner;
 pub mod reader;
+pub mod reaper;
 pub mod serve;
 pub mod service;
 pub mod store;

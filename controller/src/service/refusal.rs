@@ -17,6 +17,7 @@ pub(super) fn from_engine(error: EngineError) -> Status {
     match error {
         EngineError::Refused(refusal) => from_refusal(&refusal, message),
         EngineError::Replayed(_) => with_kind(Status::already_exists(message), "replayed"),
+        EngineError::NoSweep(_) => with_kind(Status::not_found(message), "unknown_sweep"),
         EngineError::Full => with_kind(Status::resource_exhausted(message), "full"),
         EngineError::Stopped => Status::unavailable(message),
     }

@@ -1,11 +1,18 @@
 //! Where events and the tables made from them live. No store knows what a run means.
 
+mod memory;
 mod rows;
+mod sqlite;
 
+pub use memory::{MemoryQuery, MemoryStore};
 pub use rows::{AgentRow, AttemptRow, LogChunk, RunRow, SweepCounts, SweepRow};
+pub use sqlite::{SqliteQuery, SqliteStore};
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::state::{AttemptRef, SweepId};
+
+/// How many bytes of an attempt's output are kept.
+pub const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// What one commit makes durable, all or nothing.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +27,7 @@ pub struct Batch {
     pub agents: Vec<AgentRow>,
     /// Metric points with the number of each in its attempt; a number already known is ignored.
     pub metrics: Vec<(AttemptRef, u64, MetricPoint)>,
-    /// Pieces of output; bytes already known are ignored.
+    /// Pieces of output; bytes already known are ignored, and so are those beyond [`LOG_BYTES_MAX`]. A gap reads as zero bytes.
     pub logs: Vec<LogChunk>,
     /// Replies by request id, for calls that are repeated.
     pub replies: Vec<StoredReply>,

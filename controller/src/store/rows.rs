@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sweep_lifecycle::state::{AttemptRef, Failure};
 
+use super::LOG_BYTES_MAX;
+
 /// A sweep. What can be counted from its runs is not here but in [`SweepCounts`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
@@ -135,4 +137,31 @@ pub struct LogChunk {
     pub offset: u64,
     /// The bytes.
     pub data: Vec<u8>,
+}
+
+impl SweepCounts {
+    /// Counts runs in a state.
+    pub(super) fn add(&mut self, state: &str, runs: u64) {
+        match state {
+            "queued" => self.queued += runs,
+            "assigned" | "running" => self.running += runs,
+            "finished" => self.finished += runs,
+            "stopped" => self.stopped += runs,
+            "failed" => self.failed += runs,
+            "cancelled" => self.cancelled += runs,
+            other => tracing::error!(state = other, "a run is in a state that nobody counts"),
+        }
+    }
+}
+
+impl LogChunk {
+    /// Returns what of the piece is to be kept where the first `known` bytes of the output are there already, with its place.
+    pub(super) fn news(&self, known: u64) -> Option<(u64, &[u8])> {
+        let skip = usize::try_from(known.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let rest = self.data.get(skip..)?;
+        let offset = self.offset.max(known);
+        let room = usize::try_from(LOG_BYTES_MAX.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let kept = &rest[..rest.len().min(room)];
+        (!kept.is_empty()).then_some((offset, kept))
+    }
 }

@@ -1,0 +1,97 @@
+//! What becomes one commit, and the replies that wait for it.
+
+use std::collections::BTreeSet;
+
+use sweep_lifecycle::command::Reply;
+use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
+use sweep_lifecycle::state::{AgentId, AttemptRef, RunNumber, SweepId};
+use tokio::sync::oneshot;
+
+use super::request::{Answer, Request};
+use super::{Acquired, EngineError};
+use crate::store::{LogChunk, StoredReply};
+
+/// Requests that are decided one after the other and recorded together.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) events: Vec<Recorded>,
+    pub(super) metrics: Vec<(AttemptRef, u64, MetricPoint)>,
+    pub(super) logs: Vec<LogChunk>,
+    pub(super) replies: Vec<StoredReply>,
+    pub(super) touched: Touched,
+    /// Answers to give once all of it is on disk.
+    pub(super) answers: Vec<Pending>,
+    /// Questions to answer from the state after the commit.
+    pub(super) questions: Vec<Request>,
+    /// Sweeps whose waiting agents may be served.
+    pub(super) stirred: BTreeSet<SweepId>,
+    pub(super) stop: bool,
+}
+
+/// What the events of a group have changed.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) sweeps: BTreeSet<SweepId>,
+    pub(super) runs: BTreeSet<(SweepId, RunNumber)>,
+    pub(super) agents: BTreeSet<AgentId>,
+    /// Sweeps that may need suggestions now.
+    pub(super) hungry: BTreeSet<SweepId>,
+}
+
+/// An answer that waits for the commit.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Command(Answer<Reply>, Result<Reply, EngineError>),
+    Acquire(Answer<Acquired>, Result<Acquired, EngineError>),
+    Log(Answer<()>, Result<(), EngineError>),
+    Tick(oneshot::Sender<()>),
+}
+
+impl Pending {
+    /// Gives the answer, or the failure of the commit in its place. Who asked may have gone away.
+    pub(super) fn give(self, commit: &Result<(), EngineError>) {
+        fn settle<T>(reply: Answer<T>, result: Result<T, EngineError>, commit: &Result<(), EngineError>) {
+            let _ = reply.send(commit.clone().and(result));
+        }
+        match self {
+            Self::Command(reply, result) => settle(reply, result, commit),
+            Self::Acquire(reply, result) => settle(reply, result, commit),
+            Self::Log(reply, result) => settle(reply, result, commit),
+            Self::Tick(reply) => {
+                let _ = reply.send(());
+            }
+        }
+    }
+}
+
+impl Touched {
+    /// Notes what an event changes.
+    pub(super) fn note(&mut self, event: &Event) {
+        match event {
+            Event::SweepCreated { sweep, .. } | Event::SweepStateChanged { sweep, .. } | Event::SpaceExhausted { sweep } => {
+                self.sweeps.insert(sweep.clone());
+            }
+            Event::AgentRegistered { agent, sweep, .. } => {
+                self.agents.insert(agent.clone());
+                self.hungry.insert(sweep.clone());
+            }
+            Event::AgentRemoved { agent, .. } => {
+                self.agents.insert(agent.clone());
+            }
+            Event::RunCreated { sweep, run, .. } | Event::RunRequeued { sweep, run, .. } | Event::RunEnded { sweep, run, .. } => {
+                self.sweeps.insert(sweep.clone());
+                self.runs.insert((sweep.clone(), *run));
+            }
+            Event::AttemptAssigned { attempt, agent } => {
+                self.runs.insert((attempt.sweep.clone(), attempt.run));
+                self.agents.insert(agent.clone());
+            }
+            Event::AttemptStarted { attempt, .. }
+            | Event::MetricsReported { attempt, .. }
+            | Event::StopRequested { attempt, .. }
+            | Event::AttemptEnded { attempt, .. } => {
+                self.runs.insert((attempt.sweep.clone(), attempt.run));
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The one writer: drain, decide, evolve, commit, answer.
+//!
+//! ```text
+//! Engine (handle, cheap) ──Request──▶ Writer (a thread of its own) ──Batch──▶ Store
+//!    ▲                                   │ owns State, Leases, ready suggestions, parked acquires
+//!    └──────────── reply ◀── after the commit
+//! ```
+//!
+//! What came in while the last commit was written makes the next one: many requests, one transaction, then all the replies.
+//! [`planner`](crate::planner) and [`reaper`](crate::reaper) are clients of this handle like any other: the engine knows neither.
+
+mod clock;
+mod group;
+mod need;
+mod projection;
+mod question;
+mod ready;
+mod reply;
+mod request;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sweep_lifecycle::command::{Command, Directive, Refusal, Reply};
+use sweep_lifecycle::lease::Mono;
+use sweep_lifecycle::spec::SweepSpec;
+use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
+use sweep_search::space::Config;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::store::{LogChunk, Store, StoreError};
+
+pub use clock::{Clock, SystemClock};
+pub use need::{Computed, Need};
+use request::Request;
+use writer::Writer;
+
+/// Requests that may wait for the engine; who comes later waits to be let in.
+const QUEUE_MAX: usize = 1024;
+
+/// How the engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// An agent or attempt without news for this long is lost.
+    pub lease: Duration,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl EngineOptions {
+    /// The clock of this machine.
+    pub fn new(lease: Duration) -> Self {
+        Self { lease, clock: Arc::new(SystemClock::new()) }
+    }
+}
+
+/// The way to the engine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    requests: mpsc::Sender<Request>,
+    shared: Arc<Shared>,
+}
+
+/// What the engine shows without being asked.
+#[derive(Debug)]
+struct Shared {
+    clock: Arc<dyn Clock>,
+    commits: watch::Receiver<u64>,
+    wake: watch::Receiver<Option<Mono>>,
+    hungry: watch::Receiver<u64>,
+    figures: Arc<Figures>,
+}
+
+/// See [`EngineStats`].
+#[derive(Debug, Default)]
+struct Figures {
+    sweeps: AtomicU64,
+    live_attempts: AtomicU64,
+    parked: AtomicU64,
+}
+
+/// Figures about the engine, for `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Sweeps, ended ones included.
+    pub sweeps: u64,
+    /// Attempts that are assigned or running.
+    pub live_attempts: u64,
+    /// Commits since the start.
+    pub commits: u64,
+    /// Requests that wait for the engine now.
+    pub queued_requests: u64,
+    /// Agents' calls that wait for a run.
+    pub parked_acquires: u64,
+}
+
+/// Waits for the end of the engine's thread.
+#[derive(Debug)]
+pub struct EngineJoin {
+    engine: Engine,
+    ended: oneshot::Receiver<Result<(), StoreError>>,
+}
+
+/// Why the engine did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The lifecycle refuses; nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The request id was used for another request.
+    #[error("request id {0} was used for another request")]
+    Replayed(String),
+    /// There is no such sweep; in words, with those that there are.
+    #[error("{0}")]
+    NoSweep(String),
+    /// No space is left for the database; nothing has changed.
+    #[error("the controller's disk is full: nothing was recorded; free some space and try again")]
+    Full,
+    /// The engine has stopped; whether it was done is unknown.
+    #[error("the controller is stopping")]
+    Stopped,
+}
+
+/// A run handed to an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// Which attempt.
+    pub attempt: AttemptRef,
+    /// Its configuration.
+    pub config: Config,
+}
+
+/// What an agent that asked for a run gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Acquired {
+    /// A run.
+    Assigned(Assignment),
+    /// Nothing now, and why.
+    Wait(String),
+    /// The sweep has ended: its state and why.
+    Ended(String, String),
+}
+
+/// The sending ends of what the engine shows without being asked.
+#[derive(Debug)]
+struct Signals {
+    /// Grows with every commit.
+    commits: watch::Sender<u64>,
+    /// When the reaper is to call next.
+    wake: watch::Sender<Option<Mono>>,
+    /// Grows when a sweep needs suggestions.
+    hungry: watch::Sender<u64>,
+    figures: Arc<Figures>,
+}
+
+impl Signals {
+    fn new() -> (Self, watch::Receiver<u64>, watch::Receiver<Option<Mono>>, watch::Receiver<u64>) {
+        let (commits, commits_seen) = watch::channel(0);
+        let (wake, wake_seen) = watch::channel(None);
+        let (hungry, hungry_seen) = watch::channel(0);
+        (Self { commits, wake, hungry, figures: Arc::default() }, commits_seen, wake_seen, hungry_seen)
+    }
+}
+
+impl Engine {
+    /// Replays the log and starts the engine's thread. Blocks while it reads the log.
+    ///
+    /// Nobody's lease ends and no suggestion is made unless [`reaper::run`](crate::reaper::run) and
+    /// [`planner::run`](crate::planner::run) are started with a clone of the handle.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn start(store: Box<dyn Store>, options: EngineOptions) -> Result<(Self, EngineJoin), StoreError> {
+        let (sender, requests) = mpsc::channel(QUEUE_MAX);
+        // The writer holds the sending ends, so that all who wait for a change see the end of the engine.
+        let (signals, commits, wake, hungry) = Signals::new();
+        let figures = Arc::clone(&signals.figures);
+        let shared = Arc::new(Shared { clock: Arc::clone(&options.clock), commits, wake, hungry, figures });
+        let writer = Writer::replay(store, requests, signals, options)?;
+        let (end, ended) = oneshot::channel();
+        let body = move || {
+            let outcome = writer.run();
+            if let Err(error) = &outcome {
+                tracing::error!(%error, "the engine stops: whether the last commit was written is unknown");
+            }
+            // Nobody may be waiting for the end.
+            let _ = end.send(outcome);
+        };
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(body)
+            .map_err(|error| StoreError::Failed(format!("the engine's thread cannot be started: {error}")))?;
+        let engine = Self { requests: sender, shared };
+        Ok((engine.clone(), EngineJoin { engine, ended }))
+    }
+
+    /// Has a command decided and recorded, and returns the answer once it is on disk. An empty request id: never repeated.
+    ///
+    /// A repeat is recognised by its id and by the whole command. So a caller that makes ids for [`Command::CreateSweep`] makes
+    /// sweep id and seed from the request id, not anew for each try.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn command(&self, request_id: &str, command: Command) -> Result<Reply, EngineError> {
+        let request_id = request_id.to_owned();
+        self.ask(|reply| Request::Command { request_id, command: Box::new(command), reply }).await?
+    }
+
+    /// Asks for a run for an agent, waiting up to `wait` for one.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn acquire(&self, request_id: &str, agent: AgentId, sweep: SweepId, wait: Duration) -> Result<Acquired, EngineError> {
+        let request_id = request_id.to_owned();
+        self.ask(|reply| Request::Acquire { request_id, agent, sweep, wait, reply }).await?
+    }
+
+    /// Renews the leases of an agent and of those attempts that are still its own, and says what is wanted of each attempt.
+    ///
+    /// # Errors
+    /// The agent is unknown, or the engine has stopped.
+    pub async fn heartbeat(&self, agent: AgentId, attempts: Vec<AttemptRef>) -> Result<Vec<Directive>, EngineError> {
+        self.ask(|reply| Request::Heartbeat { agent, attempts, reply }).await?
+    }
+
+    /// Keeps a piece of output, whether or not its attempt still owns its run.
+    ///
+    /// # Errors
+    /// There never was such an attempt; and see [`EngineError`].
+    pub async fn append_log(&self, chunk: LogChunk) -> Result<(), EngineError> {
+        self.ask(|reply| Request::AppendLog { chunk, reply }).await?
+    }
+
+    /// Returns what the file of a sweep says.
+    ///
+    /// # Errors
+    /// The sweep is unknown, or the engine has stopped.
+    pub async fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
+        let sweep = sweep.clone();
+        self.ask(|reply| Request::Spec { sweep, reply }).await?
+    }
+
+    /// Finds a sweep by id, by a unique prefix of its id, or by name (the newest of that name).
+    ///
+    /// # Errors
+    /// There is none ([`EngineError::NoSweep`]), the prefix is not unique, or the engine has stopped.
+    pub async fn find_sweep(&self, text: &str) -> Result<SweepId, EngineError> {
+        let text = text.to_owned();
+        self.ask(|reply| Request::FindSweep { text, reply }).await?
+    }
+
+    /// Returns a counter that grows with every commit, to wait for changes.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.shared.commits.clone()
+    }
+
+    /// Returns figures about the engine.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
+            sweeps: self.shared.figures.sweeps.load(Ordering::Relaxed),
+            live_attempts: self.shared.figures.live_attempts.load(Ordering::Relaxed),
+            commits: *self.shared.commits.borrow(),
+            queued_requests: (self.requests.max_capacity() - self.requests.capacity()) as u64,
+            parked_acquires: self.shared.figures.parked.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Returns a counter that grows when some sweep needs suggestions.
+    pub fn hungry(&self) -> watch::Receiver<u64> {
+        self.shared.hungry.clone()
+    }
+
+    /// Returns what the search has to know about every sweep that needs suggestions, but for those in `busy`.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn needs(&self, busy: Vec<SweepId>) -> Result<Vec<Need>, EngineError> {
+        self.ask(|reply| Request::Needs { busy, reply }).await
+    }
+
+    /// Lays suggestions ready.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn offer(&self, computed: Computed) -> Result<(), EngineError> {
+        self.requests.send(Request::Offer(Box::new(computed))).await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Returns when [`Engine::tick`] is to be called next, by the clock of [`Engine::now`].
+    pub fn next_tick(&self) -> watch::Receiver<Option<Mono>> {
+        self.shared.wake.clone()
+    }
+
+    /// Returns the time since the engine's clock started.
+    pub fn now(&self) -> Mono {
+        self.shared.clock.now()
+    }
+
+    /// Has the engine look for leases and waits that have ended; returns when the consequences are on disk.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn tick(&self) -> Result<(), EngineError> {
+        self.ask(|reply| Request::Tick { reply }).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| EngineError::Stopped)?;
+        answer.await.map_err(|_| EngineError::Stopped)
+    }
+}
+
+impl EngineJoin {
+    /// Waits until the engine ends by itself, which it does only when the store fails. May be called again after it was cancelled,
+    /// not after it has returned.
+    ///
+    /// # Errors
+    /// How the store failed: whether the last commit was written is unknown, so start again and replay.
+    pub async fn ended(&mut self) -> Result<(), StoreError> {
+        let lost = |_| Err(StoreError::Failed("the engine's thread has panicked".to_owned()));
+        (&mut self.ended).await.unwrap_or_else(lost)
+    }
+
+    /// Ends the engine: what has been asked before is done and answered, waiting agents are told to ask again.
+    ///
+    /// # Errors
+    /// As [`EngineJoin::ended`].
+    pub async fn stop(mut self) -> Result<(), StoreError> {
+        // Where the engine has gone already, `ended` says why.
+        let _ = self.engine.requests.send(Request::Stop).await;
+        self.ended().await
+    }
+}

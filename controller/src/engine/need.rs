@@ -1,0 +1,75 @@
+//! What the search has to know of a sweep, and what it found.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sweep_lifecycle::observe;
+use sweep_lifecycle::spec::SweepSpec;
+use sweep_lifecycle::state::{Sweep, SweepId};
+use sweep_search::observation::{Observation, Pending};
+use sweep_search::space::PointKey;
+use sweep_search::suggest::Suggestion;
+
+/// A snapshot of a sweep that needs suggestions.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// Which sweep.
+    pub sweep: SweepId,
+    /// What its file says.
+    pub spec: Arc<SweepSpec>,
+    /// The seed of its search.
+    pub seed: u64,
+    /// Runs that have ended.
+    pub observations: Vec<Observation>,
+    /// Runs that have not.
+    pub pending: Vec<Pending>,
+    /// The points of all runs.
+    pub taken: BTreeSet<PointKey>,
+    /// The number of the next run.
+    pub next_index: u64,
+    /// How many suggestions are wanted.
+    pub count: usize,
+    /// The sweep's `history`.
+    pub history: u64,
+    /// How many observations the engine had seen of this sweep since it started.
+    pub observed: u64,
+}
+
+/// What the search found for a [`Need`].
+#[derive(Clone, Debug)]
+pub struct Computed {
+    /// Which sweep.
+    pub sweep: SweepId,
+    /// From the need.
+    pub next_index: u64,
+    /// From the need.
+    pub history: u64,
+    /// From the need.
+    pub observed: u64,
+    /// What to try, in the order of run numbers from `next_index` on.
+    pub suggestions: Vec<Suggestion>,
+    /// Nothing is left to try once these have been tried.
+    pub exhausted: bool,
+}
+
+impl Need {
+    pub(super) fn of(id: &SweepId, sweep: &Sweep, count: usize, observed: u64) -> Self {
+        Self {
+            sweep: id.clone(),
+            spec: Arc::clone(&sweep.spec),
+            seed: sweep.seed,
+            observations: observe::observations(sweep),
+            pending: observe::pending(sweep),
+            taken: sweep.taken.clone(),
+            next_index: next_run(sweep),
+            count,
+            history: sweep.history,
+            observed,
+        }
+    }
+}
+
+/// Returns the number that the next run of a sweep will have.
+pub(super) fn next_run(sweep: &Sweep) -> u64 {
+    sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1)
+}

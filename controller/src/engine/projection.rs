@@ -1,0 +1,98 @@
+//! The rows of the query tables, made from the state for everything that a commit touches.
+
+use sweep_lifecycle::observe;
+use sweep_lifecycle::spec::Objective;
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, Run, RunNumber, State, Sweep, SweepId};
+use sweep_search::observation::Goal;
+use sweep_search::suggest::Method;
+
+use super::group::Touched;
+use crate::store::{AgentRow, AttemptRow, Batch, RunRow, SweepRow};
+
+/// Fills in the rows of what was touched.
+pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
+    for id in &touched.sweeps {
+        batch.sweeps.extend(state.sweeps.get(id).map(|sweep| sweep_row(id, sweep)));
+    }
+    for (id, number) in &touched.runs {
+        let Some(sweep) = state.sweeps.get(id) else { continue };
+        batch.runs.extend(sweep.runs.get(number).map(|run| run_row(id, sweep, *number, run, state)));
+    }
+    for id in &touched.agents {
+        batch.agents.extend(state.agents.get(id).map(|agent| agent_row(id, agent)));
+    }
+}
+
+fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
+    let spec = &sweep.spec;
+    let method = match spec.method {
+        Method::Grid => "grid",
+        Method::Random => "random",
+        Method::Bayes => "bayes",
+    };
+    let goal = match spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default() {
+        Goal::Minimize => "minimize",
+        Goal::Maximize => "maximize",
+    };
+    SweepRow {
+        id: id.0.clone(),
+        name: spec.name.clone().unwrap_or_default(),
+        state: sweep.state.to_string(),
+        reason: sweep.reason.clone(),
+        method: method.to_owned(),
+        metric: spec.objective.as_ref().map(|objective| objective.metric.clone()).unwrap_or_default(),
+        goal: goal.to_owned(),
+        planned: observe::planned(sweep).unwrap_or(0),
+        created_ms: sweep.created.0,
+        updated_ms: sweep.updated.0,
+        yaml: sweep.source.to_string(),
+    }
+}
+
+fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &State) -> RunRow {
+    let goal = sweep.spec.objective.as_ref().map_or(Goal::Minimize, |objective: &Objective| objective.goal);
+    let finite = |attempt: &Attempt| attempt.series.iter().copied().filter(|value| value.is_finite()).collect::<Vec<_>>();
+    let series = run.attempts.iter().rev().map(finite).find(|series| !series.is_empty()).unwrap_or_default();
+    RunRow {
+        sweep: id.0.clone(),
+        run: number,
+        state: run.state.to_string(),
+        reason: run.reason.clone(),
+        params_json: run.config.to_nested().to_json().to_string(),
+        value: run.value,
+        best: series.iter().copied().reduce(|best, value| if goal.is_better(value, best) { value } else { best }),
+        last: series.last().copied(),
+        why: run.why.clone(),
+        created_ms: run.created.0,
+        ended_ms: run.ended.map_or(0, |ended| ended.0),
+        attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, state)).collect(),
+    }
+}
+
+fn attempt_row(number: u32, attempt: &Attempt, state: &State) -> AttemptRow {
+    AttemptRow {
+        attempt: number,
+        agent: attempt.agent.0.clone(),
+        host: state.agents.get(&attempt.agent).map(|agent| agent.info.host.clone()).unwrap_or_default(),
+        state: attempt.state.to_string(),
+        failure: attempt.failure.clone(),
+        assigned_ms: attempt.assigned.0,
+        started_ms: attempt.started.map_or(0, |started| started.0),
+        ended_ms: attempt.ended.map_or(0, |ended| ended.0),
+        metrics: attempt.metrics.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.clone(), *value)).collect(),
+        command: attempt.command.clone(),
+    }
+}
+
+fn agent_row(id: &AgentId, agent: &Agent) -> AgentRow {
+    AgentRow {
+        id: id.0.clone(),
+        sweep: agent.sweep.0.clone(),
+        host: agent.info.host.clone(),
+        slots: agent.info.slots,
+        running: u32::try_from(agent.holds.len()).unwrap_or(u32::MAX),
+        alive: agent.alive,
+        version: agent.info.version.clone(),
+        seen_ms: agent.left.unwrap_or(agent.registered).0,
+    }
+}

@@ -1,0 +1,98 @@
+//! What is answered from the state and changes nothing on disk: heartbeats, look-ups, what the planner needs.
+
+use std::sync::Arc;
+
+use sweep_lifecycle::command::{Directive, Refusal};
+use sweep_lifecycle::decide::directive;
+use sweep_lifecycle::spec::SweepSpec;
+use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
+
+use super::request::Request;
+use super::writer::Writer;
+use super::{EngineError, Need};
+
+/// Candidates that a message names at most.
+const NAMED_MAX: usize = 5;
+
+impl Writer {
+    /// Answers a question from the state as it is on disk. Who asked may have gone away.
+    pub(super) fn answer(&mut self, question: Request) {
+        match question {
+            Request::Heartbeat { agent, attempts, reply } => {
+                let _ = reply.send(self.heartbeat(&agent, &attempts));
+            }
+            Request::Spec { sweep, reply } => {
+                let _ = reply.send(self.spec(&sweep));
+            }
+            Request::FindSweep { text, reply } => {
+                let _ = reply.send(find_sweep(&self.state, &text));
+            }
+            Request::Needs { busy, reply } => {
+                let _ = reply.send(self.needs(&busy));
+            }
+            // All others change something and never come here.
+            other => tracing::error!(request = ?other, "not a question"),
+        }
+    }
+
+    fn heartbeat(&mut self, agent: &AgentId, attempts: &[AttemptRef]) -> Result<Vec<Directive>, EngineError> {
+        if !self.state.agents.get(agent).is_some_and(|agent| agent.alive) {
+            return Err(Refusal::UnknownAgent(agent.0.clone()).into());
+        }
+        self.renew(agent, attempts);
+        Ok(attempts.iter().map(|attempt| directive(&self.state, agent, attempt)).collect())
+    }
+
+    fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
+        let found = self.state.sweeps.get(sweep).map(|sweep| Arc::clone(&sweep.spec));
+        found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
+    }
+
+    fn needs(&mut self, busy: &[SweepId]) -> Vec<Need> {
+        let mut needs = Vec::new();
+        for (id, sweep) in self.state.sweeps.iter().filter(|(id, _)| !busy.contains(id)) {
+            let demand = self.demand(id);
+            needs.extend(self.ready.need(id, sweep, demand));
+        }
+        needs
+    }
+}
+
+fn find_sweep(state: &State, text: &str) -> Result<SweepId, EngineError> {
+    let exact = SweepId(text.to_owned());
+    if state.sweeps.contains_key(&exact) {
+        return Ok(exact);
+    }
+    let is_named = |sweep: &&Sweep| sweep.spec.name.as_deref() == Some(text);
+    let named = state.sweeps.iter().filter(|(_, sweep)| is_named(sweep)).max_by_key(|(_, sweep)| sweep.created);
+    if let Some((id, _)) = named {
+        return Ok(id.clone());
+    }
+    let starting: Vec<_> = state.sweeps.keys().filter(|id| !text.is_empty() && id.0.starts_with(text)).collect();
+    match starting.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(EngineError::NoSweep(unknown(state, text))),
+        several => {
+            let named: Vec<_> = several.iter().take(NAMED_MAX).map(|id| id.0.as_str()).collect();
+            let more = if several.len() > NAMED_MAX { ", …" } else { "" };
+            let message = format!("`{text}` begins the ids of {} sweeps: {}{more}; give more of it", several.len(), named.join(", "));
+            Err(Refusal::WrongState(message).into())
+        }
+    }
+}
+
+/// Says what was asked for and what there is.
+fn unknown(state: &State, text: &str) -> String {
+    let mut newest: Vec<_> = state.sweeps.iter().collect();
+    newest.sort_by_key(|(_, sweep)| std::cmp::Reverse(sweep.created));
+    let label = |(id, sweep): &(&SweepId, &Sweep)| match &sweep.spec.name {
+        Some(name) => format!("{} ({name})", id.0),
+        None => id.0.clone(),
+    };
+    let there: Vec<_> = newest.iter().take(NAMED_MAX).map(label).collect();
+    match there.as_slice() {
+        [] => format!("no sweep `{text}`: the controller has none yet"),
+        [only] => format!("no sweep `{text}`; there is {only}"),
+        _ => format!("no sweep `{text}`; the newest are {}", there.join(", ")),
+    }
+}

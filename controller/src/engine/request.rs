@@ -1,0 +1,30 @@
+//! What the handle sends to the writer's thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sweep_lifecycle::command::{Command, Directive, Reply};
+use sweep_lifecycle::spec::SweepSpec;
+use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
+use tokio::sync::oneshot;
+
+use super::{Acquired, Computed, EngineError, Need};
+use crate::store::LogChunk;
+
+/// Where an answer goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
+
+/// Something asked of the engine.
+#[derive(Debug)]
+pub(super) enum Request {
+    Command { request_id: String, command: Box<Command>, reply: Answer<Reply> },
+    Acquire { request_id: String, agent: AgentId, sweep: SweepId, wait: Duration, reply: Answer<Acquired> },
+    AppendLog { chunk: LogChunk, reply: Answer<()> },
+    Heartbeat { agent: AgentId, attempts: Vec<AttemptRef>, reply: Answer<Vec<Directive>> },
+    Spec { sweep: SweepId, reply: Answer<Arc<SweepSpec>> },
+    FindSweep { text: String, reply: Answer<SweepId> },
+    Needs { busy: Vec<SweepId>, reply: oneshot::Sender<Vec<Need>> },
+    Offer(Box<Computed>),
+    Tick { reply: oneshot::Sender<()> },
+    Stop,
+}

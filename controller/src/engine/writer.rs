@@ -1,0 +1,435 @@
+//! The engine's thread. Owns everything that changes; talks to the store and to nobody else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use sweep_lifecycle::command::{Command, Refusal, Reply};
+use sweep_lifecycle::decide::decide;
+use sweep_lifecycle::event::{Event, Recorded};
+use sweep_lifecycle::evolve::evolve;
+use sweep_lifecycle::lease::{Holder, Leases, Mono};
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, State, SweepId};
+use tokio::sync::mpsc;
+
+use super::group::{Group, Pending};
+use super::projection::project;
+use super::ready::{Demand, Ready};
+use super::reply::{RequestDigest, digest_acquire, digest_command, pack, unpack};
+use super::request::{Answer, Request};
+use super::{Acquired, Assignment, Clock, EngineError, EngineOptions, Signals};
+use crate::store::{Batch, LogChunk, Store, StoreError};
+
+/// A commit holds at most so many requests, and those that came in for at most so long.
+const GROUP_REQUESTS_MAX: usize = 256;
+const GROUP_TIME_MAX: Duration = Duration::from_millis(2);
+
+/// After the disk was full, nothing is tried for this long, or for a few times as long as reading the log has taken.
+const FULL_PAUSE_MIN: Duration = Duration::from_secs(1);
+const FULL_PAUSE_REPLAYS: u32 = 4;
+
+/// Calls that may wait for a run in one sweep; further ones are told to ask again.
+const PARKED_MAX: usize = 10_000;
+
+pub(super) struct Writer {
+    pub(super) state: State,
+    pub(super) leases: Leases,
+    pub(super) ready: Ready,
+    lease: Duration,
+    clock: Arc<dyn Clock>,
+    signals: Signals,
+    parked: BTreeMap<SweepId, Vec<Parked>>,
+    /// Until when nothing is recorded, since the disk is full.
+    full_until: Option<Mono>,
+    store: Box<dyn Store>,
+    requests: mpsc::Receiver<Request>,
+}
+
+/// A call that waits for a run.
+struct Parked {
+    request_id: String,
+    agent: AgentId,
+    until: Mono,
+    /// Why there is no run for it yet.
+    reason: String,
+    reply: Answer<Acquired>,
+}
+
+impl Writer {
+    /// Reads the log; every agent and attempt that lives gets a full new lease.
+    pub(super) fn replay(
+        store: Box<dyn Store>,
+        requests: mpsc::Receiver<Request>,
+        signals: Signals,
+        options: EngineOptions,
+    ) -> Result<Self, StoreError> {
+        let mut writer = Self {
+            state: State::default(),
+            leases: Leases::default(),
+            ready: Ready::default(),
+            lease: options.lease,
+            clock: options.clock,
+            signals,
+            parked: BTreeMap::new(),
+            full_until: None,
+            store,
+            requests,
+        };
+        writer.read_log()?;
+        writer.publish();
+        Ok(writer)
+    }
+
+    /// Works until it is told to stop, nobody is left to ask, or the store fails. Callers that wait are then told `Stopped`, since
+    /// the ends of their channels are dropped.
+    pub(super) fn run(mut self) -> Result<(), StoreError> {
+        while let Some(first) = self.requests.blocking_recv() {
+            let started = Instant::now();
+            let mut group = Group::default();
+            self.take(first, &mut group)?;
+            let mut taken = 1;
+            while taken < GROUP_REQUESTS_MAX && !group.stop && started.elapsed() < GROUP_TIME_MAX {
+                let Ok(next) = self.requests.try_recv() else { break };
+                self.take(next, &mut group)?;
+                taken += 1;
+            }
+            self.serve_parked(&mut group)?;
+            let stop = group.stop;
+            self.commit(group)?;
+            if stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, request: Request, group: &mut Group) -> Result<(), StoreError> {
+        let full = self.full_until.is_some_and(|until| self.clock.now() < until);
+        match request {
+            Request::Command { reply, .. } if full => group.answers.push(Pending::Command(reply, Err(EngineError::Full))),
+            Request::Acquire { reply, .. } if full => group.answers.push(Pending::Acquire(reply, Err(EngineError::Full))),
+            Request::AppendLog { reply, .. } if full => group.answers.push(Pending::Log(reply, Err(EngineError::Full))),
+            Request::Command { request_id, command, reply } => {
+                let result = self.command(group, &request_id, &command)?;
+                group.answers.push(Pending::Command(reply, result));
+            }
+            Request::Acquire { request_id, agent, sweep, wait, reply } => {
+                let until = self.clock.now().saturating_add(wait);
+                self.acquire(group, sweep, Parked { request_id, agent, until, reason: String::new(), reply })?;
+            }
+            Request::AppendLog { chunk, reply } => {
+                let result = self.append_log(group, chunk);
+                group.answers.push(Pending::Log(reply, result));
+            }
+            Request::Offer(computed) => {
+                if let Some(sweep) = self.state.sweeps.get(&computed.sweep) {
+                    group.stirred.insert(computed.sweep.clone());
+                    self.ready.put(*computed, sweep);
+                }
+            }
+            Request::Tick { reply } => {
+                if !full {
+                    self.end_leases(group);
+                }
+                self.end_waits(group);
+                group.answers.push(Pending::Tick(reply));
+            }
+            Request::Stop => group.stop = true,
+            question => group.questions.push(question),
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, group: &mut Group, request_id: &str, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
+        let digest = digest_command(command);
+        if let Some(known) = self.known(group, request_id, &digest)? {
+            return Ok(known);
+        }
+        let result = self.decide(group, command);
+        if !request_id.is_empty() {
+            group.replies.push(pack(request_id, digest, &result)?);
+        }
+        if let Command::StartAttempt { agent, attempt, .. } | Command::ReportMetrics { agent, attempt, .. } = command {
+            self.renew(agent, std::slice::from_ref(attempt));
+        }
+        if let Command::FinishAttempt { agent, .. } = command {
+            self.renew(agent, &[]);
+        }
+        Ok(result.map_err(EngineError::Refused))
+    }
+
+    /// Returns the reply that a request with this id has had: in this very group, or in the store.
+    fn known(&mut self, group: &Group, request_id: &str, digest: &RequestDigest) -> Result<Option<Result<Reply, EngineError>>, StoreError> {
+        if request_id.is_empty() {
+            return Ok(None);
+        }
+        if let Some(stored) = group.replies.iter().find(|stored| stored.request_id == request_id) {
+            return unpack(stored, digest).map(Some);
+        }
+        self.store.reply(request_id)?.map(|stored| unpack(&stored, digest)).transpose()
+    }
+
+    /// Decides one command and lets its events happen in memory; the commit follows.
+    fn decide(&mut self, group: &mut Group, command: &Command) -> Result<Reply, Refusal> {
+        let decision = decide(&self.state, command)?;
+        let at = self.clock.wall();
+        for event in decision.events {
+            let recorded = Recorded { at, event };
+            evolve(&mut self.state, &recorded);
+            self.follow(group, &recorded.event);
+            group.events.push(recorded);
+        }
+        Ok(decision.reply)
+    }
+
+    /// Keeps what is volatile in step with an event: leases, ready suggestions, who may be served.
+    fn follow(&mut self, group: &mut Group, event: &Event) {
+        group.touched.note(event);
+        let term = self.clock.now().saturating_add(self.lease);
+        match event {
+            Event::AgentRegistered { agent, .. } => self.leases.renew(Holder::Agent(agent.clone()), term),
+            Event::AgentRemoved { agent, .. } => {
+                self.leases.release(&Holder::Agent(agent.clone()));
+                group.stirred.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
+            }
+            Event::AttemptAssigned { attempt, .. } => {
+                self.leases.renew(Holder::Attempt(attempt.clone()), term);
+            }
+            Event::AttemptEnded { attempt, .. } => {
+                self.leases.release(&Holder::Attempt(attempt.clone()));
+                group.touched.agents.extend(self.attempt(attempt).map(|ended| ended.agent.clone()));
+            }
+            Event::MetricsReported { attempt, first_seq, points, .. } => {
+                let numbered = (*first_seq..).zip(points);
+                group.metrics.extend(numbered.map(|(number, point)| (attempt.clone(), number, point.clone())));
+            }
+            Event::RunRequeued { sweep, .. } | Event::RunEnded { sweep, .. } => {
+                self.ready.observe(sweep);
+                group.stirred.insert(sweep.clone());
+            }
+            Event::SweepStateChanged { sweep, .. } | Event::SpaceExhausted { sweep } => {
+                group.stirred.insert(sweep.clone());
+            }
+            Event::SweepCreated { .. } | Event::RunCreated { .. } | Event::AttemptStarted { .. } | Event::StopRequested { .. } => {}
+        }
+    }
+
+    fn acquire(&mut self, group: &mut Group, sweep: SweepId, mut call: Parked) -> Result<(), StoreError> {
+        let digest = digest_acquire(&call.agent, &sweep);
+        if let Some(known) = self.known(group, &call.request_id, &digest)? {
+            let result = known.map(|reply| self.acquired(reply));
+            group.answers.push(Pending::Acquire(call.reply, result));
+            return Ok(());
+        }
+        self.renew(&call.agent, &[]);
+        let waiting = self.parked.entry(sweep.clone()).or_default();
+        // A repeat of a call that still waits: the first one has nobody listening any more.
+        if let Some(index) = waiting.iter().position(|other| !call.request_id.is_empty() && other.request_id == call.request_id) {
+            let first = waiting.swap_remove(index);
+            group.answers.push(Pending::Acquire(first.reply, Ok(Acquired::Wait("this call was repeated".to_owned()))));
+        }
+        let crowded = waiting.len() >= PARKED_MAX;
+        match self.try_acquire(group, &sweep, &call)? {
+            Ok(Acquired::Wait(reason)) if !crowded && call.until > self.clock.now() => {
+                call.reason = reason;
+                self.parked.entry(sweep.clone()).or_default().push(call);
+            }
+            result => group.answers.push(Pending::Acquire(call.reply, result)),
+        }
+        group.touched.hungry.insert(sweep);
+        Ok(())
+    }
+
+    /// Tries to get a run for a call. Only a run is stored as the reply to its request id: "nothing yet" may be asked again.
+    fn try_acquire(&mut self, group: &mut Group, id: &SweepId, call: &Parked) -> Result<Result<Acquired, EngineError>, StoreError> {
+        let offer = self.state.sweeps.get(id).and_then(|sweep| self.ready.next(id, sweep));
+        let offered = offer.is_some();
+        let command = Command::Acquire { agent: call.agent.clone(), sweep: id.clone(), offers: offer.into_iter().collect() };
+        let result = self.decide(group, &command);
+        if offered && matches!(result, Ok(Reply::Wait { wants_suggestion: true, .. })) {
+            self.ready.discard(id);
+        }
+        if matches!(result, Ok(Reply::Assigned(_))) && !call.request_id.is_empty() {
+            group.replies.push(pack(&call.request_id, digest_acquire(&call.agent, id), &result)?);
+        }
+        Ok(result.map(|reply| self.acquired(reply)).map_err(EngineError::Refused))
+    }
+
+    fn acquired(&self, reply: Reply) -> Acquired {
+        match reply {
+            Reply::Assigned(attempt) => {
+                let run = self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.runs.get(&attempt.run));
+                let config = run.map(|run| run.config.clone()).unwrap_or_default();
+                Acquired::Assigned(Assignment { attempt, config })
+            }
+            Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
+            Reply::Wait { reason, .. } => Acquired::Wait(reason),
+            // `decide` answers an acquire with one of the three above, and a stored reply is one of its answers.
+            other => Acquired::Wait(format!("the controller gave an answer that does not fit: {other:?}")),
+        }
+    }
+
+    /// Serves the calls that wait, in the order in which they came, where something has stirred.
+    fn serve_parked(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        for id in std::mem::take(&mut group.stirred) {
+            group.touched.hungry.insert(id.clone());
+            let Some(waiting) = self.parked.remove(&id) else { continue };
+            let mut still = Vec::new();
+            for mut call in waiting {
+                // Nobody would take the run.
+                if call.reply.is_closed() {
+                    continue;
+                }
+                match self.try_acquire(group, &id, &call)? {
+                    Ok(Acquired::Wait(reason)) => {
+                        call.reason = reason;
+                        still.push(call);
+                    }
+                    result => group.answers.push(Pending::Acquire(call.reply, result)),
+                }
+            }
+            if !still.is_empty() {
+                self.parked.insert(id, still);
+            }
+        }
+        Ok(())
+    }
+
+    fn append_log(&mut self, group: &mut Group, chunk: LogChunk) -> Result<(), EngineError> {
+        let AttemptRef { sweep: id, run: number, attempt } = &chunk.attempt;
+        let sweep = self.state.sweeps.get(id).ok_or_else(|| Refusal::UnknownSweep(id.0.clone()))?;
+        let run = sweep.runs.get(number).ok_or_else(|| Refusal::UnknownRun { sweep: id.0.clone(), run: *number })?;
+        let Some(known) = run.attempt(*attempt) else {
+            let reason = "there never was such an attempt".to_owned();
+            return Err(Refusal::StaleAttempt { run: *number, attempt: *attempt, reason }.into());
+        };
+        let owner = known.agent.clone();
+        self.renew(&owner, std::slice::from_ref(&chunk.attempt));
+        group.logs.push(chunk);
+        Ok(())
+    }
+
+    fn attempt(&self, attempt: &AttemptRef) -> Option<&Attempt> {
+        self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.attempt(attempt))
+    }
+
+    /// Gives an agent that is alive, and those of the attempts that are its own, a new term.
+    pub(super) fn renew(&mut self, agent: &AgentId, attempts: &[AttemptRef]) {
+        let Some(known) = self.state.agents.get(agent).filter(|known| known.alive) else { return };
+        let term = self.clock.now().saturating_add(self.lease);
+        self.leases.renew(Holder::Agent(agent.clone()), term);
+        for attempt in attempts.iter().filter(|attempt| known.holds.contains(attempt)) {
+            self.leases.renew(Holder::Attempt(attempt.clone()), term);
+        }
+    }
+
+    /// An attempt that was handed out but is never named by its agent is lost like one whose agent is silent.
+    fn end_leases(&mut self, group: &mut Group) {
+        for holder in self.leases.take_ended(self.clock.now()) {
+            let command = match holder {
+                Holder::Attempt(attempt) => Command::LoseAttempt { attempt },
+                Holder::Agent(agent) => {
+                    let reason = format!("no news from it for {} s", self.lease.as_secs_f64());
+                    Command::RemoveAgent { agent, lost: true, reason }
+                }
+            };
+            // The loss of an agent ends its attempts too, so theirs may have nothing left to end.
+            if let Err(refusal) = self.decide(group, &command) {
+                tracing::debug!(%refusal, "a lease ended that nobody held any more");
+            }
+        }
+    }
+
+    fn end_waits(&mut self, group: &mut Group) {
+        let now = self.clock.now();
+        for waiting in self.parked.values_mut() {
+            for call in waiting.extract_if(.., |call| call.until <= now) {
+                group.answers.push(Pending::Acquire(call.reply, Ok(Acquired::Wait(call.reason))));
+            }
+        }
+    }
+
+    /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is read anew from
+    /// the log, which is rare and needs no way to undo events.
+    fn commit(&mut self, group: Group) -> Result<(), StoreError> {
+        let mut batch =
+            Batch { events: group.events, metrics: group.metrics, logs: group.logs, replies: group.replies, ..Batch::default() };
+        project(&mut batch, &group.touched, &self.state);
+        let is_empty = batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty();
+        let outcome = if is_empty { Ok(()) } else { self.store.append(&batch) };
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(StoreError::Full) => {
+                self.recover_from_full()?;
+                Err(EngineError::Full)
+            }
+            Err(error) => return Err(error),
+        };
+        if outcome.is_ok() && !is_empty {
+            self.signals.commits.send_modify(|commits| *commits += 1);
+        }
+        for answer in group.answers {
+            answer.give(&outcome);
+        }
+        for question in group.questions {
+            self.answer(question);
+        }
+        self.publish();
+        let hungry = group.touched.hungry.iter().chain(&group.touched.sweeps).any(|id| self.is_hungry(id));
+        if hungry {
+            self.signals.hungry.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+
+    fn recover_from_full(&mut self) -> Result<(), StoreError> {
+        let started = Instant::now();
+        self.read_log()?;
+        let pause = FULL_PAUSE_MIN.max(started.elapsed() * FULL_PAUSE_REPLAYS);
+        self.full_until = Some(self.clock.now().saturating_add(pause));
+        tracing::error!(pause_ms = pause.as_millis(), "no space is left for the database; nothing is recorded for a while");
+        Ok(())
+    }
+
+    /// Makes the state what the log says, and everything volatile anew.
+    fn read_log(&mut self) -> Result<(), StoreError> {
+        let mut state = State::default();
+        self.store.replay(&mut |recorded| evolve(&mut state, &recorded))?;
+        self.state = state;
+        self.ready.clear();
+        self.leases = Leases::default();
+        let term = self.clock.now().saturating_add(self.lease);
+        for (id, agent) in self.state.agents.iter().filter(|(_, agent)| agent.alive) {
+            self.leases.renew(Holder::Agent(id.clone()), term);
+            for attempt in &agent.holds {
+                self.leases.renew(Holder::Attempt(attempt.clone()), term);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what others may see without asking.
+    fn publish(&self) {
+        let waits = self.parked.values().flatten().map(|call| call.until).min();
+        // While the disk is full no lease ends.
+        let leases = self.leases.next_end().map(|end| end.max(self.full_until.unwrap_or_default()));
+        let next = [waits, leases].into_iter().flatten().min();
+        self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
+        let live: usize = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum();
+        self.signals.figures.sweeps.store(self.state.sweeps.len() as u64, Ordering::Relaxed);
+        self.signals.figures.live_attempts.store(live as u64, Ordering::Relaxed);
+        self.signals.figures.parked.store(self.parked.values().map(Vec::len).sum::<usize>() as u64, Ordering::Relaxed);
+    }
+
+    fn is_hungry(&mut self, id: &SweepId) -> bool {
+        let demand = self.demand(id);
+        self.state.sweeps.get(id).is_some_and(|sweep| self.ready.wanted(id, sweep, demand).is_some())
+    }
+
+    pub(super) fn demand(&self, id: &SweepId) -> Demand {
+        let alive = self.state.agents.values().filter(|agent| agent.alive && agent.sweep == *id);
+        let slots = alive.map(Agent::slots).sum();
+        Demand { slots, waiting: self.parked.get(id).map_or(0, Vec::len) }
+    }
+}

@@ -1,0 +1,121 @@
+//! The store of a single controller: one SQLite file in WAL mode with `synchronous=FULL`.
+//!
+//! `NORMAL` would lose the last commits at a power cut, which are acknowledged by then. There is one writing connection, owned by
+//! the engine's thread; readers have connections of their own and see whole commits only.
+
+mod query;
+mod write;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::StoreError;
+
+pub use query::SqliteQuery;
+pub use write::SqliteStore;
+
+/// The format that this version writes, kept in `user_version`.
+const FORMAT: u32 = 1;
+
+/// How long a statement waits for another process, a backup for instance.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No foreign keys: the query tables are made from the state as a whole, and a row that the engine forgot must not end the
+/// controller.
+const SCHEMA: &str = "
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    sweep TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    body TEXT NOT NULL,
+    checksum BLOB NOT NULL
+);
+CREATE TABLE sweeps (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, goal TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (
+    sweep TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    value REAL,
+    ended_ms INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (sweep, run)
+);
+CREATE INDEX runs_by_state ON runs (sweep, state, value, run);
+CREATE INDEX runs_by_end ON runs (sweep, ended_ms, run);
+CREATE TABLE agents (id TEXT PRIMARY KEY, sweep TEXT NOT NULL, alive INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX agents_by_sweep ON agents (sweep, alive);
+CREATE TABLE metrics (
+    sweep TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    step INTEGER,
+    wall_ms INTEGER NOT NULL,
+    value REAL,
+    PRIMARY KEY (sweep, run, attempt, seq)
+) WITHOUT ROWID;
+CREATE TABLE logs (
+    sweep TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (sweep, run, attempt, offset)
+);
+CREATE TABLE replies (
+    request_id TEXT PRIMARY KEY,
+    at_ms INTEGER NOT NULL DEFAULT (unixepoch() * 1000),
+    digest BLOB NOT NULL,
+    body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX replies_by_time ON replies (at_ms);
+";
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > FORMAT {
+        return Err(StoreError::TooNew { found, known: FORMAT });
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    if found == 0 {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+    }
+    Ok(connection)
+}
+
+fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn to_json<T: serde::Serialize>(row: &T) -> Result<String, StoreError> {
+    serde_json::to_string(row).map_err(|error| StoreError::Failed(format!("cannot be written as JSON: {error}")))
+}
+
+/// SQLite's integers are signed; no count here comes near the limit.
+fn int(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn count(int: i64) -> u64 {
+    u64::try_from(int).unwrap_or(0)
+}

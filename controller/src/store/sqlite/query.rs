@@ -1,0 +1,178 @@
+//! Reading connections.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use serde::de::DeserializeOwned;
+use sweep_lifecycle::event::MetricPoint;
+use sweep_lifecycle::state::{AttemptRef, SweepId, Timestamp};
+
+use super::{count, int, open_to_read};
+use crate::store::{AgentRow, LOG_BYTES_MAX, Query, RunRow, StoreError, SweepCounts, SweepRow};
+
+/// Connections that are kept open for the next question.
+const IDLE_CONNECTIONS_MAX: usize = 4;
+
+/// Answers questions from a SQLite file, on read-only connections of its own.
+#[derive(Debug)]
+pub struct SqliteQuery {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl SqliteQuery {
+    /// Opens the database for reading. A [`SqliteStore`](super::SqliteStore) must have made it.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let first = open_to_read(path)?;
+        Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![first]) })
+    }
+
+    /// Reads in one transaction, so that all the answers are of one commit.
+    fn read<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // A panic elsewhere cannot leave a list of connections half-changed.
+        let idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_to_read(&self.path)?,
+        };
+        let transaction = connection.unchecked_transaction()?;
+        let answer = ask(&transaction)?;
+        transaction.finish()?;
+        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if idle.len() < IDLE_CONNECTIONS_MAX {
+            idle.push(connection);
+        }
+        Ok(answer)
+    }
+}
+
+impl Query for SqliteQuery {
+    fn sweeps(&self) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+        self.read(|connection| {
+            let sweeps: Vec<SweepRow> = bodies(connection, "SELECT body FROM sweeps ORDER BY created_ms DESC, id", &[])?;
+            sweeps.into_iter().map(|row| Ok((row.clone(), counts(connection, &row)?))).collect()
+        })
+    }
+
+    fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError> {
+        self.read(|connection| {
+            let found: Vec<SweepRow> = bodies(connection, "SELECT body FROM sweeps WHERE id = ?1", &[text(&sweep.0)])?;
+            found.into_iter().next().map(|row| Ok((row.clone(), counts(connection, &row)?))).transpose()
+        })
+    }
+
+    fn runs(&self, sweep: &SweepId, states: &[String], after: u64, limit: usize) -> Result<Vec<RunRow>, StoreError> {
+        let mut sql = "SELECT body FROM runs WHERE sweep = ?1 AND run > ?2".to_owned();
+        let mut values = vec![text(&sweep.0), Sql::Integer(int(after))];
+        if !states.is_empty() {
+            let places: Vec<_> = (0..states.len()).map(|index| format!("?{}", index + 3)).collect();
+            sql += &format!(" AND state IN ({})", places.join(","));
+            values.extend(states.iter().map(|state| text(state)));
+        }
+        sql += &format!(" ORDER BY run LIMIT {limit}");
+        self.read(|connection| bodies(connection, &sql, &values))
+    }
+
+    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
+        let sql = format!("SELECT body FROM runs WHERE sweep = ?1 AND ended_ms > 0 ORDER BY ended_ms DESC, run DESC LIMIT {limit}");
+        self.read(|connection| bodies(connection, &sql, &[text(&sweep.0)]))
+    }
+
+    fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
+        let values = [text(&sweep.0), Sql::Integer(int(run))];
+        let found = self.read(|connection| bodies(connection, "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2", &values))?;
+        Ok(found.into_iter().next())
+    }
+
+    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
+        let sql = format!(
+            "SELECT seq, name, step, wall_ms, value FROM metrics
+             WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq >= ?4 ORDER BY seq LIMIT {limit}"
+        );
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(from)];
+            let points = statement.query_map(key, numbered_point)?;
+            Ok(points.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<Vec<u8>, StoreError> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX).min(LOG_BYTES_MAX);
+        let end = offset.saturating_add(limit);
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT offset, data FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3
+                 AND offset < ?5 AND offset + length(data) > ?4 ORDER BY offset",
+            )?;
+            let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), int(end)];
+            let mut rows = statement.query(key)?;
+            let mut output = Vec::new();
+            while let Some(row) = rows.next()? {
+                let start = count(row.get(0)?);
+                let data: Vec<u8> = row.get(1)?;
+                // Both fit: `start < end`, and `end - offset` is at most `LOG_BYTES_MAX`.
+                let gap = start.saturating_sub(offset) as usize;
+                let skip = offset.saturating_sub(start) as usize;
+                output.resize(output.len().max(gap), 0);
+                output.extend_from_slice(&data[skip.min(data.len())..]);
+            }
+            output.truncate(limit as usize);
+            Ok(output)
+        })
+    }
+
+    fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError> {
+        self.read(|connection| match sweep {
+            Some(sweep) => bodies(connection, "SELECT body FROM agents WHERE sweep = ?1 ORDER BY id", &[text(&sweep.0)]),
+            None => bodies(connection, "SELECT body FROM agents ORDER BY id", &[]),
+        })
+    }
+}
+
+fn text(text: &str) -> Sql {
+    Sql::Text(text.to_owned())
+}
+
+fn bodies<T: DeserializeOwned>(connection: &Connection, sql: &str, values: &[Sql]) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body: String = row.get(0)?;
+        found.push(serde_json::from_str(&body).map_err(|error| StoreError::Failed(format!("a row of a query table: {error}")))?);
+    }
+    Ok(found)
+}
+
+fn counts(connection: &Connection, sweep: &SweepRow) -> Result<SweepCounts, StoreError> {
+    let mut counts = SweepCounts::default();
+    let mut statement = connection.prepare_cached("SELECT state, count(*) FROM runs WHERE sweep = ?1 GROUP BY state")?;
+    let mut rows = statement.query([&sweep.id])?;
+    while let Some(row) = rows.next()? {
+        let state: String = row.get(0)?;
+        counts.add(&state, count(row.get(1)?));
+    }
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM agents WHERE sweep = ?1 AND alive")?;
+    counts.agents = count(statement.query_row([&sweep.id], |row| row.get(0))?);
+    let order = if sweep.goal == "maximize" { "DESC" } else { "ASC" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT run, value FROM runs WHERE sweep = ?1 AND state IN ('finished', 'stopped') AND value IS NOT NULL
+         ORDER BY value {order}, run LIMIT 1"
+    ))?;
+    let best = statement.query_row([&sweep.id], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
+    counts.best = best.map(|(run, value)| (count(run), value));
+    Ok(counts)
+}
+
+fn numbered_point(row: &Row<'_>) -> rusqlite::Result<(u64, MetricPoint)> {
+    // SQLite has no NaN: it writes one as NULL.
+    let value: Option<f64> = row.get(4)?;
+    let point = MetricPoint { name: row.get(1)?, step: row.get(2)?, wall: Timestamp(row.get(3)?), value: value.unwrap_or(f64::NAN) };
+    Ok((count(row.get(0)?), point))
+}

@@ -1,0 +1,158 @@
+//! The writing connection: the log, and the query tables in the same transaction.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+use sweep_lifecycle::event::{Event, Recorded};
+use sweep_lifecycle::state::Timestamp;
+
+use super::{int, open_to_write, to_json};
+use crate::store::{Batch, LogChunk, Store, StoreError, StoredReply};
+
+/// Replies are kept this long: no caller repeats a request after a day.
+const REPLIES_KEPT_HOURS: u32 = 48;
+
+/// The event log in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Connection,
+    /// The place of the last event in the log.
+    seq: i64,
+}
+
+impl SqliteStore {
+    /// Opens the database, making it where there is none. Only one process may have it open for writing; the lock on the data
+    /// directory sees to that.
+    ///
+    /// # Errors
+    /// It cannot be opened, is damaged, or was written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = open_to_write(path)?;
+        connection.execute("DELETE FROM replies WHERE at_ms < (unixepoch() - 3600 * ?1) * 1000", [REPLIES_KEPT_HOURS])?;
+        let seq = last_seq(&connection)?;
+        Ok(Self { connection, seq })
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<i64, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let seq = append_events(&transaction, self.seq, &batch.events)?;
+        put_rows(&transaction, batch)?;
+        for chunk in &batch.logs {
+            append_log(&transaction, chunk)?;
+        }
+        put_replies(&transaction, &batch.replies)?;
+        transaction.commit()?;
+        Ok(seq)
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        match self.write(batch) {
+            Ok(seq) => self.seq = seq,
+            // The transaction has been rolled back when it was dropped. "Full" promises that nothing was written: see for ourselves.
+            Err(StoreError::Full) if self.connection.is_autocommit() && last_seq(&self.connection)? == self.seq => {
+                return Err(StoreError::Full);
+            }
+            Err(StoreError::Full) => return Err(StoreError::Failed("no space is left, and the transaction did not end".to_owned())),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare("SELECT seq, at_ms, body, checksum FROM events ORDER BY seq")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (seq, at_ms, body, sum): (i64, i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            if sum != checksum(seq, at_ms, &body) {
+                return Err(StoreError::Failed(format!("event {seq} of the log is damaged: its checksum does not fit")));
+            }
+            let event: Event =
+                serde_json::from_str(&body).map_err(|error| StoreError::Failed(format!("event {seq} of the log: {error}")))?;
+            each(Recorded { at: Timestamp(at_ms), event });
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT digest, body FROM replies WHERE request_id = ?1")?;
+        let found = statement.query_row([request_id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        Ok(found.map(|(digest, body)| StoredReply { request_id: request_id.to_owned(), digest, body }))
+    }
+}
+
+fn last_seq(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?)
+}
+
+/// The first 8 bytes of SHA-256 over place, time and body.
+fn checksum(seq: i64, at_ms: i64, body: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(seq.to_le_bytes());
+    hash.update(at_ms.to_le_bytes());
+    hash.update(body);
+    hash.finalize()[..8].to_vec()
+}
+
+fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded]) -> Result<i64, StoreError> {
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO events (seq, sweep, at_ms, type, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for recorded in events {
+        seq += 1;
+        let body = to_json(&recorded.event)?;
+        let at_ms = recorded.at.0;
+        // The columns beside the body are for people with an SQLite shell and for queries to come; a replay does not read them.
+        let fields: serde_json::Value = serde_json::from_str(&body).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let sweep = fields["sweep"].as_str().or_else(|| fields["attempt"]["sweep"].as_str()).unwrap_or_default();
+        let kind = fields["type"].as_str().unwrap_or_default();
+        insert.execute(params![seq, sweep, at_ms, kind, body, checksum(seq, at_ms, &body)])?;
+    }
+    Ok(seq)
+}
+
+fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+    let mut put = transaction.prepare_cached("REPLACE INTO sweeps (id, created_ms, goal, body) VALUES (?1, ?2, ?3, ?4)")?;
+    for row in &batch.sweeps {
+        put.execute(params![row.id, row.created_ms, row.goal, to_json(row)?])?;
+    }
+    let mut put =
+        transaction.prepare_cached("REPLACE INTO runs (sweep, run, state, value, ended_ms, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for row in &batch.runs {
+        put.execute(params![row.sweep, int(row.run), row.state, row.value, row.ended_ms, to_json(row)?])?;
+    }
+    let mut put = transaction.prepare_cached("REPLACE INTO agents (id, sweep, alive, body) VALUES (?1, ?2, ?3, ?4)")?;
+    for row in &batch.agents {
+        put.execute(params![row.id, row.sweep, row.alive, to_json(row)?])?;
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO metrics (sweep, run, attempt, seq, name, step, wall_ms, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT DO NOTHING",
+    )?;
+    for (attempt, number, point) in &batch.metrics {
+        let key = (&attempt.sweep.0, int(attempt.run), attempt.attempt, int(*number));
+        insert.execute(params![key.0, key.1, key.2, key.3, point.name, point.step, point.wall.0, point.value])?;
+    }
+    Ok(())
+}
+
+fn append_log(transaction: &Transaction<'_>, chunk: &LogChunk) -> Result<(), StoreError> {
+    let attempt = &chunk.attempt;
+    let mut end = transaction.prepare_cached(
+        "SELECT offset + length(data) FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY offset DESC LIMIT 1",
+    )?;
+    let known: Option<i64> = end.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt], |row| row.get(0)).optional()?;
+    let Some((offset, data)) = chunk.news(super::count(known.unwrap_or(0))) else { return Ok(()) };
+    let mut insert = transaction.prepare_cached("INSERT INTO logs (sweep, run, attempt, offset, data) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    insert.execute(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), data])?;
+    Ok(())
+}
+
+fn put_replies(transaction: &Transaction<'_>, replies: &[StoredReply]) -> Result<(), StoreError> {
+    let mut put = transaction.prepare_cached("REPLACE INTO replies (request_id, digest, body) VALUES (?1, ?2, ?3)")?;
+    for reply in replies {
+        put.execute(params![reply.request_id, reply.digest, reply.body])?;
+    }
+    Ok(())
+}
