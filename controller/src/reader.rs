@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::store::{Query, StoreError};
+
+/// Questions that are answered at once; more wait, so that no crowd of readers takes all threads and connections.
+const QUESTIONS_AT_ONCE: usize = 16;
 
 /// Asks the query tables. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
     query: Arc<dyn Query>,
+    places: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -19,7 +25,7 @@ impl std::fmt::Debug for Reader {
 impl Reader {
     /// Makes a reader of these tables.
     pub fn new(query: Arc<dyn Query>) -> Self {
-        Self { query }
+        Self { query, places: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)) }
     }
 
     /// Asks a question on a thread that may block. A caller that goes away leaves nothing half-done: questions change nothing.
@@ -30,8 +36,15 @@ impl Reader {
         &self,
         question: impl FnOnce(&dyn Query) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let broken = |error: &dyn std::fmt::Display| StoreError::Failed(format!("a question to the database broke off: {error}"));
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| broken(&error))?;
         let query = Arc::clone(&self.query);
-        let answer = tokio::task::spawn_blocking(move || question(&*query)).await;
-        answer.unwrap_or_else(|error| Err(StoreError::Failed(format!("a question to the database broke off: {error}"))))
+        let answer = tokio::task::spawn_blocking(move || {
+            let answer = question(&*query);
+            // Only now: a caller that has gone does not end the question.
+            drop(place);
+            answer
+        });
+        answer.await.unwrap_or_else(|error| Err(broken(&error)))
     }
 }

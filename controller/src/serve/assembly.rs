@@ -9,6 +9,7 @@ use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError};
 use crate::{planner, reaper};
 
+/// The database in the data directory.
 pub(super) const DATABASE: &str = "sweep.db";
 
 /// What decides and remembers, running.
@@ -21,12 +22,17 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Opens the database of a data directory and starts everything over it.
-    pub(super) fn start(data_dir: &Path, lease: Duration) -> Result<Self, StoreError> {
+    /// Opens the database of a data directory, reads its log and starts everything over it.
+    pub(super) async fn start(data_dir: &Path, lease: Duration) -> Result<Self, StoreError> {
         let database = data_dir.join(DATABASE);
-        let store = SqliteStore::open(&database)?;
-        let query = SqliteQuery::open(&database)?;
-        let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(lease))?;
+        let opened = tokio::task::spawn_blocking(move || {
+            let store = SqliteStore::open(&database)?;
+            let query = SqliteQuery::open(&database)?;
+            let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(lease))?;
+            Ok((engine, join, query))
+        });
+        let broken = |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")));
+        let (engine, join, query) = opened.await.unwrap_or_else(broken)?;
         // Both end when the engine does.
         tokio::spawn(reaper::run(engine.clone()));
         tokio::spawn(planner::run(engine.clone(), planner::threads()));

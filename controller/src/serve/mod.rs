@@ -105,7 +105,7 @@ impl From<TokenError> for ServeError {
 /// See [`ServeError`].
 pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
     let mut data_dir = DataDir::hold(&options.data_dir)?;
-    let assembly = Assembly::start(data_dir.path(), options.lease)?;
+    let assembly = Assembly::start(data_dir.path(), options.lease).await?;
     let access = match options.listen.ip().to_canonical().is_loopback() {
         true => None,
         false => Some(token::open(data_dir.path(), &data_dir.path().join(DATABASE))?),

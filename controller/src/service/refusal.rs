@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(refused(Refusal::WrongState("x".into())), (Code::FailedPrecondition, "wrong_state".into()));
         assert_eq!(refused(Refusal::Exists("x".into())), (Code::AlreadyExists, "exists".into()));
         assert_eq!(shown(EngineError::Replayed("x".into())), (Code::AlreadyExists, "replayed".into()));
+        assert_eq!(shown(EngineError::NoSweep("x".into())), (Code::NotFound, "unknown_sweep".into()));
         assert_eq!(shown(EngineError::Full), (Code::ResourceExhausted, "full".into()));
         assert_eq!(shown(EngineError::Stopped), (Code::Unavailable, "-".into()));
     }
