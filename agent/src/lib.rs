@@ -3,6 +3,15 @@
 //! Modules import leftwards only: `session → runner → attempt, slot, process, argv, intake`; `session → spool`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
+mod argv;
+mod attempt;
+mod intake;
+mod process;
+mod runner;
+mod session;
+mod slot;
+mod spool;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -117,6 +126,5 @@ pub async fn run(
     interrupts: mpsc::Receiver<Interrupt>,
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
-    let _ = (options, interrupts, notices);
-    Err(AgentError::Refused("not written yet".to_owned()))
+    session::run(options, interrupts, notices).await
 }

@@ -1,0 +1,173 @@
+//! What a program finds in its environment and in the files that the environment names.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{Machine, python};
+
+/// The folders and files of one attempt, as absolute paths.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The sweep's full id.
+    pub(crate) sweep: String,
+    /// The run's number.
+    pub(crate) run: u64,
+    /// The attempt's number.
+    pub(crate) attempt: u32,
+    /// The attempt's own folder.
+    pub(crate) folder: String,
+    /// The configuration as JSON.
+    pub(crate) params_file: String,
+    /// The configuration as W&B writes it for its own library.
+    pub(crate) wandb_file: String,
+    /// Where the program may append metrics.
+    pub(crate) metrics_file: String,
+    /// What outlives the attempt.
+    pub(crate) checkpoints: String,
+}
+
+/// Where W&B's library should say that the run belongs; empty where the sweep file does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Project<'a> {
+    /// `project` of the sweep file.
+    pub(crate) project: &'a str,
+    /// `entity` of the sweep file.
+    pub(crate) entity: &'a str,
+}
+
+/// Returns the variables to be set for an attempt, beyond the agent's own environment. `SWEEP_PARAM_<NAME>` has a parameter's name in upper case
+/// with `_` for everything that is no letter or digit, and its value as on the command line; lists and maps are JSON.
+pub(crate) fn variables(
+    place: &Place,
+    params: &Map<String, Value>,
+    project: Project<'_>,
+    machine: &impl Machine,
+) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (name, value) in params {
+        let text = if matches!(value, Value::Array(_) | Value::Object(_)) { env_text(value) } else { python::str(value) };
+        variables.insert(format!("SWEEP_PARAM_{}", variable_name(name)), text);
+    }
+    let mut set = |name: &str, value: &str| variables.insert(name.to_owned(), value.to_owned());
+    set("SWEEP_ID", &place.sweep);
+    set("SWEEP_RUN", &place.run.to_string());
+    set("SWEEP_ATTEMPT", &place.attempt.to_string());
+    set("SWEEP_RESUMED", if place.attempt > 1 { "1" } else { "0" });
+    set("SWEEP_RUN_DIR", &place.folder);
+    set("SWEEP_PARAMS", &place.params_file);
+    set("SWEEP_METRICS", &place.metrics_file);
+    set("SWEEP_CHECKPOINT_DIR", &place.checkpoints);
+    if machine.variable("PYTHONUNBUFFERED").is_none() {
+        set("PYTHONUNBUFFERED", "1");
+    }
+    if machine.variable("WANDB_MODE").as_deref() != Some("disabled") {
+        set("WANDB_MODE", "offline");
+    }
+    set("WANDB_DIR", &place.folder);
+    set("WANDB_RUN_ID", &format!("{}-{}", place.sweep, place.run));
+    set("WANDB_SWEEP_ID", &place.sweep);
+    set("WANDB_SWEEP_PARAM_PATH", &place.wandb_file);
+    for (name, value) in [("WANDB_PROJECT", project.project), ("WANDB_ENTITY", project.entity)] {
+        if !value.is_empty() {
+            set(name, value);
+        }
+    }
+    // A variable cannot hold a NUL; the parameter is still whole in the JSON file.
+    for value in variables.values_mut() {
+        value.retain(|character| character != '\0');
+    }
+    variables
+}
+
+/// The configuration as `json.dumps` writes it.
+pub(crate) fn params_json(params: &Map<String, Value>) -> String {
+    python::json(&Value::Object(params.clone()))
+}
+
+/// The file that `WANDB_SWEEP_PARAM_PATH` names.
+pub(crate) fn wandb_config(params: &Map<String, Value>) -> String {
+    let mut text = "wandb_version: 1\n".to_owned();
+    for (name, value) in params {
+        let key = python::yaml(&Value::String(name.clone()));
+        text.push_str(&format!("{key}: {{value: {}}}\n", python::yaml(value)));
+    }
+    text
+}
+
+fn env_text(value: &Value) -> String {
+    match python::str(value).as_str() {
+        // A float that JSON cannot write arrives as a map.
+        float @ ("nan" | "inf" | "-inf") => float.to_owned(),
+        _ => python::json(value),
+    }
+}
+
+fn variable_name(parameter: &str) -> String {
+    parameter.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Bare;
+
+    impl Machine for Bare {
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "PYTHONUNBUFFERED").then(|| "0".to_owned())
+        }
+
+        fn has_program(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    fn params() -> Map<String, Value> {
+        let Value::Object(map) =
+            json!({"lr": 1e-5, "optimizer.name": "adam", "flag": true, "opt": {"b": [1, null]}, "x": {"$float": "inf"}})
+        else {
+            panic!("an object")
+        };
+        map
+    }
+
+    fn place() -> Place {
+        let file = |name: &str| format!("/runs/abc/7/2/{name}");
+        Place {
+            sweep: "abc".to_owned(),
+            run: 7,
+            attempt: 2,
+            folder: "/runs/abc/7/2".to_owned(),
+            params_file: file("params.json"),
+            wandb_file: file("wandb-config.yaml"),
+            metrics_file: file("metrics.jsonl"),
+            checkpoints: "/runs/abc/7/checkpoint".to_owned(),
+        }
+    }
+
+    #[test]
+    fn parameters_and_places_are_in_the_environment() {
+        let found = variables(&place(), &params(), Project { project: "wine", entity: "" }, &Bare);
+        let text: String = found.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        assert_eq!(
+            text,
+            "SWEEP_ATTEMPT=2\nSWEEP_CHECKPOINT_DIR=/runs/abc/7/checkpoint\nSWEEP_ID=abc\n\
+             SWEEP_METRICS=/runs/abc/7/2/metrics.jsonl\nSWEEP_PARAMS=/runs/abc/7/2/params.json\nSWEEP_PARAM_FLAG=True\nSWEEP_PARAM_LR=1e-05\n\
+             SWEEP_PARAM_OPT={\"b\": [1, null]}\nSWEEP_PARAM_OPTIMIZER_NAME=adam\nSWEEP_PARAM_X=inf\nSWEEP_RESUMED=1\nSWEEP_RUN=7\n\
+             SWEEP_RUN_DIR=/runs/abc/7/2\nWANDB_DIR=/runs/abc/7/2\nWANDB_MODE=offline\nWANDB_PROJECT=wine\nWANDB_RUN_ID=abc-7\n\
+             WANDB_SWEEP_ID=abc\nWANDB_SWEEP_PARAM_PATH=/runs/abc/7/2/wandb-config.yaml\n"
+        );
+    }
+
+    #[test]
+    fn wandb_reads_the_configuration_with_its_types() {
+        assert_eq!(
+            wandb_config(&params()),
+            "wandb_version: 1\n\"lr\": {value: 1.0e-05}\n\"optimizer.name\": {value: \"adam\"}\n\
+             \"flag\": {value: true}\n\"opt\": {value: {\"b\": [1, null]}}\n\"x\": {value: .inf}\n"
+        );
+    }
+}

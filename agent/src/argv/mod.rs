@@ -1,0 +1,214 @@
+//! Configuration + command template → argv and environment. No shell has a part in it.
+
+mod environment;
+mod python;
+
+use serde_json::{Map, Value};
+
+pub(crate) use self::environment::{Place, Project, params_json, variables, wandb_config};
+
+/// What a command is built from.
+#[derive(Clone, Copy)]
+pub(crate) struct Template<'a> {
+    /// The items of `command:`, macros unexpanded.
+    pub(crate) command: &'a [String],
+    /// The value of `${program}`; empty where the file names none.
+    pub(crate) program: &'a str,
+    /// The configuration as the program sees it.
+    pub(crate) params: &'a Map<String, Value>,
+    /// Where the configuration lies as a JSON file.
+    pub(crate) params_file: &'a str,
+}
+
+/// What building a command may know of the machine.
+pub(crate) trait Machine {
+    /// The value of a variable of the agent's own environment.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// Whether a program of that name is on the PATH.
+    fn has_program(&self, name: &str) -> bool;
+}
+
+/// A command ready to be executed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Argv {
+    /// argv.
+    pub(crate) items: Vec<String>,
+    /// Where in `items` the script stands that an interpreter is asked to read.
+    pub(crate) script: Option<usize>,
+    /// What a person should know of the template.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Expands a template as W&B's agent does, with two differences: `${interpreter}` is `python3` where there is no `python`, and a macro that
+/// nobody knows is left out with a warning instead of silently. `${args_dict}` counts as unknown: W&B expands it to bare names, which no program
+/// can want.
+pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
+    let mut argv = Argv::default();
+    let mut after_interpreter = false;
+    for item in template.command {
+        let item = substitute_variables(item, machine);
+        let Some(name) = macro_name(&item) else {
+            argv.items.push(item);
+            after_interpreter = false;
+            continue;
+        };
+        if name == "program" && after_interpreter {
+            argv.script = Some(argv.items.len());
+        }
+        after_interpreter = name == "interpreter";
+        match expand(name, template, machine) {
+            Some(items) => argv.items.extend(items),
+            None => argv.warnings.push(format!(
+                "the command's macro `{item}` is unknown and left out, as W&B does it; known are ${{env}}, ${{interpreter}}, ${{program}}, \
+                 ${{args}}, ${{args_no_hyphens}}, ${{args_no_equals}}, ${{args_no_boolean_flags}}, ${{args_append_hydra}}, \
+                 ${{args_override_hydra}}, ${{args_json}}, ${{args_json_file}} and ${{envvar:NAME}}"
+            )),
+        }
+    }
+    argv
+}
+
+/// Replaces each `${envvar:NAME}`, wherever it stands in the item. A variable that is not set becomes its own name, as in W&B.
+fn substitute_variables(item: &str, machine: &impl Machine) -> String {
+    const START: &str = "${envvar:";
+    let mut out = String::new();
+    let mut rest = item;
+    while let Some(position) = rest.find(START) {
+        let tail = &rest[position + START.len()..];
+        let length = tail.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(tail.len());
+        if !tail[length..].starts_with('}') {
+            out.push_str(&rest[..position + START.len()]);
+            rest = tail;
+            continue;
+        }
+        let name = &tail[..length];
+        out.push_str(&rest[..position]);
+        out.push_str(&machine.variable(name).unwrap_or_else(|| name.to_owned()));
+        rest = &tail[length + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn macro_name(item: &str) -> Option<&str> {
+    item.strip_prefix("${")?.strip_suffix('}')
+}
+
+/// Returns what a macro stands for, `None` for one that nobody knows.
+fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<Vec<String>> {
+    let each = |write: fn(&str, &Value) -> Vec<String>| template.params.iter().flat_map(|(name, value)| write(name, value)).collect();
+    Some(match name {
+        "env" => vec!["/usr/bin/env".to_owned()],
+        "interpreter" => vec![interpreter(machine).to_owned()],
+        "program" if template.program.is_empty() => Vec::new(),
+        "program" => vec![template.program.to_owned()],
+        "args" => each(|name, value| vec![format!("--{name}={}", python::str(value))]),
+        "args_no_hyphens" => each(|name, value| vec![format!("{name}={}", python::str(value))]),
+        "args_no_equals" => each(|name, value| vec![format!("--{name}"), python::str(value)]),
+        "args_append_hydra" => each(|name, value| vec![format!("+{name}={}", python::str(value))]),
+        "args_override_hydra" => each(|name, value| vec![format!("++{name}={}", python::str(value))]),
+        "args_no_boolean_flags" => each(|name, value| match value {
+            Value::Bool(true) => vec![format!("--{name}")],
+            Value::Bool(false) => Vec::new(),
+            other => vec![format!("--{name}={}", python::str(other))],
+        }),
+        "args_json" => vec![params_json(template.params)],
+        "args_json_file" => vec![template.params_file.to_owned()],
+        _ => return None,
+    })
+}
+
+fn interpreter(machine: &impl Machine) -> &'static str {
+    if !machine.has_program("python") && machine.has_program("python3") { "python3" } else { "python" }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Box {
+        programs: &'static [&'static str],
+    }
+
+    impl Machine for Box {
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "HOME" || name == "A_1").then(|| format!("/{name}"))
+        }
+
+        fn has_program(&self, name: &str) -> bool {
+            self.programs.contains(&name)
+        }
+    }
+
+    fn expanded(command: &[&str], params: Value) -> Vec<String> {
+        build_on(&Box { programs: &["python", "python3"] }, command, params).items
+    }
+
+    fn build_on(machine: &Box, command: &[&str], params: Value) -> Argv {
+        let Value::Object(params) = params else { panic!("params are an object") };
+        let command: Vec<String> = command.iter().map(|item| (*item).to_owned()).collect();
+        build(Template { command: &command, program: "train.py", params: &params, params_file: "/runs/params.json" }, machine)
+    }
+
+    #[test]
+    fn every_macro_expands_as_in_wandb() {
+        let params = || json!({"a": true, "b": false, "c": 1, "d": null});
+        let cases: [(&str, &[&str]); 11] = [
+            ("${env}", &["/usr/bin/env"]),
+            ("${interpreter}", &["python"]),
+            ("${program}", &["train.py"]),
+            ("${args}", &["--a=True", "--b=False", "--c=1", "--d=None"]),
+            ("${args_no_boolean_flags}", &["--a", "--c=1", "--d=None"]),
+            ("${args_no_hyphens}", &["a=True", "b=False", "c=1", "d=None"]),
+            ("${args_no_equals}", &["--a", "True", "--b", "False", "--c", "1", "--d", "None"]),
+            ("${args_append_hydra}", &["+a=True", "+b=False", "+c=1", "+d=None"]),
+            ("${args_override_hydra}", &["++a=True", "++b=False", "++c=1", "++d=None"]),
+            ("${args_json}", &[r#"{"a": true, "b": false, "c": 1, "d": null}"#]),
+            ("${args_json_file}", &["/runs/params.json"]),
+        ];
+        for (item, expected) in cases {
+            assert_eq!(expanded(&[item], params()), expected, "{item}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_a_macro_only_as_a_whole() {
+        assert_eq!(
+            expanded(&["--cfg=${args_json_file}", "${args", "$args}", "a b;rm -rf /"], json!({"x": 1})),
+            ["--cfg=${args_json_file}", "${args", "$args}", "a b;rm -rf /"]
+        );
+    }
+
+    #[test]
+    fn variables_are_replaced_anywhere_and_become_their_name_when_unset() {
+        let command =
+            ["${envvar:HOME}/x/${envvar:A_1}", "${envvar:NO_SUCH}", "${envvar:lower}", "${envvar:HOME", "x${envvar:lower}${envvar:HOME}"];
+        assert_eq!(expanded(&command, json!({})), ["/HOME/x//A_1", "NO_SUCH", "${envvar:HOME", "x${envvar:lower}/HOME"]);
+    }
+
+    #[test]
+    fn values_arrive_as_single_arguments_whatever_is_in_them() {
+        let params = json!({"lr": 1e-5, "note": "two words; $(x)", "opt": {"lr": 0.1, "names": ["a'b"]}});
+        assert_eq!(expanded(&["${args}"], params), ["--lr=1e-05", "--note=two words; $(x)", r#"--opt={'lr': 0.1, 'names': ["a'b"]}"#]);
+    }
+
+    #[test]
+    fn an_unknown_macro_is_left_out_with_a_warning() {
+        let argv = build_on(&Box { programs: &["python"] }, &["run", "${arg}", "${args_dict}"], json!({"a": 1}));
+        assert_eq!(argv.items, ["run"]);
+        assert_eq!(argv.warnings.len(), 2);
+        assert!(argv.warnings[0].starts_with("the command's macro `${arg}` is unknown"), "{}", argv.warnings[0]);
+    }
+
+    #[test]
+    fn python3_stands_in_where_there_is_no_python() {
+        let of = |programs| build_on(&Box { programs }, &["${env}", "${interpreter}", "${program}"], json!({}));
+        assert_eq!(of(&["python3"]).items[1], "python3");
+        assert_eq!(of(&["python", "python3"]).items[1], "python");
+        assert_eq!(of(&[]).items[1], "python");
+        assert_eq!(of(&[]).script, Some(2));
+        assert_eq!(build_on(&Box { programs: &[] }, &["python", "-m", "${program}"], json!({})).script, None);
+    }
+}

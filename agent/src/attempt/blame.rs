@@ -1,0 +1,192 @@
+//! How a program that ended by itself has failed, and whom that blames.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Failure;
+use crate::process::exit::{Exit, signal_name};
+
+/// How much of the end of the output goes into a failure.
+const TAIL_LINES: usize = 20;
+const TAIL_BYTES: usize = 4096;
+/// An error message further than this many lines from the end is not why the program ended.
+const CAUSE_LINES: u64 = 200;
+/// What programs print when the memory of a GPU is full.
+const CUDA_OUT_OF_MEMORY: [&str; 5] = [
+    "CUDA out of memory",
+    "torch.cuda.OutOfMemoryError",
+    "torch.OutOfMemoryError",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "cudaErrorMemoryAllocation",
+];
+
+/// The end of the output, and what was noticed in it.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    tail: VecDeque<String>,
+    count: u64,
+    out_of_memory: Option<(u64, String)>,
+}
+
+impl Output {
+    pub(super) fn push(&mut self, mut line: String) {
+        self.count += 1;
+        if CUDA_OUT_OF_MEMORY.iter().any(|sign| line.contains(sign)) {
+            self.out_of_memory = Some((self.count, shorten(&line, 300)));
+        }
+        line.truncate(line.floor_char_boundary(TAIL_BYTES));
+        self.tail.push_back(line);
+        while self.tail.len() > TAIL_LINES {
+            self.tail.pop_front();
+        }
+    }
+
+    /// The last lines, as many as fit.
+    fn tail(&self) -> String {
+        let mut room = TAIL_BYTES;
+        let fits = |line: &&String| {
+            let fits = line.len() < room;
+            room = room.saturating_sub(line.len() + 1);
+            fits
+        };
+        let mut lines: Vec<_> = self.tail.iter().rev().take_while(fits).map(String::as_str).collect();
+        lines.reverse();
+        lines.join("\n")
+    }
+
+    fn out_of_memory(&self) -> Option<&str> {
+        self.out_of_memory.as_ref().filter(|(line, _)| self.count - line < CAUSE_LINES).map(|(_, text)| text.as_str())
+    }
+
+    fn last_line(&self) -> Option<String> {
+        self.tail.iter().rev().find(|line| !line.trim().is_empty()).map(|line| shorten(line, 200))
+    }
+}
+
+/// What the judgement rests on.
+pub(super) struct Evidence<'a> {
+    pub(super) exit: Exit,
+    /// Empty where the sweep has none.
+    pub(super) objective: &'a str,
+    /// The last value of each metric.
+    pub(super) last: &'a BTreeMap<String, f64>,
+    pub(super) objective_was_finite: bool,
+    pub(super) output: &'a Output,
+}
+
+/// Returns why a program that ended by itself has failed, `None` if it has not.
+pub(super) fn judge(evidence: &Evidence<'_>) -> Option<Failure> {
+    let (kind, message) = match evidence.exit {
+        Exit::Code(0) => judge_success(evidence)?,
+        exit => judge_crash(evidence, exit),
+    };
+    let (exit_code, signal) = match evidence.exit {
+        Exit::Code(code) => (Some(code), None),
+        Exit::Signal(signal) => (None, Some(signal)),
+    };
+    Some(Failure { kind, blame: "configuration", message, exit_code, signal, output_tail: evidence.output.tail() })
+}
+
+fn judge_success(evidence: &Evidence<'_>) -> Option<(&'static str, String)> {
+    let objective = evidence.objective;
+    if objective.is_empty() {
+        return None;
+    }
+    match evidence.last.get(objective) {
+        None => Some(("no_metric", no_metric(objective, evidence.last))),
+        Some(value) if !evidence.objective_was_finite => {
+            Some(("nan_objective", format!("exit status 0, but `{objective}` was never a finite number: its last value is {value}")))
+        }
+        Some(_) => None,
+    }
+}
+
+fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> (&'static str, String) {
+    let how = match exit {
+        Exit::Code(code) => format!("exit status {code}"),
+        Exit::Signal(signal) => format!("ended by {}", signal_name(signal)),
+    };
+    if let Some(line) = evidence.output.out_of_memory() {
+        return ("cuda_out_of_memory", format!("{how}, out of GPU memory: {}", line.trim()));
+    }
+    if let Some(value) = evidence.last.get(evidence.objective).filter(|value| !value.is_finite()) {
+        return ("nan_objective", format!("{how}, and the last value of `{}` is {value}", evidence.objective));
+    }
+    let last_line = evidence.output.last_line().map(|line| format!(": {}", line.trim())).unwrap_or_default();
+    match exit {
+        Exit::Code(_) => ("crashed", format!("{how}{last_line}")),
+        Exit::Signal(9) => ("signal", format!("{how}; nobody here sent it: the machine may have run out of memory{last_line}")),
+        Exit::Signal(_) => ("signal", format!("{how}{last_line}")),
+    }
+}
+
+fn no_metric(objective: &str, seen: &BTreeMap<String, f64>) -> String {
+    if seen.is_empty() {
+        return format!(
+            "exit status 0, but no metric was seen and the sweep wants `{objective}`; print a line like {{\"{objective}\": 0.21}}, \
+             append it to $SWEEP_METRICS, or give `metric_patterns`"
+        );
+    }
+    let names: Vec<_> = seen.keys().take(20).map(|name| format!("`{name}`")).collect();
+    let more = if seen.len() > names.len() { format!(" and {} more", seen.len() - names.len()) } else { String::new() };
+    let close = seen.keys().map(|name| (distance(objective, name), name)).min().filter(|(distance, name)| {
+        *distance <= objective.chars().count().max(name.chars().count()) / 2
+            || name.contains(objective)
+            || objective.contains(name.as_str())
+    });
+    let hint = close.map(|(_, name)| format!("; did you mean `{name}`?")).unwrap_or_default();
+    format!("exit status 0, but the sweep wants `{objective}` and the program gave {}{more}{hint}", names.join(", "))
+}
+
+/// How many letters have to change, leaving case and separators out of account.
+fn distance(left: &str, right: &str) -> usize {
+    let plain = |text: &str| -> Vec<char> { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(256).collect() };
+    let (left, right) = (plain(left), plain(right));
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+fn shorten(line: &str, characters_max: usize) -> String {
+    match line.char_indices().nth(characters_max) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_bounded_by_lines_and_bytes() {
+        let mut output = Output::default();
+        for index in 0..30 {
+            output.push(format!("line {index}"));
+        }
+        assert_eq!(output.tail().lines().count(), TAIL_LINES);
+        assert!(output.tail().ends_with("line 29"));
+        output.push("é".repeat(5000));
+        assert!(output.tail().len() <= TAIL_BYTES);
+        for _ in 0..3 {
+            output.push("x".repeat(2000));
+        }
+        assert_eq!(output.tail().len(), 4001);
+    }
+
+    #[test]
+    fn the_nearest_name_is_offered() {
+        let seen = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1.0)).collect::<BTreeMap<_, _>>();
+        assert!(no_metric("val_loss", &seen(&["acc", "loss", "val/loss"])).ends_with("did you mean `val/loss`?"));
+        assert!(no_metric("val_loss", &seen(&["acc", "loss"])).ends_with("gave `acc`, `loss`; did you mean `loss`?"));
+        assert!(no_metric("val_loss", &seen(&["epoch"])).ends_with("gave `epoch`"));
+        assert!(no_metric("val_loss", &seen(&[])).contains("no metric was seen"));
+    }
+}

@@ -1,0 +1,308 @@
+//! One attempt as a pure state machine: what came in, and the time → what to do. Grace timers and blame live here; `runner` carries out what
+//! it says and decides nothing.
+//!
+//! ```text
+//! running ──want──▶ terminating ──grace over──▶ killing ──┐
+//!    │                   │                         │      │ still not empty after KILL_TIME_MAX: given up
+//!    └──exited───────────┴────────▶ clearing ──────┴──▶ drained ──▶ ended
+//!                          (children that are left)
+//! ```
+
+mod blame;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use self::blame::Output;
+use crate::process::exit::Exit;
+
+/// How long children may go on after their program has ended by itself and they were asked to end.
+const LEFTOVER_GRACE_MAX: Duration = Duration::from_secs(5);
+/// How long SIGKILL is repeated; only a process stuck in the kernel lives longer.
+const KILL_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A point on the agent's monotonic clock: the time since the attempt began.
+pub(crate) type Now = Duration;
+
+/// Why somebody wants an attempt to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Early termination: what has been reached counts.
+    Stop {
+        /// In words.
+        reason: String,
+    },
+    /// A person has cancelled the run.
+    Cancel {
+        /// In words.
+        reason: String,
+    },
+    /// The attempt no longer owns its run: its result is of no use.
+    Abandon {
+        /// In words.
+        reason: String,
+    },
+    /// The machine or a person takes the agent away: gracefully, and the run goes back.
+    Preempt,
+    /// The same without grace.
+    Kill,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Input {
+    /// Somebody wants it to end.
+    Want(Want),
+    /// A line of output.
+    Line(String),
+    /// A value of a metric.
+    Metric {
+        /// Which.
+        name: String,
+        /// May be NaN or infinite.
+        value: f64,
+    },
+    /// The program could not be started, and why.
+    CouldNotStart(String),
+    /// The program's own process has ended.
+    Exited(Exit),
+    /// No process of the attempt is left.
+    Empty,
+    /// All output and all metrics have been read.
+    Drained,
+    /// Time has passed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// SIGTERM to every process of the attempt.
+    Terminate,
+    /// SIGKILL to every process of the attempt.
+    Kill,
+    /// Read what is left of output and metrics, then say [`Input::Drained`].
+    Drain,
+    /// Tell a person.
+    Note(String),
+    /// The attempt has ended.
+    Finish(Outcome),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// Exit status 0 and the objective was seen.
+    Succeeded,
+    /// Badly.
+    Failed(Failure),
+    /// It obeyed early termination, for this reason.
+    Stopped(String),
+    /// A person has cancelled it, for this reason.
+    Cancelled(String),
+    /// The machine was taken away.
+    Preempted,
+    /// It no longer owned its run, for this reason: nothing is to be reported.
+    Abandoned(String),
+}
+
+/// Why an attempt ended badly. Kinds and blame are the words of `sweep.v1.Failure`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// `crashed`, `signal`, `cuda_out_of_memory`, `nan_objective`, `no_metric` or `could_not_start`.
+    pub(crate) kind: &'static str,
+    /// `configuration` or `machine`.
+    pub(crate) blame: &'static str,
+    /// In words.
+    pub(crate) message: String,
+    /// The exit status, where there is one.
+    pub(crate) exit_code: Option<i32>,
+    /// The signal that ended the program.
+    pub(crate) signal: Option<i32>,
+    /// The last lines of the output.
+    pub(crate) output_tail: String,
+}
+
+/// Where the attempt's processes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The program runs and nobody minds.
+    Running,
+    /// SIGTERM was sent; SIGKILL follows then.
+    Terminating { kill_at: Now },
+    /// SIGKILL was sent and is repeated until nothing is left, or until then.
+    Killing { give_up_at: Now },
+    /// Nothing is left, or it was given up; output is being read to its end.
+    Draining,
+    /// Over.
+    Ended,
+}
+
+/// All that is known of an attempt.
+#[derive(Debug)]
+pub(crate) struct AttemptState {
+    /// The objective; empty where the sweep has none.
+    objective: String,
+    grace: Duration,
+    phase: Phase,
+    exit: Option<Exit>,
+    /// What was wanted before the program ended by itself; [`Want::Abandon`] also later.
+    wanted: Option<Want>,
+    output: Output,
+    /// The last value of each metric.
+    last: BTreeMap<String, f64>,
+    objective_was_finite: bool,
+}
+
+impl AttemptState {
+    /// A program that is about to run.
+    pub(crate) fn new(objective: &str, grace: Duration) -> Self {
+        Self {
+            objective: objective.to_owned(),
+            grace,
+            phase: Phase::Running,
+            exit: None,
+            wanted: None,
+            output: Output::default(),
+            last: BTreeMap::new(),
+            objective_was_finite: false,
+        }
+    }
+
+    /// Takes in what happened and returns what to do.
+    pub(crate) fn handle(&mut self, input: Input, now: Now) -> Vec<Action> {
+        match input {
+            Input::Line(line) => {
+                self.output.push(line);
+                Vec::new()
+            }
+            Input::Metric { name, value } => {
+                self.objective_was_finite |= name == self.objective && value.is_finite();
+                self.last.insert(name, value);
+                Vec::new()
+            }
+            Input::CouldNotStart(message) => {
+                self.phase = Phase::Ended;
+                let failure = Failure { kind: "could_not_start", blame: "machine", message, ..Failure::default() };
+                vec![Action::Finish(Outcome::Failed(failure))]
+            }
+            Input::Want(want) => self.handle_want(want, now),
+            Input::Exited(exit) => self.handle_exit(exit, now),
+            Input::Empty => self.handle_empty(),
+            Input::Drained => self.handle_drained(),
+            Input::Tick => self.handle_tick(now),
+        }
+    }
+
+    /// The last value of the objective.
+    pub(crate) fn objective(&self) -> Option<f64> {
+        self.last.get(&self.objective).copied()
+    }
+
+    /// Whether it matters if processes of the attempt are left.
+    pub(crate) fn awaits_empty(&self) -> bool {
+        self.exit.is_some() && matches!(self.phase, Phase::Terminating { .. } | Phase::Killing { .. })
+    }
+
+    fn handle_want(&mut self, want: Want, now: Now) -> Vec<Action> {
+        if self.phase == Phase::Ended {
+            return Vec::new();
+        }
+        let at_once = want == Want::Kill;
+        self.remember(want);
+        match self.phase {
+            Phase::Running | Phase::Terminating { .. } if at_once => self.kill(now),
+            Phase::Running => {
+                self.phase = Phase::Terminating { kill_at: now + self.grace };
+                vec![Action::Terminate]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whoever came first decides how the end is called, but a person's word counts more than a rule's, and a lost run more than everything.
+    fn remember(&mut self, want: Want) {
+        let by_itself = self.exit.is_some() && self.wanted.is_none();
+        let replaces = match (&self.wanted, &want) {
+            (_, Want::Abandon { .. }) => true,
+            (Some(Want::Abandon { .. } | Want::Cancel { .. }), _) => false,
+            (Some(_), Want::Cancel { .. }) => true,
+            (Some(_), _) => false,
+            (None, _) => !by_itself,
+        };
+        if replaces {
+            self.wanted = Some(want);
+        }
+    }
+
+    fn handle_exit(&mut self, exit: Exit, now: Now) -> Vec<Action> {
+        self.exit = Some(exit);
+        if self.phase != Phase::Running {
+            return Vec::new();
+        }
+        // Whatever it has started must not outlive it.
+        self.phase = Phase::Terminating { kill_at: now + self.grace.min(LEFTOVER_GRACE_MAX) };
+        vec![Action::Terminate]
+    }
+
+    fn handle_empty(&mut self) -> Vec<Action> {
+        if !self.awaits_empty() {
+            return Vec::new();
+        }
+        self.phase = Phase::Draining;
+        vec![Action::Drain]
+    }
+
+    fn handle_tick(&mut self, now: Now) -> Vec<Action> {
+        match self.phase {
+            Phase::Terminating { kill_at } if now >= kill_at => self.kill(now),
+            Phase::Killing { give_up_at } if now >= give_up_at => {
+                self.phase = Phase::Draining;
+                let note = "processes of the attempt do not die even by SIGKILL; they are left behind".to_owned();
+                vec![Action::Note(note), Action::Drain]
+            }
+            Phase::Killing { .. } => vec![Action::Kill],
+            _ => Vec::new(),
+        }
+    }
+
+    fn kill(&mut self, now: Now) -> Vec<Action> {
+        self.phase = Phase::Killing { give_up_at: now + KILL_TIME_MAX };
+        vec![Action::Kill]
+    }
+
+    fn handle_drained(&mut self) -> Vec<Action> {
+        if self.phase != Phase::Draining {
+            return Vec::new();
+        }
+        self.phase = Phase::Ended;
+        let outcome = match self.wanted.take() {
+            Some(Want::Stop { reason }) => Outcome::Stopped(reason),
+            Some(Want::Cancel { reason }) => Outcome::Cancelled(reason),
+            Some(Want::Abandon { reason }) => Outcome::Abandoned(reason),
+            Some(Want::Preempt | Want::Kill) => Outcome::Preempted,
+            None => match self.judge() {
+                None => Outcome::Succeeded,
+                Some(failure) => Outcome::Failed(failure),
+            },
+        };
+        vec![Action::Finish(outcome)]
+    }
+
+    /// Returns why a program that ended by itself has failed, `None` if it has not.
+    fn judge(&self) -> Option<Failure> {
+        // Without an exit status it was stuck in the kernel and given up.
+        let exit = self.exit.unwrap_or(Exit::Signal(9));
+        let evidence = blame::Evidence {
+            exit,
+            objective: &self.objective,
+            last: &self.last,
+            objective_was_finite: self.objective_was_finite,
+            output: &self.output,
+        };
+        blame::judge(&evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests;

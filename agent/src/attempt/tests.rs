@@ -1,0 +1,201 @@
+//! The state machine, step by step.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const GRACE: Duration = Duration::from_secs(30);
+
+fn at(seconds: u64) -> Now {
+    Duration::from_secs(seconds)
+}
+
+fn running() -> AttemptState {
+    AttemptState::new("loss", GRACE)
+}
+
+fn metric(name: &str, value: f64) -> Input {
+    Input::Metric { name: name.to_owned(), value }
+}
+
+/// Lets a program end by itself after `inputs` and returns the outcome.
+fn outcome(inputs: Vec<Input>, exit: Exit) -> Outcome {
+    let mut attempt = running();
+    for input in inputs {
+        assert_eq!(attempt.handle(input, at(1)), []);
+    }
+    assert_eq!(attempt.handle(Input::Exited(exit), at(2)), [Action::Terminate], "children must not outlive their program");
+    finish(&mut attempt)
+}
+
+fn finish(attempt: &mut AttemptState) -> Outcome {
+    assert_eq!(attempt.handle(Input::Empty, at(3)), [Action::Drain]);
+    match attempt.handle(Input::Drained, at(3)).as_slice() {
+        [Action::Finish(outcome)] => outcome.clone(),
+        other => panic!("not an end: {other:?}"),
+    }
+}
+
+fn failure(inputs: Vec<Input>, exit: Exit) -> Failure {
+    match outcome(inputs, exit) {
+        Outcome::Failed(failure) => failure,
+        other => panic!("not a failure: {other:?}"),
+    }
+}
+
+#[test]
+fn status_0_with_the_objective_is_success() {
+    assert_eq!(outcome(vec![metric("loss", 0.5)], Exit::Code(0)), Outcome::Succeeded);
+    assert_eq!(outcome(vec![metric("loss", 0.5), metric("loss", f64::NAN)], Exit::Code(0)), Outcome::Succeeded);
+}
+
+#[test]
+fn each_bad_end_has_its_kind() {
+    let line = |text: &str| Input::Line(text.to_owned());
+    let out_of_memory = || line("RuntimeError: CUDA out of memory. Tried to allocate 2 GiB");
+    let cases = [
+        (vec![metric("loss", 0.5)], Exit::Code(3), "crashed"),
+        (vec![metric("loss", 0.5)], Exit::Signal(9), "signal"),
+        (vec![], Exit::Code(0), "no_metric"),
+        (vec![metric("acc", 0.5)], Exit::Code(0), "no_metric"),
+        (vec![metric("loss", f64::NAN)], Exit::Code(0), "nan_objective"),
+        (vec![metric("loss", 0.1), metric("loss", f64::INFINITY)], Exit::Code(1), "nan_objective"),
+        (vec![out_of_memory(), line("  at train.py")], Exit::Code(1), "cuda_out_of_memory"),
+    ];
+    for (inputs, exit, kind) in cases {
+        assert_eq!(failure(inputs.clone(), exit).kind, kind, "{inputs:?}");
+    }
+    assert_eq!(outcome(vec![out_of_memory(), metric("loss", 1.0)], Exit::Code(0)), Outcome::Succeeded, "it got over it");
+    let mut long_ago = vec![out_of_memory()];
+    long_ago.extend((0..300).map(|index| line(&format!("epoch {index}"))));
+    assert_eq!(failure(long_ago, Exit::Code(1)).kind, "crashed");
+}
+
+#[test]
+fn a_failure_says_what_a_person_needs() {
+    let lines = ["Traceback:", "ValueError: bad lr", ""].map(|text| Input::Line(text.to_owned()));
+    let failure = failure(lines.to_vec(), Exit::Code(1));
+    assert_eq!(
+        (failure.message.as_str(), failure.exit_code, failure.blame),
+        ("exit status 1: ValueError: bad lr", Some(1), "configuration")
+    );
+    assert_eq!(failure.output_tail, "Traceback:\nValueError: bad lr\n");
+}
+
+#[test]
+fn a_sweep_without_objective_needs_no_metric() {
+    let mut attempt = AttemptState::new("", GRACE);
+    attempt.handle(Input::Exited(Exit::Code(0)), at(1));
+    assert_eq!(finish(&mut attempt), Outcome::Succeeded);
+}
+
+#[test]
+fn a_program_that_cannot_start_blames_the_machine() {
+    let actions = running().handle(Input::CouldNotStart("no `train`".to_owned()), at(0));
+    assert!(
+        matches!(&actions[..], [Action::Finish(Outcome::Failed(Failure { kind: "could_not_start", blame: "machine", .. }))]),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn sigterm_then_grace_then_sigkill_until_nothing_is_left() {
+    let mut attempt = running();
+    let stop = Want::Stop { reason: "band 1".to_owned() };
+    assert_eq!(attempt.handle(Input::Want(stop.clone()), at(10)), [Action::Terminate]);
+    assert_eq!(attempt.handle(Input::Want(stop), at(11)), [], "a repeated want starts no second grace");
+    assert_eq!(attempt.handle(Input::Tick, at(39)), []);
+    assert_eq!(attempt.handle(Input::Tick, at(40)), [Action::Kill]);
+    assert_eq!(attempt.handle(Input::Tick, at(41)), [Action::Kill]);
+    assert_eq!(attempt.handle(Input::Empty, at(41)), [], "its own process has not been waited for");
+    assert_eq!(attempt.handle(Input::Exited(Exit::Signal(9)), at(41)), []);
+    assert_eq!(finish(&mut attempt), Outcome::Stopped("band 1".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_killed_is_given_up() {
+    let mut attempt = running();
+    assert_eq!(attempt.handle(Input::Want(Want::Kill), at(0)), [Action::Kill]);
+    assert!(matches!(attempt.handle(Input::Tick, at(60)).as_slice(), [Action::Note(_), Action::Drain]));
+    assert_eq!(attempt.handle(Input::Drained, at(60)), [Action::Finish(Outcome::Preempted)]);
+}
+
+#[test]
+fn the_end_is_called_after_who_wanted_it() {
+    let stop = || Want::Stop { reason: "s".to_owned() };
+    let cancel = || Want::Cancel { reason: "c".to_owned() };
+    let abandon = || Want::Abandon { reason: "a".to_owned() };
+    let cases = [
+        (vec![stop(), Want::Preempt], Outcome::Stopped("s".to_owned())),
+        (vec![stop(), cancel()], Outcome::Cancelled("c".to_owned())),
+        (vec![cancel(), stop(), Want::Kill], Outcome::Cancelled("c".to_owned())),
+        (vec![Want::Preempt, stop()], Outcome::Preempted),
+        (vec![cancel(), abandon(), cancel()], Outcome::Abandoned("a".to_owned())),
+    ];
+    for (wants, expected) in cases {
+        let mut attempt = running();
+        for want in wants {
+            attempt.handle(Input::Want(want), at(1));
+        }
+        attempt.handle(Input::Exited(Exit::Code(0)), at(2));
+        assert_eq!(finish(&mut attempt), expected);
+    }
+}
+
+#[test]
+fn a_want_after_the_end_changes_nothing_but_ownership() {
+    let ended = || {
+        let mut attempt = running();
+        attempt.handle(metric("loss", 1.0), at(1));
+        attempt.handle(Input::Exited(Exit::Code(0)), at(1));
+        attempt
+    };
+    let mut attempt = ended();
+    attempt.handle(Input::Want(Want::Stop { reason: "late".to_owned() }), at(1));
+    assert_eq!(finish(&mut attempt), Outcome::Succeeded);
+    let mut attempt = ended();
+    attempt.handle(Input::Want(Want::Abandon { reason: "lost".to_owned() }), at(1));
+    assert_eq!(finish(&mut attempt), Outcome::Abandoned("lost".to_owned()));
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        Just(Input::Want(Want::Stop { reason: "s".to_owned() })),
+        Just(Input::Want(Want::Cancel { reason: "c".to_owned() })),
+        Just(Input::Want(Want::Abandon { reason: "a".to_owned() })),
+        Just(Input::Want(Want::Preempt)),
+        Just(Input::Want(Want::Kill)),
+        Just(Input::Exited(Exit::Code(0))),
+        Just(Input::Empty),
+        Just(Input::Drained),
+        Just(Input::Tick),
+        Just(metric("loss", 1.0)),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: it ends once, within a bound, and never before it was emptied or given up.
+    #[test]
+    fn it_always_ends_once(inputs in proptest::collection::vec((any_input(), 0u64..20), 0..40)) {
+        let mut attempt = running();
+        let mut now = 0;
+        let mut finishes = 0;
+        let mut drains = 0;
+        let mut exited = false;
+        let end = [Input::Want(Want::Kill), Input::Exited(Exit::Signal(9)), Input::Empty, Input::Drained].map(|input| (input, 1));
+        for (input, seconds) in inputs.into_iter().chain(end) {
+            if matches!(input, Input::Exited(_)) && std::mem::replace(&mut exited, true) {
+                continue;
+            }
+            now += seconds;
+            for action in attempt.handle(input, at(now)) {
+                drains += usize::from(action == Action::Drain);
+                if matches!(action, Action::Finish(_)) {
+                    prop_assert_eq!(drains, 1);
+                    finishes += 1;
+                }
+            }
+        }
+        prop_assert_eq!(finishes, 1);
+    }
+}

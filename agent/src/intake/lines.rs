@@ -1,0 +1,116 @@
+//! Cuts bytes into lines of bounded length, whatever the pieces they arrive in.
+
+/// What is kept of a line; the rest is dropped.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// A line without its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Invalid UTF-8 is replaced.
+    pub(crate) text: String,
+    /// A carriage return ended it: a progress bar will overwrite it.
+    pub(crate) overwritten: bool,
+}
+
+/// Collects bytes until a line is whole. `\n`, `\r\n` and `\r` end lines.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    partial: Vec<u8>,
+    after_return: bool,
+}
+
+impl Lines {
+    /// Takes bytes in and returns the lines that they complete; empty ones are left out.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.after_return {
+                self.after_return = false;
+                let newline = rest[0] == b'\n';
+                lines.extend(self.take(!newline));
+                if newline {
+                    rest = &rest[1..];
+                    continue;
+                }
+            }
+            let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+                self.keep(rest);
+                break;
+            };
+            self.keep(&rest[..end]);
+            // Whether a carriage return overwrites shows in the next byte, which may come later.
+            self.after_return = rest[end] == b'\r';
+            if !self.after_return {
+                lines.extend(self.take(false));
+            }
+            rest = &rest[end + 1..];
+        }
+        lines
+    }
+
+    /// Returns what the last line without an end held, once no more bytes will come.
+    pub(crate) fn finish(&mut self) -> Option<Line> {
+        self.after_return = false;
+        self.take(false)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LINE_BYTES_MAX.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn take(&mut self, overwritten: bool) -> Option<Line> {
+        if self.partial.is_empty() {
+            return None;
+        }
+        let line = Line { text: String::from_utf8_lossy(&self.partial).into_owned(), overwritten };
+        self.partial.clear();
+        // A single huge line must not hold its memory for the rest of the attempt.
+        self.partial.shrink_to(4096);
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(pieces: &[&[u8]]) -> Vec<(String, bool)> {
+        let mut lines = Lines::default();
+        let mut all: Vec<_> = pieces.iter().flat_map(|piece| lines.push(piece)).collect();
+        all.extend(lines.finish());
+        all.into_iter().map(|line| (line.text, line.overwritten)).collect()
+    }
+
+    #[test]
+    fn newlines_and_carriage_returns_end_lines() {
+        let expected = [("a", false), ("b", false), ("10%", true), ("20%", true), ("c", false)].map(|(text, over)| (text.to_owned(), over));
+        assert_eq!(texts(&[b"a\nb\r\n10%\r20%\rc"]), expected);
+        assert_eq!(texts(&[b"a\nb\r", b"\n10", b"%\r", b"20%\rc"]), expected);
+    }
+
+    #[test]
+    fn a_line_without_end_is_bounded() {
+        let mut lines = Lines::default();
+        for _ in 0..100 {
+            assert!(lines.push(&[b'x'; 1 << 16]).is_empty());
+        }
+        assert_eq!(lines.push(b"y\nz\n").iter().map(|line| line.text.len()).collect::<Vec<_>>(), [LINE_BYTES_MAX, 1]);
+    }
+
+    #[test]
+    fn invalid_text_is_replaced() {
+        assert_eq!(texts(&[b"a\xff\xfeb\0\n"])[0].0, "a\u{fffd}\u{fffd}b\0");
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_no_difference(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()], 0..200), cut in 0usize..200) {
+            let cut = cut.min(bytes.len());
+            prop_assert_eq!(texts(&[&bytes]), texts(&[&bytes[..cut], &bytes[cut..]]));
+        }
+    }
+}

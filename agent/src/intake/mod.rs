@@ -1,0 +1,19 @@
+//! Bytes in, metrics out: lines of output, and the file that `SWEEP_METRICS` names.
+
+pub(crate) mod metrics_file;
+pub(crate) mod stdout;
+
+mod lines;
+mod record;
+mod tail;
+
+/// A value of a metric as a program gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reading {
+    /// The metric.
+    pub(crate) name: String,
+    /// The program's own count, where it gave one.
+    pub(crate) step: Option<i64>,
+    /// May be NaN or infinite.
+    pub(crate) value: f64,
+}

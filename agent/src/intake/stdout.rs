@@ -1,0 +1,144 @@
+//! The program's output, standard error included, as it lies in the attempt's folder: lines → metrics.
+
+use std::io;
+use std::path::PathBuf;
+
+use regex::Regex;
+
+use super::Reading;
+use super::lines::{Line, Lines};
+use super::record;
+use super::tail::Tail;
+
+/// A regular expression over lines of output.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    /// The metric that the first group holds (the whole match where there is no group); `None`: named groups name their metrics.
+    pub(crate) name: Option<String>,
+    /// What is looked for.
+    pub(crate) regex: Regex,
+}
+
+/// Reads the output of one attempt.
+#[derive(Debug)]
+pub(crate) struct Output {
+    tail: Tail,
+    lines: Lines,
+    patterns: Vec<Pattern>,
+}
+
+/// What a look at the output brought.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Lines a person would see in the end, in order.
+    pub(crate) lines: Vec<String>,
+    /// Metrics, in order.
+    pub(crate) readings: Vec<Reading>,
+    /// There may be more to read at once.
+    pub(crate) more: bool,
+}
+
+impl Output {
+    pub(crate) fn new(path: PathBuf, patterns: Vec<Pattern>) -> Self {
+        Self { tail: Tail::new(path), lines: Lines::default(), patterns }
+    }
+
+    /// Returns what is new; `last` also gives out a line without an end.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) async fn read(&mut self, last: bool) -> io::Result<Seen> {
+        let gain = self.tail.read().await?;
+        let mut lines = self.lines.push(&gain.bytes);
+        let more = !gain.bytes.is_empty();
+        if last && !more {
+            lines.extend(self.lines.finish());
+        }
+        let mut seen = Seen { more, ..Seen::default() };
+        for line in lines {
+            seen.readings.extend(readings(&line, &self.patterns));
+            if !line.overwritten {
+                seen.lines.push(line.text);
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// Returns the metrics of a line: those of a JSON object, else what the patterns find.
+fn readings(line: &Line, patterns: &[Pattern]) -> Vec<Reading> {
+    if let Some(readings) = record::read(&line.text) {
+        return readings;
+    }
+    patterns.iter().flat_map(|pattern| pattern.readings(&line.text)).collect()
+}
+
+impl Pattern {
+    fn readings(&self, text: &str) -> Vec<Reading> {
+        let mut found = Vec::new();
+        for captures in self.regex.captures_iter(text) {
+            match &self.name {
+                Some(name) => {
+                    let group = captures.get(1).or_else(|| captures.get(0));
+                    found.extend(group.and_then(|group| number(group.as_str())).map(|value| (name.clone(), value)));
+                }
+                None => {
+                    let named = self.regex.capture_names().flatten();
+                    found.extend(named.filter_map(|name| Some((name.to_owned(), number(captures.name(name)?.as_str())?))));
+                }
+            }
+        }
+        let step = found.iter().find(|(name, _)| name == "step").map(|(_, value)| *value as i64);
+        found.retain(|(name, _)| name != "step");
+        found.into_iter().map(|(name, value)| Reading { name, step, value }).collect()
+    }
+}
+
+/// Reads a number as programs print it: also with a percent sign or a comma between thousands.
+fn number(text: &str) -> Option<f64> {
+    let text = text.trim().trim_end_matches('%');
+    text.parse().ok().or_else(|| text.replace(',', "").parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(name: Option<&str>, regex: &str) -> Pattern {
+        Pattern { name: name.map(str::to_owned), regex: Regex::new(regex).unwrap() }
+    }
+
+    fn found(text: &str, patterns: &[Pattern]) -> Vec<(String, Option<i64>, f64)> {
+        let line = Line { text: text.to_owned(), overwritten: false };
+        readings(&line, patterns).into_iter().map(|reading| (reading.name, reading.step, reading.value)).collect()
+    }
+
+    #[test]
+    fn patterns_find_metrics_in_plain_lines() {
+        let named = [pattern(None, r"epoch (?<step>\d+).*loss=(?<loss>\S+) acc=(?<acc>[\d.]+%)")];
+        let line = "epoch 3 | loss=1.5e-3 acc=91.5%";
+        assert_eq!(found(line, &named), [("loss".to_owned(), Some(3), 1.5e-3), ("acc".to_owned(), Some(3), 91.5)]);
+        assert_eq!(found("val loss: 1,234.5", &[pattern(Some("val_loss"), r"val loss: (\S+)")]), [("val_loss".to_owned(), None, 1234.5)]);
+        assert_eq!(found("score 0.5", &[pattern(Some("score"), r"0\.\d+")]), [("score".to_owned(), None, 0.5)]);
+        assert!(found("loss=nan acc=1%", &[pattern(Some("loss"), r"loss=(\w+)")])[0].2.is_nan());
+        assert_eq!(found("loss=none", &[pattern(Some("loss"), r"loss=(\w+)")]), []);
+    }
+
+    #[test]
+    fn json_comes_before_patterns() {
+        assert_eq!(found(r#"{"loss": 1}"#, &[pattern(Some("loss"), r"(\d)")]), [("loss".to_owned(), None, 1.0)]);
+    }
+
+    #[tokio::test]
+    async fn a_growing_file_is_read_to_its_last_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output.log");
+        let mut output = Output::new(path.clone(), Vec::new());
+        assert!(!output.read(false).await.unwrap().more);
+        std::fs::write(&path, "hello\n10%\r20%\r{\"loss\": 1}\nlast").unwrap();
+        let seen = output.read(false).await.unwrap();
+        assert_eq!(seen.lines, ["hello", "{\"loss\": 1}"]);
+        assert_eq!(seen.readings.len(), 1);
+        assert_eq!(output.read(true).await.unwrap().lines, ["last"]);
+    }
+}

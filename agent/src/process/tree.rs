@@ -1,0 +1,183 @@
+//! Everything that a program has started, found and signalled.
+//!
+//! A process belongs to an attempt if it is in the session of the attempt's program, descends from one that belongs, or carries the attempt's
+//! marker in its environment. Children that call `setsid` leave the session, and fork twice to lose their parent: the agent is a subreaper, so
+//! they are handed to it instead of to `init`, and the marker still tells whose they are. Only a process that leaves its session, outlives its
+//! parent *and* clears its environment escapes.
+//!
+//! Elsewhere than on Linux there is no `/proc`: the program's process group is all that is reached.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The programs that the agents of this process have started and that nobody has waited for yet. A process has one set of children, so this is
+/// one for all agents: a child in it must not be reaped as an orphan.
+static MAIN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// The processes of one attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    /// The program's process, which leads its session.
+    pub(crate) main: i32,
+    /// The attempt's marker.
+    pub(crate) marker: String,
+}
+
+/// Asks the kernel to hand orphans to this process.
+pub(crate) fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::warn!(%error, "orphans of programs cannot be adopted: some may be missed when an attempt ends");
+    }
+}
+
+/// Starts a program without a moment in which it could be taken for an orphan.
+pub(crate) fn spawn_main<T, E>(spawn: impl FnOnce() -> Result<(T, i32), E>) -> Result<(T, i32), E> {
+    let mut main = MAIN.lock().unwrap_or_else(PoisonError::into_inner);
+    let started = spawn()?;
+    main.insert(started.1);
+    Ok(started)
+}
+
+/// Notes that a program has been waited for.
+pub(crate) fn forget_main(pid: i32) {
+    MAIN.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+}
+
+impl Tree {
+    /// Signals every process of the attempt and returns how many there were. Looks at the whole process table: for a blocking thread.
+    pub(crate) fn signal(&self, signal: Signal) -> usize {
+        let members = self.members();
+        for pid in &members {
+            // It may have ended since; then there is nothing to signal.
+            let _ = kill(Pid::from_raw(*pid), signal);
+            if signal == Signal::SIGTERM {
+                // A stopped process does not see SIGTERM before it goes on.
+                let _ = kill(Pid::from_raw(*pid), Signal::SIGCONT);
+            }
+        }
+        members.len()
+    }
+
+    /// Returns the ids of the attempt's living processes and reaps dead orphans. For a blocking thread.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn members(&self) -> BTreeSet<i32> {
+        let table = linux::process_table();
+        linux::reap_orphans(&table);
+        linux::members(self, &table)
+    }
+
+    /// Returns the program itself while its process group exists.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn members(&self) -> BTreeSet<i32> {
+        let group = Pid::from_raw(-self.main);
+        if kill(group, None).is_ok() { BTreeSet::from([-self.main]) } else { BTreeSet::new() }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::sync::PoisonError;
+
+    use nix::sys::wait::{WaitPidFlag, waitpid};
+    use nix::unistd::{Pid, getsid};
+
+    use super::{MAIN, Tree};
+    use crate::process::spawn::MARKER;
+
+    /// One line of the process table.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct Entry {
+        pid: i32,
+        parent: i32,
+        session: i32,
+        dead: bool,
+    }
+
+    pub(super) fn process_table() -> Vec<Entry> {
+        let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
+        let pids = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter_map(|pid| parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect()
+    }
+
+    /// `pid (name) state ppid pgrp session …`; the name may hold anything, also `) R 1`.
+    fn parse_stat(pid: i32, stat: &str) -> Option<Entry> {
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let dead = matches!(fields.next()?, "Z" | "X");
+        let parent = fields.next()?.parse().ok()?;
+        let session = fields.nth(1)?.parse().ok()?;
+        Some(Entry { pid, parent, session, dead })
+    }
+
+    pub(super) fn members(tree: &Tree, table: &[Entry]) -> BTreeSet<i32> {
+        let own = own_pid();
+        let living: Vec<_> = table.iter().filter(|entry| !entry.dead && entry.pid != own).collect();
+        let root = |entry: &&&Entry| entry.session == tree.main || carries(entry.pid, &tree.marker);
+        let mut members: BTreeSet<i32> = living.iter().filter(root).map(|entry| entry.pid).collect();
+        loop {
+            let children: Vec<_> = living
+                .iter()
+                .filter(|entry| members.contains(&entry.parent) && !members.contains(&entry.pid))
+                .map(|entry| entry.pid)
+                .collect();
+            if children.is_empty() {
+                return members;
+            }
+            members.extend(children);
+        }
+    }
+
+    fn carries(pid: i32, marker: &str) -> bool {
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+        environment
+            .split(|byte| *byte == 0)
+            .filter_map(|variable| variable.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"="))
+            .any(|value| value == marker.as_bytes())
+    }
+
+    /// Reaps dead children that this process has inherited. Those that it has started itself are in the registry, or in its own session.
+    pub(super) fn reap_orphans(table: &[Entry]) {
+        let own = own_pid();
+        let session = getsid(None).map(Pid::as_raw).unwrap_or_default();
+        let main = MAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in
+            table.iter().filter(|entry| entry.dead && entry.parent == own && entry.session != session && !main.contains(&entry.pid))
+        {
+            // Whoever was first has reaped it.
+            let _ = waitpid(Pid::from_raw(entry.pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+
+    fn own_pid() -> i32 {
+        Pid::this().as_raw()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_name_cannot_forge_its_line() {
+            let entry = parse_stat(7, "7 (a) R 1 1 1 (b) Z 5 6 42 0 -1").unwrap();
+            assert_eq!(entry, Entry { pid: 7, parent: 5, session: 42, dead: true });
+        }
+
+        #[test]
+        fn descendants_in_other_sessions_are_members() {
+            let entry = |pid, parent, session| Entry { pid, parent, session, dead: false };
+            let table = [
+                entry(1_000_003, 1_000_002, 9),
+                entry(1_000_002, 1_000_001, 1_000_002),
+                entry(1_000_001, 1, 1_000_001),
+                entry(1_000_004, 1, 4),
+            ];
+            let tree = Tree { main: 1_000_001, marker: "x".to_owned() };
+            assert_eq!(members(&tree, &table), BTreeSet::from([1_000_001, 1_000_002, 1_000_003]));
+        }
+    }
+}

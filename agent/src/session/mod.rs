@@ -1,0 +1,310 @@
+//! Registers the agent, keeps it alive, fills its slots, obeys, and leaves.
+//!
+//! ```text
+//! interrupts ──▶ run ──level──▶ worker (one a slot) ──wants──▶ runner ──seen──▶ report ──▶ controller
+//!                                  ▲                                              │
+//!                heartbeat ──wants─┘◀────────────────directives───────────────────┘
+//! ```
+
+mod chance;
+mod link;
+mod report;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sweep_proto::v1;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tonic::{Code, Status};
+
+use self::link::{Backoff, Link, is_outcome_unknown, is_unknown_agent};
+use crate::attempt::Want;
+use crate::intake::stdout::Pattern;
+use crate::process::tree;
+use crate::slot::{self, Slot};
+use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
+
+/// How often the first registration is tried before the controller counts as unreachable.
+const FIRST_TRIES: u32 = 5;
+/// How long good-byes may take.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
+/// So many programs in a row that could not be started mean that this machine is no good for the sweep.
+const STARTS_FAILED_MAX: u32 = 3;
+
+/// What all tasks of an agent share.
+struct Session {
+    link: Arc<Link>,
+    agent: String,
+    sweep: String,
+    program: v1::Program,
+    patterns: Vec<Pattern>,
+    options: AgentOptions,
+    heartbeat: Duration,
+    book: Mutex<Book>,
+}
+
+/// What changes while the agent works.
+#[derive(Default)]
+struct Book {
+    /// The attempts that the agent holds, and how to reach them.
+    live: BTreeMap<(u64, u32), mpsc::UnboundedSender<Want>>,
+    /// Runs that may still be begun; `None`: no limit.
+    tickets: Option<u64>,
+    summary: AgentSummary,
+    starts_failed: u32,
+    /// Questions for a run whose slot has closed before the answer.
+    late: Vec<AbortHandle>,
+    failed: Option<AgentError>,
+}
+
+impl Session {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes why the agent ends; the first reason counts.
+    fn ends_because(&self, reason: impl Into<String>) {
+        let ended_because = &mut self.book().summary.ended_because;
+        if ended_because.is_empty() {
+            *ended_because = reason.into();
+        }
+    }
+
+    fn want_of_all(&self, want: &Want) {
+        for wants in self.book().live.values() {
+            let _ = wants.send(want.clone());
+        }
+    }
+}
+
+/// See [`crate::run`].
+pub(crate) async fn run(
+    options: AgentOptions,
+    mut interrupts: mpsc::Receiver<Interrupt>,
+    notices: mpsc::UnboundedSender<Notice>,
+) -> Result<AgentSummary, AgentError> {
+    let options = absolute(options)?;
+    let gpus = slot::find_gpus();
+    let slots = slot::plan(&gpus, options.slots, options.gpus_per_run).map_err(AgentError::Slots)?;
+    tree::adopt_orphans();
+    let (level, is_level) = watch::channel(None);
+    let listen = async {
+        while let Some(interrupt) = interrupts.recv().await {
+            level.send_if_modified(|level| {
+                let further = level.is_none_or(|level| interrupt > level);
+                if further {
+                    *level = Some(interrupt);
+                }
+                further
+            });
+        }
+        std::future::pending::<()>().await;
+    };
+    let work = async {
+        let Some(session) = join(options, &slots, gpus.names.len(), notices, is_level.clone()).await? else {
+            return Ok(AgentSummary { ended_because: "interrupted before it had joined".to_owned(), ..AgentSummary::default() });
+        };
+        work(Arc::new(session), slots, is_level).await
+    };
+    tokio::select! {
+        () = listen => unreachable!("listening never ends"),
+        summary = work => summary,
+    }
+}
+
+fn absolute(mut options: AgentOptions) -> Result<AgentOptions, AgentError> {
+    for path in [&mut options.workdir, &mut options.runs_dir] {
+        *path = std::path::absolute(&*path).map_err(|source| AgentError::File { path: path.clone(), source })?;
+    }
+    if let Err(source) = std::fs::read_dir(&options.workdir) {
+        return Err(AgentError::File { path: options.workdir, source });
+    }
+    std::fs::create_dir_all(&options.runs_dir).map_err(|source| AgentError::File { path: options.runs_dir.clone(), source })?;
+    Ok(options)
+}
+
+/// Registers the agent; `None` if it was interrupted.
+async fn join(
+    options: AgentOptions,
+    slots: &[Slot],
+    gpus: usize,
+    notices: mpsc::UnboundedSender<Notice>,
+    mut level: watch::Receiver<Option<Interrupt>>,
+) -> Result<Option<Session>, AgentError> {
+    let registration = v1::RegisterAgentRequest {
+        agent_id: chance::id(),
+        sweep_id: options.sweep.clone(),
+        host: host(),
+        slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        request_id: chance::id(),
+    };
+    let agent = registration.agent_id.clone();
+    let address = options.controller.uri().to_string();
+    let link = Link::new(&options.controller, options.token.as_deref(), registration, notices).map_err(AgentError::Unauthorized)?;
+    let mut backoff = Backoff::default();
+    let mut tries = 0;
+    let answer = loop {
+        tries += 1;
+        let answer = tokio::select! {
+            answer = link.register() => answer,
+            _ = level.wait_for(Option::is_some) => return Ok(None),
+        };
+        match answer {
+            Err(status) if is_outcome_unknown(status.code()) && tries < FIRST_TRIES => backoff.wait().await,
+            Err(status) => return Err(refused(&status, address)),
+            Ok(answer) => break answer,
+        }
+    };
+    let program = answer.program.unwrap_or_default();
+    let patterns = patterns(&program.metric_patterns).map_err(AgentError::Refused)?;
+    link.notice(Notice::Joined { sweep: answer.sweep_id.clone(), slots: slots.len(), gpus });
+    let book = Book { tickets: options.count, ..Book::default() };
+    Ok(Some(Session {
+        link,
+        agent,
+        sweep: answer.sweep_id,
+        program,
+        patterns,
+        options,
+        heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
+        book: Mutex::new(book),
+    }))
+}
+
+fn refused(status: &Status, address: String) -> AgentError {
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => AgentError::Unauthorized(message),
+        code if is_outcome_unknown(code) => AgentError::Unreachable { address, reason: link::reason(status) },
+        Code::Unimplemented => AgentError::Unreachable { address, reason: "what answers there is no controller of sweep".to_owned() },
+        _ => AgentError::Refused(message),
+    }
+}
+
+fn patterns(patterns: &[v1::MetricPattern]) -> Result<Vec<Pattern>, String> {
+    let compile = |pattern: &v1::MetricPattern| {
+        let name = (!pattern.name.is_empty()).then(|| pattern.name.clone());
+        match regex::Regex::new(&pattern.regex) {
+            Ok(regex) => Ok(Pattern { name, regex }),
+            Err(error) => Err(format!("the sweep's metric_patterns hold a regular expression that this agent cannot read: {error}")),
+        }
+    };
+    patterns.iter().map(compile).collect()
+}
+
+fn host() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Fills the slots until there is nothing left to do, then leaves.
+async fn work(session: Arc<Session>, slots: Vec<Slot>, level: watch::Receiver<Option<Interrupt>>) -> Result<AgentSummary, AgentError> {
+    let mut workers = JoinSet::new();
+    for slot in slots {
+        workers.spawn(worker::work(Arc::clone(&session), slot, level.clone()));
+    }
+    let heartbeat = tokio::spawn(beat(Arc::clone(&session)));
+    let mut orders = level.clone();
+    let obey = async {
+        while orders.changed().await.is_ok() {
+            let level = *orders.borrow_and_update();
+            match level {
+                None | Some(Interrupt::Drain) => {}
+                Some(Interrupt::Preempt | Interrupt::Stop) => session.want_of_all(&Want::Preempt),
+                Some(Interrupt::Kill) => session.want_of_all(&Want::Kill),
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let all = async {
+        let mut broken = None;
+        while let Some(ended) = workers.join_next().await {
+            broken = broken.or(ended.err());
+        }
+        broken
+    };
+    let broken = tokio::select! {
+        () = obey => unreachable!("obeying never ends"),
+        broken = all => broken,
+    };
+    heartbeat.abort();
+    for question in std::mem::take(&mut session.book().late) {
+        question.abort();
+    }
+    if let Some(error) = broken.filter(|error| error.is_panic()) {
+        std::panic::resume_unwind(error.into_panic());
+    }
+    let why = *level.borrow();
+    session.ends_because(match why {
+        None => "there was nothing left to do",
+        Some(Interrupt::Drain) => "interrupted; what was running has ended",
+        Some(Interrupt::Preempt) => "the machine was taken away; its runs went back",
+        Some(Interrupt::Stop) => "interrupted twice; its runs went back",
+        Some(Interrupt::Kill) => "killed; its runs went back",
+    });
+    leave(&session).await;
+    let mut book = session.book();
+    match book.failed.take() {
+        Some(error) => Err(error),
+        None => Ok(book.summary.clone()),
+    }
+}
+
+/// Says good-bye, so that the controller need not wait for the lease to end. Not for long: the lease will end anyway.
+async fn leave(session: &Session) {
+    let reason = session.book().summary.ended_because.clone();
+    let request = v1::LeaveAgentRequest { agent_id: session.agent.clone(), sweep_id: session.sweep.clone(), reason };
+    let leaving = async {
+        let mut backoff = Backoff::default();
+        loop {
+            match session.link.once(async |mut client| client.leave_agent(request.clone()).await).await {
+                Err(status) if is_outcome_unknown(status.code()) => backoff.wait().await,
+                _ => break,
+            }
+        }
+    };
+    if tokio::time::timeout(LEAVE_TIME_MAX, leaving).await.is_err() {
+        tracing::warn!("the controller did not answer the agent's good-bye; it will miss it when its lease ends");
+    }
+}
+
+/// Renews the leases, and passes on what the controller wants of the attempts.
+async fn beat(session: Arc<Session>) {
+    let mut ticks = tokio::time::interval(session.heartbeat);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let attempts: Vec<(u64, u32)> = session.book().live.keys().copied().collect();
+        let request = v1::HeartbeatRequest {
+            agent_id: session.agent.clone(),
+            sweep_id: session.sweep.clone(),
+            attempts: attempts.iter().map(|(run, attempt)| v1::LiveAttempt { run: *run, attempt: *attempt }).collect(),
+        };
+        let generation = session.link.generation();
+        let answer = session.link.once(async |mut client| {
+            let mut request = tonic::Request::new(request);
+            request.set_timeout(session.heartbeat.max(Duration::from_secs(2)));
+            client.heartbeat(request).await
+        });
+        match answer.await {
+            Ok(answer) => {
+                let book = session.book();
+                for (attempt, directive) in attempts.iter().zip(answer.directives) {
+                    if let (Some(wants), Some(want)) = (book.live.get(attempt), report::want(directive)) {
+                        let _ = wants.send(want);
+                    }
+                }
+            }
+            Err(status) if is_unknown_agent(&status) => {
+                // A refusal means that the sweep has ended: workers will hear it when they ask for more.
+                if let Err(status) = session.link.register_again(generation).await {
+                    tracing::debug!(%status, "could not register again");
+                }
+            }
+            Err(status) => tracing::debug!(%status, "a heartbeat was not answered"),
+        }
+    }
+}

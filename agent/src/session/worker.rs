@@ -1,0 +1,304 @@
+//! One slot: takes a run, has it executed, reports it, again and again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sweep_proto::v1;
+use sweep_proto::v1::acquire_response::Next;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::report::Report;
+use super::{STARTS_FAILED_MAX, Session, chance};
+use crate::attempt::{Failure, Outcome, Want};
+use crate::runner::{self, Ended, Job};
+use crate::slot::Slot;
+use crate::{AgentError, Interrupt, Notice};
+
+/// How long the controller may let a call wait for a run.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(10);
+/// An answer that there is nothing to do and that came sooner than this is not followed by the next question at once.
+const ACQUIRE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a killed agent tries to give its runs back.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Things seen that wait for the reporter. Each may be a batch of points.
+const SEEN_MAX: usize = 16;
+
+type Level = watch::Receiver<Option<Interrupt>>;
+
+/// Works until there is nothing left to do for this slot.
+pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
+    while level.borrow().is_none() && take_ticket(&session) {
+        let Some(next) = ask(&session, &mut level).await else {
+            give_ticket_back(&session);
+            break;
+        };
+        let assignment = match next {
+            Ok(Some(assignment)) => assignment,
+            Ok(None) => {
+                give_ticket_back(&session);
+                break;
+            }
+            Err(status) => {
+                session.ends_because(status.message());
+                break;
+            }
+        };
+        let counts = attend(&session, &slot, assignment, &mut level).await;
+        if !counts {
+            give_ticket_back(&session);
+        }
+        if session.book().failed.is_some() {
+            break;
+        }
+    }
+    if session.book().tickets == Some(0) && level.borrow().is_none() {
+        let count = session.options.count.unwrap_or_default();
+        session.ends_because(format!("{count} {} ended (--count {count})", if count == 1 { "run has" } else { "runs have" }));
+    }
+}
+
+fn take_ticket(session: &Session) -> bool {
+    let mut book = session.book();
+    if book.failed.is_some() {
+        return false;
+    }
+    match &mut book.tickets {
+        None => true,
+        Some(0) => false,
+        Some(tickets) => {
+            *tickets -= 1;
+            true
+        }
+    }
+}
+
+fn give_ticket_back(session: &Session) {
+    if let Some(tickets) = &mut session.book().tickets {
+        *tickets += 1;
+    }
+}
+
+/// Asks for a run until an interrupt closes the slot: then a run that comes all the same is given back.
+async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<v1::Assignment>, tonic::Status>> {
+    let asking = Arc::clone(session);
+    let mut question = tokio::spawn(async move { acquire(&asking).await });
+    tokio::select! {
+        // It neither panics nor is aborted before its slot closes.
+        answer = &mut question => return answer.ok(),
+        _ = level.wait_for(Option::is_some) => {}
+    }
+    let mut handles = vec![question.abort_handle()];
+    let asking = Arc::clone(session);
+    let late = tokio::spawn(async move {
+        if let Ok(Ok(Some(assignment))) = question.await {
+            give_run_back(&asking, &assignment).await;
+        }
+    });
+    handles.push(late.abort_handle());
+    session.book().late.extend(handles);
+    None
+}
+
+async fn give_run_back(session: &Session, assignment: &v1::Assignment) {
+    let request = v1::FinishAttemptRequest {
+        agent_id: session.agent.clone(),
+        sweep_id: assignment.sweep_id.clone(),
+        run: assignment.run,
+        attempt: assignment.attempt,
+        result: v1::finish_attempt_request::Result::Returned.into(),
+        failure: None,
+        request_id: chance::id(),
+    };
+    if let Err(status) = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await).await {
+        tracing::debug!(%status, "a run could not be given back");
+    }
+}
+
+/// Waits for a run; `None` if the sweep has ended.
+async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Status> {
+    loop {
+        let request = v1::AcquireRequest {
+            agent_id: session.agent.clone(),
+            sweep_id: session.sweep.clone(),
+            wait_ms: ACQUIRE_WAIT.as_millis() as u64,
+            request_id: chance::id(),
+        };
+        let asked = Instant::now();
+        let answer = session.link.until_answered(async |mut client| client.acquire(request.clone()).await).await?;
+        match answer.next {
+            Some(Next::Assignment(assignment)) => return Ok(Some(assignment)),
+            Some(Next::Done(done)) => {
+                session.ends_because(if done.reason.is_empty() {
+                    format!("the sweep is {}", done.state)
+                } else {
+                    format!("the sweep is {}: {}", done.state, done.reason)
+                });
+                return Ok(None);
+            }
+            Some(Next::Wait(wait)) => tracing::debug!(reason = %wait.reason, "nothing to do now"),
+            None => tracing::warn!("the controller's answer is empty; it may be newer than this agent"),
+        }
+        tokio::time::sleep(ACQUIRE_PAUSE.saturating_sub(asked.elapsed()).mul_f64(0.5 + chance::fraction())).await;
+    }
+}
+
+/// Executes and reports an attempt; returns whether it counts as a run that has ended.
+async fn attend(session: &Arc<Session>, slot: &Slot, assignment: v1::Assignment, level: &mut Level) -> bool {
+    let key = (assignment.run, assignment.attempt);
+    let (wants, mut wanted) = mpsc::unbounded_channel();
+    session.book().live.insert(key, wants.clone());
+    let attended = async {
+        let job = Arc::new(job(session, slot, &assignment));
+        let report = Report { link: Arc::clone(&session.link), job: Arc::clone(&job), wants };
+        let ended = execute(session, &assignment, &job, &report, &mut wanted, level.clone()).await;
+        conclude(session, &job, &report, ended, level).await
+    }
+    .await;
+    session.book().live.remove(&key);
+    attended
+}
+
+fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Job {
+    let params = match serde_json::from_str(&assignment.params_json) {
+        Ok(Value::Object(params)) => params,
+        _ => Map::new(),
+    };
+    let program = &session.program;
+    Job {
+        agent: session.agent.clone(),
+        sweep: assignment.sweep_id.clone(),
+        run: assignment.run,
+        attempt: assignment.attempt,
+        params,
+        command: program.command.clone(),
+        program: program.program.clone(),
+        objective: program.metric.clone(),
+        patterns: session.patterns.clone(),
+        project: program.project.clone(),
+        entity: program.entity.clone(),
+        slot: slot.clone(),
+        workdir: session.options.workdir.clone(),
+        runs_dir: session.options.runs_dir.clone(),
+        grace: session.options.grace,
+    }
+}
+
+/// Runs the program, reporting meanwhile.
+async fn execute(
+    session: &Session,
+    assignment: &v1::Assignment,
+    job: &Job,
+    report: &Report,
+    wanted: &mut mpsc::UnboundedReceiver<Want>,
+    mut level: Level,
+) -> Result<Ended, AgentError> {
+    if !assignment.sweep_id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') || assignment.sweep_id.is_empty() {
+        return Err(AgentError::Refused(format!("the controller sent a sweep id that is none: {:?}", assignment.sweep_id)));
+    }
+    if !matches!(serde_json::from_str(&assignment.params_json), Ok(Value::Object(_))) {
+        let message = format!("the controller sent parameters of run {} that are no JSON object", assignment.run);
+        let failure = Failure { kind: "could_not_start", blame: "machine", message, ..Failure::default() };
+        return Ok(Ended { outcome: Outcome::Failed(failure), objective: None });
+    }
+    let (seen, to_report) = mpsc::channel(SEEN_MAX);
+    let (told, to_follow) = mpsc::channel(SEEN_MAX);
+    let announce = announce(session, job, to_report, told);
+    let run = runner::execute(job, wanted, seen);
+    let follow = async {
+        tokio::select! {
+            () = report.follow(to_follow) => {}
+            // The controller may be away for good; a killed agent does not wait for it.
+            () = killed(&mut level) => {}
+        }
+    };
+    let (ended, (), ()) = tokio::join!(run, announce, follow);
+    ended.map_err(|(path, source)| AgentError::File { path, source })
+}
+
+/// Passes on what is seen, and tells a person of the start.
+async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner::Seen>, told: mpsc::Sender<runner::Seen>) {
+    while let Some(seen) = seen.recv().await {
+        if let runner::Seen::Started(command) = &seen {
+            session.book().starts_failed = 0;
+            session.link.notice(Notice::Started { run: job.run, attempt: job.attempt, command: command.clone() });
+        }
+        if told.send(seen).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reports the end of an attempt; returns whether it counts as a run that has ended.
+async fn conclude(session: &Session, job: &Job, report: &Report, ended: Result<Ended, AgentError>, level: &mut Level) -> bool {
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            let message = error.to_string();
+            session.book().failed.get_or_insert(error);
+            let failure = Failure { kind: "could_not_start", blame: "machine", message, ..Failure::default() };
+            Ended { outcome: Outcome::Failed(failure), objective: None }
+        }
+    };
+    let mut message = words(&ended.outcome);
+    note_start(session, &ended.outcome);
+    let mut counts = !matches!(ended.outcome, Outcome::Abandoned(_) | Outcome::Preempted);
+    let state = if let Outcome::Abandoned(_) = ended.outcome {
+        "abandoned".to_owned()
+    } else {
+        let last_words = async {
+            killed(level).await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            answer = report.finish(&ended.outcome) => answer.unwrap_or_else(|reason| {
+                counts = false;
+                message = format!("the controller does not take the result: {reason}");
+                "abandoned".to_owned()
+            }),
+            () = last_words => "unreported".to_owned(),
+        }
+    };
+    tally(session, &state);
+    session.link.notice(Notice::Ended { run: job.run, attempt: job.attempt, state, objective: ended.objective, message });
+    counts
+}
+
+/// A machine on which nothing starts must not take run after run.
+fn note_start(session: &Session, outcome: &Outcome) {
+    let Outcome::Failed(Failure { kind: "could_not_start", message, .. }) = outcome else { return };
+    let mut book = session.book();
+    book.starts_failed += 1;
+    if book.starts_failed >= STARTS_FAILED_MAX {
+        let error = format!("{STARTS_FAILED_MAX} programs in a row could not be started on this machine; the last one: {message}");
+        book.failed.get_or_insert(AgentError::Refused(error));
+    }
+}
+
+fn tally(session: &Session, state: &str) {
+    let summary = &mut session.book().summary;
+    match state {
+        "finished" => summary.finished += 1,
+        "stopped" => summary.stopped += 1,
+        "failed" => summary.failed += 1,
+        _ => summary.other += 1,
+    }
+}
+
+fn words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Succeeded => String::new(),
+        Outcome::Failed(failure) => failure.message.clone(),
+        Outcome::Stopped(reason) | Outcome::Cancelled(reason) => reason.clone(),
+        Outcome::Preempted => "given back".to_owned(),
+        Outcome::Abandoned(reason) => format!("no longer ours: {reason}"),
+    }
+}
+
+async fn killed(level: &mut Level) {
+    if level.wait_for(|level| *level == Some(Interrupt::Kill)).await.is_err() {
+        // Nobody can interrupt any more.
+        std::future::pending().await;
+    }
+}
