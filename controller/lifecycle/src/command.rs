@@ -19,7 +19,7 @@ pub enum Command {
     CancelRun { sweep: SweepId, run: RunNumber },
     /// Put ended runs back into the queue because a person asks for it. Empty: all failed ones.
     RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
-    /// The search has nothing left to try, as of `history`.
+    /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed: a space does not grow.
     ExhaustSpace { sweep: SweepId, history: u64 },
     /// An agent comes.
     RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo },

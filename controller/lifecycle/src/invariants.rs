@@ -1,9 +1,152 @@
 //! I1 to I9 of the design, as far as they can be seen in one state.
+//!
+//! I1 (acknowledged facts are on disk), I4 (a repeated request), I8 (processes) and I9 (history only grows) show in no single
+//! state: the store, the engine, the agent and replays are tested for them.
 
-use crate::state::State;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::observe::{Progress, reduced};
+use crate::state::{Agent, Attempt, AttemptRef, AttemptState, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState};
 
 /// Returns every broken invariant, in words. Empty: all hold.
 pub fn broken(state: &State) -> Vec<String> {
-    let _ = state;
-    Vec::new()
+    let mut found = Found::default();
+    let mut held = BTreeMap::new();
+    for (id, sweep) in &state.sweeps {
+        check_sweep(&mut found, id, sweep);
+        check_points(&mut found, id, sweep);
+        for (number, run) in &sweep.runs {
+            check_run(&mut found, &format!("run {id}/{number}"), sweep, run);
+            check_attempts(&mut found, &format!("run {id}/{number}"), run);
+            if let Some(owner) = run.attempts.last().filter(|owner| owner.state.is_live()) {
+                held.insert(AttemptRef { sweep: id.clone(), run: *number, attempt: run.newest() }, owner);
+            }
+        }
+    }
+    check_agents(&mut found, state, &held);
+    found.0
+}
+
+#[derive(Default)]
+struct Found(Vec<String>);
+
+impl Found {
+    fn must(&mut self, holds: bool, invariant: &str, what: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(format!("{invariant}: {}", what()));
+        }
+    }
+}
+
+fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
+    let in_state = |states: &[RunState]| -> BTreeSet<RunNumber> {
+        sweep.runs.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| *number).collect()
+    };
+    found.must(sweep.queued == in_state(&[RunState::Queued]), "I5", || format!("sweep {id}: `queued` is not what its runs say"));
+    let live = in_state(&[RunState::Assigned, RunState::Running]);
+    found.must(sweep.live == live, "I5", || format!("sweep {id}: `live` is not what its runs say"));
+    found.must(sweep.best == best(sweep), "I5", || format!("sweep {id}: `best` is not what its runs say"));
+    let idle = sweep.queued.is_empty() && sweep.live.is_empty();
+    let limit = Progress::of(sweep).limit(&sweep.spec);
+    match sweep.state {
+        SweepState::Running => {
+            found.must(!idle || limit.is_none(), "I6", || format!("sweep {id} runs, but nothing is left to do: {limit:?}"));
+        }
+        SweepState::Paused => {}
+        SweepState::Finished => found.must(idle, "I6", || format!("sweep {id} is finished, but has runs that have not ended")),
+        SweepState::Stopped => found.must(sweep.queued.is_empty(), "I6", || format!("sweep {id} is stopped, but has queued runs")),
+        SweepState::Cancelled => {
+            found.must(sweep.queued.is_empty(), "I6", || format!("sweep {id} is cancelled, but has queued runs"));
+            let asked = |number| sweep.runs.get(number).and_then(|run| run.attempts.last()).is_some_and(|owner| owner.stop.is_some());
+            found.must(sweep.live.iter().all(asked), "I6", || format!("sweep {id} is cancelled, but nobody asked a live attempt to end"));
+        }
+    }
+    found.must(!sweep.state.is_terminal() || !sweep.reason.is_empty(), "I6", || format!("sweep {id} is {} for no reason", sweep.state));
+}
+
+// Told apart from the index by how it is found: over all runs, by the lower number first.
+fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
+    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
+    let counts = |run: &Run| matches!(run.state, RunState::Finished | RunState::Stopped);
+    let values = sweep.runs.iter().filter(|(_, run)| counts(run)).filter_map(|(number, run)| Some((*number, run.value?)));
+    values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best })
+}
+
+fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
+    let keys: BTreeSet<_> = sweep.runs.values().map(|run| run.config.key()).collect();
+    found.must(keys.len() == sweep.runs.len(), "I3", || format!("sweep {id}: two runs have one point"));
+    found.must(keys == sweep.taken, "I3", || format!("sweep {id}: `taken` is not what its runs say"));
+    let numbered = sweep.runs.keys().copied().eq(1..=sweep.runs.len() as RunNumber);
+    found.must(numbered, "I9", || format!("sweep {id}: its runs are not numbered without a gap from 1"));
+    let capped = sweep.spec.run_cap.is_none_or(|cap| sweep.runs.len() as u64 <= cap);
+    found.must(capped, "I3", || format!("sweep {id} has more runs than its run cap"));
+}
+
+fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
+    found.must(run.ended.is_some() == run.state.is_terminal(), "I6", || format!("{name} is {}, but its end is {:?}", run.state, run.ended));
+    let has_objective = sweep.spec.objective.is_some();
+    let valued = match run.state {
+        RunState::Finished | RunState::Stopped => run.value.is_some() == has_objective,
+        _ => run.value.is_none(),
+    };
+    found.must(valued, "I5", || format!("{name} is {} with the value {:?}", run.state, run.value));
+    found.must(run.value.is_none_or(f64::is_finite), "I5", || format!("{name} has the value {:?}", run.value));
+    let blamed = !run.blamed || run.state == RunState::Failed;
+    found.must(blamed, "I7", || format!("{name} is {}, and its configuration is blamed", run.state));
+    let policy = sweep.spec.retry;
+    let bounded = run.retries.lost <= policy.lost && run.retries.crashed <= policy.crashed;
+    found.must(bounded, "I7", || format!("{name} was tried again more often than the policy says: {:?}", run.retries));
+    let said = !matches!(run.state, RunState::Stopped | RunState::Failed | RunState::Cancelled) || !run.reason.is_empty();
+    found.must(said, "I5", || format!("{name} is {} for no reason", run.state));
+    if let (RunState::Finished, Some(objective), Some(last)) = (run.state, &sweep.spec.objective, run.attempts.last()) {
+        found.must(reduced(objective, &last.series).is_some(), "I5", || format!("{name} is finished, but its series has no value"));
+    }
+}
+
+fn check_attempts(found: &mut Found, name: &str, run: &Run) {
+    let live: Vec<usize> = (0..run.attempts.len()).filter(|index| run.attempts[*index].state.is_live()).collect();
+    let only_last = live.iter().all(|index| index + 1 == run.attempts.len());
+    found.must(only_last, "I2", || format!("{name}: an attempt other than the newest is live"));
+    let newest = run.attempts.last().map(|newest| newest.state);
+    let agrees = match run.state {
+        RunState::Assigned => newest == Some(AttemptState::Assigned),
+        RunState::Running => newest == Some(AttemptState::Running),
+        RunState::Finished => newest == Some(AttemptState::Finished),
+        _ => newest.is_none_or(|newest| !newest.is_live()),
+    };
+    found.must(agrees, "I2", || format!("{name} is {}, but its newest attempt is {newest:?}", run.state));
+    for (index, attempt) in run.attempts.iter().enumerate() {
+        check_attempt(found, &format!("attempt {} of {name}", index + 1), attempt);
+    }
+}
+
+fn check_attempt(found: &mut Found, name: &str, attempt: &Attempt) {
+    let state = attempt.state;
+    found.must(attempt.ended.is_none() == state.is_live(), "I6", || format!("{name} is {state}, but its end is {:?}", attempt.ended));
+    found.must(attempt.started.is_none() || state != AttemptState::Assigned, "I2", || format!("{name} has started, but is assigned"));
+    found.must(attempt.started.is_some() || state != AttemptState::Running, "I2", || format!("{name} runs, but has not started"));
+    let explained = !matches!(state, AttemptState::Failed | AttemptState::Lost | AttemptState::Preempted) || attempt.failure.is_some();
+    found.must(explained, "I5", || format!("{name} is {state} for no reason"));
+    let asked = attempt.stop.as_ref().is_none_or(|stop| !stop.reason.is_empty());
+    found.must(asked, "I5", || format!("{name} is to stop for no reason"));
+    found.must(attempt.series.len() as u64 <= attempt.points, "I5", || format!("{name} has more values than it reported"));
+}
+
+fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, &Attempt>) {
+    for (attempt, owner) in held {
+        let agent = state.agents.get(&owner.agent);
+        let holds = agent.is_some_and(|agent| agent.alive && agent.sweep == attempt.sweep && agent.holds.contains(attempt));
+        found.must(holds, "I2", || format!("{attempt:?} is live, but agent {} does not hold it", owner.agent));
+    }
+    for (id, agent) in &state.agents {
+        let owns = |attempt: &AttemptRef| held.get(attempt).is_some_and(|owner| owner.agent == *id);
+        found.must(agent.holds.iter().all(owns), "I2", || format!("agent {id} holds what is not its own: {:?}", agent.holds));
+        check_agent(found, &format!("agent {id}"), state, agent);
+    }
+}
+
+fn check_agent(found: &mut Found, name: &str, state: &State, agent: &Agent) {
+    found.must(state.sweeps.contains_key(&agent.sweep), "I5", || format!("{name} works for a sweep that does not exist"));
+    found.must(agent.alive == agent.left.is_none(), "I5", || format!("{name}: alive {}, but left {:?}", agent.alive, agent.left));
+    found.must(agent.alive || agent.holds.is_empty(), "I2", || format!("{name} has left, but holds attempts"));
 }

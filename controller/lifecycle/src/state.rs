@@ -404,6 +404,21 @@ impl std::fmt::Display for AttemptState {
     }
 }
 
+impl std::fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Crashed => "the program crashed",
+            Self::Signal => "the program was ended by a signal",
+            Self::CudaOutOfMemory => "CUDA ran out of memory",
+            Self::NanObjective => "the objective was NaN or infinite",
+            Self::NoMetric => "the objective was not reported",
+            Self::CouldNotStart => "the program could not be started",
+            Self::Lost => "its agent was lost",
+            Self::Preempted => "its machine was taken away",
+        })
+    }
+}
+
 impl std::fmt::Display for SweepId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)

@@ -66,16 +66,21 @@ pub(super) fn finish(state: &State, agent: &AgentId, attempt: &AttemptRef, resul
     let newest = attempt.attempt == run.newest();
     let after = if finishing.state.is_live() {
         end(&mut draft, attempt, result.into())?
-    } else if newest && finishing.state == AttemptState::Lost && run.state == RunState::Queued && finishing.stop.is_none() {
+    } else if newest && given_up(finishing) && run.state == RunState::Queued && finishing.stop.is_none() {
         adopt(&mut draft, attempt, run, result)?
-    } else if newest && finishing.state != AttemptState::Lost && run.state.is_terminal() {
-        // Said before: the first word holds.
+    } else if newest && !given_up(finishing) {
+        // Its result is known: the first word holds.
         run.state
     } else {
         return Err(stale(attempt, gone(run, attempt, finishing)));
     };
     draft.finish_if_done();
     Ok(draft.reply(Reply::Run(after)))
+}
+
+// The controller ended it; its agent has not said what became of it.
+fn given_up(attempt: &Attempt) -> bool {
+    matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted)
 }
 
 // The late result of an attempt given up for lost, whose run nobody has begun again: it spares the run another attempt.

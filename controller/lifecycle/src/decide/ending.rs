@@ -133,12 +133,12 @@ impl Settling<'_, '_> {
         let taken_away = failed_state(&failure) != AttemptState::Failed;
         let run = self.attempt.run;
         let avoid = avoids_agent(&failure).then(|| self.ending.agent.clone());
-        let message = failure.message.clone();
+        let message = if failure.message.is_empty() { failure.kind.to_string() } else { failure.message.clone() };
         let blamed = failure.blame == Blame::Configuration;
         self.draft.end_attempt(self.attempt, failed_state(&failure), Some(failure.clone()));
         match verdict {
             Verdict::Requeue(counts) if goes_on => {
-                self.draft.requeue(run, message, counts, avoid);
+                self.draft.requeue(run, format!("tried again after attempt {}: {message}", self.attempt.attempt), counts, avoid);
                 RunState::Queued
             }
             Verdict::Requeue(_) if taken_away => {

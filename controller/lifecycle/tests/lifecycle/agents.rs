@@ -1,0 +1,162 @@
+//! Agents come, ask for runs and leave.
+
+use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, SweepAction};
+use sweep_lifecycle::event::Event;
+use sweep_lifecycle::state::{AgentInfo, AttemptState, RunState, SweepId};
+
+use crate::world::{World, acquire, agent, crash, finish, grid, offer, register, remove, report, sweep};
+
+fn running(names: &[&str]) -> World {
+    let mut world = World::default();
+    world.create(grid(9));
+    for name in names {
+        world.register(name);
+    }
+    world
+}
+
+#[test]
+fn an_agent_may_register_again() {
+    let mut world = running(&["ann"]);
+    assert_eq!(world.ask_idly(&register("ann")), Reply::Done);
+    world.ask(&remove("ann", true));
+    assert!(!world.state.agents[&agent("ann")].alive);
+    world.ask_idly(&remove("ann", false));
+    world.register("ann");
+    assert!(world.state.agents[&agent("ann")].alive);
+    let fewer = AgentInfo { host: "ann-host".to_owned(), slots: 1, version: "0.1.0".to_owned() };
+    world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info: fewer });
+    assert_eq!(world.state.agents[&agent("ann")].slots(), 1);
+}
+
+#[test]
+fn an_agent_cannot_join_what_is_not_there_or_has_ended() {
+    let mut world = running(&["ann"]);
+    let elsewhere = Command::RegisterAgent { agent: agent("bob"), sweep: SweepId("nosuch".to_owned()), info: AgentInfo::default() };
+    assert_eq!(world.refused(&elsewhere), "no sweep `nosuch`");
+    world.set(SweepAction::Stop);
+    let expected = "sweep k3x9q2ab is stopped (stopped by a person): it hands out no runs; `sweep resume k3x9q2ab` makes it run again";
+    assert_eq!(world.refused(&register("bob")), expected);
+    assert_eq!(world.ask_idly(&register("ann")), Reply::Done);
+}
+
+#[test]
+fn an_agent_works_for_one_sweep() {
+    let mut world = running(&["ann"]);
+    let other = SweepId("other".to_owned());
+    world.ask(&Command::CreateSweep { sweep: other.clone(), spec: Box::new(grid(2)), source: String::new(), seed: 1 });
+    let join = Command::RegisterAgent { agent: agent("ann"), sweep: other.clone(), info: AgentInfo::default() };
+    assert_eq!(world.refused(&join), "agent ann works for sweep k3x9q2ab: start another agent for sweep other");
+    let ask = Command::Acquire { agent: agent("ann"), sweep: other, offers: vec![offer(1)] };
+    assert_eq!(world.tell(&ask), Err(Refusal::UnknownAgent("ann".to_owned())));
+}
+
+#[test]
+fn strangers_and_the_departed_get_nothing() {
+    let mut world = running(&["ann"]);
+    assert_eq!(world.tell(&acquire("bob", &[1])), Err(Refusal::UnknownAgent("bob".to_owned())));
+    assert_eq!(world.tell(&remove("bob", true)), Err(Refusal::UnknownAgent("bob".to_owned())));
+    world.ask(&remove("ann", false));
+    assert_eq!(world.tell(&acquire("ann", &[1])), Err(Refusal::UnknownAgent("ann".to_owned())));
+}
+
+#[test]
+fn two_agents_never_get_one_point() {
+    let mut world = running(&["ann", "bob"]);
+    let first = world.acquire("ann", &[1, 2]);
+    let second = world.acquire("bob", &[1, 2]);
+    assert_eq!((first.run, second.run), (1, 2));
+    let wanted = Reply::Wait { reason: "the search is computing the next point".to_owned(), wants_suggestion: true };
+    assert_eq!(world.ask_idly(&acquire("bob", &[1, 2])), wanted);
+    assert_eq!((world.run(2).why.as_str(), world.run(2).history), ("grid point 2", 0));
+}
+
+#[test]
+fn an_agent_gets_as_many_runs_as_it_has_slots() {
+    let mut world = running(&["ann"]);
+    world.acquire("ann", &[1]);
+    world.acquire("ann", &[2]);
+    let Reply::Wait { reason, wants_suggestion: false } = world.ask_idly(&acquire("ann", &[3])) else { panic!("it waits") };
+    assert_eq!(reason, "agent ann holds 2 of the 2 attempts that it has slots for");
+}
+
+#[test]
+fn queued_runs_go_before_new_ones_lowest_first() {
+    let mut world = running(&["ann", "bob"]);
+    let first = world.begin("ann", 1);
+    let second = world.begin("ann", 2);
+    world.finish("ann", &second, AttemptResult::Preempted);
+    world.finish("ann", &first, AttemptResult::Returned);
+    let next = world.acquire("bob", &[3]);
+    assert_eq!((next.run, next.attempt), (1, 2));
+    assert_eq!(world.acquire("bob", &[3]).run, 2);
+    assert_eq!(world.acquire("ann", &[3]).run, 3);
+}
+
+#[test]
+fn a_crashed_run_goes_to_another_agent_if_there_is_one() {
+    let mut world = running(&["ann", "bob"]);
+    let crashing = world.begin("ann", 1);
+    assert_eq!(world.finish("ann", &crashing, crash()), Reply::Run(RunState::Queued));
+    assert_eq!(world.run(1).reason, "tried again after attempt 1: exit status 1");
+    let other = world.acquire("ann", &[2]);
+    assert_eq!(other.run, 2, "ann leaves the run to bob");
+    let again = world.acquire("bob", &[3]);
+    assert_eq!((again.run, again.attempt), (1, 2));
+}
+
+#[test]
+fn a_crashed_run_comes_back_to_the_only_agent() {
+    let mut world = running(&["ann", "bob"]);
+    let crashing = world.begin("ann", 1);
+    world.finish("ann", &crashing, crash());
+    world.ask(&remove("bob", false));
+    assert_eq!(world.acquire("ann", &[2]).run, 1);
+}
+
+#[test]
+fn an_agent_that_vanishes_loses_its_attempts() {
+    let mut world = running(&["ann", "bob"]);
+    let running = world.begin("ann", 1);
+    let assigned = world.acquire("ann", &[2]);
+    world.ask(&remove("ann", true));
+    assert_eq!(world.attempt(&running).state, AttemptState::Lost);
+    assert_eq!(world.attempt(&assigned).state, AttemptState::Lost);
+    assert_eq!(world.run(1).retries.lost, 1);
+    assert_eq!(world.acquire("bob", &[3]).run, 1);
+}
+
+#[test]
+fn an_agent_that_leaves_gives_its_attempts_back_for_nothing() {
+    let mut world = running(&["ann", "bob"]);
+    let running = world.begin("ann", 1);
+    let (events, _) = world.tell(&remove("ann", false)).expect("it leaves");
+    assert!(matches!(events.last(), Some(Event::AgentRemoved { reason, .. }) if reason == "agent ann is gone"));
+    assert_eq!(world.attempt(&running).state, AttemptState::Preempted);
+    assert_eq!(world.run(1).retries.lost, 0);
+    assert_eq!(world.acquire("bob", &[3]).run, 1);
+}
+
+#[test]
+fn a_result_that_comes_after_all_is_adopted_while_nobody_has_the_run() {
+    let mut world = running(&["ann", "bob"]);
+    let late = world.begin("ann", 1);
+    world.ask(&report("ann", &late, 0, &[0.5]));
+    world.ask(&remove("ann", true));
+    world.ask(&report("ann", &late, 1, &[0.25]));
+    assert_eq!(world.ask_idly(&finish("ann", &late, AttemptResult::Returned)), Reply::Run(RunState::Queued));
+    assert_eq!(world.finish("ann", &late, AttemptResult::Succeeded), Reply::Run(RunState::Finished));
+    assert_eq!((world.run(1).value, world.run(1).attempts.len()), (Some(0.25), 1));
+}
+
+#[test]
+fn a_result_that_comes_after_the_run_was_handed_on_is_refused() {
+    let mut world = running(&["ann", "bob"]);
+    let late = world.begin("ann", 1);
+    world.ask(&remove("ann", true));
+    let owner = world.acquire("bob", &[2]);
+    let refusal = world.refused(&finish("ann", &late, AttemptResult::Succeeded));
+    assert_eq!(refusal, "attempt 1 of run 1 no longer owns it: it is lost, and agent bob executes attempt 2 now");
+    world.succeed("bob", &owner, 0.5);
+    assert!(world.refused(&finish("ann", &late, AttemptResult::Succeeded)).contains("attempt 1 is lost, the run is finished"));
+}

@@ -1,0 +1,237 @@
+//! Attempts report, end, and are tried again.
+
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
+use sweep_lifecycle::decide::directive;
+use sweep_lifecycle::event::Event;
+use sweep_lifecycle::observe::observations;
+use sweep_lifecycle::spec::Reduce;
+use sweep_lifecycle::state::{AttemptRef, AttemptState, Blame, FailureKind, RunState, StopKind, StopRequest, SweepState};
+use sweep_search::observation::Outcome;
+
+use crate::world::{World, agent, crash, exhaust, failed, finish, grid, report, sweep};
+
+fn running() -> World {
+    let mut world = World::default();
+    world.create(grid(9));
+    for name in ["ann", "bob"] {
+        world.register(name);
+    }
+    world
+}
+
+fn start(name: &str, attempt: &AttemptRef) -> Command {
+    Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command: vec!["train".to_owned()] }
+}
+
+fn cancel(run: u64) -> Command {
+    Command::CancelRun { sweep: sweep(), run }
+}
+
+#[test]
+fn only_the_owner_starts_an_attempt_and_may_say_so_twice() {
+    let mut world = running();
+    let attempt = world.acquire("ann", &[1]);
+    let refusal = world.refused(&start("bob", &attempt));
+    assert_eq!(refusal, "attempt 1 of run 1 no longer owns it: it belongs to agent ann, not to agent bob");
+    assert_eq!(world.ask(&start("ann", &attempt)), Reply::Directive(Directive::Continue));
+    assert_eq!(world.run(1).state, RunState::Running);
+    assert_eq!(world.ask_idly(&start("ann", &attempt)), Reply::Directive(Directive::Continue));
+    let unknown = AttemptRef { attempt: 2, ..attempt.clone() };
+    assert_eq!(world.refused(&start("ann", &unknown)), "attempt 2 of run 1 no longer owns it: there is no such attempt");
+    assert_eq!(world.refused(&start("ann", &AttemptRef { run: 4, ..attempt })), "sweep k3x9q2ab has no run 4");
+}
+
+#[test]
+fn known_points_are_passed_over() {
+    let mut world = running();
+    let attempt = world.begin("ann", 1);
+    world.ask(&report("ann", &attempt, 0, &[3.0, 2.0]));
+    world.ask_idly(&report("ann", &attempt, 0, &[3.0, 2.0]));
+    world.ask_idly(&report("ann", &attempt, 2, &[]));
+    world.ask(&report("ann", &attempt, 1, &[2.0, 1.0]));
+    world.ask(&report("ann", &attempt, 5, &[0.5]));
+    assert_eq!(world.attempt(&attempt).series, [3.0, 2.0, 1.0, 0.5]);
+    assert_eq!(world.attempt(&attempt).points, 6);
+    world.ask(&report("ann", &attempt, u64::MAX, &[0.1, f64::NAN]));
+    world.ask_idly(&report("ann", &attempt, 7, &[0.1]));
+}
+
+#[test]
+fn a_stale_report_is_kept_and_changes_nothing_else() {
+    let mut world = running();
+    let stale = world.begin("ann", 1);
+    world.ask(&Command::LoseAttempt { attempt: stale.clone() });
+    let owner = world.acquire("bob", &[]);
+    let (events, reply) = world.tell(&report("ann", &stale, 0, &[0.1])).expect("it is kept");
+    assert!(matches!(&events[..], [Event::MetricsReported { stale: true, .. }]));
+    let reason = "it is lost, and agent bob executes attempt 2 now".to_owned();
+    assert_eq!(reply, Reply::Directive(Directive::Abandon { reason: reason.clone() }));
+    assert_eq!(directive(&world.state, &agent("ann"), &stale), Directive::Abandon { reason });
+    assert_eq!(directive(&world.state, &agent("bob"), &owner), Directive::Continue);
+    assert!(matches!(directive(&world.state, &agent("ann"), &owner), Directive::Abandon { .. }));
+    world.ask(&start("bob", &owner));
+    world.succeed("bob", &owner, 0.5);
+    assert_eq!(world.run(1).value, Some(0.5));
+    assert_eq!(world.attempt(&stale).series, [0.1]);
+}
+
+#[test]
+fn the_value_of_a_run_is_its_series_reduced() {
+    for (reduce, value) in [(Reduce::Best, 0.1), (Reduce::Last, 0.4), (Reduce::MeanLast(2), 0.25), (Reduce::MeanLast(9), 0.5)] {
+        let mut world = World::default();
+        let mut spec = grid(1);
+        spec.objective.as_mut().expect("it has one").reduce = reduce;
+        world.create(spec);
+        world.register("ann");
+        let attempt = world.begin("ann", 1);
+        world.ask(&report("ann", &attempt, 0, &[1.0, f64::NAN, 0.1, 0.4, f64::INFINITY]));
+        world.finish("ann", &attempt, AttemptResult::Succeeded);
+        let got = world.run(1).value.expect("it has one");
+        assert!((got - value).abs() < 1e-12, "{reduce:?} {got}");
+    }
+}
+
+#[test]
+fn ending_well_without_the_objective_is_a_failure_of_its_own() {
+    let mut world = running();
+    let silent = world.begin("ann", 1);
+    assert_eq!(world.finish("ann", &silent, AttemptResult::Succeeded), Reply::Run(RunState::Failed));
+    assert_eq!(world.run(1).reason, "the program ended well without reporting `loss`; it reported no metric at all");
+    let other = world.begin("ann", 2);
+    let mut points = crate::world::points(&[0.5]);
+    points[0].name = "accuracy".to_owned();
+    world.ask(&Command::ReportMetrics { agent: agent("ann"), attempt: other.clone(), first_seq: 0, points });
+    world.finish("ann", &other, AttemptResult::Succeeded);
+    assert_eq!(world.run(2).reason, "the program ended well without reporting `loss`; it reported only `accuracy`");
+    assert_eq!(world.attempt(&other).failure.as_ref().map(|failure| failure.kind), Some(FailureKind::NoMetric));
+    let nan = world.begin("ann", 3);
+    world.ask(&report("ann", &nan, 0, &[f64::NAN, f64::INFINITY]));
+    assert_eq!(world.finish("ann", &nan, AttemptResult::Succeeded), Reply::Run(RunState::Failed));
+    assert_eq!(world.attempt(&nan).failure.as_ref().map(|failure| failure.kind), Some(FailureKind::NanObjective));
+    let outcomes: Vec<_> = observations(world.sweep()).into_iter().map(|observation| observation.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed, Outcome::Failed]);
+}
+
+#[test]
+fn a_crash_is_tried_once_more() {
+    let mut world = running();
+    let first = world.begin("ann", 1);
+    world.finish("ann", &first, crash());
+    let second = world.acquire("bob", &[]);
+    assert_eq!(world.finish("bob", &second, crash()), Reply::Run(RunState::Failed));
+    assert!(world.run(1).blamed);
+    assert_eq!(world.run(1).reason, "exit status 1");
+}
+
+#[test]
+fn what_would_happen_again_is_not_tried_again() {
+    for kind in [FailureKind::CudaOutOfMemory, FailureKind::NanObjective, FailureKind::NoMetric] {
+        let mut world = running();
+        let attempt = world.begin("ann", 1);
+        let result = failed(kind, Blame::Configuration, "again");
+        assert_eq!(world.finish("ann", &attempt, result), Reply::Run(RunState::Failed), "{kind:?}");
+    }
+}
+
+#[test]
+fn machines_and_bad_luck_do_not_count_against_the_configuration() {
+    let mut world = running();
+    for _ in 0..3 {
+        let attempt = world.begin("ann", 1);
+        world.finish("ann", &attempt, AttemptResult::Preempted);
+        let attempt = world.begin("ann", 1);
+        assert_eq!(world.ask(&Command::LoseAttempt { attempt }), Reply::Run(RunState::Queued));
+    }
+    let attempt = world.begin("ann", 1);
+    assert_eq!(world.ask(&Command::LoseAttempt { attempt: attempt.clone() }), Reply::Run(RunState::Failed));
+    assert_eq!(world.run(1).reason, "lost 4 times: agent ann said nothing of it for longer than its lease");
+    assert!(!world.run(1).blamed);
+    assert_eq!(observations(world.sweep()), []);
+    world.ask_idly(&Command::LoseAttempt { attempt });
+}
+
+#[test]
+fn a_program_that_cannot_start_is_tried_elsewhere() {
+    let mut world = running();
+    let attempt = world.acquire("ann", &[1]);
+    let result = || failed(FailureKind::CouldNotStart, Blame::Machine, "no such file: train");
+    assert_eq!(world.finish("ann", &attempt, result()), Reply::Run(RunState::Queued));
+    assert_eq!((world.run(1).retries.lost, world.run(1).retries.crashed), (1, 0));
+    let mut next = world.acquire("bob", &[]);
+    assert_eq!(next.run, 1);
+    for _ in 0..2 {
+        assert_eq!(world.finish("bob", &next, result()), Reply::Run(RunState::Queued));
+        next = world.acquire("bob", &[]);
+    }
+    assert_eq!(world.finish("bob", &next, result()), Reply::Run(RunState::Failed));
+    assert!(!world.run(1).blamed);
+}
+
+#[test]
+fn a_person_may_cancel_a_run_in_any_state() {
+    let mut world = running();
+    let running = world.begin("ann", 1);
+    let queued = world.begin("ann", 2);
+    world.finish("ann", &queued, crash());
+    assert_eq!(world.ask(&cancel(2)), Reply::Run(RunState::Cancelled));
+    assert_eq!(world.ask_idly(&cancel(2)), Reply::Run(RunState::Cancelled));
+    assert_eq!(world.ask(&cancel(1)), Reply::Run(RunState::Running));
+    assert_eq!(world.ask_idly(&cancel(1)), Reply::Run(RunState::Running));
+    world.ask(&report("ann", &running, 0, &[0.5]));
+    // The person's word counts, whatever the program made of the signal.
+    assert_eq!(world.finish("ann", &running, AttemptResult::Succeeded), Reply::Run(RunState::Cancelled));
+    assert_eq!(world.attempt(&running).series, [0.5]);
+    let done = world.begin("ann", 3);
+    world.succeed("ann", &done, 0.5);
+    assert_eq!(world.refused(&cancel(3)), "run k3x9q2ab/3 is finished already: nothing is left to cancel");
+}
+
+#[test]
+fn cancelling_the_last_queued_run_ends_the_sweep() {
+    let mut world = running();
+    let only = world.begin("ann", 1);
+    world.ask(&exhaust());
+    world.finish("ann", &only, crash());
+    world.ask(&cancel(1));
+    assert_eq!(world.sweep().state, SweepState::Finished);
+}
+
+#[test]
+fn the_first_word_on_an_attempt_holds() {
+    let mut world = running();
+    let attempt = world.begin("ann", 1);
+    world.succeed("ann", &attempt, 0.5);
+    assert_eq!(world.ask_idly(&finish("ann", &attempt, AttemptResult::Succeeded)), Reply::Run(RunState::Finished));
+    assert_eq!(world.ask_idly(&finish("ann", &attempt, crash())), Reply::Run(RunState::Finished));
+    let stranger = world.refused(&finish("bob", &attempt, AttemptResult::Succeeded));
+    assert!(stranger.ends_with("it belongs to agent ann, not to agent bob"), "{stranger}");
+}
+
+fn asked_to_stop_early() -> (World, AttemptRef) {
+    let mut world = running();
+    let attempt = world.begin("ann", 1);
+    world.ask(&report("ann", &attempt, 0, &[0.9]));
+    let request = StopRequest { kind: StopKind::Early, reason: "0.9 is worse than 0.3, the threshold at iteration 1".to_owned() };
+    world.record(Event::StopRequested { attempt: attempt.clone(), request });
+    (world, attempt)
+}
+
+#[test]
+fn a_run_asked_to_stop_early_keeps_its_value_however_it_ends() {
+    let killed = failed(FailureKind::Signal, Blame::Nobody, "ended by SIGTERM");
+    let ends = [
+        (AttemptResult::Succeeded, RunState::Finished, AttemptState::Finished),
+        (killed, RunState::Stopped, AttemptState::Stopped),
+        (AttemptResult::Preempted, RunState::Stopped, AttemptState::Preempted),
+        (AttemptResult::Stopped(StopKind::Cancel), RunState::Cancelled, AttemptState::Cancelled),
+    ];
+    for (result, run, attempt) in ends {
+        let (mut world, bad) = asked_to_stop_early();
+        assert_eq!(world.finish("ann", &bad, result.clone()), Reply::Run(run), "{result:?}");
+        assert_eq!(world.attempt(&bad).state, attempt, "{result:?}");
+        assert_eq!(world.run(1).value, (run != RunState::Cancelled).then_some(0.9), "{result:?}");
+    }
+    let (mut world, bad) = asked_to_stop_early();
+    assert_eq!(world.ask(&Command::LoseAttempt { attempt: bad.clone() }), Reply::Run(RunState::Stopped));
+    assert_eq!(world.attempt(&bad).state, AttemptState::Lost);
+}

@@ -1,0 +1,9 @@
+//! The lifecycle from outside: commands in, events and answers out. After every command all invariants hold, and a replay of the
+//! log, as JSON, gives the same state.
+
+mod agents;
+mod attempts;
+mod model;
+mod runs;
+mod sweeps;
+mod world;

@@ -1,0 +1,264 @@
+//! Any commands in any order, stale and repeated ones included: no step panics or breaks an invariant, and whatever has happened,
+//! agents that go on working bring every sweep to its end.
+
+use proptest::prelude::*;
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply, SweepAction};
+use sweep_lifecycle::spec::{Reduce, SweepSpec};
+use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, Blame, FailureKind, RunState, StopKind, SweepId, SweepState};
+use sweep_search::early_stop::{Bands, Hyperband};
+
+use crate::world::{World, failed, grid, offer, points};
+
+const POINTS: i64 = 6;
+const NAMES: [&str; 4] = ["ann", "bob", "cat", "dan"];
+
+/// One step, with numbers in the place of names: they choose among what there is then.
+#[derive(Clone, Debug)]
+enum Step {
+    Create(u8),
+    Set(u8, SweepAction),
+    Register(u8, u8),
+    Acquire(u8, u8, Vec<i64>),
+    Exhaust(u8),
+    Start(u8, bool),
+    Report(u8, bool, u64, Vec<f64>),
+    Finish(u8, bool, AttemptResult),
+    Lose(u8),
+    Remove(u8, bool),
+    Cancel(u8),
+    Retry(u8, Vec<u64>),
+    /// An earlier command once more.
+    Repeat(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let action = prop_oneof![Just(SweepAction::Pause), Just(SweepAction::Stop), Just(SweepAction::Cancel), Just(SweepAction::Resume)];
+    let value = prop_oneof![8 => 0.0..1.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(-0.0)];
+    // Most steps come from the owner of the attempt.
+    let owner = || prop::bool::weighted(0.9);
+    prop_oneof![
+        2 => any::<u8>().prop_map(Step::Create),
+        2 => (any::<u8>(), action).prop_map(|(sweep, action)| Step::Set(sweep, action)),
+        4 => any::<(u8, u8)>().prop_map(|(agent, sweep)| Step::Register(agent, sweep)),
+        20 => (any::<u8>(), any::<u8>(), prop::collection::vec(1..=POINTS, 0..3)).prop_map(|(agent, sweep, offers)| Step::Acquire(agent, sweep, offers)),
+        1 => any::<u8>().prop_map(Step::Exhaust),
+        10 => (any::<u8>(), owner()).prop_map(|(attempt, owner)| Step::Start(attempt, owner)),
+        10 => (any::<u8>(), owner(), prop_oneof![4 => Just(u64::MAX), 1 => 0..4_u64], prop::collection::vec(value, 0..4))
+            .prop_map(|(attempt, owner, seq, values)| Step::Report(attempt, owner, seq, values)),
+        10 => (any::<u8>(), owner(), result()).prop_map(|(attempt, owner, result)| Step::Finish(attempt, owner, result)),
+        3 => any::<u8>().prop_map(Step::Lose),
+        3 => (any::<u8>(), any::<bool>()).prop_map(|(agent, lost)| Step::Remove(agent, lost)),
+        2 => any::<u8>().prop_map(Step::Cancel),
+        2 => (any::<u8>(), prop::collection::vec(0..8_u64, 0..4)).prop_map(|(sweep, runs)| Step::Retry(sweep, runs)),
+        6 => any::<u16>().prop_map(Step::Repeat),
+    ]
+}
+
+fn result() -> impl Strategy<Value = AttemptResult> {
+    let kinds = [
+        FailureKind::Crashed,
+        FailureKind::Signal,
+        FailureKind::CudaOutOfMemory,
+        FailureKind::NanObjective,
+        FailureKind::NoMetric,
+        FailureKind::CouldNotStart,
+        FailureKind::Lost,
+        FailureKind::Preempted,
+    ];
+    let blames = [Blame::Configuration, Blame::Machine, Blame::Nobody];
+    let failure = (prop::sample::select(kinds.to_vec()), prop::sample::select(blames.to_vec()));
+    prop_oneof![
+        5 => Just(AttemptResult::Succeeded),
+        4 => failure.prop_map(|(kind, blame)| failed(kind, blame, "")),
+        1 => Just(AttemptResult::Stopped(StopKind::Early)),
+        1 => Just(AttemptResult::Stopped(StopKind::Cancel)),
+        1 => Just(AttemptResult::Preempted),
+        1 => Just(AttemptResult::Returned),
+    ]
+}
+
+/// Three kinds of sweeps: a plain grid, one with a cap, a target and hyperband, one without an objective.
+fn spec(kind: usize) -> SweepSpec {
+    let mut spec = grid(POINTS);
+    match kind {
+        0 => {}
+        1 => {
+            spec.run_cap = Some(4);
+            spec.early_terminate = Some(Hyperband { bands: Bands::MinIter(1), eta: 2.0, strict: true });
+            let objective = spec.objective.as_mut().expect("a grid has one here");
+            (objective.target, objective.reduce) = (Some(0.05), Reduce::MeanLast(2));
+        }
+        _ => spec.objective = None,
+    }
+    spec
+}
+
+fn sweep(number: u8) -> SweepId {
+    // The fourth never exists.
+    SweepId(format!("sweep{}", number % 4))
+}
+
+fn agent(number: u8) -> AgentId {
+    AgentId(NAMES[usize::from(number) % NAMES.len()].to_owned())
+}
+
+/// A world, the attempts there have been, and the commands so far.
+#[derive(Default)]
+struct Chaos {
+    world: World,
+    attempts: Vec<(AttemptRef, AgentId)>,
+    told: Vec<Command>,
+}
+
+impl Chaos {
+    fn take(&mut self, step: &Step) {
+        let Some(command) = self.command(step) else { return };
+        // A refusal is as good an answer as any other; `tell` checks what must hold either way.
+        if let Ok((_, Reply::Assigned(attempt))) = self.world.tell(&command) {
+            let owner = self.world.attempt(&attempt).agent.clone();
+            self.attempts.push((attempt, owner));
+        }
+        self.told.push(command);
+    }
+
+    fn command(&self, step: &Step) -> Option<Command> {
+        Some(match step {
+            Step::Create(number) => {
+                let kind = usize::from(number % 3);
+                Command::CreateSweep { sweep: sweep(number % 3), spec: Box::new(spec(kind)), source: String::new(), seed: 1 }
+            }
+            Step::Set(number, action) => Command::SetSweep { sweep: sweep(*number), action: *action },
+            Step::Register(name, number) => {
+                let info = AgentInfo { host: "box".to_owned(), slots: u32::from(*number % 3), version: String::new() };
+                Command::RegisterAgent { agent: agent(*name), sweep: sweep(*number), info }
+            }
+            Step::Acquire(name, number, offers) => {
+                let works_for = self.world.state.agents.get(&agent(*name)).map(|agent| agent.sweep.clone());
+                let sweep = works_for.filter(|_| !number.is_multiple_of(8)).unwrap_or_else(|| sweep(*number));
+                Command::Acquire { agent: agent(*name), sweep, offers: offers.iter().copied().map(offer).collect() }
+            }
+            Step::Exhaust(number) => Command::ExhaustSpace { sweep: sweep(*number), history: 0 },
+            Step::Start(index, owner) => {
+                let (attempt, agent) = self.attempt(*index, *owner)?;
+                Command::StartAttempt { agent, attempt, command: vec!["train".to_owned()] }
+            }
+            Step::Report(index, owner, seq, values) => {
+                let (attempt, agent) = self.attempt(*index, *owner)?;
+                let known = self.world.state.sweeps[&attempt.sweep].attempt(&attempt).map_or(0, |known| known.points);
+                let first_seq = if *seq == u64::MAX { known } else { *seq };
+                Command::ReportMetrics { agent, attempt, first_seq, points: points(values) }
+            }
+            Step::Finish(index, owner, result) => {
+                let (attempt, agent) = self.attempt(*index, *owner)?;
+                Command::FinishAttempt { agent, attempt, result: result.clone() }
+            }
+            Step::Lose(index) => Command::LoseAttempt { attempt: self.attempt(*index, true)?.0 },
+            Step::Remove(name, lost) => Command::RemoveAgent { agent: agent(*name), lost: *lost, reason: String::new() },
+            Step::Cancel(index) => {
+                let (attempt, _) = self.attempt(*index, true)?;
+                Command::CancelRun { sweep: attempt.sweep, run: attempt.run }
+            }
+            Step::Retry(number, runs) => Command::RetryRuns { sweep: sweep(*number), runs: runs.clone() },
+            Step::Repeat(index) => self.told.get(usize::from(*index) % self.told.len().max(1))?.clone(),
+        })
+    }
+
+    // Newer attempts are chosen more often: they are the ones that are live.
+    fn attempt(&self, index: u8, owner: bool) -> Option<(AttemptRef, AgentId)> {
+        let back = if index.is_multiple_of(4) { usize::from(index / 4) } else { usize::from(index / 4) % 6 };
+        let back = back % self.attempts.len().max(1);
+        let (attempt, holder) = self.attempts.iter().rev().nth(back)?.clone();
+        if index == 255 {
+            return Some((AttemptRef { attempt: attempt.attempt + 1, ..attempt }, holder));
+        }
+        Some((attempt, if owner { holder } else { agent(index) }))
+    }
+
+    /// All agents vanish, every sweep is resumed, and new agents work until nobody gets anything any more.
+    fn settle(&mut self, finish: &[AttemptResult]) {
+        for name in self.world.state.agents.keys().cloned().collect::<Vec<_>>() {
+            self.world.ask(&Command::RemoveAgent { agent: name, lost: true, reason: String::new() });
+        }
+        for sweep in self.world.state.sweeps.keys().cloned().collect::<Vec<_>>() {
+            if self.world.ask(&Command::SetSweep { sweep: sweep.clone(), action: SweepAction::Resume }) == Reply::Sweep(SweepState::Running)
+            {
+                self.work_off(&sweep, finish);
+            }
+            let ended = &self.world.state.sweeps[&sweep];
+            assert_eq!(ended.state, SweepState::Finished, "{}", ended.reason);
+            assert!(ended.runs.values().all(|run| run.state.is_terminal()));
+        }
+    }
+
+    fn work_off(&mut self, sweep: &SweepId, finish: &[AttemptResult]) {
+        let workers: Vec<AgentId> = (0..3).map(|number| AgentId(format!("{}-worker{number}", sweep.0))).collect();
+        for worker in &workers {
+            let info = AgentInfo { host: "box".to_owned(), slots: 1, version: String::new() };
+            self.world.ask(&Command::RegisterAgent { agent: worker.clone(), sweep: sweep.clone(), info });
+        }
+        let mut results = finish.iter().cycle();
+        // Each of the points may be tried, lost, crashed and asked for as often as the policy allows, and then some.
+        for turn in 0..POINTS as usize * 100 {
+            let worker = &workers[turn % workers.len()];
+            let taken = &self.world.state.sweeps[sweep].taken;
+            let left: Vec<_> = (1..=POINTS).map(offer).filter(|offer| !taken.contains(&offer.suggestion.config.key())).collect();
+            if left.is_empty() {
+                self.world.ask(&Command::ExhaustSpace { sweep: sweep.clone(), history: 0 });
+            }
+            let acquire = Command::Acquire { agent: worker.clone(), sweep: sweep.clone(), offers: left };
+            match self.world.ask(&acquire) {
+                Reply::Assigned(attempt) => self.execute(worker, &attempt, results.next().unwrap_or(&AttemptResult::Succeeded)),
+                Reply::Wait { .. } => {}
+                Reply::Ended { .. } => return,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn execute(&mut self, worker: &AgentId, attempt: &AttemptRef, result: &AttemptResult) {
+        let (agent, attempt) = (worker.clone(), attempt.clone());
+        self.world.ask(&Command::StartAttempt { agent: agent.clone(), attempt: attempt.clone(), command: Vec::new() });
+        let report = Command::ReportMetrics { agent: agent.clone(), attempt: attempt.clone(), first_seq: 0, points: points(&[0.5, 0.25]) };
+        let result = match self.world.ask(&report) {
+            Reply::Directive(Directive::Stop { kind, .. }) => AttemptResult::Stopped(kind),
+            _ => result.clone(),
+        };
+        self.world.ask(&Command::FinishAttempt { agent, attempt, result });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_that_is_said_breaks_anything(steps in prop::collection::vec(step(), 1..160)) {
+        let mut chaos = Chaos::default();
+        chaos.take(&Step::Create(0));
+        chaos.take(&Step::Register(0, 0));
+        for step in &steps {
+            chaos.take(step);
+        }
+        chaos.settle(&[AttemptResult::Succeeded]);
+    }
+
+    #[test]
+    fn a_grid_without_people_tries_each_point_exactly_once(ends in prop::collection::vec(result(), 0..12)) {
+        let mut chaos = Chaos::default();
+        chaos.take(&Step::Create(0));
+        // In the end all goes well, or a run that is always preempted would go on for ever.
+        let ends: Vec<_> = ends.into_iter().chain((0..60).map(|_| AttemptResult::Succeeded)).collect();
+        chaos.work_off(&sweep(0), &ends);
+        let grid = &chaos.world.state.sweeps[&sweep(0)];
+        prop_assert_eq!(grid.state, SweepState::Finished);
+        prop_assert_eq!(grid.reason.as_str(), "all 6 points of the grid tried");
+        prop_assert_eq!((grid.runs.len(), grid.taken.len()), (6, 6));
+        let ended = [RunState::Finished, RunState::Stopped, RunState::Failed, RunState::Cancelled];
+        prop_assert!(grid.runs.values().all(|run| ended.contains(&run.state)));
+        // Each run ended once: only its newest attempt can have ended well.
+        for run in grid.runs.values() {
+            let earlier = run.attempts.len().saturating_sub(1);
+            prop_assert!(run.attempts[..earlier].iter().all(|attempt| attempt.failure.is_some() || attempt.ended.is_some()));
+            prop_assert_eq!(run.attempts.iter().filter(|attempt| attempt.state == sweep_lifecycle::state::AttemptState::Finished).count() as u32, u32::from(run.state == RunState::Finished));
+        }
+    }
+}

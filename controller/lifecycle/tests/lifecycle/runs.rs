@@ -1,0 +1,92 @@
+//! Runs that a person asks for again, and what the search sees of them.
+
+use sweep_lifecycle::command::{Command, Reply, SweepAction};
+use sweep_lifecycle::observe::{observations, pending, planned};
+use sweep_lifecycle::state::{Retries, RunState, SweepState};
+
+use crate::world::{World, crash, exhaust, grid, sweep};
+
+fn retry(runs: &[u64]) -> Command {
+    Command::RetryRuns { sweep: sweep(), runs: runs.to_vec() }
+}
+
+/// Run 1 has failed, run 2 has finished, and the sweep with them.
+fn finished() -> World {
+    let mut world = World::default();
+    world.create(grid(2));
+    world.register("ann");
+    for _ in 0..2 {
+        let attempt = world.begin("ann", 1);
+        world.finish("ann", &attempt, crash());
+    }
+    let attempt = world.begin("ann", 2);
+    world.ask(&exhaust());
+    world.succeed("ann", &attempt, 0.5);
+    assert_eq!(world.sweep().state, SweepState::Finished);
+    world
+}
+
+#[test]
+fn failed_runs_are_tried_again_when_a_person_asks() {
+    let mut world = finished();
+    assert_eq!(world.ask(&retry(&[])), Reply::Retried { requeued: vec![1], skipped: vec![] });
+    assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Running, "a run is tried again"));
+    assert_eq!((world.run(1).state, world.run(1).retries), (RunState::Queued, Retries::default()));
+    assert!(world.run(1).avoid.is_empty());
+    let third = world.begin("ann", 9);
+    assert_eq!((third.run, third.attempt), (1, 3));
+    assert_eq!(world.finish("ann", &third, crash()), Reply::Run(RunState::Queued), "the counts began anew");
+    let fourth = world.begin("ann", 9);
+    world.succeed("ann", &fourth, 0.25);
+    assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "all 2 points of the grid tried"));
+    assert_eq!(world.sweep().best, Some((1, 0.25)));
+}
+
+#[test]
+fn what_cannot_be_tried_again_is_explained() {
+    let mut world = finished();
+    let skipped = vec!["run 7: sweep k3x9q2ab has no such run".to_owned()];
+    assert_eq!(world.ask(&retry(&[7, 2, 2])), Reply::Retried { requeued: vec![2], skipped });
+    let skipped = vec!["run 2: it is queued and has not ended".to_owned()];
+    assert_eq!(world.ask_idly(&retry(&[2])), Reply::Retried { requeued: vec![], skipped });
+    assert_eq!(world.run(2).value, None);
+    assert_eq!(world.sweep().best, None);
+}
+
+#[test]
+fn a_run_of_a_stopped_or_paused_sweep_can_be_tried_again() {
+    let mut world = World::default();
+    world.create(grid(3));
+    world.register("ann");
+    let attempt = world.begin("ann", 1);
+    world.succeed("ann", &attempt, 0.5);
+    world.set(SweepAction::Pause);
+    world.ask(&retry(&[1]));
+    assert_eq!(world.sweep().state, SweepState::Paused);
+    world.set(SweepAction::Stop);
+    assert_eq!(world.run(1).state, RunState::Cancelled);
+    world.ask(&retry(&[1]));
+    assert_eq!(world.sweep().state, SweepState::Running);
+}
+
+#[test]
+fn the_search_sees_each_run_once() {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.run_cap = Some(5);
+    world.create(spec);
+    world.register("ann");
+    assert_eq!(planned(world.sweep()), Some(5));
+    let finished = world.begin("ann", 1);
+    world.begin("ann", 2);
+    world.succeed("ann", &finished, 0.5);
+    let queued = world.begin("ann", 3);
+    world.finish("ann", &queued, crash());
+    assert_eq!(observations(world.sweep()).iter().map(|seen| seen.index).collect::<Vec<_>>(), [1]);
+    assert_eq!(pending(world.sweep()).iter().map(|run| run.index).collect::<Vec<_>>(), [2, 3]);
+    let before = world.sweep().history;
+    world.ask(&retry(&[1]));
+    assert!(world.sweep().history > before, "the search can see it");
+    assert_eq!(observations(world.sweep()), []);
+    assert_eq!(pending(world.sweep()).iter().map(|run| run.index).collect::<Vec<_>>(), [1, 2, 3]);
+}
