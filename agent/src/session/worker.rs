@@ -299,6 +299,6 @@ fn words(outcome: &Outcome) -> String {
 async fn killed(level: &mut Level) {
     if level.wait_for(|level| *level == Some(Interrupt::Kill)).await.is_err() {
         // Nobody can interrupt any more.
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 }
