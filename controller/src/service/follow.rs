@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOG_BYTES_PER_MESSAGE: usize = 256 << 10;
 const ENDED_RUNS: usize = 10;
 /// More runs at once than any screen holds.
-const RUNNING_RUNS_MAX: usize = 500;
+const RUNNING_RUNS_MAX: usize = 200;
 
 /// Names an attempt of a run: the given one, or the newest for 0.
 pub(super) fn attempt_of(row: &RunRow, attempt: u32) -> Result<AttemptRef, Status> {

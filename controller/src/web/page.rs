@@ -6,11 +6,13 @@ use super::html::Escaped;
 use crate::store::{RunRow, SweepCounts, SweepRow};
 
 /// The style of all pages: one column on a phone, light or dark as the reader likes it.
-pub(super) const STYLE: &str = r#":root { color-scheme: light dark; --line: light-dark(#d8dce2, #343a43); --soft: light-dark(#5d6673, #9aa4b2);
-  --back: light-dark(#fbfbfc, #14171b); --card: light-dark(#fff, #1c2026); --accent: light-dark(#0b62c4, #6db3ff);
-  --good: light-dark(#11743a, #5fd08c); --bad: light-dark(#b3261e, #ff8a80); }
+pub(super) const STYLE: &str = r#":root { color-scheme: light dark; --line: #d8dce2; --soft: #5d6673; --back: #fbfbfc; --card: #fff; --text: #1b1f24;
+  --accent: #0b62c4; --good: #11743a; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) {
+  :root { --line: #343a43; --soft: #9aa4b2; --back: #14171b; --card: #1c2026; --text: #e4e7eb; --accent: #6db3ff; --good: #5fd08c; --bad: #ff8a80; }
+}
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 4rem; background: var(--back);
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 4rem; background: var(--back); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
 a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
