@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{Machine, python};
 
+/// Linux starts no program with a variable of 128 KiB.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+
 /// The folders and files of one attempt, as absolute paths.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -37,7 +40,8 @@ pub(crate) struct Project<'a> {
 }
 
 /// Returns the variables to be set for an attempt, beyond the agent's own environment. `SWEEP_PARAM_<NAME>` has a parameter's name in upper case
-/// with `_` for everything that is no letter or digit, and its value as on the command line; lists and maps are JSON.
+/// with `_` for everything that is no letter or digit, and its value as on the command line; lists and maps are JSON. A value beyond 64 KiB is
+/// left out: the file that `SWEEP_PARAMS` names has it.
 pub(crate) fn variables(
     place: &Place,
     params: &Map<String, Value>,
@@ -47,7 +51,9 @@ pub(crate) fn variables(
     let mut variables = BTreeMap::new();
     for (name, value) in params {
         let text = if matches!(value, Value::Array(_) | Value::Object(_)) { env_text(value) } else { python::str(value) };
-        variables.insert(format!("SWEEP_PARAM_{}", variable_name(name)), text);
+        if text.len() <= VALUE_BYTES_MAX {
+            variables.insert(format!("SWEEP_PARAM_{}", variable_name(name)), text);
+        }
     }
     let mut set = |name: &str, value: &str| variables.insert(name.to_owned(), value.to_owned());
     set("SWEEP_ID", &place.sweep);
@@ -160,6 +166,14 @@ mod tests {
              SWEEP_RUN_DIR=/runs/abc/7/2\nWANDB_DIR=/runs/abc/7/2\nWANDB_MODE=offline\nWANDB_PROJECT=wine\nWANDB_RUN_ID=abc-7\n\
              WANDB_SWEEP_ID=abc\nWANDB_SWEEP_PARAM_PATH=/runs/abc/7/2/wandb-config.yaml\n"
         );
+    }
+
+    #[test]
+    fn a_value_too_long_for_a_variable_is_left_to_the_file() {
+        let params = Map::from_iter([("a".to_owned(), json!("x".repeat(VALUE_BYTES_MAX + 1))), ("b".to_owned(), json!("x\0y"))]);
+        let found = variables(&place(), &params, Project::default(), &Bare);
+        assert!(!found.contains_key("SWEEP_PARAM_A"));
+        assert_eq!(found["SWEEP_PARAM_B"], "xy");
     }
 
     #[test]

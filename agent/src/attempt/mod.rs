@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::blame::Output;
-use crate::process::exit::Exit;
+use crate::process::exit::{Exit, Obstacle};
 
 /// How long children may go on after their program has ended by itself and they were asked to end.
 const LEFTOVER_GRACE_MAX: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ pub(crate) enum Input {
         value: f64,
     },
     /// The program could not be started, and why.
-    CouldNotStart(String),
+    CouldNotStart(Obstacle),
     /// The program's own process has ended.
     Exited(Exit),
     /// No process of the attempt is left.
@@ -181,9 +181,13 @@ impl AttemptState {
                 self.last.insert(name, value);
                 Vec::new()
             }
-            Input::CouldNotStart(message) => {
+            Input::CouldNotStart(obstacle) => {
                 self.phase = Phase::Ended;
-                let failure = Failure { kind: "could_not_start", blame: "machine", message, ..Failure::default() };
+                let (blame, message) = match obstacle {
+                    Obstacle::Configuration(message) => ("configuration", message),
+                    Obstacle::Machine(message) => ("machine", message),
+                };
+                let failure = Failure { kind: "could_not_start", blame, message, ..Failure::default() };
                 vec![Action::Finish(Outcome::Failed(failure))]
             }
             Input::Want(want) => self.handle_want(want, now),

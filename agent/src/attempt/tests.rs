@@ -91,7 +91,7 @@ fn a_sweep_without_objective_needs_no_metric() {
 
 #[test]
 fn a_program_that_cannot_start_blames_the_machine() {
-    let actions = running().handle(Input::CouldNotStart("no `train`".to_owned()), at(0));
+    let actions = running().handle(Input::CouldNotStart(Obstacle::Machine("no `train`".to_owned())), at(0));
     assert!(
         matches!(&actions[..], [Action::Finish(Outcome::Failed(Failure { kind: "could_not_start", blame: "machine", .. }))]),
         "{actions:?}"

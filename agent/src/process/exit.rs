@@ -1,4 +1,4 @@
-//! How a program ended.
+//! How a program ended, or why it never began.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -21,6 +21,15 @@ impl From<ExitStatus> for Exit {
             (None, signal) => Self::Signal(signal.unwrap_or(0)),
         }
     }
+}
+
+/// Why a program could not be started, in words, with what was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It would start nowhere.
+    Configuration(String),
+    /// Another machine may have what is missing here.
+    Machine(String),
 }
 
 /// Returns the name of a signal: `SIGKILL`.

@@ -10,13 +10,13 @@ use std::process::Stdio;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use tokio::process::Command;
 
-use super::exit::Exit;
+use super::exit::{Exit, Obstacle};
 use super::tree;
 
 /// The variable that marks each process of an attempt, its children included.
 pub(crate) const MARKER: &str = "SWEEP_ATTEMPT_ID";
-/// Variables of the agent's own environment that would mislead a program.
-const REMOVED: [&str; 1] = ["WANDB_SERVICE"];
+/// Variables of the agent's own environment that would mislead a program, or are none of its business.
+const REMOVED: [&str; 2] = ["WANDB_SERVICE", "SWEEP_TOKEN"];
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -69,15 +69,21 @@ impl Drop for Program {
 /// to one file in the order they are written, straight from the program: neither a slow nor a dead agent can hold it up.
 ///
 /// # Errors
-/// Why it could not be started, in words, with what was tried.
-pub(crate) fn spawn(launch: &Launch) -> Result<Program, String> {
+/// See [`Obstacle`].
+pub(crate) fn spawn(launch: &Launch) -> Result<Program, Obstacle> {
     let Some(first) = launch.argv.first() else {
-        return Err("the command is empty once its macros are expanded; `command:` has to name a program".to_owned());
+        let message = "the command is empty once its macros are expanded; `command:` has to name a program";
+        return Err(Obstacle::Configuration(message.to_owned()));
     };
-    let executable = find_program(first, &launch.workdir)?;
-    check_what_follows(launch)?;
-    let output = open_output(&launch.output).map_err(|error| format!("{}: {error}", launch.output.display()))?;
-    let errors = output.try_clone().map_err(|error| format!("{}: {error}", launch.output.display()))?;
+    if let Some(item) = launch.argv.iter().find(|item| item.contains('\0')) {
+        let message = format!("the argument {item:?} holds a NUL character, which no argument can; `${{args_json_file}}` can carry it");
+        return Err(Obstacle::Configuration(message));
+    }
+    let executable = find_program(first, &launch.workdir).map_err(Obstacle::Machine)?;
+    check_what_follows(launch).map_err(Obstacle::Machine)?;
+    let no_output = |error: io::Error| Obstacle::Machine(format!("{}: {error}", launch.output.display()));
+    let output = open_output(&launch.output).map_err(no_output)?;
+    let errors = output.try_clone().map_err(no_output)?;
     let mut command = Command::new(&executable);
     command
         .arg0(first)
@@ -100,7 +106,12 @@ pub(crate) fn spawn(launch: &Launch) -> Result<Program, String> {
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         Ok::<_, io::Error>((child, pid))
     });
-    let (child, pid) = started.map_err(|error| format!("{} in {}: {error}", executable.display(), launch.workdir.display()))?;
+    let (child, pid) = started.map_err(|error| match error.kind() {
+        io::ErrorKind::ArgumentListTooLong => Obstacle::Configuration(
+            "the arguments and the environment are longer than this system allows; `${args_json_file}` can carry more".to_owned(),
+        ),
+        _ => Obstacle::Machine(format!("{} in {}: {error}", executable.display(), launch.workdir.display())),
+    })?;
     Ok(Program { child, pid })
 }
 

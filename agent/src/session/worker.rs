@@ -267,7 +267,7 @@ async fn conclude(session: &Session, job: &Job, report: &Report, ended: Result<E
 
 /// A machine on which nothing starts must not take run after run.
 fn note_start(session: &Session, outcome: &Outcome) {
-    let Outcome::Failed(Failure { kind: "could_not_start", message, .. }) = outcome else { return };
+    let Outcome::Failed(Failure { kind: "could_not_start", blame: "machine", message, .. }) = outcome else { return };
     let mut book = session.book();
     book.starts_failed += 1;
     if book.starts_failed >= STARTS_FAILED_MAX {
