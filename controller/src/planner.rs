@@ -25,13 +25,15 @@ pub async fn run(engine: Engine, threads: usize) {
 
 async fn plan(engine: &Engine, threads: usize) -> Result<std::convert::Infallible, EngineError> {
     let mut hungry = engine.hungry();
+    let threads = threads.max(1);
     let mut busy = BTreeSet::new();
+    let mut last = SweepId(String::new());
     let mut searches: JoinSet<(SweepId, Result<(), EngineError>)> = JoinSet::new();
     loop {
         hungry.borrow_and_update();
-        if busy.len() < threads.max(1) {
-            let free = threads.max(1) - busy.len();
-            for need in engine.needs(busy.iter().cloned().collect()).await?.into_iter().take(free) {
+        if busy.len() < threads {
+            for need in engine.needs(busy.iter().cloned().collect(), last.clone(), threads - busy.len()).await? {
+                last = need.sweep.clone();
                 busy.insert(need.sweep.clone());
                 searches.spawn(search(engine.clone(), need));
             }
@@ -43,8 +45,11 @@ async fn plan(engine: &Engine, threads: usize) -> Result<std::convert::Infallibl
                     busy.remove(&sweep);
                     outcome.or_else(|error| if error == EngineError::Stopped { Err(error) } else { Ok(()) })?;
                 }
-                // A search that panics is caught in `search`; this task itself does nothing that could.
-                Err(error) => tracing::error!(%error, "a search was lost"),
+                // Which one is not known: better to compute twice than never again. A search that panics is caught in `search`.
+                Err(error) => {
+                    tracing::error!(%error, "a search was lost");
+                    busy.clear();
+                }
             },
         }
     }

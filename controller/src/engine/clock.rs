@@ -43,3 +43,26 @@ impl Clock for SystemClock {
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
+
+/// A clock that stands still until it is told to go on.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct ManualClock(std::sync::Mutex<Mono>);
+
+#[cfg(test)]
+impl ManualClock {
+    pub(crate) fn advance(&self, by: std::time::Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+#[cfg(test)]
+impl Clock for ManualClock {
+    fn now(&self) -> Mono {
+        *self.0.lock().unwrap()
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000 + i64::try_from(self.now().as_millis()).unwrap())
+    }
+}

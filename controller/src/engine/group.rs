@@ -25,6 +25,8 @@ pub(super) struct Group {
     pub(super) questions: Vec<Request>,
     /// Sweeps whose waiting agents may be served.
     pub(super) stirred: BTreeSet<SweepId>,
+    /// Leases and waits that have ended are to be dealt with.
+    pub(super) tick: bool,
     pub(super) stop: bool,
 }
 

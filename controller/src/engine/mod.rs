@@ -17,6 +17,8 @@ mod question;
 mod ready;
 mod reply;
 mod request;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::Arc;
@@ -242,7 +244,7 @@ impl Engine {
         self.ask(|reply| Request::Spec { sweep, reply }).await?
     }
 
-    /// Finds a sweep by id, by a unique prefix of its id, or by name (the newest of that name).
+    /// Finds a sweep by id, by name (the newest of that name), or by a unique prefix of its id.
     ///
     /// # Errors
     /// There is none ([`EngineError::NoSweep`]), the prefix is not unique, or the engine has stopped.
@@ -272,12 +274,13 @@ impl Engine {
         self.shared.hungry.clone()
     }
 
-    /// Returns what the search has to know about every sweep that needs suggestions, but for those in `busy`.
+    /// Returns what the search has to know about sweeps that need suggestions, but for those in `busy`: at most `limit`, beginning
+    /// behind the sweep `after` in the order of ids.
     ///
     /// # Errors
     /// The engine has stopped.
-    pub async fn needs(&self, busy: Vec<SweepId>) -> Result<Vec<Need>, EngineError> {
-        self.ask(|reply| Request::Needs { busy, reply }).await
+    pub async fn needs(&self, busy: Vec<SweepId>, after: SweepId, limit: usize) -> Result<Vec<Need>, EngineError> {
+        self.ask(|reply| Request::Needs { busy, after, limit, reply }).await
     }
 
     /// Lays suggestions ready.
@@ -306,6 +309,11 @@ impl Engine {
         self.ask(|reply| Request::Tick { reply }).await
     }
 
+    #[cfg(test)]
+    pub(crate) async fn inspect(&self) -> Result<sweep_lifecycle::state::State, EngineError> {
+        self.ask(|reply| Request::Inspect { reply }).await
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, EngineError> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).await.map_err(|_| EngineError::Stopped)?;
@@ -324,7 +332,7 @@ impl EngineJoin {
         (&mut self.ended).await.unwrap_or_else(lost)
     }
 
-    /// Ends the engine: what has been asked before is done and answered, waiting agents are told to ask again.
+    /// Ends the engine: what has been asked before is done and answered; calls that wait for a run get [`EngineError::Stopped`].
     ///
     /// # Errors
     /// As [`EngineJoin::ended`].

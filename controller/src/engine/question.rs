@@ -1,5 +1,6 @@
 //! What is answered from the state and changes nothing on disk: heartbeats, look-ups, what the planner needs.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use sweep_lifecycle::command::{Directive, Refusal};
@@ -27,19 +28,22 @@ impl Writer {
             Request::FindSweep { text, reply } => {
                 let _ = reply.send(find_sweep(&self.state, &text));
             }
-            Request::Needs { busy, reply } => {
-                let _ = reply.send(self.needs(&busy));
+            Request::Needs { busy, after, limit, reply } => {
+                let _ = reply.send(self.needs(&busy, &after, limit));
+            }
+            #[cfg(test)]
+            Request::Inspect { reply } => {
+                let _ = reply.send(self.state.clone());
             }
             // All others change something and never come here.
             other => tracing::error!(request = ?other, "not a question"),
         }
     }
 
-    fn heartbeat(&mut self, agent: &AgentId, attempts: &[AttemptRef]) -> Result<Vec<Directive>, EngineError> {
+    fn heartbeat(&self, agent: &AgentId, attempts: &[AttemptRef]) -> Result<Vec<Directive>, EngineError> {
         if !self.state.agents.get(agent).is_some_and(|agent| agent.alive) {
             return Err(Refusal::UnknownAgent(agent.0.clone()).into());
         }
-        self.renew(agent, attempts);
         Ok(attempts.iter().map(|attempt| directive(&self.state, agent, attempt)).collect())
     }
 
@@ -48,9 +52,15 @@ impl Writer {
         found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
     }
 
-    fn needs(&mut self, busy: &[SweepId]) -> Vec<Need> {
+    /// Begins behind the sweep that was served last, so that none has to wait for ever.
+    fn needs(&mut self, busy: &[SweepId], after: &SweepId, limit: usize) -> Vec<Need> {
+        let behind = self.state.sweeps.range((Bound::Excluded(after), Bound::Unbounded));
+        let all = behind.chain(self.state.sweeps.range(..=after)).filter(|(id, _)| !busy.contains(id));
         let mut needs = Vec::new();
-        for (id, sweep) in self.state.sweeps.iter().filter(|(id, _)| !busy.contains(id)) {
+        for (id, sweep) in all {
+            if needs.len() >= limit {
+                break;
+            }
             let demand = self.demand(id);
             needs.extend(self.ready.need(id, sweep, demand));
         }

@@ -17,14 +17,48 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
 /// Something asked of the engine.
 #[derive(Debug)]
 pub(super) enum Request {
-    Command { request_id: String, command: Box<Command>, reply: Answer<Reply> },
-    Acquire { request_id: String, agent: AgentId, sweep: SweepId, wait: Duration, reply: Answer<Acquired> },
-    AppendLog { chunk: LogChunk, reply: Answer<()> },
-    Heartbeat { agent: AgentId, attempts: Vec<AttemptRef>, reply: Answer<Vec<Directive>> },
-    Spec { sweep: SweepId, reply: Answer<Arc<SweepSpec>> },
-    FindSweep { text: String, reply: Answer<SweepId> },
-    Needs { busy: Vec<SweepId>, reply: oneshot::Sender<Vec<Need>> },
+    Command {
+        request_id: String,
+        command: Box<Command>,
+        reply: Answer<Reply>,
+    },
+    Acquire {
+        request_id: String,
+        agent: AgentId,
+        sweep: SweepId,
+        wait: Duration,
+        reply: Answer<Acquired>,
+    },
+    AppendLog {
+        chunk: LogChunk,
+        reply: Answer<()>,
+    },
+    Heartbeat {
+        agent: AgentId,
+        attempts: Vec<AttemptRef>,
+        reply: Answer<Vec<Directive>>,
+    },
+    Spec {
+        sweep: SweepId,
+        reply: Answer<Arc<SweepSpec>>,
+    },
+    FindSweep {
+        text: String,
+        reply: Answer<SweepId>,
+    },
+    Needs {
+        busy: Vec<SweepId>,
+        after: SweepId,
+        limit: usize,
+        reply: oneshot::Sender<Vec<Need>>,
+    },
     Offer(Box<Computed>),
-    Tick { reply: oneshot::Sender<()> },
+    Tick {
+        reply: oneshot::Sender<()>,
+    },
     Stop,
+    #[cfg(test)]
+    Inspect {
+        reply: oneshot::Sender<sweep_lifecycle::state::State>,
+    },
 }

@@ -29,6 +29,9 @@ const GROUP_TIME_MAX: Duration = Duration::from_millis(2);
 const FULL_PAUSE_MIN: Duration = Duration::from_secs(1);
 const FULL_PAUSE_REPLAYS: u32 = 4;
 
+/// A commit that takes longer than this part of a lease gives everybody a new term.
+const STALL_PART_OF_LEASE: u32 = 4;
+
 /// Calls that may wait for a run in one sweep; further ones are told to ask again.
 const PARKED_MAX: usize = 10_000;
 
@@ -94,6 +97,11 @@ impl Writer {
                 self.take(next, &mut group)?;
                 taken += 1;
             }
+            // Last, so that news which came in with the tick counts.
+            if group.tick {
+                self.end_leases(&mut group);
+                self.end_waits(&mut group);
+            }
             self.serve_parked(&mut group)?;
             let stop = group.stop;
             self.commit(group)?;
@@ -105,7 +113,7 @@ impl Writer {
     }
 
     fn take(&mut self, request: Request, group: &mut Group) -> Result<(), StoreError> {
-        let full = self.full_until.is_some_and(|until| self.clock.now() < until);
+        let full = self.is_full();
         match request {
             Request::Command { reply, .. } if full => group.answers.push(Pending::Command(reply, Err(EngineError::Full))),
             Request::Acquire { reply, .. } if full => group.answers.push(Pending::Acquire(reply, Err(EngineError::Full))),
@@ -129,11 +137,12 @@ impl Writer {
                 }
             }
             Request::Tick { reply } => {
-                if !full {
-                    self.end_leases(group);
-                }
-                self.end_waits(group);
+                group.tick = true;
                 group.answers.push(Pending::Tick(reply));
+            }
+            Request::Heartbeat { agent, attempts, reply } => {
+                self.renew(&agent, &attempts);
+                group.questions.push(Request::Heartbeat { agent, attempts, reply });
             }
             Request::Stop => group.stop = true,
             question => group.questions.push(question),
@@ -142,13 +151,12 @@ impl Writer {
     }
 
     fn command(&mut self, group: &mut Group, request_id: &str, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
-        let digest = digest_command(command);
-        if let Some(known) = self.known(group, request_id, &digest)? {
+        if let Some(known) = self.known(group, request_id, || digest_command(command))? {
             return Ok(known);
         }
         let result = self.decide(group, command);
         if !request_id.is_empty() {
-            group.replies.push(pack(request_id, digest, &result)?);
+            group.replies.push(pack(request_id, digest_command(command), &result)?);
         }
         if let Command::StartAttempt { agent, attempt, .. } | Command::ReportMetrics { agent, attempt, .. } = command {
             self.renew(agent, std::slice::from_ref(attempt));
@@ -160,14 +168,19 @@ impl Writer {
     }
 
     /// Returns the reply that a request with this id has had: in this very group, or in the store.
-    fn known(&mut self, group: &Group, request_id: &str, digest: &RequestDigest) -> Result<Option<Result<Reply, EngineError>>, StoreError> {
+    fn known(
+        &mut self,
+        group: &Group,
+        request_id: &str,
+        digest: impl Fn() -> RequestDigest,
+    ) -> Result<Option<Result<Reply, EngineError>>, StoreError> {
         if request_id.is_empty() {
             return Ok(None);
         }
         if let Some(stored) = group.replies.iter().find(|stored| stored.request_id == request_id) {
-            return unpack(stored, digest).map(Some);
+            return unpack(stored, &digest()).map(Some);
         }
-        self.store.reply(request_id)?.map(|stored| unpack(&stored, digest)).transpose()
+        self.store.reply(request_id)?.map(|stored| unpack(&stored, &digest())).transpose()
     }
 
     /// Decides one command and lets its events happen in memory; the commit follows.
@@ -216,8 +229,11 @@ impl Writer {
     }
 
     fn acquire(&mut self, group: &mut Group, sweep: SweepId, mut call: Parked) -> Result<(), StoreError> {
-        let digest = digest_acquire(&call.agent, &sweep);
-        if let Some(known) = self.known(group, &call.request_id, &digest)? {
+        // Nobody would take the run.
+        if call.reply.is_closed() {
+            return Ok(());
+        }
+        if let Some(known) = self.known(group, &call.request_id, || digest_acquire(&call.agent, &sweep))? {
             let result = known.map(|reply| self.acquired(reply));
             group.answers.push(Pending::Acquire(call.reply, result));
             return Ok(());
@@ -272,6 +288,9 @@ impl Writer {
 
     /// Serves the calls that wait, in the order in which they came, where something has stirred.
     fn serve_parked(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        if self.is_full() {
+            return Ok(());
+        }
         for id in std::mem::take(&mut group.stirred) {
             group.touched.hungry.insert(id.clone());
             let Some(waiting) = self.parked.remove(&id) else { continue };
@@ -324,8 +343,28 @@ impl Writer {
         }
     }
 
+    /// Gives everybody a full new term.
+    fn renew_all(&mut self) {
+        self.leases = Leases::default();
+        let term = self.clock.now().saturating_add(self.lease);
+        for (id, agent) in self.state.agents.iter().filter(|(_, agent)| agent.alive) {
+            self.leases.renew(Holder::Agent(id.clone()), term);
+            for attempt in &agent.holds {
+                self.leases.renew(Holder::Attempt(attempt.clone()), term);
+            }
+        }
+    }
+
+    /// Returns whether nothing is recorded at present.
+    fn is_full(&self) -> bool {
+        self.full_until.is_some_and(|until| self.clock.now() < until)
+    }
+
     /// An attempt that was handed out but is never named by its agent is lost like one whose agent is silent.
     fn end_leases(&mut self, group: &mut Group) {
+        if self.is_full() {
+            return;
+        }
         for holder in self.leases.take_ended(self.clock.now()) {
             let command = match holder {
                 Holder::Attempt(attempt) => Command::LoseAttempt { attempt },
@@ -357,7 +396,12 @@ impl Writer {
             Batch { events: group.events, metrics: group.metrics, logs: group.logs, replies: group.replies, ..Batch::default() };
         project(&mut batch, &group.touched, &self.state);
         let is_empty = batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty();
+        let before = self.clock.now();
         let outcome = if is_empty { Ok(()) } else { self.store.append(&batch) };
+        // A disk that stalls keeps the news of agents waiting: that is no silence of theirs.
+        if self.clock.now().saturating_sub(before) > self.lease / STALL_PART_OF_LEASE {
+            self.renew_all();
+        }
         let outcome = match outcome {
             Ok(()) => Ok(()),
             Err(StoreError::Full) => {
@@ -388,6 +432,9 @@ impl Writer {
         self.read_log()?;
         let pause = FULL_PAUSE_MIN.max(started.elapsed() * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
+        for call in std::mem::take(&mut self.parked).into_values().flatten() {
+            let _ = call.reply.send(Err(EngineError::Full));
+        }
         tracing::error!(pause_ms = pause.as_millis(), "no space is left for the database; nothing is recorded for a while");
         Ok(())
     }
@@ -398,14 +445,7 @@ impl Writer {
         self.store.replay(&mut |recorded| evolve(&mut state, &recorded))?;
         self.state = state;
         self.ready.clear();
-        self.leases = Leases::default();
-        let term = self.clock.now().saturating_add(self.lease);
-        for (id, agent) in self.state.agents.iter().filter(|(_, agent)| agent.alive) {
-            self.leases.renew(Holder::Agent(id.clone()), term);
-            for attempt in &agent.holds {
-                self.leases.renew(Holder::Attempt(attempt.clone()), term);
-            }
-        }
+        self.renew_all();
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Where events and the tables made from them live. No store knows what a run means.
 
+#[cfg(test)]
+mod conformance;
 mod memory;
 mod rows;
 mod sqlite;

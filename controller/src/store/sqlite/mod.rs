@@ -119,3 +119,77 @@ fn int(count: u64) -> i64 {
 fn count(int: i64) -> u64 {
     u64::try_from(int).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use sweep_lifecycle::event::{Event, Recorded};
+    use sweep_lifecycle::state::{SweepId, SweepState, Timestamp};
+
+    use super::*;
+    use crate::store::{Batch, LogChunk, Store};
+
+    fn open() -> (tempfile::TempDir, std::path::PathBuf, SqliteStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sweep.db");
+        let store = SqliteStore::open(&path).unwrap();
+        (dir, path, store)
+    }
+
+    fn batch(reason: &str) -> Batch {
+        let event =
+            Event::SweepStateChanged { sweep: SweepId("aaaaaaaa".to_owned()), state: SweepState::Paused, reason: reason.to_owned() };
+        Batch { events: vec![Recorded { at: Timestamp(1), event }], ..Batch::default() }
+    }
+
+    fn events(store: &mut SqliteStore) -> Result<usize, StoreError> {
+        let mut events = 0;
+        store.replay(&mut |_| events += 1)?;
+        Ok(events)
+    }
+
+    #[test]
+    fn commits_survive_a_power_cut() {
+        let (_dir, _path, store) = open();
+        let (journal, synchronous) = store.settings();
+        assert_eq!((journal.as_str(), synchronous), ("wal", 2));
+    }
+
+    #[test]
+    fn data_of_a_newer_version_is_refused() {
+        let (_dir, path, store) = open();
+        drop(store);
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        let error = SqliteStore::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::TooNew { found, known } if found == FORMAT + 1 && known == FORMAT), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_leaves_no_trace_and_passes() {
+        let (_dir, _path, mut store) = open();
+        store.append(&batch("first")).unwrap();
+        store.limit_pages(Some(40));
+        let attempt = sweep_lifecycle::state::AttemptRef { sweep: SweepId("aaaaaaaa".to_owned()), run: 1, attempt: 1 };
+        let large = Batch { logs: vec![LogChunk { attempt, offset: 0, data: vec![b'x'; 1 << 20] }], ..batch("second") };
+        assert!(matches!(store.append(&large), Err(StoreError::Full)));
+        assert_eq!(events(&mut store).unwrap(), 1);
+        store.append(&batch("small ones still fit")).unwrap();
+        store.limit_pages(None);
+        store.append(&large).unwrap();
+        assert_eq!(events(&mut store).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_changed_byte_in_the_log_is_noticed() {
+        let (_dir, path, mut store) = open();
+        store.append(&batch("one reason")).unwrap();
+        Connection::open(&path).unwrap().execute("UPDATE events SET body = replace(body, 'one', 'two')", []).unwrap();
+        let error = events(&mut store).unwrap_err().to_string();
+        assert_eq!(error, "the database failed: event 1 of the log is damaged: its checksum does not fit");
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let (_dir, path, _store) = open();
+        open_to_read(&path).unwrap().execute("DELETE FROM events", []).unwrap_err();
+    }
+}

@@ -103,26 +103,29 @@ impl Query for SqliteQuery {
     }
 
     fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<Vec<u8>, StoreError> {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX).min(LOG_BYTES_MAX);
-        let end = offset.saturating_add(limit);
+        let limit = limit.min(usize::try_from(LOG_BYTES_MAX).unwrap_or(usize::MAX));
+        let end = offset.saturating_add(limit as u64);
         self.read(|connection| {
+            // From the piece in which the wanted bytes begin, up to the first one behind them: that tells a gap from the end.
             let mut statement = connection.prepare_cached(
-                "SELECT offset, data FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3
-                 AND offset < ?5 AND offset + length(data) > ?4 ORDER BY offset",
+                "SELECT offset, data FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND offset >= coalesce(
+                     (SELECT max(offset) FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND offset <= ?4), 0)
+                 ORDER BY offset",
             )?;
-            let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), int(end)];
-            let mut rows = statement.query(key)?;
+            let mut rows = statement.query(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset)])?;
             let mut output = Vec::new();
-            while let Some(row) = rows.next()? {
+            while let Some(row) = rows.next()?.filter(|_| output.len() < limit) {
                 let start = count(row.get(0)?);
                 let data: Vec<u8> = row.get(1)?;
-                // Both fit: `start < end`, and `end - offset` is at most `LOG_BYTES_MAX`.
-                let gap = start.saturating_sub(offset) as usize;
-                let skip = offset.saturating_sub(start) as usize;
+                // All places are below `LOG_BYTES_MAX` or cut by `end`, so they fit.
+                let gap = start.min(end).saturating_sub(offset) as usize;
                 output.resize(output.len().max(gap), 0);
-                output.extend_from_slice(&data[skip.min(data.len())..]);
+                let skip = offset.saturating_sub(start) as usize;
+                if start < end {
+                    output.extend_from_slice(data.get(skip..).unwrap_or_default());
+                }
             }
-            output.truncate(limit as usize);
+            output.truncate(limit);
             Ok(output)
         })
     }

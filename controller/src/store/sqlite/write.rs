@@ -29,7 +29,12 @@ impl SqliteStore {
     /// It cannot be opened, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = open_to_write(path)?;
-        connection.execute("DELETE FROM replies WHERE at_ms < (unixepoch() - 3600 * ?1) * 1000", [REPLIES_KEPT_HOURS])?;
+        let pruned = connection.execute("DELETE FROM replies WHERE at_ms < (unixepoch() - 3600 * ?1) * 1000", [REPLIES_KEPT_HOURS]);
+        // A full disk is no reason not to start: what is there can be read.
+        match pruned.map_err(StoreError::from) {
+            Ok(_) | Err(StoreError::Full) => {}
+            Err(error) => return Err(error),
+        }
         let seq = last_seq(&connection)?;
         Ok(Self { connection, seq })
     }
@@ -44,6 +49,22 @@ impl SqliteStore {
         put_replies(&transaction, &batch.replies)?;
         transaction.commit()?;
         Ok(seq)
+    }
+}
+
+#[cfg(test)]
+impl SqliteStore {
+    /// Returns `journal_mode` and `synchronous` of the writing connection.
+    pub(super) fn settings(&self) -> (String, u32) {
+        let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        let synchronous = self.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        (pragma("journal_mode"), synchronous)
+    }
+
+    /// Lets the file grow to so many pages only, as a full disk does.
+    pub(super) fn limit_pages(&self, pages: Option<u32>) {
+        let pages = pages.unwrap_or(u32::MAX - 1);
+        self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     }
 }
 

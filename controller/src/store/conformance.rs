@@ -1,0 +1,300 @@
+//! What every store must do. One suite for all of them, no exceptions.
+
+use std::collections::BTreeMap;
+
+use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
+use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, SweepId, Timestamp};
+
+use super::{
+    AgentRow, AttemptRow, Batch, LOG_BYTES_MAX, LogChunk, MemoryStore, Query, RunRow, SqliteQuery, SqliteStore, Store, StoredReply,
+    SweepRow,
+};
+
+/// A store under test: it can be opened again and again, as after a crash.
+trait Bench {
+    fn open(&self) -> (Box<dyn Store>, Box<dyn Query>);
+}
+
+struct Memory(MemoryStore);
+
+impl Bench for Memory {
+    fn open(&self) -> (Box<dyn Store>, Box<dyn Query>) {
+        (Box::new(self.0.clone()), Box::new(self.0.query()))
+    }
+}
+
+struct Sqlite(tempfile::TempDir);
+
+impl Bench for Sqlite {
+    fn open(&self) -> (Box<dyn Store>, Box<dyn Query>) {
+        let path = self.0.path().join("sweep.db");
+        (Box::new(SqliteStore::open(&path).unwrap()), Box::new(SqliteQuery::open(&path).unwrap()))
+    }
+}
+
+macro_rules! conformance {
+    ($($test:ident),* $(,)?) => {
+        mod memory {
+            $(#[test] fn $test() { super::$test(&super::Memory(super::MemoryStore::new())); })*
+        }
+        mod sqlite {
+            $(#[test] fn $test() { super::$test(&super::Sqlite(tempfile::tempdir().unwrap())); })*
+        }
+    };
+}
+
+conformance!(
+    events_come_back_in_order_after_opening_again,
+    a_batch_takes_the_place_of_rows_with_the_same_key,
+    sweeps_come_newest_first_with_their_counts,
+    the_best_run_follows_the_goal_and_the_lower_number_wins_a_tie,
+    runs_are_paged_and_filtered,
+    runs_that_ended_last_come_first,
+    metric_points_that_are_known_are_ignored,
+    values_that_are_not_finite_come_back,
+    known_output_is_ignored_and_a_gap_reads_as_zeros,
+    output_is_capped,
+    agents_are_listed_by_sweep,
+    replies_are_found_by_request_id,
+);
+
+fn sweep_id(id: &str) -> SweepId {
+    SweepId(id.to_owned())
+}
+
+fn attempt(run: u64) -> AttemptRef {
+    AttemptRef { sweep: sweep_id("aaaaaaaa"), run, attempt: 1 }
+}
+
+fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
+    SweepRow {
+        id: id.to_owned(),
+        name: "näme\0".to_owned(),
+        state: "running".to_owned(),
+        reason: String::new(),
+        method: "grid".to_owned(),
+        metric: "loss".to_owned(),
+        goal: goal.to_owned(),
+        planned: 0,
+        created_ms,
+        updated_ms: created_ms,
+        yaml: "method: grid\n".to_owned(),
+    }
+}
+
+fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
+    let attempt = AttemptRow {
+        attempt: 1,
+        agent: "a".to_owned(),
+        host: "box".to_owned(),
+        state: "finished".to_owned(),
+        failure: None,
+        assigned_ms: 1,
+        started_ms: 2,
+        ended_ms,
+        metrics: BTreeMap::from([("loss".to_owned(), 0.1)]),
+        command: vec!["python".to_owned(), "train.py".to_owned()],
+    };
+    RunRow {
+        sweep: "aaaaaaaa".to_owned(),
+        run: number,
+        state: state.to_owned(),
+        reason: String::new(),
+        params_json: "{\"lr\":0.1}".to_owned(),
+        value,
+        best: value,
+        last: value,
+        why: "grid point".to_owned(),
+        created_ms: 1,
+        ended_ms,
+        attempts: vec![attempt],
+    }
+}
+
+fn agent(id: &str, sweep: &str, alive: bool) -> AgentRow {
+    AgentRow {
+        id: id.to_owned(),
+        sweep: sweep.to_owned(),
+        host: "box".to_owned(),
+        slots: 2,
+        running: 1,
+        alive,
+        version: "0.1.0".to_owned(),
+        seen_ms: 5,
+    }
+}
+
+fn point(name: &str, value: f64) -> MetricPoint {
+    MetricPoint { name: name.to_owned(), step: Some(3), wall: Timestamp(7), value }
+}
+
+fn chunk(offset: u64, data: &[u8]) -> LogChunk {
+    LogChunk { attempt: attempt(1), offset, data: data.to_vec() }
+}
+
+fn numbers(runs: &[RunRow]) -> Vec<u64> {
+    runs.iter().map(|row| row.run).collect()
+}
+
+fn events_come_back_in_order_after_opening_again(bench: &dyn Bench) {
+    let registered = |number: i64| Recorded {
+        at: Timestamp(number),
+        event: Event::AgentRegistered { agent: AgentId(format!("a{number}")), sweep: sweep_id("aaaaaaaa"), info: AgentInfo::default() },
+    };
+    let reported = Recorded {
+        at: Timestamp(9),
+        event: Event::MetricsReported { attempt: attempt(1), first_seq: 0, points: vec![point("loss", f64::INFINITY)], stale: true },
+    };
+    let (mut store, query) = bench.open();
+    store.append(&Batch { events: vec![registered(1), registered(2)], ..Batch::default() }).unwrap();
+    store.append(&Batch { events: vec![reported.clone()], ..Batch::default() }).unwrap();
+    drop((store, query));
+    let (mut store, _query) = bench.open();
+    store.append(&Batch { events: vec![registered(4)], ..Batch::default() }).unwrap();
+    let mut events = Vec::new();
+    store.replay(&mut |recorded| events.push(recorded)).unwrap();
+    assert_eq!(events, [registered(1), registered(2), reported, registered(4)]);
+}
+
+fn a_batch_takes_the_place_of_rows_with_the_same_key(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let first = Batch { sweeps: vec![sweep("aaaaaaaa", 1, "minimize")], runs: vec![run(1, "running", None, 0)], ..Batch::default() };
+    store.append(&first).unwrap();
+    let changed = SweepRow { state: "paused".to_owned(), ..sweep("aaaaaaaa", 1, "minimize") };
+    let ended = run(1, "finished", Some(0.5), 9);
+    store.append(&Batch { sweeps: vec![changed.clone()], runs: vec![ended.clone()], ..Batch::default() }).unwrap();
+    assert_eq!(query.sweep(&sweep_id("aaaaaaaa")).unwrap().unwrap().0, changed);
+    assert_eq!(query.run(&sweep_id("aaaaaaaa"), 1).unwrap(), Some(ended));
+    assert_eq!(query.run(&sweep_id("aaaaaaaa"), 2).unwrap(), None);
+    assert_eq!(query.run(&sweep_id("bbbbbbbb"), 1).unwrap(), None);
+    assert!(query.sweep(&sweep_id("aaaa")).unwrap().is_none());
+}
+
+fn sweeps_come_newest_first_with_their_counts(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let states = ["queued", "assigned", "running", "finished", "finished", "stopped", "failed", "failed", "failed", "cancelled"];
+    let runs = (1..).zip(states).map(|(number, state)| run(number, state, None, 0)).collect();
+    let sweeps = vec![sweep("aaaaaaaa", 1, "minimize"), sweep("bbbbbbbb", 2, "minimize")];
+    let agents = vec![agent("a", "aaaaaaaa", true), agent("b", "aaaaaaaa", false), agent("c", "bbbbbbbb", true)];
+    store.append(&Batch { sweeps, runs, agents, ..Batch::default() }).unwrap();
+    let listed = query.sweeps().unwrap();
+    assert_eq!(listed.iter().map(|(row, _)| row.id.as_str()).collect::<Vec<_>>(), ["bbbbbbbb", "aaaaaaaa"]);
+    let counts = &listed[1].1;
+    let seen = [counts.queued, counts.running, counts.finished, counts.stopped, counts.failed, counts.cancelled, counts.agents];
+    assert_eq!(seen, [1, 2, 2, 1, 3, 1, 1]);
+    assert_eq!(counts.best, None);
+    assert_eq!(listed[0].1.agents, 1);
+    assert_eq!(query.sweep(&sweep_id("aaaaaaaa")).unwrap().unwrap().1, *counts);
+}
+
+fn the_best_run_follows_the_goal_and_the_lower_number_wins_a_tie(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let runs = vec![
+        run(1, "finished", Some(0.5), 1),
+        run(2, "stopped", Some(0.2), 1),
+        run(3, "finished", Some(0.2), 1),
+        run(4, "finished", Some(0.5), 1),
+        run(5, "failed", Some(0.1), 1),
+        run(6, "cancelled", Some(0.9), 1),
+        run(7, "finished", None, 1),
+    ];
+    store.append(&Batch { sweeps: vec![sweep("aaaaaaaa", 1, "minimize")], runs, ..Batch::default() }).unwrap();
+    let best = || query.sweep(&sweep_id("aaaaaaaa")).unwrap().unwrap().1.best;
+    assert_eq!(best(), Some((2, 0.2)));
+    store.append(&Batch { sweeps: vec![sweep("aaaaaaaa", 1, "maximize")], ..Batch::default() }).unwrap();
+    assert_eq!(best(), Some((1, 0.5)));
+}
+
+fn runs_are_paged_and_filtered(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let runs = (1..=7).map(|number| run(number, if number % 2 == 0 { "failed" } else { "finished" }, None, 1)).collect();
+    store.append(&Batch { runs, ..Batch::default() }).unwrap();
+    let ask = |states: &[&str], after, limit| {
+        let states: Vec<_> = states.iter().map(|state| (*state).to_owned()).collect();
+        numbers(&query.runs(&sweep_id("aaaaaaaa"), &states, after, limit).unwrap())
+    };
+    assert_eq!(ask(&[], 0, 100), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(ask(&[], 2, 3), [3, 4, 5]);
+    assert_eq!(ask(&["failed"], 2, 100), [4, 6]);
+    assert_eq!(ask(&["failed", "finished"], 5, 100), [6, 7]);
+    assert_eq!(ask(&["queued'; --"], 0, 100), [0; 0]);
+    assert_eq!(numbers(&query.runs(&sweep_id("bbbbbbbb"), &[], 0, 100).unwrap()), [0; 0]);
+}
+
+fn runs_that_ended_last_come_first(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let runs = vec![run(1, "finished", None, 30), run(2, "running", None, 0), run(3, "failed", None, 10), run(4, "stopped", None, 30)];
+    store.append(&Batch { runs, ..Batch::default() }).unwrap();
+    assert_eq!(numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), 10).unwrap()), [4, 1, 3]);
+    assert_eq!(numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), 1).unwrap()), [4]);
+}
+
+fn metric_points_that_are_known_are_ignored(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let report = |from: u64, values: &[f64]| Batch {
+        metrics: (from..).zip(values).map(|(number, value)| (attempt(1), number, point("loss", *value))).collect(),
+        ..Batch::default()
+    };
+    store.append(&report(0, &[1.0, 2.0])).unwrap();
+    store.append(&report(1, &[-2.0, 3.0])).unwrap();
+    store.append(&Batch { metrics: vec![(attempt(2), 0, point("loss", 9.0))], ..Batch::default() }).unwrap();
+    let all = query.metrics(&attempt(1), 0, 100).unwrap();
+    assert_eq!(all, [(0, point("loss", 1.0)), (1, point("loss", 2.0)), (2, point("loss", 3.0))]);
+    assert_eq!(query.metrics(&attempt(1), 1, 1).unwrap(), [(1, point("loss", 2.0))]);
+    let no_step = MetricPoint { step: None, ..point("acc", 0.0) };
+    store.append(&Batch { metrics: vec![(attempt(1), 3, no_step.clone())], ..Batch::default() }).unwrap();
+    assert_eq!(query.metrics(&attempt(1), 3, 100).unwrap(), [(3, no_step)]);
+}
+
+fn values_that_are_not_finite_come_back(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let metrics = (0..).zip(values).map(|(number, value)| (attempt(1), number, point("loss", value))).collect();
+    store.append(&Batch { metrics, ..Batch::default() }).unwrap();
+    let back: Vec<_> = query.metrics(&attempt(1), 0, 9).unwrap().into_iter().map(|(_, point)| point.value).collect();
+    assert!(back[0].is_nan());
+    assert_eq!(back[1..], values[1..]);
+}
+
+fn known_output_is_ignored_and_a_gap_reads_as_zeros(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let logs = vec![chunk(0, b"one\n"), chunk(0, b"one\n"), chunk(2, b"X\ntwo\n"), chunk(3, b"")];
+    store.append(&Batch { logs, ..Batch::default() }).unwrap();
+    assert_eq!(query.log(&attempt(1), 0, 100).unwrap(), b"one\ntwo\n");
+    store.append(&Batch { logs: vec![chunk(10, b"three")], ..Batch::default() }).unwrap();
+    assert_eq!(query.log(&attempt(1), 0, 100).unwrap(), b"one\ntwo\n\0\0three");
+    assert_eq!(query.log(&attempt(1), 5, 3).unwrap(), b"wo\n");
+    assert_eq!(query.log(&attempt(1), 9, 3).unwrap(), b"\0th");
+    assert_eq!(query.log(&attempt(1), 8, 1).unwrap(), b"\0");
+    assert_eq!(query.log(&attempt(1), 15, 9).unwrap(), b"");
+    assert_eq!(query.log(&attempt(1), u64::MAX, 9).unwrap(), b"");
+    assert_eq!(query.log(&attempt(2), 0, 9).unwrap(), b"");
+}
+
+fn output_is_capped(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let logs = vec![chunk(0, b"start"), chunk(LOG_BYTES_MAX - 2, b"end of it"), chunk(LOG_BYTES_MAX + 7, b"more"), chunk(u64::MAX, b"x")];
+    store.append(&Batch { logs, ..Batch::default() }).unwrap();
+    assert_eq!(query.log(&attempt(1), LOG_BYTES_MAX - 3, 100).unwrap(), b"\0en");
+    assert_eq!(query.log(&attempt(1), 0, usize::MAX).unwrap().len() as u64, LOG_BYTES_MAX);
+}
+
+fn agents_are_listed_by_sweep(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let rows = [agent("b", "aaaaaaaa", true), agent("a", "aaaaaaaa", true), agent("c", "bbbbbbbb", true)];
+    store.append(&Batch { agents: rows.to_vec(), ..Batch::default() }).unwrap();
+    let gone = agent("a", "aaaaaaaa", false);
+    store.append(&Batch { agents: vec![gone.clone()], ..Batch::default() }).unwrap();
+    assert_eq!(query.agents(Some(&sweep_id("aaaaaaaa"))).unwrap(), [gone.clone(), rows[0].clone()]);
+    assert_eq!(query.agents(None).unwrap(), [gone, rows[0].clone(), rows[2].clone()]);
+}
+
+fn replies_are_found_by_request_id(bench: &dyn Bench) {
+    let reply = |id: &str, body: &str| StoredReply { request_id: id.to_owned(), digest: [7; 32], body: body.to_owned() };
+    let (mut store, query) = bench.open();
+    store.append(&Batch { replies: vec![reply("r1", "{}"), reply("r2", "[]")], ..Batch::default() }).unwrap();
+    drop((store, query));
+    let (mut store, _query) = bench.open();
+    assert_eq!(store.reply("r2").unwrap(), Some(reply("r2", "[]")));
+    assert_eq!(store.reply("r3").unwrap(), None);
+}
