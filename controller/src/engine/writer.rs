@@ -413,13 +413,14 @@ impl Writer {
         if outcome.is_ok() && !is_empty {
             self.signals.commits.send_modify(|commits| *commits += 1);
         }
+        // First what can be seen without asking: who has an answer finds it there.
+        self.publish();
         for answer in group.answers {
             answer.give(&outcome);
         }
         for question in group.questions {
             self.answer(question);
         }
-        self.publish();
         let hungry = group.touched.hungry.iter().chain(&group.touched.sweeps).any(|id| self.is_hungry(id));
         if hungry {
             self.signals.hungry.send_modify(|count| *count += 1);

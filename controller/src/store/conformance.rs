@@ -213,7 +213,7 @@ fn runs_are_paged_and_filtered(bench: &dyn Bench) {
         let states: Vec<_> = states.iter().map(|state| (*state).to_owned()).collect();
         numbers(&query.runs(&sweep_id("aaaaaaaa"), &states, after, limit).unwrap())
     };
-    assert_eq!(ask(&[], 0, 100), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(ask(&[], 0, usize::MAX), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(ask(&[], 2, 3), [3, 4, 5]);
     assert_eq!(ask(&["failed"], 2, 100), [4, 6]);
     assert_eq!(ask(&["failed", "finished"], 5, 100), [6, 7]);
@@ -225,7 +225,7 @@ fn runs_that_ended_last_come_first(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let runs = vec![run(1, "finished", None, 30), run(2, "running", None, 0), run(3, "failed", None, 10), run(4, "stopped", None, 30)];
     store.append(&Batch { runs, ..Batch::default() }).unwrap();
-    assert_eq!(numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), 10).unwrap()), [4, 1, 3]);
+    assert_eq!(numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), usize::MAX).unwrap()), [4, 1, 3]);
     assert_eq!(numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), 1).unwrap()), [4]);
 }
 
@@ -238,7 +238,7 @@ fn metric_points_that_are_known_are_ignored(bench: &dyn Bench) {
     store.append(&report(0, &[1.0, 2.0])).unwrap();
     store.append(&report(1, &[-2.0, 3.0])).unwrap();
     store.append(&Batch { metrics: vec![(attempt(2), 0, point("loss", 9.0))], ..Batch::default() }).unwrap();
-    let all = query.metrics(&attempt(1), 0, 100).unwrap();
+    let all = query.metrics(&attempt(1), 0, usize::MAX).unwrap();
     assert_eq!(all, [(0, point("loss", 1.0)), (1, point("loss", 2.0)), (2, point("loss", 3.0))]);
     assert_eq!(query.metrics(&attempt(1), 1, 1).unwrap(), [(1, point("loss", 2.0))]);
     let no_step = MetricPoint { step: None, ..point("acc", 0.0) };

@@ -74,13 +74,13 @@ impl Query for SqliteQuery {
             sql += &format!(" AND state IN ({})", places.join(","));
             values.extend(states.iter().map(|state| text(state)));
         }
-        sql += &format!(" ORDER BY run LIMIT {limit}");
+        sql += &format!(" ORDER BY run LIMIT {}", int(limit as u64));
         self.read(|connection| bodies(connection, &sql, &values))
     }
 
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
-        let sql = format!("SELECT body FROM runs WHERE sweep = ?1 AND ended_ms > 0 ORDER BY ended_ms DESC, run DESC LIMIT {limit}");
-        self.read(|connection| bodies(connection, &sql, &[text(&sweep.0)]))
+        let sql = "SELECT body FROM runs WHERE sweep = ?1 AND ended_ms > 0 ORDER BY ended_ms DESC, run DESC LIMIT ?2";
+        self.read(|connection| bodies(connection, sql, &[text(&sweep.0), Sql::Integer(int(limit as u64))]))
     }
 
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
@@ -90,13 +90,11 @@ impl Query for SqliteQuery {
     }
 
     fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
-        let sql = format!(
-            "SELECT seq, name, step, wall_ms, value FROM metrics
-             WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq >= ?4 ORDER BY seq LIMIT {limit}"
-        );
+        let sql = "SELECT seq, name, step, wall_ms, value FROM metrics
+             WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq >= ?4 ORDER BY seq LIMIT ?5";
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(from)];
+            let mut statement = connection.prepare_cached(sql)?;
+            let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(from), int(limit as u64)];
             let points = statement.query_map(key, numbered_point)?;
             Ok(points.collect::<Result<_, _>>()?)
         })

@@ -1,0 +1,119 @@
+//! Who falls silent loses what it holds; who does not, does not.
+
+use std::sync::mpsc::channel;
+
+use sweep_lifecycle::command::{Refusal, SweepAction};
+use sweep_lifecycle::state::{AttemptState, RunState};
+
+use super::*;
+use crate::store::{Batch, MemoryStore, StoreError, StoredReply};
+
+#[tokio::test]
+async fn the_run_of_a_lost_agent_goes_to_another() {
+    let bench = Bench::with_sweep(MemoryStore::new()).await;
+    let run = bench.assigned("a").await.attempt;
+    bench.start("a", &run).await.unwrap();
+    bench.pass(LEASE).await;
+    let state = bench.state().await;
+    assert!(!state.agents[&agent("a")].alive);
+    assert_eq!(state.sweeps[&sweep_id()].runs[&1].state, RunState::Queued);
+    bench.register("b").await;
+    assert_eq!(bench.assigned("b").await.attempt, attempt(1, 2));
+    assert_eq!(bench.heartbeat("a", &[&run]).await, Err(Refusal::UnknownAgent("a".to_owned()).into()));
+}
+
+#[tokio::test]
+async fn a_heartbeat_renews_the_attempts_that_it_names() {
+    let bench = Bench::with_sweep(MemoryStore::new()).await;
+    let held = bench.assigned("a").await.attempt;
+    // The reply with this one never reached the agent.
+    let unheard = bench.assigned("a").await.attempt;
+    for _ in 0..3 {
+        assert_eq!(bench.heartbeat("a", &[&held]).await, Ok(vec![Directive::Continue]));
+        bench.pass(LEASE / 2).await;
+    }
+    let runs = &bench.state().await.sweeps[&sweep_id()].runs;
+    assert_eq!(runs[&held.run].attempts[0].state, AttemptState::Assigned);
+    assert_eq!(runs[&unheard.run].attempts[0].state, AttemptState::Lost);
+    let told = bench.heartbeat("a", &[&held, &unheard]).await.unwrap();
+    assert!(matches!(&told[..], [Directive::Continue, Directive::Abandon { .. }]), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_came_in_with_the_tick_counts() {
+    let (begun, begins) = channel();
+    let (give_leave, leave) = channel();
+    let bench = Arc::new(Bench::over(GatedStore { inner: MemoryStore::new(), begun, leave }));
+    (0..2).for_each(|_| give_leave.send(()).unwrap());
+    bench.create(spec(Method::Grid)).await;
+    bench.register("a").await;
+    begins.iter().take(2).for_each(drop);
+    bench.clock.advance(LEASE);
+    // While the engine is held in a commit, both the tick and the heartbeat come into its queue.
+    let held = tokio::spawn({
+        let engine = bench.engine.clone();
+        async move { engine.command("", Command::SetSweep { sweep: sweep_id(), action: SweepAction::Pause }).await }
+    });
+    tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
+    let (tick, heartbeat, ()) = tokio::join!(bench.engine.tick(), bench.heartbeat("a", &[]), async {
+        while bench.engine.stats().queued_requests < 2 {
+            tokio::task::yield_now().await;
+        }
+        give_leave.send(()).unwrap();
+    });
+    assert_eq!((tick, heartbeat), (Ok(()), Ok(vec![])));
+    held.await.unwrap().unwrap();
+    assert!(bench.state().await.agents[&agent("a")].alive);
+}
+
+#[tokio::test]
+async fn heartbeats_never_touch_the_disk() {
+    let bench = Bench::with_sweep(MemoryStore::new()).await;
+    let run = bench.assigned("a").await.attempt;
+    let before = bench.engine.stats();
+    for _ in 0..10 {
+        bench.heartbeat("a", &[&run]).await.unwrap();
+    }
+    assert_eq!(bench.engine.stats().commits, before.commits);
+    assert_eq!((before.sweeps, before.live_attempts), (1, 1));
+}
+
+#[tokio::test]
+async fn the_reaper_is_told_when_the_next_lease_ends() {
+    let bench = Bench::with_sweep(MemoryStore::new()).await;
+    let mut next = bench.engine.next_tick();
+    next.wait_for(|next| *next == Some(LEASE)).await.unwrap();
+    bench.clock.advance(Duration::from_secs(5));
+    bench.heartbeat("a", &[]).await.unwrap();
+    next.wait_for(|next| *next == Some(LEASE + Duration::from_secs(5))).await.unwrap();
+}
+
+/// A disk on which every commit takes a while.
+struct SlowStore(MemoryStore, Arc<ManualClock>);
+
+impl Store for SlowStore {
+    fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.1.advance(LEASE);
+        self.0.append(batch)
+    }
+    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        self.0.replay(each)
+    }
+    fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
+        self.0.reply(request_id)
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_stalls_costs_nobody_a_lease() {
+    let clock = Arc::new(ManualClock::default());
+    let store = SlowStore(MemoryStore::new(), Arc::clone(&clock));
+    let (engine, join) = Engine::start(Box::new(store), options(&clock)).unwrap();
+    let bench = Bench { engine, join, clock };
+    bench.create(spec(Method::Grid)).await;
+    bench.register("a").await;
+    bench.register("b").await;
+    bench.engine.tick().await.unwrap();
+    let agents = bench.state().await.agents;
+    assert!(agents.values().all(|agent| agent.alive));
+}

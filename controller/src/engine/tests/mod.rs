@@ -1,0 +1,197 @@
+//! The engine over the real lifecycle, with a clock that the tests drive and a search that counts.
+
+mod acquire;
+mod crash;
+mod lease;
+mod repeat;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
+use sweep_lifecycle::event::{MetricPoint, Recorded};
+use sweep_lifecycle::spec::{Impute, Objective, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Timestamp};
+use sweep_search::observation::Goal;
+use sweep_search::space::{Config, Distribution, Parameter, Path, Space, Value};
+use sweep_search::suggest::{Method, Suggestion};
+
+use super::clock::ManualClock;
+use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need};
+use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
+
+const LEASE: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(20);
+
+/// An engine under test.
+struct Bench {
+    engine: Engine,
+    join: EngineJoin,
+    clock: Arc<ManualClock>,
+}
+
+impl Bench {
+    fn over(store: impl Store + 'static) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let (engine, join) = Engine::start(Box::new(store), options(&clock)).unwrap();
+        Self { engine, join, clock }
+    }
+
+    /// With a running sweep and one agent.
+    async fn with_sweep(store: impl Store + 'static) -> Self {
+        let bench = Self::over(store);
+        bench.create(spec(Method::Grid)).await;
+        bench.register("a").await;
+        bench
+    }
+
+    async fn create(&self, spec: SweepSpec) {
+        let spec = Box::new(spec);
+        let command = Command::CreateSweep { sweep: sweep_id(), spec, source: "method: grid".to_owned(), seed: 1 };
+        self.engine.command("create", command).await.unwrap();
+    }
+
+    async fn register(&self, name: &str) {
+        let info = AgentInfo { host: format!("host of {name}"), slots: 2, version: "0.1.0".to_owned() };
+        let command = Command::RegisterAgent { agent: agent(name), sweep: sweep_id(), info };
+        self.engine.command("", command).await.unwrap();
+    }
+
+    /// What needs suggestions now.
+    async fn needs(&self) -> Vec<Need> {
+        self.engine.needs(vec![], SweepId(String::new()), 9).await.unwrap()
+    }
+
+    /// Offers a point for each that is needed: run n tries x = n.
+    async fn feed(&self) {
+        for need in self.needs().await {
+            self.engine.offer(counted(&need, need.count as u64)).await.unwrap();
+        }
+    }
+
+    async fn acquire(&self, name: &str, wait: Duration) -> Result<Acquired, EngineError> {
+        self.engine.acquire("", agent(name), sweep_id(), wait).await
+    }
+
+    /// A run, which is there at once.
+    async fn assigned(&self, name: &str) -> Assignment {
+        self.feed().await;
+        match self.acquire(name, Duration::ZERO).await.unwrap() {
+            Acquired::Assigned(assignment) => assignment,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn start(&self, name: &str, attempt: &AttemptRef) -> Result<Reply, EngineError> {
+        let command = vec!["train".to_owned()];
+        self.engine.command("", Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command }).await
+    }
+
+    async fn report(&self, name: &str, attempt: &AttemptRef, value: f64) -> Result<Reply, EngineError> {
+        let point = MetricPoint { name: "loss".to_owned(), step: Some(1), wall: Timestamp(1), value };
+        let command = Command::ReportMetrics { agent: agent(name), attempt: attempt.clone(), first_seq: 0, points: vec![point] };
+        self.engine.command("", command).await
+    }
+
+    async fn succeed(&self, name: &str, attempt: &AttemptRef) -> Result<Reply, EngineError> {
+        let result = AttemptResult::Succeeded;
+        self.engine.command("", Command::FinishAttempt { agent: agent(name), attempt: attempt.clone(), result }).await
+    }
+
+    async fn heartbeat(&self, name: &str, attempts: &[&AttemptRef]) -> Result<Vec<Directive>, EngineError> {
+        self.engine.heartbeat(agent(name), attempts.iter().map(|attempt| (*attempt).clone()).collect()).await
+    }
+
+    async fn state(&self) -> State {
+        self.engine.inspect().await.unwrap()
+    }
+
+    /// Lets time pass and the engine notice.
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.engine.tick().await.unwrap();
+    }
+}
+
+/// A store that says when a commit begins, and waits for leave to write it.
+struct GatedStore {
+    inner: MemoryStore,
+    begun: Sender<usize>,
+    leave: Receiver<()>,
+}
+
+impl Store for GatedStore {
+    fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.begun.send(batch.events.len()).unwrap();
+        self.leave.recv().unwrap();
+        self.inner.append(batch)
+    }
+    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        self.inner.replay(each)
+    }
+    fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
+        self.inner.reply(request_id)
+    }
+}
+fn options(clock: &Arc<ManualClock>) -> EngineOptions {
+    EngineOptions { lease: LEASE, clock: Arc::<ManualClock>::clone(clock) }
+}
+
+fn sweep_id() -> SweepId {
+    SweepId("abcd1234".to_owned())
+}
+
+fn agent(name: &str) -> AgentId {
+    AgentId(name.to_owned())
+}
+
+fn attempt(run: u64, attempt: u32) -> AttemptRef {
+    AttemptRef { sweep: sweep_id(), run, attempt }
+}
+
+fn spec(method: Method) -> SweepSpec {
+    let values = (1..=60).map(Value::Int).collect();
+    let x = Parameter { path: Path::flat("x"), distribution: Distribution::Categorical { values }, when: vec![] };
+    let objective = Objective {
+        metric: "loss".to_owned(),
+        goal: Goal::Minimize,
+        target: None,
+        impute: Impute::Worst,
+        impute_while_running: None,
+        reduce: Reduce::Best,
+    };
+    SweepSpec {
+        name: Some("first".to_owned()),
+        description: None,
+        project: None,
+        entity: None,
+        program: Some("train".to_owned()),
+        command: vec!["train".to_owned()],
+        method,
+        space: Space::new(vec![x]).unwrap(),
+        objective: Some(objective),
+        early_terminate: None,
+        run_cap: None,
+        seed: Some(1),
+        retry: RetryPolicy::default(),
+        metric_patterns: vec![],
+    }
+}
+
+fn point(x: u64) -> Config {
+    Config([(Path::flat("x"), Value::Int(i64::try_from(x).unwrap()))].into())
+}
+
+/// A search that tries x = n in run n.
+fn counted(need: &Need, count: u64) -> Computed {
+    let suggestion = |x| Suggestion { config: point(x), reason: format!("x is {x}"), predicted: None };
+    Computed {
+        sweep: need.sweep.clone(),
+        next_index: need.next_index,
+        history: need.history,
+        observed: need.observed,
+        suggestions: (need.next_index..need.next_index + count).map(suggestion).collect(),
+        exhausted: false,
+    }
+}
