@@ -1,5 +1,7 @@
 //! `SweepService`: what people and their programs ask.
 
+use std::net::SocketAddr;
+
 use sha2::{Digest, Sha256};
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::spec::{self, Diagnostic, Severity, SweepSpec};
@@ -140,9 +142,8 @@ impl SweepService for Services {
     }
 
     async fn stop_controller(&self, request: Request<v1::StopControllerRequest>) -> Result<Response<v1::StopControllerResponse>, Status> {
-        let caller = request.remote_addr().map(|address| address.ip().to_canonical());
-        if !caller.is_some_and(|address| address.is_loopback()) {
-            return Err(Status::permission_denied("the controller can be stopped from its own machine only"));
+        if !is_loopback(request.remote_addr()) {
+            return Err(Status::permission_denied("the controller can be stopped from its own machine alone, through 127.0.0.1"));
         }
         tracing::info!("asked to stop");
         self.stopping.send_replace(true);
@@ -157,6 +158,11 @@ impl Services {
         let row = self.read(move |query| query.run(&id, run)).await?;
         row.ok_or_else(|| unknown_run(&sweep.0, run))
     }
+}
+
+/// Returns whether a caller came over loopback. Of one without an address nothing is known.
+fn is_loopback(caller: Option<SocketAddr>) -> bool {
+    caller.is_some_and(|address| address.ip().to_canonical().is_loopback())
 }
 
 /// Reads a sweep file on a thread that may block: a hostile one takes a while.
@@ -199,6 +205,18 @@ fn draw(request_id: &str) -> Result<(SweepId, u64), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_loopback_is_loopback() {
+        let caller = |address: &str| Some(address.parse().unwrap());
+        for near in ["127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(is_loopback(caller(near)), "{near}");
+        }
+        for far in ["10.0.0.1:1", "0.0.0.0:1", "[::]:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
+            assert!(!is_loopback(caller(far)), "{far}");
+        }
+        assert!(!is_loopback(None));
+    }
 
     #[test]
     fn ids_have_eight_characters_and_a_repeat_draws_the_same() {
