@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     // Most steps come from the owner of the attempt.
     let owner = || prop::bool::weighted(0.9);
     prop_oneof![
-        2 => any::<u8>().prop_map(Step::Create),
+        1 => any::<u8>().prop_map(Step::Create),
         2 => (any::<u8>(), action).prop_map(|(sweep, action)| Step::Set(sweep, action)),
         4 => any::<(u8, u8)>().prop_map(|(agent, sweep)| Step::Register(agent, sweep)),
         20 => (any::<u8>(), any::<u8>(), prop::collection::vec(1..=POINTS, 0..3)).prop_map(|(agent, sweep, offers)| Step::Acquire(agent, sweep, offers)),
@@ -57,6 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn result() -> impl Strategy<Value = AttemptResult> {
     let kinds = [
         FailureKind::Crashed,
+        FailureKind::Crashed,
+        FailureKind::Crashed,
         FailureKind::Signal,
         FailureKind::CudaOutOfMemory,
         FailureKind::NanObjective,
@@ -65,7 +67,7 @@ fn result() -> impl Strategy<Value = AttemptResult> {
         FailureKind::Lost,
         FailureKind::Preempted,
     ];
-    let blames = [Blame::Configuration, Blame::Machine, Blame::Nobody];
+    let blames = [Blame::Configuration, Blame::Configuration, Blame::Machine, Blame::Nobody];
     let failure = (prop::sample::select(kinds.to_vec()), prop::sample::select(blames.to_vec()));
     prop_oneof![
         5 => Just(AttemptResult::Succeeded),
@@ -95,7 +97,7 @@ fn spec(kind: usize) -> SweepSpec {
 
 fn sweep(number: u8) -> SweepId {
     // The fourth never exists.
-    SweepId(format!("sweep{}", number % 4))
+    SweepId(format!("sweep{}", if number == 255 { 3 } else { number % 3 }))
 }
 
 fn agent(number: u8) -> AgentId {
@@ -231,10 +233,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_that_is_said_breaks_anything(steps in prop::collection::vec(step(), 1..160)) {
+    fn nothing_that_is_said_breaks_anything(steps in prop::collection::vec(step(), 1..400)) {
         let mut chaos = Chaos::default();
-        chaos.take(&Step::Create(0));
-        chaos.take(&Step::Register(0, 0));
+        for number in 0..3 {
+            chaos.take(&Step::Create(number));
+            chaos.take(&Step::Register(number, number));
+        }
         for step in &steps {
             chaos.take(step);
         }
