@@ -61,12 +61,10 @@ impl<'a> Draft<'a> {
         let mut progress = Progress::of(self.sweep);
         for event in &self.events {
             match event {
-                Event::RunEnded { run, state, value, .. } => {
+                Event::RunEnded { run, value, .. } => {
                     self.leave(&mut progress, *run);
-                    let counts = matches!(state, RunState::Finished | RunState::Stopped);
                     let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-                    if let Some(value) = value.filter(|value| counts && progress.best.is_none_or(|(_, best)| goal.is_better(*value, best)))
-                    {
+                    if let Some(value) = value.filter(|value| progress.best.is_none_or(|(_, best)| goal.is_better(*value, best))) {
                         progress.best = Some((*run, value));
                     }
                 }

@@ -72,7 +72,7 @@ fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
             draft.change_sweep(SweepState::Cancelled, "cancelled by a person");
             cancel_queued(draft, "the sweep was cancelled");
             for run in &draft.sweep.live {
-                let Some(owner) = owner(draft.id, draft.sweep, *run) else { continue };
+                let Some(owner) = unasked(draft.id, draft.sweep, *run) else { continue };
                 draft.request_stop(owner, StopKind::Cancel, "the sweep was cancelled");
             }
         }
@@ -90,11 +90,10 @@ fn cancel_queued(draft: &mut Draft<'_>, reason: &str) {
     }
 }
 
-fn owner(id: &SweepId, sweep: &Sweep, number: u64) -> Option<AttemptRef> {
+fn unasked(id: &SweepId, sweep: &Sweep, number: u64) -> Option<AttemptRef> {
     let run = sweep.runs.get(&number)?;
-    let newest = run.attempts.last().filter(|newest| newest.state.is_live() && newest.stop.is_none())?;
-    let _ = newest;
-    Some(AttemptRef { sweep: id.clone(), run: number, attempt: run.newest() })
+    let unasked = run.attempts.last().is_some_and(|newest| newest.state.is_live() && newest.stop.is_none());
+    unasked.then(|| AttemptRef { sweep: id.clone(), run: number, attempt: run.newest() })
 }
 
 fn wrong_state(draft: &Draft<'_>, rule: &str) -> Refusal {

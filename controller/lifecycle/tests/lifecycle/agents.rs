@@ -111,6 +111,10 @@ fn a_crashed_run_comes_back_to_the_only_agent() {
     let crashing = world.begin("ann", 1);
     world.finish("ann", &crashing, crash());
     world.ask(&remove("bob", false));
+    // An agent of another sweep is of no help.
+    let other = SweepId("other".to_owned());
+    world.ask(&Command::CreateSweep { sweep: other.clone(), spec: Box::new(grid(2)), source: String::new(), seed: 1 });
+    world.ask(&Command::RegisterAgent { agent: agent("cat"), sweep: other, info: AgentInfo::default() });
     assert_eq!(world.acquire("ann", &[2]).run, 1);
 }
 
@@ -159,4 +163,25 @@ fn a_result_that_comes_after_the_run_was_handed_on_is_refused() {
     assert_eq!(refusal, "attempt 1 of run 1 no longer owns it: it is lost, and agent bob executes attempt 2 now");
     world.succeed("bob", &owner, 0.5);
     assert!(world.refused(&finish("ann", &late, AttemptResult::Succeeded)).contains("attempt 1 is lost, the run is finished"));
+}
+
+#[test]
+fn a_late_result_does_not_undo_what_was_settled() {
+    let mut world = running(&["ann", "bob"]);
+    // A person has cancelled the run, and then wanted it anew.
+    let cancelled = world.begin("ann", 1);
+    world.ask(&Command::CancelRun { sweep: sweep(), run: 1 });
+    world.ask(&Command::LoseAttempt { attempt: cancelled.clone() });
+    assert_eq!(world.run(1).state, RunState::Cancelled);
+    world.ask(&Command::RetryRuns { sweep: sweep(), runs: vec![1] });
+    let refusal = world.refused(&finish("ann", &cancelled, AttemptResult::Succeeded));
+    assert!(refusal.ends_with("attempt 1 is lost, the run is queued"), "{refusal}");
+    world.acquire("bob", &[]);
+    // The run was lost so often that it has failed.
+    let mut last = world.begin("ann", 2);
+    while world.ask(&Command::LoseAttempt { attempt: last.clone() }) == Reply::Run(RunState::Queued) {
+        last = world.begin("ann", 2);
+    }
+    let refusal = world.refused(&finish("ann", &last, AttemptResult::Succeeded));
+    assert!(refusal.ends_with("attempt 4 is lost, the run is failed"), "{refusal}");
 }

@@ -1,6 +1,6 @@
 //! Attempts report, end, and are tried again.
 
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply, SweepAction};
 use sweep_lifecycle::decide::directive;
 use sweep_lifecycle::event::Event;
 use sweep_lifecycle::observe::observations;
@@ -232,6 +232,8 @@ fn a_run_asked_to_stop_early_keeps_its_value_however_it_ends() {
         assert_eq!(world.run(1).value, (run != RunState::Cancelled).then_some(0.9), "{result:?}");
     }
     let (mut world, bad) = asked_to_stop_early();
+    world.set(SweepAction::Cancel);
+    assert_eq!(world.attempt(&bad).stop.as_ref().map(|stop| stop.kind), Some(StopKind::Early), "asked before the person did");
     assert_eq!(world.ask(&Command::LoseAttempt { attempt: bad.clone() }), Reply::Run(RunState::Stopped));
     assert_eq!(world.attempt(&bad).state, AttemptState::Lost);
 }
