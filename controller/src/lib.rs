@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import leftwards only:
-//! `serve → service, web, planner, reaper → engine → store`.
+//! `serve → service, web, planner, reaper → engine, reader, token, traffic → store`.
 
 pub mod engine;
 pub mod planner;
