@@ -48,3 +48,52 @@ impl std::fmt::Display for Diagnostic {
         }
     }
 }
+
+/// Gathers diagnostics while a file is read.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    pub(super) fn error(&mut self, span: Option<Span>, message: impl Into<String>, help: Option<String>) {
+        self.diagnostics.push(Diagnostic { severity: Severity::Error, message: message.into(), span, help });
+    }
+
+    pub(super) fn warning(&mut self, span: Option<Span>, message: impl Into<String>, help: Option<String>) {
+        self.diagnostics.push(Diagnostic { severity: Severity::Warning, message: message.into(), span, help });
+    }
+
+    /// Returns whether an error has been reported.
+    pub(super) fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Returns the diagnostics in the order of the file; those without a place come last.
+    pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.is_none(), diagnostic.span.map(|span| span.start)));
+        self.diagnostics
+    }
+}
+
+/// Returns the word nearest to `word`, where one is near enough to be what was meant.
+pub(super) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let distance = |candidate: &&&str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+    let best = words.iter().min_by_key(distance)?;
+    let allowed = match word.chars().count() {
+        0..=2 => 0,
+        3..=5 => 1,
+        6..=9 => 2,
+        _ => 3,
+    };
+    (distance(&best) <= allowed).then_some(*best)
+}
+
+/// Returns "did you mean `x`?", or the whole list where nothing is near.
+pub(super) fn suggestion(word: &str, words: &[&str]) -> String {
+    match nearest(word, words) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
+    }
+}

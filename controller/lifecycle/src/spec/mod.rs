@@ -1,13 +1,29 @@
 //! The sweep file: text in, [`SweepSpec`] plus all diagnostics with their places out.
+//!
+//! ```text
+//! text ─ yaml, scalar ─▶ Node ─ sweep_file ─▶ SweepSpec
+//!                               ├ parameter, when
+//!                               └ search_keys
+//! ```
 
 mod diagnostic;
+mod fields;
 mod model;
+mod parameter;
+mod render;
+mod scalar;
+mod search_keys;
+mod sweep_file;
+mod when;
+mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{Impute, MetricPattern, Objective, Reduce, RetryPolicy, SweepSpec};
+pub use render::render;
 
 /// Reads a sweep file. All mistakes are found at once; the spec is there exactly when none of the diagnostics is an error.
 pub fn parse(text: &str) -> (Option<SweepSpec>, Vec<Diagnostic>) {
-    let _ = text;
-    (None, Vec::new())
+    let mut report = diagnostic::Report::default();
+    let spec = yaml::read(text, &mut report).and_then(|root| sweep_file::read(&root, &mut report));
+    (spec, report.into_sorted())
 }

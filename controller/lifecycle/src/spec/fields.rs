@@ -1,0 +1,134 @@
+//! Reads the entries of one mapping, reporting what does not fit.
+
+use sweep_search::space::Value;
+
+use super::diagnostic::{Report, Span, suggestion};
+use super::yaml::{Entry, Kind, Node};
+
+/// A mapping whose keys are known.
+pub(super) struct Fields<'n> {
+    /// What the mapping is, for messages: "`metric`", "parameter `lr`".
+    pub(super) of: String,
+    /// Where to point when something is missing.
+    pub(super) span: Span,
+    pub(super) entries: &'n [Entry],
+}
+
+impl<'n> Fields<'n> {
+    /// Reads a node that must be a mapping; `example` shows one.
+    pub(super) fn new(of: impl Into<String>, span: Span, node: &'n Node, example: &str, report: &mut Report) -> Option<Self> {
+        let of = of.into();
+        match &node.kind {
+            Kind::Map(entries) => Some(Self { of, span, entries }),
+            _ => {
+                report.error(
+                    Some(at(node, span)),
+                    format!("{of} must be a map, not {}", node.described()),
+                    Some(format!("for example {example}")),
+                );
+                None
+            }
+        }
+    }
+
+    /// Returns an entry by its key.
+    pub(super) fn entry(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// Reports keys other than `known` as errors.
+    pub(super) fn close(&self, known: &[&str], report: &mut Report) {
+        for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            report.error(Some(entry.key_span), format!("{} has no key `{}`", self.of, entry.key), Some(suggestion(&entry.key, known)));
+        }
+    }
+
+    /// Returns an entry's value that must be there.
+    pub(super) fn required(&self, key: &str, report: &mut Report) -> Option<&'n Entry> {
+        let found = self.entry(key);
+        if found.is_none() {
+            report.error(Some(self.span), format!("{} needs `{key}`", self.of), None);
+        }
+        found
+    }
+
+    /// Reads text.
+    pub(super) fn text(&self, key: &str, report: &mut Report) -> Option<String> {
+        let entry = self.entry(key)?;
+        match &entry.value.kind {
+            Kind::Scalar { value: Value::Str(text), .. } => Some(text.clone()),
+            // A name such as `2024` is a number to YAML and a name to its author.
+            Kind::Scalar { value: Value::Int(int), .. } => Some(int.to_string()),
+            _ => self.wrong(entry, "text", report),
+        }
+    }
+
+    /// Reads a number, whole or not. Infinite and NaN are refused.
+    pub(super) fn number(&self, key: &str, report: &mut Report) -> Option<f64> {
+        let entry = self.entry(key)?;
+        match entry.value.to_value().as_f64().filter(|number| number.is_finite()) {
+            Some(number) => Some(number),
+            None => self.wrong(entry, "a finite number", report),
+        }
+    }
+
+    /// Reads a whole number of at least `min`.
+    pub(super) fn whole(&self, key: &str, min: i64, report: &mut Report) -> Option<i64> {
+        let entry = self.entry(key)?;
+        match entry.value.to_value() {
+            Value::Int(int) if int >= min => Some(int),
+            // `s: 2.0` passes W&B's schema.
+            Value::Float(float) if float.fract() == 0.0 && float >= min as f64 && float < 1e15 => Some(float as i64),
+            _ => self.wrong(entry, &format!("a whole number of at least {min}"), report),
+        }
+    }
+
+    /// Reads a boolean.
+    pub(super) fn boolean(&self, key: &str, report: &mut Report) -> Option<bool> {
+        let entry = self.entry(key)?;
+        match entry.value.to_value() {
+            Value::Bool(bool) => Some(bool),
+            _ => self.wrong(entry, "true or false", report),
+        }
+    }
+
+    /// Reads one of a few words.
+    pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], report: &mut Report) -> Option<T> {
+        let entry = self.entry(key)?;
+        let value = entry.value.to_value();
+        let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+        let found = match &value {
+            Value::Str(text) => words.iter().find(|(name, _)| name == text),
+            _ => None,
+        };
+        if found.is_none() {
+            let help = match &value {
+                Value::Str(text) => suggestion(text, &names),
+                _ => format!("one of {}", names.join(", ")),
+            };
+            let message = format!("{}: `{key}` cannot be {}", self.of, entry.value.described());
+            report.error(Some(at(&entry.value, entry.key_span)), message, Some(help));
+        }
+        found.map(|(_, word)| *word)
+    }
+
+    fn wrong<T>(&self, entry: &Entry, wanted: &str, report: &mut Report) -> Option<T> {
+        let help = match &entry.value.kind {
+            Kind::Scalar { value: Value::Str(text), quoted: true } if text.parse::<f64>().is_ok() => {
+                Some(format!("without quotes: `{}: {text}`", entry.key))
+            }
+            _ => None,
+        };
+        let message = format!("{}: `{}` must be {wanted}, not {}", self.of, entry.key, entry.value.described());
+        report.error(Some(at(&entry.value, entry.key_span)), message, help);
+        None
+    }
+}
+
+/// Where to point for a value: at the value, or at its key where the value spans lines or is empty.
+pub(super) fn at(node: &Node, key_span: Span) -> Span {
+    match &node.kind {
+        Kind::Scalar { .. } if node.span.end > node.span.start => node.span,
+        _ => key_span,
+    }
+}

@@ -1,0 +1,335 @@
+//! The top level of a sweep file.
+
+use regex::Regex;
+use sweep_search::space::{Distribution, Parameter, Space, Value};
+use sweep_search::suggest::Method;
+
+use super::diagnostic::{Report, Span, nearest, suggestion};
+use super::fields::{Fields, at};
+use super::model::{MetricPattern, RetryPolicy, SweepSpec};
+use super::parameter::{self, Read};
+use super::yaml::{Kind, Node};
+use super::{search_keys, when};
+
+/// Keys with an effect here.
+const KEYS: [&str; 15] = [
+    "method",
+    "parameters",
+    "metric",
+    "early_terminate",
+    "command",
+    "program",
+    "name",
+    "description",
+    "project",
+    "entity",
+    "run_cap",
+    "seed",
+    "retry",
+    "metric_patterns",
+    "metrics",
+];
+
+/// W&B's keys that say where and how W&B runs a sweep.
+const WITHOUT_EFFECT: [&str; 8] = ["controller", "scheduler", "launch", "job", "image_uri", "apiVersion", "kind", "settings"];
+
+/// Our keys that a later version will know: ignoring one would be a silent lie.
+const LATER: [&str; 12] = [
+    "constraints",
+    "code",
+    "transfer",
+    "preflight",
+    "max_runtime",
+    "max_silence",
+    "on_lease_lost",
+    "data",
+    "repeats",
+    "fidelity",
+    "patience",
+    "artifacts",
+];
+
+const METHODS: [(&str, Method); 3] = [("grid", Method::Grid), ("random", Method::Random), ("bayes", Method::Bayes)];
+
+/// W&B's command where the file has none.
+const DEFAULT_COMMAND: [&str; 4] = ["${env}", "${interpreter}", "${program}", "${args}"];
+
+const MACROS: [&str; 12] = [
+    "${env}",
+    "${interpreter}",
+    "${program}",
+    "${args}",
+    "${args_no_boolean_flags}",
+    "${args_no_hyphens}",
+    "${args_no_equals}",
+    "${args_append_hydra}",
+    "${args_override_hydra}",
+    "${args_json}",
+    "${args_json_file}",
+    "${args_dict}",
+];
+
+/// Reads the whole file. `None` where the report has an error.
+pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
+    let fields = Fields::new("a sweep file", root.span, root, "`method: random` and `parameters: {…}`", report)?;
+    unknown_keys(&fields, report);
+    let method = method(&fields, report);
+    let objective = fields.entry("metric").and_then(|entry| search_keys::metric(entry, report));
+    let early_terminate = fields.entry("early_terminate").and_then(|entry| search_keys::early_terminate(entry, report));
+    for (key, wants) in [("early_terminate", "early_terminate"), ("method", "method: bayes")] {
+        let applies = key == "early_terminate" || method == Some(Method::Bayes);
+        if let Some(entry) = fields.entry(key).filter(|_| applies && fields.entry("metric").is_none()) {
+            let help = "for example `metric: {name: val_loss, goal: minimize}`".to_owned();
+            report.error(Some(entry.key_span), format!("`{wants}` needs a `metric` to go by"), Some(help));
+        }
+    }
+    let space = space(&fields, method, report);
+    let (program, command) = command(&fields, report);
+    let spec = SweepSpec {
+        name: fields.text("name", report),
+        description: fields.text("description", report),
+        project: fields.text("project", report),
+        entity: fields.text("entity", report),
+        program,
+        command,
+        method: method.unwrap_or(Method::Random),
+        space: space.unwrap_or_default(),
+        objective,
+        early_terminate,
+        run_cap: fields.whole("run_cap", 1, report).map(i64::unsigned_abs),
+        seed: fields.whole("seed", 0, report).map(i64::unsigned_abs),
+        retry: retry(&fields, report),
+        metric_patterns: metric_patterns(&fields, report),
+    };
+    (!report.has_errors()).then_some(spec)
+}
+
+fn unknown_keys(fields: &Fields<'_>, report: &mut Report) {
+    let missing = |key: &str| fields.entry(key).is_none();
+    for entry in fields.entries {
+        let key = entry.key.as_str();
+        if key == "metrics" {
+            report.error(Some(entry.key_span), "several `metrics` are not supported yet", Some("name one with `metric`".to_owned()));
+        } else if KEYS.contains(&key) {
+        } else if WITHOUT_EFFECT.contains(&key) {
+            report.warning(
+                Some(entry.key_span),
+                format!("`{key}` has no effect here"),
+                Some("it tells W&B's cloud how to run the sweep".to_owned()),
+            );
+        } else if LATER.contains(&key) {
+            report.error(Some(entry.key_span), format!("`{key}` is not supported yet"), Some("remove it to run without".to_owned()));
+        } else {
+            // A near miss of a key that the file lacks and needs is why that key is missing.
+            match nearest(key, &KEYS) {
+                Some(near) if missing(near) && matches!(near, "method" | "parameters" | "metric" | "command" | "early_terminate") => {
+                    report.error(Some(entry.key_span), format!("unknown key `{key}`"), Some(format!("did you mean `{near}`?")));
+                }
+                Some(near) => report.warning(
+                    Some(entry.key_span),
+                    format!("unknown key `{key}` has no effect"),
+                    Some(format!("did you mean `{near}`?")),
+                ),
+                None => report.warning(Some(entry.key_span), format!("unknown key `{key}` has no effect"), None),
+            }
+        }
+    }
+}
+
+/// Returns whether some unknown key is a near miss of `key`: then that has been reported already.
+fn misspelt(fields: &Fields<'_>, key: &str) -> bool {
+    fields.entries.iter().any(|entry| !KEYS.contains(&entry.key.as_str()) && nearest(&entry.key, &KEYS) == Some(key))
+}
+
+fn method(fields: &Fields<'_>, report: &mut Report) -> Option<Method> {
+    let Some(entry) = fields.entry("method") else {
+        if !misspelt(fields, "method") {
+            report.error(None, "the file says no `method`", Some("`method: bayes`, `random` or `grid`".to_owned()));
+        }
+        return None;
+    };
+    if let Value::Str(word) = entry.value.to_value()
+        && matches!(word.as_str(), "custom" | "external")
+    {
+        report.error(
+            Some(entry.value.span),
+            format!("`method: {word}` is not supported yet"),
+            Some("`bayes`, `random` or `grid`".to_owned()),
+        );
+        return None;
+    }
+    fields.word("method", &METHODS, report)
+}
+
+fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut Report) -> Option<Space> {
+    let Some(entry) = fields.entry("parameters") else {
+        if !misspelt(fields, "parameters") {
+            let help = "for example `parameters: {lr: {min: 0.001, max: 0.1}}`".to_owned();
+            report.error(None, "the file has no `parameters`", Some(help));
+        }
+        return None;
+    };
+    let mut read = parameter::read_all(&entry.value, entry.key_span, report);
+    if method == Some(Method::Grid) {
+        grid_only(&read, report);
+    }
+    conditions(&mut read, report);
+    let parameters: Vec<Parameter> = read.iter().map(|read| read.parameter.clone()).collect();
+    match Space::new(parameters) {
+        Ok(space) => Some(space),
+        Err(error) => {
+            report.error(Some(entry.key_span), error.to_string(), None);
+            None
+        }
+    }
+}
+
+fn conditions(read: &mut [Read], report: &mut Report) {
+    let parameters: Vec<Parameter> = read.iter().map(|read| read.parameter.clone()).collect();
+    for Read { parameter, wishes, .. } in read {
+        parameter.when = wishes.iter().filter_map(|wish| when::resolve(wish, &parameter.path, &parameters, report)).collect();
+    }
+}
+
+fn grid_only(read: &[Read], report: &mut Report) {
+    for Read { parameter, span, .. } in read {
+        let (why, help) = match &parameter.distribution {
+            Distribution::Constant { .. }
+            | Distribution::Categorical { .. }
+            | Distribution::IntUniform { .. }
+            | Distribution::QUniform { .. } => continue,
+            Distribution::CategoricalWithProbabilities { .. } => {
+                ("has probabilities, which a grid cannot honour", "leave `probabilities` out")
+            }
+            _ => (
+                "is continuous, and a grid needs a finite list",
+                "list them: `values: [0.001, 0.01, 0.1]`, or use `q_uniform` with a step `q`",
+            ),
+        };
+        report.error(Some(*span), format!("parameter `{}` {why}", parameter.path), Some(help.to_owned()));
+    }
+}
+
+fn command(fields: &Fields<'_>, report: &mut Report) -> (Option<String>, Vec<String>) {
+    let program = fields.text("program", report);
+    let command = match fields.entry("command") {
+        None => DEFAULT_COMMAND.map(str::to_owned).to_vec(),
+        Some(entry) => match &entry.value.kind {
+            Kind::List(items) if !items.is_empty() => items.iter().filter_map(|item| command_item(item, entry.key_span, report)).collect(),
+            Kind::List(_) => {
+                report.error(Some(entry.key_span), "`command` is empty", Some("leave it out for W&B's default".to_owned()));
+                Vec::new()
+            }
+            Kind::Scalar { value: Value::Str(line), .. } => {
+                let words: Vec<_> = line
+                    .split_whitespace()
+                    .map(|word| if word.starts_with("${") { format!("\"{word}\"") } else { word.to_owned() })
+                    .collect();
+                let help = format!("no shell is involved: `command: [{}]`", words.join(", "));
+                report.error(Some(at(&entry.value, entry.key_span)), "`command` must be a list, not one text", Some(help));
+                Vec::new()
+            }
+            _ => {
+                report.error(Some(entry.key_span), format!("`command` must be a list, not {}", entry.value.described()), None);
+                Vec::new()
+            }
+        },
+    };
+    if program.is_none() && command.iter().any(|item| item == "${program}") {
+        let help = "`program: train.py`; a sweep whose runs are only asked for needs none".to_owned();
+        report.warning(
+            fields.entry("command").map(|entry| entry.key_span),
+            "the sweep names no `program`, so agents have nothing to run",
+            Some(help),
+        );
+    }
+    (program, command)
+}
+
+/// One item as W&B makes it text: Python's `str()`.
+fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<String> {
+    let text = match item.to_value() {
+        Value::Str(text) => text,
+        Value::Null => "None".to_owned(),
+        Value::Bool(bool) => if bool { "True" } else { "False" }.to_owned(),
+        Value::Int(int) => int.to_string(),
+        Value::Float(float) => format!("{float:?}"),
+        Value::List(_) | Value::Map(_) => {
+            let help = "each item is one argument; `${…}` wants quotes inside `[…]`".to_owned();
+            report.error(Some(key_span), format!("an item of `command` is {}, not text", item.described()), Some(help));
+            return None;
+        }
+    };
+    if text.contains('\0') {
+        report.error(Some(at(item, key_span)), "an item of `command` holds a zero byte, which no argument can", None);
+        return None;
+    }
+    let is_macro = text.starts_with("${") && text.ends_with('}');
+    if is_macro && !text.starts_with("${envvar:") && !MACROS.contains(&text.as_str()) {
+        let message = format!("`{text}` is no macro: the item is dropped, as W&B drops it");
+        report.warning(Some(at(item, key_span)), message, Some(suggestion(&text, &MACROS)));
+    }
+    Some(text)
+}
+
+fn retry(fields: &Fields<'_>, report: &mut Report) -> RetryPolicy {
+    let mut policy = RetryPolicy::default();
+    let Some(entry) = fields.entry("retry") else { return policy };
+    let Some(fields) = Fields::new("`retry`", entry.key_span, &entry.value, "`retry: {lost: 3, crashed: 1}`", report) else {
+        return policy;
+    };
+    fields.close(&["lost", "crashed"], report);
+    let mut set = |key: &str, count: &mut u32| {
+        if let Some(number) = fields.whole(key, 0, report) {
+            match u32::try_from(number).ok().filter(|number| *number <= 1000) {
+                Some(number) => *count = number,
+                None => report.error(fields.entry(key).map(|entry| entry.key_span), format!("`retry`: `{key}` is at most 1000"), None),
+            }
+        }
+    };
+    set("lost", &mut policy.lost);
+    set("crashed", &mut policy.crashed);
+    policy
+}
+
+fn metric_patterns(fields: &Fields<'_>, report: &mut Report) -> Vec<MetricPattern> {
+    let Some(entry) = fields.entry("metric_patterns") else { return Vec::new() };
+    match &entry.value.kind {
+        Kind::Map(entries) => entries.iter().filter_map(|entry| pattern(Some(&entry.key), &entry.value, entry.key_span, report)).collect(),
+        Kind::List(items) => items.iter().filter_map(|item| pattern(None, item, entry.key_span, report)).collect(),
+        Kind::Scalar { .. } => {
+            let help = "`metric_patterns: {val_loss: 'val_loss=([-+.0-9e]+)'}`, or a list of expressions with named groups".to_owned();
+            report.error(Some(entry.key_span), "`metric_patterns` must be a map or a list", Some(help));
+            Vec::new()
+        }
+    }
+}
+
+fn pattern(name: Option<&str>, node: &Node, key_span: Span, report: &mut Report) -> Option<MetricPattern> {
+    let span = Some(at(node, key_span));
+    let Value::Str(regex) = node.to_value() else {
+        report.error(span, "a metric pattern must be text", Some("write it in single quotes".to_owned()));
+        return None;
+    };
+    match Regex::new(&regex) {
+        Err(error) => {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            report.error(span, format!("this is no regular expression: {reason}"), None);
+            None
+        }
+        Ok(compiled) if name.is_some() && compiled.captures_len() < 2 => {
+            report.error(
+                span,
+                "the pattern has no group to take the value from",
+                Some("put the number in parentheses: `loss=([-+.0-9e]+)`".to_owned()),
+            );
+            None
+        }
+        Ok(compiled) if name.is_none() && compiled.capture_names().flatten().next().is_none() => {
+            report.error(span, "the pattern has no named group to name a metric", Some("`(?<val_loss>[-+.0-9e]+)`".to_owned()));
+            None
+        }
+        Ok(_) => Some(MetricPattern { name: name.map(str::to_owned), regex }),
+    }
+}
