@@ -1,6 +1,6 @@
 //! Until when agents and attempts belong to somebody without news. Volatile: not part of the state, made anew after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::state::{AgentId, AttemptRef};
@@ -21,17 +21,23 @@ pub enum Holder {
 #[derive(Clone, Debug, Default)]
 pub struct Leases {
     ends: BTreeMap<Holder, Mono>,
+    /// The same, by their ends.
+    order: BTreeSet<(Mono, Holder)>,
 }
 
 impl Leases {
     /// Begins or renews a lease.
     pub fn renew(&mut self, holder: Holder, ends: Mono) {
+        self.release(&holder);
+        self.order.insert((ends, holder.clone()));
         self.ends.insert(holder, ends);
     }
 
     /// Ends a lease without consequences.
     pub fn release(&mut self, holder: &Holder) {
-        self.ends.remove(holder);
+        if let Some((holder, ends)) = self.ends.remove_entry(holder) {
+            self.order.remove(&(ends, holder));
+        }
     }
 
     /// Returns whether the holder has a lease.
@@ -41,15 +47,56 @@ impl Leases {
 
     /// Returns when the next lease ends.
     pub fn next_end(&self) -> Option<Mono> {
-        self.ends.values().min().copied()
+        self.order.first().map(|(ends, _)| *ends)
     }
 
-    /// Takes out and returns the holders whose leases have ended, attempts before agents only by order of name.
+    /// Takes out and returns the holders whose leases have ended, the earliest end first.
     pub fn take_ended(&mut self, now: Mono) -> Vec<Holder> {
-        let ended: Vec<_> = self.ends.iter().filter(|(_, ends)| **ends <= now).map(|(holder, _)| holder.clone()).collect();
-        for holder in &ended {
-            self.ends.remove(holder);
+        let mut ended = Vec::new();
+        while self.next_end().is_some_and(|ends| ends <= now) {
+            let Some((_, holder)) = self.order.pop_first() else { break };
+            self.ends.remove(&holder);
+            ended.push(holder);
         }
         ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(name: &str) -> Holder {
+        Holder::Agent(AgentId(name.to_owned()))
+    }
+
+    const fn at(seconds: u64) -> Mono {
+        Mono::from_secs(seconds)
+    }
+
+    #[test]
+    fn leases_end_in_the_order_of_their_ends() {
+        let mut leases = Leases::default();
+        assert_eq!(leases.next_end(), None);
+        leases.renew(agent("a"), at(9));
+        leases.renew(agent("b"), at(3));
+        leases.renew(agent("c"), at(3));
+        assert_eq!(leases.next_end(), Some(at(3)));
+        assert_eq!(leases.take_ended(at(2)), []);
+        assert_eq!(leases.take_ended(at(9)), [agent("b"), agent("c"), agent("a")]);
+        assert_eq!((leases.next_end(), leases.take_ended(at(99))), (None, vec![]));
+    }
+
+    #[test]
+    fn a_renewed_lease_has_one_end_and_a_released_one_none() {
+        let mut leases = Leases::default();
+        leases.renew(agent("a"), at(3));
+        leases.renew(agent("a"), at(9));
+        leases.renew(agent("b"), at(5));
+        leases.release(&agent("b"));
+        assert!(leases.holds(&agent("a")) && !leases.holds(&agent("b")));
+        assert_eq!((leases.next_end(), leases.take_ended(at(8))), (Some(at(9)), vec![]));
+        assert_eq!(leases.take_ended(at(9)), [agent("a")]);
+        assert!(!leases.holds(&agent("a")));
     }
 }
