@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ServeError;
 use crate::engine::{Engine, EngineJoin, EngineOptions};
 use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError};
+use crate::token::{self, Access};
 use crate::{planner, reaper};
 
 /// The database in the data directory.
-pub(super) const DATABASE: &str = "sweep.db";
+const DATABASE: &str = "sweep.db";
 
 /// What decides and remembers, running.
 pub(super) struct Assembly {
@@ -22,21 +24,17 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Opens the database of a data directory, reads its log and starts everything over it.
-    pub(super) async fn start(data_dir: &Path, lease: Duration) -> Result<Self, StoreError> {
-        let database = data_dir.join(DATABASE);
-        let opened = tokio::task::spawn_blocking(move || {
-            let store = SqliteStore::open(&database)?;
-            let query = SqliteQuery::open(&database)?;
-            let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(lease))?;
-            Ok((engine, join, query))
-        });
-        let broken = |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")));
-        let (engine, join, query) = opened.await.unwrap_or_else(broken)?;
+    /// Opens the database of a data directory, reads its log and starts everything over it. With `token`, opens the token too.
+    /// After an error nothing runs and nothing is open.
+    pub(super) async fn start(data_dir: &Path, lease: Duration, token: bool) -> Result<(Self, Option<Access>), ServeError> {
+        let data_dir = data_dir.to_owned();
+        let opened = tokio::task::spawn_blocking(move || open(&data_dir, lease, token));
+        let broken = |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")).into());
+        let Opened { engine, join, query, access } = opened.await.unwrap_or_else(broken)?;
         // Both end when the engine does.
         tokio::spawn(reaper::run(engine.clone()));
         tokio::spawn(planner::run(engine.clone(), planner::threads()));
-        Ok(Self { engine, reader: Reader::new(Arc::new(query)), join })
+        Ok((Self { engine, reader: Reader::new(Arc::new(query)), join }, access))
     }
 
     /// Waits until the engine ends by itself.
@@ -48,4 +46,21 @@ impl Assembly {
     pub(super) async fn stop(self) -> Result<(), StoreError> {
         self.join.stop().await
     }
+}
+
+struct Opened {
+    engine: Engine,
+    join: EngineJoin,
+    query: SqliteQuery,
+    access: Option<Access>,
+}
+
+fn open(data_dir: &Path, lease: Duration, token: bool) -> Result<Opened, ServeError> {
+    let database = data_dir.join(DATABASE);
+    // The store first: it knows whether this version may write to the database at all. The engine last: it would have to be stopped.
+    let store = SqliteStore::open(&database)?;
+    let access = if token { Some(token::open(data_dir, &database)?) } else { None };
+    let query = SqliteQuery::open(&database)?;
+    let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(lease))?;
+    Ok(Opened { engine, join, query, access })
 }

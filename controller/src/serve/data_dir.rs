@@ -49,7 +49,7 @@ impl DataDir {
             Err(TryLockError::Error(source)) => return Err(file_error(&lock_path, source)),
         }
         let mut data_dir = Self { path, lock };
-        data_dir.sign(&format!("process {}", std::process::id()))?;
+        data_dir.sign(&format!("process {}", std::process::id()));
         Ok(data_dir)
     }
 
@@ -58,24 +58,28 @@ impl DataDir {
         &self.path
     }
 
-    /// Says in the directory who serves and where.
-    pub(super) fn announce(&mut self, address: SocketAddr, started_ms: i64) -> Result<(), ServeError> {
+    /// Says in the directory who serves and where. A full disk is no reason not to serve: then it does not say.
+    pub(super) fn announce(&mut self, address: SocketAddr, started_ms: i64) {
         let pid = std::process::id();
-        self.sign(&format!("process {pid} ({address})"))?;
+        self.sign(&format!("process {pid} ({address})"));
         let card = Card { pid, address: address.to_string(), version: env!("CARGO_PKG_VERSION"), started_ms };
-        let path = self.card();
-        let text = serde_json::to_string_pretty(&card).map_err(|error| file_error(&path, error.into()))?;
         let new = self.path.join("controller.json.new");
-        std::fs::write(&new, text + "\n").and_then(|()| std::fs::rename(&new, &path)).map_err(|source| file_error(&path, source))
+        let written = serde_json::to_string_pretty(&card).map_err(std::io::Error::from);
+        let written = written.and_then(|text| std::fs::write(&new, text + "\n")).and_then(|()| std::fs::rename(&new, self.card()));
+        if let Err(error) = written {
+            tracing::warn!(%error, path = %self.card().display(), "cannot say who serves");
+        }
     }
 
     fn card(&self) -> PathBuf {
         self.path.join("controller.json")
     }
 
-    fn sign(&mut self, text: &str) -> Result<(), ServeError> {
+    fn sign(&mut self, text: &str) {
         let written = self.lock.set_len(0).and_then(|()| self.lock.seek(SeekFrom::Start(0))).and_then(|_| writeln!(self.lock, "{text}"));
-        written.map_err(|source| file_error(&self.path.join("lock"), source))
+        if let Err(error) = written {
+            tracing::warn!(%error, path = %self.path.display(), "cannot write who holds the data directory");
+        }
     }
 }
 
@@ -99,7 +103,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/data");
         let mut first = DataDir::hold(&path).unwrap();
-        first.announce("127.0.0.1:7433".parse().unwrap(), 0).unwrap();
+        first.announce("127.0.0.1:7433".parse().unwrap(), 0);
         let refused = DataDir::hold(&path).unwrap_err().to_string();
         let expected = format!("is held by process {} (127.0.0.1:7433)", std::process::id());
         assert!(refused.ends_with(&expected), "{refused}");

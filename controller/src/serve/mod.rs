@@ -20,10 +20,10 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::service::{self, About, Services};
 use crate::store::StoreError;
-use crate::token::{self, Access, TokenError};
+use crate::token::{Access, TokenError};
 use crate::traffic::Traffic;
 use crate::web::{self, Web};
-use assembly::{Assembly, DATABASE};
+use assembly::Assembly;
 use data_dir::DataDir;
 use gate::Gate;
 
@@ -105,16 +105,14 @@ impl From<TokenError> for ServeError {
 /// See [`ServeError`].
 pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
     let mut data_dir = DataDir::hold(&options.data_dir)?;
-    let assembly = Assembly::start(data_dir.path(), options.lease).await?;
-    let access = match options.listen.ip().to_canonical().is_loopback() {
-        true => None,
-        false => Some(token::open(data_dir.path(), &data_dir.path().join(DATABASE))?),
-    };
     let listen_error = |source| ServeError::Listen { address: options.listen, source };
+    // Before the engine starts, which would have to be stopped. Who calls in the meantime waits in the queue of the port.
     let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
+    let token = !options.listen.ip().to_canonical().is_loopback();
+    let (assembly, access) = Assembly::start(data_dir.path(), options.lease, token).await?;
     let started_ms = now_ms();
-    data_dir.announce(address, started_ms)?;
+    data_dir.announce(address, started_ms);
 
     let stopping = watch::Sender::new(false);
     let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.lease };
@@ -180,7 +178,10 @@ async fn supervise(
         // This task holds a sender, so waiting ends only by the value.
         _ = asked.wait_for(|stopping| *stopping) => None,
         ended = assembly.ended() => Some(ended),
-        _ = &mut server => None,
+        ended = &mut server => {
+            tracing::error!(?ended, "the server ended by itself");
+            None
+        }
     };
     stopping.send_replace(true);
     if !server.is_finished() && tokio::time::timeout(grace, &mut server).await.is_err() {
