@@ -1,4 +1,6 @@
 //! The controller as its callers see it: a real server, a real client, a real database.
 
 mod access;
+mod create;
 mod house;
+mod restart;
