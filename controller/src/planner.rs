@@ -11,6 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::engine::{Computed, Engine, EngineError, Need};
 
+/// What is computed: the search, but in tests.
+type Suggest = fn(&Need) -> Suggestions;
+
 /// Returns how many searches go well at once here: half of the processors, since agents and the controller may share the machine.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
@@ -19,11 +22,11 @@ pub fn threads() -> usize {
 /// Runs until the engine stops. One computation for a sweep at a time, and at most `threads` at once.
 pub async fn run(engine: Engine, threads: usize) {
     // The end of the engine is how this ends.
-    let Err(reason) = plan(&engine, threads).await;
+    let Err(reason) = plan(&engine, threads, suggest_for).await;
     tracing::debug!(%reason, "the planner ends");
 }
 
-async fn plan(engine: &Engine, threads: usize) -> Result<std::convert::Infallible, EngineError> {
+async fn plan(engine: &Engine, threads: usize, suggest: Suggest) -> Result<std::convert::Infallible, EngineError> {
     let mut hungry = engine.hungry();
     let threads = threads.max(1);
     let mut busy = BTreeSet::new();
@@ -35,7 +38,7 @@ async fn plan(engine: &Engine, threads: usize) -> Result<std::convert::Infallibl
             for need in engine.needs(busy.iter().cloned().collect(), last.clone(), threads - busy.len()).await? {
                 last = need.sweep.clone();
                 busy.insert(need.sweep.clone());
-                searches.spawn(search(engine.clone(), need));
+                searches.spawn(search(engine.clone(), need, suggest));
             }
         }
         tokio::select! {
@@ -55,10 +58,10 @@ async fn plan(engine: &Engine, threads: usize) -> Result<std::convert::Infallibl
     }
 }
 
-async fn search(engine: Engine, need: Need) -> (SweepId, Result<(), EngineError>) {
+async fn search(engine: Engine, need: Need, suggest: Suggest) -> (SweepId, Result<(), EngineError>) {
     let sweep = need.sweep.clone();
     let (next_index, history, observed) = (need.next_index, need.history, need.observed);
-    let found = tokio::task::spawn_blocking(move || suggest_for(&need)).await;
+    let found = tokio::task::spawn_blocking(move || suggest(&need)).await;
     let Suggestions { suggestions, exhausted } = found.unwrap_or_else(|error| {
         tracing::error!(sweep = sweep.0, %error, "the search has failed; it is tried again when the history has changed");
         Suggestions::default()
@@ -85,4 +88,72 @@ fn suggest_for(need: &Need) -> Suggestions {
         next_index: need.next_index,
         count: need.count,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use sweep_lifecycle::command::SweepAction;
+    use sweep_search::space::{Config, Path, Value};
+    use sweep_search::suggest::{Method, Suggestion};
+
+    use super::*;
+    use crate::engine::Acquired;
+    use crate::engine::tests::{Bench, spec, sweep_id};
+    use crate::store::MemoryStore;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn counted(need: &Need, points: u64) -> Suggestions {
+        let point = |x| Config([(Path::flat("x"), Value::Int(i64::try_from(x).unwrap()))].into());
+        let suggestion = |x| Suggestion { config: point(x), reason: "counted".to_owned(), predicted: None };
+        let end = (need.next_index + need.count as u64).min(points + 1);
+        Suggestions { suggestions: (need.next_index..end).map(suggestion).collect(), exhausted: end > points }
+    }
+
+    async fn bench(suggest: Suggest) -> Bench {
+        let bench = Bench::with_sweep(MemoryStore::new()).await;
+        let engine = bench.engine.clone();
+        tokio::spawn(async move { plan(&engine, 2, suggest).await });
+        bench
+    }
+
+    #[tokio::test]
+    async fn an_exhausted_space_ends_the_sweep() {
+        let bench = bench(|need| counted(need, 2)).await;
+        let mut seen = BTreeSet::new();
+        for _ in 0..2 {
+            let Acquired::Assigned(assignment) = bench.acquire("a", LONG).await.unwrap() else { panic!("no run") };
+            seen.insert(assignment.config.key());
+            bench.report("a", &assignment.attempt, 0.5).await.unwrap();
+            bench.succeed("a", &assignment.attempt).await.unwrap();
+        }
+        assert_eq!(seen.len(), 2);
+        let ended = bench.acquire("a", LONG).await;
+        assert!(matches!(&ended, Ok(Acquired::Ended(state, _)) if state == "finished"), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn a_search_that_fails_is_tried_again_when_the_history_has_changed() {
+        let bench = bench(|need| if need.next_index < 3 { counted(need, 2) } else { panic!("the search has a bug") }).await;
+        for _ in 0..2 {
+            assert!(matches!(bench.acquire("a", LONG).await, Ok(Acquired::Assigned(_))));
+        }
+        // The third run would need the search that fails: the sweep stands, and everything else goes on.
+        let cancelled = Command::CancelRun { sweep: sweep_id(), run: 1 };
+        bench.engine.command("", cancelled).await.unwrap();
+        let set = Command::SetSweep { sweep: sweep_id(), action: SweepAction::Pause };
+        bench.engine.command("", set).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_engine_ends_the_planner() {
+        let bench = Bench::over(MemoryStore::new());
+        bench.create(spec(Method::Grid)).await;
+        let planner = tokio::spawn(run(bench.engine.clone(), 1));
+        bench.stop().await;
+        planner.await.unwrap();
+    }
 }

@@ -26,3 +26,23 @@ async fn sleep(rest: Option<std::time::Duration>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::{Bench, LEASE, agent};
+    use crate::store::MemoryStore;
+
+    #[tokio::test]
+    async fn a_silent_agent_is_lost_without_anybody_asking() {
+        let bench = Bench::with_sweep(MemoryStore::new()).await;
+        bench.clock.advance(LEASE);
+        let reaper = tokio::spawn(run(bench.engine.clone()));
+        let mut commits = bench.engine.commits();
+        while bench.state().await.agents[&agent("a")].alive {
+            commits.changed().await.unwrap();
+        }
+        bench.stop().await;
+        reaper.await.unwrap();
+    }
+}

@@ -18,7 +18,8 @@ mod ready;
 mod reply;
 mod request;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod waiting;
 mod writer;
 
 use std::sync::Arc;

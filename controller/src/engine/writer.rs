@@ -9,6 +9,7 @@ use sweep_lifecycle::command::{Command, Refusal, Reply};
 use sweep_lifecycle::decide::decide;
 use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::evolve::evolve;
+use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::lease::{Holder, Leases, Mono};
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, State, SweepId};
 use tokio::sync::mpsc;
@@ -16,9 +17,10 @@ use tokio::sync::mpsc;
 use super::group::{Group, Pending};
 use super::projection::project;
 use super::ready::{Demand, Ready};
-use super::reply::{RequestDigest, digest_acquire, digest_command, pack, unpack};
-use super::request::{Answer, Request};
-use super::{Acquired, Assignment, Clock, EngineError, EngineOptions, Signals};
+use super::reply::{RequestDigest, digest_command, pack, unpack};
+use super::request::Request;
+use super::waiting::Parked;
+use super::{Clock, EngineError, EngineOptions, Signals};
 use crate::store::{Batch, LogChunk, Store, StoreError};
 
 /// A commit holds at most so many requests, and those that came in for at most so long.
@@ -32,31 +34,18 @@ const FULL_PAUSE_REPLAYS: u32 = 4;
 /// A commit that takes longer than this part of a lease gives everybody a new term.
 const STALL_PART_OF_LEASE: u32 = 4;
 
-/// Calls that may wait for a run in one sweep; further ones are told to ask again.
-const PARKED_MAX: usize = 10_000;
-
 pub(super) struct Writer {
     pub(super) state: State,
     pub(super) leases: Leases,
     pub(super) ready: Ready,
     lease: Duration,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     signals: Signals,
-    parked: BTreeMap<SweepId, Vec<Parked>>,
+    pub(super) parked: BTreeMap<SweepId, Vec<Parked>>,
     /// Until when nothing is recorded, since the disk is full.
     full_until: Option<Mono>,
     store: Box<dyn Store>,
     requests: mpsc::Receiver<Request>,
-}
-
-/// A call that waits for a run.
-struct Parked {
-    request_id: String,
-    agent: AgentId,
-    until: Mono,
-    /// Why there is no run for it yet.
-    reason: String,
-    reply: Answer<Acquired>,
 }
 
 impl Writer {
@@ -80,6 +69,9 @@ impl Writer {
             requests,
         };
         writer.read_log()?;
+        for complaint in broken(&writer.state) {
+            tracing::error!(complaint, "the log gives a state that should not be");
+        }
         writer.publish();
         Ok(writer)
     }
@@ -151,6 +143,12 @@ impl Writer {
     }
 
     fn command(&mut self, group: &mut Group, request_id: &str, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
+        if let Command::StartAttempt { agent, attempt, .. }
+        | Command::ReportMetrics { agent, attempt, .. }
+        | Command::FinishAttempt { agent, attempt, .. } = command
+        {
+            self.renew(agent, std::slice::from_ref(attempt));
+        }
         if let Some(known) = self.known(group, request_id, || digest_command(command))? {
             return Ok(known);
         }
@@ -158,17 +156,11 @@ impl Writer {
         if !request_id.is_empty() {
             group.replies.push(pack(request_id, digest_command(command), &result)?);
         }
-        if let Command::StartAttempt { agent, attempt, .. } | Command::ReportMetrics { agent, attempt, .. } = command {
-            self.renew(agent, std::slice::from_ref(attempt));
-        }
-        if let Command::FinishAttempt { agent, .. } = command {
-            self.renew(agent, &[]);
-        }
         Ok(result.map_err(EngineError::Refused))
     }
 
     /// Returns the reply that a request with this id has had: in this very group, or in the store.
-    fn known(
+    pub(super) fn known(
         &mut self,
         group: &Group,
         request_id: &str,
@@ -184,7 +176,7 @@ impl Writer {
     }
 
     /// Decides one command and lets its events happen in memory; the commit follows.
-    fn decide(&mut self, group: &mut Group, command: &Command) -> Result<Reply, Refusal> {
+    pub(super) fn decide(&mut self, group: &mut Group, command: &Command) -> Result<Reply, Refusal> {
         let decision = decide(&self.state, command)?;
         let at = self.clock.wall();
         for event in decision.events {
@@ -228,93 +220,6 @@ impl Writer {
         }
     }
 
-    fn acquire(&mut self, group: &mut Group, sweep: SweepId, mut call: Parked) -> Result<(), StoreError> {
-        // Nobody would take the run.
-        if call.reply.is_closed() {
-            return Ok(());
-        }
-        if let Some(known) = self.known(group, &call.request_id, || digest_acquire(&call.agent, &sweep))? {
-            let result = known.map(|reply| self.acquired(reply));
-            group.answers.push(Pending::Acquire(call.reply, result));
-            return Ok(());
-        }
-        self.renew(&call.agent, &[]);
-        let waiting = self.parked.entry(sweep.clone()).or_default();
-        // A repeat of a call that still waits: the first one has nobody listening any more.
-        if let Some(index) = waiting.iter().position(|other| !call.request_id.is_empty() && other.request_id == call.request_id) {
-            let first = waiting.swap_remove(index);
-            group.answers.push(Pending::Acquire(first.reply, Ok(Acquired::Wait("this call was repeated".to_owned()))));
-        }
-        let crowded = waiting.len() >= PARKED_MAX;
-        match self.try_acquire(group, &sweep, &call)? {
-            Ok(Acquired::Wait(reason)) if !crowded && call.until > self.clock.now() => {
-                call.reason = reason;
-                self.parked.entry(sweep.clone()).or_default().push(call);
-            }
-            result => group.answers.push(Pending::Acquire(call.reply, result)),
-        }
-        group.touched.hungry.insert(sweep);
-        Ok(())
-    }
-
-    /// Tries to get a run for a call. Only a run is stored as the reply to its request id: "nothing yet" may be asked again.
-    fn try_acquire(&mut self, group: &mut Group, id: &SweepId, call: &Parked) -> Result<Result<Acquired, EngineError>, StoreError> {
-        let offer = self.state.sweeps.get(id).and_then(|sweep| self.ready.next(id, sweep));
-        let offered = offer.is_some();
-        let command = Command::Acquire { agent: call.agent.clone(), sweep: id.clone(), offers: offer.into_iter().collect() };
-        let result = self.decide(group, &command);
-        if offered && matches!(result, Ok(Reply::Wait { wants_suggestion: true, .. })) {
-            self.ready.discard(id);
-        }
-        if matches!(result, Ok(Reply::Assigned(_))) && !call.request_id.is_empty() {
-            group.replies.push(pack(&call.request_id, digest_acquire(&call.agent, id), &result)?);
-        }
-        Ok(result.map(|reply| self.acquired(reply)).map_err(EngineError::Refused))
-    }
-
-    fn acquired(&self, reply: Reply) -> Acquired {
-        match reply {
-            Reply::Assigned(attempt) => {
-                let run = self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.runs.get(&attempt.run));
-                let config = run.map(|run| run.config.clone()).unwrap_or_default();
-                Acquired::Assigned(Assignment { attempt, config })
-            }
-            Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
-            Reply::Wait { reason, .. } => Acquired::Wait(reason),
-            // `decide` answers an acquire with one of the three above, and a stored reply is one of its answers.
-            other => Acquired::Wait(format!("the controller gave an answer that does not fit: {other:?}")),
-        }
-    }
-
-    /// Serves the calls that wait, in the order in which they came, where something has stirred.
-    fn serve_parked(&mut self, group: &mut Group) -> Result<(), StoreError> {
-        if self.is_full() {
-            return Ok(());
-        }
-        for id in std::mem::take(&mut group.stirred) {
-            group.touched.hungry.insert(id.clone());
-            let Some(waiting) = self.parked.remove(&id) else { continue };
-            let mut still = Vec::new();
-            for mut call in waiting {
-                // Nobody would take the run.
-                if call.reply.is_closed() {
-                    continue;
-                }
-                match self.try_acquire(group, &id, &call)? {
-                    Ok(Acquired::Wait(reason)) => {
-                        call.reason = reason;
-                        still.push(call);
-                    }
-                    result => group.answers.push(Pending::Acquire(call.reply, result)),
-                }
-            }
-            if !still.is_empty() {
-                self.parked.insert(id, still);
-            }
-        }
-        Ok(())
-    }
-
     fn append_log(&mut self, group: &mut Group, chunk: LogChunk) -> Result<(), EngineError> {
         let AttemptRef { sweep: id, run: number, attempt } = &chunk.attempt;
         let sweep = self.state.sweeps.get(id).ok_or_else(|| Refusal::UnknownSweep(id.0.clone()))?;
@@ -356,7 +261,7 @@ impl Writer {
     }
 
     /// Returns whether nothing is recorded at present.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.full_until.is_some_and(|until| self.clock.now() < until)
     }
 
@@ -376,15 +281,6 @@ impl Writer {
             // The loss of an agent ends its attempts too, so theirs may have nothing left to end.
             if let Err(refusal) = self.decide(group, &command) {
                 tracing::debug!(%refusal, "a lease ended that nobody held any more");
-            }
-        }
-    }
-
-    fn end_waits(&mut self, group: &mut Group) {
-        let now = self.clock.now();
-        for waiting in self.parked.values_mut() {
-            for call in waiting.extract_if(.., |call| call.until <= now) {
-                group.answers.push(Pending::Acquire(call.reply, Ok(Acquired::Wait(call.reason))));
             }
         }
     }
@@ -433,6 +329,7 @@ impl Writer {
         self.read_log()?;
         let pause = FULL_PAUSE_MIN.max(started.elapsed() * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
+        // Who waits for a run is told too, and asks again.
         for call in std::mem::take(&mut self.parked).into_values().flatten() {
             let _ = call.reply.send(Err(EngineError::Full));
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
+use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::spec::{Impute, Objective, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Timestamp};
 use sweep_search::observation::Goal;
@@ -21,41 +22,45 @@ use super::clock::ManualClock;
 use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(20);
 
 /// An engine under test.
-struct Bench {
-    engine: Engine,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
     join: EngineJoin,
-    clock: Arc<ManualClock>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl Bench {
-    fn over(store: impl Store + 'static) -> Self {
+    pub(crate) fn over(store: impl Store + 'static) -> Self {
         let clock = Arc::new(ManualClock::default());
         let (engine, join) = Engine::start(Box::new(store), options(&clock)).unwrap();
         Self { engine, join, clock }
     }
 
     /// With a running sweep and one agent.
-    async fn with_sweep(store: impl Store + 'static) -> Self {
+    pub(crate) async fn with_sweep(store: impl Store + 'static) -> Self {
         let bench = Self::over(store);
         bench.create(spec(Method::Grid)).await;
         bench.register("a").await;
         bench
     }
 
-    async fn create(&self, spec: SweepSpec) {
+    pub(crate) async fn create(&self, spec: SweepSpec) {
         let spec = Box::new(spec);
         let command = Command::CreateSweep { sweep: sweep_id(), spec, source: "method: grid".to_owned(), seed: 1 };
         self.engine.command("create", command).await.unwrap();
     }
 
-    async fn register(&self, name: &str) {
+    pub(crate) async fn register(&self, name: &str) {
         let info = AgentInfo { host: format!("host of {name}"), slots: 2, version: "0.1.0".to_owned() };
         let command = Command::RegisterAgent { agent: agent(name), sweep: sweep_id(), info };
         self.engine.command("", command).await.unwrap();
+    }
+
+    pub(crate) async fn stop(self) {
+        self.join.stop().await.unwrap();
     }
 
     /// What needs suggestions now.
@@ -70,7 +75,7 @@ impl Bench {
         }
     }
 
-    async fn acquire(&self, name: &str, wait: Duration) -> Result<Acquired, EngineError> {
+    pub(crate) async fn acquire(&self, name: &str, wait: Duration) -> Result<Acquired, EngineError> {
         self.engine.acquire("", agent(name), sweep_id(), wait).await
     }
 
@@ -88,13 +93,13 @@ impl Bench {
         self.engine.command("", Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command }).await
     }
 
-    async fn report(&self, name: &str, attempt: &AttemptRef, value: f64) -> Result<Reply, EngineError> {
+    pub(crate) async fn report(&self, name: &str, attempt: &AttemptRef, value: f64) -> Result<Reply, EngineError> {
         let point = MetricPoint { name: "loss".to_owned(), step: Some(1), wall: Timestamp(1), value };
         let command = Command::ReportMetrics { agent: agent(name), attempt: attempt.clone(), first_seq: 0, points: vec![point] };
         self.engine.command("", command).await
     }
 
-    async fn succeed(&self, name: &str, attempt: &AttemptRef) -> Result<Reply, EngineError> {
+    pub(crate) async fn succeed(&self, name: &str, attempt: &AttemptRef) -> Result<Reply, EngineError> {
         let result = AttemptResult::Succeeded;
         self.engine.command("", Command::FinishAttempt { agent: agent(name), attempt: attempt.clone(), result }).await
     }
@@ -103,8 +108,11 @@ impl Bench {
         self.engine.heartbeat(agent(name), attempts.iter().map(|attempt| (*attempt).clone()).collect()).await
     }
 
-    async fn state(&self) -> State {
-        self.engine.inspect().await.unwrap()
+    /// The engine's state, which breaks no invariant.
+    pub(crate) async fn state(&self) -> State {
+        let state = self.engine.inspect().await.unwrap();
+        assert_eq!(broken(&state), [""; 0]);
+        state
     }
 
     /// Lets time pass and the engine notice.
@@ -138,11 +146,11 @@ fn options(clock: &Arc<ManualClock>) -> EngineOptions {
     EngineOptions { lease: LEASE, clock: Arc::<ManualClock>::clone(clock) }
 }
 
-fn sweep_id() -> SweepId {
+pub(crate) fn sweep_id() -> SweepId {
     SweepId("abcd1234".to_owned())
 }
 
-fn agent(name: &str) -> AgentId {
+pub(crate) fn agent(name: &str) -> AgentId {
     AgentId(name.to_owned())
 }
 
@@ -150,7 +158,7 @@ fn attempt(run: u64, attempt: u32) -> AttemptRef {
     AttemptRef { sweep: sweep_id(), run, attempt }
 }
 
-fn spec(method: Method) -> SweepSpec {
+pub(crate) fn spec(method: Method) -> SweepSpec {
     let values = (1..=60).map(Value::Int).collect();
     let x = Parameter { path: Path::flat("x"), distribution: Distribution::Categorical { values }, when: vec![] };
     let objective = Objective {

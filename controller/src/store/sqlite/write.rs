@@ -13,12 +13,17 @@ use crate::store::{Batch, LogChunk, Store, StoreError, StoredReply};
 /// Replies are kept this long: no caller repeats a request after a day.
 const REPLIES_KEPT_HOURS: u32 = 48;
 
+/// Old replies are thrown away once in so many commits.
+const COMMITS_BETWEEN_PRUNES: u64 = 4096;
+
 /// The event log in a SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
     /// The place of the last event in the log.
     seq: i64,
+    /// Commits since it was opened.
+    commits: u64,
 }
 
 impl SqliteStore {
@@ -29,14 +34,13 @@ impl SqliteStore {
     /// It cannot be opened, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = open_to_write(path)?;
-        let pruned = connection.execute("DELETE FROM replies WHERE at_ms < (unixepoch() - 3600 * ?1) * 1000", [REPLIES_KEPT_HOURS]);
         // A full disk is no reason not to start: what is there can be read.
-        match pruned.map_err(StoreError::from) {
-            Ok(_) | Err(StoreError::Full) => {}
+        match prune_replies(&connection) {
+            Ok(()) | Err(StoreError::Full) => {}
             Err(error) => return Err(error),
         }
         let seq = last_seq(&connection)?;
-        Ok(Self { connection, seq })
+        Ok(Self { connection, seq, commits: 0 })
     }
 
     fn write(&mut self, batch: &Batch) -> Result<i64, StoreError> {
@@ -47,6 +51,10 @@ impl SqliteStore {
             append_log(&transaction, chunk)?;
         }
         put_replies(&transaction, &batch.replies)?;
+        self.commits += 1;
+        if self.commits.is_multiple_of(COMMITS_BETWEEN_PRUNES) {
+            prune_replies(&transaction)?;
+        }
         transaction.commit()?;
         Ok(seq)
     }
@@ -175,5 +183,11 @@ fn put_replies(transaction: &Transaction<'_>, replies: &[StoredReply]) -> Result
     for reply in replies {
         put.execute(params![reply.request_id, reply.digest, reply.body])?;
     }
+    Ok(())
+}
+
+fn prune_replies(connection: &Connection) -> Result<(), StoreError> {
+    let mut delete = connection.prepare_cached("DELETE FROM replies WHERE at_ms < (unixepoch() - 3600 * ?1) * 1000")?;
+    delete.execute([REPLIES_KEPT_HOURS])?;
     Ok(())
 }

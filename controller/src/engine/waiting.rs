@@ -1,0 +1,126 @@
+//! Calls of agents that want a run: served at once, kept waiting, served when something stirs.
+
+use sweep_lifecycle::command::{Command, Reply};
+use sweep_lifecycle::lease::Mono;
+use sweep_lifecycle::state::{AgentId, SweepId};
+
+use super::group::{Group, Pending};
+use super::reply::{digest_acquire, pack};
+use super::request::Answer;
+use super::writer::Writer;
+use super::{Acquired, Assignment, EngineError};
+use crate::store::StoreError;
+
+/// Calls that may wait for a run in one sweep; further ones are told to ask again.
+const PARKED_MAX: usize = 10_000;
+
+/// A call that wants a run.
+pub(super) struct Parked {
+    pub(super) request_id: String,
+    pub(super) agent: AgentId,
+    pub(super) until: Mono,
+    /// Why there is no run for it yet.
+    pub(super) reason: String,
+    pub(super) reply: Answer<Acquired>,
+}
+
+impl Writer {
+    /// Serves a call or keeps it waiting.
+    pub(super) fn acquire(&mut self, group: &mut Group, id: SweepId, mut call: Parked) -> Result<(), StoreError> {
+        // Nobody would take the run.
+        if call.reply.is_closed() {
+            return Ok(());
+        }
+        self.renew(&call.agent, &[]);
+        if let Some(known) = self.known(group, &call.request_id, || digest_acquire(&call.agent, &id))? {
+            let result = known.map(|reply| self.acquired(reply));
+            group.answers.push(Pending::Acquire(call.reply, result));
+            return Ok(());
+        }
+        let crowded = self.parked.get_mut(&id).is_some_and(|waiting| {
+            // A repeat of a call that still waits: the first one has nobody listening any more.
+            let is_repeated = |other: &Parked| !call.request_id.is_empty() && other.request_id == call.request_id;
+            if let Some(index) = waiting.iter().position(is_repeated) {
+                let first = waiting.remove(index);
+                group.answers.push(Pending::Acquire(first.reply, Ok(Acquired::Wait("this call was repeated".to_owned()))));
+            }
+            waiting.len() >= PARKED_MAX
+        });
+        match self.try_acquire(group, &id, &call)? {
+            Ok(Acquired::Wait(reason)) if !crowded && call.until > self.clock.now() => {
+                call.reason = reason;
+                self.parked.entry(id.clone()).or_default().push(call);
+            }
+            result => group.answers.push(Pending::Acquire(call.reply, result)),
+        }
+        group.touched.hungry.insert(id);
+        Ok(())
+    }
+
+    /// Serves the calls that wait, in the order in which they came, where something has stirred.
+    pub(super) fn serve_parked(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        if self.is_full() {
+            return Ok(());
+        }
+        for id in std::mem::take(&mut group.stirred) {
+            group.touched.hungry.insert(id.clone());
+            let Some(waiting) = self.parked.remove(&id) else { continue };
+            let mut still = Vec::new();
+            for mut call in waiting {
+                if call.reply.is_closed() {
+                    continue;
+                }
+                match self.try_acquire(group, &id, &call)? {
+                    Ok(Acquired::Wait(reason)) => {
+                        call.reason = reason;
+                        still.push(call);
+                    }
+                    result => group.answers.push(Pending::Acquire(call.reply, result)),
+                }
+            }
+            if !still.is_empty() {
+                self.parked.insert(id, still);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the calls whose wait is over.
+    pub(super) fn end_waits(&mut self, group: &mut Group) {
+        let now = self.clock.now();
+        for waiting in self.parked.values_mut() {
+            for call in waiting.extract_if(.., |call| call.until <= now) {
+                group.answers.push(Pending::Acquire(call.reply, Ok(Acquired::Wait(call.reason))));
+            }
+        }
+        self.parked.retain(|_, waiting| !waiting.is_empty());
+    }
+
+    /// Tries to get a run for a call. Only a run is stored as the reply to its request id: "nothing yet" may be asked again.
+    fn try_acquire(&mut self, group: &mut Group, id: &SweepId, call: &Parked) -> Result<Result<Acquired, EngineError>, StoreError> {
+        let offer = self.state.sweeps.get(id).and_then(|sweep| self.ready.next(id, sweep));
+        let offered = offer.is_some();
+        let command = Command::Acquire { agent: call.agent.clone(), sweep: id.clone(), offers: offer.into_iter().collect() };
+        let result = self.decide(group, &command);
+        if offered && matches!(result, Ok(Reply::Wait { wants_suggestion: true, .. })) {
+            self.ready.discard(id);
+        }
+        if matches!(result, Ok(Reply::Assigned(_))) && !call.request_id.is_empty() {
+            group.replies.push(pack(&call.request_id, digest_acquire(&call.agent, id), &result)?);
+        }
+        Ok(result.map(|reply| self.acquired(reply)).map_err(EngineError::Refused))
+    }
+
+    fn acquired(&self, reply: Reply) -> Acquired {
+        match reply {
+            Reply::Assigned(attempt) => match self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.runs.get(&attempt.run)) {
+                Some(run) => Acquired::Assigned(Assignment { attempt, config: run.config.clone() }),
+                None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
+            },
+            Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
+            Reply::Wait { reason, .. } => Acquired::Wait(reason),
+            // `decide` answers an acquire with one of the three above, and a stored reply is one of its answers.
+            other => Acquired::Wait(format!("the controller gave an answer that does not fit: {other:?}")),
+        }
+    }
+}
