@@ -95,13 +95,12 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use sweep_lifecycle::command::SweepAction;
     use sweep_search::space::{Config, Path, Value};
     use sweep_search::suggest::{Method, Suggestion};
 
     use super::*;
     use crate::engine::Acquired;
-    use crate::engine::tests::{Bench, spec, sweep_id};
+    use crate::engine::tests::{Bench, spec};
     use crate::store::MemoryStore;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -137,15 +136,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_search_that_fails_is_tried_again_when_the_history_has_changed() {
-        let bench = bench(|need| if need.next_index < 3 { counted(need, 2) } else { panic!("the search has a bug") }).await;
-        for _ in 0..2 {
-            assert!(matches!(bench.acquire("a", LONG).await, Ok(Acquired::Assigned(_))));
-        }
-        // The third run would need the search that fails: the sweep stands, and everything else goes on.
-        let cancelled = Command::CancelRun { sweep: sweep_id(), run: 1 };
-        bench.engine.command("", cancelled).await.unwrap();
-        let set = Command::SetSweep { sweep: sweep_id(), action: SweepAction::Pause };
-        bench.engine.command("", set).await.unwrap();
+        let bench = bench(|need| match (need.next_index, need.pending.len()) {
+            (1, _) => counted(need, 2),
+            (_, 2) => panic!("the search has a bug"),
+            _ => counted(need, 60),
+        });
+        let bench = bench.await;
+        let Ok(Acquired::Assigned(first)) = bench.acquire("a", LONG).await else { panic!("no run") };
+        let Ok(Acquired::Assigned(_)) = bench.acquire("a", LONG).await else { panic!("no run") };
+        bench.register("b").await;
+        let (third, ()) = tokio::join!(bench.acquire("b", LONG), async {
+            while bench.engine.stats().parked_acquires == 0 {
+                tokio::task::yield_now().await;
+            }
+            bench.report("a", &first.attempt, 0.5).await.unwrap();
+            bench.succeed("a", &first.attempt).await.unwrap();
+        });
+        assert!(matches!(&third, Ok(Acquired::Assigned(third)) if third.attempt.run == 3), "{third:?}");
     }
 
     #[tokio::test]
