@@ -117,6 +117,14 @@ impl Report {
             };
             let answer = self.link.until_answered(async |mut client| client.report_metrics(request.clone()).await).await;
             spool.acknowledge(count);
+            if let Err(status) = &answer
+                && status.code() == tonic::Code::InvalidArgument
+            {
+                let (run, attempt) = (self.job.run, self.job.attempt);
+                let note = format!("run {run} attempt {attempt}: the controller does not take {count} points: {}", status.message());
+                self.link.notice(Notice::Note(note));
+                continue;
+            }
             if !self.obey(answer.map(|answer| answer.directive)) {
                 return false;
             }

@@ -149,6 +149,12 @@ async fn attend(session: &Arc<Session>, slot: &Slot, assignment: v1::Assignment,
     let key = (assignment.run, assignment.attempt);
     let (wants, mut wanted) = mpsc::unbounded_channel();
     session.book().live.insert(key, wants.clone());
+    // Whoever interrupts now reaches it; whoever did before has not.
+    if level.borrow().is_some() {
+        give_run_back(session, &assignment).await;
+        session.book().live.remove(&key);
+        return false;
+    }
     let attended = async {
         let job = Arc::new(job(session, slot, &assignment));
         let report = Report { link: Arc::clone(&session.link), job: Arc::clone(&job), wants };

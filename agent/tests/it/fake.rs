@@ -20,6 +20,10 @@ pub(crate) struct Paper {
     pub(crate) queue: Vec<v1::Assignment>,
     /// With an empty queue: wait (`false`) or done (`true`).
     pub(crate) open_ended: bool,
+    /// With an empty queue: let agents wait as long as this is set.
+    pub(crate) hold: bool,
+    /// How many are waiting so.
+    pub(crate) held: u32,
     /// Answers nobody.
     pub(crate) away: bool,
     /// Drops this many answers after having done what was asked.
@@ -129,6 +133,11 @@ impl AgentService for Fake {
     async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {
         let request = self.enter(request)?;
         self.known(&request.agent_id)?;
+        let waits = |paper: &Paper| paper.hold && paper.queue.is_empty();
+        if waits(&self.paper()) {
+            self.paper().held += 1;
+            self.until("asked to answer", |paper| !waits(paper)).await;
+        }
         let next = {
             let mut paper = self.paper();
             let repeated = paper.acquired.get(&request.request_id).cloned();

@@ -8,7 +8,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::directive::Kind;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 
-use crate::harness::{Harness, Running, harness, one};
+use crate::harness::{Harness, Running, assignment, harness, one};
 
 fn order(harness: &Harness, kind: Kind, reason: &str) {
     let directive = v1::Directive { kind: kind.into(), reason: reason.to_owned() };
@@ -85,6 +85,24 @@ async fn the_first_interrupt_lets_runs_end_and_takes_no_more() {
     let summary = running.end().await.unwrap();
     assert_eq!((summary.stopped, summary.ended_because.as_str()), (1, "interrupted; what was running has ended"));
     assert_eq!(harness.fake.paper().queue.len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_comes_after_the_first_interrupt_is_given_back() {
+    let mut harness = one(&["./patient.sh"]).await;
+    harness.options.slots = Some(2);
+    harness.fake.paper().hold = true;
+    let running = harness.start();
+    harness.fake.until("reporting and asking", |paper| paper.points.contains_key(&(1, 1)) && paper.held == 1).await;
+    running.interrupt(Interrupt::Drain).await;
+    let heartbeats = harness.fake.paper().heartbeats;
+    harness.fake.until("alive", |paper| paper.heartbeats > heartbeats + 1).await;
+    harness.fake.paper().queue.push(assignment(2, 1, &json!({})));
+    harness.fake.until("given back", |paper| paper.finished.len() == 1).await;
+    let (verdict, run) = harness.fake.paper().finished.values().map(|end| (end.result(), end.run)).next().unwrap();
+    assert_eq!((verdict, run), (Verdict::Returned, 2));
+    order(&harness, Kind::Stop, "enough");
+    assert_eq!(running.end().await.unwrap().stopped, 1);
 }
 
 #[tokio::test]
