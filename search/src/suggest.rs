@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{Goal, Observation, Pending};
-use crate::space::{Config, PointKey, Space};
+use crate::sampler::{Ask, grid, random};
+pub use crate::sampler::{Suggestion, Suggestions};
+use crate::space::{PointKey, Space};
 
 /// How the search chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,30 +44,11 @@ pub struct Request<'a> {
     pub count: usize,
 }
 
-/// A configuration to try, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Suggestion {
-    /// What to try.
-    pub config: Config,
-    /// Why, in words that a person understands: `grid point 3`, `random draw`, `start-up point 2 of 6 (Sobol)`,
-    /// `expected improvement 0.02 over 0.31, predicted 0.30 ± 0.04`.
-    pub reason: String,
-    /// Predicted mean and standard deviation of the objective, where there is a model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predicted: Option<(f64, f64)>,
-}
-
-/// What [`suggest`] found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Suggestions {
-    /// At most as many as were asked for, all distinct, none taken.
-    pub suggestions: Vec<Suggestion>,
-    /// Nothing is left to try once these have been tried.
-    pub exhausted: bool,
-}
-
 /// Suggests what to try next. A function of its argument alone.
 pub fn suggest(request: &Request<'_>) -> Suggestions {
-    let _ = request;
-    Suggestions::default()
+    let ask = Ask { space: request.space, seed: request.seed, taken: request.taken, next_index: request.next_index, count: request.count };
+    match request.method {
+        Method::Grid => grid::suggest(&ask),
+        Method::Random | Method::Bayes => random::suggest(&ask),
+    }
 }

@@ -56,3 +56,13 @@ pub enum Step {
     /// Any other step: sampled values are floats.
     Float(f64),
 }
+
+impl Step {
+    /// Returns the step as a float.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Int(int) => int as f64,
+            Self::Float(float) => float,
+        }
+    }
+}

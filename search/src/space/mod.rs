@@ -1,9 +1,12 @@
 //! The parameters that may be varied and how.
 
+mod axis;
 mod condition;
 mod config;
 mod distribution;
+pub(crate) mod enumeration;
 mod parameter;
+pub mod unit_cube;
 mod value;
 
 pub use condition::Condition;

@@ -1,8 +1,11 @@
 //! One parameter, and the space of them all.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Distribution};
+use super::enumeration::Enumeration;
+use super::{Condition, Config, Distribution, Value};
 
 /// Where a parameter stands: one segment for a flat parameter (dots and all), more for a nested one. Sorted as W&B sorts:
 /// by name at each level.
@@ -78,9 +81,10 @@ impl Space {
                     return Err(SpaceError::UnknownCondition { parameter: parameter.path.clone(), on: condition.on.clone() });
                 }
             }
-            if space.depends_on(&parameter.path, &parameter.path, 0) {
-                return Err(SpaceError::ConditionCircle(parameter.path.clone()));
-            }
+        }
+        let order = space.parents_first();
+        if let Some(stuck) = (0..space.parameters.len()).find(|index| !order.contains(index)) {
+            return Err(SpaceError::ConditionCircle(space.parameters[stuck].path.clone()));
         }
         Ok(space)
     }
@@ -95,10 +99,97 @@ impl Space {
         self.parameters.binary_search_by(|parameter| parameter.path.cmp(path)).ok().map(|index| &self.parameters[index])
     }
 
-    fn depends_on(&self, from: &Path, target: &Path, depth: usize) -> bool {
-        let conditions = self.get(from).map(|parameter| parameter.when.as_slice()).unwrap_or_default();
-        // A chain longer than the number of parameters has a circle in it.
-        depth <= self.parameters.len()
-            && conditions.iter().any(|condition| condition.on == *target || self.depends_on(&condition.on, target, depth + 1))
+    /// Drops the values of inactive parameters, and those that are none of the space's.
+    pub fn activate(&self, values: BTreeMap<Path, Value>) -> Config {
+        self.activate_in(&self.parents_first(), values)
+    }
+
+    /// As [`Space::activate`], with the order of [`Space::parents_first`] at hand.
+    pub(crate) fn activate_in(&self, parents_first: &[usize], mut values: BTreeMap<Path, Value>) -> Config {
+        let mut config = Config::default();
+        for parameter in parents_first.iter().map(|index| &self.parameters[*index]) {
+            let Some((path, value)) = values.remove_entry(&parameter.path) else { continue };
+            if parameter.when.iter().all(|condition| condition.holds(&config)) {
+                config.0.insert(path, value);
+            }
+        }
+        config
+    }
+
+    /// Returns the number of distinct points of the grid over this space, or `None` where a parameter cannot be enumerated
+    /// (see [`Space::ungriddable`]). Points that differ only in inactive parameters are one. Exact, but where conditions make more than a
+    /// million combinations it counts every parameter as active. Saturates.
+    pub fn size(&self) -> Option<u128> {
+        Enumeration::of_grid(self).ok().map(|points| points.size())
+    }
+
+    /// Returns the parameters that a grid cannot enumerate, each with the reason, in words that go on from "`lr` ...":
+    /// "is continuous, so it has no list of values".
+    pub fn ungriddable(&self) -> Vec<(Path, String)> {
+        Enumeration::of_grid(self).err().unwrap_or_default()
+    }
+
+    /// Returns the places of the parameters such that each comes after those that its conditions look at, else by name. Parameters
+    /// in a circle of conditions are left out.
+    pub(crate) fn parents_first(&self) -> Vec<usize> {
+        let place = |path: &Path| self.parameters.binary_search_by(|parameter| parameter.path.cmp(path)).ok();
+        let mut waits_for: Vec<BTreeSet<usize>> =
+            self.parameters.iter().map(|parameter| parameter.when.iter().filter_map(|condition| place(&condition.on)).collect()).collect();
+        let mut children = vec![Vec::new(); self.parameters.len()];
+        for (child, parents) in waits_for.iter().enumerate() {
+            for parent in parents {
+                children[*parent].push(child);
+            }
+        }
+        let mut ready: BTreeSet<usize> = (0..self.parameters.len()).filter(|index| waits_for[*index].is_empty()).collect();
+        let mut order = Vec::with_capacity(self.parameters.len());
+        while let Some(next) = ready.pop_first() {
+            order.push(next);
+            for child in &children[next] {
+                waits_for[*child].remove(&next);
+                if waits_for[*child].is_empty() {
+                    ready.insert(*child);
+                }
+            }
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(name: &str, on: &[&str]) -> Parameter {
+        let when = on.iter().map(|on| Condition { on: Path::flat(*on), values: vec![Value::Int(1)] }).collect();
+        Parameter { path: Path::flat(name), distribution: Distribution::IntUniform { min: 0, max: 1 }, when }
+    }
+
+    #[test]
+    fn conditions_in_a_circle_are_refused_even_with_many_ways_round() {
+        let names: Vec<_> = (0..100).map(|index| format!("p{index:02}")).collect();
+        let mut parameters: Vec<_> = names.windows(3).map(|names| parameter(&names[0], &[&names[1], &names[2]])).collect();
+        parameters.extend([parameter("p98", &[]), parameter("p99", &[])]);
+        assert!(Space::new(parameters.clone()).is_ok());
+        parameters[98] = parameter("p98", &["p00"]);
+        assert!(matches!(Space::new(parameters), Err(SpaceError::ConditionCircle(_))));
+    }
+
+    #[test]
+    fn only_active_parameters_stay() {
+        let space = Space::new(vec![parameter("a", &["b"]), parameter("b", &["c"]), parameter("c", &[])]).unwrap();
+        let config = |b, c| {
+            let values = [("a", 0), ("b", b), ("c", c)].map(|(name, value)| (Path::flat(name), Value::Int(value)));
+            space.activate(values.into()).0.keys().map(ToString::to_string).collect::<Vec<_>>().join("")
+        };
+        assert_eq!([config(1, 1), config(0, 1), config(1, 0)], ["abc", "bc", "c"]);
+    }
+
+    #[test]
+    fn a_grid_names_what_it_cannot_enumerate() {
+        let lr = Parameter { path: Path::flat("lr"), distribution: Distribution::Uniform { min: 0.0, max: 1.0 }, when: Vec::new() };
+        let space = Space::new(vec![lr, parameter("a", &[])]).unwrap();
+        assert_eq!(space.size(), None);
+        assert_eq!(space.ungriddable(), [(Path::flat("lr"), "is continuous, so it has no list of values".to_owned())]);
     }
 }

@@ -1,0 +1,5 @@
+//! What a sweep has shown.
+
+mod best;
+
+pub use best::best;

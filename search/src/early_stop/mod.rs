@@ -1,0 +1,5 @@
+//! When to stop a run early.
+
+mod hyperband;
+
+pub use hyperband::{Bands, Hyperband};

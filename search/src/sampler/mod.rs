@@ -1,0 +1,46 @@
+//! The ways of choosing what to try.
+
+pub(crate) mod grid;
+pub(crate) mod random;
+#[cfg(test)]
+mod sobol;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::space::{Config, PointKey, Space};
+
+/// What every sampler is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) space: &'a Space,
+    pub(crate) seed: u64,
+    /// Points that may not be suggested.
+    pub(crate) taken: &'a BTreeSet<PointKey>,
+    /// The number of the run that the first suggestion is for.
+    pub(crate) next_index: u64,
+    pub(crate) count: usize,
+}
+
+/// A configuration to try, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// What to try.
+    pub config: Config,
+    /// Why, in words that a person understands: `grid point 3`, `random draw`, `start-up point 2 of 6 (Sobol)`,
+    /// `expected improvement 0.02 over 0.31, predicted 0.30 ± 0.04`.
+    pub reason: String,
+    /// Predicted mean and standard deviation of the objective, where there is a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<(f64, f64)>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Suggestions {
+    /// At most as many as were asked for, all distinct, none taken.
+    pub suggestions: Vec<Suggestion>,
+    /// Nothing is left to try once these have been tried.
+    pub exhausted: bool,
+}
