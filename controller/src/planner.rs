@@ -3,6 +3,7 @@
 //! It looks at the engine for what is needed and takes no other input. Losing it loses nothing: a new one finds the same needs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sweep_lifecycle::command::Command;
 use sweep_lifecycle::state::SweepId;
@@ -10,6 +11,9 @@ use sweep_search::suggest::{Request, Suggestions, suggest};
 use tokio::task::JoinSet;
 
 use crate::engine::{Computed, Engine, EngineError, Need};
+
+/// Before the end of a search is told again, after the disk was full.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is computed: the search, but in tests.
 type Suggest = fn(&Need) -> Suggestions;
@@ -66,12 +70,16 @@ async fn search(engine: Engine, need: Need, suggest: Suggest) -> (SweepId, Resul
         tracing::error!(sweep = sweep.0, %error, "the search has failed; it is tried again when the history has changed");
         Suggestions::default()
     });
-    let is_end = exhausted && suggestions.is_empty();
-    let computed = Computed { sweep: sweep.clone(), next_index, history, observed, suggestions, exhausted };
-    let mut outcome = engine.offer(computed).await;
-    if is_end && outcome.is_ok() {
-        outcome = engine.command("", Command::ExhaustSpace { sweep: sweep.clone(), history }).await.map(|_| ());
+    if exhausted && suggestions.is_empty() {
+        let end = engine.command("", Command::ExhaustSpace { sweep: sweep.clone(), history }).await;
+        // Not offered, the need stays: the end of the search is found and told again.
+        if end == Err(EngineError::Full) {
+            tokio::time::sleep(FULL_PAUSE).await;
+            return (sweep, Ok(()));
+        }
     }
+    let computed = Computed { sweep: sweep.clone(), next_index, history, observed, suggestions, exhausted };
+    let outcome = engine.offer(computed).await;
     (sweep, outcome)
 }
 
@@ -92,9 +100,6 @@ fn suggest_for(need: &Need) -> Suggestions {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::time::Duration;
-
     use sweep_search::space::{Config, Path, Value};
     use sweep_search::suggest::{Method, Suggestion};
 
