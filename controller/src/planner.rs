@@ -100,12 +100,16 @@ fn suggest_for(need: &Need) -> Suggestions {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use sweep_lifecycle::spec::SweepSpec;
     use sweep_search::space::{Config, Path, Value};
     use sweep_search::suggest::{Method, Suggestion};
 
     use super::*;
-    use crate::engine::Acquired;
     use crate::engine::tests::{Bench, spec};
+    use crate::engine::{Acquired, Assignment};
     use crate::store::MemoryStore;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -158,6 +162,41 @@ mod tests {
             bench.succeed("a", &first.attempt).await.unwrap();
         });
         assert!(matches!(&third, Ok(Acquired::Assigned(third)) if third.attempt.run == 3), "{third:?}");
+    }
+
+    /// Executes runs with the real search until the sweep has ended; returns what each run tried.
+    async fn run_to_the_end(spec: SweepSpec, agents: usize) -> BTreeMap<u64, Config> {
+        let bench = Arc::new(Bench::over(MemoryStore::new()));
+        tokio::spawn(run(bench.engine.clone(), 2));
+        bench.create(spec).await;
+        let mut workers = JoinSet::new();
+        for name in (0..agents).map(|number| number.to_string()) {
+            let bench = Arc::clone(&bench);
+            bench.register(&name).await;
+            workers.spawn(async move {
+                let mut tried = Vec::new();
+                while let Acquired::Assigned(Assignment { attempt, config }) = bench.acquire(&name, LONG).await.unwrap() {
+                    bench.report(&name, &attempt, 0.5).await.unwrap();
+                    bench.succeed(&name, &attempt).await.unwrap();
+                    tried.push((attempt.run, config));
+                }
+                tried
+            });
+        }
+        workers.join_all().await.into_iter().flatten().collect()
+    }
+
+    #[tokio::test]
+    async fn every_point_of_a_grid_is_tried_once() {
+        let tried = run_to_the_end(spec(Method::Grid), 4).await;
+        assert_eq!(tried.len(), 60);
+        assert_eq!(tried.values().map(Config::key).collect::<BTreeSet<_>>().len(), 60);
+    }
+
+    #[tokio::test]
+    async fn random_runs_are_the_same_whatever_the_number_of_agents() {
+        let random = || SweepSpec { run_cap: Some(40), ..spec(Method::Random) };
+        assert_eq!(run_to_the_end(random(), 1).await, run_to_the_end(random(), 5).await);
     }
 
     #[tokio::test]
