@@ -1,5 +1,4 @@
 //! A controller in a directory of its own, and ways to talk to it.
-#![expect(dead_code, reason = "the tests that use the rest need the search")]
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -3,4 +3,6 @@
 mod access;
 mod create;
 mod house;
+mod life;
+mod page;
 mod restart;
