@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sweep_search::observation::Goal;
 use sweep_search::space::Config;
+use sweep_search::suggest::Method;
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::spec::SweepSpec;
@@ -104,6 +105,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         spec: Arc::new(spec.clone()),
         source: source.into(),
         seed,
+        grid_size: (spec.method == Method::Grid).then(|| spec.space.size()).flatten().map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
         state: SweepState::Running,
         reason: String::new(),
         exhausted: false,

@@ -32,9 +32,10 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
     runs.map(|(number, run)| Pending { index: *number, config: run.config.clone() }).collect()
 }
 
-/// Returns how many runs the sweep will have when it ends by itself; `None` where it is open-ended.
+/// Returns how many runs the sweep will have when it ends by itself, short of its target: the run cap or the size of the grid, the
+/// smaller one. `None`: it is open-ended.
 pub fn planned(sweep: &Sweep) -> Option<u64> {
-    sweep.spec.run_cap
+    [sweep.spec.run_cap, sweep.grid_size].into_iter().flatten().min()
 }
 
 /// Returns how many more runs may be created now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
@@ -69,6 +70,7 @@ pub(crate) struct Progress {
     pub(crate) queued: usize,
     pub(crate) live: usize,
     pub(crate) exhausted: bool,
+    pub(crate) grid_size: Option<u64>,
     pub(crate) best: Option<(RunNumber, f64)>,
 }
 
@@ -79,6 +81,7 @@ impl Progress {
             queued: sweep.queued.len(),
             live: sweep.live.len(),
             exhausted: sweep.exhausted,
+            grid_size: sweep.grid_size,
             best: sweep.best,
         }
     }
@@ -93,7 +96,8 @@ impl Progress {
         }
         let place = if spec.method == Method::Grid { "grid" } else { "space" };
         let points = if self.created == 1 { "the only point".to_owned() } else { format!("all {} points", self.created) };
-        self.exhausted.then(|| format!("{points} of the {place} tried"))
+        let exhausted = self.exhausted || self.grid_size.is_some_and(|size| self.created >= size);
+        exhausted.then(|| format!("{points} of the {place} tried"))
     }
 }
 

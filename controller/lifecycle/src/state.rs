@@ -60,6 +60,8 @@ pub struct Sweep {
     pub source: Arc<str>,
     /// The seed of its search.
     pub seed: u64,
+    /// How many points the grid has, where the method is grid: at least as many as can be tried.
+    pub grid_size: Option<u64>,
     /// Where it is in its life.
     pub state: SweepState,
     /// Why it is there, in words; empty while nothing needs saying.

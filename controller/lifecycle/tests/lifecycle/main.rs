@@ -3,6 +3,7 @@
 
 mod agents;
 mod attempts;
+mod early_stop;
 mod model;
 mod runs;
 mod sweeps;

@@ -1,8 +1,10 @@
 //! Sweeps as a whole.
 
 use sweep_lifecycle::command::{AttemptResult, Command, Directive, Refusal, Reply, SweepAction};
-use sweep_lifecycle::observe::wants_suggestions;
+use sweep_lifecycle::observe::{planned, wants_suggestions};
+use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{RunState, StopKind, SweepId, SweepState};
+use sweep_search::suggest::Method;
 
 use crate::world::{World, acquire, crash, exhaust, grid, objective, report, sweep};
 
@@ -42,9 +44,10 @@ fn a_paused_sweep_hands_out_nothing_until_resumed() {
 #[test]
 fn a_grid_ends_when_its_last_run_ends() {
     let mut world = running(2);
+    assert_eq!((planned(world.sweep()), wants_suggestions(world.sweep())), (Some(2), Some(2)));
     let first = world.begin("ann", 1);
     let second = world.begin("ann", 2);
-    world.ask(&exhaust());
+    assert_eq!(wants_suggestions(world.sweep()), None);
     world.succeed("ann", &first, 0.5);
     assert_eq!(world.sweep().state, SweepState::Running);
     world.succeed("ann", &second, 0.25);
@@ -56,13 +59,15 @@ fn a_grid_ends_when_its_last_run_ends() {
 
 #[test]
 fn a_sweep_ends_when_the_claim_that_all_is_tried_comes_last() {
-    let mut world = running(1);
+    let mut world = World::default();
+    world.create(SweepSpec { method: Method::Random, ..grid(1) });
+    world.register("ann");
     let only = world.begin("ann", 1);
     world.succeed("ann", &only, 0.5);
     assert_eq!(world.sweep().state, SweepState::Running);
     assert_eq!(world.ask(&exhaust()), Reply::Sweep(SweepState::Finished));
     assert_eq!(world.ask_idly(&exhaust()), Reply::Sweep(SweepState::Finished));
-    assert_eq!(world.sweep().reason, "the only point of the grid tried");
+    assert_eq!(world.sweep().reason, "the only point of the space tried");
 }
 
 #[test]
