@@ -5,8 +5,10 @@
 //!
 //! Modules import leftwards only: `suggest → sampler, early_stop, analysis → acquisition → gp → observation → space`.
 
+mod acquisition;
 pub mod analysis;
 pub mod early_stop;
+mod gp;
 pub mod observation;
 mod sampler;
 pub mod space;

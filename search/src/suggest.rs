@@ -1,11 +1,15 @@
 //! The one door: what to try next.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{Goal, Observation, Pending};
-use crate::sampler::{Ask, grid, random};
+use crate::sampler::bayes::History;
+use crate::sampler::{Ask, bayes, grid, random};
 pub use crate::sampler::{Suggestion, Suggestions};
 use crate::space::{PointKey, Space};
 
@@ -49,6 +53,10 @@ pub fn suggest(request: &Request<'_>) -> Suggestions {
     let ask = Ask { space: request.space, seed: request.seed, taken: request.taken, next_index: request.next_index, count: request.count };
     match request.method {
         Method::Grid => grid::suggest(&ask),
-        Method::Random | Method::Bayes => random::suggest(&ask),
+        Method::Random => random::suggest(&ask),
+        Method::Bayes => {
+            let history = History { goal: request.goal, observations: request.observations, pending: request.pending };
+            bayes::suggest(&ask, &history)
+        }
     }
 }

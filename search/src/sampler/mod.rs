@@ -1,8 +1,8 @@
 //! The ways of choosing what to try.
 
+pub(crate) mod bayes;
 pub(crate) mod grid;
 pub(crate) mod random;
-#[cfg(test)]
 mod sobol;
 
 use std::collections::BTreeSet;

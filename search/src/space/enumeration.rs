@@ -102,6 +102,15 @@ impl Enumeration {
         false
     }
 
+    /// Returns all configurations, made one by one.
+    pub(crate) fn configs(&self) -> impl Iterator<Item = Config> {
+        let after = |digits: &Digits| {
+            let mut next = digits.clone();
+            self.advance(&mut next).then_some(next)
+        };
+        std::iter::successors(self.first(), after).map(|digits| self.config(&digits))
+    }
+
     /// Returns the configuration at a point.
     pub(crate) fn config(&self, digits: &Digits) -> Config {
         let active = self.active(digits);
@@ -181,12 +190,7 @@ mod tests {
     }
 
     fn walk(enumeration: &Enumeration) -> Vec<Config> {
-        let mut digits = enumeration.first().unwrap();
-        let mut all = vec![enumeration.config(&digits)];
-        while enumeration.advance(&mut digits) {
-            all.push(enumeration.config(&digits));
-        }
-        all
+        enumeration.configs().collect()
     }
 
     #[test]

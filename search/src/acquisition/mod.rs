@@ -1,0 +1,4 @@
+//! How much a point promises.
+
+pub(crate) mod log_ei;
+pub(crate) mod maximize;

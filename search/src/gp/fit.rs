@@ -1,0 +1,106 @@
+//! The most probable hyperparameters.
+
+use std::cell::RefCell;
+
+use argmin::core::{CostFunction, Error, Executor, Gradient};
+use argmin::solver::linesearch::MoreThuenteLineSearch;
+use argmin::solver::quasinewton::LBFGS;
+
+use super::kernel::Geometry;
+use super::likelihood::Evidence;
+
+/// What a singular kernel matrix costs: finite, since argmin ends at NaN and infinity.
+const COST_SINGULAR: f64 = 1e12;
+const ITERATIONS_MAX: u64 = 50;
+/// How many corrections L-BFGS keeps.
+const MEMORY: usize = 8;
+
+/// Returns θ with the highest posterior density found from a few starts. A line search that fails costs nothing: of all θ that were
+/// looked at the best is kept.
+pub(crate) fn fit(geometry: &Geometry, x: &[Vec<f64>], z: &[f64]) -> Vec<f64> {
+    let evidence = Evidence::new(geometry, x, z);
+    let d = geometry.0.len();
+    let start = |length: f64, log_noise: f64| {
+        let mut theta = vec![length.ln(); d];
+        theta.extend([log_noise, 0.0]);
+        theta
+    };
+    let starts = [start(0.5, -6.0), start(1.5 * (d as f64).sqrt(), -4.0)];
+    let search = Search { evidence: &evidence, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
+    for start in starts {
+        let Ok(solver) = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(1e-3) else { continue };
+        let Ok(solver) = solver.with_tolerance_cost(1e-7) else { continue };
+        // Whatever ends the search, `best` has seen every step of it.
+        let _ =
+            Executor::new(&search, solver).configure(|state| state.param(start).max_iters(ITERATIONS_MAX)).timer(false).ctrlc(false).run();
+    }
+    search.best.into_inner().1
+}
+
+type Evaluation = (f64, Vec<f64>);
+
+struct Search<'a> {
+    evidence: &'a Evidence<'a>,
+    /// The last θ and what came of it: argmin asks for cost and gradient one after the other.
+    last: RefCell<Option<(Vec<f64>, Evaluation)>>,
+    best: RefCell<(f64, Vec<f64>)>,
+}
+
+impl Search<'_> {
+    fn evaluate(&self, theta: &[f64]) -> Evaluation {
+        if let Some((seen, evaluation)) = self.last.borrow().as_ref()
+            && seen == theta
+        {
+            return evaluation.clone();
+        }
+        let evaluation = match self.evidence.log_posterior(theta) {
+            Some((density, gradient)) => (-density, gradient.into_iter().map(|slope| -slope).collect()),
+            None => (COST_SINGULAR, vec![0.0; theta.len()]),
+        };
+        if evaluation.0 < self.best.borrow().0 {
+            *self.best.borrow_mut() = (evaluation.0, theta.to_vec());
+        }
+        *self.last.borrow_mut() = Some((theta.to_vec(), evaluation.clone()));
+        evaluation
+    }
+}
+
+impl CostFunction for &Search<'_> {
+    type Param = Vec<f64>;
+    type Output = f64;
+
+    fn cost(&self, theta: &Self::Param) -> Result<f64, Error> {
+        Ok(self.evaluate(theta).0)
+    }
+}
+
+impl Gradient for &Search<'_> {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+
+    fn gradient(&self, theta: &Self::Param) -> Result<Vec<f64>, Error> {
+        Ok(self.evaluate(theta).1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coordinate_that_does_not_matter_gets_the_longer_scale() {
+        let x: Vec<Vec<f64>> = (0..30).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
+        let z: Vec<f64> = x.iter().map(|x| (9.0 * x[0]).sin()).collect();
+        let theta = fit(&Geometry(vec![false, false]), &x, &z);
+        assert!(theta[0] + 1.5 < theta[1], "{theta:?}");
+        assert!(theta[2] < -4.0, "there is no noise: {theta:?}");
+    }
+
+    #[test]
+    fn repeated_points_and_constant_values_do_no_harm() {
+        let x = vec![vec![0.5]; 20];
+        for z in [vec![0.0; 20], (0..20).map(|i| f64::from(i % 2)).collect()] {
+            assert!(fit(&Geometry(vec![false]), &x, &z).iter().all(|entry| entry.is_finite()));
+        }
+    }
+}

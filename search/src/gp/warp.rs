@@ -1,0 +1,70 @@
+//! From values of the objective to what the model sees, and back.
+
+/// Small values are good on both sides. The model sees the logarithm of the distance to the best, so that differences among good values
+/// count for more than those among bad ones, standardised.
+#[derive(Clone, Debug)]
+pub(crate) struct Warp {
+    /// The largest value, so that no difference overflows.
+    unit: f64,
+    /// A little below the best value, in units.
+    floor: f64,
+    mean: f64,
+    deviation: f64,
+}
+
+/// The floor lies below the best value by this part of the way from there to the median.
+const FLOOR: f64 = 0.1;
+
+impl Warp {
+    /// Learns the warp from the finite values that were seen.
+    pub(crate) fn new(values: &[f64]) -> Self {
+        let unit = values.iter().fold(0.0f64, |unit, value| unit.max(value.abs()));
+        let unit = if unit > 0.0 { unit } else { 1.0 };
+        let mut sorted: Vec<f64> = values.iter().map(|value| value / unit).collect();
+        sorted.sort_by(f64::total_cmp);
+        let best = sorted.first().copied().unwrap_or_default();
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        let average = sorted.iter().sum::<f64>() / sorted.len().max(1) as f64;
+        // With half the values at the best, the median says nothing.
+        let spread = [median - best, average - best].into_iter().find(|spread| *spread > 1e-14).unwrap_or(1.0);
+        let floor = best - FLOOR * spread;
+        let logs: Vec<f64> = sorted.iter().map(|value| (value - floor).ln()).collect();
+        let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
+        let variance = logs.iter().map(|log| (log - mean) * (log - mean)).sum::<f64>() / logs.len().max(1) as f64;
+        let deviation = if variance > 1e-20 { variance.sqrt() } else { 1.0 };
+        Self { unit, floor, mean, deviation }
+    }
+
+    /// Returns what the model sees of a value.
+    pub(crate) fn warped(&self, value: f64) -> f64 {
+        ((value / self.unit - self.floor).max(1e-300).ln() - self.mean) / self.deviation
+    }
+
+    /// Returns the value and its standard deviation for a mean and a standard deviation in the model (to first order).
+    pub(crate) fn unwarped(&self, mean: f64, deviation: f64) -> (f64, f64) {
+        let distance = (mean * self.deviation + self.mean).clamp(-600.0, 600.0).exp();
+        ((distance + self.floor) * self.unit, distance * self.deviation * deviation * self.unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warping_keeps_the_order_and_can_be_undone() {
+        for values in [vec![3.0, -1.0, 2.0, 50.0], vec![1e300, -1e300, 0.0], vec![1e-300, 2e-300, 5e-300], vec![7.0], vec![0.0, 0.0]] {
+            let warp = Warp::new(&values);
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let warped: Vec<_> = sorted.iter().map(|value| warp.warped(*value)).collect();
+            assert!(warped.windows(2).all(|pair| pair[0] <= pair[1]), "{warped:?}");
+            assert!(warped.iter().all(|z| z.abs() < 10.0), "{warped:?}");
+            for (value, z) in sorted.iter().zip(warped) {
+                let scale = values.iter().fold(0.0f64, |scale, value| scale.max(value.abs()));
+                let scale = if scale > 0.0 { scale } else { 1.0 };
+                assert!((warp.unwarped(z, 0.1).0 - value).abs() <= 1e-9 * scale, "{values:?}");
+            }
+        }
+    }
+}
