@@ -1,6 +1,47 @@
-//! The command line of sweep.
+//! The command line of `sweep`: parse, dispatch, print what went wrong, exit.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "`sweep run` is not written yet"))]
 mod ci;
+mod client;
+mod commands;
+mod display;
+mod failure;
+mod places;
+mod shell;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+
+/// Runs hyperparameter sweeps over many machines, built for the day when runs crash and code changes.
+///
+/// A W&B sweep file works unchanged, with no account and no cloud. A controller holds the search, agents run the training program as it is.
+#[derive(Debug, Parser)]
+#[command(name = "sweep", version, max_term_width = 110)]
+#[command(after_help = "Quick start:
+  sweep run sweep.yaml                 everything on this machine, in one command
+  id=$(sweep create sweep.yaml)        or: start a sweep …
+  sweep agent $id                      … and work on it, on as many machines as you like
+  sweep watch $id                      … and look at it")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(&cli.command);
+    match commands::dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => failure::print(&error),
+    }
+}
+
+/// Logs go to standard error; people who only look at results see warnings alone.
+fn start_log(command: &Command) {
+    use tracing_subscriber::EnvFilter;
+    let default = if matches!(command, Command::Controller(_)) { "info" } else { "error" };
+    let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(console::colors_enabled_stderr()).init();
+}

@@ -1,0 +1,193 @@
+//! The way to the controller: channel, token, deadlines, retries with the same request id.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use sweep_proto::v1::sweep_service_client::SweepServiceClient;
+use sweep_proto::v1::{GetStatusRequest, GetSweepRequest, Sweep};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+use crate::failure::Failure;
+use crate::places::LOCAL;
+
+const CONNECT: Duration = Duration::from_secs(5);
+const CALL: Duration = Duration::from_secs(20);
+const TRIES: u32 = 6;
+/// A page of runs may be long; the server limits what it sends.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Which controller.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ControllerArgs {
+    /// The controller: `host:port` or `http://host:port`
+    ///
+    /// By default the one on this machine, 127.0.0.1:7433.
+    #[arg(long, value_name = "URL", env = "SWEEP_CONTROLLER", help_heading = "Controller")]
+    pub(crate) controller: Option<String>,
+
+    /// The token of a controller that listens beyond loopback
+    #[arg(long, value_name = "TOKEN", env = "SWEEP_TOKEN", hide_env_values = true, help_heading = "Controller")]
+    pub(crate) token: Option<String>,
+}
+
+impl ControllerArgs {
+    /// Returns whether the user has named a controller.
+    pub(crate) fn is_named(&self) -> bool {
+        self.controller.as_deref().is_some_and(|controller| !controller.is_empty())
+    }
+
+    /// Returns `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        let named = self.controller.as_deref().filter(|controller| !controller.is_empty()).unwrap_or(LOCAL);
+        named.strip_prefix("http://").unwrap_or(named).trim_end_matches('/')
+    }
+
+    /// Returns the channel's settings.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint> {
+        let address = self.address();
+        let wrong = |reason: String| {
+            let hint = "for example --controller http://gpu-head:7433";
+            anyhow::Error::from(Failure::input(format!("`{address}` is no address of a controller: {reason}")).hint(hint))
+        };
+        if address.contains("://") {
+            return Err(wrong("only http:// is spoken here".to_owned()));
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| wrong(error.to_string()))?;
+        if endpoint.uri().port().is_none() {
+            return Err(wrong("the port is missing".to_owned()));
+        }
+        // Without keep-alive a silently dropped connection is waited for without end.
+        Ok(endpoint
+            .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true))
+    }
+
+    /// Connects.
+    pub(crate) async fn connect(&self) -> Result<Client> {
+        let token = self.token.as_deref().filter(|token| !token.is_empty()).map(str::trim);
+        let bearer = token.map(|token| format!("Bearer {token}").parse::<MetadataValue<Ascii>>()).transpose();
+        let bearer = bearer.map_err(|_| Failure::input("the token holds characters that no token has"))?;
+        let channel = self.endpoint()?.connect().await.map_err(|error| unreachable(self, &error))?;
+        let service = SweepServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(Client { service, address: self.address().to_owned() })
+    }
+
+    /// Returns whether a controller answers.
+    pub(crate) async fn answers(&self) -> bool {
+        match self.connect().await {
+            Ok(client) => client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+fn unreachable(args: &ControllerArgs, error: &tonic::transport::Error) -> Failure {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    let failure = Failure::new(format!("no controller answers at {}: {reason}", args.address()));
+    if args.is_named() {
+        failure.hint("is it running there, and is the port open? --controller http://host:7433 or $SWEEP_CONTROLLER names another")
+    } else {
+        failure
+            .hint("start one here with `sweep controller start`, or name another with --controller http://host:7433 or $SWEEP_CONTROLLER")
+    }
+}
+
+/// Adds the token to every call.
+#[derive(Clone, Debug)]
+pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(bearer) = &self.0 {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The generated client with the token in place.
+pub(crate) type Service = SweepServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// A connection to the controller.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) service: Service,
+    address: String,
+}
+
+impl Client {
+    /// Makes a call that may be repeated: reads, and writes that carry a request id.
+    pub(crate) async fn call<Q: Clone, R>(
+        &self,
+        request: Q,
+        call: impl AsyncFn(Service, Request<Q>) -> Result<Response<R>, Status>,
+    ) -> Result<R> {
+        let mut wait = Duration::from_millis(100);
+        for attempt in 1.. {
+            let mut timed = Request::new(request.clone());
+            timed.set_timeout(CALL);
+            match call(self.service.clone(), timed).await {
+                Ok(response) => return Ok(response.into_inner()),
+                // The outcome is unknown: the same request again has the same effect.
+                Err(status) if attempt < TRIES && is_unknown(status.code()) => tokio::time::sleep(wait).await,
+                Err(status) => return Err(self.explain(&status)),
+            }
+            wait *= 2;
+        }
+        Err(Failure::new("the controller could not be asked").into())
+    }
+
+    /// Turns a status into an error for people.
+    pub(crate) fn explain(&self, status: &Status) -> anyhow::Error {
+        let message = status.message();
+        let failure = match status.code() {
+            Code::Unauthenticated => Failure::new(format!("{} refuses the call: {message}", self.address))
+                .hint("give the token with --token or $SWEEP_TOKEN; the controller printed it at its first start and keeps it in <data-dir>/token"),
+            Code::NotFound => Failure::input(message).hint("`sweep ls` lists the sweeps"),
+            Code::InvalidArgument => Failure::input(message),
+            code if is_unknown(code) => Failure::new(format!("the controller at {} did not answer: {message}", self.address))
+                .hint("what was asked for may have happened; `sweep ls` shows what did"),
+            _ => Failure::new(message),
+        };
+        failure.into()
+    }
+
+    /// Returns a sweep by id, prefix or name.
+    pub(crate) async fn sweep(&self, text: &str) -> Result<Sweep> {
+        let request = GetSweepRequest { sweep_id: text.to_owned() };
+        let response = self.call(request, async |mut service, request| service.get_sweep(request).await).await?;
+        response.sweep.ok_or_else(|| Failure::new("the controller's answer is empty").into())
+    }
+}
+
+fn is_unknown(code: Code) -> bool {
+    matches!(code, Code::Cancelled | Code::Unavailable | Code::DeadlineExceeded | Code::Unknown)
+}
+
+/// Makes a request id: 128 random bits.
+pub(crate) fn request_id() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::new(format!("the system gives no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Splits `sweep/run`.
+pub(crate) fn split_run(text: &str) -> Result<(String, Option<u64>)> {
+    let Some((sweep, run)) = text.rsplit_once('/') else { return Ok((text.to_owned(), None)) };
+    match run.parse() {
+        Ok(run) => Ok((sweep.to_owned(), Some(run))),
+        Err(_) => Err(Failure::input(format!("`{text}` names no run: `{run}` is no number"))
+            .hint("a run is written <sweep>/<number>, for example ab12cd34/7")
+            .into()),
+    }
+}

@@ -1,0 +1,235 @@
+//! `sweep controller`: serves in the foreground; starts, looks at and stops the one in the background.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use sweep_controller::serve::{self, Controller, ServeError, ServeOptions};
+use sweep_proto::v1::{GetStatusRequest, StopControllerRequest};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client::ControllerArgs;
+use crate::commands::agent::duration;
+use crate::display::{ago, out};
+use crate::failure::Failure;
+use crate::places;
+
+/// Serves sweeps: holds their state, hands out runs
+///
+/// Without a subcommand it serves in the foreground until Ctrl-C. Everything that was acknowledged is on disk; after a crash, start it again on the
+/// same data directory and all goes on.
+///
+/// Listening beyond loopback needs a token. The first start makes one and prints the line to paste on a GPU box.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:
+  sweep controller                                  on this machine alone
+  sweep controller --listen 0.0.0.0:7433            for agents on other machines
+  sweep controller start                            in the background
+  sweep controller status
+  sweep controller stop")]
+pub(crate) struct ControllerCommandArgs {
+    #[command(subcommand)]
+    command: Option<ControllerCommand>,
+
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum ControllerCommand {
+    /// Starts a controller in the background
+    Start(ServeArgs),
+    /// Says whether a controller answers, and what it is doing
+    Status(StatusArgs),
+    /// Stops the controller in good order; agents go on and wait for it to come back
+    Stop(ControllerArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+struct ServeArgs {
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "HOST:PORT", default_value = places::LOCAL)]
+    listen: SocketAddr,
+
+    /// Where the data lives; by default $XDG_DATA_HOME/sweep
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// An agent or attempt without news for this long is lost
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    lease: Duration,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
+    match args.command {
+        None => foreground(&args.serve).await,
+        Some(ControllerCommand::Start(serve)) => start(&serve).await,
+        Some(ControllerCommand::Status(args)) => status(&args).await,
+        Some(ControllerCommand::Stop(args)) => stop(&args).await,
+    }
+}
+
+async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
+    let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
+    let options = ServeOptions { listen: args.listen, data_dir: data_dir.clone(), lease: args.lease, grace: Duration::from_secs(10) };
+    let mut controller = serve::start(options).await.map_err(explain)?;
+    eprintln!("Listening on {}, data in {}", controller.address(), data_dir.display());
+    announce_token(&controller, &data_dir);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            ended = controller.ended() => {
+                ended.map_err(explain)?;
+                eprintln!("Stopped.");
+                return Ok(ExitCode::SUCCESS);
+            }
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => {}
+        }
+    }
+    eprintln!("Stopping.");
+    controller.stop().await.map_err(explain)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce_token(controller: &Controller, data_dir: &Path) {
+    if controller.address().ip().is_loopback() {
+        return;
+    }
+    let port = controller.address().port();
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "this-host".to_owned());
+    match controller.new_token() {
+        Some(token) => {
+            eprintln!("On a GPU box:\n\n  sweep agent <id> --controller http://{host}:{port} --token {token}\n");
+            eprintln!("The token is also in {}; it is shown only this once.", data_dir.join("token").display());
+        }
+        None => eprintln!(
+            "On a GPU box: sweep agent <id> --controller http://{host}:{port} --token … (in {})",
+            data_dir.join("token").display()
+        ),
+    }
+}
+
+/// Turns a controller's error into one that says what to do.
+pub(crate) fn explain(error: ServeError) -> anyhow::Error {
+    let hint = match &error {
+        ServeError::Held { .. } => "use that one, stop it with `sweep controller stop`, or give another --data-dir",
+        ServeError::Listen { .. } => "another program has the port; --listen 127.0.0.1:0 takes any free one",
+        _ => return anyhow::Error::from(error),
+    };
+    Failure::new(error.to_string()).hint(hint).into()
+}
+
+async fn start(args: &ServeArgs) -> Result<ExitCode> {
+    let target = ControllerArgs { controller: Some(args.listen.to_string()), token: None };
+    if target.answers().await {
+        eprintln!("A controller is already there at {}.", args.listen);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
+    spawn(args, &data_dir).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts a controller on the local port, for `sweep create`.
+pub(crate) async fn start_in_background(target: &ControllerArgs) -> Result<()> {
+    let listen = target.address().parse().map_err(|_| Failure::input(format!("`{}` is no address to listen on", target.address())))?;
+    let args = ServeArgs { listen, data_dir: None, lease: Duration::from_secs(60) };
+    spawn(&args, &places::data_dir()?).await
+}
+
+async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+    let log_path = data_dir.join("controller.log");
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&log_path)
+        .with_context(|| format!("cannot write {}", log_path.display()))?;
+    let mut child = std::process::Command::new(std::env::current_exe()?)
+        .args(["controller", "--listen", &args.listen.to_string(), "--lease", &format!("{}ms", args.lease.as_millis()), "--data-dir"])
+        .arg(data_dir)
+        // Its own process group: Ctrl-C in this terminal is not meant for it. It ignores the hang-up when the terminal closes.
+        .process_group(0)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("cannot start a controller")?;
+    let target = ControllerArgs { controller: Some(args.listen.to_string()), token: None };
+    loop {
+        if target.connect().await.is_ok() {
+            eprintln!(
+                "Started a controller at {} (process {}, data in {}); `sweep controller stop` ends it",
+                args.listen,
+                child.id(),
+                data_dir.display()
+            );
+            return Ok(());
+        }
+        if let Some(status) = child.try_wait()? {
+            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+            let last: Vec<_> = log.lines().rev().take(3).collect();
+            let said = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
+            return Err(Failure::new(format!("the controller did not start ({status}):\n  {said}"))
+                .hint(format!("the whole log is in {}", log_path.display()))
+                .into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn status(args: &StatusArgs) -> Result<ExitCode> {
+    let client = args.controller.connect().await?;
+    let status = client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await?;
+    if args.json {
+        let object = json!({
+            "address": args.controller.address(), "version": status.version, "data_dir": status.data_dir, "started_ms": status.started_ms,
+            "pid": status.pid, "sweeps": status.sweeps, "agents": status.agents, "running": status.running,
+        });
+        writeln!(out(), "{object}")?;
+    } else {
+        let mut out = out();
+        writeln!(out, "controller  {} (version {}, process {})", args.controller.address(), status.version, status.pid)?;
+        writeln!(out, "data        {}", status.data_dir)?;
+        writeln!(out, "started     {}", ago(status.started_ms))?;
+        writeln!(out, "sweeps      {}", status.sweeps)?;
+        writeln!(out, "agents      {}, {} runs running", status.agents, status.running)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
+    let client = args.connect().await?;
+    client.call(StopControllerRequest {}, async |mut service, request| service.stop_controller(request).await).await?;
+    // It answers before it ends; whoever starts another one on its data directory wants it gone.
+    for _ in 0..200 {
+        if args.connect().await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eprintln!("The controller at {} has stopped.", args.address());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,55 @@
+//! `sweep logs`: the output of a run, from anywhere.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use sweep_proto::v1::GetLogsRequest;
+
+use crate::client::{ControllerArgs, split_run};
+use crate::display::out;
+use crate::failure::Failure;
+
+/// Prints the output of a run
+///
+/// Standard output and error of the program in the order in which they came, up to 10 MiB an attempt; the whole is in the run's folder on the agent's machine.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sweep logs ab12cd34/7
+  sweep logs -f ab12cd34/7
+  sweep logs ab12cd34/7 --attempt 1")]
+pub(crate) struct LogsArgs {
+    /// The run, as <SWEEP>/<RUN>
+    #[arg(value_name = "SWEEP/RUN")]
+    run: String,
+
+    /// Go on until the attempt ends
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Which attempt; by default the newest
+    #[arg(long, value_name = "N")]
+    attempt: Option<u32>,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+pub(crate) async fn run(args: &LogsArgs) -> Result<ExitCode> {
+    let (sweep_id, Some(run)) = split_run(&args.run)? else {
+        return Err(Failure::input(format!("`{}` names a sweep, not a run", args.run))
+            .hint(format!("for example `sweep logs {}/1`", args.run))
+            .into());
+    };
+    let mut client = args.controller.connect().await?;
+    let request = GetLogsRequest { sweep_id, run, attempt: args.attempt.unwrap_or(0), offset: 0, follow: args.follow };
+    let stream = client.service.get_logs(request).await;
+    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
+    while let Some(chunk) = stream.message().await.map_err(|status| client.explain(&status))? {
+        let mut out = out();
+        out.write_all(&chunk.data)?;
+        out.flush()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,81 @@
+//! One file a verb: flags in, one call, the result to `display`. No rule about sweeps.
+
+mod agent;
+mod best;
+mod cancel;
+mod check;
+mod completions;
+mod controller;
+mod create;
+mod logs;
+mod ls;
+mod retry;
+mod run;
+mod runs;
+mod schema;
+mod set_state;
+mod show;
+mod watch;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+pub(crate) use self::best::command_line;
+use self::set_state::Action;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(create::CreateArgs),
+    Run(run::RunArgs),
+    Agent(agent::AgentArgs),
+    Check(check::CheckArgs),
+    Schema(schema::SchemaArgs),
+    Ls(ls::LsArgs),
+    Show(show::ShowArgs),
+    Runs(runs::RunsArgs),
+    Watch(watch::WatchArgs),
+    Logs(logs::LogsArgs),
+    Best(best::BestArgs),
+    /// Begins no new runs; running ones may end
+    ///
+    /// Queued runs are cancelled. `sweep resume` goes on.
+    Stop(set_state::SetStateArgs),
+    /// Hands out no runs until `sweep resume`; agents wait
+    ///
+    /// Running runs go on.
+    Pause(set_state::SetStateArgs),
+    /// Hands out runs again after `pause`, `stop` or `cancel`
+    Resume(set_state::SetStateArgs),
+    Cancel(cancel::CancelArgs),
+    Retry(retry::RetryArgs),
+    Controller(controller::ControllerCommandArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Carries a command out.
+pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Create(args) => runtime.block_on(create::run(&args)),
+        Command::Run(args) => runtime.block_on(run::run(&args)),
+        Command::Agent(args) => runtime.block_on(agent::run(&args)),
+        Command::Ls(args) => runtime.block_on(ls::run(&args)),
+        Command::Show(args) => runtime.block_on(show::run(&args)),
+        Command::Runs(args) => runtime.block_on(runs::run(&args)),
+        Command::Watch(args) => runtime.block_on(watch::run(&args)),
+        Command::Logs(args) => runtime.block_on(logs::run(&args)),
+        Command::Best(args) => runtime.block_on(best::run(&args)),
+        Command::Stop(args) => runtime.block_on(set_state::run(&args, Action::Stop)),
+        Command::Pause(args) => runtime.block_on(set_state::run(&args, Action::Pause)),
+        Command::Resume(args) => runtime.block_on(set_state::run(&args, Action::Resume)),
+        Command::Cancel(args) => runtime.block_on(cancel::run(&args)),
+        Command::Retry(args) => runtime.block_on(retry::run(&args)),
+        Command::Controller(args) => runtime.block_on(controller::run(args)),
+    }
+}

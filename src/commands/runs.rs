@@ -1,0 +1,63 @@
+//! `sweep runs`: the runs of a sweep.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use sweep_proto::v1::{ListRunsRequest, Run};
+
+use crate::client::{Client, ControllerArgs};
+use crate::display::{json, out, table};
+
+/// Lists the runs of a sweep
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sweep runs ab12cd34
+  sweep runs ab12cd34 --state failed
+  sweep runs ab12cd34 --json | jq 'select(.state == \"finished\") | [.run, .value]'")]
+pub(crate) struct RunsArgs {
+    /// The sweep: its id, the beginning of its id, or its name
+    #[arg(value_name = "SWEEP")]
+    sweep: String,
+
+    /// Only runs in this state; may be given more than once
+    #[arg(long, value_name = "STATE", value_parser = ["queued", "assigned", "running", "finished", "stopped", "failed", "cancelled"])]
+    state: Vec<String>,
+
+    /// Print one JSON object a line: run, state, params, value, attempts (how many) and more
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
+    let mut client = args.controller.connect().await?;
+    let sweep = client.sweep(&args.sweep).await?;
+    let runs = list(&mut client, &sweep.id, args.state.clone()).await?;
+    let mut out = out();
+    if args.json {
+        for run in &runs {
+            writeln!(out, "{}", json::run(run))?;
+        }
+    } else if runs.is_empty() {
+        eprintln!("No runs{}.", if args.state.is_empty() { " yet" } else { " in this state" });
+    } else {
+        writeln!(out, "{}", table::runs(&sweep, &runs))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns all runs of a sweep in the order of their numbers.
+pub(crate) async fn list(client: &mut Client, sweep: &str, states: Vec<String>) -> Result<Vec<Run>> {
+    let request = ListRunsRequest { sweep_id: sweep.to_owned(), states };
+    let stream = client.service.list_runs(request).await;
+    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
+    let mut runs = Vec::new();
+    while let Some(page) = stream.message().await.map_err(|status| client.explain(&status))? {
+        runs.extend(page.runs);
+    }
+    Ok(runs)
+}

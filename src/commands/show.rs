@@ -1,0 +1,71 @@
+//! `sweep show`: a sweep or a run in full.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use sweep_proto::v1::{GetRunRequest, ListAgentsRequest};
+
+use crate::client::{ControllerArgs, split_run};
+use crate::commands::best::best_run;
+use crate::commands::runs;
+use crate::display::{self, out};
+use crate::failure::Failure;
+
+/// Shows how far a sweep is, or what became of one run
+///
+/// For a sweep: progress, best configuration, failures grouped by kind with an example of each, agents. For a run: parameters, metrics, attempts and
+/// how they ended, with the tail of the output.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sweep show ab12cd34
+  sweep show ab12cd34/7")]
+pub(crate) struct ShowArgs {
+    /// The sweep (its id, the beginning of its id, or its name), or a run as <SWEEP>/<RUN>
+    #[arg(value_name = "SWEEP[/RUN]")]
+    target: String,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
+    let (target, run) = split_run(&args.target)?;
+    let mut client = args.controller.connect().await?;
+    let sweep = client.sweep(&target).await?;
+    if let Some(number) = run {
+        let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
+        let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
+        let run = answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?;
+        if args.json {
+            writeln!(out(), "{}", display::json::run(&run))?;
+        } else {
+            write!(out(), "{}", display::run(&sweep, &run))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let best = best_run(&client, &sweep).await?;
+    let failed = runs::list(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;
+    let request = ListAgentsRequest { sweep_id: sweep.id.clone() };
+    let agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
+    if args.json {
+        let mut object = display::json::sweep(&sweep);
+        object["best"] = best.as_ref().map(display::json::run).unwrap_or_default();
+        object["failures"] = display::failures(&failed)
+            .iter()
+            .map(|group| json!({"kind": group.kind, "runs": group.runs, "example": group.example}))
+            .collect();
+        object["agents"] = agents.iter().map(display::json::agent).collect();
+        object["yaml"] = sweep.yaml.as_str().into();
+        writeln!(out(), "{object}")?;
+    } else {
+        write!(out(), "{}", display::sweep(&sweep, best.as_ref(), &failed, &agents))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

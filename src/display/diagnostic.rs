@@ -1,0 +1,76 @@
+//! Sweep files: reading them, and showing what is wrong with them.
+
+use std::io::Read as _;
+
+use anyhow::Result;
+use sweep_lifecycle::spec::{self, Diagnostic, Severity, SweepSpec};
+use sweep_search::suggest::Method;
+
+use crate::failure::Failure;
+
+/// A sweep file is refused beyond 1 MiB; this much is read to find out.
+const BYTES_MAX: u64 = (1 << 20) + 1;
+
+/// Reads a file, or standard input for `-`, no further than a sweep file may be long.
+pub(crate) fn read(file: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    let outcome = if file == "-" {
+        std::io::stdin().lock().take(BYTES_MAX).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(BYTES_MAX).read_to_end(&mut bytes))
+    };
+    outcome.map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+    let text = String::from_utf8(bytes).or_else(|error| {
+        // The limit may have cut a character in two.
+        let cut = error.utf8_error().error_len().is_none() && error.as_bytes().len() as u64 == BYTES_MAX;
+        if cut { Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()) } else { Err(error) }
+    });
+    let text = text.map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        Failure::input(format!("{file} is not UTF-8: byte {offset} is no text")).hint("save it as UTF-8")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Parses a sweep file, printing warnings and mistakes to standard error.
+pub(crate) fn parse(file: &str, text: &str) -> Result<SweepSpec> {
+    let (spec, diagnostics) = spec::parse(text);
+    print(&diagnostics, file, text);
+    spec.ok_or_else(|| {
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        let mistakes = if errors == 1 { "a mistake".to_owned() } else { format!("{errors} mistakes") };
+        Failure::input(format!("{file} has {mistakes}; nothing was started")).into()
+    })
+}
+
+/// Prints diagnostics to standard error.
+pub(crate) fn print(diagnostics: &[Diagnostic], file: &str, text: &str) {
+    if !diagnostics.is_empty() {
+        eprintln!("{}\n", spec::render(diagnostics, file, text, console::colors_enabled_stderr()));
+    }
+}
+
+/// Returns one line about a sweep file that is good.
+pub(crate) fn summary(spec: &SweepSpec) -> String {
+    let method = match spec.method {
+        Method::Grid => "grid",
+        Method::Random => "random",
+        Method::Bayes => "bayes",
+    };
+    let count = spec.space.parameters().len();
+    let mut parts = vec![format!("{method} over {count} {}", if count == 1 { "parameter" } else { "parameters" })];
+    if let Some(size) = spec.space.size() {
+        parts.push(format!("{size} {}", if size == 1 { "point" } else { "points" }));
+    }
+    if let Some(cap) = spec.run_cap {
+        parts.push(format!("at most {cap} runs"));
+    }
+    if let Some(objective) = &spec.objective {
+        let goal = match objective.goal {
+            sweep_search::observation::Goal::Minimize => "minimize",
+            sweep_search::observation::Goal::Maximize => "maximize",
+        };
+        parts.push(format!("{goal} {}", objective.metric));
+    }
+    parts.join(", ")
+}

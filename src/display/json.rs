@@ -1,0 +1,83 @@
+//! What machines read: one object a sweep, run or agent.
+
+use serde_json::{Value, json};
+use sweep_proto::v1::{Agent, Attempt, Run, Sweep};
+
+/// A sweep.
+pub(crate) fn sweep(sweep: &Sweep) -> Value {
+    json!({
+        "sweep": sweep.id,
+        "name": sweep.name,
+        "state": sweep.state,
+        "reason": sweep.reason,
+        "method": sweep.method,
+        "metric": sweep.metric,
+        "goal": sweep.goal,
+        "planned": if sweep.planned == 0 { None } else { Some(sweep.planned) },
+        "queued": sweep.queued,
+        "running": sweep.running,
+        "finished": sweep.finished,
+        "stopped": sweep.stopped,
+        "failed": sweep.failed,
+        "cancelled": sweep.cancelled,
+        "agents_alive": sweep.agents,
+        "best_run": sweep.best_run,
+        "best_value": sweep.best_value,
+        "created_ms": sweep.created_ms,
+        "updated_ms": sweep.updated_ms,
+    })
+}
+
+/// A run. `attempts` is how many; `executions` has them in full.
+pub(crate) fn run(run: &Run) -> Value {
+    let metrics = run.attempts.iter().rev().find(|attempt| !attempt.metrics.is_empty()).map(metrics);
+    json!({
+        "sweep": run.sweep_id,
+        "run": run.run,
+        "state": run.state,
+        "reason": run.reason,
+        "params": params(run),
+        "value": run.value,
+        "best": run.best,
+        "last": run.last,
+        "attempts": run.attempts.len(),
+        "metrics": metrics.unwrap_or_else(|| json!({})),
+        "why": run.why,
+        "created_ms": run.created_ms,
+        "ended_ms": if run.ended_ms == 0 { None } else { Some(run.ended_ms) },
+        "executions": run.attempts.iter().map(attempt).collect::<Vec<_>>(),
+    })
+}
+
+/// The configuration of a run; text that is no JSON would be the controller's mistake, and is shown as it is.
+pub(crate) fn params(run: &Run) -> Value {
+    serde_json::from_str(&run.params_json).unwrap_or_else(|_| Value::String(run.params_json.clone()))
+}
+
+fn metrics(attempt: &Attempt) -> Value {
+    let mut names: Vec<_> = attempt.metrics.iter().collect();
+    names.sort_by(|a, b| a.0.cmp(b.0));
+    names.into_iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    let failure = attempt.failure.as_ref().map(|failure| {
+        json!({
+            "kind": failure.kind, "blame": failure.blame, "message": failure.message,
+            "exit_code": failure.exit_code, "signal": failure.signal, "output_tail": failure.output_tail,
+        })
+    });
+    json!({
+        "attempt": attempt.attempt, "agent": attempt.agent_id, "host": attempt.host, "state": attempt.state, "failure": failure,
+        "assigned_ms": attempt.assigned_ms, "started_ms": attempt.started_ms, "ended_ms": attempt.ended_ms, "command": attempt.command,
+        "metrics": metrics(attempt),
+    })
+}
+
+/// An agent.
+pub(crate) fn agent(agent: &Agent) -> Value {
+    json!({
+        "agent": agent.id, "sweep": agent.sweep_id, "host": agent.host, "slots": agent.slots, "running": agent.running,
+        "alive": agent.alive, "version": agent.version, "seen_ms": agent.seen_ms,
+    })
+}

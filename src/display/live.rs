@@ -1,0 +1,179 @@
+//! The live view of a sweep: redrawn in place on a terminal, one line for each run that ends elsewhere.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use console::{Term, style, truncate_str};
+use sweep_agent::Notice;
+use sweep_proto::v1::{Run, Sweep, WatchSweepResponse};
+
+use super::{number, params_line, printable, span};
+
+const RUNNING_LINES_MAX: usize = 8;
+const ENDED_LINES_MAX: usize = 3;
+const BAR_WIDTH_MAX: usize = 40;
+
+/// A view that follows a sweep. Goes to standard error: results go to standard output.
+#[derive(Debug)]
+pub(crate) struct Live {
+    term: Term,
+    drawn: usize,
+    seen: BTreeSet<(u64, usize)>,
+    began: Instant,
+    last_state: String,
+}
+
+impl Live {
+    /// Begins with nothing drawn.
+    pub(crate) fn new() -> Self {
+        Self { term: Term::stderr(), drawn: 0, seen: BTreeSet::new(), began: Instant::now(), last_state: String::new() }
+    }
+
+    /// Shows how the sweep is now.
+    pub(crate) fn show(&mut self, view: &WatchSweepResponse) {
+        let Some(sweep) = &view.sweep else { return };
+        if !self.term.is_term() {
+            self.lines(sweep, view);
+            return;
+        }
+        let width = usize::from(self.term.size().1).max(20);
+        let height = usize::from(self.term.size().0).max(4);
+        let mut lines = self.picture(sweep, view, width);
+        lines.truncate(height - 1);
+        // A terminal that has gone away is no reason to stop.
+        let _ = self.term.clear_last_lines(self.drawn);
+        for line in &lines {
+            let _ = self.term.write_line(&truncate_str(line, width - 1, "…"));
+        }
+        self.drawn = lines.len();
+    }
+
+    /// Leaves the last picture where it is.
+    pub(crate) fn close(&mut self) {
+        self.drawn = 0;
+    }
+
+    fn picture(&self, sweep: &Sweep, view: &WatchSweepResponse, width: usize) -> Vec<String> {
+        let name = if sweep.name.is_empty() { String::new() } else { format!(" {}", printable(&sweep.name)) };
+        let state = match sweep.state.as_str() {
+            "running" => style(&sweep.state).green(),
+            "finished" => style(&sweep.state).cyan(),
+            _ => style(&sweep.state).yellow(),
+        };
+        let elapsed = span(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX));
+        let mut lines = vec![format!("{} {}{name}  {}  {elapsed}", style("sweep").bold(), sweep.id, state.for_stderr())];
+        lines.push(format!("  {} {}", bar(sweep, width), counts(sweep)));
+        if let Some(best) = &view.best {
+            let value = best.value.map(number).unwrap_or_default();
+            let label = style(format!("{} = {value}", printable(&sweep.metric))).bold().for_stderr();
+            lines.push(format!("  best {label} by run {}: {}", best.run, params_line(best)));
+        }
+        for run in view.running.iter().take(RUNNING_LINES_MAX) {
+            lines.push(format!(
+                "  {} {:>4}  {}{}",
+                style("running").green().for_stderr(),
+                run.run,
+                objective(sweep, run),
+                params_line(run)
+            ));
+        }
+        if view.running.len() > RUNNING_LINES_MAX {
+            lines.push(format!("  … and {} more", view.running.len() - RUNNING_LINES_MAX));
+        }
+        for run in view.ended.iter().take(ENDED_LINES_MAX) {
+            lines.push(ended_line(sweep, run));
+        }
+        lines
+    }
+
+    fn lines(&mut self, sweep: &Sweep, view: &WatchSweepResponse) {
+        for run in view.ended.iter().rev() {
+            if self.seen.insert((run.run, run.attempts.len())) {
+                eprintln!("{}", ended_line(sweep, run).trim_start());
+            }
+        }
+        if self.last_state != sweep.state {
+            self.last_state.clone_from(&sweep.state);
+            let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
+            eprintln!("sweep {} is {}{reason} ({})", sweep.id, sweep.state, counts(sweep));
+        }
+    }
+}
+
+fn bar(sweep: &Sweep, width: usize) -> String {
+    let cells = (width / 3).min(BAR_WIDTH_MAX);
+    let done = ended(sweep);
+    if sweep.planned == 0 || cells < 5 {
+        return String::new();
+    }
+    let full = (u128::from(done) * cells as u128 / u128::from(sweep.planned)).min(cells as u128) as usize;
+    format!("{}{}", style("━".repeat(full)).green().for_stderr(), style("━".repeat(cells - full)).dim().for_stderr())
+}
+
+fn ended(sweep: &Sweep) -> u64 {
+    sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled
+}
+
+/// Returns the runs of a sweep by state: `12/40 ended: 9 finished, 3 failed; 2 running`.
+pub(crate) fn counts(sweep: &Sweep) -> String {
+    let planned = if sweep.planned == 0 { String::new() } else { format!("/{}", sweep.planned) };
+    let part = |count: u64, word: &str| (count > 0).then(|| format!("{count} {word}"));
+    let ends = [
+        part(sweep.finished, "finished"),
+        part(sweep.stopped, "stopped early"),
+        part(sweep.failed, "failed"),
+        part(sweep.cancelled, "cancelled"),
+    ];
+    let ends: Vec<_> = ends.into_iter().flatten().collect();
+    let rest = [part(sweep.running, "running"), part(sweep.queued, "queued")];
+    let rest: Vec<_> = rest.into_iter().flatten().collect();
+    let colon = if ends.is_empty() { "" } else { ": " };
+    let semicolon = if rest.is_empty() { "" } else { "; " };
+    format!("{}{planned} ended{colon}{}{semicolon}{}", ended(sweep), ends.join(", "), rest.join(", "))
+}
+
+fn objective(sweep: &Sweep, run: &Run) -> String {
+    run.last.map(|last| format!("{} = {}  ", printable(&sweep.metric), number(last))).unwrap_or_default()
+}
+
+fn ended_line(sweep: &Sweep, run: &Run) -> String {
+    let (state, note) = match run.state.as_str() {
+        "finished" => (style("finished").cyan(), String::new()),
+        "stopped" => (style(" stopped").yellow(), run.reason.clone()),
+        "failed" => (style("  failed").red(), run.reason.clone()),
+        other => (style(other).dim(), run.reason.clone()),
+    };
+    let value = run.value.map(|value| format!("{} = {}  ", printable(&sweep.metric), number(value))).unwrap_or_default();
+    let note = note.lines().next().map(|note| format!("  ({})", printable(note))).unwrap_or_default();
+    format!("  {} {:>4}  {value}{}{note}", state.for_stderr(), run.run, params_line(run))
+}
+
+/// What an agent says, as a line: a verb, right-aligned, and what it is about.
+pub(crate) fn notice(notice: &Notice) -> String {
+    let line = |verb: &str, rest: String| format!("{} {rest}", style(format!("{verb:>12}")).green().bold().for_stderr());
+    match notice {
+        Notice::Joined { sweep, slots, gpus } => {
+            let gpus = if *gpus == 0 { "no GPUs".to_owned() } else { format!("{gpus} GPUs") };
+            line("Joined", format!("sweep {sweep} with {slots} {} ({gpus})", if *slots == 1 { "slot" } else { "slots" }))
+        }
+        Notice::Started { run, attempt, command } => {
+            line("Started", format!("run {run}{}  {}", again(*attempt), printable(&crate::shell::line(command))))
+        }
+        Notice::Ended { run, attempt, state, objective, message } => {
+            let value = objective.map(|value| format!("  {}", number(value))).unwrap_or_default();
+            let message = if message.is_empty() { String::new() } else { format!("  {}", printable(message)) };
+            let verb = match state.as_str() {
+                "queued" => "Given back".to_owned(),
+                other => other.chars().take(1).flat_map(char::to_uppercase).chain(other.chars().skip(1)).collect(),
+            };
+            line(&verb, format!("run {run}{}{value}{message}", again(*attempt)))
+        }
+        Notice::Disconnected { reason } => line("Waiting", format!("for the controller: {}", printable(reason))),
+        Notice::Reconnected => line("Connected", "to the controller again".to_owned()),
+        Notice::Note(text) => line("Note", printable(text)),
+    }
+}
+
+fn again(attempt: u32) -> String {
+    if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
+}

@@ -1,0 +1,257 @@
+//! What people see: tables, a live view, diagnostics; and JSON for machines.
+
+pub(crate) mod diagnostic;
+pub(crate) mod json;
+pub(crate) mod live;
+pub(crate) mod table;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, StdoutLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sweep_proto::v1::{Agent, Attempt, Run, Sweep};
+
+use crate::commands;
+
+/// Width where standard output is no terminal: nothing is cut.
+const WIDTH_UNLIMITED: usize = 10_000;
+
+/// Returns standard output. Writing to it reports a closed pipe where `println!` would panic.
+pub(crate) fn out() -> StdoutLock<'static> {
+    std::io::stdout().lock()
+}
+
+/// Returns how many columns a line may have.
+pub(crate) fn width() -> usize {
+    if std::io::stdout().is_terminal() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
+}
+
+/// Returns text without characters that steer a terminal or turn its direction round.
+pub(crate) fn printable(text: &str) -> String {
+    let hostile =
+        |char: char| char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().flat_map(|char| if hostile(char) { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
+}
+
+/// As [`printable`], but lines stay lines.
+fn printable_lines(text: &str, indent: &str) -> String {
+    text.lines().map(|line| format!("{indent}{}\n", printable(line))).collect()
+}
+
+/// Writes a number as people read it: six significant digits.
+pub(crate) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || !value.is_finite() || value.fract() == 0.0 && magnitude < 1e6 {
+        return value.to_string();
+    }
+    if !(1e-4..1e6).contains(&magnitude) {
+        let text = format!("{value:.4e}");
+        return match text.split_once('e') {
+            Some((digits, exponent)) if digits.contains('.') => {
+                format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'))
+            }
+            _ => text,
+        };
+    }
+    let decimals = (5 - magnitude.log10().floor() as i32).clamp(0, 9) as usize;
+    format!("{value:.decimals$}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Returns how long ago something was: `12 s ago`, `3 h ago`.
+pub(crate) fn ago(ms: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    format!("{} ago", span((now - ms).max(0)))
+}
+
+/// Returns a length of time: `12 s`, `3 min`, `2 h`.
+pub(crate) fn span(ms: i64) -> String {
+    match ms / 1000 {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86400),
+    }
+}
+
+/// Returns the parameters of a run on one line: `lr=0.01 layers=3`.
+pub(crate) fn params_line(run: &Run) -> String {
+    let mut parts = Vec::new();
+    flatten("", &json::params(run), &mut parts);
+    parts.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, String)>) {
+    match value {
+        serde_json::Value::Object(entries) if !entries.contains_key("$float") => {
+            for (key, value) in entries {
+                let name = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+                flatten(&name, value, parts);
+            }
+        }
+        serde_json::Value::Object(entries) => parts.push((above.to_owned(), entries["$float"].as_str().unwrap_or_default().to_owned())),
+        serde_json::Value::Number(float) if float.is_f64() => {
+            parts.push((above.to_owned(), float.as_f64().map(number).unwrap_or_default()))
+        }
+        serde_json::Value::String(text) => parts.push((printable(above), printable(text))),
+        other => parts.push((printable(above), other.to_string())),
+    }
+}
+
+/// The best run of a sweep: value, parameters, how to run it again.
+pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
+    let mut text = String::new();
+    let value = run.value.map(number).unwrap_or_default();
+    let _ = writeln!(text, "Best: {} = {value} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
+    params_block(run, &mut text);
+    if let Some(command) = commands::command_line(run) {
+        let _ = writeln!(text, "  again: {}", printable(&command));
+    }
+    text
+}
+
+fn params_block(run: &Run, text: &mut String) {
+    let mut parts = Vec::new();
+    flatten("", &json::params(run), &mut parts);
+    let widest = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in parts {
+        let _ = writeln!(text, "  {name:<widest$}  {value}");
+    }
+}
+
+/// Failures of one kind.
+#[derive(Debug)]
+pub(crate) struct FailureGroup {
+    pub(crate) kind: String,
+    pub(crate) runs: Vec<u64>,
+    /// The message of the first one.
+    pub(crate) example: String,
+    /// The tail of its output.
+    tail: String,
+}
+
+/// Groups failed runs by the kind of their last failure, the most frequent first.
+pub(crate) fn failures(failed: &[Run]) -> Vec<FailureGroup> {
+    let mut groups: BTreeMap<&str, FailureGroup> = BTreeMap::new();
+    for run in failed {
+        let failure = run.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref());
+        let kind = failure.map_or("unknown", |failure| failure.kind.as_str());
+        let group = groups.entry(kind).or_insert_with(|| FailureGroup {
+            kind: kind.to_owned(),
+            runs: Vec::new(),
+            example: failure.map_or_else(|| run.reason.clone(), |failure| failure.message.clone()),
+            tail: failure.map(|failure| failure.output_tail.clone()).unwrap_or_default(),
+        });
+        group.runs.push(run.run);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.runs.len()));
+    groups
+}
+
+/// A sweep in full.
+pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agents: &[Agent]) -> String {
+    let mut text = String::new();
+    let name = if sweep.name.is_empty() { String::new() } else { format!(" ({})", printable(&sweep.name)) };
+    let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
+    let _ = writeln!(text, "Sweep {}{name} is {}{reason}", sweep.id, sweep.state);
+    let _ = writeln!(text, "  {}, created {}", sweep.method, ago(sweep.created_ms));
+    let _ = writeln!(text, "  runs: {}", live::counts(sweep));
+    if let Some(run) = best_run {
+        text.push('\n');
+        text.push_str(&best(sweep, run));
+    }
+    let groups = failures(failed);
+    if !groups.is_empty() {
+        let _ = writeln!(text, "\nFailures:");
+        for group in groups {
+            let runs: Vec<_> = group.runs.iter().take(8).map(u64::to_string).collect();
+            let more = if group.runs.len() > 8 { ", …" } else { "" };
+            let _ =
+                writeln!(text, "  {} × {} (runs {}{more}): {}", group.runs.len(), group.kind, runs.join(", "), printable(&group.example));
+            text.push_str(&printable_lines(&last_lines(&group.tail, 5), "    | "));
+        }
+        let _ = writeln!(text, "  `sweep retry {}` runs them again", sweep.id);
+    }
+    let alive: Vec<_> = agents.iter().filter(|agent| agent.alive).collect();
+    let _ = writeln!(
+        text,
+        "\nAgents: {}",
+        if alive.is_empty() { format!("none; start one with `sweep agent {}`", sweep.id) } else { alive.len().to_string() }
+    );
+    for agent in alive {
+        let _ = writeln!(text, "  {}  {}  {} of {} slots busy", agent.id, printable(&agent.host), agent.running, agent.slots);
+    }
+    text
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// A run in full.
+pub(crate) fn run(sweep: &Sweep, run: &Run) -> String {
+    let mut text = String::new();
+    let reason = if run.reason.is_empty() { String::new() } else { format!(": {}", printable(&run.reason)) };
+    let _ = writeln!(text, "Run {}/{} is {}{reason}", run.sweep_id, run.run, run.state);
+    if let Some(value) = run.value {
+        let _ = writeln!(text, "  {} = {}", printable(&sweep.metric), number(value));
+    }
+    if let (Some(best), Some(last)) = (run.best, run.last) {
+        let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
+    }
+    let _ = writeln!(text, "  why: {}", printable(&run.why));
+    let _ = writeln!(text, "\nParameters:");
+    params_block(run, &mut text);
+    for attempt in &run.attempts {
+        attempt_block(attempt, &mut text);
+    }
+    text
+}
+
+fn attempt_block(attempt: &Attempt, text: &mut String) {
+    let took = if attempt.started_ms > 0 && attempt.ended_ms > 0 {
+        format!(", took {}", span(attempt.ended_ms - attempt.started_ms))
+    } else {
+        String::new()
+    };
+    let _ = writeln!(text, "\nAttempt {} on {} is {}{took}", attempt.attempt, printable(&attempt.host), attempt.state);
+    if !attempt.command.is_empty() {
+        let _ = writeln!(text, "  {}", printable(&crate::shell::line(&attempt.command)));
+    }
+    if let Some(failure) = &attempt.failure {
+        let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, failure.blame, printable(&failure.message));
+        text.push_str(&printable_lines(&failure.output_tail, "    | "));
+    }
+    let mut metrics: Vec<_> = attempt.metrics.iter().collect();
+    metrics.sort_by(|a, b| a.0.cmp(b.0));
+    for (name, value) in metrics {
+        let _ = writeln!(text, "  {} = {}", printable(name), number(*value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_six_digits() {
+        for (value, text) in [
+            (0.1 + 0.2, "0.3"),
+            (1e-7, "1e-7"),
+            (1234567.0, "1.2346e6"),
+            (3.0, "3"),
+            (0.000123456789, "0.000123457"),
+            (-2.5, "-2.5"),
+            (12.3456789, "12.3457"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn hostile_text_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b]0;x\x07b\u{202e}"), "a\\u{1b}]0;x\\u{7}b\\u{202e}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Tables for the terminal.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use sweep_proto::v1::{Run, Sweep};
+
+use super::{ago, number, params_line, printable, width};
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    table
+}
+
+/// Cuts what is too wide for the terminal: a table that wraps cannot be read.
+fn fitted(table: &Table) -> String {
+    let width = width();
+    let lines: Vec<_> = table.lines().map(|line| console::truncate_str(line.trim_end(), width, "…").trim_start().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// Sweeps, one a line.
+pub(crate) fn sweeps(sweeps: &[Sweep]) -> String {
+    let mut table = table(&["sweep", "state", "runs", "failed", "agents", "best", "method", "age", "name"]);
+    for sweep in sweeps {
+        let done = sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled;
+        let runs = if sweep.planned == 0 { done.to_string() } else { format!("{done}/{}", sweep.planned) };
+        let best = sweep.best_value.map(|value| format!("{}={}", printable(&sweep.metric), number(value))).unwrap_or_default();
+        table.add_row([
+            sweep.id.clone(),
+            sweep.state.clone(),
+            runs,
+            sweep.failed.to_string(),
+            sweep.agents.to_string(),
+            best,
+            sweep.method.clone(),
+            ago(sweep.created_ms),
+            printable(&sweep.name),
+        ]);
+    }
+    right(&mut table, &[2, 3, 4]);
+    fitted(&table)
+}
+
+/// Runs, one a line; the best one is marked.
+pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
+    let metric = if sweep.metric.is_empty() { "value" } else { &sweep.metric };
+    let mut table = table(&["run", "state", &printable(metric), "tries", "parameters", "note"]);
+    for run in runs {
+        let star = if sweep.best_run == Some(run.run) { "*" } else { "" };
+        let value = run.value.or(run.best).map(number).unwrap_or_default();
+        let note = printable(run.reason.lines().next().unwrap_or_default());
+        table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
+    }
+    right(&mut table, &[0, 2, 3]);
+    fitted(&table)
+}
+
+fn right(table: &mut Table, columns: &[usize]) {
+    for index in columns {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
