@@ -1,8 +1,15 @@
 //! How a shell writes arguments.
 
+use sweep_proto::v1::Run;
+
 /// Quotes a command line so that a POSIX shell reads the same arguments.
 pub(crate) fn line(arguments: &[String]) -> String {
     arguments.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the shell line that executes a run again, as its newest started attempt did.
+pub(crate) fn command_line(run: &Run) -> Option<String> {
+    run.attempts.iter().rev().find(|attempt| !attempt.command.is_empty()).map(|attempt| line(&attempt.command))
 }
 
 fn quoted(argument: &str) -> String {

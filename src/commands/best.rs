@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
     if args.json {
         writeln!(out, "{}", json::run(&run))?;
     } else if args.command {
-        let command = command_line(&run)
+        let command = shell::command_line(&run)
             .ok_or_else(|| Failure::new(format!("run {} was not started by an agent, so there is no command", run.run)))?;
         writeln!(out, "{command}")?;
     } else {
@@ -66,9 +66,4 @@ pub(crate) async fn best_run(client: &Client, sweep: &Sweep) -> Result<Option<Ru
     let Some(run) = sweep.best_run else { return Ok(None) };
     let request = GetRunRequest { sweep_id: sweep.id.clone(), run };
     Ok(client.call(request, async |mut service, request| service.get_run(request).await).await?.run)
-}
-
-/// Returns the shell line that executes a run again, as its newest started attempt did.
-pub(crate) fn command_line(run: &Run) -> Option<String> {
-    run.attempts.iter().rev().find(|attempt| !attempt.command.is_empty()).map(|attempt| shell::line(&attempt.command))
 }

@@ -22,7 +22,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-pub(crate) use self::best::command_line;
 use self::set_state::Action;
 
 /// What to do.

@@ -20,7 +20,6 @@ use crate::ci::report::Reproduce;
 use crate::ci::{End, Outcome, Verdict, junit, report};
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::agent::{self, PlaceArgs, at_least_one, duration};
-use crate::commands::best::command_line;
 use crate::commands::{controller, runs, watch as watching};
 use crate::display::live::Live;
 use crate::display::{self, diagnostic, out};
@@ -214,7 +213,7 @@ fn drain(mut notices: mpsc::UnboundedReceiver<sweep_agent::Notice>) -> JoinHandl
 fn conclude(args: &RunArgs, outcome: &Outcome, judgement: Option<&Judgement>, data_dir: &Path) -> Result<ExitCode> {
     let verdict = outcome.verdict(judgement);
     let best = outcome.best();
-    let reproduce = Reproduce { sweep: this_line(args), best: best.and_then(command_line) };
+    let reproduce = Reproduce { sweep: this_line(args), best: best.and_then(shell::command_line) };
     let markdown = report::markdown(outcome, judgement, &reproduce);
     if let Some(file) = &args.junit {
         std::fs::write(file, junit::xml(outcome, judgement)?).with_context(|| format!("cannot write {}", file.display()))?;

@@ -3,8 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::Result;
-use sweep_lifecycle::spec::{self, Diagnostic, Severity, SweepSpec};
-use sweep_search::suggest::Method;
+use sweep_lifecycle::spec::{self, Diagnostic, Goal, Method, Severity, SweepSpec};
 
 use crate::failure::Failure;
 
@@ -67,8 +66,8 @@ pub(crate) fn summary(spec: &SweepSpec) -> String {
     }
     if let Some(objective) = &spec.objective {
         let goal = match objective.goal {
-            sweep_search::observation::Goal::Minimize => "minimize",
-            sweep_search::observation::Goal::Maximize => "maximize",
+            Goal::Minimize => "minimize",
+            Goal::Maximize => "maximize",
         };
         parts.push(format!("{goal} {}", objective.metric));
     }

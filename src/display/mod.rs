@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sweep_proto::v1::{Agent, Attempt, Run, Sweep};
 
-use crate::commands;
+use crate::shell;
 
 /// Width where standard output is no terminal: nothing is cut.
 const WIDTH_UNLIMITED: usize = 10_000;
@@ -91,7 +91,7 @@ fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, Stri
         }
         serde_json::Value::Object(entries) => parts.push((above.to_owned(), entries["$float"].as_str().unwrap_or_default().to_owned())),
         serde_json::Value::Number(float) if float.is_f64() => {
-            parts.push((above.to_owned(), float.as_f64().map(number).unwrap_or_default()))
+            parts.push((above.to_owned(), float.as_f64().map(number).unwrap_or_default()));
         }
         serde_json::Value::String(text) => parts.push((printable(above), printable(text))),
         other => parts.push((printable(above), other.to_string())),
@@ -104,7 +104,7 @@ pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
     let value = run.value.map(number).unwrap_or_default();
     let _ = writeln!(text, "Best: {} = {value} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
     params_block(run, &mut text);
-    if let Some(command) = commands::command_line(run) {
+    if let Some(command) = shell::command_line(run) {
         let _ = writeln!(text, "  again: {}", printable(&command));
     }
     text
@@ -218,7 +218,7 @@ fn attempt_block(attempt: &Attempt, text: &mut String) {
     };
     let _ = writeln!(text, "\nAttempt {} on {} is {}{took}", attempt.attempt, printable(&attempt.host), attempt.state);
     if !attempt.command.is_empty() {
-        let _ = writeln!(text, "  {}", printable(&crate::shell::line(&attempt.command)));
+        let _ = writeln!(text, "  {}", printable(&shell::line(&attempt.command)));
     }
     if let Some(failure) = &attempt.failure {
         let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, failure.blame, printable(&failure.message));

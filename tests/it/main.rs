@@ -1,3 +1,12 @@
 //! The end-to-end tests of sweep and the guards of its architecture, in one binary.
 
 mod architecture;
+mod background;
+mod cancel;
+mod digits;
+mod grid;
+mod harness;
+mod mistakes;
+mod outcome;
+mod reporting;
+mod token;

@@ -20,6 +20,9 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{Impute, MetricPattern, Objective, Reduce, RetryPolicy, SweepSpec};
 pub use render::render;
+// Whoever reads a spec needs these two, and should not have to know the search for them.
+pub use sweep_search::observation::Goal;
+pub use sweep_search::suggest::Method;
 
 /// Reads a sweep file. All mistakes are found at once; the spec is there exactly when none of the diagnostics is an error.
 pub fn parse(text: &str) -> (Option<SweepSpec>, Vec<Diagnostic>) {

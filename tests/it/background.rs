@@ -1,0 +1,88 @@
+//! The controller in the background, started by hand and by `create`.
+
+use std::process::Command;
+
+use crate::harness::{Bench, Ended, finish, wait_for};
+
+const YAML: &str = "program: a.py\nmethod: random\nparameters: {x: {min: 0.0, max: 1.0}}\n";
+
+fn is_id(text: &str) -> bool {
+    text.len() == 9 && text.trim_end().chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+}
+
+#[test]
+fn create_prints_the_id_alone() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let file = bench.write("sweep.yaml", YAML);
+    let ended = bench.run(&["create", &file]);
+    assert!(ended.code == 0 && is_id(&ended.stdout), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("sweep agent {}", ended.stdout.trim())), "a hint what to do next: {ended:?}");
+    let sweeps = bench.ok(&["ls"]);
+    assert!(sweeps.contains(ended.stdout.trim()), "{sweeps}");
+}
+
+#[test]
+fn a_controller_is_started_looked_at_and_stopped() {
+    let bench = Bench::new();
+    assert_ne!(bench.run(&["controller", "status"]).code, 0);
+    let listen = format!("127.0.0.1:{}", bench.port());
+    let started = bench.run(&["controller", "start", "--listen", &listen]);
+    assert!(started.code == 0 && started.stderr.contains("Started a controller"), "{started:?}");
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", YAML)]);
+    let status = bench.ok(&["controller", "status"]);
+    assert!(status.contains(&listen) && status.contains("sweeps      1"), "{status}");
+    let again = bench.run(&["controller", "start", "--listen", &listen]);
+    assert!(again.code == 0 && again.stderr.contains("already"), "{again:?}");
+    bench.ok(&["controller", "stop"]);
+    bench.nothing_left();
+    bench.ok(&["controller", "start", "--listen", &listen]);
+    let sweeps = bench.ok(&["ls"]);
+    assert!(sweeps.contains(id.trim()), "what it knew, it knows again: {sweeps}");
+    bench.ok(&["controller", "stop"]);
+    bench.nothing_left();
+}
+
+/// Runs a shell script in a network of its own, where the local port is free whatever runs on this machine. `None`: this machine allows none.
+fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
+    let isolated = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--net", "sh", "-ec"]).arg(format!("ip link set lo up\n{script}"));
+        command
+    };
+    if !isolated("true").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: no network of its own can be had here (unshare --net)");
+        return None;
+    }
+    let mut command = isolated(script);
+    for (name, value) in bench.sweep(&[]).get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env_remove("SWEEP_CONTROLLER").env("SWEEP", env!("CARGO_BIN_EXE_sweep"));
+    Some(finish(command))
+}
+
+#[test]
+fn create_starts_a_controller_where_there_is_none() {
+    let bench = Bench::new();
+    let file = bench.write("sweep.yaml", YAML);
+    let script = format!("\"$SWEEP\" create '{file}'\n\"$SWEEP\" create '{file}'\n\"$SWEEP\" controller stop");
+    let Some(ended) = in_own_network(&bench, &script) else { return };
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.lines().count() == 2 && ended.stdout.split_inclusive('\n').all(is_id), "{ended:?}");
+    assert_eq!(ended.stderr.matches("Started a controller at 127.0.0.1:7433").count(), 1, "it says so, once: {ended:?}");
+    assert!(bench.path("data/sweep").is_dir(), "its data is where it belongs");
+    bench.nothing_left();
+}
+
+#[test]
+fn an_agent_starts_no_controller() {
+    let bench = Bench::new();
+    let Some(ended) = in_own_network(&bench, "\"$SWEEP\" agent abcd1234 || exit 7") else { return };
+    assert_eq!(ended.code, 7, "{ended:?}");
+    assert!(ended.stderr.contains("127.0.0.1:7433") && ended.stderr.contains("--controller"), "{ended:?}");
+    wait_for("no process", || bench.processes().is_empty().then_some(()));
+}

@@ -1,0 +1,270 @@
+//! A bench for tests with the real binary: folders, a port and processes of its own, all gone when the test ends.
+
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take; far more than it needs, even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The environment variable by which processes of a bench are known: whatever they start inherits it.
+const MARK: &str = "SWEEP_TEST_MARK";
+
+/// Counts benches, so that each has a mark of its own.
+static BENCHES: AtomicU32 = AtomicU32::new(0);
+
+/// Folders, a port and processes of one test.
+pub(crate) struct Bench {
+    folder: TempDir,
+    mark: String,
+    port: u16,
+}
+
+/// What a command that has ended said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A command that runs.
+pub(crate) struct Running {
+    child: Child,
+    what: String,
+    output: PathBuf,
+}
+
+/// A process of the bench.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) command: String,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let mark = format!("{}-{}", std::process::id(), BENCHES.fetch_add(1, Ordering::Relaxed));
+        // Free now; nobody else takes it in the moment until the controller does, or the test says so.
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there are free ports").port();
+        Self { folder: TempDir::new().expect("the temporary folder can be written"), mark, port }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Writes a file, and returns its path for an argument.
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).expect("the temporary folder can be written");
+        self.path(name).display().to_string()
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Returns the lines of a file, none if it does not exist yet.
+    pub(crate) fn lines(&self, name: &str) -> Vec<String> {
+        fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// Returns the command `sweep …` in the bench's own world.
+    pub(crate) fn sweep(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sweep"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("HOME", self.path("home"))
+            .env("XDG_DATA_HOME", self.path("data"))
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_RUNTIME_DIR", self.path("runtime"))
+            .env("SWEEP_CONTROLLER", format!("http://127.0.0.1:{}", self.port))
+            .env("SWEEP_TEST_STARTS", self.path("starts"))
+            .env(MARK, &self.mark)
+            .env("NO_COLOR", "1")
+            .env("CUDA_VISIBLE_DEVICES", "")
+            .env_remove("SWEEP_TOKEN")
+            .env_remove("GITHUB_STEP_SUMMARY")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `sweep …` to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        finish(self.sweep(arguments))
+    }
+
+    /// Runs `sweep …`, which has to succeed, and returns its standard output.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, 0, "sweep {arguments:?}: {ended:?}");
+        ended.stdout
+    }
+
+    /// Runs `sweep …` and returns each line of its standard output as JSON.
+    pub(crate) fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
+        let text = self.ok(arguments);
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// Starts `sweep …`.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        start(self.sweep(arguments), self.path(&format!("output-{}", BENCHES.fetch_add(1, Ordering::Relaxed))))
+    }
+
+    /// Starts a controller in the foreground and waits until it listens. Its leases are short, so that lost agents are noticed in time.
+    pub(crate) fn controller(&self) -> Running {
+        let listen = format!("127.0.0.1:{}", self.port);
+        let data = self.path("controller").display().to_string();
+        let running = self.start(&["controller", "--listen", &listen, "--data-dir", &data, "--lease", "3s"]);
+        self.listening(&running);
+        running
+    }
+
+    /// Waits until something listens on the port.
+    pub(crate) fn listening(&self, running: &Running) {
+        wait_for(&format!("a controller on port {}: {}", self.port, running.what), || {
+            TcpStream::connect(("127.0.0.1", self.port)).ok().map(drop)
+        });
+    }
+
+    /// Returns the processes of this bench that run.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let mark = format!("{MARK}={}\0", self.mark);
+        let entries = fs::read_dir("/proc").expect("the tests need Linux").filter_map(Result::ok);
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let ours = pids.filter(|pid| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.windows(mark.len()).any(|window| window == mark.as_bytes())
+        });
+        let command = |pid| String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).replace('\0', " ");
+        ours.map(|pid| Process { pid, command: command(pid) }).collect()
+    }
+
+    /// Waits until no process of this bench runs any more.
+    pub(crate) fn nothing_left(&self) {
+        let left = || self.processes().is_empty().then_some(());
+        // A process that was killed needs a moment until it is gone.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while left().is_none() && Instant::now() < deadline {
+            sleep(Duration::from_millis(20));
+        }
+        assert!(left().is_some(), "left behind: {:#?}", self.processes());
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // Twice: a process may have started another one between the look and the kill.
+        for _ in 0..2 {
+            for process in self.processes() {
+                let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("it runs");
+    }
+
+    /// Returns all it has said so far.
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    /// Kills it at once and takes it away.
+    pub(crate) fn kill(mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().expect("it was started here");
+    }
+
+    /// Waits until it ends, and returns its exit code and all it has said.
+    pub(crate) fn wait(mut self) -> (i32, String) {
+        let code = wait_child(&mut self.child, &self.what, || fs::read_to_string(&self.output).unwrap_or_default());
+        (code, self.output())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Polls until there is something, and fails the test when there is nothing for too long.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn finish(mut command: Command) -> Ended {
+    let what = format!("{command:?}");
+    let folder = TempDir::new().expect("the temporary folder can be written");
+    // Files, not pipes: a process left behind would hold a pipe open for ever.
+    let file = |name: &str| File::create(folder.path().join(name)).expect("the temporary folder can be written");
+    let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is UTF-8");
+    let mut child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary was built");
+    let code = wait_child(&mut child, &what, || text("err"));
+    Ended { code, stdout: text("out"), stderr: text("err") }
+}
+
+fn start(mut command: Command, output: PathBuf) -> Running {
+    let what = format!("{command:?}");
+    let file = File::create(&output).expect("the temporary folder can be written");
+    let clone = file.try_clone().expect("file handles can be had");
+    let child = command.stdout(file).stderr(clone).spawn().expect("the binary was built");
+    Running { child, what, output }
+}
+
+/// Returns the exit code, or 128 + the signal that ended it, as shells do.
+fn wait_child(child: &mut Child, what: &str, said: impl Fn() -> String) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(status) = child.try_wait().expect("it was started here") {
+            return status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("it has ended");
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{what} does not end; it said: {}", said());
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Returns the path of a training program in `tests/trainers`.
+pub(crate) fn trainer(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trainers").join(name).display().to_string()
+}
