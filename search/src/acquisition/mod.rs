@@ -1,4 +1,5 @@
 //! How much a point promises.
 
+pub(crate) mod feasibility;
 pub(crate) mod log_ei;
 pub(crate) mod maximize;

@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::random::{Free, generator};
 use super::{Ask, Suggestion, Suggestions, random, sobol};
+use crate::acquisition::feasibility::Feasibility;
 use crate::acquisition::log_ei::{log_expected_improvement, log_h};
 use crate::acquisition::maximize::{Candidate, maximize};
 use crate::gp::fit::fit;
@@ -14,14 +15,17 @@ use crate::observation::{Goal, Observation, Outcome, Pending};
 use crate::space::enumeration::Enumeration;
 use crate::space::unit_cube::{Scale, UnitCube};
 
-/// So many points are spread over the cube before the model is asked.
-const START: usize = 4;
+/// So many points are spread over the cube before the model is asked: half the number of dimensions, within these bounds.
+const START: (usize, usize) = (4, 12);
 /// With fewer finite values there is nothing to model.
 const VALUES_MIN: usize = 2;
 /// The model sees no more observations than this: its cost grows with the cube of their number.
 const OBSERVATIONS_MAX: usize = 400;
 /// Candidates spread over the cube.
 const SPREAD: u64 = 1024;
+/// With more dimensions than this only the surroundings of good points are searched: elsewhere a point promises much only because
+/// nothing is known of it, and there is no end of such points.
+const SPREAD_DIMENSIONS_MAX: usize = 15;
 /// A finite space with no more points than this is looked at whole.
 const WHOLE_MAX: u128 = 2000;
 /// The local search starts around this many of the best observations.
@@ -40,22 +44,23 @@ pub(crate) struct History<'a> {
 /// Suggests in three steps:
 ///
 /// A. start-up: the first points come from a scrambled Sobol sequence, by the number of the run;
-/// B. the model is fitted to what has ended. A failed run counts as bad as the worst, a stopped one with the value it had reached. What
+/// B. one model is fitted to the values of what has ended (of a stopped run, the value it had reached), another to where runs failed. What
 ///    is pending, and what this call has suggested already, is believed to end as expected;
-/// C. of many candidates the free one with the highest expected improvement is taken.
+/// C. of many candidates the free one with the highest expected improvement, times the probability that it does not fail, is taken.
 pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     let cube = UnitCube::new(ask.space);
     if cube.scales().len() == 0 {
         return random::suggest(ask);
     }
+    let start = (cube.scales().len() / 2).clamp(START.0, START.1);
     let points = Enumeration::of_support(ask.space);
     let mut free = Free::new(ask, points.as_ref());
     let mut model = None;
     let mut found = Suggestions::default();
     let known = history.observations.len() + history.pending.len();
     for (made, index) in (ask.next_index..).take(ask.count).enumerate() {
-        let suggestion = if known + made < START {
-            start_up(ask, &cube, &mut free, index, &format!("start-up point {} of {START} (Sobol)", known + made + 1))
+        let suggestion = if known + made < start {
+            start_up(ask, &cube, &mut free, index, &format!("start-up point {} of {start} (Sobol)", known + made + 1))
         } else {
             let model = model.get_or_insert_with(|| Model::new(&cube, history, &found.suggestions));
             match model {
@@ -89,6 +94,8 @@ struct Model {
     posterior: Posterior,
     /// The lowest expected value where something was seen.
     incumbent: f64,
+    /// Where runs fail, if any has.
+    feasibility: Option<Feasibility>,
     warp: Warp,
     goal: Goal,
     /// The best value that was seen, turned so that small is good.
@@ -105,19 +112,18 @@ impl Model {
             return None;
         }
         let warp = Warp::new(&values);
-        let worst = values.iter().map(|value| warp.warped(*value)).fold(f64::NEG_INFINITY, f64::max);
-        // Where all values are alike a failure still has to look worse than they do.
-        let failed = worst.max(1.0);
         let geometry = Geometry(cube.scales().map(|scale| matches!(scale, Scale::Nominal(_))).collect());
-        let (x, z): (Vec<_>, Vec<_>) =
-            seen.iter().map(|(point, value)| (point.clone(), value.map_or(failed, |value| warp.warped(value)))).unzip();
+        let failed: Vec<bool> = seen.iter().map(|(_, value)| value.is_none()).collect();
+        let everywhere: Vec<_> = seen.iter().map(|(point, _)| point.clone()).collect();
+        let feasibility = Feasibility::new(&geometry, &everywhere, &failed);
+        let (x, z): (Vec<_>, Vec<_>) = seen.iter().filter_map(|(point, value)| Some((point.clone(), warp.warped((*value)?)))).unzip();
         let theta = fit(&geometry, &x, &z);
         let around = seen.iter().filter(|(_, value)| value.is_some()).take(AROUND).map(|(point, _)| point.clone()).collect();
         let waiting = history.pending.iter().map(|pending| &pending.config).chain(suggested.iter().map(|suggestion| &suggestion.config));
         let waiting: Vec<_> = waiting.map(|config| cube.point_of(config)).collect();
         let posterior = Posterior::new(geometry, &theta, x, z)?.believe(&theta, &waiting)?;
         let incumbent = posterior.incumbent();
-        Some(Self { theta, posterior, incumbent, warp, goal: history.goal, best: values[0], around })
+        Some(Self { theta, posterior, incumbent, feasibility, warp, goal: history.goal, best: values[0], around })
     }
 
     fn suggest(
@@ -154,7 +160,8 @@ impl Model {
         let dimensions = cube.scales().len();
         // A scramble of its own for each run: the same candidates every time would leave the same gaps.
         let scramble = seed ^ SPREAD_SEED.wrapping_mul(index.wrapping_add(1));
-        let spread = (0..SPREAD).map(|place| sobol::point(place, dimensions, scramble)).collect();
+        let spread = if dimensions > SPREAD_DIMENSIONS_MAX { 0 } else { SPREAD };
+        let spread = (0..spread).map(|place| sobol::point(place, dimensions, scramble)).collect();
         maximize(cube, spread, &self.around, |points| self.scores(points), rng)
     }
 
@@ -167,8 +174,12 @@ impl Model {
     }
 
     fn scores(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        let predictions = self.posterior.predict(points);
-        predictions.into_iter().map(|(mean, deviation)| log_expected_improvement(mean, deviation, self.incumbent)).collect()
+        let predictions = self.posterior.predict(points).into_iter();
+        let scores = predictions.map(|(mean, deviation)| log_expected_improvement(mean, deviation, self.incumbent));
+        match &self.feasibility {
+            Some(feasibility) => scores.zip(feasibility.log_probabilities(points)).map(|(score, log)| score + log).collect(),
+            None => scores.collect(),
+        }
     }
 
     /// Returns the prediction in the objective's own unit, and the reason in words.
