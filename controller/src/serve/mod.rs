@@ -175,6 +175,8 @@ async fn supervise(
 ) -> Result<(), ServeError> {
     let mut asked = stopping.subscribe();
     let failed = tokio::select! {
+        // In this order: once asked to stop, the server ends as well, and that is no failure.
+        biased;
         // This task holds a sender, so waiting ends only by the value.
         _ = asked.wait_for(|stopping| *stopping) => None,
         ended = assembly.ended() => Some(ended),
