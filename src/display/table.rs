@@ -16,7 +16,10 @@ fn table(header: &[&str]) -> Table {
 /// Cuts what is too wide for the terminal: a table that wraps cannot be read.
 fn fitted(table: &Table) -> String {
     let width = width();
-    let lines: Vec<_> = table.lines().map(|line| console::truncate_str(line.strip_prefix(' ').unwrap_or(&line).trim_end(), width, "…").into_owned()).collect();
+    let lines: Vec<_> = table
+        .lines()
+        .map(|line| console::truncate_str(line.strip_prefix(' ').unwrap_or(&line).trim_end(), width, "…").into_owned())
+        .collect();
     lines.join("\n")
 }
 
