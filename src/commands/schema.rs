@@ -18,6 +18,6 @@ use crate::display::out;
 pub(crate) struct SchemaArgs {}
 
 pub(crate) fn run(_: &SchemaArgs) -> Result<ExitCode> {
-    writeln!(out(), "{:#}", serde_json::Value::Null)?;
+    writeln!(out(), "{:#}", sweep_lifecycle::spec::schema())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ mod model;
 mod parameter;
 mod render;
 mod scalar;
+mod schema;
 mod search_keys;
 mod sweep_file;
 mod when;
@@ -20,6 +21,7 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{Impute, MetricPattern, Objective, Reduce, RetryPolicy, SweepSpec};
 pub use render::render;
+pub use schema::schema;
 // Whoever reads a spec needs these two, and should not have to know the search for them.
 pub use sweep_search::observation::Goal;
 pub use sweep_search::suggest::Method;
@@ -30,3 +32,6 @@ pub fn parse(text: &str) -> (Option<SweepSpec>, Vec<Diagnostic>) {
     let spec = yaml::read(text, &mut report).and_then(|root| sweep_file::read(&root, &mut report));
     (spec, report.into_sorted())
 }
+
+#[cfg(test)]
+mod tests;

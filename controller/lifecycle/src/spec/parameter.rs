@@ -13,7 +13,7 @@ const PARAMETERS_MAX: usize = 1000;
 const NAME_BYTES_MAX: usize = 256;
 
 /// Every `distribution`, with the keys it takes: required ones, optional ones.
-const FORMS: [(&str, &[&str], &[&str]); 20] = [
+pub(super) const FORMS: [(&str, &[&str], &[&str]); 20] = [
     ("constant", &["value"], &[]),
     ("categorical", &["values"], &[]),
     ("categorical_w_probabilities", &["values", "probabilities"], &[]),

@@ -1,0 +1,145 @@
+//! The JSON Schema of sweep files, for editors: what [`super::parse`] takes, as far as a schema can say it.
+
+use serde_json::{Value, json};
+
+use super::parameter::FORMS;
+
+/// Returns the JSON Schema (draft 2020-12) of sweep files.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A sweep file",
+        "description": "A hyperparameter sweep: W&B's keys, and some of our own.",
+        "type": "object",
+        "required": ["method", "parameters"],
+        "properties": top_level(),
+        "$defs": {
+            "parameters": {
+                "description": "The parameters by name. A name with dots is a flat name.",
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_.-]*$"},
+                "additionalProperties": {"$ref": "#/$defs/parameter"},
+            },
+            "parameter": {"description": "How one parameter varies.", "type": "object", "anyOf": parameter_forms()},
+            "when": {
+                "description": "The parameter exists only where each of these parameters has the value, or one of the values.",
+                "type": "object",
+            },
+        },
+    })
+}
+
+fn top_level() -> Value {
+    json!({
+        "method": {"description": "How the search chooses.", "enum": ["grid", "random", "bayes"]},
+        "parameters": {"$ref": "#/$defs/parameters"},
+        "metric": metric(),
+        "early_terminate": early_terminate(),
+        "program": {"description": "The training program: the value of ${program}.", "type": ["string", "integer"]},
+        "command": {
+            "description": "The command line, one item an argument; no shell is involved. ${env}, ${interpreter}, ${program}, ${args} and others are replaced.",
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": ["string", "number", "boolean", "null"]},
+            "default": ["${env}", "${interpreter}", "${program}", "${args}"],
+        },
+        "name": {"description": "A name for people.", "type": ["string", "integer"]},
+        "description": {"type": ["string", "integer"]},
+        "project": {"description": "Handed to W&B's library in the program.", "type": ["string", "integer"]},
+        "entity": {"description": "Handed to W&B's library in the program.", "type": ["string", "integer"]},
+        "run_cap": {"description": "The sweep ends after this many runs.", "type": "integer", "minimum": 1},
+        "seed": {"description": "The seed of the search: the same seed and history give the same suggestions.", "type": "integer", "minimum": 0},
+        "retry": {
+            "description": "How often a run is tried again without anybody asking.",
+            "type": "object",
+            "properties": {
+                "lost": {"description": "After its agent was lost.", "type": "integer", "minimum": 0, "maximum": 1000, "default": 3},
+                "crashed": {"description": "After its program crashed; never for what would happen again.", "type": "integer", "minimum": 0, "maximum": 1000, "default": 1},
+            },
+            "additionalProperties": false,
+        },
+        "metric_patterns": {
+            "description": "Regular expressions that find metrics in the output: by metric with one group, or a list with named groups.",
+            "anyOf": [
+                {"type": "object", "additionalProperties": {"type": "string"}},
+                {"type": "array", "items": {"type": "string"}},
+            ],
+        },
+    })
+}
+
+fn metric() -> Value {
+    json!({
+        "description": "The objective.",
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": {"description": "The name under which the program reports it.", "type": ["string", "integer"]},
+            "goal": {"enum": ["minimize", "maximize"], "default": "minimize"},
+            "target": {"description": "No new runs once a run has reached this.", "type": "number"},
+            "impute": {"enum": ["worst", "best", "latest"], "default": "worst"},
+            "impute_while_running": {"enum": ["false", false, "worst", "best", "latest"]},
+            "reduce": {
+                "description": "How a series of values becomes one number.",
+                "anyOf": [
+                    {"enum": ["best", "last"]},
+                    {"type": "object", "required": ["mean_last"], "properties": {"mean_last": {"type": "integer", "minimum": 1}}, "additionalProperties": false},
+                ],
+                "default": "best",
+            },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn early_terminate() -> Value {
+    json!({
+        "description": "Stops runs that are not among the best at a band of iterations. An iteration is a reported value of the metric.",
+        "type": "object",
+        "required": ["type"],
+        "properties": {
+            "type": {"const": "hyperband"},
+            "min_iter": {"description": "The first band; the next ones are eta times further.", "type": "integer", "minimum": 1},
+            "max_iter": {"description": "Bands downwards from here: max_iter / eta, s times.", "type": "integer", "minimum": 1},
+            "s": {"description": "How many bands below max_iter.", "type": "integer", "minimum": 1},
+            "eta": {"description": "Of eta runs at a band one goes on.", "type": "number", "exclusiveMinimum": 1, "default": 3},
+            "strict": {"description": "Judge by the value at the band, not by the best so far.", "type": "boolean", "default": true},
+        },
+        "anyOf": [{"required": ["min_iter"]}, {"required": ["max_iter", "s"]}],
+        "additionalProperties": false,
+    })
+}
+
+/// One schema a form; those that can be inferred need no `distribution`.
+fn parameter_forms() -> Vec<Value> {
+    let forms = FORMS.iter().map(|(name, required, optional)| {
+        let inferred = matches!(*name, "constant" | "categorical" | "categorical_w_probabilities" | "int_uniform" | "uniform" | "nested");
+        let mut properties: serde_json::Map<String, Value> =
+            required.iter().chain(*optional).map(|key| ((*key).to_owned(), key_schema(name, key))).collect();
+        properties.insert("distribution".to_owned(), json!({"const": name}));
+        properties.insert("when".to_owned(), json!({"$ref": "#/$defs/when"}));
+        let distribution = (!inferred).then_some("distribution");
+        let required: Vec<_> = required.iter().copied().chain(distribution).collect();
+        json!({"title": name, "properties": properties, "required": required, "additionalProperties": false})
+    });
+    forms.collect()
+}
+
+fn key_schema(form: &str, key: &str) -> Value {
+    let integer = form == "int_uniform";
+    match key {
+        "value" => json!({"description": "Always this value."}),
+        "values" => json!({"description": "One of these values.", "type": "array", "minItems": 1}),
+        "probabilities" => {
+            json!({"description": "One for each value; they sum to 1.", "type": "array", "items": {"type": "number", "minimum": 0}})
+        }
+        "parameters" => json!({"$ref": "#/$defs/parameters"}),
+        "min" if form.ends_with("_values") => json!({"type": "number", "exclusiveMinimum": 0}),
+        "min" | "max" => json!({"type": if integer { "integer" } else { "number" }}),
+        "q" => json!({"description": "Values are rounded to multiples of this.", "type": "number", "exclusiveMinimum": 0, "default": 1}),
+        "mu" => json!({"description": "The mean.", "type": "number", "default": 0}),
+        "sigma" => json!({"description": "The standard deviation.", "type": "number", "minimum": 0, "default": 1}),
+        _ => json!({"type": "number", "minimum": 0, "default": 1}),
+    }
+}

@@ -1,0 +1,248 @@
+//! What people see of a sweep file's mistakes, and what hostile files meet.
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use sweep_search::early_stop::Bands;
+use sweep_search::space::{Distribution, Path, Step, Value};
+
+use super::{Severity, parse, render};
+
+fn seen(text: &str) -> String {
+    render(&parse(text).1, "sweep.yaml", text, false)
+}
+
+/// The distribution of parameter `x` of a random sweep.
+fn distribution(parameter: &str) -> Distribution {
+    let (spec, diagnostics) = parse(&format!("method: random\nprogram: t.py\nparameters:\n  x: {parameter}\n"));
+    let spec = spec.unwrap_or_else(|| panic!("{parameter}: {diagnostics:?}"));
+    spec.space.get(&Path::flat("x")).expect("it is there").distribution.clone()
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let diagnostics = parse(text).1.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    diagnostics.map(|diagnostic| diagnostic.to_string()).collect()
+}
+
+#[test]
+fn a_nested_min_above_max_is_shown_at_its_place() {
+    assert_snapshot!(seen("program: t.py\nmethod: random\nparameters:\n  model:\n    parameters:\n      layers: {min: 5, max: 1}\n"));
+}
+
+#[test]
+fn a_grid_over_a_continuous_parameter() {
+    assert_snapshot!(seen("program: t.py\nmethod: grid\nparameters:\n  lr: {min: 0.001, max: 0.1}\n"));
+}
+
+#[test]
+fn a_logarithm_through_zero() {
+    assert_snapshot!(seen(
+        "program: t.py\nmethod: random\nparameters:\n  lr:\n    distribution: log_uniform_values\n    min: 0\n    max: 0.1\n"
+    ));
+}
+
+#[test]
+fn misspelt_keys() {
+    assert_snapshot!(seen("program: t.py\nmetod: bayes\nparameters:\n  lr: {mni: 0.1, max: 1.0}\nmetric: {name: loss, gaol: minimize}\n"));
+}
+
+#[test]
+fn a_hyperband_without_min_iter() {
+    assert_snapshot!(seen(
+        "program: t.py\nmethod: random\nmetric: {name: loss}\nearly_terminate:\n  type: hyperband\nparameters:\n  x: {value: 1}\n"
+    ));
+}
+
+#[test]
+fn a_duplicate_key_and_a_deprecated_distribution_are_warnings() {
+    let text = "program: t.py\nmethod: random\nparameters:\n  lr: {distribution: log_uniform, min: -5, max: 0}\nmethod: random\n";
+    assert!(parse(text).0.is_some());
+    assert_snapshot!(seen(text));
+}
+
+#[test]
+fn a_key_of_a_later_version_is_refused() {
+    assert_snapshot!(seen("program: t.py\nmethod: random\nconstraints: []\nparameters:\n  x: {value: 1, was: 2}\n"));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = "method: bayes\ncommand: python train.py\nparameters:\n  a: 3\n  b: {lr: {min: 1, max: 2}}\n  c: {min: \"1e-5\", max: 1.0}\n  d: {values: []}\n";
+    assert_snapshot!(seen(text));
+}
+
+#[test]
+fn each_form_is_inferred_as_wandb_infers_it() {
+    assert_eq!(distribution("{min: 1, max: 3}"), Distribution::IntUniform { min: 1, max: 3 });
+    assert_eq!(distribution("{min: 1, max: 3.0}"), Distribution::Uniform { min: 1.0, max: 3.0 });
+    assert_eq!(
+        distribution("{min: 1e-4, max: 1e-2, distribution: log_uniform_values}"),
+        Distribution::LogUniformValues { min: 1e-4, max: 1e-2 }
+    );
+    assert_eq!(
+        distribution("{min: 0, max: 10, q: 3, distribution: q_uniform}"),
+        Distribution::QUniform { min: 0.0, max: 10.0, q: Step::Int(3) }
+    );
+    assert_eq!(
+        distribution("{distribution: q_uniform, min: 0, max: 10}"),
+        Distribution::QUniform { min: 0.0, max: 10.0, q: Step::Float(1.0) }
+    );
+    assert_eq!(distribution("{distribution: normal}"), Distribution::Normal { mu: 0.0, sigma: 1.0 });
+    assert_eq!(distribution("{distribution: beta, a: 2}"), Distribution::Beta { a: 2.0, b: 1.0 });
+    assert_eq!(distribution("{value: null}"), Distribution::Constant { value: Value::Null });
+    assert_eq!(
+        distribution("{values: [yes, 1e3, [1], {a: b}]}"),
+        Distribution::Categorical {
+            values: vec![
+                Value::Bool(true),
+                Value::Float(1000.0),
+                Value::List(vec![Value::Int(1)]),
+                Value::Map(vec![("a".to_owned(), Value::Str("b".to_owned()))]),
+            ],
+        }
+    );
+    let probabilities = distribution("{values: [a, b], probabilities: [0.25, 0.75]}");
+    assert!(matches!(probabilities, Distribution::CategoricalWithProbabilities { probabilities, .. } if probabilities == [0.25, 0.75]));
+}
+
+#[test]
+fn what_wandb_refuses_is_refused() {
+    for parameter in [
+        "{min: 2.0, max: 8.0, distribution: int_uniform}",
+        "{min: true, max: 3}",
+        "{min: 1, max: 1}",
+        "{min: 0, max: 1, q: 0.1}",
+        "{distribution: normal, sigma: -1}",
+        "{distribution: q_uniform, min: 0, max: 1, q: 0}",
+        "{distribution: categorical, values: [a], probabilities: [1]}",
+        "{values: [a, b], probabilities: [0.5, 0.4]}",
+        "{values: [a, b], probabilities: [1]}",
+        "{min: 1, max: 2, desc: no}",
+        "{distribution: unifrom, min: 0, max: 1}",
+        "{min: .inf, max: 1.0}",
+        "{}",
+    ] {
+        let found = errors(&format!("method: random\nprogram: t.py\nparameters:\n  x: {parameter}\n"));
+        assert!(!found.is_empty(), "{parameter}");
+        assert!(found[0].starts_with("line 4, "), "{found:?}");
+    }
+    for name in ["1x", "a b", "a/b", "é", "\"\""] {
+        assert_eq!(errors(&format!("method: random\nprogram: t.py\nparameters:\n  {name}: {{value: 1}}\n")).len(), 1, "{name}");
+    }
+    for line in [
+        "run_cap: 0",
+        "run_cap: -1",
+        "seed: -1",
+        "seed: x",
+        "retry: {lost: -1}",
+        "retry: {crashd: 1}",
+        "metric: {goal: minimize}",
+        "command: []",
+        "metric_patterns: {loss: '('}",
+    ] {
+        assert_eq!(errors(&format!("method: random\nprogram: t.py\n{line}\nparameters: {{x: {{value: 1}}}}\n")).len(), 1, "{line}");
+    }
+}
+
+#[test]
+fn keys_of_our_own_work() {
+    let text = "method: random\nprogram: t.py\nseed: 7\nretry: {lost: 0, crashed: 5}\nmetric: {name: loss, goal: maximize, target: 0.9, impute_while_running: false, reduce: {mean_last: 3}}\n\
+        early_terminate: {type: hyperband, max_iter: 27, s: 2.0}\nmetric_patterns: ['(?<acc>[0-9.]+)%']\nparameters:\n  optimizer: {values: [adam, sgd]}\n  \
+        momentum: {min: 0.0, max: 0.9, when: {optimizer: sgd}}\n  net:\n    parameters:\n      kind: {values: [a, b]}\n      depth: {min: 1, max: 3, when: {kind: [a]}}\n    when: {optimizer: adam}\n";
+    let (spec, diagnostics) = parse(text);
+    let spec = spec.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    assert_eq!((spec.seed, spec.retry.lost, spec.retry.crashed), (Some(7), 0, 5));
+    assert_eq!(spec.early_terminate.expect("it is there").bands, Bands::MaxIter { max_iter: 27, s: 2 });
+    let depth = spec.space.get(&Path(vec!["net".into(), "depth".into()])).expect("it is there");
+    let on: Vec<_> = depth.when.iter().map(|condition| condition.on.to_string()).collect();
+    assert_eq!(on, ["optimizer", "net.kind"]);
+    for when in ["{optimiser: sgd}", "{optimizer: sdg}", "{momentum: 0.5}", "{}x", "{optimizer: []}"] {
+        let text = format!(
+            "method: random\nprogram: t.py\nparameters:\n  optimizer: {{values: [adam, sgd]}}\n  momentum: {{min: 0.0, max: 0.9}}\n  x: {{value: 1, when: {when}}}\n"
+        );
+        assert!(parse(&text).0.is_none(), "{when}");
+    }
+}
+
+#[test]
+fn a_dotted_name_is_flat_and_yaml_is_read_as_people_mean_it() {
+    let text = "# comment\nmethod: grid\nprogram: t.py\nbase: &base {values: [1, 2]}\nparameters:\n  optimizer.lr: *base\n  b: {<<: *base}\n  c:\n    value: !!float 1\n";
+    let (spec, diagnostics) = parse(text);
+    let spec = spec.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    assert_eq!(spec.space.size(), Some(4));
+    assert!(spec.space.get(&Path::flat("optimizer.lr")).is_some());
+    assert!(parse("{\"method\": \"random\", \"program\": \"t\", \"parameters\": {\"x\": {\"value\": 1}}}").0.is_some(), "JSON is YAML");
+}
+
+#[test]
+fn hostile_files_are_refused() {
+    let laughs: String =
+        (1..40).map(|level| format!("a{level}: &a{level} [*a{0},*a{0},*a{0},*a{0},*a{0},*a{0},*a{0},*a{0},*a{0}]\n", level - 1)).collect();
+    let chain: String = (1..5000).map(|level| format!("c{level}: &c{level} [*c{}]\n", level - 1)).collect();
+    let keys: String = (0..300_000).map(|key| format!("k{key}: \n")).collect();
+    for (what, text) in [
+        ("billion laughs", format!("a0: &a0 [lol]\n{laughs}")),
+        ("a chain of aliases", format!("c0: &c0 [1]\n{chain}")),
+        ("deep lists", "[".repeat(100_000)),
+        ("deep maps", "{a: ".repeat(100_000)),
+        ("deep blocks", (0..5000).map(|depth| format!("{}a:\n", " ".repeat(depth))).take(1000).collect()),
+        ("many keys", keys),
+        ("100 MB", "x".repeat(100 << 20)),
+        ("two documents", "method: random\n---\nmethod: grid\n".to_owned()),
+        ("a tab", "method: random\nparameters:\n\tx: {value: 1}\n".to_owned()),
+        ("a python object", "!!python/object/apply:os.system ['true']\n".to_owned()),
+        ("an alias to itself", "a: &a [*a]\n".to_owned()),
+        ("an unknown alias", "a: *b\n".to_owned()),
+        ("nothing", String::new()),
+        ("a comment", "# nothing\n".to_owned()),
+        ("a scalar", "hello\n".to_owned()),
+        ("a list", "- a\n".to_owned()),
+        ("a list as key", "? [a]\n: b\n".to_owned()),
+        ("a zero byte", "method: ra\0ndom\n".to_owned()),
+        ("a number too long", "method: random\nparameters: {x: {value: 123456789012345678901234567890}}\n".to_owned()),
+    ] {
+        let (spec, diagnostics) = parse(&text);
+        assert!(spec.is_none() && diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error), "{what}");
+        assert!(diagnostics.iter().all(|diagnostic| diagnostic.message.len() < 1000), "{what}: a message is no place for the file");
+    }
+}
+
+#[test]
+fn the_schema_in_the_documentation_is_the_one_that_is_printed() {
+    let documented = include_str!("../../../../docs/sweep.schema.json");
+    assert!(documented == format!("{:#}\n", super::schema()), "write it anew: cargo run -- schema > docs/sweep.schema.json");
+}
+
+#[test]
+fn the_schema_takes_what_the_parser_takes() {
+    let validator = jsonschema::validator_for(&super::schema()).expect("a schema");
+    let examples = [include_str!("../../../../examples/wine/sweep.yaml"), include_str!("../../../../examples/digits/sweep.yaml")];
+    for text in examples {
+        let json = super::yaml::read(text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        assert!(validator.is_valid(&json), "{text}");
+    }
+    for parameter in ["{min: 1}", "{values: []}", "{min: 1, max: 2, desc: x}", "{distribution: int_uniform, min: 1.5, max: 3}"] {
+        let text = format!("method: random\nparameters: {{x: {parameter}}}\n");
+        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        assert!(!validator.is_valid(&json), "{parameter}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in "[a-z:{}\\[\\], \n\"'&*!#|>0-9.-]{0,200}") {
+        let (spec, diagnostics) = parse(&text);
+        prop_assert_eq!(spec.is_none(), diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error));
+        let _ = render(&diagnostics, "x", &text, false);
+    }
+
+    #[test]
+    fn any_damage_to_a_good_file_is_answered(at in 0_usize..1000, insert in "[a-z:{}\\[\\], \n\"'é\u{202e}\t0-9.-]{0,5}", cut in 0_usize..20) {
+        let good = include_str!("../../../../examples/wine/sweep.yaml");
+        let at = (at % good.len()..).find(|at| good.is_char_boundary(*at)).unwrap_or(0);
+        let rest = (at + cut.min(good.len() - at)..).find(|end| good.is_char_boundary(*end)).unwrap_or(good.len());
+        let text = format!("{}{insert}{}", &good[..at], &good[rest..]);
+        let (spec, diagnostics) = parse(&text);
+        prop_assert_eq!(spec.is_none(), diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error));
+        let _ = render(&diagnostics, "x", &text, false);
+    }
+}
