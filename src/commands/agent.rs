@@ -69,7 +69,7 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) workdir: Option<PathBuf>,
 
-    /// Where run folders are made; by default $XDG_STATE_HOME/sweep/runs
+    /// Where run folders are made; by default $XDG_STATE_HOME/sweep
     #[arg(long, value_name = "DIR")]
     pub(crate) runs_dir: Option<PathBuf>,
 
@@ -88,7 +88,7 @@ impl PlaceArgs {
         }
         let runs_dir = match &self.runs_dir {
             Some(dir) => std::path::absolute(dir)?,
-            None => places::state_dir()?.join("runs"),
+            None => places::state_dir()?,
         };
         Ok(AgentOptions {
             controller: controller.endpoint()?,
