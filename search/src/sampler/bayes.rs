@@ -15,7 +15,8 @@ use crate::observation::{Goal, Observation, Outcome, Pending};
 use crate::space::enumeration::Enumeration;
 use crate::space::unit_cube::{Scale, UnitCube};
 
-/// So many points are spread over the cube before the model is asked: half the number of dimensions, within these bounds.
+/// So many points are spread over the cube before the model is asked: one a dimension, within these bounds. With half as many, a model
+/// that had seen one value of a category alone could stay with it.
 const START: (usize, usize) = (4, 12);
 /// With fewer finite values there is nothing to model.
 const VALUES_MIN: usize = 2;
@@ -52,7 +53,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     if cube.scales().len() == 0 {
         return random::suggest(ask);
     }
-    let start = (cube.scales().len() / 2).clamp(START.0, START.1);
+    let start = cube.scales().len().clamp(START.0, START.1);
     let points = Enumeration::of_support(ask.space);
     let mut free = Free::new(ask, points.as_ref());
     let mut model = None;
