@@ -20,11 +20,10 @@ fn render_one(renderer: &Renderer, diagnostic: &Diagnostic, name: &str, text: &s
     let help = diagnostic.help.as_deref().map(printable);
     let Some(span) = diagnostic.span else {
         let name = printable(name);
-        let mut group = level.primary_title(format!("{name}: {message}")).elements(Vec::<annotate_snippets::Message<'_>>::new());
-        if let Some(help) = &help {
-            group = group.element(Level::HELP.message(help.as_str()));
-        }
-        return renderer.render(&[group]);
+        let group = level.primary_title(format!("{name}: {message}")).elements(Vec::<annotate_snippets::Message<'_>>::new());
+        let title = renderer.render(&[group]);
+        // Under a snippet the renderer draws the help itself; without one it would hang it on an empty margin.
+        return help.map_or_else(|| title.clone(), |help| format!("{title}\n  = help: {help}"));
     };
     let range = whole_characters(text, span.start, span.end);
     let snippet = Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(range));

@@ -65,6 +65,11 @@ fn a_key_of_a_later_version_is_refused() {
 }
 
 #[test]
+fn what_is_missing_is_told_without_a_place() {
+    assert_snapshot!(seen("program: t.py\nmetric: {name: loss}\n"));
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let text = "method: bayes\ncommand: python train.py\nparameters:\n  a: 3\n  b: {lr: {min: 1, max: 2}}\n  c: {min: \"1e-5\", max: 1.0}\n  d: {values: []}\n";
     assert_snapshot!(seen(text));
