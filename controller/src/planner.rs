@@ -106,6 +106,7 @@ mod tests {
     use sweep_lifecycle::spec::SweepSpec;
     use sweep_search::space::{Config, Path, Value};
     use sweep_search::suggest::{Method, Suggestion};
+    use sweep_search::why::{Kind, Why};
 
     use super::*;
     use crate::engine::tests::{Bench, spec};
@@ -116,7 +117,7 @@ mod tests {
 
     fn counted(need: &Need, points: u64) -> Suggestions {
         let point = |x| Config([(Path::flat("x"), Value::Int(i64::try_from(x).unwrap()))].into());
-        let suggestion = |x| Suggestion { config: point(x), reason: "counted".to_owned(), predicted: None };
+        let suggestion = |x| Suggestion { config: point(x), why: Why::new(Kind::Grid, "counted") };
         let end = (need.next_index + need.count as u64).min(points + 1);
         Suggestions { suggestions: (need.next_index..end).map(suggestion).collect(), exhausted: end > points }
     }

@@ -50,6 +50,19 @@ pub struct Observation {
     pub config: Config,
     /// What came of it.
     pub outcome: Outcome,
+    /// For each constraint by how much it is violated, in the metric's unit: satisfied at 0 and below. `None`: not known.
+    pub violations: Vec<Option<f64>>,
+    /// How many executions `outcome` is the mean of; 1 but for sweeps with `repeats`.
+    pub repeats: u32,
+    /// The code that was executed, by any id; empty where it is not known.
+    pub code_version: String,
+}
+
+impl Observation {
+    /// What is known of a single execution.
+    pub fn new(index: u64, config: Config, outcome: Outcome) -> Self {
+        Self { index, config, outcome, violations: Vec::new(), repeats: 1, code_version: String::new() }
+    }
 }
 
 /// A run that has been handed out and has not ended.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sweep_search::space::Config;
+use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
@@ -48,7 +49,7 @@ pub enum Event {
     /// An agent left or was lost.
     AgentRemoved { agent: AgentId, reason: String },
     /// A suggestion became a run, queued.
-    RunCreated { sweep: SweepId, run: RunNumber, config: Config, why: String, history: u64 },
+    RunCreated { sweep: SweepId, run: RunNumber, config: Config, why: Why, history: u64 },
     /// A queued run was given to an agent: a new attempt.
     AttemptAssigned { attempt: AttemptRef, agent: AgentId },
     /// Its program started.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sweep_search::observation::Goal;
 use sweep_search::space::Config;
 use sweep_search::suggest::Method;
+use sweep_search::why::Why;
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::spec::SweepSpec;
@@ -120,10 +121,10 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
     }
 }
 
-fn new_run(config: &Config, why: &str, history: u64, at: Timestamp) -> Run {
+fn new_run(config: &Config, why: &Why, history: u64, at: Timestamp) -> Run {
     Run {
         config: config.clone(),
-        why: why.to_owned(),
+        why: why.clone(),
         history,
         state: RunState::Queued,
         reason: String::new(),

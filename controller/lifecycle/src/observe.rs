@@ -11,7 +11,7 @@ use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     let seen = sweep.runs.iter().filter_map(|(number, run)| {
         let outcome = outcome(run)?;
-        Some(Observation { index: *number, config: run.config.clone(), outcome })
+        Some(Observation::new(*number, run.config.clone(), outcome))
     });
     seen.collect()
 }

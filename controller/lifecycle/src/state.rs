@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sweep_search::space::{Config, PointKey};
+use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 
@@ -108,7 +109,7 @@ pub struct Run {
     /// The configuration.
     pub config: Config,
     /// Why it was suggested, and the sweep's `history` it was computed from.
-    pub why: String,
+    pub why: Why,
     /// See [`Run::why`].
     pub history: u64,
     /// Where it is in its life.

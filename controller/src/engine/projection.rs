@@ -62,7 +62,7 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         value: run.value,
         best: series.iter().copied().reduce(|best, value| if goal.is_better(value, best) { value } else { best }),
         last: series.last().copied(),
-        why: run.why.clone(),
+        why: run.why.reason.clone(),
         created_ms: run.created.0,
         ended_ms: run.ended.map_or(0, |ended| ended.0),
         attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, state)).collect(),

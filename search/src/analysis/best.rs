@@ -37,7 +37,7 @@ mod tests {
             Outcome::Value(0.3),
         ];
         let observations: Vec<_> =
-            outcomes.into_iter().zip(1..).map(|(outcome, index)| Observation { index, config: Config::default(), outcome }).collect();
+            outcomes.into_iter().zip(1..).map(|(outcome, index)| Observation::new(index, Config::default(), outcome)).collect();
         assert_eq!(best(Goal::Minimize, &observations).unwrap().index, 5);
         assert_eq!(best(Goal::Maximize, &observations).unwrap().index, 3);
         assert_eq!(best(Goal::Minimize, &observations[..1]), None);

@@ -14,6 +14,7 @@ use crate::gp::warp::Warp;
 use crate::observation::{Goal, Observation, Outcome, Pending};
 use crate::space::enumeration::Enumeration;
 use crate::space::unit_cube::{Scale, UnitCube};
+use crate::why::{Kind, Prediction, Why};
 
 /// So many points are spread over the cube before the model is asked: one a dimension, within these bounds. With half as many, a model
 /// that had seen one value of a category alone could stay with it.
@@ -84,10 +85,10 @@ fn start_up(ask: &Ask<'_>, cube: &UnitCube<'_>, free: &mut Free<'_>, index: u64,
     let key = config.key();
     if free.holds(&key) {
         free.choose(key);
-        return Some(Suggestion { config, reason: reason.to_owned(), predicted: None });
+        return Some(Suggestion { config, why: Why::new(Kind::StartUp, reason) });
     }
     let config = free.draw(index)?;
-    Some(Suggestion { config, reason: "random draw, since the start-up point is taken".to_owned(), predicted: None })
+    Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since the start-up point is taken") })
 }
 
 struct Model {
@@ -150,11 +151,17 @@ impl Model {
                     self.incumbent = posterior.incumbent();
                     self.posterior = posterior;
                 }
-                return Some(Suggestion { config, reason, predicted: Some(predicted) });
+                return Some(Suggestion {
+                    config,
+                    why: Why {
+                        predicted: Some(Prediction { mean: predicted.0, deviation: predicted.1 }),
+                        ..Why::new(Kind::Exploit, reason)
+                    },
+                });
             }
         }
         let config = free.draw(index)?;
-        Some(Suggestion { config, reason: "random draw, since every promising point is taken".to_owned(), predicted: None })
+        Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since every promising point is taken") })
     }
 
     fn search(&self, cube: &UnitCube<'_>, seed: u64, index: u64, rng: &mut ChaCha8Rng) -> Vec<Candidate> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Ask, Suggestion, Suggestions};
 use crate::space::enumeration::Enumeration;
+use crate::why::{Kind, Why};
 
 /// Returns the first points of the grid that are not taken. A space that no grid can enumerate has no points: its sweep file is refused
 /// before it comes here (see [`crate::space::Space::ungriddable`]).
@@ -22,7 +23,7 @@ pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
                 return found;
             }
             chosen.insert(key);
-            found.suggestions.push(Suggestion { config, reason: format!("grid point {number}"), predicted: None });
+            found.suggestions.push(Suggestion { config, why: Why::new(Kind::Grid, format!("grid point {number}")) });
         }
         if !points.advance(&mut digits) {
             break;
@@ -130,7 +131,7 @@ mod tests {
         let wide = |name: &str| parameter(&[name], Distribution::IntUniform { min: 0, max: 999_999 });
         let space = Space::new(vec![wide("a"), wide("b")]).unwrap();
         let found = next(&space, &BTreeSet::new(), 2);
-        assert_eq!(found.suggestions[1].reason, "grid point 2");
+        assert_eq!(found.suggestions[1].why.reason, "grid point 2");
         assert!(!found.exhausted);
     }
 }

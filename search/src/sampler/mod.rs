@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::space::{Config, PointKey, Space};
+use crate::why::Why;
 
 /// What every sampler is asked.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +29,8 @@ pub(crate) struct Ask<'a> {
 pub struct Suggestion {
     /// What to try.
     pub config: Config,
-    /// Why, in words that a person understands: `grid point 3`, `random draw`, `start-up point 2 of 6 (Sobol)`,
-    /// `expected improvement 0.02 over 0.31, predicted 0.30 ± 0.04`.
-    pub reason: String,
-    /// Predicted mean and standard deviation of the objective, where there is a model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predicted: Option<(f64, f64)>,
+    /// Why.
+    pub why: Why,
 }
 
 /// What a search found.

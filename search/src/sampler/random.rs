@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Ask, Suggestion, Suggestions};
 use crate::space::enumeration::Enumeration;
 use crate::space::{Config, PointKey, Space};
+use crate::why::{Kind, Why};
 
 /// So many draws in a row may be taken before the search for a free point goes another way.
 const DRAWS_MAX: usize = 64;
@@ -24,7 +25,7 @@ pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
             found.exhausted = true;
             return found;
         };
-        found.suggestions.push(Suggestion { config, reason: "random draw".to_owned(), predicted: None });
+        found.suggestions.push(Suggestion { config, why: Why::new(Kind::Random, "random draw") });
     }
     found.exhausted = free.is_exhausted();
     found

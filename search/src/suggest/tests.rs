@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use crate::observation::Outcome;
 use crate::space::{Condition, Config, Distribution, Parameter, Path, Step, Value};
+use crate::why::Prediction;
 
 /// A sweep in memory.
 struct Sweep {
@@ -45,7 +46,7 @@ impl Sweep {
             for suggestion in found.suggestions {
                 assert!(self.taken.insert(suggestion.config.key()), "{:?} was taken", suggestion.config);
                 let outcome = outcome(&suggestion.config);
-                self.observations.push(Observation { index: self.next_index, config: suggestion.config, outcome });
+                self.observations.push(Observation::new(self.next_index, suggestion.config, outcome));
                 self.next_index += 1;
             }
             if found.exhausted {
@@ -214,15 +215,15 @@ fn the_best_of_a_list_and_of_a_condition_is_found() {
 fn reasons_are_in_words() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0)]), Method::Bayes, 1);
     sweep.goal = Goal::Maximize;
-    assert_eq!(sweep.ask(2).suggestions[1].reason, "start-up point 2 of 4 (Sobol)");
+    assert_eq!(sweep.ask(2).suggestions[1].why.reason, "start-up point 2 of 4 (Sobol)");
     sweep.run(8, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
     let suggestion = &sweep.ask(1).suggestions[0];
-    let (mean, deviation) = suggestion.predicted.unwrap();
+    let Prediction { mean, deviation } = suggestion.why.predicted.unwrap();
     assert!((mean - (1.0 - numbers(&suggestion.config)[0])).abs() < 0.1 && (0.0..0.5).contains(&deviation), "{suggestion:?}");
     assert!(
-        suggestion.reason.starts_with("expected improvement ") && suggestion.reason.contains(", predicted 0.9"),
+        suggestion.why.reason.starts_with("expected improvement ") && suggestion.why.reason.contains(", predicted 0.9"),
         "{}",
-        suggestion.reason
+        suggestion.why.reason
     );
 }
 
@@ -290,10 +291,10 @@ proptest! {
                     let config = suggestion.config;
                     prop_assert!(sweep.taken.insert(config.key()), "{:?} was taken", config);
                     prop_assert!(config.0.values().filter_map(Value::as_f64).all(f64::is_finite));
-                    prop_assert!(suggestion.predicted.is_none_or(|(mean, deviation)| mean.is_finite() && deviation >= 0.0));
+                    prop_assert!(suggestion.why.predicted.is_none_or(|seen| seen.mean.is_finite() && seen.deviation >= 0.0));
                     let index = sweep.next_index;
                     if place == 0 {
-                        sweep.observations.push(Observation { index, config, outcome: outcome.clone() });
+                        sweep.observations.push(Observation::new(index, config, outcome.clone()));
                     } else {
                         sweep.pending.push(Pending { index, config });
                     }

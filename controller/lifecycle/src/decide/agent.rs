@@ -50,7 +50,7 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     match (limit, offer) {
         (None, Some(offer)) => {
             let run = draft.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
-            let (config, why) = (offer.suggestion.config.clone(), offer.suggestion.reason.clone());
+            let (config, why) = (offer.suggestion.config.clone(), offer.suggestion.why.clone());
             draft.push(Event::RunCreated { sweep: sweep.clone(), run, config, why, history: offer.history });
             Ok(assign(draft, agent, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
         }

@@ -68,7 +68,7 @@ fn two_agents_never_get_one_point() {
     assert_eq!((first.run, second.run), (1, 2));
     let wanted = Reply::Wait { reason: "the search is computing the next point".to_owned(), wants_suggestion: true };
     assert_eq!(world.ask_idly(&acquire("bob", &[1, 2])), wanted);
-    assert_eq!((world.run(2).why.as_str(), world.run(2).history), ("grid point 2", 0));
+    assert_eq!((world.run(2).why.reason.as_str(), world.run(2).history), ("grid point 2", 0));
 }
 
 #[test]

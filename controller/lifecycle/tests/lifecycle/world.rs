@@ -12,6 +12,7 @@ use sweep_lifecycle::state::{
 use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Distribution, Parameter, Path, Space, Value};
 use sweep_search::suggest::{Method, Suggestion};
+use sweep_search::why::{Kind, Why};
 
 /// A state, and a second one that is only ever told what the log says.
 #[derive(Default)]
@@ -160,7 +161,7 @@ pub(crate) fn objective() -> Objective {
 
 pub(crate) fn offer(x: i64) -> Offer {
     let config = Config([(Path::flat("x"), Value::Int(x))].into());
-    Offer { suggestion: Suggestion { config, reason: format!("grid point {x}"), predicted: None }, history: 0 }
+    Offer { suggestion: Suggestion { config, why: Why::new(Kind::Grid, format!("grid point {x}")) }, history: 0 }
 }
 
 pub(crate) fn register(name: &str) -> Command {

@@ -17,6 +17,7 @@ use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Tim
 use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Distribution, Parameter, Path, Space, Value};
 use sweep_search::suggest::{Method, Suggestion};
+use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
 use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need};
@@ -193,7 +194,7 @@ fn point(x: u64) -> Config {
 
 /// A search that tries x = n in run n.
 fn counted(need: &Need, count: u64) -> Computed {
-    let suggestion = |x| Suggestion { config: point(x), reason: format!("x is {x}"), predicted: None };
+    let suggestion = |x| Suggestion { config: point(x), why: Why::new(Kind::Grid, format!("x is {x}")) };
     Computed {
         sweep: need.sweep.clone(),
         next_index: need.next_index,

@@ -1,0 +1,108 @@
+//! Why a configuration was suggested.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a configuration was suggested: in words, and in the numbers behind them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct Why {
+    /// In words that a person understands: `grid point 3`, `random draw`, `start-up point 2 of 6`,
+    /// `expected improvement 0.02 over 0.31, predicted 0.30 ± 0.04`.
+    pub reason: String,
+    /// What kind of suggestion it is.
+    pub kind: Kind,
+    /// What the model expects there, where there is a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<Prediction>,
+    /// The expected improvement over the best value seen, in the objective's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub improvement: Option<f64>,
+    /// The probability that a run there neither fails nor violates a constraint, where any has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success: Option<f64>,
+    /// How many ended runs the search had seen.
+    pub observations: u64,
+    /// How many runs it knew to be open.
+    pub pending: u64,
+}
+
+/// What a model expects of the objective at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The expected value.
+    pub mean: f64,
+    /// How unsure the model is of it: one standard deviation, the noise of a single run left out.
+    pub deviation: f64,
+}
+
+/// What a suggestion is made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The next point of a grid.
+    Grid,
+    /// An independent draw.
+    #[default]
+    Random,
+    /// A point spread over the space before there is a model.
+    StartUp,
+    /// Promising since the model expects a better value there.
+    Exploit,
+    /// Promising since the model does not know what is there.
+    Explore,
+    /// Offered or imported by a person or their program.
+    External,
+}
+
+impl Why {
+    /// A reason without numbers.
+    pub fn new(kind: Kind, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into(), ..Self::default() }
+    }
+}
+
+/// Logs of the first version hold nothing but the words.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Words(String),
+    Full {
+        reason: String,
+        kind: Kind,
+        #[serde(default)]
+        predicted: Option<Prediction>,
+        #[serde(default)]
+        improvement: Option<f64>,
+        #[serde(default)]
+        success: Option<f64>,
+        #[serde(default)]
+        observations: u64,
+        #[serde(default)]
+        pending: u64,
+    },
+}
+
+impl From<Written> for Why {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Words(reason) => Self { reason, ..Self::default() },
+            Written::Full { reason, kind, predicted, improvement, success, observations, pending } => {
+                Self { reason, kind, predicted, improvement, success, observations, pending }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_first_version_can_be_read() {
+        let old: Why = serde_json::from_str(r#""grid point 3""#).unwrap();
+        assert_eq!(old.reason, "grid point 3");
+        let predicted = Some(Prediction { mean: 0.25, deviation: 0.5 });
+        let why = Why { predicted, observations: 7, ..Why::new(Kind::Exploit, "promising") };
+        assert_eq!(serde_json::from_str::<Why>(&serde_json::to_string(&why).unwrap()).unwrap(), why);
+    }
+}
