@@ -1,6 +1,9 @@
 //! What may be asked of the lifecycle, and what it answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use sweep_search::space::Config;
 use sweep_search::suggest::Suggestion;
 
 use crate::event::{Event, MetricPoint};
@@ -23,14 +26,19 @@ pub enum Command {
     ExhaustSpace { sweep: SweepId, history: u64 },
     /// An agent comes.
     RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo },
-    /// An agent wants a run. `offers` lie ready, best first; the first that is not taken is used where no queued run fits.
-    Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer> },
+    /// An agent wants a run for the code it has. `offers` lie ready, best first; the first that is not taken is used where no queued
+    /// run fits.
+    Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer>, code_version: String },
     /// An agent has started a program.
     StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String> },
     /// An attempt reports metrics.
     ReportMetrics { agent: AgentId, attempt: AttemptRef, first_seq: u64, points: Vec<MetricPoint> },
     /// An attempt has ended.
     FinishAttempt { agent: AgentId, attempt: AttemptRef, result: AttemptResult },
+    /// A program that asked for a run tells what came of it.
+    Tell { attempt: AttemptRef, told: Told, metrics: BTreeMap<String, f64> },
+    /// Take in runs that were executed elsewhere.
+    ImportRuns { sweep: SweepId, runs: Vec<Import> },
     /// An attempt's lease has ended without news.
     LoseAttempt { attempt: AttemptRef },
     /// An agent leaves (`lost: false`) or has fallen silent (`lost: true`): what it held goes back.
@@ -60,6 +68,26 @@ pub struct Offer {
     pub history: u64,
 }
 
+/// What a program that asked for a run tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// The value of the objective.
+    Value(f64),
+    /// It failed, and the configuration is to blame: why.
+    Failed(String),
+}
+
+/// A run that was executed elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Import {
+    /// What was tried.
+    pub config: Config,
+    /// What came of it.
+    pub told: Told,
+    /// The code that was executed, by any id.
+    pub code_version: String,
+}
+
 /// How an attempt ended, as its agent saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptResult {
@@ -73,6 +101,8 @@ pub enum AttemptResult {
     Preempted,
     /// It was never started.
     Returned,
+    /// It was told of, not seen.
+    Told(Told),
 }
 
 /// What a command is answered.
@@ -88,6 +118,8 @@ pub enum Reply {
     Run(RunState),
     /// Runs put back into the queue, and those that were not with the reason.
     Retried { requeued: Vec<RunNumber>, skipped: Vec<String> },
+    /// How many runs were taken in, and why others were not.
+    Imported { imported: u64, skipped: Vec<String> },
     /// A run for the agent.
     Assigned(AttemptRef),
     /// Nothing for the agent now, and why: the engine may keep the call waiting.

@@ -51,7 +51,22 @@ pub enum Event {
     /// A suggestion became a run, queued.
     RunCreated { sweep: SweepId, run: RunNumber, config: Config, why: Why, history: u64 },
     /// A queued run was given to an agent: a new attempt.
-    AttemptAssigned { attempt: AttemptRef, agent: AgentId },
+    AttemptAssigned {
+        attempt: AttemptRef,
+        agent: AgentId,
+        #[serde(default)]
+        code_version: String,
+    },
+    /// A run that was executed elsewhere, finished or failed.
+    RunImported {
+        sweep: SweepId,
+        run: RunNumber,
+        config: Config,
+        state: RunState,
+        value: Option<f64>,
+        reason: String,
+        code_version: String,
+    },
     /// Its program started.
     AttemptStarted { attempt: AttemptRef, command: Vec<String> },
     /// It reported metrics; `stale` where it no longer owned its run: kept, but without effect on the run.

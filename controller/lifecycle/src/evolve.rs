@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sweep_search::observation::Goal;
 use sweep_search::space::Config;
 use sweep_search::suggest::Method;
-use sweep_search::why::Why;
+use sweep_search::why::{Kind, Why};
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::spec::SweepSpec;
@@ -49,7 +49,27 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.queued.insert(*run);
             sweep.history += 1;
         }
-        Event::AttemptAssigned { attempt, agent } => assign(state, attempt, agent, at),
+        Event::AttemptAssigned { attempt, agent, code_version } => assign(state, attempt, agent, code_version, at),
+        Event::RunImported { sweep, run, config, state: to, value, reason, code_version } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let why = Why::new(Kind::External, "imported");
+            let new = new_run(config, &why, sweep.history, at);
+            let imported = Run {
+                state: *to,
+                reason: reason.clone(),
+                value: *value,
+                blamed: *to == RunState::Failed,
+                imported: true,
+                code_version: code_version.clone(),
+                ended: Some(at),
+                ..new
+            };
+            sweep.taken.insert(config.key());
+            sweep.runs.insert(*run, imported);
+            sweep.imported += 1;
+            sweep.history += 1;
+            rank(sweep, *run);
+        }
         Event::AttemptStarted { attempt, command } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
             let Some(started) = attempt_mut(sweep, attempt) else { return };
@@ -90,6 +110,7 @@ fn sweep_of(event: &Event) -> Option<&SweepId> {
         | Event::SpaceExhausted { sweep }
         | Event::AgentRegistered { sweep, .. }
         | Event::RunCreated { sweep, .. }
+        | Event::RunImported { sweep, .. }
         | Event::RunRequeued { sweep, .. }
         | Event::RunEnded { sweep, .. } => Some(sweep),
         Event::AttemptAssigned { attempt, .. }
@@ -114,6 +135,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         queued: BTreeSet::new(),
         live: BTreeSet::new(),
         best: None,
+        imported: 0,
         taken: BTreeSet::new(),
         history: 0,
         created: at,
@@ -131,6 +153,8 @@ fn new_run(config: &Config, why: &Why, history: u64, at: Timestamp) -> Run {
         attempts: Vec::new(),
         value: None,
         blamed: false,
+        imported: false,
+        code_version: String::new(),
         retries: Retries::default(),
         avoid: BTreeSet::new(),
         created: at,
@@ -144,7 +168,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
     state.agents.insert(agent.clone(), registered);
 }
 
-fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, at: Timestamp) {
+fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version: &str, at: Timestamp) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     let Some(run) = sweep.runs.get_mut(&attempt.run) else { return };
     if attempt.attempt != run.newest() + 1 {
@@ -164,6 +188,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, at: Timestam
         ended: None,
     });
     run.reason.clear();
+    code_version.clone_into(&mut run.code_version);
     move_run(sweep, attempt.run, RunState::Assigned);
     if let Some(agent) = state.agents.get_mut(agent) {
         agent.holds.insert(attempt.clone());

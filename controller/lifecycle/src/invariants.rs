@@ -78,7 +78,9 @@ fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
     found.must(keys == sweep.taken, "I3", || format!("sweep {id}: `taken` is not what its runs say"));
     let numbered = sweep.runs.keys().copied().eq(1..=sweep.runs.len() as RunNumber);
     found.must(numbered, "I9", || format!("sweep {id}: its runs are not numbered without a gap from 1"));
-    let capped = sweep.spec.run_cap.is_none_or(|cap| sweep.runs.len() as u64 <= cap);
+    let imported = sweep.runs.values().filter(|run| run.imported).count() as u64;
+    found.must(imported == sweep.imported, "I5", || format!("sweep {id}: `imported` is not what its runs say"));
+    let capped = sweep.spec.run_cap.is_none_or(|cap| sweep.runs.len() as u64 - imported <= cap);
     found.must(capped, "I3", || format!("sweep {id} has more runs than its run cap"));
 }
 
@@ -111,7 +113,7 @@ fn check_attempts(found: &mut Found, name: &str, run: &Run) {
     let agrees = match run.state {
         RunState::Assigned => newest == Some(AttemptState::Assigned),
         RunState::Running => newest == Some(AttemptState::Running),
-        RunState::Finished => newest == Some(AttemptState::Finished),
+        RunState::Finished => newest == Some(AttemptState::Finished) || (run.imported && newest.is_none()),
         _ => newest.is_none_or(|newest| !newest.is_live()),
     };
     found.must(agrees, "I2", || format!("{name} is {}, but its newest attempt is {newest:?}", run.state));

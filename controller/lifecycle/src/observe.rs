@@ -11,7 +11,7 @@ use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     let seen = sweep.runs.iter().filter_map(|(number, run)| {
         let outcome = outcome(run)?;
-        Some(Observation::new(*number, run.config.clone(), outcome))
+        Some(Observation { code_version: run.code_version.clone(), ..Observation::new(*number, run.config.clone(), outcome) })
     });
     seen.collect()
 }
@@ -45,7 +45,11 @@ pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
     if sweep.state != SweepState::Running || progress.limit(&sweep.spec).is_some() {
         return None;
     }
-    Some(planned(sweep).map_or(u64::MAX, |planned| planned.saturating_sub(progress.created)))
+    let left = [
+        sweep.spec.run_cap.map(|cap| cap.saturating_sub(progress.created)),
+        sweep.grid_size.map(|size| size.saturating_sub(progress.tried)),
+    ];
+    Some(left.into_iter().flatten().min().unwrap_or(u64::MAX))
 }
 
 /// Returns the number that a series of objective values becomes, never an infinite one or NaN. `None`: no value is finite.
@@ -66,7 +70,10 @@ pub fn reduced(objective: &Objective, series: &[f64]) -> Option<f64> {
 /// The counts that say whether a sweep goes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
+    /// Runs of the sweep's own: without imported ones.
     pub(crate) created: u64,
+    /// Points that were tried, imported ones included.
+    pub(crate) tried: u64,
     pub(crate) queued: usize,
     pub(crate) live: usize,
     pub(crate) exhausted: bool,
@@ -77,7 +84,8 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn of(sweep: &Sweep) -> Self {
         Self {
-            created: sweep.runs.len() as u64,
+            created: (sweep.runs.len() as u64).saturating_sub(sweep.imported),
+            tried: sweep.runs.len() as u64,
             queued: sweep.queued.len(),
             live: sweep.live.len(),
             exhausted: sweep.exhausted,
@@ -95,8 +103,8 @@ impl Progress {
             return Some(format!("run cap of {cap} reached"));
         }
         let place = if spec.method == Method::Grid { "grid" } else { "space" };
-        let points = if self.created == 1 { "the only point".to_owned() } else { format!("all {} points", self.created) };
-        let exhausted = self.exhausted || self.grid_size.is_some_and(|size| self.created >= size);
+        let points = if self.tried == 1 { "the only point".to_owned() } else { format!("all {} points", self.tried) };
+        let exhausted = self.exhausted || self.grid_size.is_some_and(|size| self.tried >= size);
         exhausted.then(|| format!("{points} of the {place} tried"))
     }
 }

@@ -77,6 +77,8 @@ pub struct Sweep {
     pub live: BTreeSet<RunNumber>,
     /// The best value of the finished and stopped ones of `runs`, by the objective's goal; the lower number wins a tie.
     pub best: Option<(RunNumber, f64)>,
+    /// How many of `runs` were imported.
+    pub imported: u64,
     /// The points of all runs.
     pub taken: BTreeSet<PointKey>,
     /// Grows with every change that the search can see: a run created, ended, or taken up again after it had ended.
@@ -122,6 +124,10 @@ pub struct Run {
     pub value: Option<f64>,
     /// The failure it ended with blames the configuration: an observation for the search.
     pub blamed: bool,
+    /// It was imported: executed elsewhere, and none of this sweep's own.
+    pub imported: bool,
+    /// The code that was executed last, by any id; empty where it is not known.
+    pub code_version: String,
     /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
     pub retries: Retries,
     /// Agents it failed on: others are preferred.
@@ -311,6 +317,9 @@ pub struct AgentInfo {
     pub slots: u32,
     /// Its version of `sweep`.
     pub version: String,
+    /// It is no agent process but a program that asks for runs, executes them itself and tells what came of them.
+    #[serde(default)]
+    pub asks: bool,
 }
 
 impl Sweep {
@@ -357,8 +366,16 @@ impl Run {
 }
 
 impl Agent {
-    /// Returns how many attempts it may hold: an agent that says nothing of slots has one.
+    /// Returns how many runs it may be executing soon: a program that asks wants one more than it has.
+    pub fn places(&self) -> usize {
+        if self.info.asks { self.holds.len() + 1 } else { self.slots() }
+    }
+
+    /// Returns how many attempts it may hold: an agent that says nothing of slots has one, a program that asks any number.
     pub fn slots(&self) -> usize {
+        if self.info.asks {
+            return usize::MAX;
+        }
         usize::try_from(self.info.slots.max(1)).unwrap_or(usize::MAX)
     }
 }

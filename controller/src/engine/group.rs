@@ -80,11 +80,14 @@ impl Touched {
             Event::AgentRemoved { agent, .. } => {
                 self.agents.insert(agent.clone());
             }
-            Event::RunCreated { sweep, run, .. } | Event::RunRequeued { sweep, run, .. } | Event::RunEnded { sweep, run, .. } => {
+            Event::RunCreated { sweep, run, .. }
+            | Event::RunImported { sweep, run, .. }
+            | Event::RunRequeued { sweep, run, .. }
+            | Event::RunEnded { sweep, run, .. } => {
                 self.sweeps.insert(sweep.clone());
                 self.runs.insert((sweep.clone(), *run));
             }
-            Event::AttemptAssigned { attempt, agent } => {
+            Event::AttemptAssigned { attempt, agent, .. } => {
                 self.runs.insert((attempt.sweep.clone(), attempt.run));
                 self.agents.insert(agent.clone());
             }

@@ -31,6 +31,7 @@ use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
 use sweep_search::space::Config;
+use sweep_search::why::Why;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{LogChunk, Store, StoreError};
@@ -43,11 +44,20 @@ use writer::Writer;
 /// Requests that may wait for the engine; who comes later waits to be let in.
 const QUEUE_MAX: usize = 1024;
 
+/// Runs that were asked for take as long as training takes, and nothing is heard of them meanwhile.
+const ASK_LEASE: Duration = Duration::from_secs(24 * 3600);
+/// Most searches take less, and hardly any training does.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How the engine works.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// An agent or attempt without news for this long is lost.
     pub lease: Duration,
+    /// As `lease`, for programs that ask for runs and the runs they asked for: they report nothing while they execute one.
+    pub ask_lease: Duration,
+    /// How long a call for a run waits for a suggestion that rests on all results which were there when it came.
+    pub patience: Duration,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -55,7 +65,7 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// The clock of this machine.
     pub fn new(lease: Duration) -> Self {
-        Self { lease, clock: Arc::new(SystemClock::new()) }
+        Self { lease, ask_lease: ASK_LEASE, patience: PATIENCE, clock: Arc::new(SystemClock::new()) }
     }
 }
 
@@ -126,6 +136,19 @@ pub enum EngineError {
     Stopped,
 }
 
+/// An agent's wish for a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// Who wants it.
+    pub agent: AgentId,
+    /// Of which sweep.
+    pub sweep: SweepId,
+    /// The code the agent has; empty where it does not say.
+    pub code_version: String,
+    /// How long it waits for one.
+    pub wait: Duration,
+}
+
 /// A run handed to an agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
@@ -133,6 +156,10 @@ pub struct Assignment {
     pub attempt: AttemptRef,
     /// Its configuration.
     pub config: Config,
+    /// Why it was suggested.
+    pub why: Why,
+    /// The sweep's `history` that the suggestion was computed from.
+    pub history: u64,
 }
 
 /// What an agent that asked for a run gets.
@@ -211,13 +238,13 @@ impl Engine {
         self.ask(|reply| Request::Command { request_id, command: Box::new(command), reply }).await?
     }
 
-    /// Asks for a run for an agent, waiting up to `wait` for one.
+    /// Asks for a run for an agent, waiting for one.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn acquire(&self, request_id: &str, agent: AgentId, sweep: SweepId, wait: Duration) -> Result<Acquired, EngineError> {
+    pub async fn acquire(&self, request_id: &str, wish: Wish) -> Result<Acquired, EngineError> {
         let request_id = request_id.to_owned();
-        self.ask(|reply| Request::Acquire { request_id, agent, sweep, wait, reply }).await?
+        self.ask(|reply| Request::Acquire { request_id, wish, reply }).await?
     }
 
     /// Renews the leases of an agent and of those attempts that are still its own, and says what is wanted of each attempt.

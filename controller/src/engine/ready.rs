@@ -46,10 +46,14 @@ pub(super) struct Demand {
 }
 
 impl Ready {
-    /// Returns the suggestion for the sweep's next run.
-    pub(super) fn next(&mut self, id: &SweepId, sweep: &Sweep) -> Option<Offer> {
+    /// Returns the suggestion for the sweep's next run, where one rests on at least so many observations.
+    pub(super) fn next(&mut self, id: &SweepId, sweep: &Sweep, observed: u64) -> Option<Offer> {
         let queue = self.sweeps.get_mut(id)?;
         queue.drop_unfit(next_run(sweep));
+        // Grid points and random draws rest on nothing.
+        if sweep.spec.method == Method::Bayes && queue.rests_on < observed {
+            return None;
+        }
         queue.offers.front().map(|(_, offer)| offer.clone())
     }
 
@@ -81,6 +85,11 @@ impl Ready {
     /// Forgets everything: the state was read anew.
     pub(super) fn clear(&mut self) {
         self.sweeps.clear();
+    }
+
+    /// Returns how many observations there have been since the start of the engine.
+    pub(super) fn observed(&self, id: &SweepId) -> u64 {
+        self.sweeps.get(id).map_or(0, |queue| queue.observed)
     }
 
     /// Notes that the search can see something new of a sweep.

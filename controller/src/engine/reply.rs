@@ -2,9 +2,8 @@
 
 use sha2::{Digest, Sha256};
 use sweep_lifecycle::command::{Command, Refusal, Reply};
-use sweep_lifecycle::state::{AgentId, SweepId};
 
-use super::EngineError;
+use super::{EngineError, Wish};
 use crate::store::{StoreError, StoredReply};
 
 /// What makes two requests the same.
@@ -16,8 +15,9 @@ pub(super) fn digest_command(command: &Command) -> RequestDigest {
 }
 
 /// Digests the wish for a run; how long the caller would wait is no part of it.
-pub(super) fn digest_acquire(agent: &AgentId, sweep: &SweepId) -> RequestDigest {
-    Sha256::digest(format!("acquire {agent:?} {sweep:?}")).into()
+pub(super) fn digest_acquire(wish: &Wish) -> RequestDigest {
+    let Wish { agent, sweep, code_version, wait: _ } = wish;
+    Sha256::digest(format!("acquire {agent:?} {sweep:?} {code_version:?}")).into()
 }
 
 /// Packs a reply or refusal to be stored.

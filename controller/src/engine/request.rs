@@ -1,14 +1,13 @@
 //! What the handle sends to the writer's thread.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sweep_lifecycle::command::{Command, Directive, Reply};
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
 use tokio::sync::oneshot;
 
-use super::{Acquired, Computed, EngineError, Need};
+use super::{Acquired, Computed, EngineError, Need, Wish};
 use crate::store::LogChunk;
 
 /// Where an answer goes.
@@ -24,9 +23,7 @@ pub(super) enum Request {
     },
     Acquire {
         request_id: String,
-        agent: AgentId,
-        sweep: SweepId,
-        wait: Duration,
+        wish: Wish,
         reply: Answer<Acquired>,
     },
     AppendLog {

@@ -2,13 +2,13 @@
 
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
-use sweep_lifecycle::state::{AgentId, SweepId};
+use sweep_lifecycle::state::SweepId;
 
 use super::group::{Group, Pending};
 use super::reply::{digest_acquire, pack};
 use super::request::Answer;
 use super::writer::Writer;
-use super::{Acquired, Assignment, EngineError};
+use super::{Acquired, Assignment, EngineError, Wish};
 use crate::store::StoreError;
 
 /// Calls that may wait for a run in one sweep; further ones are told to ask again.
@@ -17,8 +17,10 @@ const PARKED_MAX: usize = 10_000;
 /// A call that wants a run.
 pub(super) struct Parked {
     pub(super) request_id: String,
-    pub(super) agent: AgentId,
+    pub(super) wish: Wish,
     pub(super) until: Mono,
+    /// How many observations a suggestion has to rest on, and until when one that rests on fewer is not good enough.
+    pub(super) fresh: (u64, Mono),
     /// Why there is no run for it yet.
     pub(super) reason: String,
     pub(super) reply: Answer<Acquired>,
@@ -26,13 +28,18 @@ pub(super) struct Parked {
 
 impl Writer {
     /// Serves a call or keeps it waiting.
-    pub(super) fn acquire(&mut self, group: &mut Group, id: SweepId, mut call: Parked) -> Result<(), StoreError> {
+    pub(super) fn acquire(&mut self, group: &mut Group, request_id: String, wish: Wish, reply: Answer<Acquired>) -> Result<(), StoreError> {
+        let (now, id) = (self.clock.now(), wish.sweep.clone());
+        // Who does not wait takes what there is.
+        let fresh = (self.ready.observed(&id), now.saturating_add(self.patience.min(wish.wait)));
+        let until = now.saturating_add(wish.wait);
+        let mut call = Parked { request_id, wish, until, fresh, reason: String::new(), reply };
         // Nobody would take the run.
         if call.reply.is_closed() {
             return Ok(());
         }
-        self.renew(&call.agent, &[]);
-        if let Some(known) = self.known(group, &call.request_id, || digest_acquire(&call.agent, &id))? {
+        self.renew(&call.wish.agent, &[]);
+        if let Some(known) = self.known(group, &call.request_id, || digest_acquire(&call.wish))? {
             let result = known.map(|reply| self.acquired(reply));
             group.answers.push(Pending::Acquire(call.reply, result));
             return Ok(());
@@ -85,6 +92,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Lets calls be served again whose patience is over: what lies ready is good enough for them now.
+    pub(super) fn end_patience(&mut self, group: &mut Group) {
+        let now = self.clock.now();
+        let over = |call: &Parked| call.fresh.1 <= now;
+        group.stirred.extend(self.parked.iter().filter(|(_, waiting)| waiting.iter().any(over)).map(|(id, _)| id.clone()));
+    }
+
     /// Answers the calls whose wait is over.
     pub(super) fn end_waits(&mut self, group: &mut Group) {
         let now = self.clock.now();
@@ -98,15 +112,18 @@ impl Writer {
 
     /// Tries to get a run for a call. Only a run is stored as the reply to its request id: "nothing yet" may be asked again.
     fn try_acquire(&mut self, group: &mut Group, id: &SweepId, call: &Parked) -> Result<Result<Acquired, EngineError>, StoreError> {
-        let offer = self.state.sweeps.get(id).and_then(|sweep| self.ready.next(id, sweep));
+        let (observed, patient_until) = call.fresh;
+        let observed = if self.clock.now() < patient_until { observed } else { 0 };
+        let offer = self.state.sweeps.get(id).and_then(|sweep| self.ready.next(id, sweep, observed));
         let offered = offer.is_some();
-        let command = Command::Acquire { agent: call.agent.clone(), sweep: id.clone(), offers: offer.into_iter().collect() };
+        let Wish { agent, sweep, code_version, wait: _ } = call.wish.clone();
+        let command = Command::Acquire { agent, sweep, offers: offer.into_iter().collect(), code_version };
         let result = self.decide(group, &command);
         if offered && matches!(result, Ok(Reply::Wait { wants_suggestion: true, .. })) {
             self.ready.discard(id);
         }
         if matches!(result, Ok(Reply::Assigned(_))) && !call.request_id.is_empty() {
-            group.replies.push(pack(&call.request_id, digest_acquire(&call.agent, id), &result)?);
+            group.replies.push(pack(&call.request_id, digest_acquire(&call.wish), &result)?);
         }
         Ok(result.map(|reply| self.acquired(reply)).map_err(EngineError::Refused))
     }
@@ -114,7 +131,10 @@ impl Writer {
     fn acquired(&self, reply: Reply) -> Acquired {
         match reply {
             Reply::Assigned(attempt) => match self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.runs.get(&attempt.run)) {
-                Some(run) => Acquired::Assigned(Assignment { attempt, config: run.config.clone() }),
+                Some(run) => {
+                    let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
+                    Acquired::Assigned(Assignment { attempt, config, why, history })
+                }
                 None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
             },
             Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),

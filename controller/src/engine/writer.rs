@@ -39,6 +39,8 @@ pub(super) struct Writer {
     pub(super) leases: Leases,
     pub(super) ready: Ready,
     lease: Duration,
+    ask_lease: Duration,
+    pub(super) patience: Duration,
     pub(super) clock: Arc<dyn Clock>,
     signals: Signals,
     pub(super) parked: BTreeMap<SweepId, Vec<Parked>>,
@@ -61,6 +63,8 @@ impl Writer {
             leases: Leases::default(),
             ready: Ready::default(),
             lease: options.lease,
+            ask_lease: options.ask_lease,
+            patience: options.patience,
             clock: options.clock,
             signals,
             parked: BTreeMap::new(),
@@ -92,6 +96,7 @@ impl Writer {
             // Last, so that news which came in with the tick counts.
             if group.tick {
                 self.end_leases(&mut group);
+                self.end_patience(&mut group);
                 self.end_waits(&mut group);
             }
             self.serve_parked(&mut group)?;
@@ -114,10 +119,7 @@ impl Writer {
                 let result = self.command(group, &request_id, &command)?;
                 group.answers.push(Pending::Command(reply, result));
             }
-            Request::Acquire { request_id, agent, sweep, wait, reply } => {
-                let until = self.clock.now().saturating_add(wait);
-                self.acquire(group, sweep, Parked { request_id, agent, until, reason: String::new(), reply })?;
-            }
+            Request::Acquire { request_id, wish, reply } => self.acquire(group, request_id, wish, reply)?,
             Request::AppendLog { chunk, reply } => {
                 let result = self.append_log(group, chunk);
                 group.answers.push(Pending::Log(reply, result));
@@ -148,6 +150,11 @@ impl Writer {
         | Command::FinishAttempt { agent, attempt, .. } = command
         {
             self.renew(agent, std::slice::from_ref(attempt));
+        }
+        if let Command::Tell { attempt, .. } = command
+            && let Some(asker) = self.attempt(attempt).map(|asked| asked.agent.clone())
+        {
+            self.renew(&asker, std::slice::from_ref(attempt));
         }
         if let Some(known) = self.known(group, request_id, || digest_command(command))? {
             return Ok(known);
@@ -191,15 +198,14 @@ impl Writer {
     /// Keeps what is volatile in step with an event: leases, ready suggestions, who may be served.
     fn follow(&mut self, group: &mut Group, event: &Event) {
         group.touched.note(event);
-        let term = self.clock.now().saturating_add(self.lease);
         match event {
-            Event::AgentRegistered { agent, .. } => self.leases.renew(Holder::Agent(agent.clone()), term),
+            Event::AgentRegistered { agent, .. } => self.leases.renew(Holder::Agent(agent.clone()), self.term(agent)),
             Event::AgentRemoved { agent, .. } => {
                 self.leases.release(&Holder::Agent(agent.clone()));
                 group.stirred.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
             }
-            Event::AttemptAssigned { attempt, .. } => {
-                self.leases.renew(Holder::Attempt(attempt.clone()), term);
+            Event::AttemptAssigned { attempt, agent, .. } => {
+                self.leases.renew(Holder::Attempt(attempt.clone()), self.term(agent));
             }
             Event::AttemptEnded { attempt, .. } => {
                 self.leases.release(&Holder::Attempt(attempt.clone()));
@@ -209,7 +215,7 @@ impl Writer {
                 let numbered = (*first_seq..).zip(points);
                 group.metrics.extend(numbered.map(|(number, point)| (attempt.clone(), number, point.clone())));
             }
-            Event::RunRequeued { sweep, .. } | Event::RunEnded { sweep, .. } => {
+            Event::RunImported { sweep, .. } | Event::RunRequeued { sweep, .. } | Event::RunEnded { sweep, .. } => {
                 self.ready.observe(sweep);
                 group.stirred.insert(sweep.clone());
             }
@@ -241,18 +247,24 @@ impl Writer {
     /// Gives an agent that is alive, and those of the attempts that are its own, a new term.
     pub(super) fn renew(&mut self, agent: &AgentId, attempts: &[AttemptRef]) {
         let Some(known) = self.state.agents.get(agent).filter(|known| known.alive) else { return };
-        let term = self.clock.now().saturating_add(self.lease);
+        let term = self.term(agent);
         self.leases.renew(Holder::Agent(agent.clone()), term);
         for attempt in attempts.iter().filter(|attempt| known.holds.contains(attempt)) {
             self.leases.renew(Holder::Attempt(attempt.clone()), term);
         }
     }
 
+    /// Returns when a lease that an agent begins or renews now ends.
+    fn term(&self, agent: &AgentId) -> Mono {
+        let asks = self.state.agents.get(agent).is_some_and(|agent| agent.info.asks);
+        self.clock.now().saturating_add(if asks { self.ask_lease } else { self.lease })
+    }
+
     /// Gives everybody a full new term.
     fn renew_all(&mut self) {
         self.leases = Leases::default();
-        let term = self.clock.now().saturating_add(self.lease);
         for (id, agent) in self.state.agents.iter().filter(|(_, agent)| agent.alive) {
+            let term = self.term(id);
             self.leases.renew(Holder::Agent(id.clone()), term);
             for attempt in &agent.holds {
                 self.leases.renew(Holder::Attempt(attempt.clone()), term);
@@ -274,7 +286,9 @@ impl Writer {
             let command = match holder {
                 Holder::Attempt(attempt) => Command::LoseAttempt { attempt },
                 Holder::Agent(agent) => {
-                    let reason = format!("no news from it for {} s", self.lease.as_secs_f64());
+                    let asks = self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks);
+                    let lease = if asks { self.ask_lease } else { self.lease };
+                    let reason = format!("no news from it for {} s", lease.as_secs_f64());
                     Command::RemoveAgent { agent, lost: true, reason }
                 }
             };
@@ -349,7 +363,11 @@ impl Writer {
 
     /// Shows what others may see without asking.
     fn publish(&self) {
-        let waits = self.parked.values().flatten().map(|call| call.until).min();
+        // A patience that is over by now has been seen to.
+        let now = self.clock.now();
+        let patience =
+            self.parked.values().flatten().filter(|call| call.fresh.0 > 0).map(|call| call.fresh.1).filter(|end| *end > now).min();
+        let waits = self.parked.values().flatten().map(|call| call.until).chain(patience).min();
         // While the disk is full no lease ends.
         let leases = self.leases.next_end().map(|end| end.max(self.full_until.unwrap_or_default()));
         let next = [waits, leases].into_iter().flatten().min();
@@ -367,7 +385,7 @@ impl Writer {
 
     pub(super) fn demand(&self, id: &SweepId) -> Demand {
         let alive = self.state.agents.values().filter(|agent| agent.alive && agent.sweep == *id);
-        let slots = alive.map(Agent::slots).sum();
+        let slots = alive.map(Agent::places).sum();
         Demand { slots, waiting: self.parked.get(id).map_or(0, Vec::len) }
     }
 }

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::refusal::{from_engine, out_of_turn};
 use super::{Services, convert, limits};
+use crate::engine::Wish;
 use crate::store::LogChunk;
 
 /// Heartbeats that fit into a lease: two may be lost without consequences.
@@ -24,7 +25,7 @@ impl AgentService for Services {
         limits::optional_name("version", &version)?;
         limits::optional_name("request_id", &request_id)?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let info = AgentInfo { host, slots, version };
+        let info = AgentInfo { host, slots, version, asks: false };
         let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
         let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
@@ -43,10 +44,11 @@ impl AgentService for Services {
         limits::name("sweep_id", &sweep_id)?;
         limits::optional_name("request_id", &request_id)?;
         let wait = Duration::from_millis(wait_ms).min(limits::WAIT_MAX);
+        let wish = Wish { agent, sweep: SweepId(sweep_id), code_version: String::new(), wait };
         tokio::select! {
             // What the engine has decided wins over the end.
             biased;
-            acquired = self.engine.acquire(&request_id, agent, SweepId(sweep_id), wait) => {
+            acquired = self.engine.acquire(&request_id, wish) => {
                 Ok(Response::new(convert::acquired(acquired.map_err(from_engine)?)))
             }
             status = self.stopped() => Err(status),

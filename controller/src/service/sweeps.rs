@@ -42,6 +42,18 @@ impl SweepService for Services {
         Ok(Response::new(v1::CreateSweepResponse { sweep_id: sweep.0, warnings }))
     }
 
+    async fn ask(&self, request: Request<v1::AskRequest>) -> Result<Response<v1::AskResponse>, Status> {
+        self.ask_run(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn tell(&self, request: Request<v1::TellRequest>) -> Result<Response<v1::TellResponse>, Status> {
+        self.tell_run(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn import_runs(&self, request: Request<v1::ImportRunsRequest>) -> Result<Response<v1::ImportRunsResponse>, Status> {
+        self.take_in(request.into_inner()).await.map(Response::new)
+    }
+
     async fn list_sweeps(&self, _: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
         let sweeps = self.read(|query| query.sweeps()).await?;
         let brief = |(row, counts)| v1::Sweep { yaml: String::new(), ..convert::sweep(row, &counts) };

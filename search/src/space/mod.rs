@@ -6,6 +6,7 @@ mod config;
 mod distribution;
 pub(crate) mod enumeration;
 mod parameter;
+mod read;
 pub mod unit_cube;
 mod value;
 

@@ -25,7 +25,7 @@ pub(super) fn register(state: &State, agent: &AgentId, sweep: &SweepId, info: &A
     Ok(draft.reply(Reply::Done))
 }
 
-pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &[Offer]) -> Result<Decision, Refusal> {
+pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &[Offer], code_version: &str) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     let asking = state.agents.get(agent).filter(|asking| asking.alive && asking.sweep == *sweep);
     let asking = asking.ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
@@ -41,9 +41,10 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
         let reason = format!("agent {agent} holds {} of the {} attempts that it has slots for", asking.holds.len(), asking.slots());
         return Ok(wait(draft, reason, false));
     }
+    let taker = Taker { agent, code_version, asks: asking.info.asks };
     if let Some(run) = queued_for(state, &draft, agent) {
         let attempt = AttemptRef { sweep: sweep.clone(), run, attempt: draft.run(run)?.newest() + 1 };
-        return Ok(assign(draft, agent, attempt));
+        return Ok(taker.assign(draft, attempt));
     }
     let limit = draft.progress().limit(&draft.sweep.spec);
     let offer = offers.iter().find(|offer| !draft.sweep.taken.contains(&offer.suggestion.config.key()));
@@ -52,11 +53,16 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
             let run = draft.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
             let (config, why) = (offer.suggestion.config.clone(), offer.suggestion.why.clone());
             draft.push(Event::RunCreated { sweep: sweep.clone(), run, config, why, history: offer.history });
-            Ok(assign(draft, agent, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
+            Ok(taker.assign(draft, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
         }
         (None, None) => Ok(wait(draft, "the search is computing the next point", true)),
         (Some(limit), _) => Ok(match draft.finish_if_done() {
             Some(reason) => draft.reply(Reply::Ended { state: SweepState::Finished, reason }),
+            // Who asks may have all the runs itself, and would wait for ever.
+            None if taker.asks => {
+                let state = draft.sweep.state;
+                draft.reply(Reply::Ended { state, reason: limit })
+            }
             None => {
                 let (live, queued) = (draft.sweep.live.len(), draft.sweep.queued.len());
                 let queued = if queued == 0 { String::new() } else { format!(", {queued} wait for another agent") };
@@ -70,9 +76,23 @@ fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> 
     draft.reply(Reply::Wait { reason: reason.into(), wants_suggestion })
 }
 
-fn assign(mut draft: Draft<'_>, agent: &AgentId, attempt: AttemptRef) -> Decision {
-    draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent: agent.clone() });
-    draft.reply(Reply::Assigned(attempt))
+/// Who takes a run.
+struct Taker<'a> {
+    agent: &'a AgentId,
+    code_version: &'a str,
+    asks: bool,
+}
+
+impl Taker<'_> {
+    // Who asks executes the run itself, and it runs from now on.
+    fn assign(&self, mut draft: Draft<'_>, attempt: AttemptRef) -> Decision {
+        let (agent, code_version) = (self.agent.clone(), self.code_version.to_owned());
+        draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent, code_version });
+        if self.asks {
+            draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: Vec::new() });
+        }
+        draft.reply(Reply::Assigned(attempt))
+    }
 }
 
 // The lowest queued run that the agent may take: not one that failed on it, as long as another agent could take that.

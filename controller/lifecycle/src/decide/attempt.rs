@@ -61,7 +61,10 @@ fn early_stop(sweep: &Sweep, attempt: &AttemptRef, reporting: &Attempt, news: &[
 }
 
 pub(super) fn finish(state: &State, agent: &AgentId, attempt: &AttemptRef, result: &AttemptResult) -> Result<Decision, Refusal> {
-    let mut draft = Draft::of(state, &attempt.sweep)?;
+    finish_in(Draft::of(state, &attempt.sweep)?, agent, attempt, result)
+}
+
+pub(super) fn finish_in(mut draft: Draft<'_>, agent: &AgentId, attempt: &AttemptRef, result: &AttemptResult) -> Result<Decision, Refusal> {
     let (run, finishing) = find(&draft, agent, attempt)?;
     let newest = attempt.attempt == run.newest();
     let after = if finishing.state.is_live() {
@@ -86,7 +89,9 @@ fn given_up(attempt: &Attempt) -> bool {
 // The late result of an attempt given up for lost, whose run nobody has begun again: it spares the run another attempt.
 fn adopt(draft: &mut Draft<'_>, attempt: &AttemptRef, run: &Run, result: &AttemptResult) -> Result<RunState, Refusal> {
     match result {
-        AttemptResult::Succeeded | AttemptResult::Stopped(_) | AttemptResult::Failed(_) => end(draft, attempt, result.into()),
+        AttemptResult::Succeeded | AttemptResult::Stopped(_) | AttemptResult::Failed(_) | AttemptResult::Told(_) => {
+            end(draft, attempt, result.into())
+        }
         AttemptResult::Preempted | AttemptResult::Returned => Ok(run.state),
     }
 }
@@ -131,7 +136,7 @@ fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<
     Ok((run, found))
 }
 
-fn stale(attempt: &AttemptRef, reason: String) -> Refusal {
+pub(super) fn stale(attempt: &AttemptRef, reason: String) -> Refusal {
     Refusal::StaleAttempt { run: attempt.run, attempt: attempt.attempt, reason }
 }
 

@@ -61,12 +61,13 @@ impl<'a> Draft<'a> {
         let mut progress = Progress::of(self.sweep);
         for event in &self.events {
             match event {
+                Event::RunImported { run, value, .. } => {
+                    progress.tried += 1;
+                    self.rank(&mut progress, *run, *value);
+                }
                 Event::RunEnded { run, value, .. } => {
                     self.leave(&mut progress, *run);
-                    let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-                    if let Some(value) = value.filter(|value| progress.best.is_none_or(|(_, best)| goal.is_better(*value, best))) {
-                        progress.best = Some((*run, value));
-                    }
+                    self.rank(&mut progress, *run, *value);
                 }
                 Event::RunRequeued { run, .. } => {
                     self.leave(&mut progress, *run);
@@ -77,6 +78,13 @@ impl<'a> Draft<'a> {
             }
         }
         progress
+    }
+
+    fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {
+        let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
+        if let Some(value) = value.filter(|value| progress.best.is_none_or(|(_, best)| goal.is_better(*value, best))) {
+            progress.best = Some((run, value));
+        }
     }
 
     fn leave(&self, progress: &mut Progress, run: RunNumber) {

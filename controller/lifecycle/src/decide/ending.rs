@@ -14,7 +14,7 @@
 //! back into the queue of a sweep that hands out no more runs ends instead.
 
 use super::draft::Draft;
-use crate::command::{AttemptResult, Refusal};
+use crate::command::{AttemptResult, Refusal, Told};
 use crate::observe::reduced;
 use crate::retry::{Verdict, avoids_agent, judge};
 use crate::spec::Objective;
@@ -26,6 +26,7 @@ pub(super) enum End {
     Failed(Failure),
     Stopped(StopKind),
     Returned,
+    Told(Told),
 }
 
 impl From<&AttemptResult> for End {
@@ -38,6 +39,7 @@ impl From<&AttemptResult> for End {
                 Self::Failed(failure(FailureKind::Preempted, Blame::Nobody, "its machine was taken away".to_owned()))
             }
             AttemptResult::Returned => Self::Returned,
+            AttemptResult::Told(told) => Self::Told(told.clone()),
         }
     }
 }
@@ -53,6 +55,7 @@ pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Resu
             Ok(settling.close(state, failure, RunState::Cancelled, None, stop.reason.clone()))
         }
         (_, End::Succeeded) => Ok(settling.succeeded()),
+        (_, End::Told(told)) => Ok(settling.told(told)),
         (_, End::Stopped(StopKind::Cancel)) => {
             Ok(settling.close(AttemptState::Cancelled, None, RunState::Cancelled, None, "ended by a person at its agent".to_owned()))
         }
@@ -73,7 +76,7 @@ fn attempt_end(how: &End, obeyed: AttemptState) -> (AttemptState, Option<Failure
             AttemptState::Failed => (obeyed, Some(failure.clone())),
             taken_away => (taken_away, Some(failure.clone())),
         },
-        End::Succeeded | End::Stopped(_) => (obeyed, None),
+        End::Succeeded | End::Stopped(_) | End::Told(_) => (obeyed, None),
         End::Returned => (AttemptState::Returned, None),
     }
 }
@@ -111,6 +114,26 @@ impl Settling<'_, '_> {
                 self.failed(failure)
             }
         }
+    }
+
+    // Who executes the runs itself knows best: what failed is not tried again.
+    fn told(self, told: Told) -> RunState {
+        let has_objective = self.draft.sweep.spec.objective.is_some();
+        let failure = match told {
+            Told::Value(value) if value.is_finite() => {
+                let value = has_objective.then_some(value);
+                return self.close(AttemptState::Finished, None, RunState::Finished, value, String::new());
+            }
+            Told::Value(value) => failure(FailureKind::NanObjective, Blame::Configuration, format!("the value told was {value}")),
+            Told::Failed(reason) => {
+                let reason = if reason.is_empty() { "told to have failed".to_owned() } else { reason };
+                failure(FailureKind::Crashed, Blame::Configuration, reason)
+            }
+        };
+        let reason = failure.message.clone();
+        self.draft.end_attempt(self.attempt, AttemptState::Failed, Some(failure));
+        self.draft.end_run(self.attempt.run, RunState::Failed, None, reason, true);
+        RunState::Failed
     }
 
     fn stopped(self, state: AttemptState, failure: Option<Failure>, reason: String) -> RunState {

@@ -1,6 +1,7 @@
 //! Commands to decisions. Reads the state, changes nothing.
 
 mod agent;
+mod asked;
 mod attempt;
 mod draft;
 mod ending;
@@ -24,7 +25,9 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::CancelRun { sweep, run } => run::cancel(state, sweep, *run),
         Command::RetryRuns { sweep, runs } => run::retry(state, sweep, runs),
         Command::RegisterAgent { agent, sweep, info } => agent::register(state, agent, sweep, info),
-        Command::Acquire { agent, sweep, offers } => agent::acquire(state, agent, sweep, offers),
+        Command::Acquire { agent, sweep, offers, code_version } => agent::acquire(state, agent, sweep, offers, code_version),
+        Command::Tell { attempt, told, metrics } => asked::tell(state, attempt, told, metrics),
+        Command::ImportRuns { sweep, runs } => asked::import(state, sweep, runs),
         Command::RemoveAgent { agent, lost, reason } => agent::remove(state, agent, *lost, reason),
         Command::StartAttempt { agent, attempt, command } => attempt::start(state, agent, attempt, command),
         Command::ReportMetrics { agent, attempt, first_seq, points } => attempt::report(state, agent, attempt, *first_seq, points),

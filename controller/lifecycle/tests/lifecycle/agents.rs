@@ -24,7 +24,7 @@ fn an_agent_may_register_again() {
     world.ask_idly(&remove("ann", false));
     world.register("ann");
     assert!(world.state.agents[&agent("ann")].alive);
-    let fewer = AgentInfo { host: "ann-host".to_owned(), slots: 1, version: "0.1.0".to_owned() };
+    let fewer = AgentInfo { host: "ann-host".to_owned(), slots: 1, version: "0.1.0".to_owned(), asks: false };
     world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info: fewer });
     assert_eq!(world.state.agents[&agent("ann")].slots(), 1);
 }
@@ -47,7 +47,7 @@ fn an_agent_works_for_one_sweep() {
     world.ask(&Command::CreateSweep { sweep: other.clone(), spec: Box::new(grid(2)), source: String::new(), seed: 1 });
     let join = Command::RegisterAgent { agent: agent("ann"), sweep: other.clone(), info: AgentInfo::default() };
     assert_eq!(world.refused(&join), "agent ann works for sweep k3x9q2ab: start another agent for sweep other");
-    let ask = Command::Acquire { agent: agent("ann"), sweep: other, offers: vec![offer(1)] };
+    let ask = Command::Acquire { agent: agent("ann"), sweep: other, offers: vec![offer(1)], code_version: String::new() };
     assert_eq!(world.tell(&ask), Err(Refusal::UnknownAgent("ann".to_owned())));
 }
 

@@ -2,6 +2,7 @@
 //! log, as JSON, gives the same state.
 
 mod agents;
+mod asked;
 mod attempts;
 mod early_stop;
 mod model;

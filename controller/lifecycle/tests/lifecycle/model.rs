@@ -2,7 +2,7 @@
 //! agents that go on working bring every sweep to its end.
 
 use proptest::prelude::*;
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply, SweepAction};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Reply, SweepAction, Told};
 use sweep_lifecycle::spec::{Reduce, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, Blame, FailureKind, RunState, StopKind, SweepId, SweepState};
 use sweep_search::early_stop::{Bands, Hyperband};
@@ -26,6 +26,8 @@ enum Step {
     Lose(u8),
     Remove(u8, bool),
     Cancel(u8),
+    Tell(u8, Option<f64>),
+    Import(u8, Vec<(i64, Option<f64>)>),
     Retry(u8, Vec<u64>),
     /// An earlier command once more.
     Repeat(u16),
@@ -43,12 +45,15 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (any::<u8>(), any::<u8>(), prop::collection::vec(1..=POINTS, 0..3)).prop_map(|(agent, sweep, offers)| Step::Acquire(agent, sweep, offers)),
         1 => any::<u8>().prop_map(Step::Exhaust),
         10 => (any::<u8>(), owner()).prop_map(|(attempt, owner)| Step::Start(attempt, owner)),
-        10 => (any::<u8>(), owner(), prop_oneof![4 => Just(u64::MAX), 1 => 0..4_u64], prop::collection::vec(value, 0..4))
+        10 => (any::<u8>(), owner(), prop_oneof![4 => Just(u64::MAX), 1 => 0..4_u64], prop::collection::vec(value.clone(), 0..4))
             .prop_map(|(attempt, owner, seq, values)| Step::Report(attempt, owner, seq, values)),
         10 => (any::<u8>(), owner(), result()).prop_map(|(attempt, owner, result)| Step::Finish(attempt, owner, result)),
         3 => any::<u8>().prop_map(Step::Lose),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(agent, lost)| Step::Remove(agent, lost)),
         2 => any::<u8>().prop_map(Step::Cancel),
+        8 => (any::<u8>(), prop::option::weighted(0.8, value.clone())).prop_map(|(attempt, value)| Step::Tell(attempt, value)),
+        1 => (any::<u8>(), prop::collection::vec((1..=POINTS, prop::option::of(value)), 0..3))
+            .prop_map(|(sweep, runs)| Step::Import(sweep, runs)),
         2 => (any::<u8>(), prop::collection::vec(0..8_u64, 0..4)).prop_map(|(sweep, runs)| Step::Retry(sweep, runs)),
         6 => any::<u16>().prop_map(Step::Repeat),
     ]
@@ -77,6 +82,10 @@ fn result() -> impl Strategy<Value = AttemptResult> {
         1 => Just(AttemptResult::Preempted),
         1 => Just(AttemptResult::Returned),
     ]
+}
+
+fn told(value: Option<f64>) -> Told {
+    value.map_or_else(|| Told::Failed("it burst".to_owned()), Told::Value)
 }
 
 /// Three kinds of sweeps: a plain grid, one with a cap, a target and hyperband, one without an objective.
@@ -131,13 +140,18 @@ impl Chaos {
             }
             Step::Set(number, action) => Command::SetSweep { sweep: sweep(*number), action: *action },
             Step::Register(name, number) => {
-                let info = AgentInfo { host: "box".to_owned(), slots: u32::from(*number % 3), version: String::new() };
+                let info = AgentInfo { host: "box".to_owned(), slots: u32::from(*number % 3), version: String::new(), asks: name % 4 == 0 };
                 Command::RegisterAgent { agent: agent(*name), sweep: sweep(*number), info }
             }
             Step::Acquire(name, number, offers) => {
                 let works_for = self.world.state.agents.get(&agent(*name)).map(|agent| agent.sweep.clone());
                 let sweep = works_for.filter(|_| !number.is_multiple_of(8)).unwrap_or_else(|| sweep(*number));
-                Command::Acquire { agent: agent(*name), sweep, offers: offers.iter().copied().map(offer).collect() }
+                Command::Acquire {
+                    agent: agent(*name),
+                    sweep,
+                    offers: offers.iter().copied().map(offer).collect(),
+                    code_version: String::new(),
+                }
             }
             Step::Exhaust(number) => Command::ExhaustSpace { sweep: sweep(*number), history: 0 },
             Step::Start(index, owner) => {
@@ -159,6 +173,18 @@ impl Chaos {
             Step::Cancel(index) => {
                 let (attempt, _) = self.attempt(*index, true)?;
                 Command::CancelRun { sweep: attempt.sweep, run: attempt.run }
+            }
+            Step::Tell(index, value) => {
+                let (attempt, _) = self.attempt(*index, true)?;
+                Command::Tell { attempt, told: told(*value), metrics: [("accuracy".to_owned(), 0.5)].into() }
+            }
+            Step::Import(number, runs) => {
+                let import = |(x, value): &(i64, Option<f64>)| Import {
+                    config: offer(*x).suggestion.config,
+                    told: told(*value),
+                    code_version: String::new(),
+                };
+                Command::ImportRuns { sweep: sweep(*number), runs: runs.iter().map(import).collect() }
             }
             Step::Retry(number, runs) => Command::RetryRuns { sweep: sweep(*number), runs: runs.clone() },
             Step::Repeat(index) => self.told.get(usize::from(*index) % self.told.len().max(1))?.clone(),
@@ -195,7 +221,7 @@ impl Chaos {
     fn work_off(&mut self, sweep: &SweepId, finish: &[AttemptResult]) {
         let workers: Vec<AgentId> = (0..3).map(|number| AgentId(format!("{}-worker{number}", sweep.0))).collect();
         for worker in &workers {
-            let info = AgentInfo { host: "box".to_owned(), slots: 1, version: String::new() };
+            let info = AgentInfo { host: "box".to_owned(), slots: 1, version: String::new(), asks: false };
             self.world.ask(&Command::RegisterAgent { agent: worker.clone(), sweep: sweep.clone(), info });
         }
         let mut results = finish.iter().cycle();
@@ -207,7 +233,7 @@ impl Chaos {
             if left.is_empty() {
                 self.world.ask(&Command::ExhaustSpace { sweep: sweep.clone(), history: 0 });
             }
-            let acquire = Command::Acquire { agent: worker.clone(), sweep: sweep.clone(), offers: left };
+            let acquire = Command::Acquire { agent: worker.clone(), sweep: sweep.clone(), offers: left, code_version: String::new() };
             match self.world.ask(&acquire) {
                 Reply::Assigned(attempt) => self.execute(worker, &attempt, results.next().unwrap_or(&AttemptResult::Succeeded)),
                 Reply::Wait { .. } => {}

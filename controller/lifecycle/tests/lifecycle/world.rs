@@ -165,12 +165,17 @@ pub(crate) fn offer(x: i64) -> Offer {
 }
 
 pub(crate) fn register(name: &str) -> Command {
-    let info = AgentInfo { host: format!("{name}-host"), slots: 2, version: "0.1.0".to_owned() };
+    let info = AgentInfo { host: format!("{name}-host"), slots: 2, version: "0.1.0".to_owned(), asks: false };
     Command::RegisterAgent { agent: agent(name), sweep: sweep(), info }
 }
 
 pub(crate) fn acquire(name: &str, offers: &[i64]) -> Command {
-    Command::Acquire { agent: agent(name), sweep: sweep(), offers: offers.iter().copied().map(offer).collect() }
+    Command::Acquire {
+        agent: agent(name),
+        sweep: sweep(),
+        offers: offers.iter().copied().map(offer).collect(),
+        code_version: String::new(),
+    }
 }
 
 pub(crate) fn points(values: &[f64]) -> Vec<MetricPoint> {

@@ -14,7 +14,7 @@ async fn work(bench: Arc<Bench>, name: String) -> Vec<Config> {
     let mut seen = Vec::new();
     loop {
         match bench.acquire(&name, LONG).await.unwrap() {
-            Acquired::Assigned(Assignment { attempt, config }) => {
+            Acquired::Assigned(Assignment { attempt, config, .. }) => {
                 bench.start(&name, &attempt).await.unwrap();
                 bench.report(&name, &attempt, 1.0 / attempt.run as f64).await.unwrap();
                 bench.succeed(&name, &attempt).await.unwrap();
@@ -46,6 +46,47 @@ async fn count(bench: Arc<Bench>, points: u64) {
     }
 }
 
+/// A Bayesian sweep of which one run has ended since the search looked at it.
+async fn with_news() -> Bench {
+    let bench = Bench::over(MemoryStore::new());
+    bench.create(spec(Method::Bayes)).await;
+    bench.register("a").await;
+    let first = bench.assigned("a").await;
+    bench.feed().await;
+    bench.start("a", &first.attempt).await.unwrap();
+    bench.report("a", &first.attempt, 0.5).await.unwrap();
+    bench.succeed("a", &first.attempt).await.unwrap();
+    bench
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_suggestion_that_rests_on_what_was_known_when_it_came() {
+    let bench = with_news().await;
+    let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
+        while bench.engine.stats().parked_acquires == 0 {
+            tokio::task::yield_now().await;
+        }
+        let need = bench.needs().await.pop().unwrap();
+        assert_eq!((need.observations.len(), need.observed), (1, 1));
+        bench.engine.offer(counted(&need, 1)).await.unwrap();
+    });
+    let Ok(Acquired::Assigned(assignment)) = acquired else { panic!("{acquired:?}") };
+    assert_eq!((assignment.attempt.run, assignment.history), (2, 2));
+}
+
+#[tokio::test]
+async fn after_the_patience_an_older_suggestion_is_good_enough() {
+    let bench = with_news().await;
+    let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
+        while bench.engine.stats().parked_acquires == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.pass(PATIENCE).await;
+    });
+    let Ok(Acquired::Assigned(assignment)) = acquired else { panic!("{acquired:?}") };
+    assert_eq!((assignment.attempt.run, assignment.history), (2, 1));
+}
+
 #[tokio::test]
 async fn a_grid_is_tried_once_each_by_many_agents() {
     let store = MemoryStore::new();
@@ -74,7 +115,7 @@ async fn a_call_waits_until_a_suggestion_is_there() {
         }
         bench.feed().await;
     });
-    assert_eq!(acquired, Ok(Acquired::Assigned(Assignment { attempt: attempt(1, 1), config: point(1) })));
+    assert_eq!(acquired, Ok(Acquired::Assigned(assignment(1))));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
-use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need};
+use super::{ASK_LEASE, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, PATIENCE, Wish};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ impl Bench {
     }
 
     pub(crate) async fn register(&self, name: &str) {
-        let info = AgentInfo { host: format!("host of {name}"), slots: 2, version: "0.1.0".to_owned() };
+        let info = AgentInfo { host: format!("host of {name}"), slots: 2, version: "0.1.0".to_owned(), asks: false };
         let command = Command::RegisterAgent { agent: agent(name), sweep: sweep_id(), info };
         self.engine.command("", command).await.unwrap();
     }
@@ -77,7 +77,7 @@ impl Bench {
     }
 
     pub(crate) async fn acquire(&self, name: &str, wait: Duration) -> Result<Acquired, EngineError> {
-        self.engine.acquire("", agent(name), sweep_id(), wait).await
+        self.engine.acquire("", wish(name, wait)).await
     }
 
     /// A run, which is there at once.
@@ -144,7 +144,11 @@ impl Store for GatedStore {
     }
 }
 fn options(clock: &Arc<ManualClock>) -> EngineOptions {
-    EngineOptions { lease: LEASE, clock: Arc::<ManualClock>::clone(clock) }
+    EngineOptions { lease: LEASE, ask_lease: ASK_LEASE, patience: PATIENCE, clock: Arc::<ManualClock>::clone(clock) }
+}
+
+pub(crate) fn wish(name: &str, wait: Duration) -> Wish {
+    Wish { agent: agent(name), sweep: sweep_id(), code_version: String::new(), wait }
 }
 
 pub(crate) fn sweep_id() -> SweepId {
@@ -186,6 +190,12 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         retry: RetryPolicy::default(),
         metric_patterns: vec![],
     }
+}
+
+/// The first attempt of a run that [`counted`] found.
+fn assignment(run: u64) -> Assignment {
+    let why = Why::new(Kind::Grid, format!("x is {run}"));
+    Assignment { attempt: attempt(run, 1), config: point(run), why, history: 0 }
 }
 
 fn point(x: u64) -> Config {

@@ -46,10 +46,10 @@ async fn a_repeated_acquire_gets_the_same_run_even_after_a_restart() {
     bench.feed().await;
     let acquire = |bench: &Bench| {
         let engine = bench.engine.clone();
-        async move { engine.acquire("r1", agent("a"), sweep_id(), LONG).await }
+        async move { engine.acquire("r1", wish("a", LONG)).await }
     };
     let first = acquire(&bench).await;
-    assert_eq!(first, Ok(Acquired::Assigned(Assignment { attempt: attempt(1, 1), config: point(1) })));
+    assert_eq!(first, Ok(Acquired::Assigned(assignment(1))));
     assert_eq!(acquire(&bench).await, first);
     bench.join.stop().await.unwrap();
     let bench = Bench::over(store);
@@ -60,7 +60,7 @@ async fn a_repeated_acquire_gets_the_same_run_even_after_a_restart() {
 #[tokio::test]
 async fn a_repeat_of_a_waiting_acquire_takes_its_place() {
     let bench = Bench::with_sweep(MemoryStore::new()).await;
-    let acquire = || bench.engine.acquire("r1", agent("a"), sweep_id(), LONG);
+    let acquire = || bench.engine.acquire("r1", wish("a", LONG));
     let (first, second, ()) = tokio::join!(acquire(), acquire(), async {
         while bench.engine.stats().parked_acquires == 0 {
             tokio::task::yield_now().await;
@@ -69,6 +69,6 @@ async fn a_repeat_of_a_waiting_acquire_takes_its_place() {
     });
     // The queue is served in order: both calls were in it before the suggestions.
     assert_eq!(first, Ok(Acquired::Wait("this call was repeated".to_owned())));
-    assert_eq!(second, Ok(Acquired::Assigned(Assignment { attempt: attempt(1, 1), config: point(1) })));
+    assert_eq!(second, Ok(Acquired::Assigned(assignment(1))));
     assert_eq!(bench.state().await.sweeps[&sweep_id()].runs.len(), 1);
 }

@@ -94,6 +94,7 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
 mod tests {
     use sweep_lifecycle::state::{Blame, FailureKind};
     use sweep_search::space::{Config, Path, Value};
+    use sweep_search::why::Why;
 
     use super::*;
     use crate::engine::Assignment;
@@ -126,7 +127,7 @@ mod tests {
         let entry = |path: &[&str], value| (Path(path.iter().map(|key| (*key).to_owned()).collect()), value);
         let config = Config([entry(&["model", "depth"], Value::Int(3)), entry(&["clip"], Value::Float(f64::INFINITY))].into());
         let attempt = attempt_ref("abcdefgh", 1, 2).unwrap();
-        let response = acquired(Acquired::Assigned(Assignment { attempt, config }));
+        let response = acquired(Acquired::Assigned(Assignment { attempt, config, why: Why::default(), history: 0 }));
         let Some(Next::Assignment(assignment)) = response.next else { panic!("{response:?}") };
         assert_eq!(assignment.params_json, r#"{"clip":{"$float":"inf"},"model":{"depth":3}}"#);
     }

@@ -2,6 +2,7 @@
 
 use sweep_lifecycle::state::{Failure, RunState};
 use sweep_proto::v1;
+use sweep_search::why::Why;
 use tonic::Status;
 
 use super::{from_word, word};
@@ -22,6 +23,21 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
         ended_ms: row.ended_ms,
         best: row.best,
         last: row.last,
+    }
+}
+
+/// Why a run was suggested, as the wire has it.
+pub(in crate::service) fn suggestion(why: &Why, history: u64) -> v1::Suggestion {
+    v1::Suggestion {
+        kind: word(why.kind),
+        reason: why.reason.clone(),
+        mean: why.predicted.map(|predicted| predicted.mean),
+        deviation: why.predicted.map(|predicted| predicted.deviation),
+        improvement: why.improvement,
+        success: why.success,
+        observations: why.observations,
+        pending: why.pending,
+        history,
     }
 }
 

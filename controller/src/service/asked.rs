@@ -1,0 +1,113 @@
+//! `Ask`, `Tell` and `ImportRuns`: for programs that execute runs themselves.
+
+use sweep_lifecycle::command::{Command, Import, Reply, Told};
+use sweep_lifecycle::state::{AgentId, AgentInfo, SweepId};
+use sweep_proto::v1;
+use sweep_proto::v1::tell_request::Outcome;
+use sweep_search::space::Space;
+use sweep_search::why::{Kind, Why};
+use tonic::Status;
+
+use super::refusal::{from_engine, invalid, out_of_turn};
+use super::{Services, convert, limits};
+use crate::engine::{Acquired, Wish};
+
+impl Services {
+    pub(super) async fn ask_run(&self, request: v1::AskRequest) -> Result<v1::AskResponse, Status> {
+        let v1::AskRequest { sweep_id, request_id, worker, code_version } = request;
+        limits::optional_name("request_id", &request_id)?;
+        limits::optional_name("worker", &worker)?;
+        limits::optional_name("code_version", &code_version)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let agent = asker(&sweep, &worker);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let info = AgentInfo { host: worker, slots: 0, version, asks: true };
+        let register = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info };
+        let wish = Wish { agent, sweep, code_version, wait: limits::WAIT_MAX };
+        // Where the sweep has ended, the one who asks is told so like anybody who asked before its end.
+        let acquired = match self.engine.command("", register).await {
+            Ok(_) => self.acquire_until_stopped(&request_id, wish).await?,
+            Err(error) => self.ended(&wish.sweep).await?.ok_or_else(|| from_engine(error))?,
+        };
+        match acquired {
+            Acquired::Assigned(assignment) => Ok(v1::AskResponse {
+                run: assignment.attempt.run,
+                attempt: assignment.attempt.attempt,
+                params_json: assignment.config.to_nested().to_json().to_string(),
+                exhausted: false,
+                why: Some(convert::suggestion(&assignment.why, assignment.history)),
+            }),
+            Acquired::Ended(_, reason) => {
+                let why = Some(convert::suggestion(&Why::new(Kind::External, reason), 0));
+                Ok(v1::AskResponse { exhausted: true, why, ..v1::AskResponse::default() })
+            }
+            Acquired::Wait(reason) => Err(Status::unavailable(format!("{reason}; ask again"))),
+        }
+    }
+
+    async fn acquire_until_stopped(&self, request_id: &str, wish: Wish) -> Result<Acquired, Status> {
+        tokio::select! {
+            // What the engine has decided wins over the end.
+            biased;
+            acquired = self.engine.acquire(request_id, wish) => acquired.map_err(from_engine),
+            status = self.stopped() => Err(status),
+        }
+    }
+
+    /// Returns how a sweep has ended, if it has.
+    async fn ended(&self, sweep: &SweepId) -> Result<Option<Acquired>, Status> {
+        let id = sweep.clone();
+        let found = self.read(move |query| query.sweep(&id)).await?;
+        let ended = found.filter(|(row, _)| matches!(row.state.as_str(), "finished" | "stopped" | "cancelled"));
+        Ok(ended.map(|(row, _)| Acquired::Ended(row.state, row.reason)))
+    }
+
+    pub(super) async fn tell_run(&self, request: v1::TellRequest) -> Result<v1::TellResponse, Status> {
+        let v1::TellRequest { sweep_id, run, attempt, request_id, outcome, metrics } = request;
+        limits::optional_name("request_id", &request_id)?;
+        let told = match outcome {
+            Some(Outcome::Value(value)) => Told::Value(value),
+            Some(Outcome::Failure(reason)) => Told::Failed(limits::tail(&reason).to_owned()),
+            None => return Err(invalid("the outcome is missing: tell a `value` or a `failure`")),
+        };
+        let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+        limits::points(names.into_iter())?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let attempt = convert::attempt_ref(&sweep.0, run, attempt)?;
+        let metrics = metrics.into_iter().collect();
+        self.engine.command(&request_id, Command::Tell { attempt, told, metrics }).await.map_err(from_engine)?;
+        Ok(v1::TellResponse {})
+    }
+
+    pub(super) async fn take_in(&self, request: v1::ImportRunsRequest) -> Result<v1::ImportRunsResponse, Status> {
+        let v1::ImportRunsRequest { sweep_id, request_id, runs } = request;
+        limits::optional_name("request_id", &request_id)?;
+        limits::list("runs", runs.len())?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
+        let (mut good, mut unfit) = (Vec::new(), Vec::new());
+        for (place, run) in (1..).zip(runs) {
+            match import(&spec.space, run) {
+                Ok(import) => good.push(import),
+                Err(reason) => unfit.push(format!("entry {place}: {reason}")),
+            }
+        }
+        let reply = self.engine.command(&request_id, Command::ImportRuns { sweep, runs: good }).await.map_err(from_engine)?;
+        let Reply::Imported { imported, skipped } = reply else { return Err(out_of_turn()) };
+        unfit.extend(skipped);
+        Ok(v1::ImportRunsResponse { imported, skipped: unfit })
+    }
+}
+
+/// The agent that stands for a worker.
+fn asker(sweep: &SweepId, worker: &str) -> AgentId {
+    AgentId(format!("ask:{sweep}:{worker}"))
+}
+
+fn import(space: &Space, run: v1::ImportedRun) -> Result<Import, String> {
+    let v1::ImportedRun { params_json, value, failure, code_version } = run;
+    let json: serde_json::Value = serde_json::from_str(&params_json).map_err(|error| format!("params_json is no JSON: {error}"))?;
+    let config = space.read(&json).map_err(|mistakes| mistakes.join("; "))?;
+    let told = if failure.is_empty() { Told::Value(value) } else { Told::Failed(limits::tail(&failure).to_owned()) };
+    Ok(Import { config, told, code_version })
+}
