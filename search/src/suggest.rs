@@ -51,12 +51,17 @@ pub struct Request<'a> {
 /// Suggests what to try next. A function of its argument alone.
 pub fn suggest(request: &Request<'_>) -> Suggestions {
     let ask = Ask { space: request.space, seed: request.seed, taken: request.taken, next_index: request.next_index, count: request.count };
-    match request.method {
+    let mut found = match request.method {
         Method::Grid => grid::suggest(&ask),
         Method::Random => random::suggest(&ask),
         Method::Bayes => {
             let history = History { goal: request.goal, observations: request.observations, pending: request.pending };
             bayes::suggest(&ask, &history)
         }
+    };
+    for suggestion in &mut found.suggestions {
+        suggestion.why.observations = request.observations.len() as u64;
+        suggestion.why.pending = request.pending.len() as u64;
     }
+    found
 }

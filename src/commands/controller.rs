@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
+use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, Controller, ServeError, ServeOptions};
 use sweep_proto::v1::{GetStatusRequest, StopControllerRequest};
 use tokio::signal::unix::{SignalKind, signal};
@@ -65,6 +66,20 @@ struct ServeArgs {
     /// An agent or attempt without news for this long is lost
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     lease: Duration,
+
+    /// As --lease, for runs that a program asked for (`sweep ask`): nothing is heard of them while they are executed
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    ask_lease: Duration,
+
+    /// Wait up to this long for a suggestion that rests on all results, before an older one is handed out
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    patience: Duration,
+}
+
+impl ServeArgs {
+    fn terms(&self) -> Terms {
+        Terms { lease: self.lease, ask_lease: self.ask_lease, patience: self.patience }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -88,7 +103,7 @@ pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
 
 async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
-    let options = ServeOptions { listen: args.listen, data_dir: data_dir.clone(), lease: args.lease, grace: Duration::from_secs(10) };
+    let options = ServeOptions { listen: args.listen, data_dir: data_dir.clone(), terms: args.terms(), grace: Duration::from_secs(10) };
     let mut controller = serve::start(options).await.map_err(explain)?;
     eprintln!("Listening on {}, data in {}", controller.address(), data_dir.display());
     announce_token(&controller, &data_dir);
@@ -154,8 +169,13 @@ async fn start(args: &ServeArgs) -> Result<ExitCode> {
 /// Starts a controller on the local port, for `sweep create`.
 pub(crate) async fn start_in_background(target: &ControllerArgs) -> Result<()> {
     let listen = target.address().parse().map_err(|_| Failure::input(format!("`{}` is no address to listen on", target.address())))?;
-    let args = ServeArgs { listen, data_dir: None, lease: Duration::from_secs(60) };
+    let Terms { lease, ask_lease, patience } = Terms::default();
+    let args = ServeArgs { listen, data_dir: None, lease, ask_lease, patience };
     spawn(&args, &places::data_dir()?).await
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
 }
 
 async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
@@ -167,7 +187,9 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
         .open(&log_path)
         .with_context(|| format!("cannot write {}", log_path.display()))?;
     let mut child = std::process::Command::new(std::env::current_exe()?)
-        .args(["controller", "--listen", &args.listen.to_string(), "--lease", &format!("{}ms", args.lease.as_millis()), "--data-dir"])
+        .args(["controller", "--listen", &args.listen.to_string()])
+        .args(["--lease", &milliseconds(args.lease), "--ask-lease", &milliseconds(args.ask_lease)])
+        .args(["--patience", &milliseconds(args.patience), "--data-dir"])
         .arg(data_dir)
         // Its own process group: Ctrl-C in this terminal is not meant for it. It ignores the hang-up when the terminal closes.
         .process_group(0)

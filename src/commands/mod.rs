@@ -1,12 +1,14 @@
 //! One file a verb: flags in, one call, the result to `display`. No rule about sweeps.
 
 mod agent;
+mod ask;
 mod best;
 mod cancel;
 mod check;
 mod completions;
 mod controller;
 mod create;
+mod import;
 mod logs;
 mod ls;
 mod retry;
@@ -15,6 +17,7 @@ mod runs;
 mod schema;
 mod set_state;
 mod show;
+mod tell;
 mod watch;
 
 use std::process::ExitCode;
@@ -50,6 +53,9 @@ pub(crate) enum Command {
     Resume(set_state::SetStateArgs),
     Cancel(cancel::CancelArgs),
     Retry(retry::RetryArgs),
+    Ask(ask::AskArgs),
+    Tell(tell::TellArgs),
+    Import(import::ImportArgs),
     Controller(controller::ControllerCommandArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -75,6 +81,9 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Resume(args) => runtime.block_on(set_state::run(&args, Action::Resume)),
         Command::Cancel(args) => runtime.block_on(cancel::run(&args)),
         Command::Retry(args) => runtime.block_on(retry::run(&args)),
+        Command::Ask(args) => runtime.block_on(ask::run(&args)),
+        Command::Tell(args) => runtime.block_on(tell::run(&args)),
+        Command::Import(args) => runtime.block_on(import::run(&args)),
         Command::Controller(args) => runtime.block_on(controller::run(args)),
     }
 }

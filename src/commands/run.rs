@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 use std::io::Write as _;
 use sweep_agent::{AgentSummary, Interrupt};
+use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, Controller, ServeOptions};
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_proto::v1::CreateSweepRequest;
@@ -103,7 +104,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
     let options = ServeOptions {
         listen: ([127, 0, 0, 1], 0).into(),
         data_dir: data_dir.clone(),
-        lease: Duration::from_secs(60),
+        terms: Terms::default(),
         grace: Duration::from_secs(2),
     };
     let controller = serve::start(options).await.map_err(controller::explain)?;

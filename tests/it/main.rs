@@ -1,6 +1,7 @@
 //! The end-to-end tests of sweep and the guards of its architecture, in one binary.
 
 mod architecture;
+mod asked;
 mod background;
 mod cancel;
 mod digits;

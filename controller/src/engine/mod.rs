@@ -44,28 +44,42 @@ use writer::Writer;
 /// Requests that may wait for the engine; who comes later waits to be let in.
 const QUEUE_MAX: usize = 1024;
 
+const LEASE: Duration = Duration::from_secs(60);
 /// Runs that were asked for take as long as training takes, and nothing is heard of them meanwhile.
 const ASK_LEASE: Duration = Duration::from_secs(24 * 3600);
 /// Most searches take less, and hardly any training does.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How the engine works.
-#[derive(Clone, Debug)]
-pub struct EngineOptions {
+/// How long what is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
     /// An agent or attempt without news for this long is lost.
     pub lease: Duration,
     /// As `lease`, for programs that ask for runs and the runs they asked for: they report nothing while they execute one.
     pub ask_lease: Duration,
     /// How long a call for a run waits for a suggestion that rests on all results which were there when it came.
     pub patience: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { lease: LEASE, ask_lease: ASK_LEASE, patience: PATIENCE }
+    }
+}
+
+/// How the engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How long it waits for whom.
+    pub terms: Terms,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
 
 impl EngineOptions {
     /// The clock of this machine.
-    pub fn new(lease: Duration) -> Self {
-        Self { lease, ask_lease: ASK_LEASE, patience: PATIENCE, clock: Arc::new(SystemClock::new()) }
+    pub fn new(terms: Terms) -> Self {
+        Self { terms, clock: Arc::new(SystemClock::new()) }
     }
 }
 

@@ -31,7 +31,7 @@ impl Writer {
     pub(super) fn acquire(&mut self, group: &mut Group, request_id: String, wish: Wish, reply: Answer<Acquired>) -> Result<(), StoreError> {
         let (now, id) = (self.clock.now(), wish.sweep.clone());
         // Who does not wait takes what there is.
-        let fresh = (self.ready.observed(&id), now.saturating_add(self.patience.min(wish.wait)));
+        let fresh = (self.ready.observed(&id), now.saturating_add(self.terms.patience.min(wish.wait)));
         let until = now.saturating_add(wish.wait);
         let mut call = Parked { request_id, wish, until, fresh, reason: String::new(), reply };
         // Nobody would take the run.

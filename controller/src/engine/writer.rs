@@ -20,7 +20,7 @@ use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
 use super::request::Request;
 use super::waiting::Parked;
-use super::{Clock, EngineError, EngineOptions, Signals};
+use super::{Clock, EngineError, EngineOptions, Signals, Terms};
 use crate::store::{Batch, LogChunk, Store, StoreError};
 
 /// A commit holds at most so many requests, and those that came in for at most so long.
@@ -38,9 +38,7 @@ pub(super) struct Writer {
     pub(super) state: State,
     pub(super) leases: Leases,
     pub(super) ready: Ready,
-    lease: Duration,
-    ask_lease: Duration,
-    pub(super) patience: Duration,
+    pub(super) terms: Terms,
     pub(super) clock: Arc<dyn Clock>,
     signals: Signals,
     pub(super) parked: BTreeMap<SweepId, Vec<Parked>>,
@@ -62,9 +60,7 @@ impl Writer {
             state: State::default(),
             leases: Leases::default(),
             ready: Ready::default(),
-            lease: options.lease,
-            ask_lease: options.ask_lease,
-            patience: options.patience,
+            terms: options.terms,
             clock: options.clock,
             signals,
             parked: BTreeMap::new(),
@@ -84,11 +80,11 @@ impl Writer {
     /// the ends of their channels are dropped.
     pub(super) fn run(mut self) -> Result<(), StoreError> {
         while let Some(first) = self.requests.blocking_recv() {
-            let started = Instant::now();
+            let until = self.clock.now().saturating_add(GROUP_TIME_MAX);
             let mut group = Group::default();
             self.take(first, &mut group)?;
             let mut taken = 1;
-            while taken < GROUP_REQUESTS_MAX && !group.stop && started.elapsed() < GROUP_TIME_MAX {
+            while taken < GROUP_REQUESTS_MAX && !group.stop && self.clock.now() < until {
                 let Ok(next) = self.requests.try_recv() else { break };
                 self.take(next, &mut group)?;
                 taken += 1;
@@ -257,7 +253,7 @@ impl Writer {
     /// Returns when a lease that an agent begins or renews now ends.
     fn term(&self, agent: &AgentId) -> Mono {
         let asks = self.state.agents.get(agent).is_some_and(|agent| agent.info.asks);
-        self.clock.now().saturating_add(if asks { self.ask_lease } else { self.lease })
+        self.clock.now().saturating_add(if asks { self.terms.ask_lease } else { self.terms.lease })
     }
 
     /// Gives everybody a full new term.
@@ -287,7 +283,7 @@ impl Writer {
                 Holder::Attempt(attempt) => Command::LoseAttempt { attempt },
                 Holder::Agent(agent) => {
                     let asks = self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks);
-                    let lease = if asks { self.ask_lease } else { self.lease };
+                    let lease = if asks { self.terms.ask_lease } else { self.terms.lease };
                     let reason = format!("no news from it for {} s", lease.as_secs_f64());
                     Command::RemoveAgent { agent, lost: true, reason }
                 }
@@ -309,7 +305,7 @@ impl Writer {
         let before = self.clock.now();
         let outcome = if is_empty { Ok(()) } else { self.store.append(&batch) };
         // A disk that stalls keeps the news of agents waiting: that is no silence of theirs.
-        if self.clock.now().saturating_sub(before) > self.lease / STALL_PART_OF_LEASE {
+        if self.clock.now().saturating_sub(before) > self.terms.lease / STALL_PART_OF_LEASE {
             self.renew_all();
         }
         let outcome = match outcome {

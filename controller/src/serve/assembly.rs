@@ -2,10 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::ServeError;
-use crate::engine::{Engine, EngineJoin, EngineOptions};
+use crate::engine::{Engine, EngineJoin, EngineOptions, Terms};
 use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError};
 use crate::token::{self, Access};
@@ -26,9 +25,9 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Opens the database of a data directory, reads its log and starts everything over it. With `token`, opens the token too.
     /// After an error nothing runs and nothing is open.
-    pub(super) async fn start(data_dir: &Path, lease: Duration, token: bool) -> Result<(Self, Option<Access>), ServeError> {
+    pub(super) async fn start(data_dir: &Path, terms: Terms, token: bool) -> Result<(Self, Option<Access>), ServeError> {
         let data_dir = data_dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open(&data_dir, lease, token));
+        let opened = tokio::task::spawn_blocking(move || open(&data_dir, terms, token));
         let broken = |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")).into());
         let Opened { engine, join, query, access } = opened.await.unwrap_or_else(broken)?;
         // Both end when the engine does.
@@ -55,12 +54,12 @@ struct Opened {
     access: Option<Access>,
 }
 
-fn open(data_dir: &Path, lease: Duration, token: bool) -> Result<Opened, ServeError> {
+fn open(data_dir: &Path, terms: Terms, token: bool) -> Result<Opened, ServeError> {
     let database = data_dir.join(DATABASE);
     // The store first: it knows whether this version may write to the database at all. The engine last: it would have to be stopped.
     let store = SqliteStore::open(&database)?;
     let access = if token { Some(token::open(data_dir, &database)?) } else { None };
     let query = SqliteQuery::open(&database)?;
-    let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(lease))?;
+    let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(terms))?;
     Ok(Opened { engine, join, query, access })
 }

@@ -18,6 +18,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::engine::Terms;
 use crate::service::{self, About, Services};
 use crate::store::StoreError;
 use crate::token::{Access, TokenError};
@@ -40,8 +41,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Where the data lives; made if missing.
     pub data_dir: PathBuf,
-    /// An agent or attempt without news for this long is lost.
-    pub lease: Duration,
+    /// How long the controller waits for whom.
+    pub terms: Terms,
     /// Leave good time for running calls to end.
     pub grace: Duration,
 }
@@ -110,12 +111,12 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
     let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let token = !options.listen.ip().to_canonical().is_loopback();
-    let (assembly, access) = Assembly::start(data_dir.path(), options.lease, token).await?;
+    let (assembly, access) = Assembly::start(data_dir.path(), options.terms, token).await?;
     let started_ms = now_ms();
     data_dir.announce(address, started_ms);
 
     let stopping = watch::Sender::new(false);
-    let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.lease };
+    let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.terms.lease };
     let services = Services { engine: assembly.engine.clone(), reader: assembly.reader.clone(), about, stopping: stopping.clone() };
     let (gate, new_token) = match access {
         None => (Gate::Loopback, None),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, Controller, ServeError, ServeOptions};
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
@@ -22,7 +23,7 @@ pub(crate) fn options(data_dir: &Path) -> ServeOptions {
     ServeOptions {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         data_dir: data_dir.to_owned(),
-        lease: Duration::from_secs(30),
+        terms: Terms { lease: Duration::from_secs(30), ..Terms::default() },
         grace: Duration::from_secs(5),
     }
 }

@@ -20,7 +20,7 @@ use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
-use super::{ASK_LEASE, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, PATIENCE, Wish};
+use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, PATIENCE, Terms, Wish};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ impl Store for GatedStore {
     }
 }
 fn options(clock: &Arc<ManualClock>) -> EngineOptions {
-    EngineOptions { lease: LEASE, ask_lease: ASK_LEASE, patience: PATIENCE, clock: Arc::<ManualClock>::clone(clock) }
+    EngineOptions { terms: Terms { lease: LEASE, ..Terms::default() }, clock: Arc::<ManualClock>::clone(clock) }
 }
 
 pub(crate) fn wish(name: &str, wait: Duration) -> Wish {

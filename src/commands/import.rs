@@ -1,0 +1,208 @@
+//! `sweep import`: runs that were executed elsewhere.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use sweep_lifecycle::spec;
+use sweep_proto::v1::{ImportRunsRequest, ImportedRun, Run, Sweep};
+
+use crate::client::{Client, ControllerArgs, request_id};
+use crate::commands::runs;
+use crate::display::out;
+use crate::failure::Failure;
+
+/// Runs in one call.
+const BATCH: usize = 1000;
+/// Entries that were left out are named up to this many.
+const NAMED_MAX: usize = 20;
+const BYTES_MAX: u64 = 256 << 20;
+
+/// Takes in runs that were executed elsewhere, for the search to learn from
+///
+/// They count as runs of the sweep with their results, but not against its run cap. A run whose parameters do not fit the space, or that the sweep
+/// has already, is left out and named.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sweep import ab12cd34 old.jsonl             {\"params\": {\"lr\": 0.01}, \"value\": 0.31} a line
+  sweep import ab12cd34 wandb-export.csv      columns: the parameters, and the sweep's metric or `value`
+  sweep import ab12cd34 --from-sweep k3x9q2ab
+
+A line or row with a `failure` (its reason) in place of a value is a run that failed because of its parameters. `code_version` may name the
+code that was executed. Other columns are ignored.")]
+pub(crate) struct ImportArgs {
+    /// The sweep: its id, the beginning of its id, or its name
+    #[arg(value_name = "SWEEP")]
+    sweep: String,
+
+    /// JSON lines or CSV; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present = "from_sweep", conflicts_with = "from_sweep")]
+    file: Option<String>,
+
+    /// Take the ended runs of another sweep
+    #[arg(long, value_name = "SWEEP")]
+    from_sweep: Option<String>,
+
+    /// How the file is written; by its name where this is absent
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// One JSON object a line
+    Jsonl,
+    /// A header and rows
+    Csv,
+}
+
+pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
+    let mut client = args.controller.connect().await?;
+    let sweep = client.sweep(&args.sweep).await?;
+    let runs = match (&args.from_sweep, &args.file) {
+        (Some(other), _) => {
+            let other = client.sweep(other).await?;
+            let ended = ["finished", "stopped", "failed"].map(str::to_owned).to_vec();
+            runs::list(&mut client, &other.id, ended).await?.into_iter().filter_map(from_run).collect()
+        }
+        (None, Some(file)) => {
+            let text = read(file)?;
+            let by_name = if file.to_ascii_lowercase().ends_with(".csv") { Format::Csv } else { Format::Jsonl };
+            match args.format.unwrap_or(by_name) {
+                Format::Csv => from_csv(file, &text, &sweep)?,
+                Format::Jsonl => from_lines(file, &text)?,
+            }
+        }
+        (None, None) => return Err(Failure::input("name a file, or --from-sweep").into()),
+    };
+    let (imported, skipped) = send(&client, &sweep, &runs).await?;
+    if args.json {
+        writeln!(out(), "{}", json!({"sweep": sweep.id, "imported": imported, "skipped": skipped}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for reason in skipped.iter().take(NAMED_MAX) {
+        eprintln!("left out: {reason}");
+    }
+    if skipped.len() > NAMED_MAX {
+        eprintln!("left out: {} more", skipped.len() - NAMED_MAX);
+    }
+    let noun = if imported == 1 { "run" } else { "runs" };
+    writeln!(out(), "{imported} {noun} imported into {}, {} left out", sweep.id, skipped.len())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn send(client: &Client, sweep: &Sweep, runs: &[ImportedRun]) -> Result<(u64, Vec<String>)> {
+    let (mut imported, mut skipped) = (0, Vec::new());
+    for (batch, runs) in runs.chunks(BATCH).enumerate() {
+        let request = ImportRunsRequest { sweep_id: sweep.id.clone(), request_id: request_id()?, runs: runs.to_vec() };
+        let answer = client.call(request, async |mut service, request| service.import_runs(request).await).await?;
+        imported += answer.imported;
+        let first = batch * BATCH;
+        skipped.extend(answer.skipped.into_iter().map(|reason| if first == 0 { reason } else { format!("after entry {first}, {reason}") }));
+    }
+    Ok((imported, skipped))
+}
+
+fn read(file: &str) -> Result<String> {
+    let mut text = String::new();
+    let outcome = if file == "-" {
+        std::io::stdin().lock().take(BYTES_MAX).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(BYTES_MAX).read_to_string(&mut text))
+    };
+    outcome.map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+    Ok(text)
+}
+
+/// A run of another sweep; `None` for a failure that says nothing of the configuration.
+fn from_run(run: Run) -> Option<ImportedRun> {
+    let imported = ImportedRun { params_json: run.params_json, ..ImportedRun::default() };
+    if let Some(value) = run.value {
+        return Some(ImportedRun { value, ..imported });
+    }
+    let failure = run.attempts.last().and_then(|newest| newest.failure.as_ref());
+    let blamed = run.attempts.is_empty() || failure.is_some_and(|failure| failure.blame == "configuration");
+    let failure = if run.reason.is_empty() { "failed".to_owned() } else { run.reason };
+    blamed.then_some(ImportedRun { failure, ..imported })
+}
+
+fn from_lines(file: &str, text: &str) -> Result<Vec<ImportedRun>> {
+    let mut runs = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |reason: String| {
+            let hint = r#"a line is {"params": {"lr": 0.01}, "value": 0.31}, or has a "failure" in place of the value"#;
+            Failure::input(format!("{file}:{number}: {reason}")).hint(hint)
+        };
+        let json: Value = serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
+        let params = json.get("params").ok_or_else(|| wrong("`params` is missing".to_owned()))?;
+        let failure = json.get("failure").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let value = match json.get("value") {
+            Some(value) => value.as_f64().ok_or_else(|| wrong(format!("the value {value} is no number")))?,
+            None if failure.is_empty() => return Err(wrong("neither `value` nor `failure`".to_owned()).into()),
+            None => 0.0,
+        };
+        let code_version = json.get("code_version").and_then(Value::as_str).unwrap_or_default().to_owned();
+        runs.push(ImportedRun { params_json: params.to_string(), value, failure, code_version });
+    }
+    Ok(runs)
+}
+
+fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportedRun>> {
+    let (spec, _) = spec::parse(&sweep.yaml);
+    let paths = spec.map(|spec| spec.space.parameters().iter().map(|parameter| parameter.path.to_string()).collect::<BTreeSet<_>>());
+    let paths = paths.unwrap_or_default();
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+    let objective = [sweep.metric.as_str(), "value"].into_iter().find(|name| columns.iter().any(|column| column == name));
+    let Some(objective) = objective else {
+        let hint = format!("it has {}", columns.join(", "));
+        return Err(Failure::input(format!("{file}: no column `{}` and none `value`", sweep.metric)).hint(hint).into());
+    };
+    let ignored: Vec<_> = columns.iter().filter(|column| !paths.contains(*column) && !known(column, objective)).cloned().collect();
+    if !ignored.is_empty() {
+        eprintln!("ignored, since no parameter is called so: {}", ignored.join(", "));
+    }
+    let mut runs = Vec::new();
+    for (number, row) in (2..).zip(reader.records()) {
+        let row = row.map_err(|error| Failure::input(format!("{file}:{number}: {error}")))?;
+        let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|place| row.get(place)).unwrap_or_default();
+        let params: Map<String, Value> =
+            paths.iter().filter(|path| !cell(path).is_empty()).map(|path| (path.clone(), scalar(cell(path)))).collect();
+        let failure = cell("failure").to_owned();
+        let value = match cell(objective) {
+            "" if failure.is_empty() => {
+                eprintln!("left out: {file}:{number}: no value");
+                continue;
+            }
+            "" => 0.0,
+            value => value.parse().map_err(|_| Failure::input(format!("{file}:{number}: the {objective} `{value}` is no number")))?,
+        };
+        let code_version = cell("code_version").to_owned();
+        runs.push(ImportedRun { params_json: Value::Object(params).to_string(), value, failure, code_version });
+    }
+    Ok(runs)
+}
+
+fn known(column: &str, objective: &str) -> bool {
+    column == objective || matches!(column, "failure" | "code_version")
+}
+
+/// A cell as JSON reads it, or as text.
+fn scalar(cell: &str) -> Value {
+    let python = match cell {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    python.map(Value::Bool).unwrap_or_else(|| serde_json::from_str(cell).unwrap_or_else(|_| cell.into()))
+}
