@@ -35,7 +35,7 @@ impl Goal {
 pub enum Outcome {
     /// The run ended with this value.
     Value(f64),
-    /// The run was stopped early; the value is what it had reached.
+    /// The run was stopped early; the value is what it would have come to where that was predicted, else what it had reached.
     Stopped(f64),
     /// The run failed for a reason that blames the configuration.
     Failed,

@@ -19,10 +19,15 @@ pub fn observations(sweep: &Sweep) -> Vec<Observation> {
 fn outcome(run: &Run) -> Option<Outcome> {
     match run.state {
         RunState::Finished => run.value.map(Outcome::Value),
-        RunState::Stopped => run.value.map(Outcome::Stopped),
+        RunState::Stopped => run.value.map(|reached| Outcome::Stopped(predicted(run).unwrap_or(reached))),
         RunState::Failed => run.blamed.then_some(Outcome::Failed),
         RunState::Queued | RunState::Assigned | RunState::Running | RunState::Cancelled => None,
     }
+}
+
+// What the run would have come to says more of its configuration than what it had reached when it was stopped.
+fn predicted(run: &Run) -> Option<f64> {
+    run.attempts.last()?.stop.as_ref()?.predicted
 }
 
 /// Returns the runs that have not ended, by number.

@@ -219,12 +219,15 @@ pub enum AttemptState {
 }
 
 /// Why the controller wants an attempt to end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StopRequest {
     /// Early termination or a person.
     pub kind: StopKind,
     /// In words; never empty.
     pub reason: String,
+    /// What the run would very probably have come to, where the rule predicts it.
+    #[serde(default)]
+    pub predicted: Option<f64>,
 }
 
 /// Who wants an attempt to end.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::Goal;
+use super::{BANDS_MAX, Peer, Reporting, at_iteration, bands_upwards, iterations};
 
 /// W&B's hyperband: asynchronous successive halving with a quantile rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,31 +26,27 @@ pub enum Bands {
     MaxIter { max_iter: u64, s: u64 },
 }
 
-/// The bands upwards from `min_iter` never end; nobody has more than this many.
-const BANDS_MAX: u64 = 100;
-
 impl Hyperband {
-    /// Returns why the run with this series of objective values should stop now, in words, or `None` to let it go on.
-    /// `others` are the series of all other runs of the sweep, in any state. An iteration is a finite value.
+    /// Returns why the run should stop now, in words, or `None` to let it go on.
     ///
     /// The rule: take the largest band that the run has reached, and the values there of all runs that have reached it, this one
     /// included. The run stops if it is worse than the value at place `floor(n / eta)` of them in order, counted from zero.
-    pub fn judge(&self, goal: Goal, series: &[f64], others: &[&[f64]]) -> Option<String> {
-        let own = iterations(goal, series);
+    pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>>) -> Option<String> {
+        let own: Vec<f64> = iterations(run.goal, run.series).collect();
         let band = self.bands().into_iter().take_while(|band| *band <= own.len() as u64).last()?;
         let last = usize::try_from(band).ok()?.checked_sub(1)?;
         let at_band = *own.get(last)?;
-        let mut reached: Vec<f64> = others.iter().filter_map(|series| iterations(goal, series).get(last).copied()).collect();
+        let mut reached = at_iteration(run.goal, peers, last);
         reached.push(at_band);
-        reached.sort_by(f64::total_cmp);
         let place = ((reached.len() as f64 / self.eta) as usize).min(reached.len() - 1);
-        let threshold = reached[place];
+        let (_, threshold, _) = reached.select_nth_unstable_by(place, f64::total_cmp);
+        let threshold = *threshold;
         let judged = if self.strict { at_band } else { own.iter().copied().fold(f64::INFINITY, f64::min) };
         if judged <= threshold {
             return None;
         }
         let (iteration, runs, eta) = (own.len(), reached.len(), self.eta);
-        let (judged, threshold) = (goal.minimized(judged), goal.minimized(threshold));
+        let (judged, threshold) = (run.goal.minimized(judged), run.goal.minimized(threshold));
         let what = if self.strict { format!("value {judged} at band {band}") } else { format!("best value so far {judged}") };
         Some(format!(
             "iteration {iteration}: {what} is not among the best 1/{eta} of {runs} runs that reached band {band} (threshold {threshold})"
@@ -59,10 +55,11 @@ impl Hyperband {
 
     /// Returns the iterations at which runs are judged, rising.
     pub fn bands(&self) -> Vec<u64> {
-        let mut bands: Vec<u64> = match self.bands {
-            Bands::MinIter(min_iter) => (0..BANDS_MAX).map(|power| (min_iter as f64 * self.eta.powi(power as i32)) as u64).collect(),
+        let mut bands = match self.bands {
+            Bands::MinIter(min_iter) => bands_upwards(min_iter, self.eta),
             Bands::MaxIter { max_iter, s } => {
-                (1..=s.min(BANDS_MAX)).map(|power| (max_iter as f64 / self.eta.powi(power as i32)) as u64).collect()
+                let below = s.min(BANDS_MAX.unsigned_abs().into());
+                (1..=below).map(|power| (max_iter as f64 / self.eta.powi(power as i32)) as u64).collect()
             }
         };
         bands.retain(|band| *band >= 1);
@@ -72,14 +69,15 @@ impl Hyperband {
     }
 }
 
-/// Returns the finite values, turned so that small ones are good.
-fn iterations(goal: Goal, series: &[f64]) -> Vec<f64> {
-    series.iter().filter(|value| value.is_finite()).map(|value| goal.minimized(*value)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::Goal;
+
+    fn judge(rule: &Hyperband, goal: Goal, series: &[f64], others: &[&[f64]]) -> Option<String> {
+        let peers = others.iter().map(|series| Peer { series, value: None });
+        rule.judge(&Reporting { goal, series, known: 0, best: None }, peers)
+    }
 
     fn hyperband(bands: Bands, eta: f64, strict: bool) -> Hyperband {
         Hyperband { bands, eta, strict }
@@ -101,7 +99,7 @@ mod tests {
         let rule = hyperband(Bands::MinIter(3), 3.0, true);
         let others: Vec<Vec<f64>> = [0.1, 0.2, 0.3, 0.4].map(|value| vec![1.0, f64::NAN, 1.0, value]).to_vec();
         let others: Vec<&[f64]> = others.iter().map(Vec::as_slice).collect();
-        let judge = |goal, value: f64| rule.judge(goal, &[1.0, 1.0, value, 0.0], &others);
+        let judge = |goal, value: f64| judge(&rule, goal, &[1.0, 1.0, value, 0.0], &others);
         assert_eq!(
             judge(Goal::Minimize, 0.25).unwrap(),
             "iteration 4: value 0.25 at band 3 is not among the best 1/3 of 5 runs that reached band 3 (threshold 0.2)"
@@ -114,15 +112,15 @@ mod tests {
     #[test]
     fn the_first_at_a_band_goes_on_and_so_does_one_before_any_band() {
         let rule = hyperband(Bands::MinIter(3), 3.0, true);
-        assert_eq!(rule.judge(Goal::Minimize, &[9.0; 3], &[&[0.0; 2]]), None);
-        assert_eq!(rule.judge(Goal::Minimize, &[9.0; 2], &[&[0.0; 3], &[0.0; 3]]), None);
-        assert_eq!(rule.judge(Goal::Minimize, &[f64::NAN, 9.0, 9.0], &[&[0.0; 3], &[0.0; 3]]), None);
+        assert_eq!(judge(&rule, Goal::Minimize, &[9.0; 3], &[&[0.0; 2]]), None);
+        assert_eq!(judge(&rule, Goal::Minimize, &[9.0; 2], &[&[0.0; 3], &[0.0; 3]]), None);
+        assert_eq!(judge(&rule, Goal::Minimize, &[f64::NAN, 9.0, 9.0], &[&[0.0; 3], &[0.0; 3]]), None);
     }
 
     #[test]
     fn without_strict_the_best_so_far_counts() {
         let others: [&[f64]; 3] = [&[0.5, 0.2], &[0.5, 0.3], &[0.5, 0.4]];
-        let judge = |strict, first| hyperband(Bands::MinIter(2), 2.0, strict).judge(Goal::Minimize, &[first, 0.9], &others);
+        let judge = |strict, first| judge(&hyperband(Bands::MinIter(2), 2.0, strict), Goal::Minimize, &[first, 0.9], &others);
         assert!(judge(true, 0.1).is_some());
         assert_eq!(judge(false, 0.1), None);
         assert!(judge(false, 0.6).unwrap().contains("best value so far 0.6"));

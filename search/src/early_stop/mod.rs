@@ -1,5 +1,154 @@
 //! When to stop a run early.
+//!
+//! A rule sees numbers alone: the series of the run that has just reported, and those of the other runs of its sweep. An iteration is a
+//! finite value of the objective; others are passed over.
 
+mod asha;
 mod hyperband;
+mod median;
+mod predictive;
+mod regression;
 
+use serde::{Deserialize, Serialize};
+
+pub use asha::Asha;
 pub use hyperband::{Bands, Hyperband};
+pub use median::Median;
+pub use predictive::Predictive;
+
+use crate::observation::Goal;
+
+/// A rule that stops runs early.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EarlyStop {
+    /// W&B's.
+    Hyperband(Hyperband),
+    /// Asynchronous successive halving.
+    Asha(Asha),
+    /// Vizier's.
+    Median(Median),
+    /// By a prediction of the run's final value.
+    Predictive(Predictive),
+}
+
+/// The run that has just reported.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reporting<'a> {
+    /// Whether small or large values are good.
+    pub goal: Goal,
+    /// The objective's values in the order of their arrival, the new ones included.
+    pub series: &'a [f64],
+    /// How many of `series` had been reported before.
+    pub known: usize,
+    /// The best value of the runs of the sweep that have ended, where there is one.
+    pub best: Option<f64>,
+}
+
+/// Another run of the sweep, in any state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peer<'a> {
+    /// The objective's values in the order of their arrival.
+    pub series: &'a [f64],
+    /// What its series came to, if it was trained to its end.
+    pub value: Option<f64>,
+}
+
+/// A run should stop now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stop {
+    /// Why, in words.
+    pub reason: String,
+    /// What its series would very probably have come to; always finite.
+    pub predicted: Option<f64>,
+}
+
+impl EarlyStop {
+    /// Returns whether the run should stop now, and why; `None` to let it go on.
+    ///
+    /// `peers` are all other runs of the sweep, in any state; where there is nothing to judge, they are not looked at.
+    pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<Stop> {
+        let because = |reason| Stop { reason, predicted: None };
+        match self {
+            Self::Hyperband(rule) => rule.judge(run, peers).map(because),
+            Self::Asha(rule) => rule.judge(run, peers).map(because),
+            Self::Median(rule) => rule.judge(run, peers).map(because),
+            Self::Predictive(rule) => rule.judge(run, peers),
+        }
+    }
+}
+
+/// The bands upwards from a first one never end; nobody has more than this many.
+const BANDS_MAX: i32 = 100;
+
+/// Returns the bands `first * eta^k`, rising, each once.
+fn bands_upwards(first: u64, eta: f64) -> Vec<u64> {
+    let mut bands: Vec<u64> = (0..BANDS_MAX).map(|power| (first as f64 * eta.powi(power)) as u64).collect();
+    bands.dedup();
+    bands
+}
+
+/// Returns the iterations of a series, turned so that small ones are good.
+fn iterations(goal: Goal, series: &[f64]) -> impl Iterator<Item = f64> + Clone {
+    series.iter().filter(|value| value.is_finite()).map(move |value| goal.minimized(*value))
+}
+
+/// Returns the values of those peers that have come to an iteration, counted from zero.
+fn at_iteration<'p>(goal: Goal, peers: impl Iterator<Item = Peer<'p>>, iteration: usize) -> Vec<f64> {
+    let long = peers.filter(|peer| peer.series.len() > iteration);
+    long.filter_map(|peer| iterations(goal, peer.series).nth(iteration)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rule() -> impl Strategy<Value = EarlyStop> {
+        let eta = 1.01..10.0_f64;
+        prop_oneof![
+            (1_u64..9, eta.clone(), any::<bool>()).prop_map(|(min_iter, eta, strict)| EarlyStop::Hyperband(Hyperband {
+                bands: Bands::MinIter(min_iter),
+                eta,
+                strict
+            })),
+            (1_u64..9, prop::option::of(1_u64..30), eta).prop_map(|(min_iter, max_iter, eta)| EarlyStop::Asha(Asha {
+                min_iter,
+                max_iter,
+                eta
+            })),
+            (1_u64..9, 1_u64..5).prop_map(|(min_iter, min_runs)| EarlyStop::Median(Median { min_iter, min_runs })),
+            (0.01..0.9, 3_u64..9).prop_map(|(min_probability, min_runs)| EarlyStop::Predictive(Predictive {
+                min_probability,
+                min_iter: None,
+                max_iter: None,
+                min_runs
+            })),
+        ]
+    }
+
+    fn series() -> impl Strategy<Value = Vec<f64>> {
+        prop::collection::vec(prop_oneof![4 => 0.0..1.0, 1 => any::<f64>(), 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)], 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_reported_the_answer_is_in_words(rule in rule(), own in series(), others in prop::collection::vec(series(), 0..9)) {
+            let value = |series: &[f64]| series.iter().copied().rfind(|value| value.is_finite());
+            let best = others.iter().filter_map(|series| value(series)).reduce(f64::min);
+            let run = Reporting { goal: Goal::Minimize, series: &own, known: own.len().saturating_sub(1), best };
+            let stop = rule.judge(&run, others.iter().map(|series| Peer { series, value: value(series) }));
+            prop_assert!(stop.is_none_or(|stop| !stop.reason.is_empty() && !stop.reason.contains("NaN")));
+        }
+
+        #[test]
+        fn a_run_that_is_better_than_all_others_everywhere_goes_on(rule in rule(), length in 1_usize..40, others in 0..9) {
+            let others: Vec<Vec<f64>> = (0..others).map(|number| vec![f64::from(number); 40]).collect();
+            let peers = others.iter().map(|series| Peer { series, value: series.last().copied() });
+            let own = vec![-1.0; length];
+            let run = Reporting { goal: Goal::Minimize, series: &own, known: length - 1, best: others.first().map(|_| 0.0) };
+            prop_assert_eq!(rule.judge(&run, peers), None);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Attempts: started, reporting, ended, lost.
 
+use sweep_search::early_stop::{Peer, Reporting};
+
 use super::draft::Draft;
 use super::ending::{End, end, failure};
 use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply};
@@ -54,10 +56,15 @@ fn early_stop(sweep: &Sweep, attempt: &AttemptRef, reporting: &Attempt, news: &[
         return None;
     }
     let series = [reporting.series.as_slice(), &new_values].concat();
-    let others = sweep.runs.iter().filter(|(number, _)| **number != attempt.run).map(|(_, run)| run.series());
-    let others: Vec<&[f64]> = others.filter(|series| !series.is_empty()).collect();
-    let reason = rule.judge(objective.goal, &series, &others)?;
-    Some(StopRequest { kind: StopKind::Early, reason })
+    let best = sweep.best.map(|(_, value)| value);
+    let reporting = Reporting { goal: objective.goal, series: &series, known: reporting.series.len(), best };
+    let others = sweep.runs.iter().filter(|(number, _)| **number != attempt.run).map(|(_, run)| peer(run));
+    let stop = rule.judge(&reporting, others)?;
+    Some(StopRequest { kind: StopKind::Early, reason: stop.reason, predicted: stop.predicted })
+}
+
+fn peer(run: &Run) -> Peer<'_> {
+    Peer { series: run.series(), value: run.value.filter(|_| run.state == RunState::Finished) }
 }
 
 pub(super) fn finish(state: &State, agent: &AgentId, attempt: &AttemptRef, result: &AttemptResult) -> Result<Decision, Refusal> {

@@ -36,7 +36,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn request_stop(&mut self, attempt: AttemptRef, kind: StopKind, reason: impl Into<String>) {
-        self.push(Event::StopRequested { attempt, request: StopRequest { kind, reason: reason.into() } });
+        self.push(Event::StopRequested { attempt, request: StopRequest { kind, reason: reason.into(), predicted: None } });
     }
 
     pub(super) fn requeue(&mut self, run: RunNumber, reason: String, counts: Option<RetryCause>, avoid: Option<AgentId>) {

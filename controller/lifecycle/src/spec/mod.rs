@@ -3,17 +3,18 @@
 //! ```text
 //! text ─ yaml, scalar ─▶ Node ─ sweep_file ─▶ SweepSpec
 //!                               ├ parameter, when
-//!                               └ search_keys
+//!                               └ metric, early_terminate
 //! ```
 
 mod diagnostic;
+mod early_terminate;
 mod fields;
+mod metric;
 mod model;
 mod parameter;
 mod render;
 mod scalar;
 mod schema;
-mod search_keys;
 mod sweep_file;
 mod when;
 mod yaml;

@@ -1,7 +1,7 @@
 //! What a sweep file says, checked and complete.
 
-use serde::{Deserialize, Serialize};
-use sweep_search::early_stop::Hyperband;
+use serde::{Deserialize, Deserializer, Serialize};
+use sweep_search::early_stop::EarlyStop;
 use sweep_search::observation::Goal;
 use sweep_search::space::Space;
 use sweep_search::suggest::Method;
@@ -36,8 +36,8 @@ pub struct SweepSpec {
     #[serde(default)]
     pub objective: Option<Objective>,
     /// `early_terminate`.
-    #[serde(default)]
-    pub early_terminate: Option<Hyperband>,
+    #[serde(default, deserialize_with = "early_terminate")]
+    pub early_terminate: Option<EarlyStop>,
     /// `run_cap`: the sweep ends after this many runs. At least 1.
     #[serde(default)]
     pub run_cap: Option<u64>,
@@ -50,6 +50,15 @@ pub struct SweepSpec {
     /// `metric_patterns`.
     #[serde(default)]
     pub metric_patterns: Vec<MetricPattern>,
+}
+
+// Logs from the time when hyperband was the only rule do not say its type.
+fn early_terminate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EarlyStop>, D::Error> {
+    let mut json = serde_json::Value::deserialize(deserializer)?;
+    if let Some(rule) = json.as_object_mut() {
+        rule.entry("type").or_insert_with(|| "hyperband".into());
+    }
+    serde_json::from_value(json).map_err(serde::de::Error::custom)
 }
 
 /// The metric to be optimised, and how its series becomes one number.

@@ -94,20 +94,40 @@ fn metric() -> Value {
 }
 
 fn early_terminate() -> Value {
-    json!({
-        "description": "Stops runs that are not among the best at a band of iterations. An iteration is a reported value of the metric.",
-        "type": "object",
-        "required": ["type"],
-        "properties": {
-            "type": {"const": "hyperband"},
+    let min_iter = json!({"description": "No run is judged before this iteration.", "type": "integer", "minimum": 1});
+    let max_iter = json!({"description": "The iteration at which runs end.", "type": "integer", "minimum": 1});
+    let eta = json!({"description": "Of eta runs that came as far one goes on.", "type": "number", "exclusiveMinimum": 1, "default": 3});
+    let min_runs = |least: u32| json!({"description": "No run is stopped before this many others can be compared with it.", "type": "integer", "minimum": least, "default": 5});
+    let form = |name: &str, mut properties: Value| {
+        properties["type"] = json!({"const": name});
+        json!({"title": name, "type": "object", "required": ["type"], "properties": properties, "additionalProperties": false})
+    };
+    let mut hyperband = form(
+        "hyperband",
+        json!({
             "min_iter": {"description": "The first band; the next ones are eta times further.", "type": "integer", "minimum": 1},
             "max_iter": {"description": "Bands downwards from here: max_iter / eta, s times.", "type": "integer", "minimum": 1},
             "s": {"description": "How many bands below max_iter.", "type": "integer", "minimum": 1},
-            "eta": {"description": "Of eta runs at a band one goes on.", "type": "number", "exclusiveMinimum": 1, "default": 3},
+            "eta": eta,
             "strict": {"description": "Judge by the value at the band, not by the best so far.", "type": "boolean", "default": true},
-        },
-        "anyOf": [{"required": ["min_iter"]}, {"required": ["max_iter", "s"]}],
-        "additionalProperties": false,
+        }),
+    );
+    hyperband["anyOf"] = json!([{"required": ["min_iter"]}, {"required": ["max_iter", "s"]}]);
+    let probability = json!({
+        "description": "A run stops when it beats the best with less than this probability.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 0.5,
+        "default": 0.02,
+    });
+    json!({
+        "description": "Stops runs that are not among the best. An iteration is a reported value of the metric.",
+        "oneOf": [
+            hyperband,
+            form("asha", json!({"min_iter": min_iter, "max_iter": max_iter, "eta": eta})),
+            form("median", json!({"min_iter": min_iter, "min_runs": min_runs(1)})),
+            form("predictive", json!({"min_probability": probability, "min_iter": min_iter, "max_iter": max_iter, "min_runs": min_runs(3)})),
+        ],
     })
 }
 

@@ -9,7 +9,7 @@ use super::fields::{Fields, at};
 use super::model::{MetricPattern, RetryPolicy, SweepSpec};
 use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
-use super::{search_keys, when};
+use super::{early_terminate, metric, when};
 
 /// Keys with an effect here.
 const KEYS: [&str; 15] = [
@@ -74,8 +74,8 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
     let fields = Fields::new("a sweep file", root.span, root, "`method: random` and `parameters: {…}`", report)?;
     unknown_keys(&fields, report);
     let method = method(&fields, report);
-    let objective = fields.entry("metric").and_then(|entry| search_keys::metric(entry, report));
-    let early_terminate = fields.entry("early_terminate").and_then(|entry| search_keys::early_terminate(entry, report));
+    let objective = fields.entry("metric").and_then(|entry| metric::read(entry, report));
+    let early_terminate = fields.entry("early_terminate").and_then(|entry| early_terminate::read(entry, report));
     for (key, wants) in [("early_terminate", "early_terminate"), ("method", "method: bayes")] {
         let applies = key == "early_terminate" || method == Some(Method::Bayes);
         if let Some(entry) = fields.entry(key).filter(|_| applies && fields.entry("metric").is_none()) {

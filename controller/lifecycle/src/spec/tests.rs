@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use sweep_search::early_stop::Bands;
+use sweep_search::early_stop::{Asha, Bands, EarlyStop, Hyperband, Median, Predictive};
 use sweep_search::space::{Distribution, Path, Step, Value};
 
 use super::{Severity, parse, render};
@@ -50,6 +50,87 @@ fn a_hyperband_without_min_iter() {
     assert_snapshot!(seen(
         "program: t.py\nmethod: random\nmetric: {name: loss}\nearly_terminate:\n  type: hyperband\nparameters:\n  x: {value: 1}\n"
     ));
+}
+
+#[test]
+fn keys_of_other_programs_in_early_terminate() {
+    assert_snapshot!(seen(
+        "program: t.py\nmethod: random\nmetric: {name: loss}\nearly_terminate:\n  type: asha\n  grace_period: 4\n  reduction_factor: 3\n  \
+         s: 2\nparameters:\n  x: {value: 1}\n"
+    ));
+}
+
+#[test]
+fn values_that_no_rule_can_use() {
+    for (rule, error) in [
+        ("{type: predict}", "line 4, column 25: `early_terminate`: there is no type `predict`"),
+        (
+            "{type: asha, min_iter: 0}",
+            "line 4, column 41: `early_terminate`: `min_iter` must be a whole number of at least 1, not the number 0",
+        ),
+        ("{type: asha, eta: 1}", "line 4, column 36: `early_terminate`: `eta` must be above 1, not 1"),
+        ("{type: asha, eta: many}", "line 4, column 36: `early_terminate`: `eta` must be a finite number, not "),
+        (
+            "{type: asha, min_iter: 9, max_iter: 9}",
+            "line 4, column 41: `early_terminate`: `min_iter` must be below `max_iter`, but 9 is not below 9",
+        ),
+        (
+            "{type: median, min_runs: 0}",
+            "line 4, column 43: `early_terminate`: `min_runs` must be a whole number of at least 1, not the number 0",
+        ),
+        (
+            "{type: predictive, min_runs: 2}",
+            "line 4, column 47: `early_terminate`: `min_runs` must be a whole number of at least 3, not the number 2",
+        ),
+        (
+            "{type: predictive, min_probability: 0.6}",
+            "line 4, column 54: `early_terminate`: `min_probability` must be above 0 and at most 0.5, not 0.6",
+        ),
+        (
+            "{type: predictive, min_probability: .nan}",
+            "line 4, column 54: `early_terminate`: `min_probability` must be a finite number, not ",
+        ),
+    ] {
+        let text =
+            format!("program: t.py\nmethod: random\nmetric: {{name: loss}}\nearly_terminate: {rule}\nparameters: {{x: {{value: 1}}}}\n");
+        let seen = errors(&text);
+        assert!(seen.len() == 1 && seen[0].starts_with(error), "{rule}: {seen:?}");
+    }
+}
+
+#[test]
+fn rules_with_their_defaults() {
+    let rule = |text: &str| {
+        let text =
+            format!("program: t.py\nmethod: random\nmetric: {{name: loss}}\nearly_terminate: {text}\nparameters: {{x: {{value: 1}}}}\n");
+        let (spec, diagnostics) = parse(&text);
+        spec.unwrap_or_else(|| panic!("{diagnostics:?}")).early_terminate.expect("it is there")
+    };
+    assert_eq!(rule("{type: asha}"), EarlyStop::Asha(Asha { min_iter: 1, max_iter: None, eta: 3.0 }));
+    assert_eq!(
+        rule("{type: asha, min_iter: 2, max_iter: 50, eta: 4}"),
+        EarlyStop::Asha(Asha { min_iter: 2, max_iter: Some(50), eta: 4.0 })
+    );
+    assert_eq!(rule("{type: median}"), EarlyStop::Median(Median { min_iter: 1, min_runs: 5 }));
+    assert_eq!(rule("{type: median, min_iter: 3, min_runs: 1}"), EarlyStop::Median(Median { min_iter: 3, min_runs: 1 }));
+    let by_default = Predictive { min_probability: 0.02, min_iter: None, max_iter: None, min_runs: 5 };
+    assert_eq!(rule("{type: predictive}"), EarlyStop::Predictive(by_default));
+    let all = Predictive { min_probability: 0.05, min_iter: Some(4), max_iter: Some(52), min_runs: 3 };
+    assert_eq!(rule("{type: predictive, min_probability: 0.05, min_iter: 4, max_iter: 52, min_runs: 3}"), EarlyStop::Predictive(all));
+}
+
+#[test]
+fn a_log_from_before_there_were_other_rules_can_be_read() {
+    let (spec, _) = parse(
+        "program: t.py\nmethod: random\nmetric: {name: loss}\nearly_terminate: {type: hyperband, min_iter: 3}\nparameters: {x: {value: 1}}\n",
+    );
+    let spec = spec.expect("it is right");
+    let mut json = serde_json::to_value(&spec).expect("it can be written");
+    assert_eq!(json["early_terminate"]["type"], "hyperband");
+    json["early_terminate"] = serde_json::json!({"bands": {"min_iter": 3}, "eta": 3.0, "strict": true});
+    assert_eq!(serde_json::from_value::<super::SweepSpec>(json.clone()).expect("it can be read"), spec);
+    json["early_terminate"] = serde_json::Value::Null;
+    assert_eq!(serde_json::from_value::<super::SweepSpec>(json).expect("it can be read").early_terminate, None);
 }
 
 #[test]
@@ -156,7 +237,8 @@ fn keys_of_our_own_work() {
     let (spec, diagnostics) = parse(text);
     let spec = spec.unwrap_or_else(|| panic!("{diagnostics:?}"));
     assert_eq!((spec.seed, spec.retry.lost, spec.retry.crashed), (Some(7), 0, 5));
-    assert_eq!(spec.early_terminate.expect("it is there").bands, Bands::MaxIter { max_iter: 27, s: 2 });
+    let bands = Bands::MaxIter { max_iter: 27, s: 2 };
+    assert_eq!(spec.early_terminate, Some(EarlyStop::Hyperband(Hyperband { bands, eta: 3.0, strict: true })));
     let depth = spec.space.get(&Path(vec!["net".into(), "depth".into()])).expect("it is there");
     let on: Vec<_> = depth.when.iter().map(|condition| condition.on.to_string()).collect();
     assert_eq!(on, ["optimizer", "net.kind"]);
@@ -229,6 +311,20 @@ fn the_schema_takes_what_the_parser_takes() {
         let text = format!("method: random\nparameters: {{x: {parameter}}}\n");
         let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
         assert!(!validator.is_valid(&json), "{parameter}");
+    }
+    for (rule, right) in [
+        ("{type: hyperband, min_iter: 3}", true),
+        ("{type: hyperband}", false),
+        ("{type: asha}", true),
+        ("{type: asha, s: 2}", false),
+        ("{type: median, min_iter: 3, min_runs: 1}", true),
+        ("{type: median, min_runs: 0}", false),
+        ("{type: predictive, min_probability: 0.05, min_iter: 4, max_iter: 52}", true),
+        ("{type: predictive, min_probability: 0.6}", false),
+    ] {
+        let text = format!("method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nearly_terminate: {rule}\n");
+        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        assert_eq!((validator.is_valid(&json), parse(&text).0.is_some()), (right, right), "{rule}");
     }
 }
 

@@ -211,7 +211,8 @@ fn asked_to_stop_early() -> (World, AttemptRef) {
     let mut world = running();
     let attempt = world.begin("ann", 1);
     world.ask(&report("ann", &attempt, 0, &[0.9]));
-    let request = StopRequest { kind: StopKind::Early, reason: "0.9 is worse than 0.3, the threshold at iteration 1".to_owned() };
+    let request =
+        StopRequest { kind: StopKind::Early, reason: "0.9 is worse than 0.3, the threshold at iteration 1".to_owned(), predicted: None };
     world.record(Event::StopRequested { attempt: attempt.clone(), request });
     (world, attempt)
 }

@@ -2,8 +2,9 @@
 
 use sweep_lifecycle::command::{AttemptResult, Directive, Reply};
 use sweep_lifecycle::observe::observations;
-use sweep_lifecycle::state::{AttemptRef, RunState, StopKind};
-use sweep_search::early_stop::{Bands, Hyperband};
+use sweep_lifecycle::spec::Reduce;
+use sweep_lifecycle::state::{AttemptRef, RunState, StopKind, StopRequest};
+use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 use sweep_search::observation::Outcome;
 
 use crate::world::{World, grid, report};
@@ -12,7 +13,7 @@ use crate::world::{World, grid, report};
 fn with_hyperband() -> (World, AttemptRef, Reply) {
     let mut world = World::default();
     let mut spec = grid(9);
-    spec.early_terminate = Some(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true });
+    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true }));
     world.create(spec);
     world.register("ann");
     for (x, value) in [(1, 0.1), (2, 0.2), (3, 0.3)] {
@@ -37,4 +38,44 @@ fn a_run_that_lags_behind_is_stopped_early_with_a_reason() {
     assert_eq!(world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)), Reply::Run(RunState::Stopped));
     assert_eq!((world.run(4).value, world.run(4).reason.clone()), (Some(0.9), reason));
     assert_eq!(observations(world.sweep())[3].outcome, Outcome::Stopped(0.9));
+}
+
+/// Six runs have ended after 20 iterations with 0.2, 0.3, …, and a seventh has come to its sixth, far above them.
+fn with_prediction(reduce: Reduce) -> (World, AttemptRef, Reply) {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.early_terminate = Some(EarlyStop::Predictive(Predictive { min_probability: 0.02, min_iter: None, max_iter: None, min_runs: 5 }));
+    spec.objective.as_mut().expect("a grid has one here").reduce = reduce;
+    world.create(spec);
+    world.register("ann");
+    let curve = |end: f64| (1..=20).map(move |iteration| end + 0.5 / f64::from(iteration)).collect::<Vec<_>>();
+    for x in 1..=6 {
+        let attempt = world.begin("ann", x);
+        let series = curve(0.1 + 0.1 * x as f64);
+        assert_eq!(world.report("ann", &attempt, 0, &series), Reply::Directive(Directive::Continue));
+        world.finish("ann", &attempt, AttemptResult::Succeeded);
+    }
+    let bad = world.begin("ann", 7);
+    assert_eq!(world.report("ann", &bad, 0, &curve(0.75)[..3]), Reply::Directive(Directive::Continue));
+    let reply = world.report("ann", &bad, 3, &curve(0.75)[3..6]);
+    (world, bad, reply)
+}
+
+#[test]
+fn what_was_predicted_to_lose_is_stopped_and_its_prediction_teaches_the_search() {
+    for reduce in [Reduce::Best, Reduce::Last, Reduce::MeanLast(2)] {
+        let (mut world, bad, reply) = with_prediction(reduce);
+        let Reply::Directive(Directive::Stop { kind: StopKind::Early, reason }) = reply else { panic!("{reduce:?}: {reply:?}") };
+        assert!(reason.contains(" at step 20, best 0.2"), "{reason}");
+        assert_eq!(world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)), Reply::Run(RunState::Stopped));
+        let reached = world.run(7).value.expect("it had reached something");
+        let Outcome::Stopped(predicted) = observations(world.sweep())[6].outcome else { panic!("it was stopped") };
+        assert!((predicted - 0.775).abs() < 0.05 && reached > 0.83, "{reduce:?}: {predicted}, {reached}");
+    }
+}
+
+#[test]
+fn a_stop_that_was_logged_without_a_prediction_can_be_read() {
+    let request: StopRequest = serde_json::from_str(r#"{"kind": "early", "reason": "band 3"}"#).expect("it can be read");
+    assert_eq!(request.predicted, None);
 }

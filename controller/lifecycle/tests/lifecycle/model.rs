@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Reply, SweepAction, Told};
 use sweep_lifecycle::spec::{Reduce, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, Blame, FailureKind, RunState, StopKind, SweepId, SweepState};
-use sweep_search::early_stop::{Bands, Hyperband};
+use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 
 use crate::world::{World, failed, grid, offer, points};
 
@@ -88,14 +88,18 @@ fn told(value: Option<f64>) -> Told {
     value.map_or_else(|| Told::Failed("it burst".to_owned()), Told::Value)
 }
 
-/// Three kinds of sweeps: a plain grid, one with a cap, a target and hyperband, one without an objective.
+/// Three kinds of sweeps: a grid whose runs are stopped by predictions, one with a cap, a target and hyperband, one without an
+/// objective.
 fn spec(kind: usize) -> SweepSpec {
     let mut spec = grid(POINTS);
     match kind {
-        0 => {}
+        0 => {
+            let rule = Predictive { min_probability: 0.5, min_iter: Some(1), max_iter: None, min_runs: 1 };
+            spec.early_terminate = Some(EarlyStop::Predictive(rule));
+        }
         1 => {
             spec.run_cap = Some(4);
-            spec.early_terminate = Some(Hyperband { bands: Bands::MinIter(1), eta: 2.0, strict: true });
+            spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(1), eta: 2.0, strict: true }));
             let objective = spec.objective.as_mut().expect("a grid has one here");
             (objective.target, objective.reduce) = (Some(0.05), Reduce::MeanLast(2));
         }

@@ -1,0 +1,51 @@
+//! `metric`.
+
+use sweep_search::observation::Goal;
+use sweep_search::space::Value;
+
+use super::diagnostic::Report;
+use super::fields::Fields;
+use super::model::{Impute, Objective, Reduce};
+use super::yaml::{Entry, Kind};
+
+const IMPUTE: [(&str, Impute); 3] = [("worst", Impute::Worst), ("best", Impute::Best), ("latest", Impute::Latest)];
+
+/// Reads `metric`.
+pub(super) fn read(entry: &Entry, report: &mut Report) -> Option<Objective> {
+    let fields = Fields::new("`metric`", entry.key_span, &entry.value, "`metric: {name: val_loss, goal: minimize}`", report)?;
+    fields.close(&["name", "goal", "target", "impute", "impute_while_running", "reduce"], report);
+    let goal = fields.word("goal", &[("minimize", Goal::Minimize), ("maximize", Goal::Maximize)], report);
+    let target = fields.number("target", report);
+    let impute = fields.word("impute", &IMPUTE, report);
+    let impute_while_running = while_running(&fields, report);
+    let reduce = reduce(&fields, report);
+    fields.required("name", report)?;
+    let metric = fields.text("name", report)?;
+    if metric.is_empty() {
+        report.error(Some(fields.span), "`metric`: `name` is empty", Some("the name under which the program reports it".to_owned()));
+        return None;
+    }
+    Some(Objective { metric, goal: goal.unwrap_or_default(), target, impute: impute.unwrap_or_default(), impute_while_running, reduce })
+}
+
+fn while_running(fields: &Fields<'_>, report: &mut Report) -> Option<Impute> {
+    let entry = fields.entry("impute_while_running")?;
+    // W&B wants the text "false"; the boolean says the same.
+    match entry.value.to_value() {
+        Value::Bool(false) => None,
+        Value::Str(text) if text == "false" => None,
+        _ => fields.word("impute_while_running", &IMPUTE, report),
+    }
+}
+
+fn reduce(fields: &Fields<'_>, report: &mut Report) -> Reduce {
+    let Some(entry) = fields.entry("reduce") else { return Reduce::Best };
+    if let Kind::Map(entries) = &entry.value.kind {
+        let inner = Fields { of: "`reduce` of `metric`".to_owned(), span: entry.key_span, entries };
+        inner.close(&["mean_last"], report);
+        inner.required("mean_last", report);
+        let count = inner.whole("mean_last", 1, report).and_then(|count| u32::try_from(count).ok());
+        return count.map_or(Reduce::Best, Reduce::MeanLast);
+    }
+    fields.word("reduce", &[("best", Reduce::Best), ("last", Reduce::Last)], report).unwrap_or_default()
+}

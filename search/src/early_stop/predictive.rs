@@ -1,0 +1,320 @@
+//! Stops a run by a prediction of its final value.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::regression::{Regression, Student};
+use super::{Peer, Reporting, Stop, iterations};
+use crate::observation::Goal;
+
+/// Stops a run that will very probably not beat the best.
+///
+/// The finished runs of the sweep say how far curves still fall from here on: a Bayesian regression of what they gained after the same
+/// iteration, on where they stood, how fast they had fallen, and how far they were above their own best. Where they say little, it falls
+/// back to the run's own curve, continued as a power law. All of it is on a scale that is linear near the best value and logarithmic far
+/// from it, so that one diverged run does no harm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Predictive {
+    /// A run stops when it beats the best with less than this probability. Above 0, below 1.
+    pub min_probability: f64,
+    /// No run stops before this many iterations; by default a fifth of a run.
+    #[serde(default)]
+    pub min_iter: Option<u64>,
+    /// How many iterations a run has; by default learnt from the runs that have finished.
+    #[serde(default)]
+    pub max_iter: Option<u64>,
+    /// No run stops before this many others have finished that were longer than it is now.
+    pub min_runs: u64,
+}
+
+/// By default no run stops before this share of it.
+const WARM_UP: f64 = 0.2;
+/// A run is looked at about so often: looking more often costs time and stops more good runs by chance.
+const LOOKS: usize = 64;
+/// Curves fall like `iteration^-POWER`, until others say otherwise.
+const POWER: f64 = 1.0;
+const FEATURES: usize = 5;
+
+impl Predictive {
+    /// Returns whether the run should stop now, and why; `None` to let it go on.
+    pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<Stop> {
+        let best = run.goal.minimized(run.best?);
+        let own = Shape::of(iterations(run.goal, run.series), usize::MAX)?;
+        let now = own.length;
+        let known = iterations(run.goal, run.series.get(..run.known)?).count();
+        let finished = peers.filter(|peer| peer.series.len() > now).filter_map(|peer| Some((peer.series, peer.value?)));
+        let horizon = self.horizon(finished.clone().map(|(series, _)| series.len()))?.max(now + 1);
+        let every = horizon.div_ceil(LOOKS);
+        let min_iter = self.min_iter.unwrap_or((horizon as f64 * WARM_UP).ceil() as u64);
+        if own.best <= best || (now as u64) < min_iter || now / every == known / every {
+            return None;
+        }
+        let curves = finished.filter_map(|(series, value)| {
+            let shape = Shape::of(iterations(run.goal, series), now)?;
+            (shape.length == now && value.is_finite()).then(|| (shape, run.goal.minimized(value)))
+        });
+        let curves: Vec<(Shape, f64)> = curves.collect();
+        if (curves.len() as u64) < self.min_runs.max(1) {
+            return None;
+        }
+        let scale = Scale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
+        let forecast = forecast(&own, &curves, &scale, horizon);
+        let probability = forecast.below(0.0)?;
+        (probability < self.min_probability).then(|| scale.stop(run.goal, &own, &forecast, horizon, probability, curves.len()))
+    }
+
+    // `None`: too few runs have finished to learn it from, or to be compared with.
+    fn horizon(&self, lengths: impl Iterator<Item = usize>) -> Option<usize> {
+        let mut lengths: Vec<usize> = lengths.collect();
+        if lengths.is_empty() || (lengths.len() as u64) < self.min_runs {
+            return None;
+        }
+        let middle = lengths.len() / 2;
+        let (_, median, _) = lengths.select_nth_unstable(middle);
+        Some(self.max_iter.map_or(*median, |max_iter| usize::try_from(max_iter).unwrap_or(usize::MAX)))
+    }
+}
+
+/// What matters of a curve up to some iteration; small values are good.
+#[derive(Clone, Debug, PartialEq)]
+struct Shape {
+    length: usize,
+    best: f64,
+    last: f64,
+    /// The best by half of the way, and by a quarter.
+    half: f64,
+    quarter: f64,
+}
+
+impl Shape {
+    /// Returns the shape of the first `length` values, or of all there are; `None` where there are none.
+    fn of(values: impl Iterator<Item = f64> + Clone, length: usize) -> Option<Self> {
+        let length = values.clone().take(length).count();
+        let (half, quarter) = (length.div_ceil(2), length.div_ceil(4));
+        let first = values.clone().next()?;
+        let mut shape = Self { length, best: first, last: first, half: first, quarter: first };
+        for (index, value) in values.take(length).enumerate() {
+            shape.last = value;
+            shape.best = shape.best.min(value);
+            if index < half {
+                shape.half = shape.best;
+            }
+            if index < quarter {
+                shape.quarter = shape.best;
+            }
+        }
+        Some(shape)
+    }
+
+    fn features(&self, scale: &Scale) -> [f64; FEATURES] {
+        let [best, last, half, quarter] = [self.best, self.last, self.half, self.quarter].map(|value| scale.squash(value));
+        [1.0, best, half - best, quarter - half, last - best]
+    }
+}
+
+// What the run comes to, on the squashed scale.
+fn forecast(own: &Shape, curves: &[(Shape, f64)], scale: &Scale, horizon: usize) -> Student {
+    let gains = curves.iter().map(|(shape, value)| (shape.features(scale), scale.squash(*value) - scale.squash(shape.best)));
+    let gains: Vec<_> = gains.collect();
+    let model = Regression::fit(&gains, continued(own.length, horizon));
+    let gain = model.predict(&own.features(scale));
+    Student { mean: scale.squash(own.best) + gain.mean, ..gain }
+}
+
+/// Returns the coefficients of a power law: it falls from `now` to the horizon by this many times what it fell since half of `now`.
+fn continued(now: usize, horizon: usize) -> [f64; FEATURES] {
+    let left = 1.0 - (horizon as f64 / now as f64).powf(-POWER);
+    let times = if now > 1 { left / (2_f64.powf(POWER) - 1.0) } else { 0.0 };
+    [0.0, 0.0, -times, 0.0, 0.0]
+}
+
+impl Student {
+    fn below(&self, value: f64) -> Option<f64> {
+        let distribution = StudentsT::new(self.mean, self.scale, self.freedom).ok()?;
+        Some(distribution.cdf(value)).filter(|probability| probability.is_finite())
+    }
+}
+
+/// A scale on which the best value is 0: linear near it and logarithmic far from it.
+struct Scale {
+    best: f64,
+    unit: f64,
+}
+
+impl Scale {
+    // The unit is how far a usual run ends from the best.
+    fn around(best: f64, own: f64, mut finals: Vec<f64>) -> Self {
+        let middle = finals.len() / 2;
+        let (_, median, _) = finals.select_nth_unstable_by(middle, f64::total_cmp);
+        let usual = *median - best;
+        let unit = if usual > 0.0 { usual } else { own - best };
+        Self { best, unit: unit.clamp(f64::MIN_POSITIVE, f64::MAX) }
+    }
+
+    fn squash(&self, value: f64) -> f64 {
+        // The bounds keep what follows finite.
+        ((value - self.best) / self.unit).clamp(-1e100, 1e100).asinh()
+    }
+
+    fn stop(&self, goal: Goal, own: &Shape, forecast: &Student, horizon: usize, probability: f64, finished: usize) -> Stop {
+        let predicted = Some(self.best + self.unit * forecast.mean.sinh()).filter(|value| value.is_finite()).unwrap_or(own.best);
+        let deviation = self.unit * forecast.mean.cosh() * forecast.scale;
+        let shown = |value: f64| rounded(goal.minimized(value), deviation);
+        let reason = format!(
+            "iteration {}: predicted {} ± {} at step {horizon}, best {}: better with a probability of {:.1} %, judged by {finished} finished runs",
+            own.length,
+            shown(predicted),
+            rounded(deviation, deviation),
+            shown(self.best),
+            100.0 * probability,
+        );
+        Stop { reason, predicted: Some(goal.minimized(predicted)) }
+    }
+}
+
+/// Writes a value with as many places as its deviation has a meaning in.
+fn rounded(value: f64, deviation: f64) -> String {
+    let places = 1.0 - deviation.log10().floor();
+    if (0.0..=12.0).contains(&places) && value.abs() < 1e12 { format!("{value:.*}", places as usize) } else { format!("{value:.3e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULE: Predictive = Predictive { min_probability: 0.02, min_iter: None, max_iter: None, min_runs: 5 };
+
+    /// A power law of `length` values from about 1 to about `end`.
+    fn curve(end: f64, length: u32) -> Vec<f64> {
+        (1..=length).map(|iteration| end + (1.0 - end) * 0.8 / f64::from(iteration)).collect()
+    }
+
+    fn finished(ends: &[f64], length: u32) -> Vec<(Vec<f64>, Option<f64>)> {
+        let run = |end: &f64| {
+            let curve = curve(*end, length);
+            let value = curve.last().copied();
+            (curve, value)
+        };
+        ends.iter().map(run).collect()
+    }
+
+    fn judge(rule: &Predictive, goal: Goal, series: &[f64], known: usize, others: &[(Vec<f64>, Option<f64>)]) -> Option<Stop> {
+        let best = others.iter().filter_map(|(_, value)| *value).reduce(|a, b| if goal.is_better(b, a) { b } else { a });
+        let peers = others.iter().map(|(series, value)| Peer { series, value: *value });
+        rule.judge(&Reporting { goal, series, known, best }, peers)
+    }
+
+    const ENDS: [f64; 6] = [0.2, 0.25, 0.3, 0.35, 0.4, 0.5];
+
+    #[test]
+    fn what_will_not_win_stops_with_its_prediction() {
+        let others = finished(&ENDS, 52);
+        let bad = curve(0.45, 52);
+        let stop = judge(&RULE, Goal::Minimize, &bad[..11], 10, &others).unwrap();
+        assert_eq!(
+            stop.reason,
+            "iteration 11: predicted 0.457 ± 0.084 at step 52, best 0.212: better with a probability of 0.1 %, judged by 6 finished runs"
+        );
+        assert!((stop.predicted.unwrap() - bad[51]).abs() < 0.01, "{stop:?}");
+        let negative = |series: &[f64]| series.iter().map(|value| -value).collect::<Vec<_>>();
+        let mirrored: Vec<_> = others.iter().map(|(series, value)| (negative(series), value.map(|value| -value))).collect();
+        let mirrored = judge(&RULE, Goal::Maximize, &negative(&bad[..11]), 10, &mirrored).unwrap();
+        assert_eq!(mirrored.predicted, stop.predicted.map(|value| -value));
+        assert_eq!(mirrored.reason, stop.reason.replace("predicted ", "predicted -").replace("best ", "best -"));
+    }
+
+    #[test]
+    fn what_may_win_goes_on() {
+        let others = finished(&ENDS, 52);
+        for end in [0.1, 0.19, 0.2, 0.21] {
+            let good = curve(end, 52);
+            for now in 1..=52 {
+                assert_eq!(judge(&RULE, Goal::Minimize, &good[..now], now - 1, &others), None, "to {end} at {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_stops_early_in_a_run_or_in_a_sweep() {
+        let bad = curve(0.9, 52);
+        let judge = |rule: &Predictive, now: usize, runs: usize| {
+            judge(rule, Goal::Minimize, &bad[..now], now - 1, &finished(&ENDS[..runs], 52)).is_some()
+        };
+        assert_eq!([judge(&RULE, 10, 6), judge(&RULE, 11, 6), judge(&RULE, 11, 5), judge(&RULE, 11, 4)], [false, true, true, false]);
+        assert!(judge(&Predictive { min_iter: Some(3), ..RULE }, 3, 6));
+        assert!(!judge(&Predictive { min_iter: Some(12), ..RULE }, 11, 6));
+        assert!(!judge(&Predictive { max_iter: Some(100), ..RULE }, 19, 6));
+        assert!(!judge(&RULE, 52, 6), "it is at its end");
+    }
+
+    #[test]
+    fn only_finished_runs_and_new_iterations_count() {
+        let (others, bad) = (finished(&ENDS, 52), curve(0.9, 52));
+        let running: Vec<_> = others.iter().map(|(series, _)| (series.clone(), None)).collect();
+        assert_eq!(judge(&RULE, Goal::Minimize, &bad[..20], 19, &running), None);
+        let mut series = bad[..20].to_vec();
+        series.push(f64::NAN);
+        assert_eq!(judge(&RULE, Goal::Minimize, &series, 20, &others), None, "a NaN is no iteration");
+        assert!(judge(&RULE, Goal::Minimize, &series, 19, &others).is_some());
+    }
+
+    #[test]
+    fn a_long_run_is_looked_at_now_and_then() {
+        let (others, bad) = (finished(&ENDS, 6400), curve(0.9, 6400));
+        let looks = (1..6400).filter(|now| judge(&RULE, Goal::Minimize, &bad[..*now], now - 1, &others).is_some()).count();
+        assert_eq!(looks, 51, "a hundredth of them, after the first fifth");
+        assert!(judge(&RULE, Goal::Minimize, &bad[..1399], 1290, &others).is_some(), "a report may bring many");
+    }
+
+    #[test]
+    fn one_diverged_run_does_no_harm() {
+        let mut others = finished(&ENDS, 52);
+        others.push((vec![1e9; 52], Some(1e9)));
+        assert!(judge(&RULE, Goal::Minimize, &curve(0.45, 52)[..11], 10, &others).is_some());
+        assert_eq!(judge(&RULE, Goal::Minimize, &curve(0.19, 52)[..11], 10, &others), None);
+    }
+
+    #[test]
+    fn flat_and_equal_curves_are_no_reason_to_stop() {
+        let others = vec![(vec![0.5; 52], Some(0.5)); 8];
+        assert_eq!(judge(&RULE, Goal::Minimize, &[0.5; 30], 29, &others), None);
+        assert!(judge(&RULE, Goal::Minimize, &[0.9; 51], 50, &others).is_none_or(|stop| stop.predicted.is_some()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_numbers_give_a_finite_prediction_or_none(
+            own in prop::collection::vec(value(), 0..30),
+            others in prop::collection::vec((prop::collection::vec(value(), 0..40), prop::option::weighted(0.9, value())), 0..12),
+            known in 0_usize..30,
+            maximize in any::<bool>(),
+            min_iter in prop::option::of(0_u64..5),
+            max_iter in prop::option::of(prop_oneof![0_u64..60, Just(u64::MAX)]),
+        ) {
+            let rule = Predictive { min_probability: 0.5, min_iter, max_iter, min_runs: 1 };
+            let goal = if maximize { Goal::Maximize } else { Goal::Minimize };
+            let others: Vec<_> = others.into_iter().map(|(series, value)| (series, value.filter(|value| value.is_finite()))).collect();
+            if let Some(stop) = judge(&rule, goal, &own, known.min(own.len()), &others) {
+                prop_assert!(stop.predicted.is_some_and(f64::is_finite), "{stop:?}");
+                prop_assert!(!stop.reason.contains("NaN"), "{stop:?}");
+            }
+        }
+
+        #[test]
+        fn the_unit_of_the_objective_does_not_matter(unit in -20_i32..20, offset in -3.0..3.0_f64, end in 0.3..0.9_f64, now in 11_usize..40) {
+            let unit = 10_f64.powi(unit);
+            let turn = |series: &[f64]| series.iter().map(|value| (value + offset) * unit).collect::<Vec<_>>();
+            let others = finished(&ENDS, 52);
+            let turned: Vec<_> = others.iter().map(|(series, value)| (turn(series), value.map(|value| (value + offset) * unit))).collect();
+            let own = curve(end, 52);
+            let plain = judge(&RULE, Goal::Minimize, &own[..now], now - 1, &others).is_some();
+            prop_assert_eq!(plain, judge(&RULE, Goal::Minimize, &turn(&own[..now]), now - 1, &turned).is_some());
+        }
+    }
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![4 => 0.0..1.0, 2 => -1e3..1e3, 1 => Just(0.5), 1 => any::<f64>(), 1 => Just(f64::MAX), 1 => Just(-f64::MAX), 1 => Just(0.0)]
+    }
+}
