@@ -118,7 +118,9 @@ fn forecast(own: &Shape, curves: &[(Shape, f64)], scale: &Scale, horizon: usize)
     let gains: Vec<_> = gains.collect();
     let model = Regression::fit(&gains, continued(own.length, horizon));
     let gain = model.predict(&own.features(scale));
-    Student { mean: scale.squash(own.best) + gain.mean, ..gain }
+    // Where the objective is the best value of a run, no run can end above what it has reached.
+    let least = gains.iter().map(|(_, gain)| *gain).fold(f64::NEG_INFINITY, f64::max);
+    Student { mean: scale.squash(own.best) + gain.mean.min(least), ..gain }
 }
 
 /// Returns the coefficients of a power law: it falls from `now` to the horizon by this many times what it fell since half of `now`.
@@ -161,15 +163,19 @@ impl Scale {
         let deviation = self.unit * forecast.mean.cosh() * forecast.scale;
         let shown = |value: f64| rounded(goal.minimized(value), deviation);
         let reason = format!(
-            "iteration {}: predicted {} ± {} at step {horizon}, best {}: better with a probability of {:.1} %, judged by {finished} finished runs",
+            "iteration {}: predicted {} ± {} at step {horizon}, best {}: better with a probability of {}, judged by {finished} finished runs",
             own.length,
             shown(predicted),
             rounded(deviation, deviation),
             shown(self.best),
-            100.0 * probability,
+            percent(probability),
         );
         Stop { reason, predicted: Some(goal.minimized(predicted)) }
     }
+}
+
+fn percent(probability: f64) -> String {
+    if probability < 0.001 { "less than 0.1 %".to_owned() } else { format!("{:.1} %", 100.0 * probability) }
 }
 
 /// Writes a value with as many places as its deviation has a meaning in.
@@ -281,6 +287,21 @@ mod tests {
         let others = vec![(vec![0.5; 52], Some(0.5)); 8];
         assert_eq!(judge(&RULE, Goal::Minimize, &[0.5; 30], 29, &others), None);
         assert!(judge(&RULE, Goal::Minimize, &[0.9; 51], 50, &others).is_none_or(|stop| stop.predicted.is_some()));
+    }
+
+    #[test]
+    fn what_has_been_reached_is_not_lost_again() {
+        let mut others = finished(&ENDS, 52);
+        for (series, value) in &mut others {
+            series.truncate(30);
+            series.extend([0.9; 22]);
+            *value = Some(series.iter().copied().fold(f64::INFINITY, f64::min));
+        }
+        for now in 11..52 {
+            let own = vec![0.6; now];
+            let stop = judge(&RULE, Goal::Minimize, &own, now - 1, &others);
+            assert!(stop.is_some_and(|stop| stop.predicted.is_some_and(|predicted| predicted < 0.600_001)), "at {now}");
+        }
     }
 
     proptest! {
