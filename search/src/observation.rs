@@ -59,6 +59,11 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Returns whether it violates no constraint. What is not known counts as a violation.
+    pub fn is_feasible(&self) -> bool {
+        self.violations.iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0))
+    }
+
     /// What is known of a single execution.
     pub fn new(index: u64, config: Config, outcome: Outcome) -> Self {
         Self { index, config, outcome, violations: Vec::new(), repeats: 1, code_version: String::new() }

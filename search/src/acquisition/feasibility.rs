@@ -1,51 +1,148 @@
-//! How likely a point is to give a value at all.
+//! How likely a point is to give a value that counts: the run does not fail, and violates no constraint.
 
+use std::sync::Arc;
+
+use super::log_ei::{log_normal_cdf, log_normal_density};
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
-use crate::gp::posterior::Posterior;
-use crate::space::unit_cube::normal_cdf;
+use crate::gp::likelihood::Evidence;
+use crate::gp::posterior::{Posterior, Seen};
 
-/// What the model is told of a run that failed and of one that did not, about a threshold of zero.
+/// What the model of failures is told of a run that failed and of one that did not, about a threshold of zero.
 const FAILED: f64 = 1.0;
 const ENDED: f64 = -1.0;
 /// What is believed where nothing is known: rather that a run will end well.
 const BELIEVED: f64 = -0.5;
+/// Labels are no measurements, and the edge lies anywhere between two of them.
+const DEVIATION_MIN: f64 = 0.1;
+/// The same for violations, which are measured, in units of their root mean square.
+const EDGE_MIN: f64 = 0.02;
+/// Below this probability one point is as bad as another.
+const LOG_MIN: f64 = -27.6;
 
-/// A model of failures beside that of the values. To call a failure a bad value instead would bend the model of the values for the worse
-/// all around, and the best values often lie beside a cliff.
+/// Models of what can go wrong, beside that of the values: to call a failure a bad value instead would bend the model of the values for
+/// the worse all around, and the best values often lie beside a cliff.
 #[derive(Clone, Debug)]
-pub(crate) struct Feasibility(Posterior);
+pub(crate) struct Feasibility(Vec<Hazard>);
+
+/// Something that can go wrong: it does where a function is above zero.
+#[derive(Clone, Debug)]
+struct Hazard {
+    model: Posterior,
+    /// What is believed where nothing is known.
+    believed: f64,
+    /// The deviation is taken for at least this.
+    deviation_min: f64,
+}
 
 impl Feasibility {
-    /// Learns from points and whether they failed; `None` where none has.
-    pub(crate) fn new(geometry: &Geometry, x: &[Vec<f64>], failed: &[bool]) -> Option<Self> {
-        if !failed.contains(&true) {
-            return None;
+    /// Learns from points and whether they failed, and of each constraint by how much it was violated where that is known. `None` where
+    /// nothing ever went wrong.
+    pub(crate) fn new(geometry: &Arc<Geometry>, x: &[Vec<f64>], failed: &[bool], violations: &[Vec<Option<f64>>]) -> Option<Self> {
+        let mut hazards = Vec::new();
+        if failed.contains(&true) {
+            let labels = failed.iter().map(|failed| if *failed { FAILED } else { ENDED });
+            hazards.extend(Hazard::new(geometry, x.iter().cloned().zip(labels).collect(), BELIEVED, DEVIATION_MIN));
         }
-        let labels: Vec<f64> = failed.iter().map(|failed| if *failed { FAILED } else { ENDED } - BELIEVED).collect();
-        let theta = fit(geometry, x, &labels);
-        Posterior::new(geometry.clone(), &theta, x.to_vec(), labels).map(Self)
+        let constraints = violations.iter().map(Vec::len).max().unwrap_or(0);
+        for constraint in 0..constraints {
+            let known = x.iter().zip(violations).filter_map(|(x, violations)| {
+                let violation = violations.get(constraint).copied().flatten().filter(|violation| violation.is_finite())?;
+                Some((x.clone(), violation))
+            });
+            let known: Vec<_> = known.collect();
+            if known.iter().any(|(_, violation)| *violation > 0.0) {
+                hazards.extend(Hazard::new(geometry, standardised(known), 0.0, EDGE_MIN));
+            }
+        }
+        (!hazards.is_empty()).then_some(Self(hazards))
     }
 
-    /// Returns the logarithm of the probability that a run at each point does not fail.
+    /// Returns the logarithm of the probability that nothing goes wrong at each point.
     pub(crate) fn log_probabilities(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        let probability = |(mean, deviation): (f64, f64)| normal_cdf(-(mean + BELIEVED) / deviation.max(0.1));
-        self.0.predict(points).into_iter().map(|prediction| probability(prediction).max(1e-12).ln()).collect()
+        let mut logs = vec![0.0; points.len()];
+        for hazard in &self.0 {
+            for (log, (mean, deviation)) in logs.iter_mut().zip(hazard.model.predict(points)) {
+                *log += hazard.log_probability(mean, deviation);
+            }
+        }
+        logs
     }
+
+    /// Returns that logarithm at one point, and its gradient.
+    pub(crate) fn slope(&self, point: &[f64]) -> (f64, Vec<f64>) {
+        let mut log = 0.0;
+        let mut gradient = vec![0.0; point.len()];
+        for hazard in &self.0 {
+            let slope = hazard.model.slope(point);
+            let flat = slope.deviation < hazard.deviation_min;
+            let deviation = slope.deviation.max(hazard.deviation_min);
+            let z = -(slope.mean + hazard.believed) / deviation;
+            let own = hazard.log_probability(slope.mean, slope.deviation);
+            log += own;
+            if own <= LOG_MIN {
+                continue;
+            }
+            let rate = (log_normal_density(z) - own).exp() / deviation;
+            for (j, gradient) in gradient.iter_mut().enumerate() {
+                let widening = if flat { 0.0 } else { slope.deviation_slope[j] };
+                *gradient += rate * (-slope.mean_slope[j] - z * widening);
+            }
+        }
+        (log, gradient)
+    }
+}
+
+impl Hazard {
+    fn new(geometry: &Arc<Geometry>, known: Vec<(Vec<f64>, f64)>, believed: f64, deviation_min: f64) -> Option<Self> {
+        let (x, z): (Vec<_>, Vec<_>) = known.into_iter().map(|(x, value)| (x, value - believed)).unzip();
+        let seen = Seen { shares: vec![1.0; x.len()], x, z };
+        let theta = fit(&Evidence::new(geometry, &seen.x, &seen.shares), &seen.z);
+        let model = Posterior::new(Arc::clone(geometry), &theta, seen)?;
+        Some(Self { model, believed, deviation_min })
+    }
+
+    fn log_probability(&self, mean: f64, deviation: f64) -> f64 {
+        log_normal_cdf(-(mean + self.believed) / deviation.max(self.deviation_min)).max(LOG_MIN)
+    }
+}
+
+/// Divides violations by their root mean square, and bends what is far from the threshold: zero stays where it is.
+fn standardised(known: Vec<(Vec<f64>, f64)>) -> Vec<(Vec<f64>, f64)> {
+    let largest = known.iter().fold(0.0f64, |largest, (_, violation)| largest.max(violation.abs())).max(f64::MIN_POSITIVE);
+    let square = known.iter().map(|(_, violation)| (violation / largest).powi(2)).sum::<f64>() / known.len() as f64;
+    let scale = square.sqrt().max(f64::MIN_POSITIVE);
+    known.into_iter().map(|(x, violation)| (x, (violation / largest / scale).asinh())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gp::kernel::Coordinate;
+
+    fn line() -> (Arc<Geometry>, Vec<Vec<f64>>) {
+        (Arc::new(Geometry(vec![Coordinate::Ordered])), (0..20).map(|place| vec![f64::from(place) / 20.0]).collect())
+    }
 
     #[test]
     fn points_among_failures_are_likely_to_fail() {
-        let x: Vec<Vec<f64>> = (0..20).map(|place| vec![f64::from(place) / 20.0]).collect();
+        let (geometry, x) = line();
         let failed: Vec<bool> = x.iter().map(|x| x[0] > 0.6).collect();
-        let geometry = Geometry(vec![false]);
-        let model = Feasibility::new(&geometry, &x, &failed).unwrap();
+        let model = Feasibility::new(&geometry, &x, &failed, &[]).unwrap();
         let log = model.log_probabilities(&[vec![0.2], vec![0.58], vec![0.9]]);
         assert!(log[0] > -0.05 && log[2] < -2.0 && log[2] < log[1] && log[1] < log[0], "{log:?}");
-        assert!(Feasibility::new(&geometry, &x, &[false; 20]).is_none());
+        assert!(Feasibility::new(&geometry, &x, &[false; 20], &[]).is_none());
+    }
+
+    #[test]
+    fn a_constraint_is_learnt_from_by_how_much_it_was_violated() {
+        let (geometry, x) = line();
+        let violations: Vec<_> = x.iter().map(|x| vec![Some(-1.0), (x[0] < 0.5).then_some(40.0 * x[0] - 10.0)]).collect();
+        let model = Feasibility::new(&geometry, &x, &[false; 20], &violations).unwrap();
+        let log = model.log_probabilities(&[vec![0.22], vec![0.28]]);
+        assert!(log[0] > -0.1 && log[1] < -1.0, "the edge is at 0.25: {log:?}");
+        let (at, slope) = model.slope(&[0.252]);
+        let around = model.log_probabilities(&[vec![0.252], vec![0.252 + 1e-6]]);
+        assert!((at - around[0]).abs() < 1e-9 && (slope[0] - (around[1] - around[0]) / 1e-6).abs() < 1e-2 * slope[0].abs(), "{slope:?}");
     }
 }

@@ -4,31 +4,34 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use crate::space::unit_cube::{Scale, UnitCube};
+use super::ensemble::Ensemble;
+use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
-/// Candidates around each kind of good point, for each of the widths.
+/// Candidates around good points, for each of the widths.
 const LOCAL: usize = 150;
 const WIDTHS: [f64; 3] = [0.01, 0.05, 0.2];
-/// The shrinking search: so many climbers, each trying so many steps in each round.
+/// So many of the best candidates climb, no two of them closer along every coordinate than this.
 const CLIMBERS: usize = 6;
-const STEPS: usize = 24;
-const ROUNDS: usize = 12;
-const SHRINK: f64 = 0.7;
+const APART: f64 = 0.05;
+/// A climber alternates between the gradient and steps along what has cells at most so often.
+const ALTERNATIONS: usize = 2;
+const ASCENT_STEPS: usize = 25;
+const BACKTRACKS: usize = 8;
 
-/// A canonical point and its acquisition.
+/// A canonical point and its score.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate {
     pub(crate) score: f64,
     pub(crate) point: Vec<f64>,
 }
 
-/// Returns candidates, the best first: the given ones (spread over the cube), others around good points, and where a shrinking local
-/// search from the best of both ends. All are canonical, so that a score is that of a configuration which can be tried.
+/// Returns candidates, the best first: the given ones (spread over the cube), others around good points, and where climbers from the best of
+/// both end. All are canonical, so that a score is that of a configuration which can be tried.
 pub(crate) fn maximize(
     cube: &UnitCube<'_>,
     spread: Vec<Vec<f64>>,
     around: &[Vec<f64>],
-    score: impl Fn(&[Vec<f64>]) -> Vec<f64>,
+    ensemble: &Ensemble,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Candidate> {
     let mut points = spread;
@@ -37,40 +40,157 @@ pub(crate) fn maximize(
     }
     if !around.is_empty() {
         for width in WIDTHS {
-            points.extend((0..LOCAL).map(|_| step(cube, &around[rng.random_range(0..around.len())], width, 0.3, rng)));
+            points.extend((0..LOCAL).map(|_| step(cube, &around[rng.random_range(0..around.len())], width, rng)));
         }
     }
-    let mut candidates = scored(points, &score);
-    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut climbers: Vec<Candidate> = candidates.iter().take(CLIMBERS).cloned().collect();
-    let mut width = 0.1;
-    for _ in 0..ROUNDS {
-        let steps = climbers.iter().flat_map(|climber| std::iter::repeat_n(&climber.point, STEPS));
-        let points: Vec<_> = steps.map(|from| step(cube, from, width, 0.4, rng)).collect();
-        let reached = scored(points, &score);
-        for (climber, reached) in climbers.iter_mut().zip(reached.chunks(STEPS)) {
-            let Some(best) = reached.iter().max_by(|a, b| a.score.total_cmp(&b.score)) else { continue };
-            if best.score > climber.score {
-                *climber = best.clone();
-            }
+    let mut candidates = scored(points, ensemble);
+    sort(&mut candidates);
+    let mut starts: Vec<&Candidate> = Vec::new();
+    for candidate in &candidates {
+        let is_near = |other: &&Candidate| other.point.iter().zip(&candidate.point).all(|(a, b)| (a - b).abs() < APART);
+        if starts.len() < CLIMBERS && !starts.iter().any(is_near) {
+            starts.push(candidate);
         }
-        width *= SHRINK;
     }
-    climbers.append(&mut candidates);
-    climbers.sort_by(|a, b| b.score.total_cmp(&a.score));
-    climbers
+    let mut reached: Vec<Candidate> = starts.into_iter().map(|start| climb(cube, ensemble, start.clone(), rng)).collect();
+    reached.append(&mut candidates);
+    sort(&mut reached);
+    reached
 }
 
-fn scored(points: Vec<Vec<f64>>, score: impl Fn(&[Vec<f64>]) -> Vec<f64>) -> Vec<Candidate> {
+fn sort(candidates: &mut [Candidate]) {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+}
+
+/// Gradient ascent along what has an order, then steps along what has cells, and again.
+fn climb(cube: &UnitCube<'_>, ensemble: &Ensemble, start: Candidate, rng: &mut ChaCha8Rng) -> Candidate {
+    let mut best = start;
+    for _ in 0..ALTERNATIONS {
+        let before = best.score;
+        if let Some(better) = ascend(cube, ensemble, &best) {
+            best = better;
+        }
+        let next = scored(neighbours(cube, &best.point, rng), ensemble).into_iter().max_by(|a, b| a.score.total_cmp(&b.score));
+        if let Some(next) = next.filter(|next| next.score > best.score) {
+            best = next;
+        }
+        if best.score - before < 1e-3 {
+            break;
+        }
+    }
+    best
+}
+
+/// Projected gradient ascent with the step lengths of Barzilai and Borwein, as in Birgin, Martínez, Raydan (2000), Nonmonotone spectral
+/// projected gradient methods on convex sets, algorithm 2.1 with a memory of one. `None` where it ends no higher on a canonical point.
+fn ascend(cube: &UnitCube<'_>, ensemble: &Ensemble, start: &Candidate) -> Option<Candidate> {
+    let moves = |(scale, at): (&Scale, &f64)| {
+        *at != INACTIVE
+            && match scale {
+                Scale::Continuous | Scale::Rounded => true,
+                Scale::Cells(count) => *count > 2,
+                Scale::Ranked(order) => order.len() > 2,
+                Scale::Nominal(_) => false,
+            }
+    };
+    let free: Vec<bool> = cube.scales().zip(&start.point).map(moves).collect();
+    let slope = |point: &[f64]| {
+        let (score, mut gradient) = ensemble.slope(point);
+        gradient.iter_mut().zip(&free).filter(|(_, free)| !**free).for_each(|(slope, _)| *slope = 0.0);
+        (score, gradient)
+    };
+    let mut x = start.point.clone();
+    let (mut score, mut gradient) = slope(&x);
+    let steepest = gradient.iter().fold(0.0f64, |most, slope| most.max(slope.abs()));
+    if !(steepest.is_finite() && steepest > 0.0) {
+        return None;
+    }
+    let mut length = 0.1 / steepest;
+    for _ in 0..ASCENT_STEPS {
+        let Some(step) = line_search(&slope, &free, (&x, score, &gradient), &mut length) else { break };
+        let (moved, gained) = (step.moved, step.score - score);
+        (x, score, gradient) = (step.point, step.score, step.gradient);
+        if gained < 1e-6 || moved < 1e-6 {
+            break;
+        }
+    }
+    cube.snap(&mut x);
+    let score = ensemble.scores(std::slice::from_ref(&x))[0];
+    (score > start.score).then_some(Candidate { score, point: x })
+}
+
+struct Step {
+    point: Vec<f64>,
+    score: f64,
+    gradient: Vec<f64>,
+    moved: f64,
+}
+
+/// Shortens the step until it climbs enough; leaves the length for the next one.
+fn line_search(
+    slope: &impl Fn(&[f64]) -> (f64, Vec<f64>),
+    free: &[bool],
+    (x, score, gradient): (&[f64], f64, &[f64]),
+    length: &mut f64,
+) -> Option<Step> {
+    for _ in 0..BACKTRACKS {
+        let to = |((at, slope), free): ((&f64, &f64), &bool)| if *free { (at + *length * slope).clamp(0.0, 1.0) } else { *at };
+        let point: Vec<f64> = x.iter().zip(gradient).zip(free).map(to).collect();
+        let way: Vec<f64> = point.iter().zip(x).map(|(to, from)| to - from).collect();
+        let ascent: f64 = way.iter().zip(gradient).map(|(way, slope)| way * slope).sum();
+        if ascent <= 0.0 {
+            return None;
+        }
+        let (reached, new_gradient) = slope(&point);
+        if reached >= score + 1e-4 * ascent {
+            let square: f64 = way.iter().map(|way| way * way).sum();
+            let turn: f64 = way.iter().zip(new_gradient.iter().zip(gradient)).map(|(way, (new, old))| way * (new - old)).sum();
+            *length = if turn < -1e-300 { (square / -turn).clamp(1e-10, 1e3) } else { *length * 4.0 };
+            return Some(Step { point, score: reached, gradient: new_gradient, moved: square.sqrt() });
+        }
+        *length *= 0.25;
+    }
+    None
+}
+
+/// Points that differ in one coordinate by what a gradient does not see: another category, the next cells, a coarse step.
+fn neighbours(cube: &UnitCube<'_>, from: &[f64], rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
+    let mut points = Vec::new();
+    for (j, scale) in cube.scales().enumerate().filter(|(j, _)| from[*j] != INACTIVE) {
+        let cells = |count: f64| [-2.0, -1.0, 1.0, 2.0].map(|step| from[j] + step / count).to_vec();
+        let targets = match scale {
+            Scale::Nominal(middles) => middles.clone(),
+            Scale::Cells(count) => cells(*count as f64),
+            Scale::Ranked(order) => cells(order.len() as f64),
+            Scale::Rounded => [-0.1, -0.03, -0.01, 0.01, 0.03, 0.1].map(|step| from[j] + step).to_vec(),
+            Scale::Continuous => Vec::new(),
+        };
+        for target in targets.into_iter().filter(|target| (0.0..=1.0).contains(target)) {
+            let mut point = awake(from, rng);
+            point[j] = target;
+            cube.snap(&mut point);
+            points.push(point);
+        }
+    }
+    points
+}
+
+/// Gives what is inactive a coordinate, in case that a step makes it active.
+fn awake(from: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
+    from.iter().map(|at| if *at == INACTIVE { rng.random() } else { *at }).collect()
+}
+
+fn scored(points: Vec<Vec<f64>>, ensemble: &Ensemble) -> Vec<Candidate> {
     // A score that is no number must not win.
-    let scores = score(&points).into_iter().map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
+    let scores = ensemble.scores(&points).into_iter().map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
     scores.zip(points).map(|(score, point)| Candidate { score, point }).collect()
 }
 
-/// Moves some coordinates: each with probability `share`, or two in all where there are many.
-fn step(cube: &UnitCube<'_>, from: &[f64], width: f64, share: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
-    let share = share.max(2.0 / from.len() as f64).min(if from.len() > 20 { 4.0 / from.len() as f64 } else { 1.0 });
-    let mut point = from.to_vec();
+/// Moves some coordinates: nearly a third of them, of few two, of many four.
+fn step(cube: &UnitCube<'_>, from: &[f64], width: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let dimensions = from.len() as f64;
+    let share = if dimensions > 20.0 { 4.0 / dimensions } else { 0.3f64.max(2.0 / dimensions).min(1.0) };
+    let mut point = awake(from, rng);
     for (coordinate, scale) in point.iter_mut().zip(cube.scales()) {
         let moves = rng.random::<f64>() < share;
         let normal: f64 = rng.sample(StandardNormal);

@@ -26,6 +26,13 @@ impl Cholesky {
         (0..self.0.nrows()).map(|i| self.0[(i, i)].ln()).sum()
     }
 
+    /// Returns bᵀ K⁻¹ b.
+    pub(crate) fn norm_squared(&self, b: &[f64]) -> f64 {
+        let mut x = Mat::from_fn(b.len(), 1, |i, _| b[i]);
+        solve_lower_triangular_in_place(self.0.as_ref(), x.as_mut(), Par::Seq);
+        (0..b.len()).map(|i| x[(i, 0)] * x[(i, 0)]).sum()
+    }
+
     /// Returns K⁻¹ b.
     pub(crate) fn solve(&self, b: &[f64]) -> Vec<f64> {
         let mut x = Mat::from_fn(b.len(), 1, |i, _| b[i]);
@@ -37,6 +44,11 @@ impl Cholesky {
     /// Turns B into L⁻¹ B.
     pub(crate) fn solve_lower(&self, b: &mut Mat<f64>) {
         solve_lower_triangular_in_place(self.0.as_ref(), b.as_mut(), Par::Seq);
+    }
+
+    /// Turns B into L⁻ᵀ B.
+    pub(crate) fn solve_upper(&self, b: &mut Mat<f64>) {
+        solve_upper_triangular_in_place(self.0.as_ref().transpose(), b.as_mut(), Par::Seq);
     }
 
     /// Returns the lower triangle of K⁻¹.

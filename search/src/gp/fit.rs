@@ -6,27 +6,26 @@ use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 
-use super::kernel::Geometry;
+use super::kernel::EXTRA;
 use super::likelihood::Evidence;
 
 /// What a singular kernel matrix costs: finite, since argmin ends at NaN and infinity.
 const COST_SINGULAR: f64 = 1e12;
-const ITERATIONS_MAX: u64 = 50;
+const ITERATIONS_MAX: u64 = 30;
 /// How many corrections L-BFGS keeps.
 const MEMORY: usize = 8;
 
 /// Returns θ with the highest posterior density found from a few starts. A line search that fails costs nothing: of all θ that were
 /// looked at the best is kept.
-pub(crate) fn fit(geometry: &Geometry, x: &[Vec<f64>], z: &[f64]) -> Vec<f64> {
-    let evidence = Evidence::new(geometry, x, z);
-    let d = geometry.0.len();
+pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
+    let d = evidence.prior.0.len() - EXTRA;
     let start = |length: f64, log_noise: f64| {
         let mut theta = vec![length.ln(); d];
-        theta.extend([log_noise, 0.0]);
+        theta.extend([log_noise, 0.0, -2.0]);
         theta
     };
     let starts = [start(0.5, -6.0), start(1.5 * (d as f64).sqrt(), -4.0)];
-    let search = Search { evidence: &evidence, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
+    let search = Search { evidence, z, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
     for start in starts {
         let Ok(solver) = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(1e-3) else { continue };
         let Ok(solver) = solver.with_tolerance_cost(1e-7) else { continue };
@@ -40,7 +39,8 @@ pub(crate) fn fit(geometry: &Geometry, x: &[Vec<f64>], z: &[f64]) -> Vec<f64> {
 type Evaluation = (f64, Vec<f64>);
 
 struct Search<'a> {
-    evidence: &'a Evidence<'a>,
+    evidence: &'a Evidence,
+    z: &'a [f64],
     /// The last θ and what came of it: argmin asks for cost and gradient one after the other.
     last: RefCell<Option<(Vec<f64>, Evaluation)>>,
     best: RefCell<(f64, Vec<f64>)>,
@@ -53,7 +53,7 @@ impl Search<'_> {
         {
             return evaluation.clone();
         }
-        let evaluation = match self.evidence.log_posterior(theta) {
+        let evaluation = match self.evidence.log_posterior(theta, self.z) {
             Some((density, gradient)) => (-density, gradient.into_iter().map(|slope| -slope).collect()),
             None => (COST_SINGULAR, vec![0.0; theta.len()]),
         };
@@ -87,20 +87,22 @@ impl Gradient for &Search<'_> {
 mod tests {
     use super::*;
 
+    use super::super::kernel::{Coordinate, Geometry};
+
     #[test]
     fn a_coordinate_that_does_not_matter_gets_the_longer_scale() {
         let x: Vec<Vec<f64>> = (0..30).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
         let z: Vec<f64> = x.iter().map(|x| (9.0 * x[0]).sin()).collect();
-        let theta = fit(&Geometry(vec![false, false]), &x, &z);
+        let theta = fit(&Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &x, &[1.0; 30]), &z);
         assert!(theta[0] + 1.5 < theta[1], "{theta:?}");
         assert!(theta[2] < -4.0, "there is no noise: {theta:?}");
     }
 
     #[test]
     fn repeated_points_and_constant_values_do_no_harm() {
-        let x = vec![vec![0.5]; 20];
+        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered]), &vec![vec![0.5]; 20], &[1.0; 20]);
         for z in [vec![0.0; 20], (0..20).map(|i| f64::from(i % 2)).collect()] {
-            assert!(fit(&Geometry(vec![false]), &x, &z).iter().all(|entry| entry.is_finite()));
+            assert!(fit(&evidence, &z).iter().all(|entry| entry.is_finite()));
         }
     }
 }

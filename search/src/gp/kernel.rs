@@ -1,17 +1,89 @@
-//! Matérn-5/2 with one length scale a coordinate.
+//! Matérn-5/2 with one length scale a coordinate, and a kernel of quadratic functions.
+
+use std::f64::consts::{FRAC_PI_2, PI};
+
+use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
 /// The jitter on the diagonal, beside the noise, relative to a signal of variance one.
 pub(crate) const JITTER: f64 = 1e-8;
 
-/// Which coordinates are nominal.
+/// Entries of θ behind the length scales: noise, signal, curve.
+pub(crate) const EXTRA: usize = 3;
+
+/// What nearness means along a coordinate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coordinate {
+    /// Numbers: the gap is the squared difference.
+    Ordered,
+    /// Categories: the gap between any two is 1.
+    Nominal,
+    /// Numbers that are there only under a condition.
+    ConditionalOrdered,
+    /// Categories that are there only under a condition.
+    ConditionalNominal,
+}
+
+/// What nearness means along each coordinate.
 #[derive(Clone, Debug)]
-pub(crate) struct Geometry(pub(crate) Vec<bool>);
+pub(crate) struct Geometry(pub(crate) Vec<Coordinate>);
 
 impl Geometry {
-    /// Returns the squared distance along one coordinate.
-    pub(crate) fn gap(&self, coordinate: usize, a: f64, b: f64) -> f64 {
-        if self.0[coordinate] { if a == b { 0.0 } else { 1.0 } } else { (a - b) * (a - b) }
+    pub(crate) fn of(cube: &UnitCube<'_>) -> Self {
+        let coordinate = |(scale, conditional): (&Scale, bool)| match (matches!(scale, Scale::Nominal(_)), conditional) {
+            (false, false) => Coordinate::Ordered,
+            (true, false) => Coordinate::Nominal,
+            (false, true) => Coordinate::ConditionalOrdered,
+            (true, true) => Coordinate::ConditionalNominal,
+        };
+        Self(cube.scales().zip(cube.conditional()).map(coordinate).collect())
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the squared distance along one coordinate. An inactive value is equally far from every active one, so that it neither
+    /// attracts nor repels: numbers lie on a half circle of diameter 1 with the inactive one in its centre (after Hutter and Osborne 2013, A
+    /// kernel for hierarchical parameter spaces), categories on the corners of a simplex.
+    pub(crate) fn gap(&self, coordinate: usize, a: f64, b: f64) -> f64 {
+        let half_active = (a == INACTIVE) != (b == INACTIVE);
+        match self.0[coordinate] {
+            Coordinate::Ordered => (a - b) * (a - b),
+            Coordinate::ConditionalOrdered if half_active => 0.25,
+            Coordinate::ConditionalOrdered => (FRAC_PI_2 * (a - b)).sin().powi(2),
+            Coordinate::ConditionalNominal if half_active => 0.5,
+            Coordinate::Nominal | Coordinate::ConditionalNominal => f64::from(u8::from(a != b)),
+        }
+    }
+
+    /// Returns the derivative of the gap by `a`.
+    fn gap_slope(&self, coordinate: usize, a: f64, b: f64) -> f64 {
+        match self.0[coordinate] {
+            Coordinate::Ordered => 2.0 * (a - b),
+            Coordinate::ConditionalOrdered if a != INACTIVE && b != INACTIVE => FRAC_PI_2 * (PI * (a - b)).sin(),
+            _ => 0.0,
+        }
+    }
+
+    fn is_ordered(&self, coordinate: usize) -> bool {
+        matches!(self.0[coordinate], Coordinate::Ordered | Coordinate::ConditionalOrdered)
+    }
+
+    /// Returns the quadratic part of the kernel: (1 + s a·b)² / 4 with coordinates from −1 to 1, of which s makes the expected square of a
+    /// random point one. Categories and what is inactive lie at 0.
+    pub(crate) fn quadratic(&self, a: &[f64], b: &[f64]) -> f64 {
+        let root = 1.0 + self.dot(a, b);
+        0.25 * root * root
+    }
+
+    fn dot(&self, a: &[f64], b: &[f64]) -> f64 {
+        let products = (0..a.len()).filter(|j| self.is_ordered(*j)).map(|j| centred(a[j]) * centred(b[j]));
+        products.sum::<f64>() * 3.0 / a.len() as f64
+    }
+}
+
+fn centred(u: f64) -> f64 {
+    if u == INACTIVE { 0.0 } else { 2.0 * u - 1.0 }
 }
 
 /// What the kernel is made of: θ of the notation table, taken apart.
@@ -21,22 +93,50 @@ pub(crate) struct Hyperparameters {
     pub(crate) inverse_squares: Vec<f64>,
     pub(crate) noise: f64,
     pub(crate) signal: f64,
+    pub(crate) curve: f64,
 }
 
 impl Hyperparameters {
     pub(crate) fn from_theta(theta: &[f64]) -> Self {
-        let (lengths, rest) = theta.split_at(theta.len() - 2);
+        let (lengths, rest) = theta.split_at(theta.len() - EXTRA);
         Self {
             inverse_squares: lengths.iter().map(|log| (-2.0 * log).exp().min(1e12)).collect(),
             noise: rest[0].exp().min(1e6),
             signal: rest[1].exp().clamp(1e-12, 1e12),
+            curve: rest[2].exp().clamp(1e-12, 1e12),
         }
     }
 
-    /// Returns the correlation of two points, signal left out.
-    pub(crate) fn correlation(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
-        let squares = self.inverse_squares.iter().enumerate().map(|(j, inverse)| inverse * geometry.gap(j, a[j], b[j]));
-        matern52(squares.sum()).0
+    /// Returns the covariance of two points, noise left out.
+    pub(crate) fn covariance(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
+        self.signal * matern52(self.square(geometry, a, b)).0 + self.curve * geometry.quadratic(a, b)
+    }
+
+    /// Returns the variance at a point, noise left out.
+    pub(crate) fn variance(&self, geometry: &Geometry, point: &[f64]) -> f64 {
+        self.signal + self.curve * geometry.quadratic(point, point)
+    }
+
+    /// Returns the covariance of two points, and puts its gradient by the first one into `gradient`.
+    pub(crate) fn covariance_slope(&self, geometry: &Geometry, a: &[f64], b: &[f64], gradient: &mut [f64]) -> f64 {
+        let (correlation, fall) = matern52(self.square(geometry, a, b));
+        let root = 1.0 + geometry.dot(a, b);
+        let bend = self.curve * root * 3.0 / a.len() as f64;
+        for (j, slope) in gradient.iter_mut().enumerate() {
+            *slope = -0.5 * self.signal * fall * self.inverse_squares[j] * geometry.gap_slope(j, a[j], b[j]);
+            if geometry.is_ordered(j) && a[j] != INACTIVE {
+                *slope += bend * centred(b[j]);
+            }
+        }
+        self.signal * correlation + self.curve * 0.25 * root * root
+    }
+
+    fn square(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
+        let mut sum = 0.0;
+        for (j, inverse) in self.inverse_squares.iter().enumerate() {
+            sum += inverse * geometry.gap(j, a[j], b[j]);
+        }
+        sum
     }
 }
 
@@ -45,4 +145,39 @@ pub(crate) fn matern52(square: f64) -> (f64, f64) {
     let r = (5.0 * square).sqrt();
     let decay = (-r).exp();
     ((1.0 + r + r * r / 3.0) * decay, 5.0 / 3.0 * (1.0 + r) * decay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inactive_value_is_as_far_from_each_active_one() {
+        let geometry = Geometry(vec![Coordinate::ConditionalOrdered, Coordinate::ConditionalNominal]);
+        for coordinate in 0..2 {
+            let gaps: Vec<_> = [0.0, 0.3, 1.0].iter().map(|active| geometry.gap(coordinate, INACTIVE, *active)).collect();
+            assert!(gaps.windows(2).all(|pair| pair[0] == pair[1]) && gaps[0] > 0.0, "{gaps:?}");
+            assert_eq!(geometry.gap(coordinate, INACTIVE, INACTIVE), 0.0);
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_covariance() {
+        let geometry = Geometry(vec![Coordinate::Ordered, Coordinate::ConditionalOrdered, Coordinate::Nominal]);
+        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -3.0, 0.3, -0.4]);
+        let (a, b) = ([0.3, 0.8, 0.25], [0.7, 0.1, 0.75]);
+        let mut gradient = [0.0; 3];
+        let value = hyper.covariance_slope(&geometry, &a, &b, &mut gradient);
+        assert!((value - hyper.covariance(&geometry, &a, &b)).abs() < 1e-12);
+        for j in 0..2 {
+            let at = |step: f64| {
+                let mut moved = a;
+                moved[j] += step;
+                hyper.covariance(&geometry, &moved, &b)
+            };
+            let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((gradient[j] - difference).abs() < 1e-7, "{j}: {} is not {difference}", gradient[j]);
+        }
+        assert_eq!(gradient[2], 0.0);
+    }
 }

@@ -2,22 +2,26 @@
 //!
 //! | symbol | in the code | meaning | shape |
 //! |---|---|---|---|
-//! | *n*, *d* | `x.len()`, `gaps.len()` | number of observations, of coordinates | |
+//! | *n*, *d* | `x.len()`, `geometry.len()` | number of observations, of coordinates | |
 //! | *X* | `x` | canonical points of the unit cube | n × d |
 //! | *z* | `z` | warped values: small is good, mean 0, variance 1 | n |
 //! | *ℓ* | `log_length` | length scales, one a coordinate | d |
-//! | *σ²*, *ν* | `log_signal`, `log_noise` | variance of the function, of the noise | |
-//! | *θ* | `theta` | (log ℓ, log ν, log σ²) | d + 2 |
-//! | *K* | | σ² k(X, X) + ν I | n × n |
+//! | *σ²*, *ν*, *τ²* | `signal`, `noise`, `curve` | variance of the rough part, of the noise, of the quadratic part | |
+//! | *θ* | `theta` | (log ℓ, log ν, log σ², log τ²) | d + 3 |
+//! | *w* | `shares` | share of the noise in each value: 1 / repeats | n |
+//! | *K* | | σ² k(X, X) + τ² q(X, X) + ν diag(w) | n × n |
 //! | *L* | `factor` | lower Cholesky factor of *K* | n × n |
 //! | *α* | `alpha` | K⁻¹ z | n |
 //!
-//! Along a nominal coordinate two points are as far apart as in a one-hot encoding: the gap is 1 or 0.
+//! k is Matérn-5/2 with one length scale a coordinate, q the kernel of quadratic functions: near an optimum most things are quadratic, and a
+//! quadratic with interactions is learnt from far fewer points than a rough function. *θ* is no point estimate: several draws from its
+//! posterior, each with a warp of its own, make an ensemble.
 
 pub(crate) mod cholesky;
 pub(crate) mod fit;
 pub(crate) mod kernel;
-mod likelihood;
+pub(crate) mod likelihood;
 pub(crate) mod posterior;
 mod prior;
+pub(crate) mod sample;
 pub(crate) mod warp;

@@ -1,7 +1,16 @@
 //! What is believed of the hyperparameters before anything is seen: normal in the logarithm.
 
+/// Mean and standard deviation of log ℓ − ½ log d.
+const LENGTH: (f64, f64) = (0.0, 1.2);
+/// Of log ν. Most objectives are nearly the same when a run is repeated, compared with what the parameters do.
+const NOISE: (f64, f64) = (-9.0, 2.5);
+/// Of log σ².
+const SIGNAL: (f64, f64) = (0.0, 1.0);
+/// Of log τ².
+const CURVE: (f64, f64) = (-2.0, 1.5);
+
 /// A normal distribution for each entry of θ: (mean, standard deviation).
-pub(crate) struct Prior(Vec<(f64, f64)>);
+pub(crate) struct Prior(pub(crate) Vec<(f64, f64)>);
 
 impl Prior {
     /// Length scales grow with the dimension, so that the model stays simple in many dimensions.
@@ -9,9 +18,9 @@ impl Prior {
     /// The idea is that of Hvarfner, Hellsten, Nardi (2024), Vanilla Bayesian optimization performs great in high dimensions; mean and
     /// spread are smaller than theirs, which found too little on Hartmann's six-dimensional function in 40 runs.
     pub(crate) fn new(dimensions: usize) -> Self {
-        let length = (0.5 * (dimensions.max(1) as f64).ln(), 1.2);
+        let length = (LENGTH.0 + 0.5 * (dimensions.max(1) as f64).ln(), LENGTH.1);
         let mut entries = vec![length; dimensions];
-        entries.extend([(-6.0, 2.0), (0.0, 1.0)]);
+        entries.extend([NOISE, SIGNAL, CURVE]);
         Self(entries)
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod bayes;
 pub(crate) mod grid;
 pub(crate) mod random;
 mod sobol;
+pub(crate) mod surrogate;
 
 use std::collections::BTreeSet;
 

@@ -101,7 +101,7 @@ impl Distribution {
 }
 
 /// A space as the model-based search sees it: the parameters that vary, each a coordinate in `[0, 1]`. Of all coordinates that
-/// give one value, the *canonical* one stands for it; that of an inactive parameter is one half, or zero for a category.
+/// give one value, the *canonical* one stands for it; that of an inactive parameter is [`INACTIVE`].
 #[derive(Clone, Debug)]
 pub struct UnitCube<'a> {
     space: &'a Space,
@@ -116,6 +116,9 @@ struct Dimension<'a> {
     distribution: &'a Distribution,
     scale: Scale,
 }
+
+/// The coordinate of a parameter that is not active.
+pub const INACTIVE: f64 = -1.0;
 
 /// What nearness means along a coordinate.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +155,11 @@ impl<'a> UnitCube<'a> {
         self.dimensions.iter().map(|dimension| &dimension.scale)
     }
 
+    /// Returns whether the parameter of each coordinate is there only under a condition.
+    pub fn conditional(&self) -> impl Iterator<Item = bool> {
+        self.dimensions.iter().map(|dimension| self.space.get(dimension.path).is_some_and(|parameter| !parameter.when.is_empty()))
+    }
+
     /// Returns the configuration at a point, inactive parameters dropped.
     pub fn config_at(&self, point: &[f64]) -> Config {
         let constants = self.space.parameters().iter().filter_map(|parameter| match &parameter.distribution {
@@ -173,7 +181,7 @@ impl<'a> UnitCube<'a> {
     /// numbers out of range are moved to the edge.
     pub fn point_of(&self, config: &Config) -> Vec<f64> {
         let coordinate = |dimension: &Dimension<'_>| config.0.get(dimension.path).and_then(|value| dimension.coordinate(value));
-        self.dimensions.iter().map(|dimension| coordinate(dimension).unwrap_or_else(|| dimension.inactive())).collect()
+        self.dimensions.iter().map(|dimension| coordinate(dimension).unwrap_or(INACTIVE)).collect()
     }
 
     /// Makes a point canonical.
@@ -224,11 +232,6 @@ impl Dimension<'_> {
             Scale::Ranked(order) => middle(cell(u, order.len() as u64), order.len() as u64),
             Scale::Rounded | Scale::Nominal(_) => self.coordinate(&self.value(u)).unwrap_or(u),
         }
-    }
-
-    fn inactive(&self) -> f64 {
-        // No category has its canonical coordinate at zero.
-        if matches!(self.scale, Scale::Nominal(_)) { 0.0 } else { 0.5 }
     }
 }
 

@@ -1,0 +1,205 @@
+//! From what has ended to an ensemble of models.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use crate::acquisition::ensemble::{Ensemble, Member};
+use crate::acquisition::feasibility::Feasibility;
+use crate::gp::fit::fit;
+use crate::gp::kernel::Geometry;
+use crate::gp::likelihood::Evidence;
+use crate::gp::posterior::{Posterior, Seen};
+use crate::gp::sample::{Views, sample};
+use crate::gp::warp::{FLOORS, Warp};
+use crate::observation::{Goal, Observation, Outcome};
+use crate::space::unit_cube::UnitCube;
+
+/// With fewer finite values there is nothing to model.
+const VALUES_MIN: usize = 2;
+/// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
+/// the rest.
+const OBSERVATIONS_MAX: usize = 500;
+/// The hyperparameters are learnt from no more than this.
+const LEARN_MAX: usize = 120;
+/// So many draws of the hyperparameters with few observations, with more fewer: each costs as much as all the rest of a suggestion.
+const DRAWS: usize = 8;
+
+/// What has ended, as the models see it.
+#[derive(Clone, Debug)]
+struct Ended<'a> {
+    observation: &'a Observation,
+    point: Vec<f64>,
+    /// Turned so that small is good; `None` for failures and values that are no numbers.
+    value: Option<f64>,
+    /// Whether it violates no constraint, as far as is known.
+    counts: bool,
+}
+
+/// The models and what they were made of.
+#[derive(Debug)]
+pub(crate) struct Surrogate {
+    pub(crate) ensemble: Ensemble,
+    /// The warp of each member.
+    warps: Vec<Warp>,
+    pub(crate) goal: Goal,
+    /// The best value that was seen and counts, turned so that small is good.
+    pub(crate) best: Option<f64>,
+    /// The best points that were seen, the best first.
+    pub(crate) around: Vec<Vec<f64>>,
+    /// The indices of the observations that the members have seen, in their order; those that count.
+    seen: Vec<(u64, bool)>,
+}
+
+impl Surrogate {
+    /// Learns from what has ended. `None` where there is too little to learn from.
+    pub(crate) fn new(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], rng: &mut ChaCha8Rng) -> Option<Self> {
+        let ended = ended(cube, goal, observations);
+        let geometry = Arc::new(Geometry::of(cube));
+        let everywhere: Vec<_> = ended.iter().map(|ended| ended.point.clone()).collect();
+        let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none()).collect();
+        let violations: Vec<_> = ended.iter().map(|ended| ended.observation.violations.clone()).collect();
+        let feasibility = Feasibility::new(&geometry, &everywhere, &failed, &violations);
+        let valued: Vec<&Ended<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
+        let values: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
+        if values.len() < VALUES_MIN && feasibility.is_none() {
+            return None;
+        }
+        let best = valued.iter().filter(|ended| ended.counts).find_map(|ended| ended.value);
+        let seen = valued.iter().map(|ended| (ended.observation.index, ended.counts)).collect();
+        let around = valued.iter().filter(|ended| ended.counts || best.is_none()).map(|ended| ended.point.clone()).take(AROUND).collect();
+        let mut surrogate = Self { ensemble: Ensemble { members: Vec::new(), feasibility }, warps: Vec::new(), goal, best, around, seen };
+        // Without a value that counts, what matters is to find one.
+        if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
+            surrogate.learn(&geometry, &valued, &values, best, rng);
+        }
+        Some(surrogate)
+    }
+
+    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&Ended<'_>], values: &[f64], best: f64, rng: &mut ChaCha8Rng) {
+        let warps: Vec<Warp> = FLOORS.iter().map(|floor| Warp::new(values, *floor)).collect();
+        let zs: Vec<Vec<f64>> = warps.iter().map(|warp| values.iter().map(|value| warp.warped(*value)).collect()).collect();
+        let x: Vec<_> = valued.iter().map(|ended| ended.point.clone()).collect();
+        let shares: Vec<f64> = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
+        for (theta, view) in draws(geometry, &x, &shares, &zs, &warps, values, rng) {
+            let seen = Seen { x: x.clone(), z: zs[view].clone(), shares: shares.clone() };
+            let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, seen) else { continue };
+            let log_scale = warps[view].log_scale(best);
+            self.ensemble.members.push(Member { theta, posterior, incumbent: f64::INFINITY, log_scale });
+            self.warps.push(warps[view].clone());
+        }
+        self.rank();
+    }
+
+    /// Makes the lowest expected value where something was seen the one to beat: with noise, the lowest seen one may only have been lucky.
+    fn rank(&mut self) {
+        for member in &mut self.ensemble.members {
+            let known = member.posterior.at_seen().into_iter().enumerate();
+            // What is only believed counts too: it stands behind what was seen.
+            let counting = known.filter(|(place, _)| self.seen.get(*place).is_none_or(|(_, counts)| *counts));
+            member.incumbent = counting.map(|(_, (mean, _))| mean).fold(f64::INFINITY, f64::min);
+        }
+    }
+
+    /// Lets each member believe an outcome of its own at a point that is being tried, so that all of them look elsewhere. Drawn from the
+    /// posterior rather than its mean: what comes out there is not known.
+    ///
+    /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning algorithms, section 3.1.
+    pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {
+        for member in &mut self.ensemble.members {
+            let (mean, deviation) = member.posterior.predict(&[point.to_vec()])[0];
+            let fantasy = mean + deviation * rng.sample::<f64, _>(StandardNormal);
+            if let Some(posterior) = member.posterior.with(&member.theta, point, fantasy) {
+                member.posterior = posterior;
+            }
+        }
+        self.rank();
+    }
+
+    /// Returns mean and standard deviation of the objective at points, turned so that small is good: of the mixture of all members.
+    pub(crate) fn predict(&self, points: &[Vec<f64>]) -> Vec<(f64, f64)> {
+        self.mixed(points.len(), |member| member.posterior.predict(points))
+    }
+
+    /// Returns mean and standard deviation at what was seen and counts, by the index of the observation.
+    pub(crate) fn at_seen(&self) -> Vec<(u64, f64, f64)> {
+        let all = self.mixed(self.seen.len(), |member| member.posterior.at_seen());
+        let counting = self.seen.iter().zip(all).filter(|((_, counts), _)| *counts);
+        counting.map(|((index, _), (mean, deviation))| (*index, mean, deviation)).collect()
+    }
+
+    fn mixed(&self, count: usize, of: impl Fn(&Member) -> Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+        let unwarped = |(member, warp): (&Member, &Warp)| -> Vec<(f64, f64)> {
+            of(member).into_iter().map(|(mean, deviation)| warp.unwarped(mean, deviation)).collect()
+        };
+        let all: Vec<Vec<(f64, f64)>> = self.ensemble.members.iter().zip(&self.warps).map(unwarped).collect();
+        let members = all.len() as f64;
+        let mixture = |point: usize| {
+            let mean = all.iter().map(|own| own[point].0 / members).sum::<f64>();
+            let variance = all.iter().map(|own| (own[point].1.powi(2) + (own[point].0 - mean).powi(2)) / members).sum::<f64>();
+            (mean, variance.sqrt())
+        };
+        (0..count).map(mixture).collect()
+    }
+}
+
+/// The local search starts around this many of the best observations.
+const AROUND: usize = 5;
+
+/// Draws hyperparameters, each with the place of a warp.
+fn draws(
+    geometry: &Geometry,
+    x: &[Vec<f64>],
+    shares: &[f64],
+    zs: &[Vec<f64>],
+    warps: &[Warp],
+    values: &[f64],
+    rng: &mut ChaCha8Rng,
+) -> Vec<(Vec<f64>, usize)> {
+    let places = thinned(x.len(), LEARN_MAX);
+    let pick = |all: &[f64]| places.iter().map(|place| all[*place]).collect::<Vec<_>>();
+    let x: Vec<_> = places.iter().map(|place| x[*place].clone()).collect();
+    let values = pick(values);
+    let views =
+        Views { zs: zs.iter().map(|z| pick(z)).collect(), log_jacobians: warps.iter().map(|warp| warp.log_jacobian(&values)).collect() };
+    let evidence = Evidence::new(geometry, &x, &pick(shares));
+    let start = fit(&evidence, &views.zs[views.zs.len() / 2]);
+    sample(&evidence, &views, &start, DRAWS, rng)
+}
+
+/// Returns `max` of `count` places, all if they are no more: the first half of `max`, and an even choice of the rest.
+fn thinned(count: usize, max: usize) -> Vec<usize> {
+    if count <= max {
+        return (0..count).collect();
+    }
+    let (first, rest) = (max / 2, max - max / 2);
+    (0..first).chain((0..rest).map(|place| first + place * (count - first) / rest)).collect()
+}
+
+/// Returns what has ended, the best first, then what violates a constraint, failures last. Of too many, the better half and an even choice of
+/// the rest.
+fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation]) -> Vec<Ended<'a>> {
+    let value = |outcome: &Outcome| match outcome {
+        Outcome::Value(value) | Outcome::Stopped(value) => Some(goal.minimized(*value)).filter(|value| value.is_finite()),
+        Outcome::Failed => None,
+    };
+    let mut order: Vec<(&Observation, Option<f64>, bool)> =
+        observations.iter().map(|seen| (seen, value(&seen.outcome), seen.is_feasible())).collect();
+    order.sort_by(|a, b| (!a.2).cmp(&!b.2).then(a.1.unwrap_or(f64::INFINITY).total_cmp(&b.1.unwrap_or(f64::INFINITY))));
+    let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place]);
+    chosen.map(|(observation, value, counts)| Ended { observation, point: cube.point_of(&observation.config), value, counts }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_the_best_half_and_some_of_the_rest_are_chosen() {
+        assert_eq!(thinned(3, 5), [0, 1, 2]);
+        assert_eq!(thinned(10, 4), [0, 1, 2, 6]);
+        assert_eq!(thinned(1000, 10).len(), 10);
+    }
+}
