@@ -1,7 +1,5 @@
 //! A sweep from its file to its end.
 
-use std::time::Duration;
-
 use sweep_proto::REFUSAL_HEADER;
 use sweep_proto::v1::{
     AcquireRequest, AppendLogRequest, CancelRunRequest, FinishAttemptRequest, GetLogsRequest, GetMetricsRequest, GetRunRequest,
@@ -167,10 +165,19 @@ async fn streams_and_long_polls_end_when_the_controller_stops() {
     assert_eq!(clients.sweeps.set_sweep_state(pause).await.unwrap().into_inner().state, "paused");
     let mut watch = clients.sweeps.watch_sweep(WatchSweepRequest { sweep_id: id.clone() }).await.unwrap().into_inner();
     watch.next().await.unwrap().unwrap();
-    let request = AcquireRequest { agent_id: "agent-1".to_owned(), sweep_id: id, wait_ms: 60_000, request_id: String::new() };
-    let mut agents = clients.agents.clone();
-    let poll = tokio::spawn(async move { agents.acquire(request).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let request =
+        AcquireRequest { agent_id: "agent-1".to_owned(), sweep_id: id, wait_ms: 60_000, request_id: "one wish, sent twice".to_owned() };
+    let poll = || {
+        let (mut agents, request) = (clients.agents.clone(), request.clone());
+        tokio::spawn(async move { agents.acquire(request).await })
+    };
+    // The engine answers the one when the other has come to wait in its place.
+    let (mut one, mut other) = (poll(), poll());
+    let (replaced, poll) = tokio::select! {
+        replaced = &mut one => (replaced, other),
+        replaced = &mut other => (replaced, one),
+    };
+    assert!(matches!(replaced.unwrap().unwrap().into_inner().next, Some(acquire_response::Next::Wait(_))));
     tokio::time::timeout(PATIENCE, controller.stop()).await.expect("it stops").unwrap();
     assert_eq!(poll.await.unwrap().unwrap_err().code(), Code::Unavailable);
     let end = watch.next().await;
