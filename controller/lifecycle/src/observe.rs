@@ -16,6 +16,11 @@ pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     seen.collect()
 }
 
+/// Returns how many observations there are.
+pub(crate) fn results(sweep: &Sweep) -> u64 {
+    sweep.runs.values().filter(|run| outcome(run).is_some()).count() as u64
+}
+
 fn outcome(run: &Run) -> Option<Outcome> {
     match run.state {
         RunState::Finished => run.value.map(Outcome::Value),

@@ -1,11 +1,15 @@
 //! Agents: come, ask for a run, leave.
 
+use sweep_search::suggest::Method;
+use sweep_search::why::Why;
+
 use super::draft::Draft;
 use super::ending::{End, end};
 use super::sweep::standing;
 use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
-use crate::state::{Agent, AgentId, AgentInfo, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, SweepId, SweepState};
+use crate::observe::results;
+use crate::state::{Agent, AgentId, AgentInfo, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, Sweep, SweepId, SweepState};
 
 pub(super) fn register(state: &State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
@@ -51,7 +55,7 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     match (limit, offer) {
         (None, Some(offer)) => {
             let run = draft.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
-            let (config, why) = (offer.suggestion.config.clone(), offer.suggestion.why.clone());
+            let (config, why) = (offer.suggestion.config.clone(), dated(draft.sweep, &offer.suggestion.why));
             draft.push(Event::RunCreated { sweep: sweep.clone(), run, config, why, history: offer.history });
             Ok(taker.assign(draft, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
         }
@@ -70,6 +74,20 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
             }
         }),
     }
+}
+
+// Says so where results have come in that the search had not seen. Grid points and random draws rest on none.
+fn dated(sweep: &Sweep, why: &Why) -> Why {
+    if sweep.spec.method != Method::Bayes {
+        return why.clone();
+    }
+    let missed = results(sweep).saturating_sub(why.observations);
+    let reason = match missed {
+        0 => return why.clone(),
+        1 => format!("{}; computed before the last result", why.reason),
+        _ => format!("{}; computed before the last {missed} results", why.reason),
+    };
+    Why { reason, ..why.clone() }
 }
 
 fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> Decision {

@@ -2,7 +2,9 @@
 
 use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, SweepAction};
 use sweep_lifecycle::event::Event;
+use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentInfo, AttemptState, RunState, SweepId};
+use sweep_search::suggest::Method;
 
 use crate::world::{World, acquire, agent, crash, finish, grid, offer, register, remove, report, sweep};
 
@@ -69,6 +71,25 @@ fn two_agents_never_get_one_point() {
     let wanted = Reply::Wait { reason: "the search is computing the next point".to_owned(), wants_suggestion: true };
     assert_eq!(world.ask_idly(&acquire("bob", &[1, 2])), wanted);
     assert_eq!((world.run(2).why.reason.as_str(), world.run(2).history), ("grid point 2", 0));
+}
+
+#[test]
+fn a_run_says_how_many_results_its_suggestion_had_not_seen() {
+    let mut world = World::default();
+    world.create(SweepSpec { method: Method::Bayes, ..grid(9) });
+    world.register("ann");
+    for (x, reason) in
+        [(1, "grid point 1"), (2, "grid point 2; computed before the last result"), (3, "grid point 3; computed before the last 2 results")]
+    {
+        let attempt = world.begin("ann", x);
+        assert_eq!(world.run(attempt.run).why.reason, reason);
+        world.succeed("ann", &attempt, 0.5);
+    }
+    let mut seen_all = offer(4);
+    seen_all.suggestion.why.observations = 3;
+    let ask = Command::Acquire { agent: agent("ann"), sweep: sweep(), offers: vec![seen_all], code_version: String::new() };
+    world.ask(&ask);
+    assert_eq!(world.run(4).why.reason, "grid point 4");
 }
 
 #[test]
