@@ -1,9 +1,10 @@
 //! What to try next.
 //!
 //! A pure crate: numbers and a seed in, suggestions out. It knows no clock, no file, no environment and no thread, and its
-//! results depend on nothing but its arguments. [`suggest`] is the one door for sampling, [`early_stop`] for stopping.
+//! results depend on nothing but its arguments. [`suggest`] is the one door for sampling, [`early_stop`] for stopping, [`analysis`] for what a sweep
+//! has shown.
 //!
-//! Modules import leftwards only: `suggest → sampler, early_stop, analysis → acquisition → gp → why, observation → space`.
+//! Modules import rightwards only: `suggest, analysis → sampler → surrogate → acquisition → gp → early_stop → why, observation → space`.
 
 mod acquisition;
 pub mod analysis;
@@ -13,4 +14,5 @@ pub mod observation;
 mod sampler;
 pub mod space;
 pub mod suggest;
+mod surrogate;
 pub mod why;

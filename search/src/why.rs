@@ -61,6 +61,19 @@ impl Why {
     }
 }
 
+/// Writes a number with three significant digits.
+pub(crate) fn short(number: f64) -> String {
+    let size = number.abs();
+    if size == 0.0 || !size.is_finite() || number.fract() == 0.0 && size < 1e6 {
+        format!("{number}")
+    } else if (1e-4..1e6).contains(&size) {
+        let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
+        format!("{number:.decimals$}")
+    } else {
+        format!("{number:.2e}")
+    }
+}
+
 /// Logs of the first version hold nothing but the words.
 #[derive(Deserialize)]
 #[serde(untagged)]

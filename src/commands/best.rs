@@ -5,14 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::{GetRunRequest, Run, Sweep};
+use sweep_proto::v1::{AnalyzeSweepRequest, AnalyzeSweepResponse, GetRunRequest, Run, Sweep};
 
 use crate::client::{Client, ControllerArgs};
+use crate::commands::runs;
 use crate::display::{self, json, out};
 use crate::failure::Failure;
 use crate::shell;
 
 /// Prints the best configuration so far
+///
+/// A single result may be luck: by default the run is chosen whose configuration is expected to be the best by a model of all results. With
+/// `constraints`, only runs that keep to them count.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep best ab12cd34
@@ -22,6 +26,10 @@ pub(crate) struct BestArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP")]
     sweep: String,
+
+    /// What to choose by: what a model expects of each configuration, or the single best value
+    #[arg(long, value_enum, default_value = "model")]
+    by: By,
 
     /// Print JSON
     #[arg(long, conflicts_with = "command")]
@@ -35,35 +43,76 @@ pub(crate) struct BestArgs {
     controller: ControllerArgs,
 }
 
+/// What the best is chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    Model,
+    Value,
+}
+
 pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
-    let client = args.controller.connect().await?;
+    let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let Some(run) = best_run(&client, &sweep).await? else {
-        let failure = if sweep.metric.is_empty() {
-            Failure::new(format!("sweep {} has no metric to be best by", sweep.id))
-                .hint("name one in the sweep file: `metric: {name: val_loss}`")
-        } else {
-            Failure::new(format!("no run of sweep {} has a value of {} yet", sweep.id, sweep.metric))
-                .hint(format!("`sweep show {}` says how far it is", sweep.id))
-        };
-        return Err(failure.into());
+    let Some(luckiest) = best_run(&client, &sweep).await? else { return Err(none(&mut client, &sweep).await?.into()) };
+    let recommendation = match args.by {
+        By::Model => analysis(&client, &sweep).await?.recommendation.filter(|recommendation| recommendation.by_model),
+        By::Value => None,
     };
+    let run = match &recommendation {
+        Some(recommendation) if recommendation.run != luckiest.run => get(&client, &sweep, recommendation.run).await?,
+        _ => None,
+    };
+    let run = run.unwrap_or_else(|| luckiest.clone());
     let mut out = out();
     if args.json {
-        writeln!(out, "{}", json::run(&run))?;
+        let mut object = json::run(&run);
+        object["chosen_by"] = if recommendation.is_some() { "model" } else { "value" }.into();
+        object["expected"] = recommendation.as_ref().map(json::expected).unwrap_or_default();
+        writeln!(out, "{object}")?;
     } else if args.command {
         let command = shell::command_line(&run)
             .ok_or_else(|| Failure::new(format!("run {} was not started by an agent, so there is no command", run.run)))?;
         writeln!(out, "{command}")?;
     } else {
         write!(out, "{}", display::best(&sweep, &run))?;
+        if let Some(recommendation) = &recommendation {
+            write!(out, "{}", display::recommendation(&sweep, recommendation, &luckiest))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the best run.
+/// Says why no run is the best.
+async fn none(client: &mut Client, sweep: &Sweep) -> Result<Failure> {
+    if sweep.metric.is_empty() {
+        let failure = Failure::new(format!("sweep {} has no metric to be best by", sweep.id));
+        return Ok(failure.hint("name one in the sweep file: `metric: {name: val_loss}`"));
+    }
+    let ended = runs::list(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
+    let violating: Vec<_> = ended.iter().filter(|run| run.value.is_some() && !run.violates.is_empty()).collect();
+    let Some(nearest) = violating.iter().min_by_key(|run| run.violates.len()) else {
+        let failure = Failure::new(format!("no run of sweep {} has a value of {} yet", sweep.id, sweep.metric));
+        return Ok(failure.hint(format!("`sweep show {}` says how far it is", sweep.id)));
+    };
+    let failure = Failure::new(format!("none of {} runs of sweep {} keeps to the constraints", violating.len(), sweep.id));
+    Ok(failure.hint(format!("run {} violates {}", nearest.run, nearest.violates.join(" and "))))
+}
+
+/// Asks what the sweep has shown.
+pub(crate) async fn analysis(client: &Client, sweep: &Sweep) -> Result<AnalyzeSweepResponse> {
+    let request = AnalyzeSweepRequest { sweep_id: sweep.id.clone() };
+    client.call(request, async |mut service, request| service.analyze_sweep(request).await).await
+}
+
+/// Returns the run with the best value.
 pub(crate) async fn best_run(client: &Client, sweep: &Sweep) -> Result<Option<Run>> {
-    let Some(run) = sweep.best_run else { return Ok(None) };
+    match sweep.best_run {
+        Some(run) => get(client, sweep, run).await,
+        None => Ok(None),
+    }
+}
+
+async fn get(client: &Client, sweep: &Sweep, run: u64) -> Result<Option<Run>> {
     let request = GetRunRequest { sweep_id: sweep.id.clone(), run };
     Ok(client.call(request, async |mut service, request| service.get_run(request).await).await?.run)
 }

@@ -9,23 +9,29 @@ use serde_json::json;
 use sweep_proto::v1::{GetRunRequest, ListAgentsRequest};
 
 use crate::client::{ControllerArgs, split_run};
-use crate::commands::best::best_run;
+use crate::commands::best::{analysis, best_run};
 use crate::commands::runs;
 use crate::display::{self, out};
 use crate::failure::Failure;
 
 /// Shows how far a sweep is, or what became of one run
 ///
-/// For a sweep: progress, best configuration, failures grouped by kind with an example of each, agents. For a run: parameters, metrics, attempts and
+/// For a sweep: progress, best configuration, where runs fail, which parameters matter, failures grouped by kind with an example of each,
+/// agents. For a run: parameters, metrics, attempts and
 /// how they ended, with the tail of the output.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep show ab12cd34
-  sweep show ab12cd34/7")]
+  sweep show ab12cd34/7
+  sweep show --why ab12cd34/7")]
 pub(crate) struct ShowArgs {
     /// The sweep (its id, the beginning of its id, or its name), or a run as <SWEEP>/<RUN>
     #[arg(value_name = "SWEEP[/RUN]")]
     target: String,
+
+    /// Say why the run was suggested: what the search expected of it, and from what it knew
+    #[arg(long)]
+    why: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -45,15 +51,21 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         let run = answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?;
         if args.json {
             writeln!(out(), "{}", display::json::run(&run))?;
+        } else if args.why {
+            write!(out(), "{}", display::why(&sweep, &run))?;
         } else {
             write!(out(), "{}", display::run(&sweep, &run))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if args.why {
+        return Err(Failure::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());
+    }
     let best = best_run(&client, &sweep).await?;
     let failed = runs::list(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;
     let request = ListAgentsRequest { sweep_id: sweep.id.clone() };
     let agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
+    let analysis = analysis(&client, &sweep).await?;
     if args.json {
         let mut object = display::json::sweep(&sweep);
         object["best"] = best.as_ref().map(display::json::run).unwrap_or_default();
@@ -62,10 +74,11 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
             .map(|group| json!({"kind": group.kind, "runs": group.runs, "example": group.example}))
             .collect();
         object["agents"] = agents.iter().map(display::json::agent).collect();
+        object["analysis"] = display::json::analysis(&analysis);
         object["yaml"] = sweep.yaml.as_str().into();
         writeln!(out(), "{object}")?;
     } else {
-        write!(out(), "{}", display::sweep(&sweep, best.as_ref(), &failed, &agents))?;
+        write!(out(), "{}", display::sweep(&sweep, best.as_ref(), &failed, &agents, &analysis))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! What machines read: one object a sweep, run or agent.
 
 use serde_json::{Value, json};
-use sweep_proto::v1::{Agent, Attempt, Run, Sweep};
+use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Effect, EffectPoint, Recommendation, Run, Suggestion, Sweep};
 
 /// A sweep.
 pub(crate) fn sweep(sweep: &Sweep) -> Value {
@@ -42,10 +42,40 @@ pub(crate) fn run(run: &Run) -> Value {
         "last": run.last,
         "attempts": run.attempts.len(),
         "metrics": metrics.unwrap_or_else(|| json!({})),
+        "violates": run.violates,
         "why": run.why,
+        "suggestion": run.suggestion.as_ref().map(suggestion),
         "created_ms": run.created_ms,
         "ended_ms": if run.ended_ms == 0 { None } else { Some(run.ended_ms) },
         "executions": run.attempts.iter().map(attempt).collect::<Vec<_>>(),
+    })
+}
+
+/// What a model expects of a configuration.
+pub(crate) fn expected(recommendation: &Recommendation) -> Value {
+    json!({"mean": recommendation.mean, "deviation": recommendation.deviation})
+}
+
+/// What a sweep has shown.
+pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
+    let value = |point: &EffectPoint| serde_json::from_str(&point.value_json).unwrap_or_else(|_| Value::String(point.value_json.clone()));
+    let effect = |effect: &Effect| {
+        let curve: Vec<_> = effect.curve.iter().map(|point| json!({"value": value(point), "mean": point.mean})).collect();
+        json!({"parameter": effect.parameter, "share": effect.share, "curve": curve})
+    };
+    json!({
+        "recommendation": analysis.recommendation.as_ref().map(|run| json!({"run": run.run, "by_model": run.by_model, "expected": expected(run)})),
+        "effects": analysis.effects.iter().map(effect).collect::<Vec<_>>(),
+        "failing": if analysis.failing.is_empty() { None } else { Some(&analysis.failing) },
+        "observations": analysis.observations,
+    })
+}
+
+/// Why a run was suggested, in numbers.
+pub(crate) fn suggestion(why: &Suggestion) -> Value {
+    json!({
+        "kind": why.kind, "reason": why.reason, "mean": why.mean, "deviation": why.deviation, "improvement": why.improvement,
+        "success": why.success, "observations": why.observations, "pending": why.pending, "history": why.history,
     })
 }
 

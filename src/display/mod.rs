@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, StdoutLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sweep_proto::v1::{Agent, Attempt, Run, Sweep};
+use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Recommendation, Run, Sweep};
 
 use crate::shell;
 
@@ -110,6 +110,73 @@ pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
     text
 }
 
+/// What a run is recommended for, and what else could be thought the best.
+pub(crate) fn recommendation(sweep: &Sweep, recommendation: &Recommendation, luckiest: &Run) -> String {
+    let expected = format!("{} ± {}", number(recommendation.mean), number(rounded(recommendation.deviation)));
+    if recommendation.run == luckiest.run {
+        return format!("  expected {expected} by a model of all results; it is also the best single one\n");
+    }
+    let value = luckiest.value.map(number).unwrap_or_default();
+    format!(
+        "  expected {expected} by a model of all results, which makes it the best\n  run {} had {} = {value}, the best single result, and is not expected to have it again: `--by value` shows it\n",
+        luckiest.run,
+        printable(&sweep.metric),
+    )
+}
+
+/// Rounds to two significant digits: more would say nothing of a deviation.
+fn rounded(deviation: f64) -> f64 {
+    format!("{deviation:.1e}").parse().unwrap_or(deviation)
+}
+
+/// Why a run was suggested, in words and in the numbers behind them.
+pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "Run {}/{}: {}", run.sweep_id, run.run, printable(&run.why));
+    let Some(why) = &run.suggestion else { return text };
+    let kind = match why.kind.as_str() {
+        "start_up" => "start-up: points spread over the space, before there is a model",
+        "exploit" => "exploit: the model expects a better value there than any before",
+        "explore" => "explore: the model does not know what is there",
+        "external" => "external: a person or their program chose it",
+        other => other,
+    };
+    let _ = writeln!(text, "  {kind}");
+    let metric = printable(&sweep.metric);
+    if let (Some(mean), Some(deviation)) = (why.mean, why.deviation) {
+        let _ = writeln!(text, "  predicted     {metric} = {} ± {}", number(mean), number(rounded(deviation)));
+    }
+    if let Some(value) = run.value {
+        let _ = writeln!(text, "  came to       {metric} = {}", number(value));
+    }
+    if let Some(improvement) = why.improvement {
+        let _ = writeln!(text, "  improvement   {} expected over the best before", number(rounded(improvement)));
+    }
+    if let Some(success) = why.success {
+        let _ = writeln!(text, "  success       {:.0} % likely to end well", 100.0 * success);
+    }
+    let _ = writeln!(text, "  computed from {} ended and {} open runs (history {})", why.observations, why.pending, why.history);
+    text
+}
+
+/// What a sweep has shown: where runs fail, and what matters.
+fn shown(analysis: &AnalyzeSweepResponse, text: &mut String) {
+    if !analysis.failing.is_empty() {
+        let _ = writeln!(text, "\nWhere: {}", printable(&analysis.failing));
+    }
+    if analysis.effects.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\nWhat matters (by a model of {} results):", analysis.observations);
+    let widest = analysis.effects.iter().map(|effect| effect.parameter.chars().count()).max().unwrap_or(0);
+    for effect in &analysis.effects {
+        let best = effect.curve.iter().map(|point| point.mean);
+        let (low, high) = (best.clone().fold(f64::INFINITY, f64::min), best.fold(f64::NEG_INFINITY, f64::max));
+        let range = if low.is_finite() { format!("  {} to {}", number(low), number(high)) } else { String::new() };
+        let _ = writeln!(text, "  {:<widest$}  {:>3.0} %{range}", printable(&effect.parameter), 100.0 * effect.share);
+    }
+}
+
 fn params_block(run: &Run, text: &mut String) {
     let mut parts = Vec::new();
     flatten("", &json::params(run), &mut parts);
@@ -150,7 +217,7 @@ pub(crate) fn failures(failed: &[Run]) -> Vec<FailureGroup> {
 }
 
 /// A sweep in full.
-pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agents: &[Agent]) -> String {
+pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agents: &[Agent], analysis: &AnalyzeSweepResponse) -> String {
     let mut text = String::new();
     let name = if sweep.name.is_empty() { String::new() } else { format!(" ({})", printable(&sweep.name)) };
     let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
@@ -161,6 +228,7 @@ pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agent
         text.push('\n');
         text.push_str(&best(sweep, run));
     }
+    shown(analysis, &mut text);
     let groups = failures(failed);
     if !groups.is_empty() {
         let _ = writeln!(text, "\nFailures:");
@@ -200,6 +268,9 @@ pub(crate) fn run(sweep: &Sweep, run: &Run) -> String {
     }
     if let (Some(best), Some(last)) = (run.best, run.last) {
         let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
+    }
+    for violated in &run.violates {
+        let _ = writeln!(text, "  violates {}", printable(violated));
     }
     let _ = writeln!(text, "  why: {}", printable(&run.why));
     let _ = writeln!(text, "\nParameters:");

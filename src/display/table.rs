@@ -53,7 +53,9 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
     for run in runs {
         let star = if sweep.best_run == Some(run.run) { "*" } else { "" };
         let value = run.value.or(run.best).map(number).unwrap_or_default();
-        let note = printable(run.reason.lines().next().unwrap_or_default());
+        let violates = run.violates.iter().map(|violated| format!("violates {violated}"));
+        let notes: Vec<_> = run.reason.lines().next().map(str::to_owned).into_iter().chain(violates).collect();
+        let note = printable(&notes.join("; "));
         table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
     }
     right(&mut table, &[0, 2, 3]);

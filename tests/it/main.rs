@@ -7,6 +7,7 @@ mod cancel;
 mod digits;
 mod grid;
 mod harness;
+mod insight;
 mod mistakes;
 mod outcome;
 mod reporting;

@@ -181,6 +181,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         failure: None,
         series: Vec::new(),
         metrics: BTreeMap::new(),
+        extremes: BTreeMap::new(),
         points: 0,
         command: Vec::new(),
         assigned: at,
@@ -204,7 +205,7 @@ fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[Met
         if objective.as_ref() == Some(&point.name) {
             reported.series.push(point.value);
         }
-        reported.metrics.insert(point.name.clone(), point.value);
+        reported.summarise(&point.name, point.value);
     }
     reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
 }
@@ -276,7 +277,7 @@ fn rank(sweep: &mut Sweep, number: RunNumber) {
 
 fn ranked(sweep: &Sweep, number: RunNumber) -> Option<(RunNumber, f64)> {
     let run = sweep.runs.get(&number)?;
-    let counts = matches!(run.state, RunState::Finished | RunState::Stopped);
+    let counts = matches!(run.state, RunState::Finished | RunState::Stopped) && run.is_feasible(&sweep.spec.constraints);
     run.value.filter(|_| counts).map(|value| (number, value))
 }
 

@@ -67,7 +67,8 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
 // Told apart from the index by how it is found: over all runs, by the lower number first.
 fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let counts = |run: &Run| matches!(run.state, RunState::Finished | RunState::Stopped);
+    let constraints = &sweep.spec.constraints;
+    let counts = |run: &Run| matches!(run.state, RunState::Finished | RunState::Stopped) && run.is_feasible(constraints);
     let values = sweep.runs.iter().filter(|(_, run)| counts(run)).filter_map(|(number, run)| Some((*number, run.value?)));
     values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best })
 }

@@ -11,7 +11,9 @@ use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     let seen = sweep.runs.iter().filter_map(|(number, run)| {
         let outcome = outcome(run)?;
-        Some(Observation { code_version: run.code_version.clone(), ..Observation::new(*number, run.config.clone(), outcome) })
+        let violations = run.violations(&sweep.spec.constraints);
+        let code_version = run.code_version.clone();
+        Some(Observation { violations, code_version, ..Observation::new(*number, run.config.clone(), outcome) })
     });
     seen.collect()
 }

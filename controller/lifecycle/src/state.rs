@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sweep_search::space::{Config, PointKey};
 use sweep_search::why::Why;
 
-use crate::spec::SweepSpec;
+use crate::spec::{Constraint, Summary, SweepSpec};
 
 /// Milliseconds since 1970 by the controller's wall clock: for display only, never for a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -182,6 +182,8 @@ pub struct Attempt {
     pub series: Vec<f64>,
     /// The last value of each metric.
     pub metrics: BTreeMap<String, f64>,
+    /// The smallest and the largest value of each metric, those that are not finite left out.
+    pub extremes: BTreeMap<String, (f64, f64)>,
     /// How many metric points have arrived: the next `first_seq`.
     pub points: u64,
     /// argv, as executed.
@@ -362,9 +364,38 @@ impl Run {
         AttemptNumber::try_from(self.attempts.len()).unwrap_or(AttemptNumber::MAX)
     }
 
+    /// Returns for each constraint by how much the newest attempt violates it, in the metric's unit; `None` where it has not reported the
+    /// metric.
+    pub fn violations(&self, constraints: &[Constraint]) -> Vec<Option<f64>> {
+        let newest = self.attempts.last();
+        let value = |constraint: &Constraint| match (newest, constraint.of) {
+            (None, _) => None,
+            (Some(newest), Summary::Last) => newest.metrics.get(&constraint.metric).copied(),
+            (Some(newest), Summary::Min) => newest.extremes.get(&constraint.metric).map(|(min, _)| *min),
+            (Some(newest), Summary::Max) => newest.extremes.get(&constraint.metric).map(|(_, max)| *max),
+        };
+        constraints.iter().map(|constraint| value(constraint).map(|value| constraint.violation(value))).collect()
+    }
+
+    /// Returns whether the newest attempt keeps to all constraints, as far as is known.
+    pub fn is_feasible(&self, constraints: &[Constraint]) -> bool {
+        self.violations(constraints).iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0))
+    }
+
     /// Returns the objective's values in the newest attempt that has any.
     pub fn series(&self) -> &[f64] {
         self.attempts.iter().rev().map(|attempt| attempt.series.as_slice()).find(|series| !series.is_empty()).unwrap_or_default()
+    }
+}
+
+impl Attempt {
+    /// Takes in what the program reports of other metrics than the objective, and of the objective as one of them.
+    pub(crate) fn summarise(&mut self, name: &str, value: f64) {
+        self.metrics.insert(name.to_owned(), value);
+        if value.is_finite() {
+            let (min, max) = self.extremes.entry(name.to_owned()).or_insert((value, value));
+            (*min, *max) = (min.min(value), max.max(value));
+        }
     }
 }
 

@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::store::{LogChunk, Store, StoreError};
 
 pub use clock::{Clock, SystemClock};
-pub use need::{Computed, Need};
+pub use need::{Computed, Need, Results};
 use request::Request;
 use writer::Writer;
 
@@ -284,6 +284,15 @@ impl Engine {
     pub async fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
         let sweep = sweep.clone();
         self.ask(|reply| Request::Spec { sweep, reply }).await?
+    }
+
+    /// Returns what has come of a sweep so far.
+    ///
+    /// # Errors
+    /// The sweep is unknown, or the engine has stopped.
+    pub async fn results(&self, sweep: &SweepId) -> Result<Results, EngineError> {
+        let sweep = sweep.clone();
+        self.ask(|reply| Request::Results { sweep, reply }).await?
     }
 
     /// Finds a sweep by id, by name (the newest of that name), or by a unique prefix of its id.

@@ -35,6 +35,17 @@ pub struct Need {
     pub observed: u64,
 }
 
+/// What has come of a sweep so far, for whoever wants to look at it.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// What its file says.
+    pub spec: Arc<SweepSpec>,
+    /// The seed of its search.
+    pub seed: u64,
+    /// Runs that have ended.
+    pub observations: Vec<Observation>,
+}
+
 /// What the search found for a [`Need`].
 #[derive(Clone, Debug)]
 pub struct Computed {

@@ -1,7 +1,7 @@
 //! The rows of the query tables, made from the state for everything that a commit touches.
 
 use sweep_lifecycle::observe;
-use sweep_lifecycle::spec::Objective;
+use sweep_lifecycle::spec::{Constraint, Objective};
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, Run, RunNumber, State, Sweep, SweepId};
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
@@ -62,11 +62,24 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         value: run.value,
         best: series.iter().copied().reduce(|best, value| if goal.is_better(value, best) { value } else { best }),
         last: series.last().copied(),
+        violates: if run.state.is_terminal() { violates(run, &sweep.spec.constraints) } else { Vec::new() },
         why: run.why.reason.clone(),
+        suggestion: run.why.clone(),
+        history: run.history,
         created_ms: run.created.0,
         ended_ms: run.ended.map_or(0, |ended| ended.0),
         attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, state)).collect(),
     }
+}
+
+fn violates(run: &Run, constraints: &[Constraint]) -> Vec<String> {
+    let judged = constraints.iter().zip(run.violations(constraints));
+    let words = judged.filter_map(|(constraint, violation)| match violation {
+        Some(violation) if violation <= 0.0 => None,
+        Some(violation) => Some(format!("{constraint}, by {violation}")),
+        None => Some(format!("{constraint}: not reported")),
+    });
+    words.collect()
 }
 
 fn attempt_row(number: u32, attempt: &Attempt, state: &State) -> AttemptRow {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use sweep_lifecycle::command::{Directive, Refusal};
 use sweep_lifecycle::decide::directive;
+use sweep_lifecycle::observe::observations;
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
 
 use super::request::Request;
 use super::writer::Writer;
-use super::{EngineError, Need};
+use super::{EngineError, Need, Results};
 
 /// Candidates that a message names at most.
 const NAMED_MAX: usize = 5;
@@ -24,6 +25,9 @@ impl Writer {
             }
             Request::Spec { sweep, reply } => {
                 let _ = reply.send(self.spec(&sweep));
+            }
+            Request::Results { sweep, reply } => {
+                let _ = reply.send(self.results(&sweep));
             }
             Request::FindSweep { text, reply } => {
                 let _ = reply.send(find_sweep(&self.state, &text));
@@ -50,6 +54,11 @@ impl Writer {
     fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
         let found = self.state.sweeps.get(sweep).map(|sweep| Arc::clone(&sweep.spec));
         found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
+    }
+
+    fn results(&self, sweep: &SweepId) -> Result<Results, EngineError> {
+        let found = self.state.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
+        Ok(Results { spec: Arc::clone(&found.spec), seed: found.seed, observations: observations(found) })
     }
 
     /// Begins behind the sweep that was served last, so that none has to wait for ever.

@@ -7,7 +7,7 @@ use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
 use tokio::sync::oneshot;
 
-use super::{Acquired, Computed, EngineError, Need, Wish};
+use super::{Acquired, Computed, EngineError, Need, Results, Wish};
 use crate::store::LogChunk;
 
 /// Where an answer goes.
@@ -38,6 +38,10 @@ pub(super) enum Request {
     Spec {
         sweep: SweepId,
         reply: Answer<Arc<SweepSpec>>,
+    },
+    Results {
+        sweep: SweepId,
+        reply: Answer<Results>,
     },
     FindSweep {
         text: String,

@@ -5,6 +5,7 @@
 //! only place where the types of the wire meet ours.
 
 mod agents;
+mod analysis;
 mod asked;
 mod convert;
 mod follow;

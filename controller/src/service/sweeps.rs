@@ -54,6 +54,10 @@ impl SweepService for Services {
         self.take_in(request.into_inner()).await.map(Response::new)
     }
 
+    async fn analyze_sweep(&self, request: Request<v1::AnalyzeSweepRequest>) -> Result<Response<v1::AnalyzeSweepResponse>, Status> {
+        self.analyze(request.into_inner()).await.map(Response::new)
+    }
+
     async fn list_sweeps(&self, _: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
         let sweeps = self.read(|query| query.sweeps()).await?;
         let brief = |(row, counts)| v1::Sweep { yaml: String::new(), ..convert::sweep(row, &counts) };

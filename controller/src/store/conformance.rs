@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, SweepId, Timestamp};
+use sweep_search::why::{Kind, Why};
 
 use super::{
     AgentRow, AttemptRow, Batch, LOG_BYTES_MAX, LogChunk, MemoryStore, Query, RunRow, SqliteQuery, SqliteStore, Store, StoredReply,
@@ -104,7 +105,10 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         value,
         best: value,
         last: value,
+        violates: Vec::new(),
         why: "grid point".to_owned(),
+        suggestion: Why::new(Kind::Grid, "grid point"),
+        history: 0,
         created_ms: 1,
         ended_ms,
         attempts: vec![attempt],

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sweep_lifecycle::state::{AttemptRef, Failure};
+use sweep_search::why::Why;
 
 use super::LOG_BYTES_MAX;
 
@@ -72,8 +73,17 @@ pub struct RunRow {
     pub best: Option<f64>,
     /// Last value of the objective in the newest attempt that has one.
     pub last: Option<f64>,
+    /// Which constraints it violates, in words: such a run is not the best.
+    #[serde(default)]
+    pub violates: Vec<String>,
     /// Why it was suggested.
     pub why: String,
+    /// The same in numbers, and the sweep's `history` that it was computed from.
+    #[serde(default)]
+    pub suggestion: Why,
+    /// See [`RunRow::suggestion`].
+    #[serde(default)]
+    pub history: u64,
     /// Milliseconds since 1970.
     pub created_ms: i64,
     /// Milliseconds since 1970; 0 while it has not ended.

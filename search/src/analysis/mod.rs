@@ -1,5 +1,141 @@
-//! What a sweep has shown.
+//! What a sweep has shown: which run to go on with, which parameters matter, where runs fail.
 
 mod best;
+mod effects;
+mod recommend;
+mod region;
+
+use crate::observation::{Goal, Observation};
+use crate::sampler::random::generator;
+use crate::space::Space;
+use crate::space::unit_cube::UnitCube;
+use crate::surrogate::{self, Surrogate};
 
 pub use best::best;
+pub use effects::Effect;
+pub use recommend::Recommendation;
+pub use region::{Region, Side, failing};
+
+/// What a sweep has shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Analysis {
+    /// The run to go on with; `None` where no run has a value that counts.
+    pub recommendation: Option<Recommendation>,
+    /// What each parameter does, the most important first; empty with too few values to say.
+    pub effects: Vec<Effect>,
+    /// Where runs fail; `None` where none has.
+    pub failing: Option<Region>,
+}
+
+/// Looks at what has ended. A function of its arguments alone.
+pub fn analyze(space: &Space, goal: Goal, observations: &[Observation], seed: u64) -> Analysis {
+    let cube = UnitCube::new(space);
+    // The draws that the next suggestion would be made with.
+    let mut rng = generator(seed ^ surrogate::SEED, observations.len() as u64);
+    let model = Surrogate::new(&cube, goal, observations, &mut rng).filter(|model| !model.ensemble.members.is_empty());
+    Analysis {
+        recommendation: recommend::recommend(goal, observations, model.as_ref()),
+        effects: model.map(|model| effects::effects(&cube, &model, seed)).unwrap_or_default(),
+        failing: failing(observations),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::observation::Outcome;
+    use crate::space::{Condition, Config, Distribution, Parameter, Path, Value};
+
+    fn parameter(name: &str, distribution: Distribution) -> Parameter {
+        Parameter { path: Path::flat(name), distribution, when: Vec::new() }
+    }
+
+    fn space() -> Space {
+        let words = Distribution::Categorical { values: vec![Value::Str("a".to_owned()), Value::Str("b".to_owned())] };
+        let when = vec![Condition { on: Path::flat("word"), values: vec![Value::Str("b".to_owned())] }];
+        let parameters = vec![
+            parameter("x", Distribution::Uniform { min: 0.0, max: 1.0 }),
+            parameter("idle", Distribution::Uniform { min: 0.0, max: 1.0 }),
+            parameter("word", words),
+            Parameter { when, ..parameter("depth", Distribution::IntUniform { min: 1, max: 4 }) },
+        ];
+        Space::new(parameters).unwrap()
+    }
+
+    /// Points spread over the space, with what `outcome` says of (x, whether the word is b).
+    fn seen(count: u64, outcome: impl Fn(f64, bool) -> Outcome) -> Vec<Observation> {
+        let one = |index: u64| {
+            let [x, idle] = [0.618, 0.755].map(|step| (index as f64 * step).fract());
+            let is_b = index.is_multiple_of(2);
+            let word = Value::Str(if is_b { "b" } else { "a" }.to_owned());
+            let mut values =
+                BTreeMap::from([(Path::flat("x"), Value::Float(x)), (Path::flat("idle"), Value::Float(idle)), (Path::flat("word"), word)]);
+            if is_b {
+                values.insert(Path::flat("depth"), Value::Int(1 + (index % 4) as i64));
+            }
+            Observation::new(index, Config(values), outcome(x, is_b))
+        };
+        (1..=count).map(one).collect()
+    }
+
+    #[test]
+    fn what_matters_comes_first_and_its_curve_follows_the_objective() {
+        let observations = seen(40, |x, is_b| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.05 } else { 0.0 }));
+        let analysis = analyze(&space(), Goal::Minimize, &observations, 1);
+        let names: Vec<_> = analysis.effects.iter().map(|effect| effect.path.to_string()).collect();
+        assert_eq!(names[..2], ["x", "word"], "{:?}", analysis.effects);
+        assert!(analysis.effects[0].share > 0.5 && analysis.effects[2].share < 0.05, "{:?}", analysis.effects);
+        let lowest = analysis.effects[0].curve.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert!((lowest.0.as_f64().unwrap() - 0.3).abs() < 0.15, "{lowest:?}");
+        assert_eq!(analysis, analyze(&space(), Goal::Minimize, &observations, 1));
+        assert_eq!(analysis.failing, None);
+    }
+
+    #[test]
+    fn the_recommended_run_is_not_the_luckiest() {
+        // As much noise as there is signal around the best, and one lucky draw beside it.
+        let noisy = |index: usize| ((index * 7919) % 13) as f64 / 13.0 - 0.5;
+        let mut observations = seen(60, |x, _| Outcome::Value((x - 0.3).powi(2)));
+        for (index, seen) in observations.iter_mut().enumerate() {
+            let Outcome::Value(value) = seen.outcome else { continue };
+            seen.outcome = Outcome::Value(value + 0.1 * noisy(index));
+        }
+        let far =
+            observations.iter().position(|seen| seen.config.0[&Path::flat("x")].as_f64().is_some_and(|x| x > 0.5 && x < 0.6)).unwrap();
+        observations[far].outcome = Outcome::Value(-0.055);
+        let luckiest = best(Goal::Minimize, &observations).unwrap().index;
+        assert_eq!(luckiest, observations[far].index);
+        let recommended = analyze(&space(), Goal::Minimize, &observations, 1).recommendation.unwrap();
+        assert_ne!(recommended.index, luckiest);
+        let turned = |seen: &Observation| {
+            let Outcome::Value(value) = seen.outcome else { return seen.clone() };
+            Observation { outcome: Outcome::Value(-value), ..seen.clone() }
+        };
+        let turned: Vec<_> = observations.iter().map(turned).collect();
+        let maximised = analyze(&space(), Goal::Maximize, &turned, 1).recommendation.unwrap();
+        assert_eq!((maximised.index, maximised.predicted.mean), (recommended.index, -recommended.predicted.mean));
+    }
+
+    #[test]
+    fn few_results_are_ranked_by_their_values_and_none_by_nothing() {
+        let one = seen(1, |_, _| Outcome::Value(0.5));
+        assert_eq!(analyze(&space(), Goal::Minimize, &one, 1).recommendation.unwrap().index, 1);
+        let failed = seen(3, |_, _| Outcome::Failed);
+        let analysis = analyze(&space(), Goal::Minimize, &failed, 1);
+        assert_eq!((analysis.recommendation, analysis.effects), (None, Vec::new()));
+        assert_eq!(analyze(&space(), Goal::Minimize, &[], 1), Analysis::default());
+    }
+
+    #[test]
+    fn the_region_where_runs_fail_is_said_in_words() {
+        let words = |observations: &[Observation]| failing(observations).map(|region| region.to_string());
+        let edge = seen(30, |x, is_b| if x > 0.5 && is_b { Outcome::Failed } else { Outcome::Value(x) });
+        assert_eq!(words(&edge).unwrap(), "runs fail where word is b and x ≥ 0.540: all 7 there, 0 of 23 elsewhere");
+        assert_eq!(words(&seen(5, |x, _| Outcome::Value(x))), None);
+        assert_eq!(words(&seen(5, |_, _| Outcome::Failed)).unwrap(), "all 5 runs failed: nothing shows yet where one would not");
+        let one = seen(9, |x, _| if x < 0.1 { Outcome::Failed } else { Outcome::Value(x) });
+        assert_eq!(words(&one).unwrap(), "1 of 9 runs failed: too few to say where");
+    }
+}

@@ -70,6 +70,15 @@ impl Posterior {
         means.into_iter().enumerate().map(|(new, mean)| (mean, self.deviation(&points[new], explained(new)))).collect()
     }
 
+    /// Returns the mean alone, at each point.
+    pub(crate) fn means(&self, points: &[Vec<f64>]) -> Vec<f64> {
+        let mean = |point: &Vec<f64>| {
+            let terms = self.seen.x.iter().zip(&self.alpha);
+            terms.map(|(x, alpha)| alpha * self.hyper.covariance(&self.geometry, x, point)).sum()
+        };
+        points.iter().map(mean).collect()
+    }
+
     /// Returns mean and standard deviation at one point with their gradients, which are zero along coordinates without order.
     pub(crate) fn slope(&self, point: &[f64]) -> Slope {
         let (n, d) = (self.seen.x.len(), point.len());

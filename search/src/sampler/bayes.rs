@@ -3,13 +3,13 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::random::{Free, generator};
-use super::surrogate::Surrogate;
 use super::{Ask, Suggestion, Suggestions, random, sobol};
 use crate::acquisition::maximize::{Candidate, maximize};
 use crate::observation::{Goal, Observation, Pending};
 use crate::space::enumeration::Enumeration;
 use crate::space::unit_cube::UnitCube;
-use crate::why::{Kind, Prediction, Why};
+use crate::surrogate::{self, Surrogate};
+use crate::why::{Kind, Prediction, Why, short};
 
 /// So many points are spread over the cube before a model is asked: one a dimension, within these bounds.
 const START: (usize, usize) = (4, 12);
@@ -24,8 +24,6 @@ const WHOLE_MAX: u128 = 2000;
 const CROWD: f64 = 0.005;
 /// Keeps the spread candidates apart from the start-up points, which are the same sequence under the sweep's own seed.
 const SPREAD_SEED: u64 = 0x5eed_0f5b_12ea_d001;
-/// Keeps the draws of hyperparameters apart from all others.
-const MODEL_SEED: u64 = 0x0de1_5eed_77ab_c0de;
 
 /// What the sampler knows of the past.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +97,7 @@ struct Model {
 
 impl Model {
     fn new(cube: &UnitCube<'_>, history: &History<'_>, suggested: &[Suggestion], seed: u64, index: u64) -> Option<Self> {
-        let mut rng = generator(seed ^ MODEL_SEED, index);
+        let mut rng = generator(seed ^ surrogate::SEED, index);
         let mut surrogate = Surrogate::new(cube, history.goal, history.observations, &mut rng)?;
         let waiting = history.pending.iter().map(|pending| &pending.config).chain(suggested.iter().map(|suggestion| &suggestion.config));
         let waiting: Vec<_> = waiting.map(|config| cube.point_of(config)).collect();
@@ -177,18 +175,5 @@ impl Model {
         let likely = likely.map(|likely| format!(", {likely}")).unwrap_or_default();
         let reason = format!("expected improvement {gain} over {over}, predicted {expected} ± {spread}{likely}");
         Why { predicted: Some(Prediction { mean, deviation }), improvement: Some(improvement), success, ..Why::new(kind, reason) }
-    }
-}
-
-/// Writes a number with three significant digits.
-fn short(number: f64) -> String {
-    let size = number.abs();
-    if size == 0.0 || !size.is_finite() {
-        format!("{number}")
-    } else if (1e-4..1e6).contains(&size) {
-        let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
-        format!("{number:.decimals$}")
-    } else {
-        format!("{number:.2e}")
     }
 }

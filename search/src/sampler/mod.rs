@@ -3,8 +3,7 @@
 pub(crate) mod bayes;
 pub(crate) mod grid;
 pub(crate) mod random;
-mod sobol;
-pub(crate) mod surrogate;
+pub(crate) mod sobol;
 
 use std::collections::BTreeSet;
 

@@ -155,6 +155,11 @@ impl<'a> UnitCube<'a> {
         self.dimensions.iter().map(|dimension| &dimension.scale)
     }
 
+    /// Returns the parameter of each coordinate.
+    pub fn paths(&self) -> impl Iterator<Item = &'a Path> {
+        self.dimensions.iter().map(|dimension| dimension.path)
+    }
+
     /// Returns whether the parameter of each coordinate is there only under a condition.
     pub fn conditional(&self) -> impl Iterator<Item = bool> {
         self.dimensions.iter().map(|dimension| self.space.get(dimension.path).is_some_and(|parameter| !parameter.when.is_empty()))

@@ -81,10 +81,30 @@ impl<'a> Draft<'a> {
     }
 
     fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {
+        if !self.will_be_feasible(run) {
+            return;
+        }
         let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
         if let Some(value) = value.filter(|value| progress.best.is_none_or(|(_, best)| goal.is_better(*value, best))) {
             progress.best = Some((run, value));
         }
+    }
+
+    /// Whether a run keeps to the constraints with what the decision reports of it.
+    fn will_be_feasible(&self, number: RunNumber) -> bool {
+        let constraints = &self.sweep.spec.constraints;
+        if constraints.is_empty() {
+            return true;
+        }
+        let Some(mut run) = self.sweep.runs.get(&number).cloned() else { return false };
+        for event in &self.events {
+            if let (Event::MetricsReported { attempt, points, .. }, Some(newest)) = (event, run.attempts.last_mut())
+                && attempt.run == number
+            {
+                points.iter().for_each(|point| newest.summarise(&point.name, point.value));
+            }
+        }
+        run.is_feasible(constraints)
     }
 
     fn leave(&self, progress: &mut Progress, run: RunNumber) {

@@ -6,6 +6,7 @@
 //!                               └ metric, early_terminate
 //! ```
 
+mod constraints;
 mod diagnostic;
 mod early_terminate;
 mod fields;
@@ -20,7 +21,7 @@ mod when;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
-pub use model::{Impute, MetricPattern, Objective, Reduce, RetryPolicy, SweepSpec};
+pub use model::{Bound, Constraint, Impute, MetricPattern, Objective, Reduce, RetryPolicy, Summary, SweepSpec};
 pub use render::render;
 pub use schema::schema;
 // Whoever reads a spec needs these two, and should not have to know the search for them.

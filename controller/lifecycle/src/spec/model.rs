@@ -35,6 +35,9 @@ pub struct SweepSpec {
     /// `metric`; absent for grid and random sweeps that name none.
     #[serde(default)]
     pub objective: Option<Objective>,
+    /// `constraints`: what a run has to keep to, to be the best.
+    #[serde(default)]
+    pub constraints: Vec<Constraint>,
     /// `early_terminate`.
     #[serde(default, deserialize_with = "early_terminate")]
     pub early_terminate: Option<EarlyStop>,
@@ -81,6 +84,67 @@ pub struct Objective {
     /// How a series becomes one number.
     #[serde(default)]
     pub reduce: Reduce,
+}
+
+/// A bound on a metric that the runs report beside the objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// `metric`.
+    pub metric: String,
+    /// `min` or `max`.
+    pub bound: Bound,
+    /// The last value counts unless `reduce` says `max` or `min`.
+    #[serde(default)]
+    pub of: Summary,
+}
+
+/// On which side of a number a metric has to stay; the number itself is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// At least this.
+    Min(f64),
+    /// At most this.
+    Max(f64),
+}
+
+/// Which value of a metric's series counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Summary {
+    /// The last.
+    #[default]
+    Last,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
+impl Constraint {
+    /// Returns by how much a value violates the constraint, in the metric's unit: satisfied at 0 and below. A value that is no number
+    /// violates it without measure.
+    pub fn violation(&self, value: f64) -> f64 {
+        let violation = match self.bound {
+            Bound::Min(min) => min - value,
+            Bound::Max(max) => value - max,
+        };
+        if violation.is_nan() { f64::INFINITY } else { violation }
+    }
+}
+
+impl std::fmt::Display for Constraint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.of {
+            Summary::Last => write!(f, "{}", self.metric)?,
+            Summary::Max => write!(f, "max of {}", self.metric)?,
+            Summary::Min => write!(f, "min of {}", self.metric)?,
+        }
+        match self.bound {
+            Bound::Min(min) => write!(f, " ≥ {min}"),
+            Bound::Max(max) => write!(f, " ≤ {max}"),
+        }
+    }
 }
 
 /// W&B's values for runs without a result.

@@ -48,6 +48,22 @@ fn top_level() -> Value {
         "description": {"type": ["string", "integer"]},
         "project": {"description": "Handed to W&B's library in the program.", "type": ["string", "integer"]},
         "entity": {"description": "Handed to W&B's library in the program.", "type": ["string", "integer"]},
+        "constraints": {
+            "description": "What a run has to keep to, to be the best: bounds on metrics that it reports. What breaks them is learnt.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "metric": {"type": ["string", "integer"]},
+                    "min": {"description": "At least this.", "type": "number"},
+                    "max": {"description": "At most this.", "type": "number"},
+                    "reduce": {"description": "Which of the run's values counts.", "enum": ["last", "max", "min"], "default": "last"},
+                },
+                "required": ["metric"],
+                "oneOf": [{"required": ["min"]}, {"required": ["max"]}],
+                "additionalProperties": false,
+            },
+        },
         "run_cap": {"description": "The sweep ends after this many runs.", "type": "integer", "minimum": 1},
         "seed": {"description": "The seed of the search: the same seed and history give the same suggestions.", "type": "integer", "minimum": 0},
         "retry": {

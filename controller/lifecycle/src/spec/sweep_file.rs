@@ -9,13 +9,14 @@ use super::fields::{Fields, at};
 use super::model::{MetricPattern, RetryPolicy, SweepSpec};
 use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
-use super::{early_terminate, metric, when};
+use super::{constraints, early_terminate, metric, when};
 
 /// Keys with an effect here.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "method",
     "parameters",
     "metric",
+    "constraints",
     "early_terminate",
     "command",
     "program",
@@ -34,8 +35,7 @@ const KEYS: [&str; 15] = [
 const WITHOUT_EFFECT: [&str; 8] = ["controller", "scheduler", "launch", "job", "image_uri", "apiVersion", "kind", "settings"];
 
 /// Our keys that a later version will know: ignoring one would be a silent lie.
-const LATER: [&str; 12] = [
-    "constraints",
+const LATER: [&str; 11] = [
     "code",
     "transfer",
     "preflight",
@@ -75,6 +75,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
     unknown_keys(&fields, report);
     let method = method(&fields, report);
     let objective = fields.entry("metric").and_then(|entry| metric::read(entry, report));
+    let constraints = fields.entry("constraints").map(|entry| constraints::read(entry, objective.as_ref(), report));
     let early_terminate = fields.entry("early_terminate").and_then(|entry| early_terminate::read(entry, report));
     for (key, wants) in [("early_terminate", "early_terminate"), ("method", "method: bayes")] {
         let applies = key == "early_terminate" || method == Some(Method::Bayes);
@@ -95,6 +96,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         method: method.unwrap_or(Method::Random),
         space: space.unwrap_or_default(),
         objective,
+        constraints: constraints.unwrap_or_default(),
         early_terminate,
         run_cap: fields.whole("run_cap", 1, report).map(i64::unsigned_abs),
         seed: fields.whole("seed", 0, report).map(i64::unsigned_abs),

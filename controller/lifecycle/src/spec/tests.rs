@@ -142,7 +142,23 @@ fn a_duplicate_key_and_a_deprecated_distribution_are_warnings() {
 
 #[test]
 fn a_key_of_a_later_version_is_refused() {
-    assert_snapshot!(seen("program: t.py\nmethod: random\nconstraints: []\nparameters:\n  x: {value: 1, was: 2}\n"));
+    assert_snapshot!(seen("program: t.py\nmethod: random\npreflight: nvidia-smi\nparameters:\n  x: {value: 1, was: 2}\n"));
+}
+
+#[test]
+fn constraints_are_bounds_on_metrics() {
+    let text = |constraints: &str| {
+        format!(
+            "program: t.py\nmethod: random\nmetric: {{name: loss}}\nconstraints: {constraints}\nparameters: {{x: {{min: 1, max: 2}}}}\n"
+        )
+    };
+    let spec = parse(&text("[{metric: mem, max: 40}, {metric: recall, min: 0.9, reduce: max}]")).0.expect("it is right");
+    let words: Vec<_> = spec.constraints.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["mem ≤ 40", "max of recall ≥ 0.9"]);
+    assert_snapshot!(seen(&text(
+        "[{metric: mem}, {max: 3}, {metric: mem, min: 1, max: 2}, {metric: loss, max: .inf}, {metric: a, max: b, reduce: mean}, 7]"
+    )));
+    assert_snapshot!(seen("program: t.py\nmethod: random\nconstraints: {metric: mem, max: 40}\nparameters: {x: {min: 1, max: 2}}\n"));
 }
 
 #[test]
@@ -311,6 +327,13 @@ fn the_schema_takes_what_the_parser_takes() {
         let text = format!("method: random\nparameters: {{x: {parameter}}}\n");
         let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
         assert!(!validator.is_valid(&json), "{parameter}");
+    }
+    for (constraint, right) in
+        [("{metric: mem, max: 4}", true), ("{metric: mem}", false), ("{metric: mem, min: 1, max: 2}", false), ("{max: 1}", false)]
+    {
+        let text = format!("method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nconstraints: [{constraint}]\n");
+        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        assert_eq!((validator.is_valid(&json), parse(&text).0.is_some()), (right, right), "{constraint}");
     }
     for (rule, right) in [
         ("{type: hyperband, min_iter: 3}", true),

@@ -4,6 +4,7 @@
 mod agents;
 mod asked;
 mod attempts;
+mod constraints;
 mod early_stop;
 mod model;
 mod runs;

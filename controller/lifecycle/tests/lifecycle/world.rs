@@ -140,6 +140,7 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         method: Method::Grid,
         space,
         objective: Some(objective()),
+        constraints: Vec::new(),
         early_terminate: None,
         run_cap: None,
         seed: None,

@@ -184,6 +184,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         method,
         space: Space::new(vec![x]).unwrap(),
         objective: Some(objective),
+        constraints: vec![],
         early_terminate: None,
         run_cap: None,
         seed: Some(1),

@@ -23,6 +23,8 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
         ended_ms: row.ended_ms,
         best: row.best,
         last: row.last,
+        violates: row.violates,
+        suggestion: Some(suggestion(&row.suggestion, row.history)),
     }
 }
 

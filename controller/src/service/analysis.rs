@@ -1,0 +1,40 @@
+//! `AnalyzeSweep`: what a sweep has shown.
+
+use sweep_proto::v1;
+use sweep_search::analysis::{Analysis, Effect, analyze};
+use tonic::Status;
+
+use super::Services;
+use super::refusal::from_engine;
+
+impl Services {
+    pub(super) async fn analyze(&self, request: v1::AnalyzeSweepRequest) -> Result<v1::AnalyzeSweepResponse, Status> {
+        let sweep = self.find_sweep(&request.sweep_id).await?;
+        let results = self.engine.results(&sweep).await.map_err(from_engine)?;
+        let observations = results.observations.len() as u64;
+        let computed = tokio::task::spawn_blocking(move || {
+            let Some(objective) = &results.spec.objective else { return Analysis::default() };
+            analyze(&results.spec.space, objective.goal, &results.observations, results.seed)
+        });
+        let found = computed.await.map_err(|error| {
+            tracing::error!(sweep = sweep.0, %error, "the analysis has failed");
+            Status::internal("the analysis has failed; the log of the controller says more")
+        })?;
+        Ok(v1::AnalyzeSweepResponse {
+            recommendation: found.recommendation.map(|recommendation| v1::Recommendation {
+                run: recommendation.index,
+                mean: recommendation.predicted.mean,
+                deviation: recommendation.predicted.deviation,
+                by_model: recommendation.by_model,
+            }),
+            effects: found.effects.into_iter().map(effect).collect(),
+            failing: found.failing.map(|region| region.to_string()).unwrap_or_default(),
+            observations,
+        })
+    }
+}
+
+fn effect(effect: Effect) -> v1::Effect {
+    let point = |(value, mean): (sweep_search::space::Value, f64)| v1::EffectPoint { value_json: value.to_json().to_string(), mean };
+    v1::Effect { parameter: effect.path.to_string(), share: effect.share, curve: effect.curve.into_iter().map(point).collect() }
+}

@@ -1,0 +1,41 @@
+//! The run to go on with.
+
+use super::best::best;
+use crate::observation::{Goal, Observation, Outcome};
+use crate::surrogate::Surrogate;
+use crate::why::Prediction;
+
+/// Fewer values than this are ranked as they are.
+const VALUES_MIN: usize = 4;
+
+/// The run to go on with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recommendation {
+    /// The run's number.
+    pub index: u64,
+    /// What the model expects of its configuration, in the objective's unit and sense; where there is no model, its value.
+    pub predicted: Prediction,
+    /// Whether a model says so: otherwise it is the best value.
+    pub by_model: bool,
+}
+
+/// Recommends the run with the best expected value, not the one with the luckiest draw. Runs that were stopped early or violate a constraint
+/// are not recommended while others have values.
+pub(super) fn recommend(goal: Goal, observations: &[Observation], model: Option<&Surrogate>) -> Option<Recommendation> {
+    let feasible: Vec<_> = observations.iter().filter(|seen| seen.is_feasible()).cloned().collect();
+    let luckiest = best(goal, &feasible)?;
+    let ended = |index: u64| feasible.iter().any(|seen| seen.index == index && matches!(seen.outcome, Outcome::Value(_)));
+    let known = model.map(Surrogate::at_seen).unwrap_or_default();
+    let expected = known.iter().filter(|(index, ..)| ended(*index)).min_by(|a, b| a.1.total_cmp(&b.1));
+    match expected.filter(|_| known.len() >= VALUES_MIN) {
+        Some((index, mean, deviation)) => {
+            let predicted = Prediction { mean: goal.minimized(*mean), deviation: *deviation };
+            Some(Recommendation { index: *index, predicted, by_model: true })
+        }
+        None => {
+            let (Outcome::Value(mean) | Outcome::Stopped(mean)) = luckiest.outcome else { return None };
+            let predicted = Prediction { mean, deviation: 0.0 };
+            Some(Recommendation { index: luckiest.index, predicted, by_model: false })
+        }
+    }
+}
