@@ -40,6 +40,10 @@ pub(crate) struct Job {
     pub(crate) run: u64,
     /// The attempt's number.
     pub(crate) attempt: u32,
+    /// Which repeat of its point it is, from 1, and the seed for it.
+    pub(crate) repeat: u32,
+    /// See [`Job::repeat`].
+    pub(crate) seed: u32,
     /// The configuration as the program sees it.
     pub(crate) params: Map<String, Value>,
     /// The items of `command:`, macros unexpanded.
@@ -298,6 +302,8 @@ fn make_place(job: &Job) -> Result<Place, (PathBuf, io::Error)> {
         sweep: job.sweep.clone(),
         run: job.run,
         attempt: job.attempt,
+        repeat: job.repeat,
+        seed: job.seed,
         params_file: text(&folder.join("params.json")),
         wandb_file: text(&folder.join("wandb-config.yaml")),
         metrics_file: text(&folder.join("metrics.jsonl")),

@@ -69,6 +69,10 @@ pub(crate) async fn run(args: &AskArgs) -> Result<ExitCode> {
         "pending": why.pending,
         "history": why.history,
     });
-    writeln!(out(), "{}", json!({"run": asked.run, "attempt": asked.attempt, "params": params, "why": why}))?;
+    writeln!(
+        out(),
+        "{}",
+        json!({"run": asked.run, "attempt": asked.attempt, "params": params, "repeat": asked.repeat, "seed": asked.seed, "why": why})
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! What machines read: one object a sweep, run or agent.
 
 use serde_json::{Value, json};
-use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Effect, EffectPoint, Recommendation, Run, Suggestion, Sweep};
+use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep};
 
 /// A sweep.
 pub(crate) fn sweep(sweep: &Sweep) -> Value {
@@ -43,11 +43,19 @@ pub(crate) fn run(run: &Run) -> Value {
         "attempts": run.attempts.len(),
         "metrics": metrics.unwrap_or_else(|| json!({})),
         "violates": run.violates,
+        "repeats": run.repeats.as_ref().map(repeats),
         "why": run.why,
         "suggestion": run.suggestion.as_ref().map(suggestion),
         "created_ms": run.created_ms,
         "ended_ms": if run.ended_ms == 0 { None } else { Some(run.ended_ms) },
         "executions": run.attempts.iter().map(attempt).collect::<Vec<_>>(),
+    })
+}
+
+fn repeats(repeats: &Repeats) -> Value {
+    json!({
+        "first": repeats.first, "number": repeats.number, "of": repeats.of,
+        "values": repeats.values, "mean": repeats.mean, "deviation": repeats.deviation,
     })
 }
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, StdoutLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Recommendation, Run, Sweep};
+use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Recommendation, Repeats, Run, Sweep};
 
 use crate::shell;
 
@@ -101,7 +101,11 @@ fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, Stri
 /// The best run of a sweep: value, parameters, how to run it again.
 pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
     let mut text = String::new();
-    let value = run.value.map(number).unwrap_or_default();
+    let mean = run.repeats.as_ref().and_then(|repeats| Some((repeats.mean?, repeats.deviation?, repeats.values)));
+    let value = match mean {
+        Some((mean, deviation, values)) => format!("{} ± {} in {values} repeats", number(mean), number(rounded(deviation))),
+        None => run.value.map(number).unwrap_or_default(),
+    };
     let _ = writeln!(text, "Best: {} = {value} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
     params_block(run, &mut text);
     if let Some(command) = shell::command_line(run) {
@@ -258,6 +262,16 @@ fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
+/// Where a run stands among those of its point.
+fn repeat(repeats: &Repeats) -> String {
+    let place = format!("repeat {} of {}", repeats.number, repeats.of);
+    match (repeats.mean, repeats.deviation) {
+        (Some(mean), Some(deviation)) => format!("{place}: mean {} ± {} of {}", number(mean), number(rounded(deviation)), repeats.values),
+        _ if repeats.number > 1 => format!("{place} of run {}", repeats.first),
+        _ => place,
+    }
+}
+
 /// A run in full.
 pub(crate) fn run(sweep: &Sweep, run: &Run) -> String {
     let mut text = String::new();
@@ -268,6 +282,9 @@ pub(crate) fn run(sweep: &Sweep, run: &Run) -> String {
     }
     if let (Some(best), Some(last)) = (run.best, run.last) {
         let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
+    }
+    if let Some(repeats) = &run.repeats {
+        let _ = writeln!(text, "  {}", repeat(repeats));
     }
     for violated in &run.violates {
         let _ = writeln!(text, "  violates {}", printable(violated));

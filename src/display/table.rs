@@ -54,7 +54,8 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
         let star = if sweep.best_run == Some(run.run) { "*" } else { "" };
         let value = run.value.or(run.best).map(number).unwrap_or_default();
         let violates = run.violates.iter().map(|violated| format!("violates {violated}"));
-        let notes: Vec<_> = run.reason.lines().next().map(str::to_owned).into_iter().chain(violates).collect();
+        let repeat = run.repeats.as_ref().map(super::repeat);
+        let notes: Vec<_> = repeat.into_iter().chain(run.reason.lines().next().map(str::to_owned)).chain(violates).collect();
         let note = printable(&notes.join("; "));
         table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
     }

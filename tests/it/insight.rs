@@ -82,3 +82,28 @@ fn a_sweep_in_which_nothing_keeps_to_the_constraints_says_which_is_nearest() {
     let best = bench.run(&["best", &id]);
     assert!(best.code == 1 && best.stderr.contains("none of 3 runs") && best.stderr.contains("violates memory ≤ 0.5"), "{best:?}");
 }
+
+#[test]
+fn repeats_are_told_apart_by_their_program_and_count_as_their_mean() {
+    let bench = Bench::new();
+    let program =
+        "echo \"$SWEEP_RUN $SWEEP_REPEAT $SWEEP_SEED\" >> \"$SWEEP_TEST_STARTS\"; echo \"{\\\"loss\\\": $SWEEP_PARAM_X.$SWEEP_REPEAT}\"";
+    let yaml = format!(
+        "method: grid\nrepeats: 3\nmetric: {{name: loss, goal: minimize}}\ncommand: [sh, -c, {program:?}]\nparameters:\n  x: {{values: [1, 2]}}\n"
+    );
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", &yaml)]).trim().to_owned();
+    let (_, output) = bench.start(&["agent", &id]).wait();
+    let starts: Vec<Vec<u32>> =
+        bench.lines("starts").iter().map(|line| line.split(' ').map(|word| word.parse().expect("a number")).collect()).collect();
+    let places: Vec<_> = starts.iter().map(|start| (start[0], start[1])).collect();
+    assert_eq!(places, [(1, 1), (2, 2), (3, 3), (4, 1), (5, 2), (6, 3)], "{output}");
+    let seeds: std::collections::BTreeSet<_> = starts.iter().map(|start| start[2]).collect();
+    assert_eq!(seeds.len(), 6);
+    let best: Value = serde_json::from_str(&bench.ok(&["best", &id, "--json"])).expect("JSON");
+    let mean = best["repeats"]["mean"].as_f64().expect("a mean");
+    assert!(best["run"] == 1 && best["repeats"]["values"] == 3 && (mean - 1.2).abs() < 1e-12, "{best}");
+    let text = bench.ok(&["best", &id]);
+    assert!(text.contains("Best: loss = 1.2 ± 0.1 in 3 repeats"), "{text}");
+    assert!(bench.ok(&["runs", &id]).contains("repeat 2 of 3 of run 4"), "{}", bench.ok(&["runs", &id]));
+}

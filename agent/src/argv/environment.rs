@@ -18,6 +18,10 @@ pub(crate) struct Place {
     pub(crate) run: u64,
     /// The attempt's number.
     pub(crate) attempt: u32,
+    /// Which repeat of its point it is, from 1, and the seed for it.
+    pub(crate) repeat: u32,
+    /// See [`Place::repeat`].
+    pub(crate) seed: u32,
     /// The attempt's own folder.
     pub(crate) folder: String,
     /// The configuration as JSON.
@@ -59,6 +63,8 @@ pub(crate) fn variables(
     set("SWEEP_ID", &place.sweep);
     set("SWEEP_RUN", &place.run.to_string());
     set("SWEEP_ATTEMPT", &place.attempt.to_string());
+    set("SWEEP_REPEAT", &place.repeat.max(1).to_string());
+    set("SWEEP_SEED", &place.seed.to_string());
     set("SWEEP_RESUMED", if place.attempt > 1 { "1" } else { "0" });
     set("SWEEP_RUN_DIR", &place.folder);
     set("SWEEP_PARAMS", &place.params_file);
@@ -146,6 +152,8 @@ mod tests {
             sweep: "abc".to_owned(),
             run: 7,
             attempt: 2,
+            repeat: 1,
+            seed: 42,
             folder: "/runs/abc/7/2".to_owned(),
             params_file: file("params.json"),
             wandb_file: file("wandb-config.yaml"),
@@ -162,8 +170,8 @@ mod tests {
             text,
             "SWEEP_ATTEMPT=2\nSWEEP_CHECKPOINT_DIR=/runs/abc/7/checkpoint\nSWEEP_ID=abc\n\
              SWEEP_METRICS=/runs/abc/7/2/metrics.jsonl\nSWEEP_PARAMS=/runs/abc/7/2/params.json\nSWEEP_PARAM_FLAG=True\nSWEEP_PARAM_LR=1e-05\n\
-             SWEEP_PARAM_OPT={\"b\": [1, null]}\nSWEEP_PARAM_OPTIMIZER_NAME=adam\nSWEEP_PARAM_X=inf\nSWEEP_RESUMED=1\nSWEEP_RUN=7\n\
-             SWEEP_RUN_DIR=/runs/abc/7/2\nWANDB_DIR=/runs/abc/7/2\nWANDB_MODE=offline\nWANDB_PROJECT=wine\nWANDB_RUN_ID=abc-7\n\
+             SWEEP_PARAM_OPT={\"b\": [1, null]}\nSWEEP_PARAM_OPTIMIZER_NAME=adam\nSWEEP_PARAM_X=inf\nSWEEP_REPEAT=1\nSWEEP_RESUMED=1\nSWEEP_RUN=7\n\
+             SWEEP_RUN_DIR=/runs/abc/7/2\nSWEEP_SEED=42\nWANDB_DIR=/runs/abc/7/2\nWANDB_MODE=offline\nWANDB_PROJECT=wine\nWANDB_RUN_ID=abc-7\n\
              WANDB_SWEEP_ID=abc\nWANDB_SWEEP_PARAM_PATH=/runs/abc/7/2/wandb-config.yaml\n"
         );
     }

@@ -177,6 +177,8 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Job {
         sweep: assignment.sweep_id.clone(),
         run: assignment.run,
         attempt: assignment.attempt,
+        repeat: assignment.repeat,
+        seed: assignment.seed,
         params,
         command: program.command.clone(),
         program: program.program.clone(),

@@ -56,7 +56,7 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
 }
 
 pub(crate) fn assignment(run: u64, attempt: u32, params: &Value) -> v1::Assignment {
-    v1::Assignment { sweep_id: "wine1234".to_owned(), run, attempt, params_json: params.to_string() }
+    v1::Assignment { sweep_id: "wine1234".to_owned(), run, attempt, params_json: params.to_string(), repeat: 1, seed: 7 }
 }
 
 /// One run without parameters.

@@ -48,8 +48,16 @@ pub enum Event {
     AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
     /// An agent left or was lost.
     AgentRemoved { agent: AgentId, reason: String },
-    /// A suggestion became a run, queued.
-    RunCreated { sweep: SweepId, run: RunNumber, config: Config, why: Why, history: u64 },
+    /// A suggestion became a run, queued. `repeats` names the first run of the same point, where there is one.
+    RunCreated {
+        sweep: SweepId,
+        run: RunNumber,
+        config: Config,
+        why: Why,
+        history: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repeats: Option<RunNumber>,
+    },
     /// A queued run was given to an agent: a new attempt.
     AttemptAssigned {
         attempt: AttemptRef,

@@ -11,6 +11,7 @@ use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
+use crate::repeats;
 use crate::spec::SweepSpec;
 use crate::state::{
     Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Retries, Run, RunNumber, RunState, State, Sweep, SweepId,
@@ -42,10 +43,10 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             agent.alive = false;
             agent.left = Some(at);
         }
-        Event::RunCreated { sweep, run, config, why, history } => {
+        Event::RunCreated { sweep, run, config, why, history, repeats } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             sweep.taken.insert(config.key());
-            sweep.runs.insert(*run, new_run(config, why, *history, at));
+            sweep.runs.insert(*run, new_run(repeats.unwrap_or(*run), config, why, *history, at));
             sweep.queued.insert(*run);
             sweep.history += 1;
         }
@@ -53,7 +54,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         Event::RunImported { sweep, run, config, state: to, value, reason, code_version } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             let why = Why::new(Kind::External, "imported");
-            let new = new_run(config, &why, sweep.history, at);
+            let new = new_run(*run, config, &why, sweep.history, at);
             let imported = Run {
                 state: *to,
                 reason: reason.clone(),
@@ -143,7 +144,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
     }
 }
 
-fn new_run(config: &Config, why: &Why, history: u64, at: Timestamp) -> Run {
+fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Timestamp) -> Run {
     Run {
         config: config.clone(),
         why: why.clone(),
@@ -153,6 +154,7 @@ fn new_run(config: &Config, why: &Why, history: u64, at: Timestamp) -> Run {
         attempts: Vec::new(),
         value: None,
         blamed: false,
+        first,
         imported: false,
         code_version: String::new(),
         retries: Retries::default(),
@@ -265,20 +267,21 @@ fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {
     }
 }
 
-// Keeps `best` after one run's value has changed. Only the loss of the best itself makes it look at all runs.
+// Keeps `best` after one run's value has changed. Only the loss of the best itself makes it look at all points.
 fn rank(sweep: &mut Sweep, number: RunNumber) {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    if sweep.best.is_some_and(|(best, _)| best == number) {
-        sweep.best = sweep.runs.keys().fold(None, |best, number| better(goal, best, ranked(sweep, *number)));
+    let Some(first) = sweep.runs.get(&number).map(|run| run.first) else { return };
+    if sweep.best.is_some_and(|(best, _)| best == first) {
+        let points = sweep.runs.iter().filter(|(number, run)| run.first == **number);
+        sweep.best = points.fold(None, |best, (number, _)| better(goal, best, ranked(sweep, *number)));
     } else {
-        sweep.best = better(goal, sweep.best, ranked(sweep, number));
+        sweep.best = better(goal, sweep.best, ranked(sweep, first));
     }
 }
 
-fn ranked(sweep: &Sweep, number: RunNumber) -> Option<(RunNumber, f64)> {
-    let run = sweep.runs.get(&number)?;
-    let counts = matches!(run.state, RunState::Finished | RunState::Stopped) && run.is_feasible(&sweep.spec.constraints);
-    run.value.filter(|_| counts).map(|value| (number, value))
+fn ranked(sweep: &Sweep, first: RunNumber) -> Option<(RunNumber, f64)> {
+    let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
+    repeats::ranked(&runs, &sweep.spec.constraints).map(|value| (first, value))
 }
 
 fn better(goal: Goal, a: Option<(RunNumber, f64)>, b: Option<(RunNumber, f64)>) -> Option<(RunNumber, f64)> {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::{Progress, reduced};
+use crate::repeats::ranked;
 use crate::state::{Agent, Attempt, AttemptRef, AttemptState, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState};
 
 /// Returns every broken invariant, in words. Empty: all hold.
@@ -64,18 +65,26 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
     found.must(!sweep.state.is_terminal() || !sweep.reason.is_empty(), "I6", || format!("sweep {id} is {} for no reason", sweep.state));
 }
 
-// Told apart from the index by how it is found: over all runs, by the lower number first.
+// Told apart from the index by how it is found: over all points, by the lower number first.
 fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let constraints = &sweep.spec.constraints;
-    let counts = |run: &Run| matches!(run.state, RunState::Finished | RunState::Stopped) && run.is_feasible(constraints);
-    let values = sweep.runs.iter().filter(|(_, run)| counts(run)).filter_map(|(number, run)| Some((*number, run.value?)));
+    let mut points: BTreeMap<RunNumber, Vec<&Run>> = BTreeMap::new();
+    for run in sweep.runs.values() {
+        points.entry(run.first).or_default().push(run);
+    }
+    let values = points.into_iter().filter_map(|(first, runs)| Some((first, ranked(&runs, &sweep.spec.constraints)?)));
     values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best })
 }
 
 fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
     let keys: BTreeSet<_> = sweep.runs.values().map(|run| run.config.key()).collect();
-    found.must(keys.len() == sweep.runs.len(), "I3", || format!("sweep {id}: two runs have one point"));
+    let firsts = sweep.runs.iter().filter(|(number, run)| run.first == **number);
+    found.must(keys.len() == firsts.count(), "I3", || format!("sweep {id}: two runs have one point and are no repeats"));
+    for (number, run) in sweep.runs.iter().filter(|(number, run)| run.first != **number) {
+        let repeats = number.checked_sub(run.first).is_some_and(|place| place < u64::from(sweep.spec.repeats));
+        let same = sweep.runs.get(&run.first).is_some_and(|first| first.first == run.first && first.config == run.config);
+        found.must(repeats && same, "I3", || format!("run {id}/{number} is no repeat of run {}", run.first));
+    }
     found.must(keys == sweep.taken, "I3", || format!("sweep {id}: `taken` is not what its runs say"));
     let numbered = sweep.runs.keys().copied().eq(1..=sweep.runs.len() as RunNumber);
     found.must(numbered, "I9", || format!("sweep {id}: its runs are not numbered without a gap from 1"));

@@ -3,24 +3,53 @@
 use sweep_search::observation::{Observation, Outcome, Pending};
 use sweep_search::suggest::Method;
 
+use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
 use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
 
-/// Returns what the search may learn from, by run number: finished and stopped runs with their value, and failed ones whose
-/// configuration is to blame. Failures that blame the machine or nobody, and cancelled runs, say nothing about a configuration.
+/// Returns what the search may learn from, by the number of the first run of each point: finished and stopped runs with their value, and failed
+/// ones whose configuration is to blame. Failures that blame the machine or nobody, and cancelled runs, say nothing about a configuration. Of
+/// repeats it is the mean of those that have a value; they have failed where more of them failed than that.
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
-    let seen = sweep.runs.iter().filter_map(|(number, run)| {
-        let outcome = outcome(run)?;
-        let violations = run.violations(&sweep.spec.constraints);
-        let code_version = run.code_version.clone();
-        Some(Observation { violations, code_version, ..Observation::new(*number, run.config.clone(), outcome) })
-    });
-    seen.collect()
+    points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs)).collect()
 }
 
 /// Returns how many observations there are.
 pub(crate) fn results(sweep: &Sweep) -> u64 {
-    sweep.runs.values().filter(|run| outcome(run).is_some()).count() as u64
+    points(sweep).filter(|(_, runs)| outcome_of(runs).is_some()).count() as u64
+}
+
+fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<&Run>)> {
+    let firsts = sweep.runs.iter().filter(|(number, run)| run.first == **number);
+    firsts.map(|(first, _)| (*first, repeats::of(sweep, *first).map(|(_, run)| run).collect()))
+}
+
+fn observation(sweep: &Sweep, first: RunNumber, runs: &[&Run]) -> Option<Observation> {
+    let (outcome, repeats) = outcome_of(runs)?;
+    let ended = runs.iter().copied().filter(|run| outcome_of(&[run]).is_some());
+    let violations = repeats::violations(ended.clone(), &sweep.spec.constraints);
+    let known = ended.clone().next()?;
+    let (code_version, config) = (known.code_version.clone(), known.config.clone());
+    Some(Observation { violations, code_version, repeats, ..Observation::new(first, config, outcome) })
+}
+
+/// Returns what a point has come to so far, and how many values that is the mean of.
+fn outcome_of(runs: &[&Run]) -> Option<(Outcome, u32)> {
+    let ended: Vec<Outcome> = runs.iter().filter_map(|run| outcome(run)).collect();
+    let values: Vec<f64> = ended
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Value(value) | Outcome::Stopped(value) => Some(*value),
+            Outcome::Failed => None,
+        })
+        .collect();
+    let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
+    if values.len() < ended.len() - values.len() {
+        return Some((Outcome::Failed, 1));
+    }
+    let mean = values.iter().map(|value| value / f64::from(count)).sum();
+    let by_itself = ended.iter().any(|outcome| matches!(outcome, Outcome::Value(_)));
+    (count > 0).then_some((if by_itself { Outcome::Value(mean) } else { Outcome::Stopped(mean) }, count))
 }
 
 fn outcome(run: &Run) -> Option<Outcome> {
@@ -37,20 +66,25 @@ fn predicted(run: &Run) -> Option<f64> {
     run.attempts.last()?.stop.as_ref()?.predicted
 }
 
-/// Returns the runs that have not ended, by number.
+/// Returns the points that nothing is known of yet, but is going to be, by the number of their first run.
 pub fn pending(sweep: &Sweep) -> Vec<Pending> {
-    let open: std::collections::BTreeSet<_> = sweep.queued.union(&sweep.live).collect();
-    let runs = open.into_iter().filter_map(|number| sweep.runs.get_key_value(number));
-    runs.map(|(number, run)| Pending { index: *number, config: run.config.clone() }).collect()
+    let open = sweep.queued.union(&sweep.live).filter_map(|number| Some(sweep.runs.get(number)?.first));
+    let firsts: std::collections::BTreeSet<_> = open.collect();
+    let unknown = firsts.into_iter().filter_map(|first| {
+        let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
+        outcome_of(&runs).is_none().then(|| runs.first().map(|run| Pending { index: first, config: run.config.clone() }))?
+    });
+    unknown.collect()
 }
 
 /// Returns how many runs the sweep will have when it ends by itself, short of its target: the run cap or the size of the grid, the
 /// smaller one. `None`: it is open-ended.
 pub fn planned(sweep: &Sweep) -> Option<u64> {
-    [sweep.spec.run_cap, sweep.grid_size].into_iter().flatten().min()
+    let grid = sweep.grid_size.map(|size| size.saturating_mul(u64::from(sweep.spec.repeats)));
+    [sweep.spec.run_cap, grid].into_iter().flatten().min()
 }
 
-/// Returns how many more runs may be created now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
+/// Returns how many more points may be tried now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
 /// no runs, or nothing is left to try, or its run cap or target has been reached.
 pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
     let progress = Progress::of(sweep);
@@ -58,7 +92,7 @@ pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
         return None;
     }
     let left = [
-        sweep.spec.run_cap.map(|cap| cap.saturating_sub(progress.created)),
+        sweep.spec.run_cap.map(|cap| cap.saturating_sub(progress.created).div_ceil(u64::from(sweep.spec.repeats))),
         sweep.grid_size.map(|size| size.saturating_sub(progress.tried)),
     ];
     Some(left.into_iter().flatten().min().unwrap_or(u64::MAX))
@@ -97,7 +131,7 @@ impl Progress {
     pub(crate) fn of(sweep: &Sweep) -> Self {
         Self {
             created: (sweep.runs.len() as u64).saturating_sub(sweep.imported),
-            tried: sweep.runs.len() as u64,
+            tried: sweep.taken.len() as u64,
             queued: sweep.queued.len(),
             live: sweep.live.len(),
             exhausted: sweep.exhausted,

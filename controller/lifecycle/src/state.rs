@@ -75,7 +75,8 @@ pub struct Sweep {
     pub queued: BTreeSet<RunNumber>,
     /// The assigned and the running ones of `runs`.
     pub live: BTreeSet<RunNumber>,
-    /// The best value of the finished and stopped ones of `runs`, by the objective's goal; the lower number wins a tie.
+    /// The best value of the finished and stopped ones of `runs`, by the objective's goal; the lower number wins a tie. With repeats: the first
+    /// run of the best point, and the mean of its values.
     pub best: Option<(RunNumber, f64)>,
     /// How many of `runs` were imported.
     pub imported: u64,
@@ -124,6 +125,8 @@ pub struct Run {
     pub value: Option<f64>,
     /// The failure it ended with blames the configuration: an observation for the search.
     pub blamed: bool,
+    /// The first run of its point: itself, but for repeats.
+    pub first: RunNumber,
     /// It was imported: executed elsewhere, and none of this sweep's own.
     pub imported: bool,
     /// The code that was executed last, by any id; empty where it is not known.
@@ -375,11 +378,6 @@ impl Run {
             (Some(newest), Summary::Max) => newest.extremes.get(&constraint.metric).map(|(_, max)| *max),
         };
         constraints.iter().map(|constraint| value(constraint).map(|value| constraint.violation(value))).collect()
-    }
-
-    /// Returns whether the newest attempt keeps to all constraints, as far as is known.
-    pub fn is_feasible(&self, constraints: &[Constraint]) -> bool {
-        self.violations(constraints).iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0))
     }
 
     /// Returns the objective's values in the newest attempt that has any.

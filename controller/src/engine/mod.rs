@@ -174,6 +174,10 @@ pub struct Assignment {
     pub why: Why,
     /// The sweep's `history` that the suggestion was computed from.
     pub history: u64,
+    /// Which repeat of its point it is, from 1.
+    pub repeat: u32,
+    /// A seed for the program.
+    pub seed: u32,
 }
 
 /// What an agent that asked for a run gets.

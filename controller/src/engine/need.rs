@@ -25,7 +25,7 @@ pub struct Need {
     pub pending: Vec<Pending>,
     /// The points of all runs.
     pub taken: BTreeSet<PointKey>,
-    /// The number of the next run.
+    /// The number of the next point.
     pub next_index: u64,
     /// How many suggestions are wanted.
     pub count: usize,
@@ -57,7 +57,7 @@ pub struct Computed {
     pub history: u64,
     /// From the need.
     pub observed: u64,
-    /// What to try, in the order of run numbers from `next_index` on.
+    /// What to try, in the order of the points' numbers from `next_index` on.
     pub suggestions: Vec<Suggestion>,
     /// Nothing is left to try once these have been tried.
     pub exhausted: bool,
@@ -72,7 +72,7 @@ impl Need {
             observations: observe::observations(sweep),
             pending: observe::pending(sweep),
             taken: sweep.taken.clone(),
-            next_index: next_run(sweep),
+            next_index: next_point(sweep),
             count,
             history: sweep.history,
             observed,
@@ -80,7 +80,7 @@ impl Need {
     }
 }
 
-/// Returns the number that the next run of a sweep will have.
-pub(super) fn next_run(sweep: &Sweep) -> u64 {
-    sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1)
+/// Returns the number that the next point of a sweep will have; where nothing is repeated, it is that of the next run.
+pub(super) fn next_point(sweep: &Sweep) -> u64 {
+    sweep.taken.len() as u64 + 1
 }

@@ -1,20 +1,29 @@
 //! The rows of the query tables, made from the state for everything that a commit touches.
 
+use std::collections::BTreeSet;
+
 use sweep_lifecycle::observe;
+use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::{Constraint, Objective};
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, Run, RunNumber, State, Sweep, SweepId};
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
 
 use super::group::Touched;
-use crate::store::{AgentRow, AttemptRow, Batch, RunRow, SweepRow};
+use crate::store::{AgentRow, AttemptRow, Batch, RepeatsRow, RunRow, SweepRow};
 
 /// Fills in the rows of what was touched.
 pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
     for id in &touched.sweeps {
         batch.sweeps.extend(state.sweeps.get(id).map(|sweep| sweep_row(id, sweep)));
     }
-    for (id, number) in &touched.runs {
+    // What a point has come to is in the row of its first run.
+    let first = |(id, number): &(SweepId, RunNumber)| {
+        let run = state.sweeps.get(id).and_then(|sweep| sweep.runs.get(number))?;
+        Some((id.clone(), run.first))
+    };
+    let runs: BTreeSet<_> = touched.runs.iter().cloned().chain(touched.runs.iter().filter_map(first)).collect();
+    for (id, number) in &runs {
         let Some(sweep) = state.sweeps.get(id) else { continue };
         batch.runs.extend(sweep.runs.get(number).map(|run| run_row(id, sweep, *number, run, state)));
     }
@@ -62,6 +71,8 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         value: run.value,
         best: series.iter().copied().reduce(|best, value| if goal.is_better(value, best) { value } else { best }),
         last: series.last().copied(),
+        ranked: if run.first == number { ranked(sweep, number) } else { None },
+        repeats: (sweep.spec.repeats > 1).then(|| repeats_row(sweep, number, run)),
         violates: if run.state.is_terminal() { violates(run, &sweep.spec.constraints) } else { Vec::new() },
         why: run.why.reason.clone(),
         suggestion: run.why.clone(),
@@ -69,6 +80,24 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         created_ms: run.created.0,
         ended_ms: run.ended.map_or(0, |ended| ended.0),
         attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, state)).collect(),
+    }
+}
+
+fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {
+    let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
+    repeats::ranked(&runs, &sweep.spec.constraints)
+}
+
+fn repeats_row(sweep: &Sweep, number: RunNumber, run: &Run) -> RepeatsRow {
+    let point = || repeats::of(sweep, run.first).map(|(_, run)| run);
+    let mean = repeats::mean(point()).filter(|_| run.first == number);
+    RepeatsRow {
+        first: run.first,
+        number: u32::try_from(number - run.first + 1).unwrap_or(u32::MAX),
+        of: u32::try_from(point().count()).unwrap_or(u32::MAX),
+        values: mean.map_or(0, |mean| mean.count),
+        mean: mean.map(|mean| mean.value),
+        deviation: mean.map(|mean| mean.deviation),
     }
 }
 

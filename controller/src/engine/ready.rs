@@ -7,7 +7,7 @@ use sweep_lifecycle::observe::wants_suggestions;
 use sweep_lifecycle::state::{Sweep, SweepId};
 use sweep_search::suggest::Method;
 
-use super::need::next_run;
+use super::need::next_point;
 use super::{Computed, Need};
 
 /// Grid and random suggestions do not age, so a batch is made at a time.
@@ -24,7 +24,7 @@ pub(super) struct Ready {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Offers with the number of the run each was made for, ascending without gaps.
+    /// Offers with the number of the point each was made for, ascending without gaps.
     offers: VecDeque<(u64, Offer)>,
     /// The history that was searched last; the search is a function of it, so it is never searched twice.
     searched: Option<u64>,
@@ -46,10 +46,10 @@ pub(super) struct Demand {
 }
 
 impl Ready {
-    /// Returns the suggestion for the sweep's next run, where one rests on at least so many observations.
+    /// Returns the suggestion for the sweep's next point, where one rests on at least so many observations.
     pub(super) fn next(&mut self, id: &SweepId, sweep: &Sweep, observed: u64) -> Option<Offer> {
         let queue = self.sweeps.get_mut(id)?;
-        queue.drop_unfit(next_run(sweep));
+        queue.drop_unfit(next_point(sweep));
         // Grid points and random draws rest on nothing.
         if sweep.spec.method == Method::Bayes && queue.rests_on < observed {
             return None;
@@ -64,7 +64,7 @@ impl Ready {
         let history = computed.history;
         let offers = computed.suggestions.into_iter().map(|suggestion| Offer { suggestion, history });
         let mut fresh: VecDeque<_> = (computed.next_index..).zip(offers).collect();
-        fresh.retain(|(index, _)| *index >= next_run(sweep));
+        fresh.retain(|(index, _)| *index >= next_point(sweep));
         // A late answer of which nothing fits any more does not take the place of what does.
         if !fresh.is_empty() {
             queue.offers = fresh;
@@ -108,7 +108,7 @@ impl Ready {
     pub(super) fn wanted(&mut self, id: &SweepId, sweep: &Sweep, demand: Demand) -> Option<usize> {
         let room = wants_suggestions(sweep).filter(|_| demand.slots > 0)?;
         let queue = self.sweeps.entry(id.clone()).or_default();
-        queue.drop_unfit(next_run(sweep));
+        queue.drop_unfit(next_point(sweep));
         if queue.searched == Some(sweep.history) {
             return None;
         }
@@ -124,7 +124,7 @@ impl Ready {
 }
 
 impl Queue {
-    /// Drops offers that were made for runs that exist by now, and all of them if they were made for runs beyond the next.
+    /// Drops offers that were made for points that exist by now, and all of them if they were made for points beyond the next.
     fn drop_unfit(&mut self, next: u64) {
         while self.offers.front().is_some_and(|(index, _)| *index < next) {
             self.offers.pop_front();

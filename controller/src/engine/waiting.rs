@@ -2,6 +2,7 @@
 
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
+use sweep_lifecycle::repeats;
 use sweep_lifecycle::state::SweepId;
 
 use super::group::{Group, Pending};
@@ -130,13 +131,17 @@ impl Writer {
 
     fn acquired(&self, reply: Reply) -> Acquired {
         match reply {
-            Reply::Assigned(attempt) => match self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.runs.get(&attempt.run)) {
-                Some(run) => {
-                    let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
-                    Acquired::Assigned(Assignment { attempt, config, why, history })
+            Reply::Assigned(attempt) => {
+                match self.state.sweeps.get(&attempt.sweep).and_then(|sweep| Some((sweep, sweep.runs.get(&attempt.run)?))) {
+                    Some((sweep, run)) => {
+                        let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
+                        let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);
+                        let seed = repeats::seed(sweep.seed, attempt.run);
+                        Acquired::Assigned(Assignment { attempt, config, why, history, repeat, seed })
+                    }
+                    None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
                 }
-                None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
-            },
+            }
             Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
             Reply::Wait { reason, .. } => Acquired::Wait(reason),
             // `decide` answers an acquire with one of the three above, and a stored reply is one of its answers.

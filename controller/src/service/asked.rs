@@ -35,6 +35,8 @@ impl Services {
                 attempt: assignment.attempt.attempt,
                 params_json: assignment.config.to_nested().to_json().to_string(),
                 exhausted: false,
+                repeat: assignment.repeat,
+                seed: assignment.seed,
                 why: Some(convert::suggestion(&assignment.why, assignment.history)),
             }),
             Acquired::Ended(_, reason) => {

@@ -105,6 +105,8 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         value,
         best: value,
         last: value,
+        ranked: value.filter(|_| state == "finished" || state == "stopped"),
+        repeats: None,
         violates: Vec::new(),
         why: "grid point".to_owned(),
         suggestion: Why::new(Kind::Grid, "grid point"),

@@ -138,9 +138,7 @@ impl Tables {
         let mut counts = SweepCounts::default();
         for row in self.runs_of(&sweep.id) {
             counts.add(&row.state, 1);
-            let Some(value) = row.value.filter(|_| row.violates.is_empty() && (row.state == "finished" || row.state == "stopped")) else {
-                continue;
-            };
+            let Some(value) = row.ranked else { continue };
             let is_better = |best: f64| if sweep.goal == "maximize" { value > best } else { value < best };
             if counts.best.is_none_or(|(_, best)| is_better(best)) {
                 counts.best = Some((row.run, value));

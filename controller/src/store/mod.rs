@@ -7,7 +7,7 @@ mod rows;
 mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
-pub use rows::{AgentRow, AttemptRow, LogChunk, RunRow, SweepCounts, SweepRow};
+pub use rows::{AgentRow, AttemptRow, LogChunk, RepeatsRow, RunRow, SweepCounts, SweepRow};
 pub use sqlite::{SqliteQuery, SqliteStore};
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};

@@ -6,6 +6,23 @@ use sweep_search::why::Why;
 
 use super::LOG_BYTES_MAX;
 
+/// Where a run stands among the runs of its point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RepeatsRow {
+    /// The first run of the point.
+    pub first: u64,
+    /// Which repeat this is, from 1.
+    pub number: u32,
+    /// Of how many.
+    pub of: u32,
+    /// In the row of the first run: how many of them have a value, the mean of those, and the standard deviation of one.
+    pub values: u32,
+    /// See [`RepeatsRow::values`].
+    pub mean: Option<f64>,
+    /// See [`RepeatsRow::values`].
+    pub deviation: Option<f64>,
+}
+
 /// A sweep. What can be counted from its runs is not here but in [`SweepCounts`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
@@ -73,6 +90,12 @@ pub struct RunRow {
     pub best: Option<f64>,
     /// Last value of the objective in the newest attempt that has one.
     pub last: Option<f64>,
+    /// What its point is ranked by, in the row of the first run of a point that can be the best.
+    #[serde(default)]
+    pub ranked: Option<f64>,
+    /// Where it stands among the runs of its point, in sweeps that repeat.
+    #[serde(default)]
+    pub repeats: Option<RepeatsRow>,
     /// Which constraints it violates, in words: such a run is not the best.
     #[serde(default)]
     pub violates: Vec<String>,

@@ -54,9 +54,8 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     let offer = offers.iter().find(|offer| !draft.sweep.taken.contains(&offer.suggestion.config.key()));
     match (limit, offer) {
         (None, Some(offer)) => {
-            let run = draft.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
-            let (config, why) = (offer.suggestion.config.clone(), dated(draft.sweep, &offer.suggestion.why));
-            draft.push(Event::RunCreated { sweep: sweep.clone(), run, config, why, history: offer.history });
+            let why = dated(draft.sweep, &offer.suggestion.why);
+            let run = draft.create_runs(offer, why);
             Ok(taker.assign(draft, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
         }
         (None, None) => Ok(wait(draft, "the search is computing the next point", true)),

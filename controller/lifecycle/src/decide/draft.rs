@@ -1,8 +1,11 @@
 //! A decision about one sweep while it is being made: the events so far, and what they will come to.
 
-use crate::command::{Decision, Refusal, Reply};
+use sweep_search::why::Why;
+
+use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::{Event, RetryCause};
 use crate::observe::Progress;
+use crate::repeats;
 use crate::state::{
     AgentId, AttemptRef, AttemptState, Failure, Run, RunNumber, RunState, State, StopKind, StopRequest, Sweep, SweepId, SweepState,
 };
@@ -81,30 +84,56 @@ impl<'a> Draft<'a> {
     }
 
     fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {
-        if !self.will_be_feasible(run) {
-            return;
-        }
+        let constraints = &self.sweep.spec.constraints;
+        let (run, value) = match self.sweep.runs.get(&run) {
+            Some(known) => {
+                let point: Vec<Run> = repeats::of(self.sweep, known.first).map(|(number, run)| self.after(number, run)).collect();
+                (known.first, repeats::ranked(&point.iter().collect::<Vec<_>>(), constraints))
+            }
+            // Imported just now: nothing is known of it but its value.
+            None => (run, value.filter(|_| constraints.is_empty())),
+        };
         let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
         if let Some(value) = value.filter(|value| progress.best.is_none_or(|(_, best)| goal.is_better(*value, best))) {
             progress.best = Some((run, value));
         }
     }
 
-    /// Whether a run keeps to the constraints with what the decision reports of it.
-    fn will_be_feasible(&self, number: RunNumber) -> bool {
-        let constraints = &self.sweep.spec.constraints;
-        if constraints.is_empty() {
-            return true;
-        }
-        let Some(mut run) = self.sweep.runs.get(&number).cloned() else { return false };
+    /// A run as it will be once the events have been recorded, as far as ranking needs it.
+    fn after(&self, number: RunNumber, run: &Run) -> Run {
+        let mut run = run.clone();
         for event in &self.events {
-            if let (Event::MetricsReported { attempt, points, .. }, Some(newest)) = (event, run.attempts.last_mut())
-                && attempt.run == number
-            {
-                points.iter().for_each(|point| newest.summarise(&point.name, point.value));
+            match event {
+                Event::MetricsReported { attempt, points, .. } if attempt.run == number => {
+                    let Some(newest) = run.attempts.last_mut() else { continue };
+                    points.iter().for_each(|point| newest.summarise(&point.name, point.value));
+                }
+                Event::RunEnded { run: ended, state, value, .. } if *ended == number => {
+                    (run.state, run.value) = (*state, *value);
+                }
+                _ => {}
             }
         }
-        run.is_feasible(constraints)
+        run
+    }
+
+    /// Makes a run of a point, and as many more as the sweep repeats each, as far as its cap allows. Returns the first.
+    pub(super) fn create_runs(&mut self, offer: &Offer, why: Why) -> RunNumber {
+        let first = self.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
+        let left = self.sweep.spec.run_cap.map_or(u64::MAX, |cap| cap.saturating_sub(Progress::of(self.sweep).created));
+        let count = u64::from(self.sweep.spec.repeats).min(left).max(1);
+        for place in 0..count {
+            let (sweep, run, config) = (self.id.clone(), first + place, offer.suggestion.config.clone());
+            let (why, repeats) = match place {
+                0 => (why.clone(), None),
+                _ => {
+                    let reason = format!("repeat {} of {count} of run {first}", place + 1);
+                    (Why { reason, ..why.clone() }, Some(first))
+                }
+            };
+            self.push(Event::RunCreated { sweep, run, config, why, history: offer.history, repeats });
+        }
+        first
     }
 
     fn leave(&self, progress: &mut Progress, run: RunNumber) {

@@ -41,6 +41,9 @@ pub struct SweepSpec {
     /// `early_terminate`.
     #[serde(default, deserialize_with = "early_terminate")]
     pub early_terminate: Option<EarlyStop>,
+    /// `repeats`: how often each point is executed.
+    #[serde(default = "once")]
+    pub repeats: u32,
     /// `run_cap`: the sweep ends after this many runs. At least 1.
     #[serde(default)]
     pub run_cap: Option<u64>,
@@ -84,6 +87,10 @@ pub struct Objective {
     /// How a series becomes one number.
     #[serde(default)]
     pub reduce: Reduce,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// A bound on a metric that the runs report beside the objective.

@@ -64,6 +64,7 @@ fn top_level() -> Value {
                 "additionalProperties": false,
             },
         },
+        "repeats": {"description": "How often each point is executed; the mean counts.", "type": "integer", "minimum": 1, "default": 1},
         "run_cap": {"description": "The sweep ends after this many runs.", "type": "integer", "minimum": 1},
         "seed": {"description": "The seed of the search: the same seed and history give the same suggestions.", "type": "integer", "minimum": 0},
         "retry": {

@@ -11,12 +11,16 @@ use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
 use super::{constraints, early_terminate, metric, when};
 
+/// Each point becomes so many runs at once.
+const REPEATS_MAX: u32 = 100;
+
 /// Keys with an effect here.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "method",
     "parameters",
     "metric",
     "constraints",
+    "repeats",
     "early_terminate",
     "command",
     "program",
@@ -98,12 +102,23 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         objective,
         constraints: constraints.unwrap_or_default(),
         early_terminate,
+        repeats: repeats(&fields, report),
         run_cap: fields.whole("run_cap", 1, report).map(i64::unsigned_abs),
         seed: fields.whole("seed", 0, report).map(i64::unsigned_abs),
         retry: retry(&fields, report),
         metric_patterns: metric_patterns(&fields, report),
     };
     (!report.has_errors()).then_some(spec)
+}
+
+fn repeats(fields: &Fields<'_>, report: &mut Report) -> u32 {
+    let Some(repeats) = fields.whole("repeats", 1, report) else { return 1 };
+    let bounded = u32::try_from(repeats).ok().filter(|repeats| *repeats <= REPEATS_MAX);
+    if bounded.is_none() {
+        let place = fields.entry("repeats").map(|entry| at(&entry.value, entry.key_span));
+        report.error(place, format!("`repeats` must be at most {REPEATS_MAX}, not {repeats}"), None);
+    }
+    bounded.unwrap_or(1)
 }
 
 fn unknown_keys(fields: &Fields<'_>, report: &mut Report) {

@@ -162,6 +162,14 @@ fn constraints_are_bounds_on_metrics() {
 }
 
 #[test]
+fn repeats_are_a_number_within_bounds() {
+    let text = |repeats: &str| format!("program: t.py\nmethod: random\nrepeats: {repeats}\nparameters: {{x: {{min: 1, max: 2}}}}\n");
+    assert_eq!(parse(&text("3")).0.expect("it is right").repeats, 3);
+    assert_snapshot!(seen(&text("101")));
+    assert_snapshot!(seen(&text("0")));
+}
+
+#[test]
 fn what_is_missing_is_told_without_a_place() {
     assert_snapshot!(seen("program: t.py\nmetric: {name: loss}\n"));
 }

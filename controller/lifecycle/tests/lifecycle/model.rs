@@ -88,8 +88,8 @@ fn told(value: Option<f64>) -> Told {
     value.map_or_else(|| Told::Failed("it burst".to_owned()), Told::Value)
 }
 
-/// Three kinds of sweeps: a grid whose runs are stopped by predictions, one with a cap, a target and hyperband, one without an
-/// objective.
+/// Three kinds of sweeps: a grid whose runs are stopped by predictions, one with a cap, repeats, a target and hyperband, one
+/// without an objective.
 fn spec(kind: usize) -> SweepSpec {
     let mut spec = grid(POINTS);
     match kind {
@@ -98,7 +98,7 @@ fn spec(kind: usize) -> SweepSpec {
             spec.early_terminate = Some(EarlyStop::Predictive(rule));
         }
         1 => {
-            spec.run_cap = Some(4);
+            (spec.run_cap, spec.repeats) = (Some(5), 2);
             spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(1), eta: 2.0, strict: true }));
             let objective = spec.objective.as_mut().expect("a grid has one here");
             (objective.target, objective.reduce) = (Some(0.05), Reduce::MeanLast(2));

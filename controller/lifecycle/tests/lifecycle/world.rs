@@ -141,6 +141,7 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         space,
         objective: Some(objective()),
         constraints: Vec::new(),
+        repeats: 1,
         early_terminate: None,
         run_cap: None,
         seed: None,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::invariants::broken;
+use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::{Impute, Objective, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Timestamp};
 use sweep_search::observation::Goal;
@@ -185,6 +186,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         space: Space::new(vec![x]).unwrap(),
         objective: Some(objective),
         constraints: vec![],
+        repeats: 1,
         early_terminate: None,
         run_cap: None,
         seed: Some(1),
@@ -196,7 +198,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
 /// The first attempt of a run that [`counted`] found.
 fn assignment(run: u64) -> Assignment {
     let why = Why::new(Kind::Grid, format!("x is {run}"));
-    Assignment { attempt: attempt(run, 1), config: point(run), why, history: 0 }
+    Assignment { attempt: attempt(run, 1), config: point(run), why, history: 0, repeat: 1, seed: repeats::seed(1, run) }
 }
 
 fn point(x: u64) -> Config {

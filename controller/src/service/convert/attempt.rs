@@ -83,6 +83,8 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
             run: assignment.attempt.run,
             attempt: assignment.attempt.attempt,
             params_json: assignment.config.to_nested().to_json().to_string(),
+            repeat: assignment.repeat,
+            seed: assignment.seed,
         }),
         Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
         Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
@@ -127,7 +129,7 @@ mod tests {
         let entry = |path: &[&str], value| (Path(path.iter().map(|key| (*key).to_owned()).collect()), value);
         let config = Config([entry(&["model", "depth"], Value::Int(3)), entry(&["clip"], Value::Float(f64::INFINITY))].into());
         let attempt = attempt_ref("abcdefgh", 1, 2).unwrap();
-        let response = acquired(Acquired::Assigned(Assignment { attempt, config, why: Why::default(), history: 0 }));
+        let response = acquired(Acquired::Assigned(Assignment { attempt, config, why: Why::default(), history: 0, repeat: 1, seed: 7 }));
         let Some(Next::Assignment(assignment)) = response.next else { panic!("{response:?}") };
         assert_eq!(assignment.params_json, r#"{"clip":{"$float":"inf"},"model":{"depth":3}}"#);
     }

@@ -6,7 +6,7 @@ use sweep_search::why::Why;
 use tonic::Status;
 
 use super::{from_word, word};
-use crate::store::{AttemptRow, RunRow};
+use crate::store::{AttemptRow, RepeatsRow, RunRow};
 
 /// A run as the wire has it.
 pub(in crate::service) fn run(row: RunRow) -> v1::Run {
@@ -24,8 +24,14 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
         best: row.best,
         last: row.last,
         violates: row.violates,
+        repeats: row.repeats.map(repeats),
         suggestion: Some(suggestion(&row.suggestion, row.history)),
     }
+}
+
+fn repeats(row: RepeatsRow) -> v1::Repeats {
+    let RepeatsRow { first, number, of, values, mean, deviation } = row;
+    v1::Repeats { first, number, of, values, mean, deviation }
 }
 
 /// Why a run was suggested, as the wire has it.

@@ -163,7 +163,7 @@ fn counts(connection: &Connection, sweep: &SweepRow) -> Result<SweepCounts, Stor
     counts.agents = count(statement.query_row([&sweep.id], |row| row.get(0))?);
     let order = if sweep.goal == "maximize" { "DESC" } else { "ASC" };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT run, value FROM runs WHERE sweep = ?1 AND state IN ('finished', 'stopped') AND value IS NOT NULL
+        "SELECT run, value FROM runs WHERE sweep = ?1 AND value IS NOT NULL
          ORDER BY value {order}, run LIMIT 1"
     ))?;
     let best = statement.query_row([&sweep.id], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;

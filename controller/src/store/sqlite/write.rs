@@ -149,9 +149,7 @@ fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreErr
     let mut put =
         transaction.prepare_cached("REPLACE INTO runs (sweep, run, state, value, ended_ms, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for row in &batch.runs {
-        // The column is what the best is found by.
-        let ranked = row.value.filter(|_| row.violates.is_empty());
-        put.execute(params![row.sweep, int(row.run), row.state, ranked, row.ended_ms, to_json(row)?])?;
+        put.execute(params![row.sweep, int(row.run), row.state, row.ranked, row.ended_ms, to_json(row)?])?;
     }
     let mut put = transaction.prepare_cached("REPLACE INTO agents (id, sweep, alive, body) VALUES (?1, ?2, ?3, ?4)")?;
     for row in &batch.agents {
