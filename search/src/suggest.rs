@@ -23,6 +23,8 @@ pub enum Method {
     Random,
     /// A Gaussian process.
     Bayes,
+    /// A program of the user chooses: nothing is suggested here.
+    External,
 }
 
 /// All that a suggestion depends on.
@@ -58,6 +60,7 @@ pub fn suggest(request: &Request<'_>) -> Suggestions {
             let history = History { goal: request.goal, observations: request.observations, pending: request.pending };
             bayes::suggest(&ask, &history)
         }
+        Method::External => Suggestions::default(),
     };
     for suggestion in &mut found.suggestions {
         suggestion.why.observations = request.observations.len() as u64;

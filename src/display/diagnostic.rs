@@ -55,6 +55,7 @@ pub(crate) fn summary(spec: &SweepSpec) -> String {
         Method::Grid => "grid",
         Method::Random => "random",
         Method::Bayes => "bayes",
+        Method::External => "external",
     };
     let count = spec.space.parameters().len();
     let mut parts = vec![format!("{method} over {count} {}", if count == 1 { "parameter" } else { "parameters" })];

@@ -39,6 +39,8 @@ pub enum Command {
     Tell { attempt: AttemptRef, told: Told, metrics: BTreeMap<String, f64> },
     /// Take in runs that were executed elsewhere.
     ImportRuns { sweep: SweepId, runs: Vec<Import> },
+    /// Queue runs that a person or their program has chosen. `end`: no more will come.
+    OfferRuns { sweep: SweepId, runs: Vec<Offered>, end: bool },
     /// An attempt's lease has ended without news.
     LoseAttempt { attempt: AttemptRef },
     /// An agent leaves (`lost: false`) or has fallen silent (`lost: true`): what it held goes back.
@@ -88,6 +90,15 @@ pub struct Import {
     pub code_version: String,
 }
 
+/// A run that a person or their program has chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offered {
+    /// What to try.
+    pub config: Config,
+    /// Why, in the words of who offers it; may be empty.
+    pub reason: String,
+}
+
 /// How an attempt ended, as its agent saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptResult {
@@ -120,6 +131,8 @@ pub enum Reply {
     Retried { requeued: Vec<RunNumber>, skipped: Vec<String> },
     /// How many runs were taken in, and why others were not.
     Imported { imported: u64, skipped: Vec<String> },
+    /// The run of each point that was offered, and why some were there already.
+    Offered { runs: Vec<RunNumber>, skipped: Vec<String> },
     /// A run for the agent.
     Assigned(AttemptRef),
     /// Nothing for the agent now, and why: the engine may keep the call waiting.

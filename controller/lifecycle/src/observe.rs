@@ -85,10 +85,11 @@ pub fn planned(sweep: &Sweep) -> Option<u64> {
 }
 
 /// Returns how many more points may be tried now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
-/// no runs, or nothing is left to try, or its run cap or target has been reached.
+/// no runs, or nothing is left to try, or its run cap or target has been reached, or a program of the user chooses them.
 pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
     let progress = Progress::of(sweep);
-    if sweep.state != SweepState::Running || progress.limit(&sweep.spec).is_some() {
+    let is_external = sweep.spec.method == Method::External;
+    if is_external || sweep.state != SweepState::Running || progress.limit(&sweep.spec).is_some() {
         return None;
     }
     let left = [
@@ -147,6 +148,9 @@ impl Progress {
         }
         if let Some(cap) = spec.run_cap.filter(|cap| self.created >= *cap) {
             return Some(format!("run cap of {cap} reached"));
+        }
+        if spec.method == Method::External {
+            return self.exhausted.then(|| "no more runs will be offered".to_owned());
         }
         let place = if spec.method == Method::Grid { "grid" } else { "space" };
         let points = if self.tried == 1 { "the only point".to_owned() } else { format!("all {} points", self.tried) };

@@ -38,6 +38,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         Method::Grid => "grid",
         Method::Random => "random",
         Method::Bayes => "bayes",
+        Method::External => "external",
     };
     let goal = match spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default() {
         Goal::Minimize => "minimize",

@@ -156,6 +156,10 @@ impl Writer {
             return Ok(known);
         }
         let result = self.decide(group, command);
+        // What is offered waits for an agent, and agents may wait for it.
+        if let (Command::OfferRuns { sweep, .. }, Ok(_)) = (command, &result) {
+            group.stirred.insert(sweep.clone());
+        }
         if !request_id.is_empty() {
             group.replies.push(pack(request_id, digest_command(command), &result)?);
         }

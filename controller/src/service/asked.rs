@@ -1,10 +1,10 @@
-//! `Ask`, `Tell` and `ImportRuns`: for programs that execute runs themselves.
+//! `Ask`, `Tell`, `ImportRuns` and `OfferRuns`: for programs that execute runs themselves, or choose them.
 
-use sweep_lifecycle::command::{Command, Import, Reply, Told};
+use sweep_lifecycle::command::{Command, Import, Offered, Reply, Told};
 use sweep_lifecycle::state::{AgentId, AgentInfo, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::tell_request::Outcome;
-use sweep_search::space::Space;
+use sweep_search::space::{Config, Space};
 use sweep_search::why::{Kind, Why};
 use tonic::Status;
 
@@ -99,7 +99,39 @@ impl Services {
         unfit.extend(skipped);
         Ok(v1::ImportRunsResponse { imported, skipped: unfit })
     }
+
+    pub(super) async fn queue_offered(&self, request: v1::OfferRunsRequest) -> Result<v1::OfferRunsResponse, Status> {
+        let v1::OfferRunsRequest { sweep_id, request_id, runs, end } = request;
+        limits::optional_name("request_id", &request_id)?;
+        limits::list("runs", runs.len())?;
+        if runs.is_empty() && !end {
+            return Err(invalid("nothing is offered: name runs, or set `end` to say that no more will come"));
+        }
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
+        let (mut good, mut wrong) = (Vec::new(), Vec::new());
+        for (place, run) in (1..).zip(runs) {
+            match offered(&spec.space, run) {
+                Ok(offered) => good.push(offered),
+                Err(reason) => wrong.push(format!("entry {place}: {reason}")),
+            }
+        }
+        if !wrong.is_empty() {
+            let more = wrong.len().saturating_sub(WRONG_NAMED_MAX);
+            wrong.truncate(WRONG_NAMED_MAX);
+            if more > 0 {
+                wrong.push(format!("and {more} more"));
+            }
+            return Err(invalid(wrong.join("\n")));
+        }
+        let reply = self.engine.command(&request_id, Command::OfferRuns { sweep, runs: good, end }).await.map_err(from_engine)?;
+        let Reply::Offered { runs, skipped } = reply else { return Err(out_of_turn()) };
+        Ok(v1::OfferRunsResponse { runs, skipped })
+    }
 }
+
+/// Entries of a call that are wrong and are named; of further ones only the number is told.
+const WRONG_NAMED_MAX: usize = 5;
 
 /// The agent that stands for a worker.
 fn asker(sweep: &SweepId, worker: &str) -> AgentId {
@@ -108,8 +140,18 @@ fn asker(sweep: &SweepId, worker: &str) -> AgentId {
 
 fn import(space: &Space, run: v1::ImportedRun) -> Result<Import, String> {
     let v1::ImportedRun { params_json, value, failure, code_version } = run;
-    let json: serde_json::Value = serde_json::from_str(&params_json).map_err(|error| format!("params_json is no JSON: {error}"))?;
-    let config = space.read(&json).map_err(|mistakes| mistakes.join("; "))?;
+    let config = config(space, &params_json)?;
     let told = if failure.is_empty() { Told::Value(value) } else { Told::Failed(limits::tail(&failure).to_owned()) };
     Ok(Import { config, told, code_version })
+}
+
+fn offered(space: &Space, run: v1::OfferedRun) -> Result<Offered, String> {
+    let v1::OfferedRun { params_json, why } = run;
+    limits::reason("`why`", &why)?;
+    Ok(Offered { config: config(space, &params_json)?, reason: why })
+}
+
+fn config(space: &Space, params_json: &str) -> Result<Config, String> {
+    let json: serde_json::Value = serde_json::from_str(params_json).map_err(|error| format!("params_json is no JSON: {error}"))?;
+    space.read(&json).map_err(|mistakes| mistakes.join("; "))
 }

@@ -17,6 +17,7 @@ const LOG_BYTES_MAX: usize = 1 << 20;
 const COMMAND_ARGUMENTS_MAX: usize = 20_000;
 const COMMAND_BYTES_MAX: usize = 2 << 20;
 const ATTEMPTS_MAX: usize = 10_000;
+const REASON_BYTES_MAX: usize = 1024;
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// Checks an id or a name: not empty, at most 256 bytes, no control characters.
@@ -32,6 +33,17 @@ pub(super) fn optional_name(field: &str, text: &str) -> Result<(), Status> {
     at_most(field, "bytes", text.len(), NAME_BYTES_MAX)?;
     if text.chars().any(char::is_control) {
         return Err(invalid(format!("{field} holds a control character")));
+    }
+    Ok(())
+}
+
+/// Checks words that say why: at most 1 KiB, no control characters.
+pub(super) fn reason(field: &str, text: &str) -> Result<(), String> {
+    if text.len() > REASON_BYTES_MAX {
+        return Err(format!("{field} has {} bytes; at most {REASON_BYTES_MAX} are accepted", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{field} holds a control character, and it must be one line"));
     }
     Ok(())
 }

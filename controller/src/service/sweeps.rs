@@ -54,6 +54,10 @@ impl SweepService for Services {
         self.take_in(request.into_inner()).await.map(Response::new)
     }
 
+    async fn offer_runs(&self, request: Request<v1::OfferRunsRequest>) -> Result<Response<v1::OfferRunsResponse>, Status> {
+        self.queue_offered(request.into_inner()).await.map(Response::new)
+    }
+
     async fn analyze_sweep(&self, request: Request<v1::AnalyzeSweepRequest>) -> Result<Response<v1::AnalyzeSweepResponse>, Status> {
         self.analyze(request.into_inner()).await.map(Response::new)
     }

@@ -4,5 +4,6 @@ mod access;
 mod create;
 mod house;
 mod life;
+mod offered;
 mod page;
 mod restart;

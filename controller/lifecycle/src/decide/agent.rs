@@ -53,9 +53,12 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     let limit = draft.progress().limit(&draft.sweep.spec);
     let offer = offers.iter().find(|offer| !draft.sweep.taken.contains(&offer.suggestion.config.key()));
     match (limit, offer) {
+        (None, _) if draft.sweep.spec.method == Method::External => {
+            Ok(wait(draft, "waiting for `sweep offer` or OfferRuns: the method is external", false))
+        }
         (None, Some(offer)) => {
             let why = dated(draft.sweep, &offer.suggestion.why);
-            let run = draft.create_runs(offer, why);
+            let run = draft.create_runs(&offer.suggestion.config, offer.history, &why);
             Ok(taker.assign(draft, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
         }
         (None, None) => Ok(wait(draft, "the search is computing the next point", true)),

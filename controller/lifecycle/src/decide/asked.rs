@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use super::attempt;
 use super::draft::Draft;
+use super::skipped::Skipped;
 use crate::command::{AttemptResult, Decision, Import, Refusal, Reply, Told};
 use crate::event::{Event, MetricPoint};
 use crate::state::{AttemptRef, AttemptState, RunNumber, RunState, State, SweepId, Timestamp};
-
-/// Imports that were skipped and are named one by one; of further ones only the number is told.
-const SKIPPED_MAX: usize = 100;
 
 // The value told is the objective's one value, and it stands above a metric of that name.
 pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &Told, metrics: &BTreeMap<String, f64>) -> Result<Decision, Refusal> {
@@ -44,17 +42,13 @@ pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Resu
     let mut draft = Draft::of(state, sweep)?;
     let mut next: RunNumber = draft.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
     let mut new = BTreeMap::new();
-    let (mut imported, mut skipped, mut unnamed) = (0, Vec::new(), 0);
+    let (mut imported, mut skipped) = (0, Skipped::default());
     for (index, import) in imports.iter().enumerate() {
         let key = import.config.key();
         let known = if draft.sweep.taken.contains(&key) { Some("the sweep has a run with these parameters".to_owned()) } else { None };
         let known = known.or_else(|| new.get(&key).map(|earlier| format!("the same parameters as entry {earlier}")));
         if let Some(reason) = known {
-            if skipped.len() < SKIPPED_MAX {
-                skipped.push(format!("entry {}: {reason}", index + 1));
-            } else {
-                unnamed += 1;
-            }
+            skipped.note(index, &reason);
             continue;
         }
         new.insert(key, index + 1);
@@ -70,9 +64,6 @@ pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Resu
         next += 1;
         imported += 1;
     }
-    if unnamed > 0 {
-        skipped.push(format!("and {unnamed} more for such reasons"));
-    }
     draft.finish_if_done();
-    Ok(draft.reply(Reply::Imported { imported, skipped }))
+    Ok(draft.reply(Reply::Imported { imported, skipped: skipped.into_lines() }))
 }

@@ -1,8 +1,9 @@
 //! A decision about one sweep while it is being made: the events so far, and what they will come to.
 
+use sweep_search::space::Config;
 use sweep_search::why::Why;
 
-use crate::command::{Decision, Offer, Refusal, Reply};
+use crate::command::{Decision, Refusal, Reply};
 use crate::event::{Event, RetryCause};
 use crate::observe::Progress;
 use crate::repeats;
@@ -14,12 +15,14 @@ pub(super) struct Draft<'a> {
     pub(super) id: &'a SweepId,
     pub(super) sweep: &'a Sweep,
     events: Vec<Event>,
+    /// Runs among the events that are new.
+    created: u64,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn of(state: &'a State, sweep: &SweepId) -> Result<Self, Refusal> {
         let (id, sweep) = state.sweeps.get_key_value(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
-        Ok(Self { id, sweep, events: Vec::new() })
+        Ok(Self { id, sweep, events: Vec::new(), created: 0 })
     }
 
     pub(super) fn run(&self, number: RunNumber) -> Result<&'a Run, Refusal> {
@@ -59,11 +62,17 @@ impl<'a> Draft<'a> {
         changes.into_iter().next().unwrap_or(self.sweep.state)
     }
 
-    /// Where the sweep will be once the events have been recorded. Relies on each run changing its place at most once in a decision.
+    /// Where the sweep will be once the events have been recorded. Relies on each run changing its place at most once in a decision; one
+    /// that is created and assigned at once counts as queued.
     pub(super) fn progress(&self) -> Progress {
         let mut progress = Progress::of(self.sweep);
         for event in &self.events {
             match event {
+                Event::RunCreated { repeats, .. } => {
+                    progress.created += 1;
+                    progress.tried += u64::from(repeats.is_none());
+                    progress.queued += 1;
+                }
                 Event::RunImported { run, value, .. } => {
                     progress.tried += 1;
                     self.rank(&mut progress, *run, *value);
@@ -118,12 +127,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes a run of a point, and as many more as the sweep repeats each, as far as its cap allows. Returns the first.
-    pub(super) fn create_runs(&mut self, offer: &Offer, why: Why) -> RunNumber {
-        let first = self.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
-        let left = self.sweep.spec.run_cap.map_or(u64::MAX, |cap| cap.saturating_sub(Progress::of(self.sweep).created));
+    pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why) -> RunNumber {
+        let first = self.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1) + self.created;
+        let created = Progress::of(self.sweep).created + self.created;
+        let left = self.sweep.spec.run_cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
         let count = u64::from(self.sweep.spec.repeats).min(left).max(1);
         for place in 0..count {
-            let (sweep, run, config) = (self.id.clone(), first + place, offer.suggestion.config.clone());
+            let (sweep, run, config) = (self.id.clone(), first + place, config.clone());
             let (why, repeats) = match place {
                 0 => (why.clone(), None),
                 _ => {
@@ -131,8 +141,9 @@ impl<'a> Draft<'a> {
                     (Why { reason, ..why.clone() }, Some(first))
                 }
             };
-            self.push(Event::RunCreated { sweep, run, config, why, history: offer.history, repeats });
+            self.push(Event::RunCreated { sweep, run, config, why, history, repeats });
         }
+        self.created += count;
         first
     }
 

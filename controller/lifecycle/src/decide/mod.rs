@@ -5,7 +5,9 @@ mod asked;
 mod attempt;
 mod draft;
 mod ending;
+mod offered;
 mod run;
+mod skipped;
 mod sweep;
 
 pub use attempt::directive;
@@ -28,6 +30,7 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::Acquire { agent, sweep, offers, code_version } => agent::acquire(state, agent, sweep, offers, code_version),
         Command::Tell { attempt, told, metrics } => asked::tell(state, attempt, told, metrics),
         Command::ImportRuns { sweep, runs } => asked::import(state, sweep, runs),
+        Command::OfferRuns { sweep, runs, end } => offered::offer(state, sweep, runs, *end),
         Command::RemoveAgent { agent, lost, reason } => agent::remove(state, agent, *lost, reason),
         Command::StartAttempt { agent, attempt, command } => attempt::start(state, agent, attempt, command),
         Command::ReportMetrics { agent, attempt, first_seq, points } => attempt::report(state, agent, attempt, *first_seq, points),

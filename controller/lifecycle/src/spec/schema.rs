@@ -32,7 +32,7 @@ pub fn schema() -> Value {
 
 fn top_level() -> Value {
     json!({
-        "method": {"description": "How the search chooses.", "enum": ["grid", "random", "bayes"]},
+        "method": {"description": "How the search chooses.", "enum": ["grid", "random", "bayes", "external"]},
         "parameters": {"$ref": "#/$defs/parameters"},
         "metric": metric(),
         "early_terminate": early_terminate(),

@@ -53,7 +53,8 @@ const LATER: [&str; 11] = [
     "artifacts",
 ];
 
-const METHODS: [(&str, Method); 3] = [("grid", Method::Grid), ("random", Method::Random), ("bayes", Method::Bayes)];
+const METHODS: [(&str, Method); 4] =
+    [("grid", Method::Grid), ("random", Method::Random), ("bayes", Method::Bayes), ("external", Method::External)];
 
 /// W&B's command where the file has none.
 const DEFAULT_COMMAND: [&str; 4] = ["${env}", "${interpreter}", "${program}", "${args}"];
@@ -161,18 +162,15 @@ fn misspelt(fields: &Fields<'_>, key: &str) -> bool {
 fn method(fields: &Fields<'_>, report: &mut Report) -> Option<Method> {
     let Some(entry) = fields.entry("method") else {
         if !misspelt(fields, "method") {
-            report.error(None, "the file says no `method`", Some("`method: bayes`, `random` or `grid`".to_owned()));
+            report.error(None, "the file says no `method`", Some("`method: bayes`, `random`, `grid` or `external`".to_owned()));
         }
         return None;
     };
     if let Value::Str(word) = entry.value.to_value()
-        && matches!(word.as_str(), "custom" | "external")
+        && word == "custom"
     {
-        report.error(
-            Some(entry.value.span),
-            format!("`method: {word}` is not supported yet"),
-            Some("`bayes`, `random` or `grid`".to_owned()),
-        );
+        let help = "`external`, for a search of your own that offers its runs; or `bayes`, `random` or `grid`".to_owned();
+        report.error(Some(entry.value.span), "`method: custom` is not supported here", Some(help));
         return None;
     }
     fields.word("method", &METHODS, report)

@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use sweep_search::early_stop::{Asha, Bands, EarlyStop, Hyperband, Median, Predictive};
 use sweep_search::space::{Distribution, Path, Step, Value};
+use sweep_search::suggest::Method;
 
 use super::{Severity, parse, render};
 
@@ -143,6 +144,13 @@ fn a_duplicate_key_and_a_deprecated_distribution_are_warnings() {
 #[test]
 fn a_key_of_a_later_version_is_refused() {
     assert_snapshot!(seen("program: t.py\nmethod: random\npreflight: nvidia-smi\nparameters:\n  x: {value: 1, was: 2}\n"));
+}
+
+#[test]
+fn a_search_of_ones_own_needs_no_metric_and_wandb_s_word_for_it_is_explained() {
+    let text = |method: &str| format!("program: t.py\nmethod: {method}\nparameters: {{x: {{min: 0.0, max: 1.0}}}}\n");
+    assert_eq!(parse(&text("external")).0.expect("it is right").method, Method::External);
+    assert_snapshot!(seen(&text("custom")));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod attempts;
 mod constraints;
 mod early_stop;
 mod model;
+mod offered;
 mod repeats;
 mod runs;
 mod sweeps;

@@ -2,14 +2,16 @@
 //! agents that go on working bring every sweep to its end.
 
 use proptest::prelude::*;
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Reply, SweepAction, Told};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Offered, Reply, SweepAction, Told};
 use sweep_lifecycle::spec::{Reduce, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, Blame, FailureKind, RunState, StopKind, SweepId, SweepState};
 use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
+use sweep_search::suggest::Method;
 
 use crate::world::{World, failed, grid, offer, points};
 
 const POINTS: i64 = 6;
+const KINDS: u8 = 4;
 const NAMES: [&str; 4] = ["ann", "bob", "cat", "dan"];
 
 /// One step, with numbers in the place of names: they choose among what there is then.
@@ -28,6 +30,7 @@ enum Step {
     Cancel(u8),
     Tell(u8, Option<f64>),
     Import(u8, Vec<(i64, Option<f64>)>),
+    Offer(u8, Vec<i64>, bool),
     Retry(u8, Vec<u64>),
     /// An earlier command once more.
     Repeat(u16),
@@ -54,6 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (any::<u8>(), prop::option::weighted(0.8, value.clone())).prop_map(|(attempt, value)| Step::Tell(attempt, value)),
         1 => (any::<u8>(), prop::collection::vec((1..=POINTS, prop::option::of(value)), 0..3))
             .prop_map(|(sweep, runs)| Step::Import(sweep, runs)),
+        3 => (any::<u8>(), prop::collection::vec(1..=POINTS, 0..3), prop::bool::weighted(0.1))
+            .prop_map(|(sweep, points, end)| Step::Offer(sweep, points, end)),
         2 => (any::<u8>(), prop::collection::vec(0..8_u64, 0..4)).prop_map(|(sweep, runs)| Step::Retry(sweep, runs)),
         6 => any::<u16>().prop_map(Step::Repeat),
     ]
@@ -88,9 +93,9 @@ fn told(value: Option<f64>) -> Told {
     value.map_or_else(|| Told::Failed("it burst".to_owned()), Told::Value)
 }
 
-/// Three kinds of sweeps: a grid whose runs are stopped by predictions, one with a cap, repeats, a target and hyperband, one
-/// without an objective.
-fn spec(kind: usize) -> SweepSpec {
+/// Four kinds of sweeps: a grid whose runs are stopped by predictions, one with a cap, repeats, a target and hyperband, one
+/// without an objective, one to which the runs are offered.
+fn spec(kind: u8) -> SweepSpec {
     let mut spec = grid(POINTS);
     match kind {
         0 => {
@@ -103,14 +108,20 @@ fn spec(kind: usize) -> SweepSpec {
             let objective = spec.objective.as_mut().expect("a grid has one here");
             (objective.target, objective.reduce) = (Some(0.05), Reduce::MeanLast(2));
         }
-        _ => spec.objective = None,
+        2 => spec.objective = None,
+        _ => spec.method = Method::External,
     }
     spec
 }
 
 fn sweep(number: u8) -> SweepId {
-    // The fourth never exists.
-    SweepId(format!("sweep{}", if number == 255 { 3 } else { number % 3 }))
+    // The fifth never exists.
+    SweepId(format!("sweep{}", if number == 255 { KINDS } else { number % KINDS }))
+}
+
+fn offered(sweep: &SweepId, points: &[i64], end: bool) -> Command {
+    let run = |x: &i64| Offered { config: offer(*x).suggestion.config, reason: String::new() };
+    Command::OfferRuns { sweep: sweep.clone(), runs: points.iter().map(run).collect(), end }
 }
 
 fn agent(number: u8) -> AgentId {
@@ -139,8 +150,8 @@ impl Chaos {
     fn command(&self, step: &Step) -> Option<Command> {
         Some(match step {
             Step::Create(number) => {
-                let kind = usize::from(number % 3);
-                Command::CreateSweep { sweep: sweep(number % 3), spec: Box::new(spec(kind)), source: String::new(), seed: 1 }
+                let kind = number % KINDS;
+                Command::CreateSweep { sweep: sweep(kind), spec: Box::new(spec(kind)), source: String::new(), seed: 1 }
             }
             Step::Set(number, action) => Command::SetSweep { sweep: sweep(*number), action: *action },
             Step::Register(name, number) => {
@@ -190,6 +201,7 @@ impl Chaos {
                 };
                 Command::ImportRuns { sweep: sweep(*number), runs: runs.iter().map(import).collect() }
             }
+            Step::Offer(number, points, end) => offered(&sweep(*number), points, *end),
             Step::Retry(number, runs) => Command::RetryRuns { sweep: sweep(*number), runs: runs.clone() },
             Step::Repeat(index) => self.told.get(usize::from(*index) % self.told.len().max(1))?.clone(),
         })
@@ -228,6 +240,9 @@ impl Chaos {
             let info = AgentInfo { host: "box".to_owned(), slots: 1, version: String::new(), asks: false };
             self.world.ask(&Command::RegisterAgent { agent: worker.clone(), sweep: sweep.clone(), info });
         }
+        if self.world.state.sweeps[sweep].spec.method == Method::External {
+            self.world.ask(&offered(sweep, &[], true));
+        }
         let mut results = finish.iter().cycle();
         // Each of the points may be tried, lost, crashed and asked for as often as the policy allows, and then some.
         for turn in 0..POINTS as usize * 100 {
@@ -265,7 +280,7 @@ proptest! {
     #[test]
     fn nothing_that_is_said_breaks_anything(steps in prop::collection::vec(step(), 1..400)) {
         let mut chaos = Chaos::default();
-        for number in 0..3 {
+        for number in 0..KINDS {
             chaos.take(&Step::Create(number));
             chaos.take(&Step::Register(number, number));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sweep_lifecycle::command::SweepAction;
+use sweep_lifecycle::command::{Offered, SweepAction};
 use sweep_lifecycle::state::RunState;
 use tokio::task::JoinSet;
 
@@ -267,4 +267,22 @@ async fn rows_follow_the_state() {
     assert_eq!(reading.agents(None).unwrap()[0].running, 0);
     assert_eq!(reading.metrics(&run, 0, 9).unwrap().len(), 1);
     assert_eq!(bench.state().await.sweeps[&sweep_id()].runs[&1].state, RunState::Finished);
+}
+
+#[tokio::test]
+async fn an_agent_that_waits_gets_a_run_as_soon_as_it_is_offered_and_no_search_is_asked() {
+    let bench = Bench::over(MemoryStore::new());
+    bench.create(spec(Method::External)).await;
+    bench.register("a").await;
+    let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
+        while bench.engine.stats().parked_acquires == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(bench.needs().await.is_empty());
+        let runs = vec![Offered { config: point(7), reason: String::new() }];
+        bench.engine.command("", Command::OfferRuns { sweep: sweep_id(), runs, end: false }).await.unwrap();
+    });
+    let Ok(Acquired::Assigned(assignment)) = acquired else { panic!("{acquired:?}") };
+    assert_eq!((assignment.config, assignment.why), (point(7), Why::new(Kind::External, "offered")));
+    assert!(bench.needs().await.is_empty());
 }
