@@ -113,7 +113,8 @@ async fn send(client: &Client, sweep: &Sweep, runs: &[ImportedRun]) -> Result<(u
     Ok((imported, skipped))
 }
 
-fn read(file: &str) -> Result<String> {
+/// Reads a file, or standard input.
+pub(super) fn read(file: &str) -> Result<String> {
     let mut text = String::new();
     let outcome = if file == "-" {
         std::io::stdin().lock().take(BYTES_MAX).read_to_string(&mut text)

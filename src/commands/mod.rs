@@ -11,6 +11,7 @@ mod create;
 mod import;
 mod logs;
 mod ls;
+mod offer;
 mod retry;
 mod run;
 mod runs;
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     Ask(ask::AskArgs),
     Tell(tell::TellArgs),
     Import(import::ImportArgs),
+    Offer(offer::OfferArgs),
     Controller(controller::ControllerCommandArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -84,6 +86,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ask(args) => runtime.block_on(ask::run(&args)),
         Command::Tell(args) => runtime.block_on(tell::run(&args)),
         Command::Import(args) => runtime.block_on(import::run(&args)),
+        Command::Offer(args) => runtime.block_on(offer::run(&args)),
         Command::Controller(args) => runtime.block_on(controller::run(args)),
     }
 }

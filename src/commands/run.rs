@@ -11,7 +11,7 @@ use std::io::Write as _;
 use sweep_agent::{AgentSummary, Interrupt};
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, Controller, ServeOptions};
-use sweep_lifecycle::spec::SweepSpec;
+use sweep_lifecycle::spec::{Method, SweepSpec};
 use sweep_proto::v1::CreateSweepRequest;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -96,6 +96,12 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
     let began = Instant::now();
     let text = diagnostic::read(&args.file)?;
     let spec = diagnostic::parse(&args.file, &text)?;
+    if spec.method == Method::External {
+        let hint = "`sweep create FILE`, `sweep agent` to execute what is offered, and `sweep offer` by the program that searches";
+        return Err(Failure::input("`method: external`: `sweep run` has a controller of its own, to which nobody offers runs")
+            .hint(hint)
+            .into());
+    }
     let gate = args.fail_if.as_deref().map(Gate::parse).transpose().map_err(|error| Failure::input(error.to_string()))?;
     for file in [&args.junit, &args.report].into_iter().flatten() {
         writable(file)?;

@@ -159,7 +159,10 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     if let Some(success) = why.success {
         let _ = writeln!(text, "  success       {:.0} % likely to end well", 100.0 * success);
     }
-    let _ = writeln!(text, "  computed from {} ended and {} open runs (history {})", why.observations, why.pending, why.history);
+    // What somebody else's search has seen is not known here.
+    if why.kind != "external" {
+        let _ = writeln!(text, "  computed from {} ended and {} open runs (history {})", why.observations, why.pending, why.history);
+    }
     text
 }
 

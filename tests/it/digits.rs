@@ -1,25 +1,10 @@
 //! The example that Python users copy: two agents, hyperband on.
 
-use std::process::{Command, Stdio};
-
-use crate::harness::{Bench, Running};
-
-/// Says whether Python with scikit-learn is here. Without it the test is skipped, unless `SWEEP_TEST_REQUIRE` names python.
-fn has_sklearn() -> bool {
-    let mut python = Command::new("python");
-    python.args(["-c", "import sklearn"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let found = python.status().is_ok_and(|status| status.success());
-    let required = std::env::var("SWEEP_TEST_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "python"));
-    assert!(found || !required, "SWEEP_TEST_REQUIRE asks for python with scikit-learn, and there is none");
-    if !found {
-        eprintln!("SKIPPED: no python with scikit-learn; pip install -r examples/digits/requirements.txt");
-    }
-    found
-}
+use crate::harness::{Bench, Running, has_python};
 
 #[test]
 fn bayes_with_hyperband_over_digits() {
-    if !has_sklearn() {
+    if !has_python("sklearn", "python", "examples/digits/requirements.txt") {
         return;
     }
     let root = env!("CARGO_MANIFEST_DIR");

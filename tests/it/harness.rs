@@ -268,3 +268,16 @@ fn wait_child(child: &mut Child, what: &str, said: impl Fn() -> String) -> i32 {
 pub(crate) fn trainer(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trainers").join(name).display().to_string()
 }
+
+/// Says whether Python with a module is here. Without it the test is skipped, unless `SWEEP_TEST_REQUIRE` has its word.
+pub(crate) fn has_python(module: &str, word: &str, requirements: &str) -> bool {
+    let mut python = Command::new("python");
+    python.args(["-c", &format!("import {module}")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let found = python.status().is_ok_and(|status| status.success());
+    let required = std::env::var("SWEEP_TEST_REQUIRE").is_ok_and(|words| words.split(',').any(|required| required == word));
+    assert!(found || !required, "SWEEP_TEST_REQUIRE asks for {word}, and there is no Python with {module}");
+    if !found {
+        eprintln!("SKIPPED: no Python with {module}; pip install -r {requirements}");
+    }
+    found
+}

@@ -5,6 +5,7 @@ mod asked;
 mod background;
 mod cancel;
 mod digits;
+mod external;
 mod grid;
 mod harness;
 mod insight;
