@@ -13,6 +13,10 @@ check:
     cargo clippy --all-targets -- -D warnings
     cargo test
 
+# How long things take (docs/benchmarks.md)
+bench:
+    cargo bench -p sweep-search --features bench --bench suggest --bench model
+
 # The quickstart
 wine:
     cargo run --release -- run examples/wine/sweep.yaml

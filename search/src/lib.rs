@@ -4,10 +4,13 @@
 //! results depend on nothing but its arguments. [`suggest`] is the one door for sampling, [`early_stop`] for stopping, [`analysis`] for what a sweep
 //! has shown.
 //!
-//! Modules import rightwards only: `suggest, analysis → sampler → surrogate → acquisition → gp → early_stop → why, observation → space`.
+//! Modules import rightwards only: `bench, suggest, analysis → sampler → surrogate → acquisition → gp → early_stop → why, observation → space`.
 
 mod acquisition;
 pub mod analysis;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 pub mod early_stop;
 mod gp;
 pub mod observation;

@@ -88,7 +88,8 @@ fn start_up(ask: &Ask<'_>, cube: &UnitCube<'_>, free: &mut Free<'_>, index: u64,
     Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since the start-up point is taken") })
 }
 
-struct Model {
+/// What is known at one moment, with what is being tried.
+pub(crate) struct Model {
     surrogate: Surrogate,
     /// Points that are being tried.
     waiting: Vec<Vec<f64>>,
@@ -96,7 +97,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(cube: &UnitCube<'_>, history: &History<'_>, suggested: &[Suggestion], seed: u64, index: u64) -> Option<Self> {
+    pub(crate) fn new(cube: &UnitCube<'_>, history: &History<'_>, suggested: &[Suggestion], seed: u64, index: u64) -> Option<Self> {
         let mut rng = generator(seed ^ surrogate::SEED, index);
         let mut surrogate = Surrogate::new(cube, history.goal, history.observations, &mut rng)?;
         let waiting = history.pending.iter().map(|pending| &pending.config).chain(suggested.iter().map(|suggestion| &suggestion.config));
@@ -140,7 +141,8 @@ impl Model {
         self.waiting.iter().any(|other| other.iter().zip(point).all(|(a, b)| (a - b).abs() < CROWD))
     }
 
-    fn search(&mut self, cube: &UnitCube<'_>, seed: u64, index: u64) -> Vec<Candidate> {
+    /// Returns candidates, the most promising first.
+    pub(crate) fn search(&mut self, cube: &UnitCube<'_>, seed: u64, index: u64) -> Vec<Candidate> {
         let dimensions = cube.scales().len();
         // A scramble of its own for each run: the same candidates every time would leave the same gaps.
         let scramble = seed ^ SPREAD_SEED.wrapping_mul(index.wrapping_add(1));
