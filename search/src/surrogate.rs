@@ -40,6 +40,18 @@ struct Ended<'a> {
     counts: bool,
 }
 
+/// Learns where runs fail or violate constraints, and nothing else. `None` where none did.
+pub(crate) fn feasibility(cube: &UnitCube<'_>, observations: &[Observation]) -> Option<Feasibility> {
+    hazards(&Arc::new(Geometry::of(cube)), &ended(cube, Goal::default(), observations))
+}
+
+fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>]) -> Option<Feasibility> {
+    let everywhere: Vec<_> = ended.iter().map(|ended| ended.point.clone()).collect();
+    let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none()).collect();
+    let violations: Vec<_> = ended.iter().map(|ended| ended.observation.violations.clone()).collect();
+    Feasibility::new(geometry, &everywhere, &failed, &violations)
+}
+
 /// The models and what they were made of.
 #[derive(Debug)]
 pub(crate) struct Surrogate {
@@ -53,6 +65,8 @@ pub(crate) struct Surrogate {
     pub(crate) around: Vec<Vec<f64>>,
     /// The indices of the observations that the members have seen, in their order; those that count.
     seen: Vec<(u64, bool)>,
+    /// Their points.
+    points: Vec<Vec<f64>>,
 }
 
 impl Surrogate {
@@ -60,10 +74,7 @@ impl Surrogate {
     pub(crate) fn new(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], rng: &mut ChaCha8Rng) -> Option<Self> {
         let ended = ended(cube, goal, observations);
         let geometry = Arc::new(Geometry::of(cube));
-        let everywhere: Vec<_> = ended.iter().map(|ended| ended.point.clone()).collect();
-        let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none()).collect();
-        let violations: Vec<_> = ended.iter().map(|ended| ended.observation.violations.clone()).collect();
-        let feasibility = Feasibility::new(&geometry, &everywhere, &failed, &violations);
+        let feasibility = hazards(&geometry, &ended);
         let valued: Vec<&Ended<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
         let values: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
         if values.len() < VALUES_MIN && feasibility.is_none() {
@@ -72,7 +83,9 @@ impl Surrogate {
         let best = valued.iter().filter(|ended| ended.counts).find_map(|ended| ended.value);
         let seen = valued.iter().map(|ended| (ended.observation.index, ended.counts)).collect();
         let around = valued.iter().filter(|ended| ended.counts || best.is_none()).map(|ended| ended.point.clone()).take(AROUND).collect();
-        let mut surrogate = Self { ensemble: Ensemble { members: Vec::new(), feasibility }, warps: Vec::new(), goal, best, around, seen };
+        let points = valued.iter().map(|ended| ended.point.clone()).collect();
+        let ensemble = Ensemble { members: Vec::new(), feasibility };
+        let mut surrogate = Self { ensemble, warps: Vec::new(), goal, best, around, seen, points };
         // Without a value that counts, what matters is to find one.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, &values, best, rng);
@@ -85,11 +98,12 @@ impl Surrogate {
         let zs: Vec<Vec<f64>> = warps.iter().map(|warp| values.iter().map(|value| warp.warped(*value)).collect()).collect();
         let x: Vec<_> = valued.iter().map(|ended| ended.point.clone()).collect();
         let shares: Vec<f64> = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
+        let mut seen = Seen { x: x.clone(), z: Vec::new(), shares: shares.clone() };
         for (theta, view) in draws(geometry, &x, &shares, &zs, &warps, values, rng) {
-            let seen = Seen { x: x.clone(), z: zs[view].clone(), shares: shares.clone() };
-            let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, seen) else { continue };
+            seen.z.clone_from(&zs[view]);
+            let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, &seen) else { continue };
             let log_scale = warps[view].log_scale(best);
-            self.ensemble.members.push(Member { theta, posterior, incumbent: f64::INFINITY, log_scale });
+            self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale });
             self.warps.push(warps[view].clone());
         }
         self.rank();
@@ -98,10 +112,10 @@ impl Surrogate {
     /// Makes the lowest expected value where something was seen the one to beat: with noise, the lowest seen one may only have been lucky.
     fn rank(&mut self) {
         for member in &mut self.ensemble.members {
-            let known = member.posterior.at_seen().into_iter().enumerate();
+            let known = member.posterior.means_at_seen().enumerate();
             // What is only believed counts too: it stands behind what was seen.
             let counting = known.filter(|(place, _)| self.seen.get(*place).is_none_or(|(_, counts)| *counts));
-            member.incumbent = counting.map(|(_, (mean, _))| mean).fold(f64::INFINITY, f64::min);
+            member.incumbent = counting.map(|(_, mean)| mean).fold(f64::INFINITY, f64::min);
         }
     }
 
@@ -113,9 +127,8 @@ impl Surrogate {
         for member in &mut self.ensemble.members {
             let (mean, deviation) = member.posterior.predict(&[point.to_vec()])[0];
             let fantasy = mean + deviation * rng.sample::<f64, _>(StandardNormal);
-            if let Some(posterior) = member.posterior.with(&member.theta, point, fantasy) {
-                member.posterior = posterior;
-            }
+            // A point where everything is known already has nothing to believe.
+            member.posterior.believe(point, fantasy);
         }
         self.rank();
     }
@@ -127,7 +140,7 @@ impl Surrogate {
 
     /// Returns mean and standard deviation at what was seen and counts, by the index of the observation.
     pub(crate) fn at_seen(&self) -> Vec<(u64, f64, f64)> {
-        let all = self.mixed(self.seen.len(), |member| member.posterior.at_seen());
+        let all = self.predict(&self.points);
         let counting = self.seen.iter().zip(all).filter(|((_, counts), _)| *counts);
         counting.map(|((index, _), (mean, deviation))| (*index, mean, deviation)).collect()
     }
@@ -156,8 +169,10 @@ impl Surrogate {
         let members = all.len() as f64;
         let mixture = |point: usize| {
             let mean = all.iter().map(|own| own[point].0 / members).sum::<f64>();
-            let variance = all.iter().map(|own| (own[point].1.powi(2) + (own[point].0 - mean).powi(2)) / members).sum::<f64>();
-            (mean, variance.sqrt())
+            // Squares of large values would overflow.
+            let deviation =
+                all.iter().fold(0.0f64, |sum, own| sum.hypot(own[point].1 / members.sqrt()).hypot((own[point].0 - mean) / members.sqrt()));
+            (mean, deviation.min(f64::MAX))
         };
         (0..count).map(mixture).collect()
     }

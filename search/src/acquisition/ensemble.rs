@@ -6,12 +6,11 @@ use crate::gp::posterior::Posterior;
 
 /// How strongly a point is avoided where a run may fail or violate a constraint: the power of the probability that it does not. One is the
 /// expected improvement that counts; more spares runs, and costs little of what is found.
-const CAUTION: f64 = 2.0;
+const CAUTION: f64 = 8.0;
 
 /// One model of several, equally likely ones.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) theta: Vec<f64>,
     pub(crate) posterior: Posterior,
     /// The lowest expected value where something was seen that counts.
     pub(crate) incumbent: f64,
@@ -110,8 +109,8 @@ mod tests {
         let failed: Vec<bool> = x.iter().map(|x| x[0] + x[1] > 1.4).collect();
         let member = |log_scale: f64, theta: Vec<f64>| {
             let seen = Seen { x: x.clone(), z: z.clone(), shares: vec![1.0; 12] };
-            let posterior = Posterior::new(Arc::clone(&geometry), &theta, seen).unwrap();
-            Member { theta, posterior, incumbent: -0.5, log_scale }
+            let posterior = Posterior::new(Arc::clone(&geometry), &theta, &seen).unwrap();
+            Member { posterior, incumbent: -0.5, log_scale }
         };
         let members = vec![member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0]), member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0])];
         let ensemble = Ensemble { members, feasibility: Feasibility::new(&geometry, &x, &failed, &[]) };

@@ -13,10 +13,11 @@ const FAILED: f64 = 1.0;
 const ENDED: f64 = -1.0;
 /// What is believed where nothing is known: rather that a run will end well.
 const BELIEVED: f64 = -0.5;
-/// Labels are no measurements, and the edge lies anywhere between two of them.
-const DEVIATION_MIN: f64 = 0.1;
+/// How blurred the edge is. Labels are no measurements: between a run that failed and one that did not the edge lies anywhere, and with this
+/// deviation the probability falls nearly evenly on the way.
+const BLUR: f64 = 0.6;
 /// The same for violations, which are measured, in units of their root mean square.
-const EDGE_MIN: f64 = 0.02;
+const MEASURED_BLUR: f64 = 0.02;
 /// Below this probability one point is as bad as another.
 const LOG_MIN: f64 = -27.6;
 
@@ -31,8 +32,8 @@ struct Hazard {
     model: Posterior,
     /// What is believed where nothing is known.
     believed: f64,
-    /// The deviation is taken for at least this.
-    deviation_min: f64,
+    /// How blurred the edge is.
+    blur: f64,
 }
 
 impl Feasibility {
@@ -42,7 +43,7 @@ impl Feasibility {
         let mut hazards = Vec::new();
         if failed.contains(&true) {
             let labels = failed.iter().map(|failed| if *failed { FAILED } else { ENDED });
-            hazards.extend(Hazard::new(geometry, x.iter().cloned().zip(labels).collect(), BELIEVED, DEVIATION_MIN));
+            hazards.extend(Hazard::new(geometry, x.iter().cloned().zip(labels).collect(), BELIEVED, BLUR));
         }
         let constraints = violations.iter().map(Vec::len).max().unwrap_or(0);
         for constraint in 0..constraints {
@@ -52,7 +53,7 @@ impl Feasibility {
             });
             let known: Vec<_> = known.collect();
             if known.iter().any(|(_, violation)| *violation > 0.0) {
-                hazards.extend(Hazard::new(geometry, standardised(known), 0.0, EDGE_MIN));
+                hazards.extend(Hazard::new(geometry, standardised(known), 0.0, MEASURED_BLUR));
             }
         }
         (!hazards.is_empty()).then_some(Self(hazards))
@@ -75,8 +76,7 @@ impl Feasibility {
         let mut gradient = vec![0.0; point.len()];
         for hazard in &self.0 {
             let slope = hazard.model.slope(point);
-            let flat = slope.deviation < hazard.deviation_min;
-            let deviation = slope.deviation.max(hazard.deviation_min);
+            let deviation = slope.deviation.hypot(hazard.blur);
             let z = -(slope.mean + hazard.believed) / deviation;
             let own = hazard.log_probability(slope.mean, slope.deviation);
             log += own;
@@ -85,7 +85,7 @@ impl Feasibility {
             }
             let rate = (log_normal_density(z) - own).exp() / deviation;
             for (j, gradient) in gradient.iter_mut().enumerate() {
-                let widening = if flat { 0.0 } else { slope.deviation_slope[j] };
+                let widening = slope.deviation_slope[j] * slope.deviation / deviation;
                 *gradient += rate * (-slope.mean_slope[j] - z * widening);
             }
         }
@@ -94,16 +94,16 @@ impl Feasibility {
 }
 
 impl Hazard {
-    fn new(geometry: &Arc<Geometry>, known: Vec<(Vec<f64>, f64)>, believed: f64, deviation_min: f64) -> Option<Self> {
+    fn new(geometry: &Arc<Geometry>, known: Vec<(Vec<f64>, f64)>, believed: f64, blur: f64) -> Option<Self> {
         let (x, z): (Vec<_>, Vec<_>) = known.into_iter().map(|(x, value)| (x, value - believed)).unzip();
         let seen = Seen { shares: vec![1.0; x.len()], x, z };
         let theta = fit(&Evidence::new(geometry, &seen.x, &seen.shares), &seen.z);
-        let model = Posterior::new(Arc::clone(geometry), &theta, seen)?;
-        Some(Self { model, believed, deviation_min })
+        let model = Posterior::new(Arc::clone(geometry), &theta, &seen)?;
+        Some(Self { model, believed, blur })
     }
 
     fn log_probability(&self, mean: f64, deviation: f64) -> f64 {
-        log_normal_cdf(-(mean + self.believed) / deviation.max(self.deviation_min)).max(LOG_MIN)
+        log_normal_cdf(-(mean + self.believed) / deviation.hypot(self.blur)).max(LOG_MIN)
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
         let failed: Vec<bool> = x.iter().map(|x| x[0] > 0.6).collect();
         let model = Feasibility::new(&geometry, &x, &failed, &[]).unwrap();
         let log = model.log_probabilities(&[vec![0.2], vec![0.58], vec![0.9]]);
-        assert!(log[0] > -0.05 && log[2] < -2.0 && log[2] < log[1] && log[1] < log[0], "{log:?}");
+        assert!(log[0] > -0.1 && log[2] < -2.0 && log[2] < log[1] && log[1] < log[0], "{log:?}");
         assert!(Feasibility::new(&geometry, &x, &[false; 20], &[]).is_none());
     }
 

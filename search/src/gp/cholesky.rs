@@ -2,7 +2,7 @@
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, Par, Spec};
 
 /// *L* with *K* = *L Lᵀ*. Only the lower triangle means anything.
@@ -28,17 +28,17 @@ impl Cholesky {
 
     /// Returns bᵀ K⁻¹ b.
     pub(crate) fn norm_squared(&self, b: &[f64]) -> f64 {
-        let mut x = Mat::from_fn(b.len(), 1, |i, _| b[i]);
-        solve_lower_triangular_in_place(self.0.as_ref(), x.as_mut(), Par::Seq);
-        (0..b.len()).map(|i| x[(i, 0)] * x[(i, 0)]).sum()
+        let mut x = b.to_vec();
+        self.lower(&mut x);
+        x.iter().map(|entry| entry * entry).sum()
     }
 
     /// Returns K⁻¹ b.
     pub(crate) fn solve(&self, b: &[f64]) -> Vec<f64> {
-        let mut x = Mat::from_fn(b.len(), 1, |i, _| b[i]);
-        solve_lower_triangular_in_place(self.0.as_ref(), x.as_mut(), Par::Seq);
-        solve_upper_triangular_in_place(self.0.as_ref().transpose(), x.as_mut(), Par::Seq);
-        (0..b.len()).map(|i| x[(i, 0)]).collect()
+        let mut x = b.to_vec();
+        self.lower(&mut x);
+        self.upper(&mut x);
+        x
     }
 
     /// Turns B into L⁻¹ B.
@@ -46,9 +46,43 @@ impl Cholesky {
         solve_lower_triangular_in_place(self.0.as_ref(), b.as_mut(), Par::Seq);
     }
 
-    /// Turns B into L⁻ᵀ B.
-    pub(crate) fn solve_upper(&self, b: &mut Mat<f64>) {
-        solve_upper_triangular_in_place(self.0.as_ref().transpose(), b.as_mut(), Par::Seq);
+    /// Turns one vector b into L⁻¹ b.
+    pub(crate) fn lower(&self, b: &mut [f64]) {
+        for j in 0..b.len() {
+            let column = &self.0.col_as_slice(j)[j..];
+            let (head, tail) = b[j..].split_at_mut(1);
+            head[0] /= column[0];
+            let x = head[0];
+            tail.iter_mut().zip(&column[1..]).for_each(|(b, l)| *b -= l * x);
+        }
+    }
+
+    /// Turns one vector b into L⁻ᵀ b.
+    pub(crate) fn upper(&self, b: &mut [f64]) {
+        for j in (0..b.len()).rev() {
+            let column = &self.0.col_as_slice(j)[j..];
+            let (head, tail) = b[j..].split_at_mut(1);
+            let known: f64 = tail.iter().zip(&column[1..]).map(|(b, l)| b * l).sum();
+            head[0] = (head[0] - known) / column[0];
+        }
+    }
+
+    /// Returns the factor of the matrix with one more row, given without its last entry, and that entry. `None` where it is not positive definite.
+    pub(crate) fn extended(&self, row: Vec<f64>, last: f64) -> Option<Self> {
+        let size = row.len();
+        let mut solved = row;
+        self.lower(&mut solved);
+        let left = last - solved.iter().map(|entry| entry * entry).sum::<f64>();
+        if !(left.is_finite() && left > 0.0) {
+            return None;
+        }
+        let entry = |i: usize, j: usize| match (i == size, j == size) {
+            (false, false) => self.0[(i, j)],
+            (true, false) => solved[j],
+            (true, true) => left.sqrt(),
+            (false, true) => 0.0,
+        };
+        Some(Self(Mat::from_fn(size + 1, size + 1, entry)))
     }
 
     /// Returns the lower triangle of K⁻¹.

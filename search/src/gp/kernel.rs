@@ -1,6 +1,6 @@
 //! Matérn-5/2 with one length scale a coordinate, and a kernel of quadratic functions.
 
-use std::f64::consts::{FRAC_PI_2, PI};
+use std::f64::consts::FRAC_PI_2;
 
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
@@ -56,15 +56,6 @@ impl Geometry {
         }
     }
 
-    /// Returns the derivative of the gap by `a`.
-    fn gap_slope(&self, coordinate: usize, a: f64, b: f64) -> f64 {
-        match self.0[coordinate] {
-            Coordinate::Ordered => 2.0 * (a - b),
-            Coordinate::ConditionalOrdered if a != INACTIVE && b != INACTIVE => FRAC_PI_2 * (PI * (a - b)).sin(),
-            _ => 0.0,
-        }
-    }
-
     fn is_ordered(&self, coordinate: usize) -> bool {
         matches!(self.0[coordinate], Coordinate::Ordered | Coordinate::ConditionalOrdered)
     }
@@ -76,13 +67,18 @@ impl Geometry {
         0.25 * root * root
     }
 
+    /// What makes the expected square of a product of two random points one.
+    pub(super) fn stretch(&self) -> f64 {
+        3.0 / self.0.len() as f64
+    }
+
     fn dot(&self, a: &[f64], b: &[f64]) -> f64 {
         let products = (0..a.len()).filter(|j| self.is_ordered(*j)).map(|j| centred(a[j]) * centred(b[j]));
-        products.sum::<f64>() * 3.0 / a.len() as f64
+        products.sum::<f64>() * self.stretch()
     }
 }
 
-fn centred(u: f64) -> f64 {
+pub(super) fn centred(u: f64) -> f64 {
     if u == INACTIVE { 0.0 } else { 2.0 * u - 1.0 }
 }
 
@@ -107,36 +103,16 @@ impl Hyperparameters {
         }
     }
 
-    /// Returns the covariance of two points, noise left out.
-    pub(crate) fn covariance(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
-        self.signal * matern52(self.square(geometry, a, b)).0 + self.curve * geometry.quadratic(a, b)
-    }
-
     /// Returns the variance at a point, noise left out.
     pub(crate) fn variance(&self, geometry: &Geometry, point: &[f64]) -> f64 {
         self.signal + self.curve * geometry.quadratic(point, point)
     }
 
-    /// Returns the covariance of two points, and puts its gradient by the first one into `gradient`.
-    pub(crate) fn covariance_slope(&self, geometry: &Geometry, a: &[f64], b: &[f64], gradient: &mut [f64]) -> f64 {
-        let (correlation, fall) = matern52(self.square(geometry, a, b));
-        let root = 1.0 + geometry.dot(a, b);
-        let bend = self.curve * root * 3.0 / a.len() as f64;
-        for (j, slope) in gradient.iter_mut().enumerate() {
-            *slope = -0.5 * self.signal * fall * self.inverse_squares[j] * geometry.gap_slope(j, a[j], b[j]);
-            if geometry.is_ordered(j) && a[j] != INACTIVE {
-                *slope += bend * centred(b[j]);
-            }
-        }
-        self.signal * correlation + self.curve * 0.25 * root * root
-    }
-
-    fn square(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
-        let mut sum = 0.0;
-        for (j, inverse) in self.inverse_squares.iter().enumerate() {
-            sum += inverse * geometry.gap(j, a[j], b[j]);
-        }
-        sum
+    /// Returns the gradient of half the variance at a point.
+    pub(super) fn variance_slope(&self, geometry: &Geometry, point: &[f64]) -> Vec<f64> {
+        let bend = self.curve * (1.0 + geometry.dot(point, point)) * geometry.stretch();
+        let along = |(j, u): (usize, &f64)| if geometry.is_ordered(j) && *u != INACTIVE { bend * centred(*u) } else { 0.0 };
+        point.iter().enumerate().map(along).collect()
     }
 }
 
@@ -159,25 +135,5 @@ mod tests {
             assert!(gaps.windows(2).all(|pair| pair[0] == pair[1]) && gaps[0] > 0.0, "{gaps:?}");
             assert_eq!(geometry.gap(coordinate, INACTIVE, INACTIVE), 0.0);
         }
-    }
-
-    #[test]
-    fn the_gradient_is_that_of_the_covariance() {
-        let geometry = Geometry(vec![Coordinate::Ordered, Coordinate::ConditionalOrdered, Coordinate::Nominal]);
-        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -3.0, 0.3, -0.4]);
-        let (a, b) = ([0.3, 0.8, 0.25], [0.7, 0.1, 0.75]);
-        let mut gradient = [0.0; 3];
-        let value = hyper.covariance_slope(&geometry, &a, &b, &mut gradient);
-        assert!((value - hyper.covariance(&geometry, &a, &b)).abs() < 1e-12);
-        for j in 0..2 {
-            let at = |step: f64| {
-                let mut moved = a;
-                moved[j] += step;
-                hyper.covariance(&geometry, &moved, &b)
-            };
-            let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((gradient[j] - difference).abs() < 1e-7, "{j}: {} is not {difference}", gradient[j]);
-        }
-        assert_eq!(gradient[2], 0.0);
     }
 }

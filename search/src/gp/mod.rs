@@ -18,6 +18,7 @@
 //! posterior, each with a warp of its own, make an ensemble.
 
 pub(crate) mod cholesky;
+mod columns;
 pub(crate) mod fit;
 pub(crate) mod kernel;
 pub(crate) mod likelihood;

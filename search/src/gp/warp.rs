@@ -44,7 +44,8 @@ impl Warp {
     /// Returns the value and its standard deviation for a mean and a standard deviation in the model (to first order).
     pub(crate) fn unwarped(&self, mean: f64, deviation: f64) -> (f64, f64) {
         let distance = (mean * self.deviation + self.mean).clamp(-600.0, 600.0).exp();
-        ((distance + self.floor) * self.unit, distance * self.deviation * deviation * self.unit)
+        let value = (distance + self.floor) * self.unit;
+        (value.clamp(-f64::MAX, f64::MAX), (distance * self.deviation * deviation * self.unit).min(f64::MAX))
     }
 
     /// Returns the logarithm of how fast the value moves with what the model sees, at a value.

@@ -13,6 +13,9 @@ use crate::why::{Kind, Prediction, Why, short};
 
 /// So many points are spread over the cube before a model is asked: one a dimension, within these bounds.
 const START: (usize, usize) = (4, 12);
+/// So many more points are looked at where one is likely to fail: less likely than this to succeed.
+const SHY: u64 = 15;
+const LIKELY: f64 = 0.8;
 /// Candidates spread over the cube.
 const SPREAD: u64 = 1024;
 /// With more dimensions than this only the surroundings of good points are searched: elsewhere a point promises much only because
@@ -54,11 +57,11 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     let known = history.observations.len() + history.pending.len();
     for (made, index) in (ask.next_index..).take(ask.count).enumerate() {
         let suggestion = if known + made < start {
-            start_up(ask, &cube, &mut free, index, known + made, &format!("start-up point {} of {start}", known + made + 1))
+            start_up(ask, &cube, history, &mut free, index, known + made, &format!("start-up point {} of {start}", known + made + 1))
         } else {
             let model = model.get_or_insert_with(|| Model::new(&cube, history, &found.suggestions, ask.seed, index));
             match model {
-                None => start_up(ask, &cube, &mut free, index, known + made, "too few results for a model yet"),
+                None => start_up(ask, &cube, history, &mut free, index, known + made, "too few results for a model yet"),
                 Some(model) => model.suggest(&cube, &mut free, points.as_ref(), ask.seed, index),
             }
         };
@@ -72,11 +75,19 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     found
 }
 
-fn start_up(ask: &Ask<'_>, cube: &UnitCube<'_>, free: &mut Free<'_>, index: u64, known: usize, reason: &str) -> Option<Suggestion> {
+fn start_up(
+    ask: &Ask<'_>,
+    cube: &UnitCube<'_>,
+    history: &History<'_>,
+    free: &mut Free<'_>,
+    index: u64,
+    known: usize,
+    reason: &str,
+) -> Option<Suggestion> {
     let dimensions = cube.scales().len();
     let (point, place) = match known {
         0 => (vec![0.5; dimensions], "the middle of the space"),
-        _ => (sobol::point(index, dimensions, ask.seed), "spread over the space"),
+        _ => spread_point(ask, cube, history, index),
     };
     let config = cube.config_at(&point);
     let key = config.key();
@@ -86,6 +97,24 @@ fn start_up(ask: &Ask<'_>, cube: &UnitCube<'_>, free: &mut Free<'_>, index: u64,
     }
     let config = free.draw(index)?;
     Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since the start-up point is taken") })
+}
+
+/// A point of the sequence; once runs have failed, of several the first that is likely enough not to.
+fn spread_point(ask: &Ask<'_>, cube: &UnitCube<'_>, history: &History<'_>, index: u64) -> (Vec<f64>, &'static str) {
+    let dimensions = cube.scales().len();
+    let mut points = vec![sobol::point(index, dimensions, ask.seed)];
+    if let Some(feasibility) = surrogate::feasibility(cube, history.observations) {
+        let scramble = ask.seed ^ SPREAD_SEED.wrapping_mul(index.wrapping_add(1));
+        points.extend((0..SHY).map(|place| sobol::point(place, dimensions, scramble)));
+        points.iter_mut().for_each(|point| cube.snap(point));
+        let logs = feasibility.log_probabilities(&points);
+        let likeliest = (0..points.len()).max_by(|a, b| logs[*a].total_cmp(&logs[*b])).unwrap_or(0);
+        let chosen = (0..points.len()).find(|place| logs[*place] >= LIKELY.ln()).unwrap_or(likeliest);
+        if chosen != 0 {
+            return (points.swap_remove(chosen), "spread over what is likely to succeed");
+        }
+    }
+    (points.swap_remove(0), "spread over the space")
 }
 
 /// What is known at one moment, with what is being tried.

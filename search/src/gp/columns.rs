@@ -1,0 +1,214 @@
+//! Points coordinate by coordinate, so that what one point has to do with all of them is quick to compute.
+
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+use super::kernel::{Coordinate, Geometry, Hyperparameters, centred, matern52};
+use crate::space::unit_cube::INACTIVE;
+
+/// Points, coordinate by coordinate.
+#[derive(Clone, Debug)]
+pub(crate) struct Columns {
+    geometry: Arc<Geometry>,
+    axes: Vec<Axis>,
+    count: usize,
+}
+
+/// One coordinate of all points.
+#[derive(Clone, Debug)]
+enum Axis {
+    Ordered(Vec<f64>),
+    Nominal(Vec<f64>),
+    ConditionalNominal(Vec<f64>),
+    /// As [`Geometry::gap`] has it, in the plane: twice the places on the half circle, and the coordinate from −1 to 1. What is inactive lies at 0.
+    ConditionalOrdered {
+        cosines: Vec<f64>,
+        sines: Vec<f64>,
+        centred: Vec<f64>,
+    },
+}
+
+/// What a point has to do with all others: correlation, how fast it falls, and the root of the quadratic part.
+pub(crate) struct Relation {
+    pub(crate) correlations: Vec<f64>,
+    falls: Vec<f64>,
+    roots: Vec<f64>,
+}
+
+impl Columns {
+    pub(crate) fn new(geometry: Arc<Geometry>, points: &[Vec<f64>]) -> Self {
+        let axis = |kind: &Coordinate| match kind {
+            Coordinate::Ordered => Axis::Ordered(Vec::new()),
+            Coordinate::Nominal => Axis::Nominal(Vec::new()),
+            Coordinate::ConditionalNominal => Axis::ConditionalNominal(Vec::new()),
+            Coordinate::ConditionalOrdered => Axis::ConditionalOrdered { cosines: Vec::new(), sines: Vec::new(), centred: Vec::new() },
+        };
+        let axes = geometry.0.iter().map(axis).collect();
+        let mut columns = Self { geometry, axes, count: 0 };
+        points.iter().for_each(|point| columns.push(point));
+        columns
+    }
+
+    pub(crate) fn push(&mut self, point: &[f64]) {
+        for (axis, u) in self.axes.iter_mut().zip(point) {
+            match axis {
+                Axis::Ordered(column) | Axis::Nominal(column) | Axis::ConditionalNominal(column) => column.push(*u),
+                Axis::ConditionalOrdered { cosines, sines, centred: column } => {
+                    let (cosine, sine) = on_circle(*u);
+                    cosines.push(cosine);
+                    sines.push(sine);
+                    column.push(centred(*u));
+                }
+            }
+        }
+        self.count += 1;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Writes the covariance of a point with each of the first `covariances.len()` points, noise left out.
+    pub(crate) fn covariances(&self, hyper: &Hyperparameters, point: &[f64], covariances: &mut [f64]) {
+        let count = covariances.len();
+        let mut roots = vec![1.0; count];
+        covariances.fill(0.0);
+        self.accumulate(hyper, point, covariances, &mut roots);
+        for (covariance, root) in covariances.iter_mut().zip(&roots) {
+            *covariance = hyper.signal * matern52(*covariance).0 + hyper.curve * 0.25 * root * root;
+        }
+    }
+
+    /// Returns what a point has to do with all of them.
+    pub(crate) fn relation(&self, hyper: &Hyperparameters, point: &[f64]) -> Relation {
+        let mut squares = vec![0.0; self.count];
+        let mut roots = vec![1.0; self.count];
+        self.accumulate(hyper, point, &mut squares, &mut roots);
+        let (correlations, falls) = squares.into_iter().map(matern52).unzip();
+        Relation { correlations, falls, roots }
+    }
+
+    /// Adds squared scaled distances and scaled products.
+    fn accumulate(&self, hyper: &Hyperparameters, point: &[f64], squares: &mut [f64], roots: &mut [f64]) {
+        let stretch = self.geometry.stretch();
+        for ((axis, u), inverse) in self.axes.iter().zip(point).zip(&hyper.inverse_squares) {
+            let product = stretch * centred(*u);
+            match axis {
+                Axis::Ordered(column) => {
+                    for ((x, square), root) in column.iter().zip(squares.iter_mut()).zip(roots.iter_mut()) {
+                        *square += inverse * (x - u) * (x - u);
+                        *root += product * (2.0 * x - 1.0);
+                    }
+                }
+                Axis::Nominal(column) => {
+                    for (x, square) in column.iter().zip(squares.iter_mut()) {
+                        *square += if x == u { 0.0 } else { *inverse };
+                    }
+                }
+                Axis::ConditionalNominal(column) => {
+                    for (x, square) in column.iter().zip(squares.iter_mut()) {
+                        let halved = (*x == INACTIVE) != (*u == INACTIVE);
+                        *square += if x == u { 0.0 } else { inverse * if halved { 0.5 } else { 1.0 } };
+                    }
+                }
+                Axis::ConditionalOrdered { cosines, sines, centred } => {
+                    let (cosine, sine) = on_circle(*u);
+                    let places = cosines.iter().zip(sines).zip(centred);
+                    for (((c, s), x), (square, root)) in places.zip(squares.iter_mut().zip(roots.iter_mut())) {
+                        *square += 0.25 * inverse * ((c - cosine) * (c - cosine) + (s - sine) * (s - sine));
+                        *root += product * x;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the gradient by the point of the sum of its covariances, each with a weight. It is zero along coordinates without order.
+    pub(crate) fn slope(&self, hyper: &Hyperparameters, point: &[f64], relation: &Relation, weights: &[f64]) -> Vec<f64> {
+        let bend = 0.5 * hyper.curve * self.geometry.stretch();
+        let falls: Vec<f64> = relation.falls.iter().zip(weights).map(|(fall, weight)| hyper.signal * fall * weight).collect();
+        let bends: Vec<f64> = relation.roots.iter().zip(weights).map(|(root, weight)| bend * root * weight).collect();
+        let along = |((axis, u), inverse): ((&Axis, &f64), &f64)| match axis {
+            Axis::Nominal(_) | Axis::ConditionalNominal(_) => 0.0,
+            Axis::Ordered(column) => {
+                let mut sums = (0.0, 0.0);
+                for ((x, fall), bend) in column.iter().zip(&falls).zip(&bends) {
+                    sums.0 += fall * (x - u);
+                    sums.1 += bend * (2.0 * x - 1.0);
+                }
+                inverse * sums.0 + 2.0 * sums.1
+            }
+            Axis::ConditionalOrdered { .. } if *u == INACTIVE => 0.0,
+            Axis::ConditionalOrdered { cosines, sines, centred } => {
+                let (cosine, sine) = on_circle(*u);
+                let mut sums = (0.0, 0.0);
+                for (((c, s), x), (fall, bend)) in cosines.iter().zip(sines).zip(centred).zip(falls.iter().zip(&bends)) {
+                    sums.0 += fall * (s * cosine - c * sine);
+                    sums.1 += bend * x;
+                }
+                0.25 * PI * inverse * sums.0 + 2.0 * sums.1
+            }
+        };
+        self.axes.iter().zip(point).zip(&hyper.inverse_squares).map(along).collect()
+    }
+}
+
+impl Relation {
+    /// Returns the covariances with all points, noise left out.
+    pub(crate) fn covariances(&self, hyper: &Hyperparameters) -> Vec<f64> {
+        let both = self.correlations.iter().zip(&self.roots);
+        both.map(|(correlation, root)| hyper.signal * correlation + hyper.curve * 0.25 * root * root).collect()
+    }
+}
+
+fn on_circle(u: f64) -> (f64, f64) {
+    if u == INACTIVE { (0.0, 0.0) } else { ((PI * u).cos(), (PI * u).sin()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_of_the_geometry_and_slopes_those_of_the_covariance() {
+        let kinds = [
+            Coordinate::Ordered,
+            Coordinate::ConditionalOrdered,
+            Coordinate::Nominal,
+            Coordinate::ConditionalNominal,
+            Coordinate::ConditionalOrdered,
+        ];
+        let geometry = Arc::new(Geometry(kinds.to_vec()));
+        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, -3.0, 0.3, -0.4]);
+        let points = vec![
+            vec![0.7, 0.1, 0.75, 0.25, 0.5],
+            vec![0.2, INACTIVE, 0.25, INACTIVE, 0.9],
+            vec![0.3, 0.8, 0.25, 0.75, INACTIVE],
+            vec![0.9, 0.4, 0.75, 0.75, 0.2],
+        ];
+        let columns = Columns::new(Arc::clone(&geometry), &points);
+        let point = [0.3, 0.8, 0.25, 0.25, INACTIVE];
+        let one = |point: &[f64], other: &[f64]| {
+            let square: f64 = (0..5).map(|j| hyper.inverse_squares[j] * geometry.gap(j, point[j], other[j])).sum();
+            hyper.signal * matern52(square).0 + hyper.curve * geometry.quadratic(point, other)
+        };
+        let mut covariances = vec![0.0; points.len()];
+        columns.covariances(&hyper, &point, &mut covariances);
+        let relation = columns.relation(&hyper, &point);
+        for ((covariance, also), other) in covariances.iter().zip(relation.covariances(&hyper)).zip(&points) {
+            assert!((covariance - one(&point, other)).abs() < 1e-12 && (covariance - also).abs() < 1e-12);
+        }
+        let weights = [1.0, -0.5, 2.0, 0.7];
+        let slope = columns.slope(&hyper, &point, &relation, &weights);
+        for j in [0, 1] {
+            let at = |step: f64| {
+                let mut moved = point;
+                moved[j] += step;
+                points.iter().zip(weights).map(|(other, weight)| weight * one(&moved, other)).sum::<f64>()
+            };
+            let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((slope[j] - difference).abs() < 1e-7, "{j}: {} is not {difference}", slope[j]);
+        }
+        assert_eq!(slope[2..], [0.0; 3]);
+    }
+}
