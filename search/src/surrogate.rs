@@ -6,6 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
+use crate::acquisition::effort::Effort;
 use crate::acquisition::ensemble::{Ensemble, Member};
 use crate::acquisition::feasibility::Feasibility;
 use crate::gp::fit::fit;
@@ -26,8 +27,6 @@ const VALUES_MIN: usize = 2;
 const OBSERVATIONS_MAX: usize = 500;
 /// The hyperparameters are learnt from no more than this.
 const LEARN_MAX: usize = 120;
-/// So many draws of the hyperparameters with few observations, with more fewer: each costs as much as all the rest of a suggestion.
-const DRAWS: usize = 8;
 
 /// What has ended, as the models see it.
 #[derive(Clone, Debug)]
@@ -56,6 +55,8 @@ fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>]) -> Option<Feasibility>
 #[derive(Debug)]
 pub(crate) struct Surrogate {
     pub(crate) ensemble: Ensemble,
+    /// How much may be computed.
+    pub(crate) effort: Effort,
     /// The warp of each member.
     warps: Vec<Warp>,
     pub(crate) goal: Goal,
@@ -85,7 +86,8 @@ impl Surrogate {
         let around = valued.iter().filter(|ended| ended.counts || best.is_none()).map(|ended| ended.point.clone()).take(AROUND).collect();
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
         let ensemble = Ensemble { members: Vec::new(), feasibility };
-        let mut surrogate = Self { ensemble, warps: Vec::new(), goal, best, around, seen, points };
+        let effort = Effort::of(values.len());
+        let mut surrogate = Self { ensemble, effort, warps: Vec::new(), goal, best, around, seen, points };
         // Without a value that counts, what matters is to find one.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, &values, best, rng);
@@ -99,7 +101,7 @@ impl Surrogate {
         let x: Vec<_> = valued.iter().map(|ended| ended.point.clone()).collect();
         let shares: Vec<f64> = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
         let mut seen = Seen { x: x.clone(), z: Vec::new(), shares: shares.clone() };
-        for (theta, view) in draws(geometry, &x, &shares, &zs, &warps, values, rng) {
+        for (theta, view) in draws(geometry, &x, &shares, &Values { zs: &zs, warps: &warps, values }, self.effort.draws, rng) {
             seen.z.clone_from(&zs[view]);
             let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, &seen) else { continue };
             let log_scale = warps[view].log_scale(best);
@@ -181,25 +183,31 @@ impl Surrogate {
 /// The local search starts around this many of the best observations.
 const AROUND: usize = 5;
 
+/// The values as they are and as each warp shows them.
+struct Values<'a> {
+    values: &'a [f64],
+    zs: &'a [Vec<f64>],
+    warps: &'a [Warp],
+}
+
 /// Draws hyperparameters, each with the place of a warp.
 fn draws(
     geometry: &Geometry,
     x: &[Vec<f64>],
     shares: &[f64],
-    zs: &[Vec<f64>],
-    warps: &[Warp],
-    values: &[f64],
+    seen: &Values<'_>,
+    count: usize,
     rng: &mut ChaCha8Rng,
 ) -> Vec<(Vec<f64>, usize)> {
     let places = thinned(x.len(), LEARN_MAX);
     let pick = |all: &[f64]| places.iter().map(|place| all[*place]).collect::<Vec<_>>();
     let x: Vec<_> = places.iter().map(|place| x[*place].clone()).collect();
-    let values = pick(values);
-    let views =
-        Views { zs: zs.iter().map(|z| pick(z)).collect(), log_jacobians: warps.iter().map(|warp| warp.log_jacobian(&values)).collect() };
+    let values = pick(seen.values);
+    let zs: Vec<Vec<f64>> = seen.zs.iter().map(|z| pick(z)).collect();
+    let views = Views { zs, log_jacobians: seen.warps.iter().map(|warp| warp.log_jacobian(&values)).collect() };
     let evidence = Evidence::new(geometry, &x, &pick(shares));
     let start = fit(&evidence, &views.zs[views.zs.len() / 2]);
-    sample(&evidence, &views, &start, DRAWS, rng)
+    sample(&evidence, &views, &start, count, rng)
 }
 
 /// Returns `max` of `count` places, all if they are no more: the first half of `max`, and an even choice of the rest.

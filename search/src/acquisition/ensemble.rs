@@ -8,6 +8,9 @@ use crate::gp::posterior::Posterior;
 /// expected improvement that counts; more spares runs, and costs little of what is found.
 const CAUTION: f64 = 8.0;
 
+/// So many members give a rough score.
+const ROUGH: usize = 3;
+
 /// One model of several, equally likely ones.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -29,7 +32,16 @@ pub(crate) struct Ensemble {
 impl Ensemble {
     /// Returns the score of each point: the logarithm of the expected improvement in the objective's unit, and how likely nothing goes wrong.
     pub(crate) fn scores(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        let mut scores = self.log_improvements(points);
+        self.scores_by(points, 1)
+    }
+
+    /// Returns roughly the same, by only some of the members: enough to tell which points are worth a closer look.
+    pub(crate) fn rough_scores(&self, points: &[Vec<f64>]) -> Vec<f64> {
+        self.scores_by(points, self.members.len().div_ceil(ROUGH).max(1))
+    }
+
+    fn scores_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
+        let mut scores = self.log_improvements_by(points, step);
         if let Some(feasibility) = &self.feasibility {
             for (score, log) in scores.iter_mut().zip(feasibility.log_probabilities(points)) {
                 *score += CAUTION * log;
@@ -40,11 +52,15 @@ impl Ensemble {
 
     /// Returns the logarithm of the expected improvement at each point, whatever may go wrong.
     pub(crate) fn log_improvements(&self, points: &[Vec<f64>]) -> Vec<f64> {
+        self.log_improvements_by(points, 1)
+    }
+
+    fn log_improvements_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
         let each = |member: &Member| -> Vec<f64> {
             let predictions = member.posterior.predict(points).into_iter();
             predictions.map(|(mean, deviation)| log_expected_improvement(mean, deviation, member.incumbent) + member.log_scale).collect()
         };
-        let all: Vec<Vec<f64>> = self.members.iter().map(each).collect();
+        let all: Vec<Vec<f64>> = self.members.iter().step_by(step).map(each).collect();
         (0..points.len()).map(|point| log_mean(all.iter().map(|scores| scores[point]))).collect()
     }
 

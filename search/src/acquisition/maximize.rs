@@ -4,14 +4,15 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
+use super::effort::Effort;
 use super::ensemble::Ensemble;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
-/// Candidates around good points, for each of the widths.
-const LOCAL: usize = 150;
+/// Candidates around good points are so far from them.
 const WIDTHS: [f64; 3] = [0.01, 0.05, 0.2];
-/// So many of the best candidates climb, no two of them closer along every coordinate than this.
-const CLIMBERS: usize = 6;
+/// So many candidates that look promising at a rough glance are scored in full.
+const FINALISTS: usize = 128;
+/// No two climbers start closer to each other along every coordinate.
 const APART: f64 = 0.05;
 /// A climber alternates between the gradient and steps along what has cells at most so often.
 const ALTERNATIONS: usize = 2;
@@ -25,13 +26,14 @@ pub(crate) struct Candidate {
     pub(crate) point: Vec<f64>,
 }
 
-/// Returns candidates, the best first: the given ones (spread over the cube), others around good points, and where climbers from the best of
-/// both end. All are canonical, so that a score is that of a configuration which can be tried.
+/// Returns candidates, the best first but for those that were never looked at closely: the given ones (spread over the cube), others around good
+/// points, and where climbers from the best of both end. All are canonical, so that a score is that of a configuration which can be tried.
 pub(crate) fn maximize(
     cube: &UnitCube<'_>,
     spread: Vec<Vec<f64>>,
     around: &[Vec<f64>],
     ensemble: &Ensemble,
+    effort: Effort,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Candidate> {
     let mut points = spread;
@@ -40,21 +42,26 @@ pub(crate) fn maximize(
     }
     if !around.is_empty() {
         for width in WIDTHS {
-            points.extend((0..LOCAL).map(|_| step(cube, &around[rng.random_range(0..around.len())], width, rng)));
+            points.extend((0..effort.local).map(|_| step(cube, &around[rng.random_range(0..around.len())], width, rng)));
         }
     }
-    let mut candidates = scored(points, ensemble);
+    let rough = ensemble.rough_scores(&points);
+    let mut candidates = paired(points, rough);
+    sort(&mut candidates);
+    let rest = candidates.split_off(candidates.len().min(FINALISTS));
+    let mut candidates = scored(candidates.into_iter().map(|candidate| candidate.point).collect(), ensemble);
     sort(&mut candidates);
     let mut starts: Vec<&Candidate> = Vec::new();
     for candidate in &candidates {
         let is_near = |other: &&Candidate| other.point.iter().zip(&candidate.point).all(|(a, b)| (a - b).abs() < APART);
-        if starts.len() < CLIMBERS && !starts.iter().any(is_near) {
+        if starts.len() < effort.climbers && !starts.iter().any(is_near) {
             starts.push(candidate);
         }
     }
     let mut reached: Vec<Candidate> = starts.into_iter().map(|start| climb(cube, ensemble, start.clone(), rng)).collect();
     reached.append(&mut candidates);
     sort(&mut reached);
+    reached.extend(rest);
     reached
 }
 
@@ -181,8 +188,13 @@ fn awake(from: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
 }
 
 fn scored(points: Vec<Vec<f64>>, ensemble: &Ensemble) -> Vec<Candidate> {
+    let scores = ensemble.scores(&points);
+    paired(points, scores)
+}
+
+fn paired(points: Vec<Vec<f64>>, scores: Vec<f64>) -> Vec<Candidate> {
     // A score that is no number must not win.
-    let scores = ensemble.scores(&points).into_iter().map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
+    let scores = scores.into_iter().map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
     scores.zip(points).map(|(score, point)| Candidate { score, point }).collect()
 }
 

@@ -1,7 +1,7 @@
 //! What is believed of the hyperparameters before anything is seen: normal in the logarithm.
 
 /// Mean and standard deviation of log ℓ − ½ log d.
-const LENGTH: (f64, f64) = (0.0, 1.2);
+const LENGTH: (f64, f64) = (0.0, 0.8);
 /// Of log ν. Most objectives are nearly the same when a run is repeated, compared with what the parameters do.
 const NOISE: (f64, f64) = (-9.0, 2.5);
 /// Of log σ².

@@ -11,13 +11,11 @@ use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
 use crate::why::{Kind, Prediction, Why, short};
 
-/// So many points are spread over the cube before a model is asked: one a dimension, within these bounds.
-const START: (usize, usize) = (4, 12);
+/// So many points are spread over the cube before a model is asked: one for two dimensions, within these bounds.
+const START: (usize, usize) = (3, 12);
 /// So many more points are looked at where one is likely to fail: less likely than this to succeed.
 const SHY: u64 = 15;
 const LIKELY: f64 = 0.8;
-/// Candidates spread over the cube.
-const SPREAD: u64 = 1024;
 /// With more dimensions than this only the surroundings of good points are searched: elsewhere a point promises much only because
 /// nothing is known of it, and there is no end of such points.
 const SPREAD_DIMENSIONS_MAX: usize = 15;
@@ -49,7 +47,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     if cube.scales().len() == 0 {
         return random::suggest(ask);
     }
-    let start = cube.scales().len().clamp(START.0, START.1);
+    let start = (cube.scales().len() / 2).clamp(START.0, START.1);
     let points = Enumeration::of_support(ask.space);
     let mut free = Free::new(ask, points.as_ref());
     let mut model = None;
@@ -176,9 +174,9 @@ impl Model {
         // A scramble of its own for each run: the same candidates every time would leave the same gaps.
         let scramble = seed ^ SPREAD_SEED.wrapping_mul(index.wrapping_add(1));
         let wide = dimensions > SPREAD_DIMENSIONS_MAX && !self.surrogate.around.is_empty();
-        let spread = if wide { 0 } else { SPREAD };
+        let spread = if wide { 0 } else { self.surrogate.effort.spread as u64 };
         let spread = (0..spread).map(|place| sobol::point(place, dimensions, scramble)).collect();
-        maximize(cube, spread, &self.surrogate.around, &self.surrogate.ensemble, &mut self.rng)
+        maximize(cube, spread, &self.surrogate.around, &self.surrogate.ensemble, self.surrogate.effort, &mut self.rng)
     }
 
     fn whole(&self, cube: &UnitCube<'_>, free: &Free<'_>, points: &Enumeration) -> Vec<Candidate> {

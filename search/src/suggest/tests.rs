@@ -215,7 +215,7 @@ fn the_best_of_a_list_and_of_a_condition_is_found() {
 fn reasons_are_in_words() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0)]), Method::Bayes, 1);
     sweep.goal = Goal::Maximize;
-    assert_eq!(sweep.ask(2).suggestions[1].why.reason, "start-up point 2 of 4, spread over the space");
+    assert_eq!(sweep.ask(2).suggestions[1].why.reason, "start-up point 2 of 3, spread over the space");
     sweep.run(8, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
     let suggestion = &sweep.ask(1).suggestions[0];
     let Prediction { mean, deviation } = suggestion.why.predicted.unwrap();

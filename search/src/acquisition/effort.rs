@@ -1,0 +1,39 @@
+//! How much is computed for a suggestion.
+
+/// With so many values everything is affordable; beyond, the cost of a look at a point grows with the square of their number, and so less is
+/// looked at: by then the hyperparameters are better known, too.
+const PLENTY: f64 = 50.0;
+
+/// How much is computed for a suggestion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effort {
+    /// Draws of the hyperparameters: members of the ensemble.
+    pub(crate) draws: usize,
+    /// Candidates spread over the cube.
+    pub(crate) spread: usize,
+    /// Candidates around good points, for each of several widths.
+    pub(crate) local: usize,
+    /// So many of the best candidates climb.
+    pub(crate) climbers: usize,
+}
+
+impl Effort {
+    /// Returns what is affordable with so many values.
+    pub(crate) fn of(values: usize) -> Self {
+        let share = (PLENTY / values.max(1) as f64).min(1.0);
+        let scaled = |most: f64, least: usize| ((most * share).round() as usize).max(least);
+        Self { draws: scaled(16.0, 3), spread: scaled(1024.0, 192), local: scaled(150.0, 40), climbers: scaled(6.0, 3) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effort_falls_with_the_number_of_values_to_a_least() {
+        assert_eq!(Effort::of(0), Effort { draws: 16, spread: 1024, local: 150, climbers: 6 });
+        assert_eq!(Effort::of(100), Effort { draws: 8, spread: 512, local: 75, climbers: 3 });
+        assert_eq!(Effort::of(5000), Effort { draws: 3, spread: 192, local: 40, climbers: 3 });
+    }
+}
