@@ -26,7 +26,7 @@ const VALUES_MIN: usize = 2;
 /// the rest.
 const OBSERVATIONS_MAX: usize = 500;
 /// The hyperparameters are learnt from no more than this.
-const LEARN_MAX: usize = 120;
+const LEARN_MAX: usize = 100;
 
 /// What has ended, as the models see it.
 #[derive(Clone, Debug)]

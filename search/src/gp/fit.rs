@@ -11,7 +11,7 @@ use super::likelihood::Evidence;
 
 /// What a singular kernel matrix costs: finite, since argmin ends at NaN and infinity.
 const COST_SINGULAR: f64 = 1e12;
-const ITERATIONS_MAX: u64 = 30;
+const ITERATIONS_MAX: u64 = 20;
 /// How many corrections L-BFGS keeps.
 const MEMORY: usize = 8;
 
