@@ -61,7 +61,7 @@ impl<'a> Bench<'a> {
 
     /// Conditions a Gaussian process with these hyperparameters on all observations.
     pub fn posterior(&self, theta: &[f64]) -> Option<Posterior> {
-        gp::posterior::Posterior::new(Arc::clone(&self.geometry), theta, self.seen.clone()).map(Posterior)
+        gp::posterior::Posterior::new(Arc::clone(&self.geometry), theta, &self.seen).map(Posterior)
     }
 
     /// Learns all that a suggestion needs: several draws of the hyperparameters, a model for each. `None` where there is too little to
