@@ -28,6 +28,9 @@ const OBSERVATIONS_MAX: usize = 500;
 /// The hyperparameters are learnt from no more than this.
 const LEARN_MAX: usize = 100;
 
+/// How much of the deviation there is in what a member believes of a run in flight: with all of it, the luckiest belief leads too far.
+const BELIEF: f64 = 0.7;
+
 /// What has ended, as the models see it.
 #[derive(Clone, Debug)]
 struct Ended<'a> {
@@ -122,13 +125,13 @@ impl Surrogate {
     }
 
     /// Lets each member believe an outcome of its own at a point that is being tried, so that all of them look elsewhere. Drawn from the
-    /// posterior rather than its mean: what comes out there is not known.
+    /// posterior, if somewhat narrower, rather than its mean: what comes out there is not known.
     ///
     /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning algorithms, section 3.1.
     pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {
         for member in &mut self.ensemble.members {
             let (mean, deviation) = member.posterior.predict(&[point.to_vec()])[0];
-            let fantasy = mean + deviation * rng.sample::<f64, _>(StandardNormal);
+            let fantasy = mean + BELIEF * deviation * rng.sample::<f64, _>(StandardNormal);
             // A point where everything is known already has nothing to believe.
             member.posterior.believe(point, fantasy);
         }

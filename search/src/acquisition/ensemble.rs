@@ -8,6 +8,10 @@ use crate::gp::posterior::Posterior;
 /// expected improvement that counts; more spares runs, and costs little of what is found.
 const CAUTION: f64 = 8.0;
 
+/// How much of the models' deviation counts in a score. One is the expected improvement; a little less looks closer at what is known to be good,
+/// which pays where several runs are in flight and costs nothing where there is one.
+const CURIOSITY: f64 = 0.8;
+
 /// So many members give a rough score.
 const ROUGH: usize = 3;
 
@@ -41,7 +45,7 @@ impl Ensemble {
     }
 
     fn scores_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
-        let mut scores = self.log_improvements_by(points, step);
+        let mut scores = self.log_improvements_by(points, step, CURIOSITY);
         if let Some(feasibility) = &self.feasibility {
             for (score, log) in scores.iter_mut().zip(feasibility.log_probabilities(points)) {
                 *score += CAUTION * log;
@@ -52,13 +56,15 @@ impl Ensemble {
 
     /// Returns the logarithm of the expected improvement at each point, whatever may go wrong.
     pub(crate) fn log_improvements(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        self.log_improvements_by(points, 1)
+        self.log_improvements_by(points, 1, 1.0)
     }
 
-    fn log_improvements_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
+    fn log_improvements_by(&self, points: &[Vec<f64>], step: usize, curiosity: f64) -> Vec<f64> {
         let each = |member: &Member| -> Vec<f64> {
             let predictions = member.posterior.predict(points).into_iter();
-            predictions.map(|(mean, deviation)| log_expected_improvement(mean, deviation, member.incumbent) + member.log_scale).collect()
+            predictions
+                .map(|(mean, deviation)| log_expected_improvement(mean, curiosity * deviation, member.incumbent) + member.log_scale)
+                .collect()
         };
         let all: Vec<Vec<f64>> = self.members.iter().step_by(step).map(each).collect();
         (0..points.len()).map(|point| log_mean(all.iter().map(|scores| scores[point]))).collect()
@@ -88,7 +94,9 @@ impl Ensemble {
 
 impl Member {
     fn slope(&self, point: &[f64]) -> (f64, Vec<f64>) {
-        let slope = self.posterior.slope(point);
+        let mut slope = self.posterior.slope(point);
+        slope.deviation *= CURIOSITY;
+        slope.deviation_slope.iter_mut().for_each(|slope| *slope *= CURIOSITY);
         let z = (self.incumbent - slope.mean) / slope.deviation;
         let rate = log_h_slope(z);
         let both = slope.mean_slope.iter().zip(&slope.deviation_slope);
