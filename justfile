@@ -16,6 +16,7 @@ check:
 # How long things take (docs/benchmarks.md)
 bench:
     cargo bench -p sweep-search --features bench --bench suggest --bench model
+    cargo bench --bench controller
 
 # The quickstart
 wine:
