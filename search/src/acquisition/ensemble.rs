@@ -136,7 +136,7 @@ mod tests {
             let posterior = Posterior::new(Arc::clone(&geometry), &theta, &seen).unwrap();
             Member { posterior, incumbent: -0.5, log_scale }
         };
-        let members = vec![member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0]), member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0])];
+        let members = vec![member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0, -2.0]), member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0, -1.5])];
         let ensemble = Ensemble { members, feasibility: Feasibility::new(&geometry, &x, &failed, &[]) };
         let point = vec![0.42, 0.61];
         let (score, gradient) = ensemble.slope(&point);

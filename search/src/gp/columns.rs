@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-use super::kernel::{Coordinate, Geometry, Hyperparameters, centred, matern52};
+use super::kernel::{Coordinate, Geometry, Hyperparameters, bowl, centred, matern52};
 use crate::space::unit_cube::INACTIVE;
 
 /// Points, coordinate by coordinate.
@@ -28,11 +28,12 @@ enum Axis {
     },
 }
 
-/// What a point has to do with all others: correlation, how fast it falls, and the root of the quadratic part.
+/// What a point has to do with all others: correlation, how fast it falls, the root of the quadratic part with interactions, and the quadratic parts.
 pub(crate) struct Relation {
     pub(crate) correlations: Vec<f64>,
     falls: Vec<f64>,
     roots: Vec<f64>,
+    curves: Vec<f64>,
 }
 
 impl Columns {
@@ -71,52 +72,70 @@ impl Columns {
     /// Writes the covariance of a point with each of the first `covariances.len()` points, noise left out.
     pub(crate) fn covariances(&self, hyper: &Hyperparameters, point: &[f64], covariances: &mut [f64]) {
         let count = covariances.len();
-        let mut roots = vec![1.0; count];
+        let (mut roots, mut sums) = (vec![1.0; count], vec![0.0; count]);
         covariances.fill(0.0);
-        self.accumulate(hyper, point, covariances, &mut roots);
-        for (covariance, root) in covariances.iter_mut().zip(&roots) {
-            *covariance = hyper.signal * matern52(*covariance).0 + hyper.curve * 0.25 * root * root;
+        self.accumulate(hyper, point, covariances, &mut roots, &mut sums);
+        for (covariance, (root, sum)) in covariances.iter_mut().zip(roots.iter().zip(&sums)) {
+            *covariance = hyper.signal * matern52(*covariance).0 + self.curve(hyper, *root, *sum);
         }
     }
 
     /// Returns what a point has to do with all of them.
     pub(crate) fn relation(&self, hyper: &Hyperparameters, point: &[f64]) -> Relation {
         let mut squares = vec![0.0; self.count];
-        let mut roots = vec![1.0; self.count];
-        self.accumulate(hyper, point, &mut squares, &mut roots);
+        let (mut roots, mut sums) = (vec![1.0; self.count], vec![0.0; self.count]);
+        self.accumulate(hyper, point, &mut squares, &mut roots, &mut sums);
         let (correlations, falls) = squares.into_iter().map(matern52).unzip();
-        Relation { correlations, falls, roots }
+        let curves = roots.iter().zip(&sums).map(|(root, sum)| self.curve(hyper, *root, *sum)).collect();
+        Relation { correlations, falls, roots, curves }
     }
 
-    /// Adds squared scaled distances and scaled products.
-    fn accumulate(&self, hyper: &Hyperparameters, point: &[f64], squares: &mut [f64], roots: &mut [f64]) {
+    /// Returns the quadratic parts.
+    fn curve(&self, hyper: &Hyperparameters, root: f64, sum: f64) -> f64 {
+        hyper.curve * 0.25 * root * root + hyper.alone * sum * 0.5 / self.axes.len() as f64
+    }
+
+    /// Adds squared scaled distances, scaled products, and the terms of what each coordinate does alone.
+    fn accumulate(&self, hyper: &Hyperparameters, point: &[f64], squares: &mut [f64], roots: &mut [f64], sums: &mut [f64]) {
         let stretch = self.geometry.stretch();
         for ((axis, u), inverse) in self.axes.iter().zip(point).zip(&hyper.inverse_squares) {
-            let product = stretch * centred(*u);
+            let own = centred(*u);
+            let (product, line, bow) = (stretch * own, 3.0 * own, 5.0 * bowl(own));
             match axis {
                 Axis::Ordered(column) => {
-                    for ((x, square), root) in column.iter().zip(squares.iter_mut()).zip(roots.iter_mut()) {
+                    for ((x, square), (root, sum)) in column.iter().zip(squares.iter_mut()).zip(roots.iter_mut().zip(sums.iter_mut())) {
+                        let c = 2.0 * x - 1.0;
                         *square += inverse * (x - u) * (x - u);
-                        *root += product * (2.0 * x - 1.0);
+                        *root += product * c;
+                        *sum += line * c + bow * bowl(c);
                     }
                 }
                 Axis::Nominal(column) => {
-                    for (x, square) in column.iter().zip(squares.iter_mut()) {
+                    for (x, (square, sum)) in column.iter().zip(squares.iter_mut().zip(sums.iter_mut())) {
                         *square += if x == u { 0.0 } else { *inverse };
+                        *sum += if x == u { 2.0 } else { 0.0 };
                     }
                 }
                 Axis::ConditionalNominal(column) => {
-                    for (x, square) in column.iter().zip(squares.iter_mut()) {
+                    for (x, (square, sum)) in column.iter().zip(squares.iter_mut().zip(sums.iter_mut())) {
                         let halved = (*x == INACTIVE) != (*u == INACTIVE);
                         *square += if x == u { 0.0 } else { inverse * if halved { 0.5 } else { 1.0 } };
+                        *sum += if x == u { 2.0 } else { 0.0 };
                     }
                 }
                 Axis::ConditionalOrdered { cosines, sines, centred } => {
                     let (cosine, sine) = on_circle(*u);
                     let places = cosines.iter().zip(sines).zip(centred);
-                    for (((c, s), x), (square, root)) in places.zip(squares.iter_mut().zip(roots.iter_mut())) {
+                    let results = squares.iter_mut().zip(roots.iter_mut().zip(sums.iter_mut()));
+                    for (((c, s), x), (square, (root, sum))) in places.zip(results) {
                         *square += 0.25 * inverse * ((c - cosine) * (c - cosine) + (s - sine) * (s - sine));
                         *root += product * x;
+                        // On the circle lies what is active.
+                        *sum += match (*c == 0.0 && *s == 0.0, *u == INACTIVE) {
+                            (false, false) => line * x + bow * bowl(*x),
+                            (true, true) => 2.0,
+                            _ => 0.0,
+                        };
                     }
                 }
             }
@@ -126,27 +145,36 @@ impl Columns {
     /// Returns the gradient by the point of the sum of its covariances, each with a weight. It is zero along coordinates without order.
     pub(crate) fn slope(&self, hyper: &Hyperparameters, point: &[f64], relation: &Relation, weights: &[f64]) -> Vec<f64> {
         let bend = 0.5 * hyper.curve * self.geometry.stretch();
+        let alone = hyper.alone / self.axes.len() as f64;
         let falls: Vec<f64> = relation.falls.iter().zip(weights).map(|(fall, weight)| hyper.signal * fall * weight).collect();
         let bends: Vec<f64> = relation.roots.iter().zip(weights).map(|(root, weight)| bend * root * weight).collect();
         let along = |((axis, u), inverse): ((&Axis, &f64), &f64)| match axis {
             Axis::Nominal(_) | Axis::ConditionalNominal(_) => 0.0,
             Axis::Ordered(column) => {
-                let mut sums = (0.0, 0.0);
-                for ((x, fall), bend) in column.iter().zip(&falls).zip(&bends) {
+                let mut sums = (0.0, 0.0, 0.0);
+                let bent = 15.0 * centred(*u);
+                for ((x, weight), (fall, bend)) in column.iter().zip(weights).zip(falls.iter().zip(&bends)) {
+                    let c = 2.0 * x - 1.0;
                     sums.0 += fall * (x - u);
-                    sums.1 += bend * (2.0 * x - 1.0);
+                    sums.1 += bend * c;
+                    sums.2 += weight * (3.0 * c + bent * bowl(c));
                 }
-                inverse * sums.0 + 2.0 * sums.1
+                inverse * sums.0 + 2.0 * sums.1 + alone * sums.2
             }
             Axis::ConditionalOrdered { .. } if *u == INACTIVE => 0.0,
             Axis::ConditionalOrdered { cosines, sines, centred } => {
                 let (cosine, sine) = on_circle(*u);
-                let mut sums = (0.0, 0.0);
-                for (((c, s), x), (fall, bend)) in cosines.iter().zip(sines).zip(centred).zip(falls.iter().zip(&bends)) {
+                let mut sums = (0.0, 0.0, 0.0);
+                let bent = 15.0 * super::kernel::centred(*u);
+                let places = cosines.iter().zip(sines).zip(centred);
+                for ((((c, s), x), weight), (fall, bend)) in places.zip(weights).zip(falls.iter().zip(&bends)) {
                     sums.0 += fall * (s * cosine - c * sine);
                     sums.1 += bend * x;
+                    if *c != 0.0 || *s != 0.0 {
+                        sums.2 += weight * (3.0 * x + bent * bowl(*x));
+                    }
                 }
-                0.25 * PI * inverse * sums.0 + 2.0 * sums.1
+                0.25 * PI * inverse * sums.0 + 2.0 * sums.1 + alone * sums.2
             }
         };
         self.axes.iter().zip(point).zip(&hyper.inverse_squares).map(along).collect()
@@ -156,8 +184,8 @@ impl Columns {
 impl Relation {
     /// Returns the covariances with all points, noise left out.
     pub(crate) fn covariances(&self, hyper: &Hyperparameters) -> Vec<f64> {
-        let both = self.correlations.iter().zip(&self.roots);
-        both.map(|(correlation, root)| hyper.signal * correlation + hyper.curve * 0.25 * root * root).collect()
+        let both = self.correlations.iter().zip(&self.curves);
+        both.map(|(correlation, curve)| hyper.signal * correlation + curve).collect()
     }
 }
 
@@ -179,7 +207,7 @@ mod tests {
             Coordinate::ConditionalOrdered,
         ];
         let geometry = Arc::new(Geometry(kinds.to_vec()));
-        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, -3.0, 0.3, -0.4]);
+        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, -3.0, 0.3, -0.4, -0.2]);
         let points = vec![
             vec![0.7, 0.1, 0.75, 0.25, 0.5],
             vec![0.2, INACTIVE, 0.25, INACTIVE, 0.9],
@@ -190,7 +218,9 @@ mod tests {
         let point = [0.3, 0.8, 0.25, 0.25, INACTIVE];
         let one = |point: &[f64], other: &[f64]| {
             let square: f64 = (0..5).map(|j| hyper.inverse_squares[j] * geometry.gap(j, point[j], other[j])).sum();
-            hyper.signal * matern52(square).0 + hyper.curve * geometry.quadratic(point, other)
+            hyper.signal * matern52(square).0
+                + hyper.curve * geometry.quadratic(point, other)
+                + hyper.alone * geometry.additive(point, other)
         };
         let mut covariances = vec![0.0; points.len()];
         columns.covariances(&hyper, &point, &mut covariances);

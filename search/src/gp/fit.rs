@@ -21,7 +21,7 @@ pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
     let d = evidence.prior.0.len() - EXTRA;
     let start = |length: f64, log_noise: f64| {
         let mut theta = vec![length.ln(); d];
-        theta.extend([log_noise, 0.0, -2.0]);
+        theta.extend([log_noise, 0.0, -2.0, -2.0]);
         theta
     };
     let starts = [start(0.5, -6.0), start(1.5 * (d as f64).sqrt(), -4.0)];

@@ -1,4 +1,4 @@
-//! Matérn-5/2 with one length scale a coordinate, and a kernel of quadratic functions.
+//! Matérn-5/2 with one length scale a coordinate, and two kernels of quadratic functions, with and without interactions.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -7,8 +7,8 @@ use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 /// The jitter on the diagonal, beside the noise, relative to a signal of variance one.
 pub(crate) const JITTER: f64 = 1e-8;
 
-/// Entries of θ behind the length scales: noise, signal, curve.
-pub(crate) const EXTRA: usize = 3;
+/// Entries of θ behind the length scales: noise, signal, curve, alone.
+pub(crate) const EXTRA: usize = 4;
 
 /// What nearness means along a coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +60,21 @@ impl Geometry {
         matches!(self.0[coordinate], Coordinate::Ordered | Coordinate::ConditionalOrdered)
     }
 
-    /// Returns the quadratic part of the kernel: (1 + s a·b)² / 4 with coordinates from −1 to 1, of which s makes the expected square of a
+    /// Returns the kernel of quadratic functions: (1 + s a·b)² / 4 with coordinates from −1 to 1, of which s makes the expected square of a
     /// random point one. Categories and what is inactive lie at 0.
     pub(crate) fn quadratic(&self, a: &[f64], b: &[f64]) -> f64 {
         let root = 1.0 + self.dot(a, b);
         0.25 * root * root
+    }
+
+    /// Returns the kernel of sums of quadratics of one coordinate each, with a constant for each category, which is one on the average of random
+    /// points: of the first two Legendre polynomials. Most of what hyperparameters do they do alone.
+    pub(crate) fn additive(&self, a: &[f64], b: &[f64]) -> f64 {
+        let term = |j: usize| match self.is_ordered(j) && a[j] != INACTIVE && b[j] != INACTIVE {
+            true => 3.0 * centred(a[j]) * centred(b[j]) + 5.0 * bowl(centred(a[j])) * bowl(centred(b[j])),
+            false => 2.0 * f64::from(u8::from(a[j] == b[j])),
+        };
+        (0..a.len()).map(term).sum::<f64>() * 0.5 / a.len() as f64
     }
 
     /// What makes the expected square of a product of two random points one.
@@ -76,6 +86,11 @@ impl Geometry {
         let products = (0..a.len()).filter(|j| self.is_ordered(*j)).map(|j| centred(a[j]) * centred(b[j]));
         products.sum::<f64>() * self.stretch()
     }
+}
+
+/// The second Legendre polynomial.
+pub(super) fn bowl(c: f64) -> f64 {
+    1.5 * c * c - 0.5
 }
 
 pub(super) fn centred(u: f64) -> f64 {
@@ -90,6 +105,7 @@ pub(crate) struct Hyperparameters {
     pub(crate) noise: f64,
     pub(crate) signal: f64,
     pub(crate) curve: f64,
+    pub(crate) alone: f64,
 }
 
 impl Hyperparameters {
@@ -100,18 +116,23 @@ impl Hyperparameters {
             noise: rest[0].exp().min(1e6),
             signal: rest[1].exp().clamp(1e-12, 1e12),
             curve: rest[2].exp().clamp(1e-12, 1e12),
+            alone: rest[3].exp().clamp(1e-12, 1e12),
         }
     }
 
     /// Returns the variance at a point, noise left out.
     pub(crate) fn variance(&self, geometry: &Geometry, point: &[f64]) -> f64 {
-        self.signal + self.curve * geometry.quadratic(point, point)
+        self.signal + self.curve * geometry.quadratic(point, point) + self.alone * geometry.additive(point, point)
     }
 
     /// Returns the gradient of half the variance at a point.
     pub(super) fn variance_slope(&self, geometry: &Geometry, point: &[f64]) -> Vec<f64> {
         let bend = self.curve * (1.0 + geometry.dot(point, point)) * geometry.stretch();
-        let along = |(j, u): (usize, &f64)| if geometry.is_ordered(j) && *u != INACTIVE { bend * centred(*u) } else { 0.0 };
+        let alone = self.alone / point.len() as f64;
+        let along = |(j, u): (usize, &f64)| {
+            let c = centred(*u);
+            if geometry.is_ordered(j) && *u != INACTIVE { bend * c + alone * (3.0 * c + 15.0 * c * bowl(c)) } else { 0.0 }
+        };
         point.iter().enumerate().map(along).collect()
     }
 }

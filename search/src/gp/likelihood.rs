@@ -10,9 +10,11 @@ use super::prior::Prior;
 pub(crate) struct Evidence {
     /// For each coordinate the squared distances of all pairs, the lower triangle row by row.
     gaps: Vec<Vec<f64>>,
-    /// The quadratic part of all pairs in the same order, and of each point with itself.
+    /// The quadratic parts of all pairs in the same order, and of each point with itself.
     curves: Vec<f64>,
     own_curves: Vec<f64>,
+    sums: Vec<f64>,
+    own_sums: Vec<f64>,
     shares: Vec<f64>,
     pub(crate) prior: Prior,
 }
@@ -24,6 +26,8 @@ impl Evidence {
             gaps: (0..geometry.len()).map(|j| pairs().map(|(a, b)| geometry.gap(j, x[a][j], x[b][j])).collect()).collect(),
             curves: pairs().map(|(a, b)| geometry.quadratic(&x[a], &x[b])).collect(),
             own_curves: x.iter().map(|x| geometry.quadratic(x, x)).collect(),
+            sums: pairs().map(|(a, b)| geometry.additive(&x[a], &x[b])).collect(),
+            own_sums: x.iter().map(|x| geometry.additive(x, x)).collect(),
             shares: shares.to_vec(),
             prior: Prior::new(geometry.len()),
         }
@@ -57,7 +61,7 @@ impl Evidence {
         let likelihood = -0.5 * fit - factor.log_determinant();
         let inverse = factor.inverse();
         let weight = |a: usize, b: usize| alpha[a] * alpha[b] - inverse[(a, b)];
-        let (mut by_noise, mut by_signal, mut by_curve) = (0.0, 0.0, 0.0);
+        let (mut by_noise, mut by_signal, mut by_curve, mut by_sum) = (0.0, 0.0, 0.0, 0.0);
         let mut slopes = Vec::with_capacity(kernel.len());
         let mut pair = 0;
         for a in 0..n {
@@ -65,6 +69,7 @@ impl Evidence {
                 let ((correlation, slope), weight) = (kernel[pair], weight(a, b));
                 by_signal += weight * correlation;
                 by_curve += weight * self.curves[pair];
+                by_sum += weight * self.sums[pair];
                 slopes.push(weight * hyper.signal * slope);
                 pair += 1;
             }
@@ -72,11 +77,12 @@ impl Evidence {
             by_noise += 0.5 * weight * self.shares[a];
             by_signal += 0.5 * weight * (1.0 + JITTER);
             by_curve += 0.5 * weight * self.own_curves[a];
+            by_sum += 0.5 * weight * self.own_sums[a];
         }
         let lengths = self.gaps.iter().zip(&hyper.inverse_squares);
         let mut gradient: Vec<f64> =
             lengths.map(|(gaps, inverse)| inverse * gaps.iter().zip(&slopes).map(|(gap, slope)| gap * slope).sum::<f64>()).collect();
-        gradient.extend([hyper.noise * by_noise, hyper.signal * by_signal, hyper.curve * by_curve]);
+        gradient.extend([hyper.noise * by_noise, hyper.signal * by_signal, hyper.curve * by_curve, hyper.alone * by_sum]);
         let density = likelihood + self.prior.log_density(theta, &mut gradient);
         (density.is_finite() && gradient.iter().all(|slope| slope.is_finite())).then_some((density, gradient))
     }
@@ -97,10 +103,11 @@ impl Evidence {
         let mut pair = 0;
         for a in 0..n {
             for b in 0..a {
-                covariance[(a, b)] = hyper.signal * correlation(pair) + hyper.curve * self.curves[pair];
+                covariance[(a, b)] = hyper.signal * correlation(pair) + hyper.curve * self.curves[pair] + hyper.alone * self.sums[pair];
                 pair += 1;
             }
-            covariance[(a, a)] = hyper.signal * (1.0 + JITTER) + hyper.curve * self.own_curves[a] + hyper.noise * self.shares[a];
+            let own = hyper.curve * self.own_curves[a] + hyper.alone * self.own_sums[a];
+            covariance[(a, a)] = hyper.signal * (1.0 + JITTER) + own + hyper.noise * self.shares[a];
         }
         covariance
     }
@@ -119,7 +126,7 @@ mod tests {
         let geometry = Geometry(vec![Coordinate::Ordered, Coordinate::ConditionalOrdered, Coordinate::Nominal]);
         let shares: Vec<f64> = (1..=9).map(|repeats| 1.0 / f64::from(repeats)).collect();
         let evidence = Evidence::new(&geometry, &x, &shares);
-        for theta in [[0.0, 0.5, -0.5, -3.0, 0.2, -1.0], [-1.0, 1.0, 0.3, -5.0, -0.7, 0.5]] {
+        for theta in [[0.0, 0.5, -0.5, -3.0, 0.2, -1.0, 0.1], [-1.0, 1.0, 0.3, -5.0, -0.7, 0.5, -0.5]] {
             let (_, gradient) = evidence.log_posterior(&theta, &z).unwrap();
             for (entry, slope) in gradient.iter().enumerate() {
                 let at = |step: f64| {

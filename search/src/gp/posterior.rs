@@ -55,7 +55,7 @@ impl Posterior {
             }
             covariance[(a, a)] = hyper.variance(&geometry, x);
         }
-        let scale = hyper.signal + hyper.curve;
+        let scale = hyper.signal + hyper.curve + hyper.alone;
         [JITTER, 1e-6, 1e-4, 1e-2].into_iter().find_map(|jitter| {
             let beside: Vec<f64> = seen.shares.iter().map(|share| jitter * scale + hyper.noise * share).collect();
             let mut noisy = covariance.clone();
@@ -150,7 +150,7 @@ mod tests {
     use super::super::kernel::Coordinate;
     use super::*;
 
-    const THETA: [f64; 4] = [-1.5, -16.0, 0.0, -3.0];
+    const THETA: [f64; 5] = [-1.5, -16.0, 0.0, -3.0, -3.0];
 
     fn model() -> Posterior {
         let seen = Seen { x: vec![vec![0.1], vec![0.5], vec![0.6]], z: vec![1.0, -1.0, 0.5], shares: vec![1.0; 3] };

@@ -6,8 +6,9 @@ const LENGTH: (f64, f64) = (0.0, 0.8);
 const NOISE: (f64, f64) = (-9.0, 2.5);
 /// Of log σ².
 const SIGNAL: (f64, f64) = (0.0, 1.0);
-/// Of log τ².
-const CURVE: (f64, f64) = (-2.0, 1.5);
+/// Of log τ² and of log ς².
+const CURVE: (f64, f64) = (-1.0, 1.5);
+const ALONE: (f64, f64) = (-0.5, 1.5);
 
 /// A normal distribution for each entry of θ: (mean, standard deviation).
 pub(crate) struct Prior(pub(crate) Vec<(f64, f64)>);
@@ -20,7 +21,7 @@ impl Prior {
     pub(crate) fn new(dimensions: usize) -> Self {
         let length = (LENGTH.0 + 0.5 * (dimensions.max(1) as f64).ln(), LENGTH.1);
         let mut entries = vec![length; dimensions];
-        entries.extend([NOISE, SIGNAL, CURVE]);
+        entries.extend([NOISE, SIGNAL, CURVE, ALONE]);
         Self(entries)
     }
 

@@ -219,7 +219,8 @@ fn reasons_are_in_words() {
     sweep.run(8, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
     let suggestion = &sweep.ask(1).suggestions[0];
     let Prediction { mean, deviation } = suggestion.why.predicted.unwrap();
-    assert!((mean - (1.0 - numbers(&suggestion.config)[0])).abs() < 0.1 && (0.0..0.5).contains(&deviation), "{suggestion:?}");
+    let off = (mean - (1.0 - numbers(&suggestion.config)[0])).abs();
+    assert!(off < 0.1 + 3.0 * deviation && (0.0..0.5).contains(&deviation), "{suggestion:?}");
     assert!(
         suggestion.why.reason.starts_with("expected improvement ") && suggestion.why.reason.contains(", predicted "),
         "{}",
