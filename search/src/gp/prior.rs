@@ -7,8 +7,8 @@ const NOISE: (f64, f64) = (-9.0, 2.5);
 /// Of log σ².
 const SIGNAL: (f64, f64) = (0.0, 1.0);
 /// Of log τ² and of log ς².
-const CURVE: (f64, f64) = (-1.0, 1.5);
-const ALONE: (f64, f64) = (-0.5, 1.5);
+const CURVE: (f64, f64) = (-1.5, 1.5);
+const ALONE: (f64, f64) = (-1.5, 1.5);
 
 /// A normal distribution for each entry of θ: (mean, standard deviation).
 pub(crate) struct Prior(pub(crate) Vec<(f64, f64)>);
