@@ -8,6 +8,9 @@ use crate::why::Prediction;
 /// Fewer values than this are ranked as they are.
 const VALUES_MIN: usize = 4;
 
+/// Expected values that differ by less than this share of their deviation are alike.
+const ALIKE: f64 = 0.25;
+
 /// The run to go on with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recommendation {
@@ -19,15 +22,26 @@ pub struct Recommendation {
     pub by_model: bool,
 }
 
-/// Recommends the run with the best expected value, not the one with the luckiest draw. Runs that were stopped early or violate a constraint
+/// Recommends the run with the best expected value, not the one with the luckiest draw; of several that are alike in that, the best one seen. Runs that were stopped early or violate a constraint
 /// are not recommended while others have values.
 pub(super) fn recommend(goal: Goal, observations: &[Observation], model: Option<&Surrogate>) -> Option<Recommendation> {
     let feasible: Vec<_> = observations.iter().filter(|seen| seen.is_feasible()).cloned().collect();
     let luckiest = best(goal, &feasible)?;
     let ended = |index: u64| feasible.iter().any(|seen| seen.index == index && matches!(seen.outcome, Outcome::Value(_)));
+    let value = |index: u64| {
+        let seen = feasible.iter().find(|seen| seen.index == index).map(|seen| &seen.outcome);
+        match seen {
+            Some(Outcome::Value(value) | Outcome::Stopped(value)) => goal.minimized(*value),
+            Some(Outcome::Failed) | None => f64::INFINITY,
+        }
+    };
     let known = model.map(Surrogate::at_seen).unwrap_or_default();
-    let expected = known.iter().filter(|(index, ..)| ended(*index)).min_by(|a, b| a.1.total_cmp(&b.1));
-    match expected.filter(|_| known.len() >= VALUES_MIN) {
+    let candidates = || known.iter().filter(|(index, ..)| ended(*index));
+    let expected = candidates().min_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| known.len() >= VALUES_MIN);
+    // Of what the model cannot tell apart, what was seen decides.
+    let as_good = |(_, mean, _): &&(u64, f64, f64)| expected.is_some_and(|(_, best, deviation)| *mean <= best + ALIKE * deviation);
+    let chosen = candidates().filter(as_good).min_by(|a, b| value(a.0).total_cmp(&value(b.0)));
+    match chosen {
         Some((index, mean, deviation)) => {
             let predicted = Prediction { mean: goal.minimized(*mean), deviation: *deviation };
             Some(Recommendation { index: *index, predicted, by_model: true })
