@@ -41,6 +41,8 @@ struct Queue {
 pub(super) struct Demand {
     /// Slots of agents that are alive.
     pub(super) slots: usize,
+    /// Somebody may ask before anything new is known.
+    pub(super) ahead: bool,
     /// Calls that wait for a run.
     pub(super) waiting: usize,
 }
@@ -115,10 +117,18 @@ impl Ready {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let have = queue.offers.len();
         let is_bayes = sweep.spec.method == Method::Bayes;
-        let count = if is_bayes { (1 + demand.waiting).min(BAYES_MAX) } else { (2 * demand.slots).clamp(BATCH_MIN, BATCH_MAX) };
+        let count = if is_bayes {
+            (usize::from(demand.ahead) + demand.waiting).clamp(1, BAYES_MAX)
+        } else {
+            (2 * demand.slots).clamp(BATCH_MIN, BATCH_MAX)
+        };
         let count = count.min(room);
         let aged = is_bayes && queue.rests_on != queue.observed;
-        let low = if is_bayes { have == 0 } else { have < count.div_ceil(2) && !(queue.last && have > 0) };
+        let low = if is_bayes {
+            have == 0 && (demand.ahead || demand.waiting > 0)
+        } else {
+            have < count.div_ceil(2) && !(queue.last && have > 0)
+        };
         (count > 0 && (low || aged)).then_some(count)
     }
 }

@@ -385,7 +385,9 @@ impl Writer {
 
     pub(super) fn demand(&self, id: &SweepId) -> Demand {
         let alive = self.state.agents.values().filter(|agent| agent.alive && agent.sweep == *id);
-        let slots = alive.map(Agent::places).sum();
-        Demand { slots, waiting: self.parked.get(id).map_or(0, Vec::len) }
+        let slots = alive.clone().map(Agent::places).sum();
+        // A program that asks tells what came of a run before it asks again, and a suggestion computed before that would be thrown away.
+        let ahead = alive.clone().any(|agent| !agent.info.asks || agent.holds.is_empty());
+        Demand { slots, ahead, waiting: self.parked.get(id).map_or(0, Vec::len) }
     }
 }
