@@ -24,7 +24,7 @@ pub(crate) const SEED: u64 = 0x0de1_5eed_77ab_c0de;
 const VALUES_MIN: usize = 2;
 /// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
 /// the rest.
-const OBSERVATIONS_MAX: usize = 500;
+const OBSERVATIONS_MAX: usize = 400;
 /// The hyperparameters are learnt from no more than this.
 const LEARN_MAX: usize = 100;
 
