@@ -49,7 +49,9 @@ pub(crate) fn feasibility(cube: &UnitCube<'_>, observations: &[Observation]) -> 
 
 fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>]) -> Option<Feasibility> {
     let everywhere: Vec<_> = ended.iter().map(|ended| ended.point.clone()).collect();
-    let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none()).collect();
+    // A violation without measure is no distance to learn from, only something that went wrong.
+    let beyond = |ended: &Ended<'_>| ended.observation.violations.iter().flatten().any(|violation| !violation.is_finite());
+    let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none() || beyond(ended)).collect();
     let violations: Vec<_> = ended.iter().map(|ended| ended.observation.violations.clone()).collect();
     Feasibility::new(geometry, &everywhere, &failed, &violations)
 }
@@ -213,6 +215,12 @@ fn draws(
     sample(&evidence, &views, &start, count, rng)
 }
 
+/// Returns whether it violates no constraint as far as is known: were what is not known a violation, a metric that no run reports would leave
+/// the search nothing to go by.
+fn keeps(seen: &Observation) -> bool {
+    seen.violations.iter().flatten().all(|violation| *violation <= 0.0)
+}
+
 /// Returns `max` of `count` places, all if they are no more: the first half of `max`, and an even choice of the rest.
 fn thinned(count: usize, max: usize) -> Vec<usize> {
     if count <= max {
@@ -230,7 +238,7 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation]) -
         Outcome::Failed => None,
     };
     let mut order: Vec<(&Observation, Option<f64>, bool)> =
-        observations.iter().map(|seen| (seen, value(&seen.outcome), seen.is_feasible())).collect();
+        observations.iter().map(|seen| (seen, value(&seen.outcome), keeps(seen))).collect();
     order.sort_by(|a, b| (!a.2).cmp(&!b.2).then(a.1.unwrap_or(f64::INFINITY).total_cmp(&b.1.unwrap_or(f64::INFINITY))));
     let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place]);
     chosen.map(|(observation, value, counts)| Ended { observation, point: cube.point_of(&observation.config), value, counts }).collect()
@@ -238,7 +246,31 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation]) -
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use super::*;
+    use crate::space::{Config, Distribution, Parameter, Path, Space, Value};
+
+    #[test]
+    fn a_constraint_that_nothing_is_known_of_leaves_the_models_as_they_are() {
+        let distribution = Distribution::Uniform { min: 0.0, max: 1.0 };
+        let space = Space::new(vec![Parameter { path: Path::flat("x"), distribution, when: Vec::new() }]).unwrap();
+        let seen = |violation: Option<f64>| -> Vec<Observation> {
+            let one = |index: u32| {
+                let x = f64::from(index) / 8.0;
+                let config = Config([(Path::flat("x"), Value::Float(x))].into());
+                Observation { violations: vec![violation], ..Observation::new(index.into(), config, Outcome::Value(x)) }
+            };
+            (1..8).map(one).collect()
+        };
+        let learn = |violation| {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            Surrogate::new(&UnitCube::new(&space), Goal::Minimize, &seen(violation), &mut rng).unwrap()
+        };
+        assert_eq!((learn(None).best, learn(None).ensemble.members.is_empty()), (Some(0.125), false));
+        let beyond = learn(Some(f64::INFINITY));
+        assert!(beyond.best.is_none() && beyond.ensemble.feasibility.is_some(), "it looks for where nothing goes wrong");
+    }
 
     #[test]
     fn of_too_many_the_best_half_and_some_of_the_rest_are_chosen() {
