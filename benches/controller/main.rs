@@ -228,6 +228,7 @@ impl Client {
             slots: 1,
             version: String::new(),
             request_id: self.request_id(),
+            ..RegisterAgentRequest::default()
         };
         self.agents.register_agent(request).await?;
         Ok(())

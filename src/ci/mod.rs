@@ -33,6 +33,8 @@ pub(crate) enum End {
     Done,
     /// `--timeout` passed first.
     TimedOut,
+    /// The controller paused the sweep, since every agent fails.
+    Stalled,
     /// A person or the machine interrupted it.
     Interrupted,
 }
@@ -46,6 +48,8 @@ pub(crate) enum Verdict {
     GateFailed,
     /// No run has finished or was stopped early.
     NothingSucceeded,
+    /// Run after run failed, until the sweep was paused.
+    Stalled,
     /// `--timeout` passed first.
     TimedOut,
     /// A person or the machine interrupted it.
@@ -58,7 +62,7 @@ impl Verdict {
         match self {
             Self::Passed => 0,
             Self::GateFailed => 1,
-            Self::NothingSucceeded => 3,
+            Self::NothingSucceeded | Self::Stalled => 3,
             Self::TimedOut => 4,
             Self::Interrupted => 130,
         }
@@ -70,6 +74,7 @@ impl Verdict {
             Self::Passed => "passed",
             Self::GateFailed => "the gate failed",
             Self::NothingSucceeded => "no run succeeded",
+            Self::Stalled => "run after run failed",
             Self::TimedOut => "timed out",
             Self::Interrupted => "interrupted",
         }
@@ -82,7 +87,8 @@ impl Outcome {
         match self.end {
             End::Interrupted => Verdict::Interrupted,
             End::TimedOut => Verdict::TimedOut,
-            End::Done if self.sweep.finished + self.sweep.stopped == 0 => Verdict::NothingSucceeded,
+            End::Done | End::Stalled if self.sweep.finished + self.sweep.stopped == 0 => Verdict::NothingSucceeded,
+            End::Stalled => Verdict::Stalled,
             End::Done if gate.is_some_and(|gate| gate.failed) => Verdict::GateFailed,
             End::Done => Verdict::Passed,
         }
@@ -210,6 +216,7 @@ pub(crate) mod tests {
             message: "exit code 1".to_owned(),
             exit_code: Some(1),
             output_tail: "step 1\n\u{1b}[31mValueError: bad </failure> & ``` \u{0}\u{ffff}]]>\n".to_owned(),
+            evidence: String::new(),
             ..Failure::default()
         });
         Outcome {

@@ -37,7 +37,7 @@ const VIEW_GRACE: Duration = Duration::from_secs(3);
 #[command(after_help = "Exit status (the first that applies):
   130  interrupted
   4    timed out
-  3    no run succeeded
+  3    no run succeeded, or run after run failed until the sweep was paused
   1    the gate failed (--fail-if)
   2    bad input: nothing was run
   0    done
@@ -143,7 +143,7 @@ async fn work(args: &RunArgs, spec: &SweepSpec, text: String, controller: &Contr
         eprintln!("The sweep has no end of its own (run_cap, --count, --timeout): Ctrl-C ends it.");
     }
     let view = tokio::spawn(follow(client.clone(), id.clone()));
-    let end = agents(args, &target, &id).await;
+    let end = agents(args, &target, &id, stalls(client.clone(), id.clone())).await;
     // The view ends by itself with the sweep; otherwise there is nothing more to see.
     let grace = if matches!(end, Ok((End::Done, _))) { VIEW_GRACE } else { Duration::ZERO };
     let abort = view.abort_handle();
@@ -165,8 +165,20 @@ async fn follow(client: Client, id: String) {
     live.close();
 }
 
+/// Waits until the controller has paused the sweep because every agent fails. Nobody will mend that while CI waits.
+async fn stalls(client: Client, id: String) {
+    if watching::until(client, &id, |sweep| sweep.stalled).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// One agent with as many slots as runs are wanted at once: it counts runs exactly, and one process has one place for signals.
-async fn agents(args: &RunArgs, target: &ControllerArgs, id: &str) -> Result<(End, AgentSummary)> {
+async fn agents(
+    args: &RunArgs,
+    target: &ControllerArgs,
+    id: &str,
+    stalls: impl Future<Output = ()> + Send + 'static,
+) -> Result<(End, AgentSummary)> {
     let mut options = args.place.options(target, id.to_owned())?;
     options.count = args.count;
     options.slots = args.agents;
@@ -184,12 +196,13 @@ async fn agents(args: &RunArgs, target: &ControllerArgs, id: &str) -> Result<(En
                 None => std::future::pending().await,
             }
         };
-        tokio::pin!(limit);
-        let mut timed_out = false;
+        tokio::pin!(limit, stalls);
+        let (mut timed_out, mut stalled) = (false, false);
         loop {
             let interrupt = tokio::select! {
                 Some(interrupt) = caught.recv() => { ended_by.send_if_modified(|end| (*end == End::Done).then(|| *end = End::Interrupted).is_some()); interrupt }
                 () = &mut limit, if !timed_out => { timed_out = true; ended_by.send_replace(End::TimedOut); Interrupt::Stop }
+                () = &mut stalls, if !stalled => { stalled = true; ended_by.send_if_modified(|end| (*end == End::Done).then(|| *end = End::Stalled).is_some()); Interrupt::Stop }
                 else => return,
             };
             if interrupts.send(interrupt).await.is_err() {
@@ -262,6 +275,9 @@ fn print_for_people(outcome: &Outcome, judgement: Option<&Judgement>, verdict: V
     }
     if let Some(judgement) = judgement {
         writeln!(out, "Gate `{}`: {}", judgement.text, judgement.explanation)?;
+    }
+    if outcome.end == End::Stalled {
+        writeln!(out, "Paused: {}", display::printable(&outcome.sweep.reason))?;
     }
     if verdict != Verdict::Passed {
         writeln!(out, "Result: {}", verdict.in_words())?;

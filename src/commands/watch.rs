@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
-use sweep_proto::v1::WatchSweepRequest;
+use sweep_proto::v1::{Sweep, WatchSweepRequest};
 
 use crate::client::{Client, ControllerArgs};
 use crate::display::live::Live;
@@ -47,6 +47,18 @@ pub(crate) async fn follow(mut client: Client, sweep: &str, live: &mut Live) -> 
         live.show(&view);
     }
     Ok(())
+}
+
+/// Waits until something is true of a sweep.
+pub(crate) async fn until(mut client: Client, sweep: &str, is_so: impl Fn(&Sweep) -> bool) -> Result<()> {
+    let stream = client.service.watch_sweep(WatchSweepRequest { sweep_id: sweep.to_owned() }).await;
+    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
+    while let Some(view) = stream.message().await.map_err(|status| client.explain(&status))? {
+        if view.sweep.as_ref().is_some_and(&is_so) {
+            return Ok(());
+        }
+    }
+    Err(anyhow!("the sweep ended first"))
 }
 
 async fn watch_json(mut client: Client, sweep: &str) -> Result<ExitCode> {

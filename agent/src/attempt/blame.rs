@@ -83,7 +83,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Option<Failure> {
         Exit::Code(code) => (Some(code), None),
         Exit::Signal(signal) => (None, Some(signal)),
     };
-    Some(Failure { kind, blame: "configuration", message, exit_code, signal, output_tail: evidence.output.tail() })
+    Some(Failure { kind, blame: "configuration", message, exit_code, signal, output_tail: evidence.output.tail(), evidence: String::new() })
 }
 
 fn judge_success(evidence: &Evidence<'_>) -> Option<(&'static str, String)> {

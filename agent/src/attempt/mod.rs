@@ -121,6 +121,8 @@ pub(crate) struct Failure {
     pub(crate) signal: Option<i32>,
     /// The last lines of the output.
     pub(crate) output_tail: String,
+    /// What the judgement rests on: a line of output, a counter of the machine.
+    pub(crate) evidence: String,
 }
 
 /// Where the attempt's processes are.

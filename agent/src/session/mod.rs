@@ -141,6 +141,8 @@ async fn join(
         slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         request_id: chance::id(),
+        attempts: Vec::new(),
+        process_id: chance::id(),
     };
     let agent = registration.agent_id.clone();
     let address = options.controller.uri().to_string();

@@ -244,5 +244,6 @@ fn wire_failure(failure: &Failure) -> v1::Failure {
         exit_code: failure.exit_code,
         signal: failure.signal,
         output_tail: failure.output_tail.clone(),
+        evidence: failure.evidence.clone(),
     }
 }

@@ -8,7 +8,7 @@ use sweep_search::suggest::Suggestion;
 
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
-use crate::state::{AgentId, AgentInfo, AttemptRef, Failure, RunNumber, RunState, StopKind, SweepId, SweepState};
+use crate::state::{AgentId, AgentInfo, AttemptNumber, AttemptRef, Failure, RunNumber, RunState, StopKind, SweepId, SweepState};
 
 /// Something asked of the lifecycle.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +24,12 @@ pub enum Command {
     RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
     /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed: a space does not grow.
     ExhaustSpace { sweep: SweepId, history: u64 },
-    /// An agent comes.
-    RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo },
+    /// An agent comes, with `attempts` that it executes or has a result of.
+    RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo, attempts: Vec<AttemptRef> },
+    /// An agent's quarantine may end, if its next run ends well.
+    ProbeAgent { agent: AgentId },
+    /// An agent gets runs again because a person says so.
+    ReadmitAgent { agent: AgentId },
     /// An agent wants a run for the code it has. `offers` lie ready, best first; the first that is not taken is used where no queued
     /// run fits.
     Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer>, code_version: String },
@@ -141,6 +145,8 @@ pub enum Reply {
     Ended { state: SweepState, reason: String },
     /// What the controller wants of the attempt.
     Directive(Directive),
+    /// The result came too late and is kept beside the run.
+    Orphaned { run: RunNumber, attempt: AttemptNumber, reason: String },
 }
 
 /// What the controller wants of an attempt.

@@ -48,6 +48,14 @@ pub enum Event {
     AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
     /// An agent left or was lost.
     AgentRemoved { agent: AgentId, reason: String },
+    /// An agent fails while others do well: it gets no runs but now and then one as a probe. `probes` of them have failed.
+    AgentQuarantined { agent: AgentId, reason: String, probes: u32 },
+    /// An agent in quarantine may have one run.
+    AgentProbed { agent: AgentId },
+    /// An agent in quarantine gets runs again.
+    AgentReadmitted { agent: AgentId, reason: String },
+    /// A sweep was paused since every agent fails.
+    SweepStalled { sweep: SweepId, reason: String },
     /// A suggestion became a run, queued. `repeats` names the first run of the same point, where there is one.
     RunCreated {
         sweep: SweepId,
@@ -94,6 +102,12 @@ pub enum Event {
         #[serde(default)]
         failure: Option<Failure>,
     },
+    /// An attempt that was given up as lost goes on: nobody has begun its run again.
+    AttemptResumed { attempt: AttemptRef },
+    /// The result of an attempt came when it had no effect any more.
+    ResultOrphaned { attempt: AttemptRef, words: String },
+    /// A run that has not ended had failed on an agent that fails by itself: the counts of its retries begin anew, and that agent is avoided.
+    RunAbsolved { sweep: SweepId, run: RunNumber, agent: AgentId },
     /// The run goes back into the queue. `counts` says which retry it uses up; `avoid` which agent should not get it again.
     RunRequeued {
         sweep: SweepId,
@@ -123,10 +137,14 @@ pub enum Event {
 pub enum RetryCause {
     /// One of `retry.lost`.
     Lost,
+    /// One of `retry.machine`.
+    Machine,
     /// One of `retry.crashed`.
     Crashed,
     /// A person asked: the counts begin anew.
     Asked,
+    /// It failed on an agent that fails by itself: the counts begin anew, and that agent is still avoided.
+    Absolved,
 }
 
 /// Writes a float as a JSON number, or as `"nan"`, `"inf"`, `"-inf"` where JSON has none.

@@ -14,8 +14,8 @@ use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::repeats;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Retries, Run, RunNumber, RunState, State, Sweep, SweepId,
-    SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Health, Retries, Run, RunNumber, RunState, State, Sweep,
+    SweepId, SweepState, Timestamp,
 };
 
 /// Folds one event into the state.
@@ -31,6 +31,13 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         Event::SweepStateChanged { sweep, state: to, reason } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             sweep.state = *to;
+            sweep.stalled = false;
+            sweep.reason.clone_from(reason);
+        }
+        Event::SweepStalled { sweep, reason } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.state = SweepState::Paused;
+            sweep.stalled = true;
             sweep.reason.clone_from(reason);
         }
         Event::SpaceExhausted { sweep } => {
@@ -42,6 +49,21 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let Some(agent) = state.agents.get_mut(agent) else { return };
             agent.alive = false;
             agent.left = Some(at);
+        }
+        Event::AgentQuarantined { agent, reason, probes } => {
+            let Some(agent) = state.agents.get_mut(agent) else { return };
+            agent.health = Health::Quarantined { reason: reason.clone(), probes: *probes };
+        }
+        Event::AgentProbed { agent } => {
+            let Some(agent) = state.agents.get_mut(agent) else { return };
+            if let Health::Quarantined { reason, probes } = std::mem::take(&mut agent.health) {
+                agent.health = Health::Probing { reason, probes };
+            }
+        }
+        Event::AgentReadmitted { agent, .. } => {
+            let Some(agent) = state.agents.get_mut(agent) else { return };
+            agent.health = Health::Ok;
+            agent.streak.clear();
         }
         Event::RunCreated { sweep, run, config, why, history, repeats } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
@@ -86,6 +108,17 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             stopped.stop = Some(request.clone());
         }
         Event::AttemptEnded { attempt, state: to, failure } => end_attempt(state, attempt, *to, failure.as_ref(), at),
+        Event::AttemptResumed { attempt } => resume(state, attempt),
+        Event::ResultOrphaned { attempt, words } => {
+            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+            let Some(orphaned) = attempt_mut(sweep, attempt) else { return };
+            orphaned.orphan.clone_from(words);
+        }
+        Event::RunAbsolved { sweep, run, agent } => {
+            let Some(absolved) = state.sweeps.get_mut(sweep).and_then(|sweep| sweep.runs.get_mut(run)) else { return };
+            absolved.retries = Retries::default();
+            absolved.avoid.insert(agent.clone());
+        }
         Event::RunRequeued { sweep, run, reason, counts, avoid } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             requeue(sweep, *run, reason, *counts, avoid.as_ref());
@@ -108,18 +141,22 @@ fn sweep_of(event: &Event) -> Option<&SweepId> {
     match event {
         Event::SweepCreated { sweep, .. }
         | Event::SweepStateChanged { sweep, .. }
+        | Event::SweepStalled { sweep, .. }
         | Event::SpaceExhausted { sweep }
         | Event::AgentRegistered { sweep, .. }
         | Event::RunCreated { sweep, .. }
         | Event::RunImported { sweep, .. }
+        | Event::RunAbsolved { sweep, .. }
         | Event::RunRequeued { sweep, .. }
         | Event::RunEnded { sweep, .. } => Some(sweep),
         Event::AttemptAssigned { attempt, .. }
         | Event::AttemptStarted { attempt, .. }
         | Event::MetricsReported { attempt, .. }
         | Event::StopRequested { attempt, .. }
+        | Event::AttemptResumed { attempt }
+        | Event::ResultOrphaned { attempt, .. }
         | Event::AttemptEnded { attempt, .. } => Some(&attempt.sweep),
-        Event::AgentRemoved { .. } => None,
+        Event::AgentRemoved { .. } | Event::AgentQuarantined { .. } | Event::AgentProbed { .. } | Event::AgentReadmitted { .. } => None,
     }
 }
 
@@ -131,6 +168,8 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         grid_size: (spec.method == Method::Grid).then(|| spec.space.size()).flatten().map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
         state: SweepState::Running,
         reason: String::new(),
+        stalled: false,
+        assignments: 0,
         exhausted: false,
         runs: BTreeMap::new(),
         queued: BTreeSet::new(),
@@ -165,8 +204,23 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
 }
 
 fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo, at: Timestamp) {
-    let holds = state.agents.remove(agent).map(|known| known.holds).unwrap_or_default();
-    let registered = Agent { sweep: sweep.clone(), info: info.clone(), alive: true, holds, registered: at, left: None };
+    if let Some(known) = state.agents.get_mut(agent) {
+        (known.sweep, known.info) = (sweep.clone(), info.clone());
+        (known.alive, known.registered, known.left) = (true, at, None);
+        return;
+    }
+    let registered = Agent {
+        sweep: sweep.clone(),
+        info: info.clone(),
+        alive: true,
+        holds: BTreeSet::new(),
+        health: Health::Ok,
+        succeeded: 0,
+        failed: 0,
+        streak: Vec::new(),
+        registered: at,
+        left: None,
+    };
     state.agents.insert(agent.clone(), registered);
 }
 
@@ -176,8 +230,10 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
     if attempt.attempt != run.newest() + 1 {
         return;
     }
+    sweep.assignments += 1;
     run.attempts.push(Attempt {
         agent: agent.clone(),
+        order: sweep.assignments,
         state: AttemptState::Assigned,
         stop: None,
         failure: None,
@@ -186,6 +242,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         extremes: BTreeMap::new(),
         points: 0,
         command: Vec::new(),
+        orphan: String::new(),
         assigned: at,
         started: None,
         ended: None,
@@ -218,8 +275,56 @@ fn end_attempt(state: &mut State, attempt: &AttemptRef, to: AttemptState, failur
     ended.state = to;
     ended.failure = failure.cloned();
     ended.ended = Some(at);
-    if let Some(agent) = state.agents.get_mut(&ended.agent) {
+    let id = ended.agent.clone();
+    if let Some(agent) = state.agents.get_mut(&id) {
         agent.holds.remove(attempt);
+    }
+    note_end(state, &id, attempt, to, failure);
+}
+
+// What the end of an attempt says of agents.
+fn note_end(state: &mut State, id: &AgentId, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>) {
+    let Some(agent) = state.agents.get_mut(id).filter(|agent| !agent.info.asks) else { return };
+    match to {
+        AttemptState::Finished | AttemptState::Stopped => {
+            agent.succeeded += 1;
+            agent.streak.clear();
+        }
+        AttemptState::Failed => {
+            agent.failed += 1;
+            if failure.is_some_and(Failure::may_be_the_agents) {
+                agent.streak.push(attempt.clone());
+                // What fails here as well is no fault of whom it failed on before.
+                for (_, other) in state.agents.iter_mut().filter(|(other, _)| *other != id) {
+                    other.streak.retain(|earlier| earlier.sweep != attempt.sweep || earlier.run != attempt.run);
+                }
+            }
+        }
+        AttemptState::Assigned
+        | AttemptState::Running
+        | AttemptState::Lost
+        | AttemptState::Preempted
+        | AttemptState::Returned
+        | AttemptState::Cancelled => {}
+    }
+}
+
+fn resume(state: &mut State, attempt: &AttemptRef) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+    let Some(resumed) = attempt_mut(sweep, attempt) else { return };
+    let (to, run_to) = match resumed.started {
+        Some(_) => (AttemptState::Running, RunState::Running),
+        None => (AttemptState::Assigned, RunState::Assigned),
+    };
+    (resumed.state, resumed.failure, resumed.ended) = (to, None, None);
+    let agent = resumed.agent.clone();
+    if let Some(run) = sweep.runs.get_mut(&attempt.run) {
+        run.retries.lost = run.retries.lost.saturating_sub(1);
+        run.reason.clear();
+    }
+    move_run(sweep, attempt.run, run_to);
+    if let Some(agent) = state.agents.get_mut(&agent) {
+        agent.holds.insert(attempt.clone());
     }
 }
 
@@ -234,11 +339,13 @@ fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<Re
     run.ended = None;
     match counts {
         Some(RetryCause::Lost) => run.retries.lost += 1,
+        Some(RetryCause::Machine) => run.retries.machine += 1,
         Some(RetryCause::Crashed) => run.retries.crashed += 1,
         Some(RetryCause::Asked) => {
             run.retries = Retries::default();
             run.avoid.clear();
         }
+        Some(RetryCause::Absolved) => run.retries = Retries::default(),
         None => {}
     }
     run.avoid.extend(avoid.cloned());

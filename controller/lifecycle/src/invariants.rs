@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::{Progress, reduced};
 use crate::repeats::ranked;
-use crate::state::{Agent, Attempt, AttemptRef, AttemptState, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState};
+use crate::state::{
+    Agent, AgentId, Attempt, AttemptRef, AttemptState, Health, Retries, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState,
+};
 
 /// Returns every broken invariant, in words. Empty: all hold.
 pub fn broken(state: &State) -> Vec<String> {
@@ -53,7 +55,9 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
         SweepState::Running => {
             found.must(!idle || limit.is_none(), "I6", || format!("sweep {id} runs, but nothing is left to do: {limit:?}"));
         }
-        SweepState::Paused => {}
+        SweepState::Paused => {
+            found.must(!sweep.stalled || !sweep.reason.is_empty(), "I6", || format!("sweep {id} is stalled for no reason"));
+        }
         SweepState::Finished => found.must(idle, "I6", || format!("sweep {id} is finished, but has runs that have not ended")),
         SweepState::Stopped => found.must(sweep.queued.is_empty(), "I6", || format!("sweep {id} is stopped, but has queued runs")),
         SweepState::Cancelled => {
@@ -106,7 +110,8 @@ fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
     let blamed = !run.blamed || run.state == RunState::Failed;
     found.must(blamed, "I7", || format!("{name} is {}, and its configuration is blamed", run.state));
     let policy = sweep.spec.retry;
-    let bounded = run.retries.lost <= policy.lost && run.retries.crashed <= policy.crashed;
+    let Retries { lost, machine, crashed } = run.retries;
+    let bounded = lost <= policy.lost && machine <= policy.machine && crashed <= policy.crashed;
     found.must(bounded, "I7", || format!("{name} was tried again more often than the policy says: {:?}", run.retries));
     let said = !matches!(run.state, RunState::Stopped | RunState::Failed | RunState::Cancelled) || !run.reason.is_empty();
     found.must(said, "I5", || format!("{name} is {} for no reason", run.state));
@@ -153,12 +158,22 @@ fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, &A
     for (id, agent) in &state.agents {
         let owns = |attempt: &AttemptRef| held.get(attempt).is_some_and(|owner| owner.agent == *id);
         found.must(agent.holds.iter().all(owns), "I2", || format!("agent {id} holds what is not its own: {:?}", agent.holds));
-        check_agent(found, &format!("agent {id}"), state, agent);
+        check_agent(found, &format!("agent {id}"), state, id, agent);
     }
 }
 
-fn check_agent(found: &mut Found, name: &str, state: &State, agent: &Agent) {
+fn check_agent(found: &mut Found, name: &str, state: &State, id: &AgentId, agent: &Agent) {
     found.must(state.sweeps.contains_key(&agent.sweep), "I5", || format!("{name} works for a sweep that does not exist"));
     found.must(agent.alive == agent.left.is_none(), "I5", || format!("{name}: alive {}, but left {:?}", agent.alive, agent.left));
+    let failed_on_it = |attempt: &AttemptRef| {
+        let failed = state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.attempt(attempt));
+        failed.is_some_and(|failed| failed.state == AttemptState::Failed && failed.agent == *id)
+    };
+    found.must(agent.streak.iter().all(failed_on_it), "I7", || format!("{name} is blamed for what did not fail on it: {:?}", agent.streak));
+    let said = match &agent.health {
+        Health::Ok => true,
+        Health::Quarantined { reason, .. } | Health::Probing { reason, .. } => !reason.is_empty(),
+    };
+    found.must(said, "I7", || format!("{name} is in quarantine for no reason"));
     found.must(agent.alive || agent.holds.is_empty(), "I2", || format!("{name} has left, but holds attempts"));
 }

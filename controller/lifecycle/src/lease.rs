@@ -15,6 +15,8 @@ pub enum Holder {
     Agent(AgentId),
     /// An attempt.
     Attempt(AttemptRef),
+    /// An agent in quarantine: until its next probe.
+    Quarantine(AgentId),
 }
 
 /// The leases that run.

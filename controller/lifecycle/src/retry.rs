@@ -18,17 +18,37 @@ pub enum Verdict {
 /// | failure | verdict |
 /// |---|---|
 /// | preempted | again, as often as it happens |
-/// | lost, or the machine is to blame | again, `retry.lost` times |
-/// | crashed, killed by a signal | again, `retry.crashed` times |
-/// | CUDA out of memory, no or no finite objective, or a start that the configuration prevents | never: it would happen again |
+/// | lost | again, `retry.lost` times |
+/// | the machine is to blame, or nobody | again, `retry.machine` times, elsewhere if there is another agent |
+/// | crashed, ended by a signal, out of memory, silent | again, `retry.crashed` times, elsewhere if there is another agent |
+/// | CUDA out of memory, no or no finite objective, too long, or a start that the configuration prevents | never: it would happen again |
 pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdict {
     let within = |used: u32, allowed: u32, cause| if used < allowed { Verdict::Requeue(Some(cause)) } else { Verdict::Fail };
     match (failure.kind, failure.blame) {
         (FailureKind::Preempted, _) => Verdict::Requeue(None),
-        (FailureKind::Lost, _) | (_, Blame::Machine) => within(retries.lost, policy.lost, RetryCause::Lost),
-        (FailureKind::CouldNotStart, Blame::Nobody) => within(retries.lost, policy.lost, RetryCause::Lost),
-        (FailureKind::Crashed | FailureKind::Signal, _) => within(retries.crashed, policy.crashed, RetryCause::Crashed),
-        (FailureKind::CudaOutOfMemory | FailureKind::NanObjective | FailureKind::NoMetric | FailureKind::CouldNotStart, _) => Verdict::Fail,
+        (FailureKind::Lost, _) => within(retries.lost, policy.lost, RetryCause::Lost),
+        (_, Blame::Machine | Blame::Nobody) => within(retries.machine, policy.machine, RetryCause::Machine),
+        (kind, Blame::Configuration) if happens_again(kind) => Verdict::Fail,
+        (_, Blame::Configuration) => within(retries.crashed, policy.crashed, RetryCause::Crashed),
+    }
+}
+
+// As long as it is the configuration's fault.
+fn happens_again(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::CudaOutOfMemory
+        | FailureKind::NanObjective
+        | FailureKind::NoMetric
+        | FailureKind::CouldNotStart
+        | FailureKind::MaxRuntime => true,
+        FailureKind::Crashed
+        | FailureKind::Signal
+        | FailureKind::OutOfMemory
+        | FailureKind::Nccl
+        | FailureKind::Preflight
+        | FailureKind::MaxSilence
+        | FailureKind::Lost
+        | FailureKind::Preempted => false,
     }
 }
 

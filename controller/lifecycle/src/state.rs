@@ -67,6 +67,10 @@ pub struct Sweep {
     pub state: SweepState,
     /// Why it is there, in words; empty while nothing needs saying.
     pub reason: String,
+    /// It was paused since every agent fails.
+    pub stalled: bool,
+    /// How many attempts were ever assigned.
+    pub assignments: u64,
     /// The search has nothing left to try.
     pub exhausted: bool,
     /// Runs by number.
@@ -146,6 +150,8 @@ pub struct Run {
 pub struct Retries {
     /// After the agent was lost.
     pub lost: u32,
+    /// After a failure that the machine was to blame for.
+    pub machine: u32,
     /// After a crash.
     pub crashed: u32,
 }
@@ -175,6 +181,8 @@ pub enum RunState {
 pub struct Attempt {
     /// Who executes it.
     pub agent: AgentId,
+    /// Its place among all the assignments of the sweep, from 1.
+    pub order: u64,
     /// Where it is in its life.
     pub state: AttemptState,
     /// Set when the controller wants it to end.
@@ -191,6 +199,8 @@ pub struct Attempt {
     pub points: u64,
     /// argv, as executed.
     pub command: Vec<String>,
+    /// What its agent said of it when that had no effect any more, in words; mostly empty.
+    pub orphan: String,
     /// When it was assigned.
     pub assigned: Timestamp,
     /// When its program started.
@@ -263,6 +273,9 @@ pub struct Failure {
     /// The last lines of the output.
     #[serde(default)]
     pub output_tail: String,
+    /// What the judgement rests on: a line of output, a counter of the machine.
+    #[serde(default)]
+    pub evidence: String,
 }
 
 /// What happened to an attempt that ended badly.
@@ -273,14 +286,24 @@ pub enum FailureKind {
     Crashed,
     /// Ended by a signal nobody here sent.
     Signal,
+    /// The machine's memory ran out.
+    OutOfMemory,
     /// The output says that CUDA ran out of memory: it would happen again.
     CudaOutOfMemory,
+    /// GPUs did not reach each other.
+    Nccl,
     /// The objective ended as NaN or infinite: it would happen again.
     NanObjective,
     /// Exit status 0 without the objective: it would happen again.
     NoMetric,
     /// The program could not be started.
     CouldNotStart,
+    /// The look at the machine before the run ended badly.
+    Preflight,
+    /// It took longer than it may: it would happen again.
+    MaxRuntime,
+    /// It said nothing for longer than it may.
+    MaxSilence,
     /// The agent fell silent.
     Lost,
     /// The machine was taken away.
@@ -310,10 +333,40 @@ pub struct Agent {
     pub alive: bool,
     /// The live attempts that are its own.
     pub holds: BTreeSet<AttemptRef>,
+    /// Whether it gets runs.
+    pub health: Health,
+    /// Its attempts that ended well.
+    pub succeeded: u64,
+    /// Its attempts that failed.
+    pub failed: u64,
+    /// Its failures since its last success that may be its own fault.
+    pub streak: Vec<AttemptRef>,
     /// When it registered.
     pub registered: Timestamp,
     /// When it left or was lost.
     pub left: Option<Timestamp>,
+}
+
+/// Whether an agent gets runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Health {
+    /// It does.
+    #[default]
+    Ok,
+    /// It fails while others do well: none for now.
+    Quarantined {
+        /// In words.
+        reason: String,
+        /// How many probes have failed.
+        probes: u32,
+    },
+    /// One, to see whether it is well again.
+    Probing {
+        /// See [`Health::Quarantined`].
+        reason: String,
+        /// See [`Health::Quarantined`].
+        probes: u32,
+    },
 }
 
 /// What an agent says of itself.
@@ -325,6 +378,9 @@ pub struct AgentInfo {
     pub slots: u32,
     /// Its version of `sweep`.
     pub version: String,
+    /// New for each process of it; empty where it does not say.
+    #[serde(default)]
+    pub process: String,
     /// It is no agent process but a program that asks for runs, executes them itself and tells what came of them.
     #[serde(default)]
     pub asks: bool,
@@ -397,6 +453,13 @@ impl Attempt {
     }
 }
 
+impl Failure {
+    /// Returns whether the agent may be at fault, for all that can be seen in this one failure.
+    pub fn may_be_the_agents(&self) -> bool {
+        self.blame != Blame::Nobody && !matches!(self.kind, FailureKind::NanObjective | FailureKind::MaxRuntime)
+    }
+}
+
 impl Agent {
     /// Returns how many runs it may be executing soon: a program that asks wants one more than it has.
     pub fn places(&self) -> usize {
@@ -461,10 +524,15 @@ impl std::fmt::Display for FailureKind {
         f.write_str(match self {
             Self::Crashed => "the program crashed",
             Self::Signal => "the program was ended by a signal",
+            Self::OutOfMemory => "the machine ran out of memory",
             Self::CudaOutOfMemory => "CUDA ran out of memory",
+            Self::Nccl => "GPUs did not reach each other (NCCL)",
             Self::NanObjective => "the objective was NaN or infinite",
             Self::NoMetric => "the objective was not reported",
             Self::CouldNotStart => "the program could not be started",
+            Self::Preflight => "the preflight command failed",
+            Self::MaxRuntime => "it took longer than max_runtime",
+            Self::MaxSilence => "it said nothing for longer than max_silence",
             Self::Lost => "its agent was lost",
             Self::Preempted => "its machine was taken away",
         })

@@ -70,18 +70,25 @@ impl Touched {
     /// Notes what an event changes.
     pub(super) fn note(&mut self, event: &Event) {
         match event {
-            Event::SweepCreated { sweep, .. } | Event::SweepStateChanged { sweep, .. } | Event::SpaceExhausted { sweep } => {
+            Event::SweepCreated { sweep, .. }
+            | Event::SweepStateChanged { sweep, .. }
+            | Event::SweepStalled { sweep, .. }
+            | Event::SpaceExhausted { sweep } => {
                 self.sweeps.insert(sweep.clone());
             }
             Event::AgentRegistered { agent, sweep, .. } => {
                 self.agents.insert(agent.clone());
                 self.hungry.insert(sweep.clone());
             }
-            Event::AgentRemoved { agent, .. } => {
+            Event::AgentRemoved { agent, .. }
+            | Event::AgentQuarantined { agent, .. }
+            | Event::AgentProbed { agent }
+            | Event::AgentReadmitted { agent, .. } => {
                 self.agents.insert(agent.clone());
             }
             Event::RunCreated { sweep, run, .. }
             | Event::RunImported { sweep, run, .. }
+            | Event::RunAbsolved { sweep, run, .. }
             | Event::RunRequeued { sweep, run, .. }
             | Event::RunEnded { sweep, run, .. } => {
                 self.sweeps.insert(sweep.clone());
@@ -94,6 +101,8 @@ impl Touched {
             Event::AttemptStarted { attempt, .. }
             | Event::MetricsReported { attempt, .. }
             | Event::StopRequested { attempt, .. }
+            | Event::AttemptResumed { attempt }
+            | Event::ResultOrphaned { attempt, .. }
             | Event::AttemptEnded { attempt, .. } => {
                 self.runs.insert((attempt.sweep.clone(), attempt.run));
             }

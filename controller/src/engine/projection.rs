@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::{Constraint, Objective};
-use sweep_lifecycle::state::{Agent, AgentId, Attempt, Run, RunNumber, State, Sweep, SweepId};
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Run, RunNumber, State, Sweep, SweepId};
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
 
@@ -56,6 +56,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         created_ms: sweep.created.0,
         updated_ms: sweep.updated.0,
         yaml: sweep.source.to_string(),
+        stalled: sweep.stalled,
     }
 }
 
@@ -124,10 +125,16 @@ fn attempt_row(number: u32, attempt: &Attempt, state: &State) -> AttemptRow {
         ended_ms: attempt.ended.map_or(0, |ended| ended.0),
         metrics: attempt.metrics.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.clone(), *value)).collect(),
         command: attempt.command.clone(),
+        orphan: attempt.orphan.clone(),
     }
 }
 
 fn agent_row(id: &AgentId, agent: &Agent) -> AgentRow {
+    let (health, reason) = match &agent.health {
+        Health::Ok => ("ok", String::new()),
+        Health::Quarantined { reason, .. } => ("quarantined", reason.clone()),
+        Health::Probing { reason, .. } => ("probing", reason.clone()),
+    };
     AgentRow {
         id: id.0.clone(),
         sweep: agent.sweep.0.clone(),
@@ -137,5 +144,9 @@ fn agent_row(id: &AgentId, agent: &Agent) -> AgentRow {
         alive: agent.alive,
         version: agent.info.version.clone(),
         seen_ms: agent.left.unwrap_or(agent.registered).0,
+        health: health.to_owned(),
+        reason,
+        succeeded: agent.succeeded,
+        failed: agent.failed,
     }
 }

@@ -11,7 +11,8 @@ use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::lease::{Holder, Leases, Mono};
-use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, State, SweepId};
+use sweep_lifecycle::quarantine::probe_delay;
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, Health, State, SweepId};
 use tokio::sync::mpsc;
 
 use super::group::{Group, Pending};
@@ -207,6 +208,20 @@ impl Writer {
             Event::AttemptAssigned { attempt, agent, .. } => {
                 self.leases.renew(Holder::Attempt(attempt.clone()), self.term(agent));
             }
+            Event::AgentQuarantined { agent, probes, .. } => {
+                let ends = self.clock.now().saturating_add(probe_delay(*probes));
+                self.leases.renew(Holder::Quarantine(agent.clone()), ends);
+            }
+            Event::AgentProbed { agent } | Event::AgentReadmitted { agent, .. } => {
+                self.leases.release(&Holder::Quarantine(agent.clone()));
+                group.stirred.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
+            }
+            Event::AttemptResumed { attempt } => {
+                if let Some(agent) = self.attempt(attempt).map(|resumed| resumed.agent.clone()) {
+                    self.leases.renew(Holder::Attempt(attempt.clone()), self.term(&agent));
+                    group.touched.agents.insert(agent);
+                }
+            }
             Event::AttemptEnded { attempt, .. } => {
                 self.leases.release(&Holder::Attempt(attempt.clone()));
                 group.touched.agents.extend(self.attempt(attempt).map(|ended| ended.agent.clone()));
@@ -219,10 +234,15 @@ impl Writer {
                 self.ready.observe(sweep);
                 group.stirred.insert(sweep.clone());
             }
-            Event::SweepStateChanged { sweep, .. } | Event::SpaceExhausted { sweep } => {
+            Event::SweepStateChanged { sweep, .. } | Event::SweepStalled { sweep, .. } | Event::SpaceExhausted { sweep } => {
                 group.stirred.insert(sweep.clone());
             }
-            Event::SweepCreated { .. } | Event::RunCreated { .. } | Event::AttemptStarted { .. } | Event::StopRequested { .. } => {}
+            Event::SweepCreated { .. }
+            | Event::RunCreated { .. }
+            | Event::RunAbsolved { .. }
+            | Event::ResultOrphaned { .. }
+            | Event::AttemptStarted { .. }
+            | Event::StopRequested { .. } => {}
         }
     }
 
@@ -269,6 +289,9 @@ impl Writer {
             for attempt in &agent.holds {
                 self.leases.renew(Holder::Attempt(attempt.clone()), term);
             }
+            if let Health::Quarantined { probes, .. } = agent.health {
+                self.leases.renew(Holder::Quarantine(id.clone()), self.clock.now().saturating_add(probe_delay(probes)));
+            }
         }
     }
 
@@ -285,6 +308,7 @@ impl Writer {
         for holder in self.leases.take_ended(self.clock.now()) {
             let command = match holder {
                 Holder::Attempt(attempt) => Command::LoseAttempt { attempt },
+                Holder::Quarantine(agent) => Command::ProbeAgent { agent },
                 Holder::Agent(agent) => {
                     let asks = self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks);
                     let lease = if asks { self.terms.ask_lease } else { self.terms.lease };

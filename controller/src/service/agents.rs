@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use sweep_lifecycle::command::{Command, Directive, Reply};
-use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, SweepId};
+use sweep_lifecycle::state::{AgentId, AgentInfo, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::agent_service_server::AgentService;
 use tonic::{Request, Response, Status};
 
-use super::refusal::{from_engine, out_of_turn};
+use super::refusal::{from_engine, orphaned, out_of_turn};
 use super::{Services, convert, limits};
 use crate::engine::Wish;
 use crate::store::LogChunk;
@@ -19,14 +19,17 @@ const HEARTBEATS_PER_LEASE: u32 = 3;
 #[tonic::async_trait]
 impl AgentService for Services {
     async fn register_agent(&self, request: Request<v1::RegisterAgentRequest>) -> Result<Response<v1::RegisterAgentResponse>, Status> {
-        let v1::RegisterAgentRequest { agent_id, sweep_id, host, slots, version, request_id } = request.into_inner();
+        let v1::RegisterAgentRequest { agent_id, sweep_id, host, slots, version, request_id, attempts, process_id } = request.into_inner();
         let agent = agent(agent_id)?;
         limits::optional_name("host", &host)?;
         limits::optional_name("version", &version)?;
+        limits::optional_name("process_id", &process_id)?;
+        limits::list("attempts", attempts.len())?;
         limits::optional_name("request_id", &request_id)?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let info = AgentInfo { host, slots, version, asks: false };
-        let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info };
+        let attempts = convert::live_attempts(&sweep.0, &attempts)?;
+        let info = AgentInfo { host, slots, version, process: process_id, asks: false };
+        let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info, attempts };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
         let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
         tracing::info!(agent = %agent.0, sweep = %sweep.0, "agent registered");
@@ -92,8 +95,7 @@ impl AgentService for Services {
     async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let v1::HeartbeatRequest { agent_id, sweep_id, attempts } = request.into_inner();
         limits::list("attempts", attempts.len())?;
-        let attempt_ref = |live: &v1::LiveAttempt| convert::attempt_ref(&sweep_id, live.run, live.attempt);
-        let attempts: Vec<AttemptRef> = attempts.iter().map(attempt_ref).collect::<Result<_, _>>()?;
+        let attempts = convert::live_attempts(&sweep_id, &attempts)?;
         let directives = self.engine.heartbeat(agent(agent_id)?, attempts).await.map_err(from_engine)?;
         Ok(Response::new(v1::HeartbeatResponse { directives: directives.into_iter().map(convert::directive).collect() }))
     }
@@ -106,9 +108,11 @@ impl AgentService for Services {
             attempt: convert::attempt_ref(&sweep_id, run, attempt)?,
             result: convert::attempt_result(result, failure)?,
         };
-        let reply = self.engine.command(&request_id, command).await.map_err(from_engine)?;
-        let Reply::Run(state) = reply else { return Err(out_of_turn()) };
-        Ok(Response::new(v1::FinishAttemptResponse { run_state: convert::word(state) }))
+        match self.engine.command(&request_id, command).await.map_err(from_engine)? {
+            Reply::Run(state) => Ok(Response::new(v1::FinishAttemptResponse { run_state: convert::word(state) })),
+            Reply::Orphaned { run, attempt, reason } => Err(orphaned(run, attempt, &reason)),
+            _ => Err(out_of_turn()),
+        }
     }
 
     async fn leave_agent(&self, request: Request<v1::LeaveAgentRequest>) -> Result<Response<v1::LeaveAgentResponse>, Status> {

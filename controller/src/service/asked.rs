@@ -8,7 +8,7 @@ use sweep_search::space::{Config, Space};
 use sweep_search::why::{Kind, Why};
 use tonic::Status;
 
-use super::refusal::{from_engine, invalid, out_of_turn};
+use super::refusal::{from_engine, invalid, orphaned, out_of_turn};
 use super::{Services, convert, limits};
 use crate::engine::{Acquired, Wish};
 
@@ -21,8 +21,8 @@ impl Services {
         let sweep = self.find_sweep(&sweep_id).await?;
         let agent = asker(&sweep, &worker);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let info = AgentInfo { host: worker, slots: 0, version, asks: true };
-        let register = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info };
+        let info = AgentInfo { host: worker, slots: 0, version, process: String::new(), asks: true };
+        let register = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info, attempts: Vec::new() };
         let wish = Wish { agent, sweep, code_version, wait: limits::WAIT_MAX };
         // Where the sweep has ended, the one who asks is told so like anybody who asked before its end.
         let acquired = match self.engine.command("", register).await {
@@ -77,8 +77,10 @@ impl Services {
         let sweep = self.find_sweep(&sweep_id).await?;
         let attempt = convert::attempt_ref(&sweep.0, run, attempt)?;
         let metrics = metrics.into_iter().collect();
-        self.engine.command(&request_id, Command::Tell { attempt, told, metrics }).await.map_err(from_engine)?;
-        Ok(v1::TellResponse {})
+        match self.engine.command(&request_id, Command::Tell { attempt, told, metrics }).await.map_err(from_engine)? {
+            Reply::Orphaned { run, attempt, reason } => Err(orphaned(run, attempt, &reason)),
+            _ => Ok(v1::TellResponse {}),
+        }
     }
 
     pub(super) async fn take_in(&self, request: v1::ImportRunsRequest) -> Result<v1::ImportRunsResponse, Status> {

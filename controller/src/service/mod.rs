@@ -26,7 +26,7 @@ use tonic::service::Routes;
 
 use crate::engine::Engine;
 use crate::reader::Reader;
-use crate::store::{Query, StoreError};
+use crate::store::{AgentRow, Query, StoreError};
 
 pub use limits::WAIT_MAX;
 
@@ -72,6 +72,22 @@ impl Services {
     async fn find_sweep(&self, text: &str) -> Result<SweepId, Status> {
         limits::name("sweep_id", text)?;
         self.engine.find_sweep(text).await.map_err(refusal::from_engine)
+    }
+
+    /// Finds an agent by its id or a unique prefix of it. Those that are gone count only where none that lives fits.
+    async fn find_agent(&self, text: &str) -> Result<AgentRow, Status> {
+        let prefix = text.to_owned();
+        let agents = self.read(|query| query.agents(None)).await?;
+        let mut fitting: Vec<_> = agents.into_iter().filter(|row| row.id.starts_with(&prefix)).collect();
+        if fitting.iter().any(|row| row.alive) {
+            fitting.retain(|row| row.alive);
+        }
+        match (fitting.len(), fitting.iter().position(|row| row.id == prefix)) {
+            (_, Some(exact)) => Ok(fitting.swap_remove(exact)),
+            (1, None) => Ok(fitting.swap_remove(0)),
+            (0, None) => Err(Status::not_found(format!("no agent `{text}`; `sweep agents` lists them"))),
+            (count, None) => Err(Status::not_found(format!("`{text}` begins the ids of {count} agents; give more of it"))),
+        }
     }
 
     async fn read<T: Send + 'static>(

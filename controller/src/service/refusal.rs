@@ -71,6 +71,13 @@ pub(super) fn unknown_sweep(sweep: &str) -> Status {
     from_refusal(&refusal, message)
 }
 
+/// Says that a result came too late, and what was done with it.
+pub(super) fn orphaned(run: u64, attempt: u32, reason: &str) -> Status {
+    let refusal = Refusal::StaleAttempt { run, attempt, reason: format!("{reason}; its result is kept beside the run") };
+    let message = refusal.to_string();
+    from_refusal(&refusal, message)
+}
+
 /// Says that the engine gave an answer to another question: a bug.
 pub(super) fn out_of_turn() -> Status {
     Status::internal("the engine answered another question than was asked; this is a bug in sweep")

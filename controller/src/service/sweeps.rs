@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use sha2::{Digest, Sha256};
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::spec::{self, Diagnostic, Severity, SweepSpec};
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{AgentId, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
 use tonic::{Request, Response, Status};
@@ -146,6 +146,16 @@ impl SweepService for Services {
         let sweep = if text.is_empty() { None } else { Some(self.find_sweep(&text).await?) };
         let agents = self.read(move |query| query.agents(sweep.as_ref())).await?;
         Ok(Response::new(v1::ListAgentsResponse { agents: agents.into_iter().map(convert::agent).collect() }))
+    }
+
+    async fn readmit_agent(&self, request: Request<v1::ReadmitAgentRequest>) -> Result<Response<v1::ReadmitAgentResponse>, Status> {
+        let v1::ReadmitAgentRequest { agent_id, request_id } = request.into_inner();
+        limits::name("agent_id", &agent_id)?;
+        limits::optional_name("request_id", &request_id)?;
+        let agent = AgentId(self.find_agent(&agent_id).await?.id);
+        self.engine.command(&request_id, Command::ReadmitAgent { agent: agent.clone() }).await.map_err(from_engine)?;
+        let row = self.find_agent(&agent.0).await?;
+        Ok(Response::new(v1::ReadmitAgentResponse { agent: Some(convert::agent(row)) }))
     }
 
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::GetStatusResponse>, Status> {

@@ -80,6 +80,7 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
         created_ms,
         updated_ms: created_ms,
         yaml: "method: grid\n".to_owned(),
+        stalled: false,
     }
 }
 
@@ -95,6 +96,7 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         ended_ms,
         metrics: BTreeMap::from([("loss".to_owned(), 0.1)]),
         command: vec!["python".to_owned(), "train.py".to_owned()],
+        orphan: String::new(),
     };
     RunRow {
         sweep: "aaaaaaaa".to_owned(),
@@ -127,6 +129,10 @@ fn agent(id: &str, sweep: &str, alive: bool) -> AgentRow {
         alive,
         version: "0.1.0".to_owned(),
         seen_ms: 5,
+        health: "ok".to_owned(),
+        reason: String::new(),
+        succeeded: 1,
+        failed: 0,
     }
 }
 

@@ -48,6 +48,9 @@ pub struct SweepRow {
     pub updated_ms: i64,
     /// The sweep file.
     pub yaml: String,
+    /// Paused by the controller, since every agent fails.
+    #[serde(default)]
+    pub stalled: bool,
 }
 
 /// What is counted from the runs and agents of a sweep.
@@ -138,6 +141,9 @@ pub struct AttemptRow {
     pub metrics: std::collections::BTreeMap<String, f64>,
     /// argv, as executed.
     pub command: Vec<String>,
+    /// What its agent said of it when that had no effect any more, in words.
+    #[serde(default)]
+    pub orphan: String,
 }
 
 /// An agent.
@@ -159,6 +165,18 @@ pub struct AgentRow {
     pub version: String,
     /// When it last registered or left: milliseconds since 1970.
     pub seen_ms: i64,
+    /// ok, quarantined, probing
+    #[serde(default)]
+    pub health: String,
+    /// Why it is not ok, in words.
+    #[serde(default)]
+    pub reason: String,
+    /// Attempts of it that ended well.
+    #[serde(default)]
+    pub succeeded: u64,
+    /// Attempts of it that failed.
+    #[serde(default)]
+    pub failed: u64,
 }
 
 /// A piece of an attempt's output.

@@ -66,6 +66,7 @@ impl Clients {
             slots: 1,
             version: "0".to_owned(),
             request_id: String::new(),
+            ..RegisterAgentRequest::default()
         };
         self.agents.register_agent(request).await.expect("the agent is welcome").into_inner()
     }

@@ -3,29 +3,49 @@
 use sweep_search::suggest::Method;
 use sweep_search::why::Why;
 
+use std::collections::BTreeSet;
+
+use super::attempt::may_resume;
 use super::draft::Draft;
-use super::ending::{End, end};
+use super::ending::{End, end, failure};
 use super::sweep::standing;
 use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
 use crate::observe::results;
-use crate::state::{Agent, AgentId, AgentInfo, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, Sweep, SweepId, SweepState};
+use crate::state::{Agent, AgentId, AgentInfo, AttemptRef, Blame, FailureKind, Health, Run, RunNumber, State, Sweep, SweepId, SweepState};
 
-pub(super) fn register(state: &State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo) -> Result<Decision, Refusal> {
+pub(super) fn register(
+    state: &State,
+    agent: &AgentId,
+    sweep: &SweepId,
+    info: &AgentInfo,
+    attempts: &[AttemptRef],
+) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
+    let resumed: BTreeSet<&AttemptRef> = attempts.iter().filter(|attempt| may_resume(&draft, agent, attempt)).collect();
     if let Some(known) = state.agents.get(agent).filter(|known| known.alive) {
         if known.sweep != *sweep {
             let other = &known.sweep;
             return Err(Refusal::WrongState(format!("agent {agent} works for sweep {other}: start another agent for sweep {sweep}")));
         }
-        if known.info == *info {
+        if known.info == *info && resumed.is_empty() {
             return Ok(draft.reply(Reply::Done));
+        }
+        if known.info.process != info.process {
+            for lost in known.holds.iter().filter(|held| !attempts.contains(held)) {
+                let message = format!("agent {agent} was started again and knows nothing of it");
+                end(&mut draft, lost, End::Failed(failure(FailureKind::Lost, Blame::Nobody, message)))?;
+            }
         }
     } else if draft.sweep.state.is_terminal() {
         let hint = format!("`sweep resume {sweep}` makes it run again");
         return Err(Refusal::WrongState(format!("{}: it hands out no runs; {hint}", standing(sweep, draft.sweep))));
     }
     draft.push(Event::AgentRegistered { agent: agent.clone(), sweep: sweep.clone(), info: info.clone() });
+    for attempt in resumed {
+        draft.push(Event::AttemptResumed { attempt: attempt.clone() });
+    }
+    draft.finish_if_done();
     Ok(draft.reply(Reply::Done))
 }
 
@@ -44,6 +64,14 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     if asking.holds.len() >= asking.slots() {
         let reason = format!("agent {agent} holds {} of the {} attempts that it has slots for", asking.holds.len(), asking.slots());
         return Ok(wait(draft, reason, false));
+    }
+    match &asking.health {
+        Health::Ok => {}
+        Health::Quarantined { reason, .. } => return Ok(wait(draft, format!("agent {agent} is in quarantine: {reason}"), false)),
+        Health::Probing { reason, .. } if !asking.holds.is_empty() => {
+            return Ok(wait(draft, format!("agent {agent} is in quarantine and has its probe: {reason}"), false));
+        }
+        Health::Probing { .. } => {}
     }
     let taker = Taker { agent, code_version, asks: asking.info.asks };
     if let Some(run) = queued_for(state, &draft, agent) {
@@ -123,7 +151,8 @@ fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNu
 }
 
 fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {
-    let could = |(id, agent): (&AgentId, &Agent)| agent.alive && agent.sweep == *sweep && !run.avoid.contains(id);
+    let could =
+        |(id, agent): (&AgentId, &Agent)| agent.alive && agent.health == Health::Ok && agent.sweep == *sweep && !run.avoid.contains(id);
     state.agents.iter().any(could)
 }
 
@@ -136,11 +165,31 @@ pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -
     }
     let kind = if lost { FailureKind::Lost } else { FailureKind::Preempted };
     for attempt in &leaving.holds {
-        let failure =
-            Failure { kind, blame: Blame::Nobody, message: reason.to_owned(), exit_code: None, signal: None, output_tail: String::new() };
-        end(&mut draft, attempt, End::Failed(failure))?;
+        end(&mut draft, attempt, End::Failed(failure(kind, Blame::Nobody, reason.to_owned())))?;
     }
     draft.push(Event::AgentRemoved { agent: agent.clone(), reason: reason.to_owned() });
     draft.finish_if_done();
+    Ok(draft.reply(Reply::Done))
+}
+
+pub(super) fn probe(state: &State, id: &AgentId) -> Result<Decision, Refusal> {
+    let agent = state.agents.get(id).ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
+    let waits = agent.alive && matches!(agent.health, Health::Quarantined { .. });
+    let events = if waits { vec![Event::AgentProbed { agent: id.clone() }] } else { Vec::new() };
+    Ok(Decision { events, reply: Reply::Done })
+}
+
+pub(super) fn readmit(state: &State, id: &AgentId) -> Result<Decision, Refusal> {
+    let agent = state.agents.get(id).ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
+    if !agent.alive {
+        return Err(Refusal::WrongState(format!("agent {id} has left or was lost; a new one has to be started on its machine")));
+    }
+    let mut draft = Draft::of(state, &agent.sweep)?;
+    if agent.health == Health::Ok {
+        let hint =
+            if draft.sweep.stalled { format!("; {}: `sweep resume {}`", standing(draft.id, draft.sweep), draft.id) } else { String::new() };
+        return Err(Refusal::WrongState(format!("agent {id} is not in quarantine{hint}")));
+    }
+    draft.push(Event::AgentReadmitted { agent: id.clone(), reason: "a person said so".to_owned() });
     Ok(draft.reply(Reply::Done))
 }

@@ -4,8 +4,11 @@ use sweep_search::early_stop::{Peer, Reporting};
 
 use super::draft::Draft;
 use super::ending::{End, end, failure};
-use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply};
+use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply, Told};
 use crate::event::{Event, MetricPoint};
+use crate::observe::reduced;
+use crate::quarantine::words;
+use crate::spec::OnLeaseLost;
 use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep};
 
 pub(super) fn start(state: &State, agent: &AgentId, attempt: &AttemptRef, command: &[String]) -> Result<Decision, Refusal> {
@@ -76,21 +79,57 @@ pub(super) fn finish_in(mut draft: Draft<'_>, agent: &AgentId, attempt: &Attempt
     let newest = attempt.attempt == run.newest();
     let after = if finishing.state.is_live() {
         end(&mut draft, attempt, result.into())?
-    } else if newest && given_up(finishing) && run.state == RunState::Queued && finishing.stop.is_none() {
+    } else if newest && given_up(finishing) && run.state == RunState::Queued && finishing.stop.is_none() && may_be_late(&draft) {
         adopt(&mut draft, attempt, run, result)?
     } else if newest && !given_up(finishing) {
         // Its result is known: the first word holds.
         run.state
     } else {
-        return Err(stale(attempt, gone(run, attempt, finishing)));
+        return orphan(draft, attempt, run, finishing, result);
     };
     draft.finish_if_done();
+    draft.stall_if_hopeless();
     Ok(draft.reply(Reply::Run(after)))
+}
+
+// A result that comes too late is a fact all the same: people can see it beside the run.
+fn orphan(mut draft: Draft<'_>, attempt: &AttemptRef, run: &Run, finishing: &Attempt, result: &AttemptResult) -> Result<Decision, Refusal> {
+    let reason = gone(run, attempt, finishing);
+    let Some(words) = late_words(&draft, finishing, result) else { return Err(stale(attempt, reason)) };
+    if finishing.orphan.is_empty() {
+        draft.push(Event::ResultOrphaned { attempt: attempt.clone(), words });
+    }
+    Ok(draft.reply(Reply::Orphaned { run: attempt.run, attempt: attempt.attempt, reason }))
+}
+
+fn late_words(draft: &Draft<'_>, finishing: &Attempt, result: &AttemptResult) -> Option<String> {
+    let objective = draft.sweep.spec.objective.as_ref();
+    let reached = objective.and_then(|objective| Some((objective, reduced(objective, &finishing.series)?)));
+    let reached = reached.map(|(objective, value)| format!(" with {} = {value}", objective.metric)).unwrap_or_default();
+    match result {
+        AttemptResult::Succeeded => Some(format!("ended well{reached}, too late to count")),
+        AttemptResult::Stopped(_) => Some(format!("was stopped{reached}, too late to count")),
+        AttemptResult::Failed(failure) => Some(format!("failed, too late to count: {}", words(failure))),
+        AttemptResult::Told(Told::Value(value)) => Some(format!("was told to have come to {value}, too late to count")),
+        AttemptResult::Told(Told::Failed(reason)) => Some(format!("was told to have failed, too late to count: {reason}")),
+        AttemptResult::Preempted | AttemptResult::Returned => None,
+    }
 }
 
 // The controller ended it; its agent has not said what became of it.
 fn given_up(attempt: &Attempt) -> bool {
     matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted)
+}
+
+fn may_be_late(draft: &Draft<'_>) -> bool {
+    draft.sweep.spec.on_lease_lost == OnLeaseLost::Continue
+}
+
+/// Returns whether an attempt that was given up as lost may go on: nobody has begun its run again.
+pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRef) -> bool {
+    let Ok((run, lost)) = find(draft, agent, attempt) else { return false };
+    let unclaimed = attempt.attempt == run.newest() && run.state == RunState::Queued;
+    unclaimed && lost.state == AttemptState::Lost && lost.stop.is_none() && may_be_late(draft)
 }
 
 // The late result of an attempt given up for lost, whose run nobody has begun again: it spares the run another attempt.

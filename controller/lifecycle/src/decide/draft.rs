@@ -12,17 +12,20 @@ use crate::state::{
 };
 
 pub(super) struct Draft<'a> {
+    pub(super) state: &'a State,
     pub(super) id: &'a SweepId,
     pub(super) sweep: &'a Sweep,
     events: Vec<Event>,
     /// Runs among the events that are new.
     created: u64,
+    /// Why the sweep gets nowhere, where that has just become plain.
+    pub(super) stall: Option<String>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn of(state: &'a State, sweep: &SweepId) -> Result<Self, Refusal> {
         let (id, sweep) = state.sweeps.get_key_value(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
-        Ok(Self { id, sweep, events: Vec::new(), created: 0 })
+        Ok(Self { state, id, sweep, events: Vec::new(), created: 0, stall: None })
     }
 
     pub(super) fn run(&self, number: RunNumber) -> Result<&'a Run, Refusal> {
@@ -57,6 +60,7 @@ impl<'a> Draft<'a> {
     pub(super) fn sweep_state(&self) -> SweepState {
         let changes = self.events.iter().rev().filter_map(|event| match event {
             Event::SweepStateChanged { state, .. } => Some(*state),
+            Event::SweepStalled { .. } => Some(SweepState::Paused),
             _ => None,
         });
         changes.into_iter().next().unwrap_or(self.sweep.state)
@@ -84,6 +88,10 @@ impl<'a> Draft<'a> {
                 Event::RunRequeued { run, .. } => {
                     self.leave(&mut progress, *run);
                     progress.queued += 1;
+                }
+                Event::AttemptResumed { attempt } => {
+                    self.leave(&mut progress, attempt.run);
+                    progress.live += 1;
                 }
                 Event::SpaceExhausted { .. } => progress.exhausted = true,
                 _ => {}
@@ -152,6 +160,16 @@ impl<'a> Draft<'a> {
             progress.queued = progress.queued.saturating_sub(1);
         } else if self.sweep.live.contains(&run) {
             progress.live = progress.live.saturating_sub(1);
+        }
+    }
+
+    /// Pauses the sweep if it runs on, and every agent fails.
+    pub(super) fn stall_if_hopeless(&mut self) {
+        if self.sweep_state() == SweepState::Running
+            && let Some(reason) = self.stall.take()
+        {
+            let reason = format!("{reason}; once that is mended, `sweep resume {}` goes on and tries those runs again", self.id);
+            self.push(Event::SweepStalled { sweep: self.id.clone(), reason });
         }
     }
 

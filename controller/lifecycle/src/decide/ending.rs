@@ -14,8 +14,10 @@
 //! back into the queue of a sweep that hands out no more runs ends instead.
 
 use super::draft::Draft;
+use super::health;
 use crate::command::{AttemptResult, Refusal, Told};
 use crate::observe::reduced;
+use crate::quarantine::words;
 use crate::retry::{Verdict, avoids_agent, judge};
 use crate::spec::Objective;
 use crate::state::{Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, StopKind};
@@ -100,6 +102,9 @@ impl Settling<'_, '_> {
     fn close(self, attempt: AttemptState, failure: Option<Failure>, run: RunState, value: Option<f64>, reason: String) -> RunState {
         self.draft.end_attempt(self.attempt, attempt, failure);
         self.draft.end_run(self.attempt.run, run, value, reason, false);
+        if matches!(attempt, AttemptState::Finished | AttemptState::Stopped) {
+            health::on_success(self.draft, self.attempt, &self.ending.agent);
+        }
         run
     }
 
@@ -151,15 +156,16 @@ impl Settling<'_, '_> {
 
     fn failed(self, failure: Failure) -> RunState {
         let sweep = self.draft.sweep;
-        let verdict = judge(sweep.spec.retry, self.run.retries, &failure);
+        let health = health::on_failure(self.draft, self.attempt, &self.ending.agent, &failure);
+        let verdict = if health.absolves { Verdict::Requeue(None) } else { judge(sweep.spec.retry, self.run.retries, &failure) };
         let goes_on = !self.draft.sweep_state().is_terminal();
         let taken_away = failed_state(&failure) != AttemptState::Failed;
         let run = self.attempt.run;
         let avoid = avoids_agent(&failure).then(|| self.ending.agent.clone());
-        let message = if failure.message.is_empty() { failure.kind.to_string() } else { failure.message.clone() };
+        let message = words(&failure);
         let blamed = failure.blame == Blame::Configuration;
         self.draft.end_attempt(self.attempt, failed_state(&failure), Some(failure.clone()));
-        match verdict {
+        let after = match verdict {
             Verdict::Requeue(counts) if goes_on => {
                 self.draft.requeue(run, format!("tried again after attempt {}: {message}", self.attempt.attempt), counts, avoid);
                 RunState::Queued
@@ -182,7 +188,9 @@ impl Settling<'_, '_> {
                 self.draft.end_run(run, RunState::Failed, None, reason, blamed);
                 RunState::Failed
             }
-        }
+        };
+        health::settle(self.draft, self.attempt, &self.ending.agent, &failure, health);
+        after
     }
 
     fn returned(self) -> RunState {
@@ -210,5 +218,5 @@ fn no_value(objective: &Objective, attempt: &Attempt) -> Failure {
 
 /// Makes a failure that the controller itself found.
 pub(super) fn failure(kind: FailureKind, blame: Blame, message: String) -> Failure {
-    Failure { kind, blame, message, exit_code: None, signal: None, output_tail: String::new() }
+    Failure { kind, blame, message, exit_code: None, signal: None, output_tail: String::new(), evidence: String::new() }
 }

@@ -5,6 +5,7 @@ mod asked;
 mod attempt;
 mod draft;
 mod ending;
+mod health;
 mod offered;
 mod run;
 mod skipped;
@@ -26,7 +27,9 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::ExhaustSpace { sweep, history: _ } => sweep::exhaust(state, sweep),
         Command::CancelRun { sweep, run } => run::cancel(state, sweep, *run),
         Command::RetryRuns { sweep, runs } => run::retry(state, sweep, runs),
-        Command::RegisterAgent { agent, sweep, info } => agent::register(state, agent, sweep, info),
+        Command::RegisterAgent { agent, sweep, info, attempts } => agent::register(state, agent, sweep, info, attempts),
+        Command::ProbeAgent { agent } => agent::probe(state, agent),
+        Command::ReadmitAgent { agent } => agent::readmit(state, agent),
         Command::Acquire { agent, sweep, offers, code_version } => agent::acquire(state, agent, sweep, offers, code_version),
         Command::Tell { attempt, told, metrics } => asked::tell(state, attempt, told, metrics),
         Command::ImportRuns { sweep, runs } => asked::import(state, sweep, runs),

@@ -1,6 +1,7 @@
 //! Sweeps as a whole: create, pause, resume, stop, cancel, and the end of the space.
 
 use super::draft::Draft;
+use super::health;
 use crate::command::{Decision, Refusal, Reply, SweepAction};
 use crate::event::Event;
 use crate::spec::SweepSpec;
@@ -47,6 +48,9 @@ fn resume(draft: &mut Draft<'_>) {
         return;
     }
     draft.change_sweep(SweepState::Running, "");
+    if draft.sweep.stalled {
+        health::begin_anew(draft);
+    }
     draft.finish_if_done();
 }
 

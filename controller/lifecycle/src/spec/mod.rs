@@ -3,7 +3,7 @@
 //! ```text
 //! text ─ yaml, scalar ─▶ Node ─ sweep_file ─▶ SweepSpec
 //!                               ├ parameter, when
-//!                               └ metric, early_terminate
+//!                               └ metric, early_terminate, upkeep
 //! ```
 
 mod constraints;
@@ -17,11 +17,12 @@ mod render;
 mod scalar;
 mod schema;
 mod sweep_file;
+mod upkeep;
 mod when;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
-pub use model::{Bound, Constraint, Impute, MetricPattern, Objective, Reduce, RetryPolicy, Summary, SweepSpec};
+pub use model::{Bound, Constraint, Impute, MetricPattern, Objective, OnLeaseLost, Reduce, RetryPolicy, Summary, SweepSpec};
 pub use render::render;
 pub use schema::schema;
 // Whoever reads a spec needs these two, and should not have to know the search for them.

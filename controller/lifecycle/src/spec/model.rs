@@ -53,6 +53,18 @@ pub struct SweepSpec {
     /// `retry`.
     #[serde(default)]
     pub retry: RetryPolicy,
+    /// `max_runtime`: how long a program may take, in milliseconds.
+    #[serde(default)]
+    pub max_runtime_ms: Option<u64>,
+    /// `max_silence`: how long a program may say nothing, in milliseconds.
+    #[serde(default)]
+    pub max_silence_ms: Option<u64>,
+    /// `on_lease_lost`.
+    #[serde(default)]
+    pub on_lease_lost: OnLeaseLost,
+    /// `preflight`: argv of a program that has to end well before each run; empty: none.
+    #[serde(default)]
+    pub preflight: Vec<String>,
     /// `metric_patterns`.
     #[serde(default)]
     pub metric_patterns: Vec<MetricPattern>,
@@ -185,14 +197,32 @@ pub enum Reduce {
 pub struct RetryPolicy {
     /// Retries of a run whose agent was lost. `retry.lost`, 3 by default.
     pub lost: u32,
+    /// Retries of a run whose machine was to blame, elsewhere if there is another. `retry.machine`, 3 by default.
+    #[serde(default = "thrice")]
+    pub machine: u32,
     /// Retries of a run whose program crashed. `retry.crashed`, 1 by default. Never for what would happen again.
     pub crashed: u32,
 }
 
+fn thrice() -> u32 {
+    3
+}
+
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { lost: 3, crashed: 1 }
+        Self { lost: 3, machine: thrice(), crashed: 1 }
     }
+}
+
+/// What becomes of an attempt whose agent and controller have not heard of each other for as long as a lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLeaseLost {
+    /// The program goes on; what comes of it counts unless somebody else has begun the run again.
+    #[default]
+    Continue,
+    /// The agent ends the program, and nothing late counts: for runs that must never be executed twice at once.
+    Stop,
 }
 
 /// A regular expression that finds metrics in the program's output.

@@ -72,9 +72,23 @@ fn top_level() -> Value {
             "type": "object",
             "properties": {
                 "lost": {"description": "After its agent was lost.", "type": "integer", "minimum": 0, "maximum": 1000, "default": 3},
+                "machine": {"description": "After a failure that its machine is to blame for.", "type": "integer", "minimum": 0, "maximum": 1000, "default": 3},
                 "crashed": {"description": "After its program crashed; never for what would happen again.", "type": "integer", "minimum": 0, "maximum": 1000, "default": 1},
             },
             "additionalProperties": false,
+        },
+        "max_runtime": time("How long a run may take; then it has failed."),
+        "max_silence": time("How long a run may say nothing, neither a metric nor a line of output; then it has failed."),
+        "on_lease_lost": {
+            "description": "What becomes of a run whose agent cannot reach the controller for as long as a lease.",
+            "enum": ["continue", "stop"],
+            "default": "continue",
+        },
+        "preflight": {
+            "description": "A program and its arguments that has to end well before each run; otherwise the machine is to blame.",
+            "type": "array",
+            "items": {"type": ["string", "integer"]},
+            "minItems": 1,
         },
         "metric_patterns": {
             "description": "Regular expressions that find metrics in the output: by metric with one group, or a list with named groups.",
@@ -83,6 +97,16 @@ fn top_level() -> Value {
                 {"type": "array", "items": {"type": "string"}},
             ],
         },
+    })
+}
+
+fn time(description: &str) -> Value {
+    json!({
+        "description": description,
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0},
+            {"type": "string", "pattern": r"^\s*[0-9.]+\s*(ms|s|m|min|h|d)\s*$"},
+        ],
     })
 }
 

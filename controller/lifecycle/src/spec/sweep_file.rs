@@ -6,16 +6,16 @@ use sweep_search::suggest::Method;
 
 use super::diagnostic::{Report, Span, nearest, suggestion};
 use super::fields::{Fields, at};
-use super::model::{MetricPattern, RetryPolicy, SweepSpec};
+use super::model::{MetricPattern, SweepSpec};
 use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
-use super::{constraints, early_terminate, metric, when};
+use super::{constraints, early_terminate, metric, upkeep, when};
 
 /// Each point becomes so many runs at once.
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 21] = [
     "method",
     "parameters",
     "metric",
@@ -31,6 +31,10 @@ const KEYS: [&str; 17] = [
     "run_cap",
     "seed",
     "retry",
+    "max_runtime",
+    "max_silence",
+    "on_lease_lost",
+    "preflight",
     "metric_patterns",
     "metrics",
 ];
@@ -39,19 +43,7 @@ const KEYS: [&str; 17] = [
 const WITHOUT_EFFECT: [&str; 8] = ["controller", "scheduler", "launch", "job", "image_uri", "apiVersion", "kind", "settings"];
 
 /// Our keys that a later version will know: ignoring one would be a silent lie.
-const LATER: [&str; 11] = [
-    "code",
-    "transfer",
-    "preflight",
-    "max_runtime",
-    "max_silence",
-    "on_lease_lost",
-    "data",
-    "repeats",
-    "fidelity",
-    "patience",
-    "artifacts",
-];
+const LATER: [&str; 6] = ["code", "transfer", "data", "fidelity", "patience", "artifacts"];
 
 const METHODS: [(&str, Method); 4] =
     [("grid", Method::Grid), ("random", Method::Random), ("bayes", Method::Bayes), ("external", Method::External)];
@@ -106,7 +98,11 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         repeats: repeats(&fields, report),
         run_cap: fields.whole("run_cap", 1, report).map(i64::unsigned_abs),
         seed: fields.whole("seed", 0, report).map(i64::unsigned_abs),
-        retry: retry(&fields, report),
+        retry: upkeep::retry(&fields, report),
+        max_runtime_ms: upkeep::time(&fields, "max_runtime", report),
+        max_silence_ms: upkeep::time(&fields, "max_silence", report),
+        on_lease_lost: upkeep::on_lease_lost(&fields, report),
+        preflight: upkeep::preflight(&fields, report),
         metric_patterns: metric_patterns(&fields, report),
     };
     (!report.has_errors()).then_some(spec)
@@ -285,26 +281,6 @@ fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<Stri
         report.warning(Some(at(item, key_span)), message, Some(suggestion(&text, &MACROS)));
     }
     Some(text)
-}
-
-fn retry(fields: &Fields<'_>, report: &mut Report) -> RetryPolicy {
-    let mut policy = RetryPolicy::default();
-    let Some(entry) = fields.entry("retry") else { return policy };
-    let Some(fields) = Fields::new("`retry`", entry.key_span, &entry.value, "`retry: {lost: 3, crashed: 1}`", report) else {
-        return policy;
-    };
-    fields.close(&["lost", "crashed"], report);
-    let mut set = |key: &str, count: &mut u32| {
-        if let Some(number) = fields.whole(key, 0, report) {
-            match u32::try_from(number).ok().filter(|number| *number <= 1000) {
-                Some(number) => *count = number,
-                None => report.error(fields.entry(key).map(|entry| entry.key_span), format!("`retry`: `{key}` is at most 1000"), None),
-            }
-        }
-    };
-    set("lost", &mut policy.lost);
-    set("crashed", &mut policy.crashed);
-    policy
 }
 
 fn metric_patterns(fields: &Fields<'_>, report: &mut Report) -> Vec<MetricPattern> {

@@ -6,7 +6,7 @@ use sweep_search::early_stop::{Asha, Bands, EarlyStop, Hyperband, Median, Predic
 use sweep_search::space::{Distribution, Path, Step, Value};
 use sweep_search::suggest::Method;
 
-use super::{Severity, parse, render};
+use super::{OnLeaseLost, Severity, parse, render};
 
 fn seen(text: &str) -> String {
     render(&parse(text).1, "sweep.yaml", text, false)
@@ -143,7 +143,19 @@ fn a_duplicate_key_and_a_deprecated_distribution_are_warnings() {
 
 #[test]
 fn a_key_of_a_later_version_is_refused() {
-    assert_snapshot!(seen("program: t.py\nmethod: random\npreflight: nvidia-smi\nparameters:\n  x: {value: 1, was: 2}\n"));
+    assert_snapshot!(seen("program: t.py\nmethod: random\ncode: {mode: pin}\nparameters:\n  x: {value: 1, was: 2}\n"));
+}
+
+#[test]
+fn how_runs_are_looked_after() {
+    let text = "program: t.py\nmethod: random\nmax_runtime: 1.5h\nmax_silence: 600\non_lease_lost: stop\npreflight: [test, -d, /data]\n\
+                retry: {machine: 5}\nparameters:\n  x: {value: 1}\n";
+    let spec = parse(text).0.unwrap();
+    assert_eq!((spec.max_runtime_ms, spec.max_silence_ms), (Some(5_400_000), Some(600_000)));
+    assert_eq!((spec.on_lease_lost, spec.preflight.len(), spec.retry.machine), (OnLeaseLost::Stop, 3, 5));
+    assert_snapshot!(seen(
+        "program: t.py\nmethod: random\nmax_runtime: soon\nmax_silence: 0\non_lease_lost: stopp\npreflight: nvidia-smi\nparameters:\n  x: {value: 1}\n"
+    ));
 }
 
 #[test]

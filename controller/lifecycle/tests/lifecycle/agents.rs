@@ -2,8 +2,8 @@
 
 use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, SweepAction};
 use sweep_lifecycle::event::Event;
-use sweep_lifecycle::spec::SweepSpec;
-use sweep_lifecycle::state::{AgentInfo, AttemptState, RunState, SweepId};
+use sweep_lifecycle::spec::{OnLeaseLost, SweepSpec};
+use sweep_lifecycle::state::{AgentInfo, AttemptRef, AttemptState, RunState, SweepId};
 use sweep_search::suggest::Method;
 
 use crate::world::{World, acquire, agent, crash, finish, grid, offer, register, remove, report, sweep};
@@ -26,15 +26,20 @@ fn an_agent_may_register_again() {
     world.ask_idly(&remove("ann", false));
     world.register("ann");
     assert!(world.state.agents[&agent("ann")].alive);
-    let fewer = AgentInfo { host: "ann-host".to_owned(), slots: 1, version: "0.1.0".to_owned(), asks: false };
-    world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info: fewer });
+    let fewer = AgentInfo { host: "ann-host".to_owned(), slots: 1, version: "0.1.0".to_owned(), process: String::new(), asks: false };
+    world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info: fewer, attempts: Vec::new() });
     assert_eq!(world.state.agents[&agent("ann")].slots(), 1);
 }
 
 #[test]
 fn an_agent_cannot_join_what_is_not_there_or_has_ended() {
     let mut world = running(&["ann"]);
-    let elsewhere = Command::RegisterAgent { agent: agent("bob"), sweep: SweepId("nosuch".to_owned()), info: AgentInfo::default() };
+    let elsewhere = Command::RegisterAgent {
+        agent: agent("bob"),
+        sweep: SweepId("nosuch".to_owned()),
+        info: AgentInfo::default(),
+        attempts: Vec::new(),
+    };
     assert_eq!(world.refused(&elsewhere), "no sweep `nosuch`");
     world.set(SweepAction::Stop);
     let expected = "sweep k3x9q2ab is stopped (stopped by a person): it hands out no runs; `sweep resume k3x9q2ab` makes it run again";
@@ -47,7 +52,7 @@ fn an_agent_works_for_one_sweep() {
     let mut world = running(&["ann"]);
     let other = SweepId("other".to_owned());
     world.ask(&Command::CreateSweep { sweep: other.clone(), spec: Box::new(grid(2)), source: String::new(), seed: 1 });
-    let join = Command::RegisterAgent { agent: agent("ann"), sweep: other.clone(), info: AgentInfo::default() };
+    let join = Command::RegisterAgent { agent: agent("ann"), sweep: other.clone(), info: AgentInfo::default(), attempts: Vec::new() };
     assert_eq!(world.refused(&join), "agent ann works for sweep k3x9q2ab: start another agent for sweep other");
     let ask = Command::Acquire { agent: agent("ann"), sweep: other, offers: vec![offer(1)], code_version: String::new() };
     assert_eq!(world.tell(&ask), Err(Refusal::UnknownAgent("ann".to_owned())));
@@ -135,7 +140,7 @@ fn a_crashed_run_comes_back_to_the_only_agent() {
     // An agent of another sweep is of no help.
     let other = SweepId("other".to_owned());
     world.ask(&Command::CreateSweep { sweep: other.clone(), spec: Box::new(grid(2)), source: String::new(), seed: 1 });
-    world.ask(&Command::RegisterAgent { agent: agent("cat"), sweep: other, info: AgentInfo::default() });
+    world.ask(&Command::RegisterAgent { agent: agent("cat"), sweep: other, info: AgentInfo::default(), attempts: Vec::new() });
     assert_eq!(world.acquire("ann", &[2]).run, 1);
 }
 
@@ -180,10 +185,61 @@ fn a_result_that_comes_after_the_run_was_handed_on_is_refused() {
     let late = world.begin("ann", 1);
     world.ask(&remove("ann", true));
     let owner = world.acquire("bob", &[2]);
-    let refusal = world.refused(&finish("ann", &late, AttemptResult::Succeeded));
-    assert_eq!(refusal, "attempt 1 of run 1 no longer owns it: it is lost, and agent bob executes attempt 2 now");
+    assert!(world.refused(&finish("ann", &late, AttemptResult::Returned)).contains("agent bob executes attempt 2 now"));
+    let reason = world.orphan("ann", &late, AttemptResult::Succeeded);
+    assert_eq!(reason, "it is lost, and agent bob executes attempt 2 now");
+    assert_eq!(world.attempt(&late).orphan, "ended well, too late to count");
     world.succeed("bob", &owner, 0.5);
-    assert!(world.refused(&finish("ann", &late, AttemptResult::Succeeded)).contains("attempt 1 is lost, the run is finished"));
+    assert!(world.orphan("ann", &late, crash()).contains("attempt 1 is lost, the run is finished"));
+    assert_eq!(world.attempt(&late).orphan, "ended well, too late to count", "the first word holds");
+}
+
+fn come_back(process: &str, attempts: &[&AttemptRef]) -> Command {
+    let info = AgentInfo { host: "ann-host".to_owned(), slots: 2, version: "0.1.0".to_owned(), process: process.to_owned(), asks: false };
+    Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info, attempts: attempts.iter().copied().cloned().collect() }
+}
+
+#[test]
+fn an_agent_that_comes_back_goes_on_with_what_nobody_has_begun_again() {
+    let mut world = running(&["ann", "bob"]);
+    let kept = world.begin("ann", 1);
+    let taken = world.begin("ann", 2);
+    world.ask(&remove("ann", true));
+    assert_eq!(world.run(1).retries.lost, 1);
+    // The lower number goes first.
+    let other = world.acquire("bob", &[]);
+    world.ask(&come_back("", &[&kept, &taken]));
+    assert_eq!(other.run, 1);
+    assert_eq!((world.attempt(&kept).state, world.attempt(&taken).state), (AttemptState::Lost, AttemptState::Running));
+    assert_eq!((world.run(2).state, world.run(2).retries.lost), (RunState::Running, 0));
+    assert_eq!(world.succeed("ann", &taken, 0.5), Reply::Run(RunState::Finished));
+}
+
+#[test]
+fn nothing_late_counts_where_the_sweep_says_stop() {
+    let mut world = World::default();
+    world.create(SweepSpec { on_lease_lost: OnLeaseLost::Stop, ..grid(9) });
+    world.register("ann");
+    let late = world.begin("ann", 1);
+    world.report("ann", &late, 0, &[0.5]);
+    world.ask(&remove("ann", true));
+    world.ask(&come_back("", &[&late]));
+    assert_eq!(world.attempt(&late).state, AttemptState::Lost);
+    world.orphan("ann", &late, AttemptResult::Succeeded);
+    assert_eq!(world.attempt(&late).orphan, "ended well with loss = 0.5, too late to count");
+}
+
+#[test]
+fn a_new_process_has_lost_what_it_does_not_name() {
+    let mut world = World::default();
+    world.create(grid(9));
+    world.ask(&come_back("first", &[]));
+    let kept = world.begin("ann", 1);
+    let gone = world.begin("ann", 2);
+    world.ask(&come_back("second", &[&kept]));
+    assert_eq!((world.attempt(&kept).state, world.attempt(&gone).state), (AttemptState::Running, AttemptState::Lost));
+    assert_eq!(world.run(2).state, RunState::Queued);
+    world.ask_idly(&come_back("second", &[&kept]));
 }
 
 #[test]
@@ -195,14 +251,12 @@ fn a_late_result_does_not_undo_what_was_settled() {
     world.ask(&Command::LoseAttempt { attempt: cancelled.clone() });
     assert_eq!(world.run(1).state, RunState::Cancelled);
     world.ask(&Command::RetryRuns { sweep: sweep(), runs: vec![1] });
-    let refusal = world.refused(&finish("ann", &cancelled, AttemptResult::Succeeded));
-    assert!(refusal.ends_with("attempt 1 is lost, the run is queued"), "{refusal}");
+    assert_eq!(world.orphan("ann", &cancelled, AttemptResult::Succeeded), "attempt 1 is lost, the run is queued");
     world.acquire("bob", &[]);
     // The run was lost so often that it has failed.
     let mut last = world.begin("ann", 2);
     while world.ask(&Command::LoseAttempt { attempt: last.clone() }) == Reply::Run(RunState::Queued) {
         last = world.begin("ann", 2);
     }
-    let refusal = world.refused(&finish("ann", &last, AttemptResult::Succeeded));
-    assert!(refusal.ends_with("attempt 4 is lost, the run is failed"), "{refusal}");
+    assert_eq!(world.orphan("ann", &last, AttemptResult::Succeeded), "attempt 4 is lost, the run is failed");
 }

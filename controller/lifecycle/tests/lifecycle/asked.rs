@@ -11,8 +11,8 @@ use sweep_search::observation::Outcome;
 use crate::world::{World, acquire, agent, grid, offer, register, sweep};
 
 fn asker(name: &str) -> Command {
-    let info = AgentInfo { host: name.to_owned(), slots: 0, version: "0.1.0".to_owned(), asks: true };
-    Command::RegisterAgent { agent: agent(name), sweep: sweep(), info }
+    let info = AgentInfo { host: name.to_owned(), slots: 0, version: "0.1.0".to_owned(), process: String::new(), asks: true };
+    Command::RegisterAgent { agent: agent(name), sweep: sweep(), info, attempts: Vec::new() }
 }
 
 fn with(spec: SweepSpec) -> World {
@@ -79,7 +79,8 @@ fn a_lost_run_is_asked_for_again_and_a_late_word_is_adopted_until_then() {
     world.ask(&Command::LoseAttempt { attempt: second.clone() });
     let again = asked(&mut world, 3);
     assert_eq!((again.run, again.attempt), (2, 2));
-    assert!(matches!(world.tell(&tell(&second, Told::Value(0.5))), Err(Refusal::StaleAttempt { .. })));
+    assert!(matches!(world.ask(&tell(&second, Told::Value(0.5))), Reply::Orphaned { .. }));
+    assert_eq!(world.attempt(&second).orphan, "was told to have come to 0.5, too late to count");
 }
 
 #[test]

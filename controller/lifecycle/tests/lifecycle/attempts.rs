@@ -156,7 +156,7 @@ fn a_program_that_cannot_start_is_tried_elsewhere() {
     let attempt = world.acquire("ann", &[1]);
     let result = || failed(FailureKind::CouldNotStart, Blame::Machine, "no such file: train");
     assert_eq!(world.finish("ann", &attempt, result()), Reply::Run(RunState::Queued));
-    assert_eq!((world.run(1).retries.lost, world.run(1).retries.crashed), (1, 0));
+    assert_eq!((world.run(1).retries.machine, world.run(1).retries.crashed), (1, 0));
     let mut next = world.acquire("bob", &[]);
     assert_eq!(next.run, 1);
     for _ in 0..2 {

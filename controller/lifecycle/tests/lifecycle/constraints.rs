@@ -12,7 +12,7 @@ fn world(constraints: Vec<Constraint>) -> World {
     let mut world = World::default();
     world.create(SweepSpec { constraints, ..grid(4) });
     let info = sweep_lifecycle::state::AgentInfo { asks: true, ..Default::default() };
-    world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info });
+    world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info, attempts: Vec::new() });
     world
 }
 
@@ -49,7 +49,7 @@ fn a_target_is_reached_by_a_run_that_keeps_to_the_constraints() {
     spec.objective.as_mut().expect("it has one").target = Some(0.5);
     world.create(spec);
     let info = sweep_lifecycle::state::AgentInfo { asks: true, ..Default::default() };
-    world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info });
+    world.ask(&Command::RegisterAgent { agent: agent("ann"), sweep: sweep(), info, attempts: Vec::new() });
     tell(&mut world, 1, 0.1, Some(80.0));
     assert!(!world.sweep().state.is_terminal(), "{}", world.sweep().reason);
     tell(&mut world, 2, 0.2, Some(8.0));

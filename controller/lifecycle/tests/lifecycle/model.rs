@@ -155,8 +155,14 @@ impl Chaos {
             }
             Step::Set(number, action) => Command::SetSweep { sweep: sweep(*number), action: *action },
             Step::Register(name, number) => {
-                let info = AgentInfo { host: "box".to_owned(), slots: u32::from(*number % 3), version: String::new(), asks: name % 4 == 0 };
-                Command::RegisterAgent { agent: agent(*name), sweep: sweep(*number), info }
+                let info = AgentInfo {
+                    host: "box".to_owned(),
+                    slots: u32::from(*number % 3),
+                    version: String::new(),
+                    process: String::new(),
+                    asks: name % 4 == 0,
+                };
+                Command::RegisterAgent { agent: agent(*name), sweep: sweep(*number), info, attempts: Vec::new() }
             }
             Step::Acquire(name, number, offers) => {
                 let works_for = self.world.state.agents.get(&agent(*name)).map(|agent| agent.sweep.clone());
@@ -237,8 +243,8 @@ impl Chaos {
     fn work_off(&mut self, sweep: &SweepId, finish: &[AttemptResult]) {
         let workers: Vec<AgentId> = (0..3).map(|number| AgentId(format!("{}-worker{number}", sweep.0))).collect();
         for worker in &workers {
-            let info = AgentInfo { host: "box".to_owned(), slots: 1, version: String::new(), asks: false };
-            self.world.ask(&Command::RegisterAgent { agent: worker.clone(), sweep: sweep.clone(), info });
+            let info = AgentInfo { host: "box".to_owned(), slots: 1, version: String::new(), process: String::new(), asks: false };
+            self.world.ask(&Command::RegisterAgent { agent: worker.clone(), sweep: sweep.clone(), info, attempts: Vec::new() });
         }
         if self.world.state.sweeps[sweep].spec.method == Method::External {
             self.world.ask(&offered(sweep, &[], true));

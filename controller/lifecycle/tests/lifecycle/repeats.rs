@@ -54,7 +54,8 @@ fn a_point_is_executed_so_often_and_counts_as_the_mean() {
 
 #[test]
 fn repeats_that_fail_leave_the_mean_to_the_others_while_they_are_the_most() {
-    let mut world = world(SweepSpec { repeats: 3, retry: sweep_lifecycle::spec::RetryPolicy { lost: 0, crashed: 0 }, ..grid(2) });
+    let mut world =
+        world(SweepSpec { repeats: 3, retry: sweep_lifecycle::spec::RetryPolicy { lost: 0, machine: 0, crashed: 0 }, ..grid(2) });
     let crash = || failed(FailureKind::Crashed, Blame::Configuration, "burst");
     let one: Vec<AttemptRef> = ["ann", "bob", "cat"].map(|name| world.begin(name, 1)).into();
     world.succeed("ann", &one[0], 0.2);
@@ -88,7 +89,7 @@ fn a_target_is_reached_by_a_mean() {
     spec.objective.as_mut().expect("it has one").target = Some(0.3);
     let mut world = world(spec);
     let info = sweep_lifecycle::state::AgentInfo { asks: true, ..Default::default() };
-    world.ask(&Command::RegisterAgent { agent: crate::world::agent("dan"), sweep: sweep(), info });
+    world.ask(&Command::RegisterAgent { agent: crate::world::agent("dan"), sweep: sweep(), info, attempts: Vec::new() });
     let tell = |world: &mut World, value: f64| {
         let attempt = world.acquire("dan", &[1, 2]);
         world.ask(&Command::Tell { attempt, told: Told::Value(value), metrics: BTreeMap::new() });

@@ -5,7 +5,7 @@ use sweep_lifecycle::decide::decide;
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
-use sweep_lifecycle::spec::{Impute, Objective, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::spec::{Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::{
     AgentId, AgentInfo, Attempt, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, Sweep, SweepId, Timestamp,
 };
@@ -62,6 +62,17 @@ impl World {
 
     pub(crate) fn refused(&mut self, command: &Command) -> String {
         self.tell(command).expect_err("it is refused").to_string()
+    }
+
+    /// Finishes an attempt whose result comes too late, and returns why.
+    pub(crate) fn orphan(&mut self, name: &str, attempt: &AttemptRef, result: AttemptResult) -> String {
+        let before = self.run(attempt.run).state;
+        let reply = self.finish(name, attempt, result);
+        assert_eq!(self.run(attempt.run).state, before, "it changes nothing");
+        match reply {
+            Reply::Orphaned { reason, .. } => reason,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn create(&mut self, spec: SweepSpec) {
@@ -146,6 +157,10 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         run_cap: None,
         seed: None,
         retry: RetryPolicy::default(),
+        max_runtime_ms: None,
+        max_silence_ms: None,
+        on_lease_lost: OnLeaseLost::Continue,
+        preflight: Vec::new(),
         metric_patterns: Vec::new(),
     }
 }
@@ -167,8 +182,8 @@ pub(crate) fn offer(x: i64) -> Offer {
 }
 
 pub(crate) fn register(name: &str) -> Command {
-    let info = AgentInfo { host: format!("{name}-host"), slots: 2, version: "0.1.0".to_owned(), asks: false };
-    Command::RegisterAgent { agent: agent(name), sweep: sweep(), info }
+    let info = AgentInfo { host: format!("{name}-host"), slots: 2, version: "0.1.0".to_owned(), process: String::new(), asks: false };
+    Command::RegisterAgent { agent: agent(name), sweep: sweep(), info, attempts: Vec::new() }
 }
 
 pub(crate) fn acquire(name: &str, offers: &[i64]) -> Command {
@@ -206,5 +221,13 @@ pub(crate) fn crash() -> AttemptResult {
 
 pub(crate) fn failed(kind: FailureKind, blame: Blame, message: &str) -> AttemptResult {
     let message = message.to_owned();
-    AttemptResult::Failed(Failure { kind, blame, message, exit_code: None, signal: None, output_tail: String::new() })
+    AttemptResult::Failed(Failure {
+        kind,
+        blame,
+        message,
+        exit_code: None,
+        signal: None,
+        output_tail: String::new(),
+        evidence: String::new(),
+    })
 }

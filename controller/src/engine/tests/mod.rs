@@ -13,7 +13,7 @@ use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::spec::{Impute, Objective, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::spec::{Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Timestamp};
 use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Distribution, Parameter, Path, Space, Value};
@@ -56,8 +56,9 @@ impl Bench {
     }
 
     pub(crate) async fn register(&self, name: &str) {
-        let info = AgentInfo { host: format!("host of {name}"), slots: 2, version: "0.1.0".to_owned(), asks: false };
-        let command = Command::RegisterAgent { agent: agent(name), sweep: sweep_id(), info };
+        let info =
+            AgentInfo { host: format!("host of {name}"), slots: 2, version: "0.1.0".to_owned(), process: String::new(), asks: false };
+        let command = Command::RegisterAgent { agent: agent(name), sweep: sweep_id(), info, attempts: Vec::new() };
         self.engine.command("", command).await.unwrap();
     }
 
@@ -191,6 +192,10 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         run_cap: None,
         seed: Some(1),
         retry: RetryPolicy::default(),
+        max_runtime_ms: None,
+        max_silence_ms: None,
+        on_lease_lost: OnLeaseLost::Continue,
+        preflight: vec![],
         metric_patterns: vec![],
     }
 }

@@ -15,5 +15,9 @@ pub(in crate::service) fn agent(row: AgentRow) -> v1::Agent {
         alive: row.alive,
         version: row.version,
         seen_ms: row.seen_ms,
+        health: row.health,
+        reason: row.reason,
+        succeeded: row.succeeded,
+        failed: row.failed,
     }
 }

@@ -24,6 +24,11 @@ pub(in crate::service) fn attempt_ref(sweep: &str, run: u64, attempt: u32) -> Re
     Ok(AttemptRef { sweep: SweepId(sweep.to_owned()), run, attempt })
 }
 
+/// Names attempts of one sweep.
+pub(in crate::service) fn live_attempts(sweep: &str, attempts: &[v1::LiveAttempt]) -> Result<Vec<AttemptRef>, Status> {
+    attempts.iter().map(|live| attempt_ref(sweep, live.run, live.attempt)).collect()
+}
+
 /// How an attempt ended.
 pub(in crate::service) fn attempt_result(result: i32, failure: Option<v1::Failure>) -> Result<AttemptResult, Status> {
     match Ending::try_from(result) {
@@ -48,6 +53,7 @@ fn from_failure(failure: v1::Failure) -> Result<Failure, Status> {
         exit_code: failure.exit_code,
         signal: failure.signal,
         output_tail: limits::tail(&failure.output_tail).to_owned(),
+        evidence: limits::tail(&failure.evidence).to_owned(),
     })
 }
 

@@ -6,7 +6,7 @@ mod run;
 mod sweep;
 
 pub(super) use agent::agent;
-pub(super) use attempt::{acquired, attempt_ref, attempt_result, directive, metric_point, points};
+pub(super) use attempt::{acquired, attempt_ref, attempt_result, directive, live_attempts, metric_point, points};
 pub(super) use run::suggestion;
 pub(super) use run::{run, run_states};
 pub(super) use sweep::{diagnostic, program, sweep, sweep_action, sweep_state};

@@ -61,6 +61,7 @@ fn attempt(row: AttemptRow) -> v1::Attempt {
         ended_ms: row.ended_ms,
         metrics: row.metrics.into_iter().collect(),
         command: row.command,
+        orphan: row.orphan,
     }
 }
 
@@ -72,6 +73,7 @@ fn failure(failure: Failure) -> v1::Failure {
         exit_code: failure.exit_code,
         signal: failure.signal,
         output_tail: failure.output_tail,
+        evidence: failure.evidence,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sweeps, their files and what may be done to them.
 
 use sweep_lifecycle::command::SweepAction;
-use sweep_lifecycle::spec::{Diagnostic, Severity, SweepSpec};
+use sweep_lifecycle::spec::{Diagnostic, OnLeaseLost, Severity, SweepSpec};
 use sweep_lifecycle::state::SweepState;
 use sweep_proto::v1;
 use sweep_proto::v1::set_sweep_state_request::Action;
@@ -34,6 +34,7 @@ pub(in crate::service) fn sweep(row: SweepRow, counts: &SweepCounts) -> v1::Swee
         created_ms: row.created_ms,
         updated_ms: row.updated_ms,
         yaml: row.yaml,
+        stalled: row.stalled,
     }
 }
 
@@ -80,5 +81,9 @@ pub(in crate::service) fn program(spec: &SweepSpec) -> v1::Program {
         sweep_name: text(&spec.name),
         project: text(&spec.project),
         entity: text(&spec.entity),
+        max_runtime_ms: spec.max_runtime_ms.unwrap_or(0),
+        max_silence_ms: spec.max_silence_ms.unwrap_or(0),
+        stop_on_lease_lost: spec.on_lease_lost == OnLeaseLost::Stop,
+        preflight: spec.preflight.clone(),
     }
 }

@@ -1,0 +1,136 @@
+//! Whether an agent fails by itself: a black hole, which would swallow run after run.
+//!
+//! A configuration that fails says little of the agent, so what counts is how improbable its row of failures is where others do well. Of `w`
+//! attempts elsewhere that did well and `b` that failed, Laplace's rule gives the probability of a failure as `(b + 1) / (w + b + 2)`; a row of
+//! `k` failed runs has that to the power of `k`. With five others at work on their first runs, three are enough.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::state::{Agent, AgentId, AttemptRef, AttemptState, Failure, Health, RunNumber, State, Sweep};
+
+/// A shorter row is chance, whatever others do.
+const ROW_MIN: usize = 3;
+/// How improbable the row of an agent has to be on which nothing has ever ended well, and of one that has a record.
+const CHANCE_WITHOUT_RECORD: f64 = 0.01;
+const CHANCE_WITH_RECORD: f64 = 1e-4;
+/// With as many failures in rows that all agents are in, even odds would give less than one in a hundred.
+const STALL_MIN: usize = 7;
+/// So many runs of its row that ended well elsewhere speak for themselves.
+const REFUTED_MIN: usize = 2;
+
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const DELAY_MAX: Duration = Duration::from_secs(600);
+
+/// Returns how long an agent waits for its next probe, after so many that have failed.
+pub fn probe_delay(probes: u32) -> Duration {
+    FIRST_DELAY.saturating_mul(1 << probes.min(16)).min(DELAY_MAX)
+}
+
+/// What has become of attempts on other agents of the sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    /// Ended well, or have outlived the one that failed now.
+    pub(crate) well: u64,
+    pub(crate) badly: u64,
+}
+
+impl Elsewhere {
+    /// Looks at the other agents when `failing` fails.
+    pub(crate) fn of(state: &State, sweep: &Sweep, failing: &AttemptRef, agent: &AgentId) -> Self {
+        let order = sweep.attempt(failing).map_or(0, |failing| failing.order);
+        let newest = |run: &RunNumber| sweep.runs.get(run).and_then(|run| run.attempts.last());
+        let outlived = |run: &&RunNumber| {
+            newest(run).is_some_and(|live| live.state == AttemptState::Running && live.order < order && live.agent != *agent)
+        };
+        let others = || state.agents.iter().filter(|(id, other)| *id != agent && other.sweep == failing.sweep && !other.info.asks);
+        let ended: u64 = others().map(|(_, other)| other.succeeded).sum();
+        Self { well: ended + sweep.live.iter().filter(outlived).count() as u64, badly: others().map(|(_, other)| other.failed).sum() }
+    }
+
+    fn is_empty(self) -> bool {
+        self.well + self.badly == 0
+    }
+
+    fn chance_of_failure(self) -> f64 {
+        (self.badly as f64 + 1.0) / ((self.well + self.badly) as f64 + 2.0)
+    }
+}
+
+/// The runs in an agent's row of failures, `failing` included.
+pub(crate) fn row(agent: &Agent, failing: &AttemptRef) -> BTreeSet<RunNumber> {
+    agent.streak.iter().filter(|earlier| earlier.sweep == failing.sweep).chain([failing]).map(|attempt| attempt.run).collect()
+}
+
+/// Returns why an agent gets no more runs when `failing` has failed on it; `None`: that may be chance.
+pub(crate) fn judge(
+    sweep: &Sweep,
+    id: &AgentId,
+    agent: &Agent,
+    failing: &AttemptRef,
+    failure: &Failure,
+    elsewhere: Elsewhere,
+) -> Option<String> {
+    let row = row(agent, failing);
+    let well_elsewhere = |run: &&RunNumber| {
+        let attempts = sweep.runs.get(run).map(|run| run.attempts.as_slice()).unwrap_or_default();
+        attempts.iter().any(|attempt| attempt.agent != *id && attempt.state == AttemptState::Finished)
+    };
+    let refuted = row.iter().filter(well_elsewhere).count();
+    // Its own past is the only measure of an agent that has been alone.
+    let own = Elsewhere { well: agent.succeeded, badly: agent.failed.saturating_sub(agent.streak.len() as u64) };
+    let (measure, chance) = match (agent.succeeded, elsewhere.is_empty()) {
+        (0, _) => (elsewhere, CHANCE_WITHOUT_RECORD),
+        (_, true) => (own, CHANCE_WITH_RECORD),
+        (_, false) => (elsewhere, CHANCE_WITH_RECORD),
+    };
+    let length = i32::try_from(row.len()).unwrap_or(i32::MAX);
+    let improbable = measure.is_empty() || measure.chance_of_failure().powi(length) < chance;
+    if row.len() < ROW_MIN || !(improbable || refuted >= REFUTED_MIN) {
+        return None;
+    }
+    let others = match (elsewhere.well, elsewhere.badly) {
+        (0, 0) => "nothing has run elsewhere yet".to_owned(),
+        (well, badly) => format!("elsewhere {well} of {} did well", well + badly),
+    };
+    Some(format!("{} runs in a row failed on it; {others}; the last: {}", row.len(), words(failure)))
+}
+
+/// Returns why the sweep gets nowhere when `failing` has failed on the only agent that was still trusted: nobody else is.
+pub(crate) fn stalled(state: &State, failing: &AttemptRef, id: &AgentId, failure: &Failure) -> Option<String> {
+    let alive = || state.agents.iter().filter(|(_, agent)| agent.alive && agent.sweep == failing.sweep && !agent.info.asks);
+    if alive().any(|(other, agent)| other != id && agent.health == Health::Ok) {
+        return None;
+    }
+    let mut runs: BTreeSet<RunNumber> = alive().flat_map(|(_, agent)| &agent.streak).map(|attempt| attempt.run).collect();
+    runs.insert(failing.run);
+    let agents = alive().count();
+    let agents = if agents == 1 { "the only agent".to_owned() } else { format!("each of the {agents} agents") };
+    (runs.len() >= STALL_MIN).then(|| format!("run after run fails on {agents}, {} so far; the last: {}", runs.len(), words(failure)))
+}
+
+/// In words, short.
+pub(crate) fn words(failure: &Failure) -> String {
+    if failure.message.is_empty() { failure.kind.to_string() } else { failure.message.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_come_ever_less_often() {
+        let delays: Vec<u64> = (0..12).map(|probes| probe_delay(probes).as_secs()).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+        assert_eq!(probe_delay(u32::MAX), DELAY_MAX);
+    }
+
+    #[test]
+    fn three_failures_are_enough_among_five_others_and_not_where_half_of_all_fail() {
+        let chance = |well, badly, row| Elsewhere { well, badly }.chance_of_failure().powi(row);
+        assert!(chance(5, 0, 3) < CHANCE_WITHOUT_RECORD);
+        assert!(chance(10, 10, 6) > CHANCE_WITHOUT_RECORD);
+        assert!(chance(10, 10, 7) < CHANCE_WITHOUT_RECORD);
+        assert!(chance(100, 0, 3) < CHANCE_WITH_RECORD);
+    }
+}
