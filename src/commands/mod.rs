@@ -1,6 +1,7 @@
 //! One file a verb: flags in, one call, the result to `display`. No rule about sweeps.
 
 mod agent;
+mod agents;
 mod ask;
 mod best;
 mod cancel;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Create(create::CreateArgs),
     Run(run::RunArgs),
     Agent(agent::AgentArgs),
+    Agents(agents::AgentsArgs),
     Check(check::CheckArgs),
     Schema(schema::SchemaArgs),
     Ls(ls::LsArgs),
@@ -72,6 +74,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Create(args) => runtime.block_on(create::run(&args)),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Agent(args) => runtime.block_on(agent::run(&args)),
+        Command::Agents(args) => runtime.block_on(agents::run(&args)),
         Command::Ls(args) => runtime.block_on(ls::run(&args)),
         Command::Show(args) => runtime.block_on(show::run(&args)),
         Command::Runs(args) => runtime.block_on(runs::run(&args)),

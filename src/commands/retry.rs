@@ -8,8 +8,10 @@ use clap::Args;
 use serde_json::json;
 use sweep_proto::v1::RetryRunsRequest;
 
-use crate::client::{ControllerArgs, request_id};
-use crate::display::out;
+use crate::client::{Client, ControllerArgs, request_id};
+use crate::commands::runs;
+use crate::display::{failures, out};
+use crate::failure::Failure;
 
 /// Puts ended runs back into the queue
 ///
@@ -17,7 +19,9 @@ use crate::display::out;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep retry ab12cd34            all failed runs
-  sweep retry ab12cd34 3 17       runs 3 and 17, whatever became of them")]
+  sweep retry ab12cd34 3 17       runs 3 and 17, whatever became of them
+  sweep retry ab12cd34 --kind out_of_memory
+                                  those that failed of it; `sweep show` names the kinds")]
 pub(crate) struct RetryArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP")]
@@ -31,6 +35,10 @@ pub(crate) struct RetryArgs {
     #[arg(long, conflicts_with = "runs")]
     failed: bool,
 
+    /// Those whose last failure is of this kind: `crashed`, `signal`, `max_runtime` and so on
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["runs", "failed"])]
+    kind: Option<String>,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -40,8 +48,12 @@ pub(crate) struct RetryArgs {
 }
 
 pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
-    let client = args.controller.connect().await?;
-    let request = RetryRunsRequest { sweep_id: args.sweep.clone(), runs: args.runs.clone(), request_id: request_id()? };
+    let mut client = args.controller.connect().await?;
+    let mut runs = args.runs.clone();
+    if let Some(kind) = &args.kind {
+        runs = of_kind(&mut client, &args.sweep, kind).await?;
+    }
+    let request = RetryRunsRequest { sweep_id: args.sweep.clone(), runs, request_id: request_id()? };
     let answer = client.call(request, async |mut service, request| service.retry_runs(request).await).await?;
     if args.json {
         writeln!(out(), "{}", json!({"requeued": answer.requeued, "skipped": answer.skipped}))?;
@@ -57,4 +69,20 @@ pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
         writeln!(out(), "skipped: {reason}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The failed runs whose last failure is of a kind. None at all is a mistake: without numbers, the call would mean all of them.
+async fn of_kind(client: &mut Client, sweep: &str, kind: &str) -> Result<Vec<u64>> {
+    let failed = runs::list(client, sweep, vec!["failed".to_owned()]).await?;
+    let groups = failures(&failed);
+    let fitting: Vec<u64> = groups.iter().filter(|group| group.kind == kind).flat_map(|group| group.runs.iter().copied()).collect();
+    if !fitting.is_empty() {
+        return Ok(fitting);
+    }
+    let mut kinds: Vec<&str> = groups.iter().map(|group| group.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let there =
+        if kinds.is_empty() { "no run has failed".to_owned() } else { format!("failed runs are of the kinds {}", kinds.join(", ")) };
+    Err(Failure::input(format!("no failed run of the kind `{kind}`: {there}")).into())
 }

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 /// Shows how far a sweep is, or what became of one run
 ///
-/// For a sweep: progress, best configuration, where runs fail, which parameters matter, failures grouped by kind with an example of each,
+/// For a sweep: progress, best configuration, where runs fail, which parameters matter, failures grouped by cause with an example of each,
 /// agents. For a run: parameters, metrics, attempts and
 /// how they ended, with the tail of the output.
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         object["best"] = best.as_ref().map(display::json::run).unwrap_or_default();
         object["failures"] = display::failures(&failed)
             .iter()
-            .map(|group| json!({"kind": group.kind, "runs": group.runs, "example": group.example}))
+            .map(|group| json!({"kind": group.kind, "blame": group.blame, "runs": group.runs, "example": group.example}))
             .collect();
         object["agents"] = agents.iter().map(display::json::agent).collect();
         object["analysis"] = display::json::analysis(&analysis);

@@ -10,6 +10,7 @@ pub(crate) fn sweep(sweep: &Sweep) -> Value {
         "name": sweep.name,
         "state": sweep.state,
         "reason": sweep.reason,
+        "stalled": sweep.stalled,
         "method": sweep.method,
         "metric": sweep.metric,
         "goal": sweep.goal,
@@ -102,13 +103,13 @@ fn attempt(attempt: &Attempt) -> Value {
     let failure = attempt.failure.as_ref().map(|failure| {
         json!({
             "kind": failure.kind, "blame": failure.blame, "message": failure.message,
-            "exit_code": failure.exit_code, "signal": failure.signal, "output_tail": failure.output_tail,
+            "exit_code": failure.exit_code, "signal": failure.signal, "output_tail": failure.output_tail, "evidence": failure.evidence,
         })
     });
     json!({
         "attempt": attempt.attempt, "agent": attempt.agent_id, "host": attempt.host, "state": attempt.state, "failure": failure,
         "assigned_ms": attempt.assigned_ms, "started_ms": attempt.started_ms, "ended_ms": attempt.ended_ms, "command": attempt.command,
-        "metrics": metrics(attempt),
+        "metrics": metrics(attempt), "orphan": if attempt.orphan.is_empty() { None } else { Some(&attempt.orphan) },
     })
 }
 
@@ -117,5 +118,6 @@ pub(crate) fn agent(agent: &Agent) -> Value {
     json!({
         "agent": agent.id, "sweep": agent.sweep_id, "host": agent.host, "slots": agent.slots, "running": agent.running,
         "alive": agent.alive, "version": agent.version, "seen_ms": agent.seen_ms,
+        "health": agent.health, "reason": agent.reason, "succeeded": agent.succeeded, "failed": agent.failed,
     })
 }

@@ -1,11 +1,11 @@
 //! What people see: tables, a live view, diagnostics; and JSON for machines.
 
 pub(crate) mod diagnostic;
+mod failures;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod table;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, StdoutLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +14,10 @@ use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Recommendation, Repe
 
 use crate::shell;
 
+pub(crate) use failures::failures;
+
+/// Causes of failures that are shown of a sweep.
+const GROUPS_MAX: usize = 8;
 /// Width where standard output is no terminal: nothing is cut.
 const WIDTH_UNLIMITED: usize = 10_000;
 
@@ -193,36 +197,6 @@ fn params_block(run: &Run, text: &mut String) {
     }
 }
 
-/// Failures of one kind.
-#[derive(Debug)]
-pub(crate) struct FailureGroup {
-    pub(crate) kind: String,
-    pub(crate) runs: Vec<u64>,
-    /// The message of the first one.
-    pub(crate) example: String,
-    /// The tail of its output.
-    tail: String,
-}
-
-/// Groups failed runs by the kind of their last failure, the most frequent first.
-pub(crate) fn failures(failed: &[Run]) -> Vec<FailureGroup> {
-    let mut groups: BTreeMap<&str, FailureGroup> = BTreeMap::new();
-    for run in failed {
-        let failure = run.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref());
-        let kind = failure.map_or("unknown", |failure| failure.kind.as_str());
-        let group = groups.entry(kind).or_insert_with(|| FailureGroup {
-            kind: kind.to_owned(),
-            runs: Vec::new(),
-            example: failure.map_or_else(|| run.reason.clone(), |failure| failure.message.clone()),
-            tail: failure.map(|failure| failure.output_tail.clone()).unwrap_or_default(),
-        });
-        group.runs.push(run.run);
-    }
-    let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.runs.len()));
-    groups
-}
-
 /// A sweep in full.
 pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agents: &[Agent], analysis: &AnalyzeSweepResponse) -> String {
     let mut text = String::new();
@@ -239,12 +213,24 @@ pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agent
     let groups = failures(failed);
     if !groups.is_empty() {
         let _ = writeln!(text, "\nFailures:");
-        for group in groups {
+        let rest = groups.len().saturating_sub(GROUPS_MAX);
+        for group in groups.into_iter().take(GROUPS_MAX) {
             let runs: Vec<_> = group.runs.iter().take(8).map(u64::to_string).collect();
             let more = if group.runs.len() > 8 { ", …" } else { "" };
-            let _ =
-                writeln!(text, "  {} × {} (runs {}{more}): {}", group.runs.len(), group.kind, runs.join(", "), printable(&group.example));
+            let blame = if group.blame.is_empty() {
+                String::new()
+            } else {
+                format!(", blames the {}", group.blame).replace("the nobody", "nobody")
+            };
+            let (count, runs) = (group.runs.len(), runs.join(", "));
+            let _ = writeln!(text, "  {count} × {}{blame} (runs {runs}{more}): {}", group.kind, printable(&group.example));
+            if !group.evidence.is_empty() {
+                let _ = writeln!(text, "    evidence: {}", printable(&group.evidence));
+            }
             text.push_str(&printable_lines(&last_lines(&group.tail, 5), "    | "));
+        }
+        if rest > 0 {
+            let _ = writeln!(text, "  and {rest} other causes: `sweep runs {} --state failed`", sweep.id);
         }
         let _ = writeln!(text, "  `sweep retry {}` runs them again", sweep.id);
     }
@@ -255,7 +241,8 @@ pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agent
         if alive.is_empty() { format!("none; start one with `sweep agent {}`", sweep.id) } else { alive.len().to_string() }
     );
     for agent in alive {
-        let _ = writeln!(text, "  {}  {}  {} of {} slots busy", agent.id, printable(&agent.host), agent.running, agent.slots);
+        let health = if agent.reason.is_empty() { String::new() } else { format!("  {}: {}", agent.health, printable(&agent.reason)) };
+        let _ = writeln!(text, "  {}  {}  {} of {} slots busy{health}", agent.id, printable(&agent.host), agent.running, agent.slots);
     }
     text
 }
@@ -313,7 +300,13 @@ fn attempt_block(attempt: &Attempt, text: &mut String) {
     }
     if let Some(failure) = &attempt.failure {
         let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, failure.blame, printable(&failure.message));
+        if !failure.evidence.is_empty() && !failure.message.contains(&failure.evidence) {
+            let _ = writeln!(text, "  evidence: {}", printable(&failure.evidence));
+        }
         text.push_str(&printable_lines(&failure.output_tail, "    | "));
+    }
+    if !attempt.orphan.is_empty() {
+        let _ = writeln!(text, "  {}", printable(&attempt.orphan));
     }
     let mut metrics: Vec<_> = attempt.metrics.iter().collect();
     metrics.sort_by(|a, b| a.0.cmp(b.0));

@@ -1,7 +1,7 @@
 //! Tables for the terminal.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use sweep_proto::v1::{Run, Sweep};
+use sweep_proto::v1::{Agent, Run, Sweep};
 
 use super::{ago, number, params_line, printable, width};
 
@@ -60,6 +60,28 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
         table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
     }
     right(&mut table, &[0, 2, 3]);
+    fitted(&table)
+}
+
+/// Agents, one a line.
+pub(crate) fn agents(agents: &[Agent]) -> String {
+    let mut table = table(&["agent", "sweep", "host", "health", "busy", "ended well", "failed", "since", "note"]);
+    for agent in agents {
+        let health = if agent.alive { agent.health.as_str() } else { "gone" };
+        let name = agent.id.get(..12).unwrap_or(&agent.id);
+        table.add_row([
+            printable(name),
+            agent.sweep_id.clone(),
+            printable(&agent.host),
+            health.to_owned(),
+            format!("{}/{}", agent.running, agent.slots.max(1)),
+            agent.succeeded.to_string(),
+            agent.failed.to_string(),
+            ago(agent.seen_ms),
+            printable(&agent.reason),
+        ]);
+    }
+    right(&mut table, &[4, 5, 6]);
     fitted(&table)
 }
 

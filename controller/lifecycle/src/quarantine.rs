@@ -22,9 +22,21 @@ const REFUTED_MIN: usize = 2;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const DELAY_MAX: Duration = Duration::from_secs(600);
 
-/// Returns how long an agent waits for its next probe, after so many that have failed.
-pub fn probe_delay(probes: u32) -> Duration {
+/// Returns how long an agent in quarantine waits for its next probe: ever longer, but where no other agent could take the run there is nothing to
+/// spare it.
+pub fn probe_delay(state: &State, id: &AgentId) -> Duration {
+    let Some(agent) = state.agents.get(id) else { return FIRST_DELAY };
+    let probes = match agent.health {
+        Health::Quarantined { probes, .. } if taken_over(state, id, agent) => probes,
+        _ => 0,
+    };
     FIRST_DELAY.saturating_mul(1 << probes.min(16)).min(DELAY_MAX)
+}
+
+/// Returns whether another agent could take the runs of this one.
+pub(crate) fn taken_over(state: &State, id: &AgentId, agent: &Agent) -> bool {
+    let mut others = state.agents.iter().filter(|(other, _)| *other != id);
+    others.any(|(_, other)| other.alive && other.health == Health::Ok && other.sweep == agent.sweep && !other.info.asks)
 }
 
 /// What has become of attempts on other agents of the sweep.
@@ -118,11 +130,36 @@ pub(crate) fn words(failure: &Failure) -> String {
 mod tests {
     use super::*;
 
+    fn agent(health: Health) -> Agent {
+        Agent {
+            sweep: crate::state::SweepId("k3x9q2ab".to_owned()),
+            info: crate::state::AgentInfo::default(),
+            alive: true,
+            holds: BTreeSet::new(),
+            health,
+            succeeded: 0,
+            failed: 0,
+            streak: Vec::new(),
+            registered: crate::state::Timestamp::default(),
+            left: None,
+        }
+    }
+
     #[test]
     fn probes_come_ever_less_often() {
-        let delays: Vec<u64> = (0..12).map(|probes| probe_delay(probes).as_secs()).collect();
-        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
-        assert_eq!(probe_delay(u32::MAX), DELAY_MAX);
+        let id = AgentId("hole".to_owned());
+        let mut state = State::default();
+        state.agents.insert(id.clone(), agent(Health::Ok));
+        let mut delays = |probes: &[u32], state: &mut State| -> Vec<u64> {
+            let mut delay = |probes: &u32| {
+                state.agents.insert(id.clone(), agent(Health::Quarantined { reason: "x".to_owned(), probes: *probes }));
+                probe_delay(state, &id).as_secs()
+            };
+            probes.iter().map(&mut delay).collect()
+        };
+        assert_eq!(delays(&[0, 1, 9], &mut state), [1, 1, 1], "it is alone");
+        state.agents.insert(AgentId("ann".to_owned()), agent(Health::Ok));
+        assert_eq!(delays(&[0, 1, 2, 3, 8, 9, 10, u32::MAX], &mut state), [1, 2, 4, 8, 256, 512, 600, 600]);
     }
 
     #[test]

@@ -208,8 +208,8 @@ impl Writer {
             Event::AttemptAssigned { attempt, agent, .. } => {
                 self.leases.renew(Holder::Attempt(attempt.clone()), self.term(agent));
             }
-            Event::AgentQuarantined { agent, probes, .. } => {
-                let ends = self.clock.now().saturating_add(probe_delay(*probes));
+            Event::AgentQuarantined { agent, .. } => {
+                let ends = self.clock.now().saturating_add(probe_delay(&self.state, agent));
                 self.leases.renew(Holder::Quarantine(agent.clone()), ends);
             }
             Event::AgentProbed { agent } | Event::AgentReadmitted { agent, .. } => {
@@ -289,8 +289,9 @@ impl Writer {
             for attempt in &agent.holds {
                 self.leases.renew(Holder::Attempt(attempt.clone()), term);
             }
-            if let Health::Quarantined { probes, .. } = agent.health {
-                self.leases.renew(Holder::Quarantine(id.clone()), self.clock.now().saturating_add(probe_delay(probes)));
+            if let Health::Quarantined { .. } = agent.health {
+                let ends = self.clock.now().saturating_add(probe_delay(&self.state, id));
+                self.leases.renew(Holder::Quarantine(id.clone()), ends);
             }
         }
     }

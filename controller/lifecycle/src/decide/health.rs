@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use crate::event::{Event, RetryCause};
-use crate::quarantine::{Elsewhere, judge, stalled};
+use crate::quarantine::{Elsewhere, judge, stalled, taken_over};
 use crate::state::{Agent, AgentId, AttemptRef, Failure, Health, Retries, RunState};
 
 /// What a failure says of the agent.
@@ -25,9 +25,7 @@ pub(super) fn on_failure(draft: &Draft<'_>, failing: &AttemptRef, id: &AgentId, 
         Health::Quarantined { reason, probes } => Some((reason.clone(), *probes)),
         Health::Probing { reason, probes } => Some((reason.clone(), probes + 1)),
     };
-    let mut others = draft.state.agents.iter().filter(|(other, agent)| *other != id && agent.sweep == failing.sweep && !agent.info.asks);
-    let taken_over = others.any(|(_, other)| other.alive && other.health == Health::Ok);
-    Verdict { absolves: quarantine.is_some() && elsewhere.well > 0 && taken_over, quarantine }
+    Verdict { absolves: quarantine.is_some() && elsewhere.well > 0 && taken_over(draft.state, id, agent), quarantine }
 }
 
 /// Records what a failure has said of the agent, after what it means for its run.
