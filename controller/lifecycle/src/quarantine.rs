@@ -150,7 +150,7 @@ mod tests {
         let id = AgentId("hole".to_owned());
         let mut state = State::default();
         state.agents.insert(id.clone(), agent(Health::Ok));
-        let mut delays = |probes: &[u32], state: &mut State| -> Vec<u64> {
+        let delays = |probes: &[u32], state: &mut State| -> Vec<u64> {
             let mut delay = |probes: &u32| {
                 state.agents.insert(id.clone(), agent(Health::Quarantined { reason: "x".to_owned(), probes: *probes }));
                 probe_delay(state, &id).as_secs()

@@ -9,6 +9,7 @@ mod early_stop;
 mod health;
 mod model;
 mod offered;
+mod reference;
 mod repeats;
 mod runs;
 mod sweeps;

@@ -1,0 +1,280 @@
+//! A second, naive account of what commands do to runs, written from the rules of docs/operations.md and from nothing else. It is told what it
+//! need not know: which run an agent gets, when a sweep ends, which agents are in quarantine. All else it works out by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, Told};
+use sweep_lifecycle::event::{Event, RetryCause};
+use sweep_lifecycle::spec::{OnLeaseLost, SweepSpec};
+use sweep_lifecycle::state::{
+    AgentId, AttemptRef, AttemptState, Blame, Failure, FailureKind, Health, RunState, State, StopKind, SweepId, SweepState,
+};
+
+type RunId = (SweepId, u64);
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    agent: AgentId,
+    state: AttemptState,
+    stop: Option<StopKind>,
+    values: u64,
+    finite: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    state: RunState,
+    attempts: Vec<Attempt>,
+    used: BTreeMap<&'static str, u32>,
+}
+
+#[derive(Default)]
+pub(crate) struct Reference {
+    specs: BTreeMap<SweepId, SweepSpec>,
+    runs: BTreeMap<RunId, Run>,
+}
+
+impl Reference {
+    /// Follows a command that was answered, and compares. `before`: the state when it came.
+    pub(crate) fn follow(&mut self, before: &State, command: &Command, answer: &Result<(Vec<Event>, Reply), Refusal>, state: &State) {
+        if let Ok((events, reply)) = answer {
+            self.take_news(events);
+            // An agent that fails by itself may cost its run nothing.
+            let spared = |run: u64| {
+                let free = |event: &Event| matches!(event, Event::RunRequeued { run: requeued, counts: None, .. } if *requeued == run);
+                events.iter().any(free) && state.agents.values().any(|agent| agent.health != Health::Ok)
+            };
+            self.work_out(before, command, reply, state, &spared);
+            self.take_pardons(command, events);
+        }
+        self.compare(command, state);
+    }
+
+    // What the reference cannot know: new sweeps and runs, assignments, reported values, early stops.
+    fn take_news(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::SweepCreated { sweep, spec, .. } => drop(self.specs.insert(sweep.clone(), (**spec).clone())),
+                Event::RunCreated { sweep, run, .. } => self.insert(sweep, *run, RunState::Queued),
+                Event::RunImported { sweep, run, state, .. } => self.insert(sweep, *run, *state),
+                Event::MetricsReported { attempt, points, .. } => {
+                    let objective = self.specs[&attempt.sweep].objective.as_ref().map(|objective| objective.metric.clone());
+                    let reported = self.attempt(attempt);
+                    for point in points.iter().filter(|point| objective.as_ref() == Some(&point.name)) {
+                        reported.values += 1;
+                        reported.finite |= point.value.is_finite();
+                    }
+                }
+                Event::StopRequested { attempt, request } => self.attempt(attempt).stop = Some(request.kind),
+                _ => {}
+            }
+        }
+    }
+
+    fn insert(&mut self, sweep: &SweepId, run: u64, state: RunState) {
+        self.runs.insert((sweep.clone(), run), Run { state, attempts: Vec::new(), used: BTreeMap::new() });
+    }
+
+    // Runs that get another chance since their agent was at fault.
+    fn take_pardons(&mut self, command: &Command, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::RunRequeued { sweep, run, counts: Some(RetryCause::Absolved), .. } => {
+                    let pardoned = self.run(sweep, *run);
+                    assert_eq!(pardoned.state, RunState::Failed, "{command:?} pardons run {run}");
+                    (pardoned.state, pardoned.used) = (RunState::Queued, BTreeMap::new());
+                }
+                Event::RunAbsolved { sweep, run, .. } => self.run(sweep, *run).used.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    fn work_out(&mut self, before: &State, command: &Command, reply: &Reply, state: &State, spared: &dyn Fn(u64) -> bool) {
+        match command {
+            Command::Acquire { agent, sweep, .. } => {
+                let Reply::Assigned(attempt) = reply else { return };
+                assert_eq!(before.sweeps[sweep].state, SweepState::Running, "runs are handed out by running sweeps alone");
+                let asks = state.agents[agent].info.asks;
+                let run = self.run(sweep, attempt.run);
+                assert_eq!((run.state, run.attempts.len() + 1), (RunState::Queued, attempt.attempt as usize), "{attempt:?}");
+                run.state = if asks { RunState::Running } else { RunState::Assigned };
+                let state = if asks { AttemptState::Running } else { AttemptState::Assigned };
+                run.attempts.push(Attempt { agent: agent.clone(), state, stop: None, values: 0, finite: false });
+            }
+            Command::StartAttempt { attempt, .. } => {
+                self.attempt(attempt).state = AttemptState::Running;
+                self.run(&attempt.sweep, attempt.run).state = RunState::Running;
+            }
+            Command::FinishAttempt { attempt, result, .. } => self.finish(before, attempt, result, spared(attempt.run)),
+            Command::Tell { attempt, told, .. } => self.finish(before, attempt, &AttemptResult::Told(told.clone()), false),
+            Command::LoseAttempt { attempt } => self.lose(before, attempt, FailureKind::Lost),
+            Command::RemoveAgent { agent, lost, .. } => {
+                for attempt in self.held(agent) {
+                    self.lose(before, &attempt, if *lost { FailureKind::Lost } else { FailureKind::Preempted });
+                }
+            }
+            Command::RegisterAgent { agent, sweep, info, attempts } => {
+                if before.agents.get(agent).is_some_and(|known| known.alive && known.info.process != info.process) {
+                    for attempt in self.held(agent).into_iter().filter(|held| !attempts.contains(held)) {
+                        self.lose(before, &attempt, FailureKind::Lost);
+                    }
+                }
+                let resumed: BTreeSet<_> = attempts.iter().filter(|attempt| attempt.sweep == *sweep).collect();
+                for attempt in resumed {
+                    self.resume(agent, attempt, before);
+                }
+            }
+            Command::RetryRuns { .. } => {
+                let Reply::Retried { requeued, .. } = reply else { return };
+                let Command::RetryRuns { sweep, .. } = command else { return };
+                for run in requeued {
+                    let run = self.run(sweep, *run);
+                    (run.state, run.used) = (RunState::Queued, BTreeMap::new());
+                }
+            }
+            Command::CancelRun { sweep, run } => {
+                let run = self.run(sweep, *run);
+                if run.state == RunState::Queued {
+                    run.state = RunState::Cancelled;
+                }
+            }
+            Command::SetSweep { sweep, .. } if matches!(reply, Reply::Sweep(SweepState::Stopped | SweepState::Cancelled)) => {
+                let queued = self.runs.iter_mut().filter(|((of, _), run)| of == sweep && run.state == RunState::Queued);
+                queued.for_each(|(_, run)| run.state = RunState::Cancelled);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, before: &State, name: &AttemptRef, result: &AttemptResult, spared: bool) {
+        let spec = self.specs[&name.sweep].clone();
+        let run = self.run(&name.sweep, name.run);
+        let newest = run.attempts.len() == name.attempt as usize;
+        let Some(attempt) = run.attempts.get(name.attempt as usize - 1).cloned() else { return };
+        let given_up = matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted);
+        let late =
+            newest && given_up && run.state == RunState::Queued && attempt.stop.is_none() && spec.on_lease_lost == OnLeaseLost::Continue;
+        if late && matches!(result, AttemptResult::Preempted | AttemptResult::Returned) || !(late || attempt.state.is_live()) {
+            return;
+        }
+        let has_value = spec.objective.is_none() || attempt.finite;
+        let no_value = Failure {
+            kind: if attempt.values > 0 { FailureKind::NanObjective } else { FailureKind::NoMetric },
+            blame: Blame::Configuration,
+            message: String::new(),
+            exit_code: None,
+            signal: None,
+            output_tail: String::new(),
+            evidence: String::new(),
+        };
+        let preempted = Failure { kind: FailureKind::Preempted, blame: Blame::Nobody, ..no_value.clone() };
+        let goes_on = !before.sweeps[&name.sweep].state.is_terminal();
+        let ends = match (attempt.stop, result) {
+            (Some(StopKind::Cancel), _) | (_, AttemptResult::Stopped(StopKind::Cancel)) => RunState::Cancelled,
+            (_, AttemptResult::Told(Told::Value(value))) if value.is_finite() => RunState::Finished,
+            (_, AttemptResult::Told(_)) => RunState::Failed,
+            (_, AttemptResult::Succeeded) if has_value => RunState::Finished,
+            (_, AttemptResult::Succeeded) => self.fail(name, &spec, &no_value, goes_on, spared),
+            (Some(StopKind::Early), _) | (None, AttemptResult::Stopped(StopKind::Early)) if has_value => RunState::Stopped,
+            (Some(StopKind::Early), _) | (None, AttemptResult::Stopped(StopKind::Early)) => {
+                self.fail(name, &spec, &no_value, goes_on, spared)
+            }
+            (None, AttemptResult::Failed(failure)) => self.fail(name, &spec, failure, goes_on, spared),
+            (None, AttemptResult::Preempted) => self.fail(name, &spec, &preempted, goes_on, spared),
+            (None, AttemptResult::Returned) if goes_on => RunState::Queued,
+            (None, AttemptResult::Returned) => RunState::Cancelled,
+        };
+        // How exactly it is called is of no consequence here, but that it has ended, and whether it may come back.
+        let kind = if let AttemptResult::Failed(failure) = result { Some(failure.kind) } else { None };
+        self.attempt(name).state = match (result, kind) {
+            (_, Some(FailureKind::Lost)) => AttemptState::Lost,
+            (AttemptResult::Preempted, _) | (_, Some(FailureKind::Preempted)) => AttemptState::Preempted,
+            _ => AttemptState::Finished,
+        };
+        self.run(&name.sweep, name.run).state = ends;
+    }
+
+    fn fail(&mut self, name: &AttemptRef, spec: &SweepSpec, failure: &Failure, goes_on: bool, spared: bool) -> RunState {
+        use FailureKind::{CouldNotStart, CudaOutOfMemory, Lost, MaxRuntime, NanObjective, NoMetric, Preempted};
+        let policy = spec.retry;
+        let (cause, allowed) = match (failure.kind, failure.blame) {
+            (Preempted, _) => ("", u32::MAX),
+            (Lost, _) => ("lost", policy.lost),
+            (_, Blame::Machine | Blame::Nobody) => ("machine", policy.machine),
+            (CudaOutOfMemory | NanObjective | NoMetric | CouldNotStart | MaxRuntime, _) => ("never", 0),
+            _ => ("crashed", policy.crashed),
+        };
+        let used = self.run(&name.sweep, name.run).used.entry(cause).or_default();
+        match (spared || *used < allowed, goes_on) {
+            (true, true) => {
+                *used += u32::from(!spared && !cause.is_empty());
+                RunState::Queued
+            }
+            (true, false) if matches!(failure.kind, Lost | Preempted) => RunState::Cancelled,
+            _ => RunState::Failed,
+        }
+    }
+
+    fn lose(&mut self, before: &State, name: &AttemptRef, kind: FailureKind) {
+        if self.attempt(name).state.is_live() {
+            let failure = Failure {
+                kind,
+                blame: Blame::Nobody,
+                message: String::new(),
+                exit_code: None,
+                signal: None,
+                output_tail: String::new(),
+                evidence: String::new(),
+            };
+            self.finish(before, name, &AttemptResult::Failed(failure), false);
+        }
+    }
+
+    fn resume(&mut self, agent: &AgentId, name: &AttemptRef, state: &State) {
+        let continues = self.specs[&name.sweep].on_lease_lost == OnLeaseLost::Continue;
+        let Some(run) = self.runs.get_mut(&(name.sweep.clone(), name.run)) else { return };
+        let newest = run.attempts.len() == name.attempt as usize;
+        let Some(lost) = run.attempts.last_mut().filter(|lost| newest && lost.agent == *agent) else { return };
+        if continues && lost.state == AttemptState::Lost && lost.stop.is_none() && run.state == RunState::Queued {
+            let started = state.sweeps[&name.sweep].attempt(name).is_some_and(|attempt| attempt.started.is_some());
+            (lost.state, run.state) =
+                if started { (AttemptState::Running, RunState::Running) } else { (AttemptState::Assigned, RunState::Assigned) };
+            let used = run.used.entry("lost").or_default();
+            *used = used.saturating_sub(1);
+        }
+    }
+
+    fn held(&self, agent: &AgentId) -> Vec<AttemptRef> {
+        let live = |run: &Run| run.attempts.last().is_some_and(|newest| newest.agent == *agent && newest.state.is_live());
+        let name =
+            |((sweep, number), run): (&RunId, &Run)| AttemptRef { sweep: sweep.clone(), run: *number, attempt: run.attempts.len() as u32 };
+        self.runs.iter().filter(|(_, run)| live(run)).map(name).collect()
+    }
+
+    fn compare(&self, command: &Command, state: &State) {
+        let real =
+            state.sweeps.iter().flat_map(|(sweep, known)| known.runs.iter().map(move |(number, run)| ((sweep.clone(), *number), run)));
+        let real: BTreeMap<RunId, String> = real
+            .map(|(id, run)| {
+                let owner = run.attempts.last().filter(|newest| newest.state.is_live()).map(|newest| &newest.agent);
+                let used = [run.retries.lost, run.retries.machine, run.retries.crashed];
+                (id, format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()))
+            })
+            .collect();
+        let ours = self.runs.iter().map(|(id, run)| {
+            let owner = run.attempts.last().filter(|newest| newest.state.is_live()).map(|newest| &newest.agent);
+            let used = ["lost", "machine", "crashed"].map(|cause| run.used.get(cause).copied().unwrap_or_default());
+            (id.clone(), format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()))
+        });
+        assert_eq!(real, ours.collect(), "after {command:?}");
+    }
+
+    fn run(&mut self, sweep: &SweepId, run: u64) -> &mut Run {
+        self.runs.get_mut(&(sweep.clone(), run)).expect("what is answered speaks of runs that are there")
+    }
+
+    fn attempt(&mut self, name: &AttemptRef) -> &mut Attempt {
+        self.run(&name.sweep, name.run).attempts.get_mut(name.attempt as usize - 1).expect("and of attempts")
+    }
+}
