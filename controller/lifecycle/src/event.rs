@@ -131,6 +131,32 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Returns the sweep that it happened to; an agent's own affairs have none.
+    pub fn sweep(&self) -> Option<&SweepId> {
+        match self {
+            Self::SweepCreated { sweep, .. }
+            | Self::SweepStateChanged { sweep, .. }
+            | Self::SweepStalled { sweep, .. }
+            | Self::SpaceExhausted { sweep }
+            | Self::AgentRegistered { sweep, .. }
+            | Self::RunCreated { sweep, .. }
+            | Self::RunImported { sweep, .. }
+            | Self::RunAbsolved { sweep, .. }
+            | Self::RunRequeued { sweep, .. }
+            | Self::RunEnded { sweep, .. } => Some(sweep),
+            Self::AttemptAssigned { attempt, .. }
+            | Self::AttemptStarted { attempt, .. }
+            | Self::MetricsReported { attempt, .. }
+            | Self::StopRequested { attempt, .. }
+            | Self::AttemptResumed { attempt }
+            | Self::ResultOrphaned { attempt, .. }
+            | Self::AttemptEnded { attempt, .. } => Some(&attempt.sweep),
+            Self::AgentRemoved { .. } | Self::AgentQuarantined { .. } | Self::AgentProbed { .. } | Self::AgentReadmitted { .. } => None,
+        }
+    }
+}
+
 /// Which retry a requeued run uses up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -21,7 +21,7 @@ use crate::state::{
 /// Folds one event into the state.
 pub fn evolve(state: &mut State, recorded: &Recorded) {
     let at = recorded.at;
-    if let Some(sweep) = sweep_of(&recorded.event).and_then(|sweep| state.sweeps.get_mut(sweep)) {
+    if let Some(sweep) = recorded.event.sweep().and_then(|sweep| state.sweeps.get_mut(sweep)) {
         sweep.updated = at;
     }
     match &recorded.event {
@@ -134,29 +134,6 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.history += 1;
             rank(sweep, *run);
         }
-    }
-}
-
-fn sweep_of(event: &Event) -> Option<&SweepId> {
-    match event {
-        Event::SweepCreated { sweep, .. }
-        | Event::SweepStateChanged { sweep, .. }
-        | Event::SweepStalled { sweep, .. }
-        | Event::SpaceExhausted { sweep }
-        | Event::AgentRegistered { sweep, .. }
-        | Event::RunCreated { sweep, .. }
-        | Event::RunImported { sweep, .. }
-        | Event::RunAbsolved { sweep, .. }
-        | Event::RunRequeued { sweep, .. }
-        | Event::RunEnded { sweep, .. } => Some(sweep),
-        Event::AttemptAssigned { attempt, .. }
-        | Event::AttemptStarted { attempt, .. }
-        | Event::MetricsReported { attempt, .. }
-        | Event::StopRequested { attempt, .. }
-        | Event::AttemptResumed { attempt }
-        | Event::ResultOrphaned { attempt, .. }
-        | Event::AttemptEnded { attempt, .. } => Some(&attempt.sweep),
-        Event::AgentRemoved { .. } | Event::AgentQuarantined { .. } | Event::AgentProbed { .. } | Event::AgentReadmitted { .. } => None,
     }
 }
 

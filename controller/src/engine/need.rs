@@ -8,7 +8,7 @@ use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{Sweep, SweepId};
 use sweep_search::observation::{Observation, Pending};
 use sweep_search::space::PointKey;
-use sweep_search::suggest::Suggestion;
+use sweep_search::suggest::{Method, Suggestion};
 
 /// A snapshot of a sweep that needs suggestions.
 #[derive(Clone, Debug)]
@@ -19,11 +19,11 @@ pub struct Need {
     pub spec: Arc<SweepSpec>,
     /// The seed of its search.
     pub seed: u64,
-    /// Runs that have ended.
+    /// Runs that have ended, where the search learns from them.
     pub observations: Vec<Observation>,
-    /// Runs that have not.
+    /// Runs that have not, likewise.
     pub pending: Vec<Pending>,
-    /// The points of all runs.
+    /// The points of all runs; empty where the search is to guess that it will not meet one.
     pub taken: BTreeSet<PointKey>,
     /// The number of the next point.
     pub next_index: u64,
@@ -64,14 +64,17 @@ pub struct Computed {
 }
 
 impl Need {
-    pub(super) fn of(id: &SweepId, sweep: &Sweep, count: usize, observed: u64) -> Self {
+    /// Grid points and random draws rest on no results, so none are copied. With `guess` neither are the points that are taken: a draw
+    /// hardly ever meets one, and where it does the offer is refused and asked for again.
+    pub(super) fn of(id: &SweepId, sweep: &Sweep, count: usize, observed: u64, guess: bool) -> Self {
+        let is_bayes = sweep.spec.method == Method::Bayes;
         Self {
             sweep: id.clone(),
             spec: Arc::clone(&sweep.spec),
             seed: sweep.seed,
-            observations: observe::observations(sweep),
-            pending: observe::pending(sweep),
-            taken: sweep.taken.clone(),
+            observations: if is_bayes { observe::observations(sweep) } else { Vec::new() },
+            pending: if is_bayes { observe::pending(sweep) } else { Vec::new() },
+            taken: if guess { BTreeSet::new() } else { sweep.taken.clone() },
             next_index: next_point(sweep),
             count,
             history: sweep.history,

@@ -22,6 +22,12 @@ const FORMAT: u32 = 1;
 /// How long a statement waits for another process, a backup for instance.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pages that the write-ahead log may hold before they are copied into the database: 64 MB. A page that changed many times is copied once.
+const CHECKPOINT_PAGES: u32 = 16_384;
+
+/// Pages that the writer keeps in memory, as a negative number of KiB. What it changes lies at the ends of the tables.
+const WRITER_CACHE: i32 = -32_768;
+
 /// No foreign keys: the query tables are made from the state as a whole, and a row that the engine forgot must not end the
 /// controller.
 const SCHEMA: &str = "
@@ -93,6 +99,8 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
     if found == 0 {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
     }

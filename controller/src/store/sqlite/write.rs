@@ -133,12 +133,15 @@ fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded
         let body = to_json(&recorded.event)?;
         let at_ms = recorded.at.0;
         // The columns beside the body are for people with an SQLite shell and for queries to come; a replay does not read them.
-        let fields: serde_json::Value = serde_json::from_str(&body).map_err(|error| StoreError::Failed(error.to_string()))?;
-        let sweep = fields["sweep"].as_str().or_else(|| fields["attempt"]["sweep"].as_str()).unwrap_or_default();
-        let kind = fields["type"].as_str().unwrap_or_default();
-        insert.execute(params![seq, sweep, at_ms, kind, body, checksum(seq, at_ms, &body)])?;
+        let sweep = recorded.event.sweep().map_or("", |sweep| &sweep.0);
+        insert.execute(params![seq, sweep, at_ms, kind(&body), body, checksum(seq, at_ms, &body)])?;
     }
     Ok(seq)
+}
+
+/// Returns the type of an event: serde writes a tag before all fields.
+fn kind(body: &str) -> &str {
+    body.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split('"').next()).unwrap_or_default()
 }
 
 fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
