@@ -35,6 +35,8 @@ pub(super) struct Group {
 pub(super) struct Touched {
     pub(super) sweeps: BTreeSet<SweepId>,
     pub(super) runs: BTreeSet<(SweepId, RunNumber)>,
+    /// Runs of which nothing but metrics has changed.
+    pub(super) reported: BTreeSet<(SweepId, RunNumber)>,
     pub(super) agents: BTreeSet<AgentId>,
     /// Sweeps that may need suggestions now.
     pub(super) hungry: BTreeSet<SweepId>,
@@ -98,8 +100,10 @@ impl Touched {
                 self.runs.insert((attempt.sweep.clone(), attempt.run));
                 self.agents.insert(agent.clone());
             }
+            Event::MetricsReported { attempt, .. } => {
+                self.reported.insert((attempt.sweep.clone(), attempt.run));
+            }
             Event::AttemptStarted { attempt, .. }
-            | Event::MetricsReported { attempt, .. }
             | Event::StopRequested { attempt, .. }
             | Event::AttemptResumed { attempt }
             | Event::ResultOrphaned { attempt, .. }

@@ -11,6 +11,7 @@
 
 mod clock;
 mod group;
+mod lag;
 mod need;
 mod projection;
 mod question;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::spec::{Constraint, Objective};
+use sweep_lifecycle::spec::Constraint;
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Run, RunNumber, State, Sweep, SweepId};
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
@@ -61,9 +61,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
 }
 
 fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &State) -> RunRow {
-    let goal = sweep.spec.objective.as_ref().map_or(Goal::Minimize, |objective: &Objective| objective.goal);
-    let finite = |attempt: &Attempt| attempt.series.iter().copied().filter(|value| value.is_finite()).collect::<Vec<_>>();
-    let series = run.attempts.iter().rev().map(finite).find(|series| !series.is_empty()).unwrap_or_default();
+    let (best, last) = best_and_last(sweep, run);
     RunRow {
         sweep: id.0.clone(),
         run: number,
@@ -71,8 +69,8 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         reason: run.reason.clone(),
         params_json: run.config.to_nested().to_json().to_string(),
         value: run.value,
-        best: series.iter().copied().reduce(|best, value| if goal.is_better(value, best) { value } else { best }),
-        last: series.last().copied(),
+        best,
+        last,
         ranked: if run.first == number { ranked(sweep, number) } else { None },
         repeats: (sweep.spec.repeats > 1).then(|| repeats_row(sweep, number, run)),
         violates: if run.state.is_terminal() { violates(run, &sweep.spec.constraints) } else { Vec::new() },
@@ -83,6 +81,18 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         ended_ms: run.ended.map_or(0, |ended| ended.0),
         attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, state)).collect(),
     }
+}
+
+/// Returns the best and the last finite value of the objective in the newest attempt that has one.
+fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
+    let Some(objective) = &sweep.spec.objective else { return (None, None) };
+    let newest = run.attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.extremes.get(&objective.metric)?)));
+    let Some((attempt, (min, max))) = newest else { return (None, None) };
+    let best = match objective.goal {
+        Goal::Minimize => *min,
+        Goal::Maximize => *max,
+    };
+    (Some(best), attempt.series.iter().copied().rfind(|value| value.is_finite()))
 }
 
 fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {

@@ -16,6 +16,7 @@ use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, Health, State,
 use tokio::sync::mpsc;
 
 use super::group::{Group, Pending};
+use super::lag::Lag;
 use super::projection::project;
 use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
@@ -43,6 +44,7 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     signals: Signals,
     pub(super) parked: BTreeMap<SweepId, Vec<Parked>>,
+    lag: Lag,
     /// Until when nothing is recorded, since the disk is full.
     full_until: Option<Mono>,
     store: Box<dyn Store>,
@@ -65,6 +67,7 @@ impl Writer {
             clock: options.clock,
             signals,
             parked: BTreeMap::new(),
+            lag: Lag::default(),
             full_until: None,
             store,
             requests,
@@ -326,11 +329,16 @@ impl Writer {
 
     /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is read anew from
     /// the log, which is rare and needs no way to undo events.
-    fn commit(&mut self, group: Group) -> Result<(), StoreError> {
+    fn commit(&mut self, mut group: Group) -> Result<(), StoreError> {
+        if !self.is_full() {
+            // At the end no row is left behind.
+            let now = if group.stop { Mono::MAX } else { self.clock.now() };
+            self.lag.settle(&mut group.touched, now);
+        }
         let mut batch =
             Batch { events: group.events, metrics: group.metrics, logs: group.logs, replies: group.replies, ..Batch::default() };
         project(&mut batch, &group.touched, &self.state);
-        let is_empty = batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty();
+        let is_empty = batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty() && batch.runs.is_empty();
         let before = self.clock.now();
         let outcome = if is_empty { Ok(()) } else { self.store.append(&batch) };
         // A disk that stalls keeps the news of agents waiting: that is no silence of theirs.
@@ -381,6 +389,7 @@ impl Writer {
         let mut state = State::default();
         self.store.replay(&mut |recorded| evolve(&mut state, &recorded))?;
         self.state = state;
+        self.lag = Lag::of(&self.state, self.clock.now());
         self.ready.clear();
         self.renew_all();
         Ok(())
@@ -393,8 +402,9 @@ impl Writer {
         let patience =
             self.parked.values().flatten().filter(|call| call.fresh.0 > 0).map(|call| call.fresh.1).filter(|end| *end > now).min();
         let waits = self.parked.values().flatten().map(|call| call.until).chain(patience).min();
-        // While the disk is full no lease ends.
-        let leases = self.leases.next_end().map(|end| end.max(self.full_until.unwrap_or_default()));
+        // While the disk is full no lease ends and no row is written.
+        let due = [self.leases.next_end(), self.lag.next_end()].into_iter().flatten().min();
+        let leases = due.map(|end| end.max(self.full_until.unwrap_or_default()));
         let next = [waits, leases].into_iter().flatten().min();
         self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
         let live: usize = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum();

@@ -1,0 +1,82 @@
+//! Rows of runs that lag behind their reports for a moment.
+//!
+//! A report changes little of a run's row, and the whole row is written. Where few runs report, theirs is written with the report; where
+//! many do, once a second. The report itself is in the log, and its points in their table, before it is acknowledged.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sweep_lifecycle::lease::Mono;
+use sweep_lifecycle::state::{RunNumber, State, SweepId};
+
+use super::group::Touched;
+
+/// So many rows are written at once with each commit.
+const AT_ONCE_MAX: usize = 16;
+/// No row lags behind for longer, unless the disk is full.
+const LAG_MAX: Duration = Duration::from_secs(1);
+
+/// The runs whose rows lag behind.
+#[derive(Debug, Default)]
+pub(super) struct Lag {
+    runs: BTreeSet<(SweepId, RunNumber)>,
+    /// When the first of them has lagged behind for long enough.
+    until: Mono,
+}
+
+impl Lag {
+    /// Returns the lag after a start: a row of any live run may have been behind when the last process ended.
+    pub(super) fn of(state: &State, now: Mono) -> Self {
+        let live =
+            |(id, sweep): (&SweepId, &sweep_lifecycle::state::Sweep)| sweep.live.iter().map(|run| (id.clone(), *run)).collect::<Vec<_>>();
+        Self { runs: state.sweeps.iter().flat_map(live).collect(), until: now }
+    }
+
+    /// Adds to what a commit writes the rows that are due, and notes those that are not.
+    pub(super) fn settle(&mut self, touched: &mut Touched, now: Mono) {
+        if self.runs.is_empty() {
+            self.until = now.saturating_add(LAG_MAX);
+        }
+        self.runs.append(&mut touched.reported);
+        if self.runs.len() <= AT_ONCE_MAX || self.until <= now {
+            touched.runs.append(&mut self.runs);
+        } else {
+            for run in &touched.runs {
+                self.runs.remove(run);
+            }
+        }
+    }
+
+    /// Returns when rows are to be written even if nothing else is.
+    pub(super) fn next_end(&self) -> Option<Mono> {
+        (!self.runs.is_empty()).then_some(self.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(runs: std::ops::Range<u64>) -> Touched {
+        Touched { reported: runs.map(|run| (SweepId("s".to_owned()), run)).collect(), ..Touched::default() }
+    }
+
+    #[test]
+    fn few_reports_are_seen_at_once_and_many_after_a_moment() {
+        let mut lag = Lag::default();
+        let mut few = reported(0..AT_ONCE_MAX as u64);
+        lag.settle(&mut few, Mono::ZERO);
+        assert_eq!((few.runs.len(), lag.next_end()), (AT_ONCE_MAX, None));
+
+        let mut many = reported(0..100);
+        many.runs.insert((SweepId("s".to_owned()), 7));
+        lag.settle(&mut many, Mono::ZERO);
+        assert_eq!((many.runs.len(), lag.next_end()), (1, Some(LAG_MAX)));
+        // The end of the lag is that of the first row.
+        lag.settle(&mut reported(100..101), LAG_MAX / 2);
+        assert_eq!(lag.next_end(), Some(LAG_MAX));
+        let mut due = Touched::default();
+        lag.settle(&mut due, LAG_MAX);
+        assert_eq!((due.runs.len(), lag.next_end()), (100, None));
+    }
+}
