@@ -2,13 +2,12 @@
 
 mod history;
 
-use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sweep_search::observation::{Goal, Pending};
-use sweep_search::space::PointKey;
+use sweep_search::space::Taken;
 use sweep_search::suggest::{Method, Request, Suggestions, suggest};
 
 use history::History;
@@ -20,7 +19,7 @@ const RUNS: usize = 100;
 struct Sweep {
     ended: History,
     running: Vec<Pending>,
-    taken: BTreeSet<PointKey>,
+    taken: Taken,
 }
 
 impl Sweep {

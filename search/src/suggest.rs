@@ -3,15 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{Goal, Observation, Pending};
 use crate::sampler::bayes::History;
 use crate::sampler::{Ask, bayes, grid, random};
 pub use crate::sampler::{Suggestion, Suggestions};
-use crate::space::{PointKey, Space};
+use crate::space::{Space, Taken};
 
 /// How the search chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +41,7 @@ pub struct Request<'a> {
     /// Runs that have not ended, by index.
     pub pending: &'a [Pending],
     /// Points that may not be suggested again: every run's, whatever became of it.
-    pub taken: &'a BTreeSet<PointKey>,
+    pub taken: &'a Taken,
     /// The number of the next run: run *n* draws the same whatever the timing.
     pub next_index: u64,
     /// How many suggestions are wanted.

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sweep_search::observation::Goal;
-use sweep_search::space::Config;
+use sweep_search::space::{Config, Taken};
 use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::repeats;
+use crate::runs::Runs;
 use crate::spec::SweepSpec;
 use crate::state::{
     Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Health, Retries, Run, RunNumber, RunState, State, Sweep,
@@ -95,29 +96,32 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         }
         Event::AttemptStarted { attempt, command } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-            let Some(started) = attempt_mut(sweep, attempt) else { return };
-            started.state = AttemptState::Running;
-            started.started = Some(at);
-            started.command.clone_from(command);
-            move_run(sweep, attempt.run, RunState::Running);
+            let started = change_attempt(sweep, attempt, |started| {
+                started.state = AttemptState::Running;
+                started.started = Some(at);
+                started.command.clone_from(command);
+            });
+            if started.is_some() {
+                move_run(sweep, attempt.run, RunState::Running);
+            }
         }
         Event::MetricsReported { attempt, first_seq, points, stale: _ } => report(state, attempt, *first_seq, points),
         Event::StopRequested { attempt, request } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-            let Some(stopped) = attempt_mut(sweep, attempt) else { return };
-            stopped.stop = Some(request.clone());
+            change_attempt(sweep, attempt, |stopped| stopped.stop = Some(request.clone()));
         }
         Event::AttemptEnded { attempt, state: to, failure } => end_attempt(state, attempt, *to, failure.as_ref(), at),
         Event::AttemptResumed { attempt } => resume(state, attempt),
         Event::ResultOrphaned { attempt, words } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-            let Some(orphaned) = attempt_mut(sweep, attempt) else { return };
-            orphaned.orphan.clone_from(words);
+            change_attempt(sweep, attempt, |orphaned| orphaned.orphan.clone_from(words));
         }
         Event::RunAbsolved { sweep, run, agent } => {
-            let Some(absolved) = state.sweeps.get_mut(sweep).and_then(|sweep| sweep.runs.get_mut(run)) else { return };
-            absolved.retries = Retries::default();
-            absolved.avoid.insert(agent.clone());
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.runs.change(*run, |absolved| {
+                absolved.retries = Retries::default();
+                absolved.avoid.insert(agent.clone());
+            });
         }
         Event::RunRequeued { sweep, run, reason, counts, avoid } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
@@ -125,12 +129,17 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         }
         Event::RunEnded { sweep, run, state: to, value, reason, blamed } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            let Some(ended) = sweep.runs.get_mut(run) else { return };
-            ended.reason.clone_from(reason);
-            ended.value = *value;
-            ended.blamed = *blamed;
-            ended.ended = Some(at);
-            move_run(sweep, *run, *to);
+            let ended = sweep.runs.change(*run, |ended| {
+                ended.reason.clone_from(reason);
+                ended.value = *value;
+                ended.blamed = *blamed;
+                ended.ended = Some(at);
+                ended.state = *to;
+            });
+            if ended.is_none() {
+                return;
+            }
+            list(sweep, *run, *to);
             sweep.history += 1;
             rank(sweep, *run);
         }
@@ -148,12 +157,13 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         stalled: false,
         assignments: 0,
         exhausted: false,
-        runs: BTreeMap::new(),
+        // Early termination and the models look at all runs again and again.
+        runs: Runs::new(spec.early_terminate.is_none() && spec.method != Method::Bayes),
         queued: BTreeSet::new(),
         live: BTreeSet::new(),
         best: None,
         imported: 0,
-        taken: BTreeSet::new(),
+        taken: Taken::new(),
         history: 0,
         created: at,
         updated: at,
@@ -203,12 +213,11 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
 
 fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version: &str, at: Timestamp) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let Some(run) = sweep.runs.get_mut(&attempt.run) else { return };
-    if attempt.attempt != run.newest() + 1 {
+    if sweep.runs.get(attempt.run).is_none_or(|run| attempt.attempt != run.newest() + 1) {
         return;
     }
     sweep.assignments += 1;
-    run.attempts.push(Attempt {
+    let assigned = Attempt {
         agent: agent.clone(),
         order: sweep.assignments,
         state: AttemptState::Assigned,
@@ -223,9 +232,12 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         assigned: at,
         started: None,
         ended: None,
+    };
+    sweep.runs.change(attempt.run, |run| {
+        run.attempts.push(assigned);
+        run.reason.clear();
+        code_version.clone_into(&mut run.code_version);
     });
-    run.reason.clear();
-    code_version.clone_into(&mut run.code_version);
     move_run(sweep, attempt.run, RunState::Assigned);
     if let Some(agent) = state.agents.get_mut(agent) {
         agent.holds.insert(attempt.clone());
@@ -236,23 +248,26 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
 fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[MetricPoint]) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     let objective = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone());
-    let Some(reported) = attempt_mut(sweep, attempt) else { return };
-    for point in points {
-        if objective.as_ref() == Some(&point.name) {
-            reported.series.push(point.value);
+    change_attempt(sweep, attempt, |reported| {
+        for point in points {
+            if objective.as_ref() == Some(&point.name) {
+                reported.series.push(point.value);
+            }
+            reported.summarise(&point.name, point.value);
         }
-        reported.summarise(&point.name, point.value);
-    }
-    reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
+        reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
+    });
 }
 
 fn end_attempt(state: &mut State, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>, at: Timestamp) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let Some(ended) = attempt_mut(sweep, attempt) else { return };
-    ended.state = to;
-    ended.failure = failure.cloned();
-    ended.ended = Some(at);
-    let id = ended.agent.clone();
+    let id = change_attempt(sweep, attempt, |ended| {
+        ended.state = to;
+        ended.failure = failure.cloned();
+        ended.ended = Some(at);
+        ended.agent.clone()
+    });
+    let Some(id) = id else { return };
     if let Some(agent) = state.agents.get_mut(&id) {
         agent.holds.remove(attempt);
     }
@@ -288,17 +303,19 @@ fn note_end(state: &mut State, id: &AgentId, attempt: &AttemptRef, to: AttemptSt
 
 fn resume(state: &mut State, attempt: &AttemptRef) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let Some(resumed) = attempt_mut(sweep, attempt) else { return };
-    let (to, run_to) = match resumed.started {
-        Some(_) => (AttemptState::Running, RunState::Running),
-        None => (AttemptState::Assigned, RunState::Assigned),
-    };
-    (resumed.state, resumed.failure, resumed.ended) = (to, None, None);
-    let agent = resumed.agent.clone();
-    if let Some(run) = sweep.runs.get_mut(&attempt.run) {
+    let resumed = change_attempt(sweep, attempt, |resumed| {
+        let (to, run_to) = match resumed.started {
+            Some(_) => (AttemptState::Running, RunState::Running),
+            None => (AttemptState::Assigned, RunState::Assigned),
+        };
+        (resumed.state, resumed.failure, resumed.ended) = (to, None, None);
+        (resumed.agent.clone(), run_to)
+    });
+    let Some((agent, run_to)) = resumed else { return };
+    sweep.runs.change(attempt.run, |run| {
         run.retries.lost = run.retries.lost.saturating_sub(1);
         run.reason.clear();
-    }
+    });
     move_run(sweep, attempt.run, run_to);
     if let Some(agent) = state.agents.get_mut(&agent) {
         agent.holds.insert(attempt.clone());
@@ -306,38 +323,46 @@ fn resume(state: &mut State, attempt: &AttemptRef) {
 }
 
 fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<RetryCause>, avoid: Option<&AgentId>) {
-    let Some(run) = sweep.runs.get_mut(&number) else { return };
-    if run.state.is_terminal() {
-        sweep.history += 1;
-    }
-    run.reason = reason.to_owned();
-    run.value = None;
-    run.blamed = false;
-    run.ended = None;
-    match counts {
-        Some(RetryCause::Lost) => run.retries.lost += 1,
-        Some(RetryCause::Machine) => run.retries.machine += 1,
-        Some(RetryCause::Crashed) => run.retries.crashed += 1,
-        Some(RetryCause::Asked) => {
-            run.retries = Retries::default();
-            run.avoid.clear();
+    let requeued = sweep.runs.change(number, |run| {
+        let had_ended = run.state.is_terminal();
+        run.state = RunState::Queued;
+        run.reason = reason.to_owned();
+        run.value = None;
+        run.blamed = false;
+        run.ended = None;
+        match counts {
+            Some(RetryCause::Lost) => run.retries.lost += 1,
+            Some(RetryCause::Machine) => run.retries.machine += 1,
+            Some(RetryCause::Crashed) => run.retries.crashed += 1,
+            Some(RetryCause::Asked) => {
+                run.retries = Retries::default();
+                run.avoid.clear();
+            }
+            Some(RetryCause::Absolved) => run.retries = Retries::default(),
+            None => {}
         }
-        Some(RetryCause::Absolved) => run.retries = Retries::default(),
-        None => {}
-    }
-    run.avoid.extend(avoid.cloned());
-    move_run(sweep, number, RunState::Queued);
+        run.avoid.extend(avoid.cloned());
+        had_ended
+    });
+    let Some(had_ended) = requeued else { return };
+    sweep.history += u64::from(had_ended);
+    list(sweep, number, RunState::Queued);
     rank(sweep, number);
 }
 
-fn attempt_mut<'a>(sweep: &'a mut Sweep, attempt: &AttemptRef) -> Option<&'a mut Attempt> {
+fn change_attempt<T>(sweep: &mut Sweep, attempt: &AttemptRef, change: impl FnOnce(&mut Attempt) -> T) -> Option<T> {
     let index = usize::try_from(attempt.attempt).ok()?.checked_sub(1)?;
-    sweep.runs.get_mut(&attempt.run)?.attempts.get_mut(index)
+    sweep.runs.change(attempt.run, |run| run.attempts.get_mut(index).map(change))?
 }
 
 fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {
-    let Some(run) = sweep.runs.get_mut(&number) else { return };
-    run.state = to;
+    if sweep.runs.change(number, |run| run.state = to).is_some() {
+        list(sweep, number, to);
+    }
+}
+
+// Keeps the lists of queued and live runs.
+fn list(sweep: &mut Sweep, number: RunNumber, to: RunState) {
     sweep.queued.remove(&number);
     sweep.live.remove(&number);
     match to {
@@ -354,10 +379,10 @@ fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {
 // Keeps `best` after one run's value has changed. Only the loss of the best itself makes it look at all points.
 fn rank(sweep: &mut Sweep, number: RunNumber) {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let Some(first) = sweep.runs.get(&number).map(|run| run.first) else { return };
+    let Some(first) = sweep.runs.first_of(number) else { return };
     if sweep.best.is_some_and(|(best, _)| best == first) {
-        let points = sweep.runs.iter().filter(|(number, run)| run.first == **number);
-        sweep.best = points.fold(None, |best, (number, _)| better(goal, best, ranked(sweep, *number)));
+        let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
+        sweep.best = firsts.fold(None, |best, number| better(goal, best, ranked(sweep, number)));
     } else {
         sweep.best = better(goal, sweep.best, ranked(sweep, first));
     }

@@ -3,6 +3,7 @@
 //! I1 (acknowledged facts are on disk), I4 (a repeated request), I8 (processes) and I9 (history only grows) show in no single
 //! state: the store, the engine, the agent and replays are tested for them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::{Progress, reduced};
@@ -18,11 +19,11 @@ pub fn broken(state: &State) -> Vec<String> {
     for (id, sweep) in &state.sweeps {
         check_sweep(&mut found, id, sweep);
         check_points(&mut found, id, sweep);
-        for (number, run) in &sweep.runs {
-            check_run(&mut found, &format!("run {id}/{number}"), sweep, run);
-            check_attempts(&mut found, &format!("run {id}/{number}"), run);
+        for (number, run) in sweep.runs.iter() {
+            check_run(&mut found, &format!("run {id}/{number}"), sweep, &run);
+            check_attempts(&mut found, &format!("run {id}/{number}"), &run);
             if let Some(owner) = run.attempts.last().filter(|owner| owner.state.is_live()) {
-                held.insert(AttemptRef { sweep: id.clone(), run: *number, attempt: run.newest() }, owner);
+                held.insert(AttemptRef { sweep: id.clone(), run: number, attempt: run.newest() }, owner.agent.clone());
             }
         }
     }
@@ -43,7 +44,7 @@ impl Found {
 
 fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
     let in_state = |states: &[RunState]| -> BTreeSet<RunNumber> {
-        sweep.runs.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| *number).collect()
+        sweep.runs.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| number).collect()
     };
     found.must(sweep.queued == in_state(&[RunState::Queued]), "I5", || format!("sweep {id}: `queued` is not what its runs say"));
     let live = in_state(&[RunState::Assigned, RunState::Running]);
@@ -62,7 +63,9 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
         SweepState::Stopped => found.must(sweep.queued.is_empty(), "I6", || format!("sweep {id} is stopped, but has queued runs")),
         SweepState::Cancelled => {
             found.must(sweep.queued.is_empty(), "I6", || format!("sweep {id} is cancelled, but has queued runs"));
-            let asked = |number| sweep.runs.get(number).and_then(|run| run.attempts.last()).is_some_and(|owner| owner.stop.is_some());
+            let asked = |number: &RunNumber| {
+                sweep.runs.get(*number).is_some_and(|run| run.attempts.last().is_some_and(|owner| owner.stop.is_some()))
+            };
             found.must(sweep.live.iter().all(asked), "I6", || format!("sweep {id} is cancelled, but nobody asked a live attempt to end"));
         }
     }
@@ -72,8 +75,8 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
 // Told apart from the index by how it is found: over all points, by the lower number first.
 fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let mut points: BTreeMap<RunNumber, Vec<&Run>> = BTreeMap::new();
-    for run in sweep.runs.values() {
+    let mut points: BTreeMap<RunNumber, Vec<Cow<'_, Run>>> = BTreeMap::new();
+    for (_, run) in sweep.runs.iter() {
         points.entry(run.first).or_default().push(run);
     }
     let values = points.into_iter().filter_map(|(first, runs)| Some((first, ranked(&runs, &sweep.spec.constraints)?)));
@@ -81,18 +84,18 @@ fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
 }
 
 fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
-    let keys: BTreeSet<_> = sweep.runs.values().map(|run| run.config.key()).collect();
-    let firsts = sweep.runs.iter().filter(|(number, run)| run.first == **number);
+    let keys: BTreeSet<_> = sweep.runs.iter().map(|(_, run)| run.config.key()).collect();
+    let firsts = sweep.runs.iter().filter(|(number, run)| run.first == *number);
     found.must(keys.len() == firsts.count(), "I3", || format!("sweep {id}: two runs have one point and are no repeats"));
-    for (number, run) in sweep.runs.iter().filter(|(number, run)| run.first != **number) {
+    for (number, run) in sweep.runs.iter().filter(|(number, run)| run.first != *number) {
         let repeats = number.checked_sub(run.first).is_some_and(|place| place < u64::from(sweep.spec.repeats));
-        let same = sweep.runs.get(&run.first).is_some_and(|first| first.first == run.first && first.config == run.config);
+        let same = sweep.runs.get(run.first).is_some_and(|first| first.first == run.first && first.config == run.config);
         found.must(repeats && same, "I3", || format!("run {id}/{number} is no repeat of run {}", run.first));
     }
-    found.must(keys == sweep.taken, "I3", || format!("sweep {id}: `taken` is not what its runs say"));
-    let numbered = sweep.runs.keys().copied().eq(1..=sweep.runs.len() as RunNumber);
+    found.must(keys.iter().eq(sweep.taken.iter()), "I3", || format!("sweep {id}: `taken` is not what its runs say"));
+    let numbered = sweep.runs.numbers().eq(1..=sweep.runs.len() as RunNumber);
     found.must(numbered, "I9", || format!("sweep {id}: its runs are not numbered without a gap from 1"));
-    let imported = sweep.runs.values().filter(|run| run.imported).count() as u64;
+    let imported = sweep.runs.iter().filter(|(_, run)| run.imported).count() as u64;
     found.must(imported == sweep.imported, "I5", || format!("sweep {id}: `imported` is not what its runs say"));
     let capped = sweep.spec.run_cap.is_none_or(|cap| sweep.runs.len() as u64 - imported <= cap);
     found.must(capped, "I3", || format!("sweep {id} has more runs than its run cap"));
@@ -149,14 +152,14 @@ fn check_attempt(found: &mut Found, name: &str, attempt: &Attempt) {
     found.must(attempt.series.len() as u64 <= attempt.points, "I5", || format!("{name} has more values than it reported"));
 }
 
-fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, &Attempt>) {
+fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, AgentId>) {
     for (attempt, owner) in held {
-        let agent = state.agents.get(&owner.agent);
+        let agent = state.agents.get(owner);
         let holds = agent.is_some_and(|agent| agent.alive && agent.sweep == attempt.sweep && agent.holds.contains(attempt));
-        found.must(holds, "I2", || format!("{attempt:?} is live, but agent {} does not hold it", owner.agent));
+        found.must(holds, "I2", || format!("{attempt:?} is live, but agent {owner} does not hold it"));
     }
     for (id, agent) in &state.agents {
-        let owns = |attempt: &AttemptRef| held.get(attempt).is_some_and(|owner| owner.agent == *id);
+        let owns = |attempt: &AttemptRef| held.get(attempt).is_some_and(|owner| owner == id);
         found.must(agent.holds.iter().all(owns), "I2", || format!("agent {id} holds what is not its own: {:?}", agent.holds));
         check_agent(found, &format!("agent {id}"), state, id, agent);
     }

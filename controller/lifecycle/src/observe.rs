@@ -1,5 +1,7 @@
 //! What the search and people see of a sweep: observations, pending runs, and how far it is.
 
+use std::borrow::Cow;
+
 use sweep_search::observation::{Observation, Outcome, Pending};
 use sweep_search::suggest::Method;
 
@@ -16,17 +18,18 @@ pub fn observations(sweep: &Sweep) -> Vec<Observation> {
 
 /// Returns how many observations there are.
 pub(crate) fn results(sweep: &Sweep) -> u64 {
-    points(sweep).filter(|(_, runs)| outcome_of(runs).is_some()).count() as u64
+    points(sweep).filter(|(_, runs)| outcome_of(runs.iter().map(AsRef::as_ref)).is_some()).count() as u64
 }
 
-fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<&Run>)> {
-    let firsts = sweep.runs.iter().filter(|(number, run)| run.first == **number);
-    firsts.map(|(first, _)| (*first, repeats::of(sweep, *first).map(|(_, run)| run).collect()))
+fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)> {
+    let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
+    firsts.map(|first| (first, repeats::of(sweep, first).map(|(_, run)| run).collect()))
 }
 
-fn observation(sweep: &Sweep, first: RunNumber, runs: &[&Run]) -> Option<Observation> {
-    let (outcome, repeats) = outcome_of(runs)?;
-    let ended = runs.iter().copied().filter(|run| outcome_of(&[run]).is_some());
+fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>]) -> Option<Observation> {
+    let runs = || runs.iter().map(AsRef::as_ref);
+    let (outcome, repeats) = outcome_of(runs())?;
+    let ended = runs().filter(|run| outcome_of([*run].into_iter()).is_some());
     let violations = repeats::violations(ended.clone(), &sweep.spec.constraints);
     let known = ended.clone().next()?;
     let (code_version, config) = (known.code_version.clone(), known.config.clone());
@@ -34,8 +37,8 @@ fn observation(sweep: &Sweep, first: RunNumber, runs: &[&Run]) -> Option<Observa
 }
 
 /// Returns what a point has come to so far, and how many values that is the mean of.
-fn outcome_of(runs: &[&Run]) -> Option<(Outcome, u32)> {
-    let ended: Vec<Outcome> = runs.iter().filter_map(|run| outcome(run)).collect();
+fn outcome_of<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<(Outcome, u32)> {
+    let ended: Vec<Outcome> = runs.filter_map(outcome).collect();
     let values: Vec<f64> = ended
         .iter()
         .filter_map(|outcome| match outcome {
@@ -68,11 +71,13 @@ fn predicted(run: &Run) -> Option<f64> {
 
 /// Returns the points that nothing is known of yet, but is going to be, by the number of their first run.
 pub fn pending(sweep: &Sweep) -> Vec<Pending> {
-    let open = sweep.queued.union(&sweep.live).filter_map(|number| Some(sweep.runs.get(number)?.first));
+    let open = sweep.queued.union(&sweep.live).filter_map(|number| sweep.runs.first_of(*number));
     let firsts: std::collections::BTreeSet<_> = open.collect();
     let unknown = firsts.into_iter().filter_map(|first| {
         let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
-        outcome_of(&runs).is_none().then(|| runs.first().map(|run| Pending { index: first, config: run.config.clone() }))?
+        outcome_of(runs.iter().map(AsRef::as_ref))
+            .is_none()
+            .then(|| runs.first().map(|run| Pending { index: first, config: run.config.clone() }))?
     });
     unknown.collect()
 }

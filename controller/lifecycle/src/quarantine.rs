@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::state::{Agent, AgentId, AttemptRef, AttemptState, Failure, Health, RunNumber, State, Sweep};
+use crate::state::{Agent, AgentId, Attempt, AttemptRef, AttemptState, Failure, Health, RunNumber, State, Sweep};
 
 /// A shorter row is chance, whatever others do.
 const ROW_MIN: usize = 3;
@@ -51,10 +51,8 @@ impl Elsewhere {
     /// Looks at the other agents when `failing` fails.
     pub(crate) fn of(state: &State, sweep: &Sweep, failing: &AttemptRef, agent: &AgentId) -> Self {
         let order = sweep.attempt(failing).map_or(0, |failing| failing.order);
-        let newest = |run: &RunNumber| sweep.runs.get(run).and_then(|run| run.attempts.last());
-        let outlived = |run: &&RunNumber| {
-            newest(run).is_some_and(|live| live.state == AttemptState::Running && live.order < order && live.agent != *agent)
-        };
+        let running = |live: &Attempt| live.state == AttemptState::Running && live.order < order && live.agent != *agent;
+        let outlived = |run: &&RunNumber| sweep.runs.get(**run).is_some_and(|run| run.attempts.last().is_some_and(running));
         let others = || state.agents.iter().filter(|(id, other)| *id != agent && other.sweep == failing.sweep && !other.info.asks);
         let ended: u64 = others().map(|(_, other)| other.succeeded).sum();
         Self { well: ended + sweep.live.iter().filter(outlived).count() as u64, badly: others().map(|(_, other)| other.failed).sum() }
@@ -85,8 +83,8 @@ pub(crate) fn judge(
 ) -> Option<String> {
     let row = row(agent, failing);
     let well_elsewhere = |run: &&RunNumber| {
-        let attempts = sweep.runs.get(run).map(|run| run.attempts.as_slice()).unwrap_or_default();
-        attempts.iter().any(|attempt| attempt.agent != *id && attempt.state == AttemptState::Finished)
+        let ended_well = |attempt: &Attempt| attempt.agent != *id && attempt.state == AttemptState::Finished;
+        sweep.runs.get(**run).is_some_and(|run| run.attempts.iter().any(ended_well))
     };
     let refuted = row.iter().filter(well_elsewhere).count();
     // Its own past is the only measure of an agent that has been alone.

@@ -1,5 +1,7 @@
 //! Runs that share one point: `repeats: n` executes each point n times, and what counts is their mean.
 
+use std::borrow::Cow;
+
 use crate::spec::Constraint;
 use crate::state::{Run, RunNumber, Sweep};
 
@@ -15,9 +17,9 @@ pub struct Mean {
 }
 
 /// Returns the runs of the point that a run is the first of.
-pub fn of(sweep: &Sweep, first: RunNumber) -> impl Iterator<Item = (RunNumber, &Run)> {
-    let following = sweep.runs.range(first..).map(|(number, run)| (*number, run));
-    following.take_while(move |(_, run)| run.first == first)
+pub fn of(sweep: &Sweep, first: RunNumber) -> impl Iterator<Item = (RunNumber, Cow<'_, Run>)> {
+    let numbers = (first..).take_while(move |number| sweep.runs.first_of(*number) == Some(first));
+    numbers.filter_map(|number| Some((number, sweep.runs.get(number)?)))
 }
 
 /// Returns the mean of the values that there are.
@@ -43,12 +45,12 @@ pub fn violations<'a>(runs: impl Iterator<Item = &'a Run>, constraints: &[Constr
 
 /// Returns the value by which a point is ranked: the mean of its runs, once all of them have ended, more than half of them with a value, and
 /// if no constraint is violated.
-pub fn ranked(runs: &[&Run], constraints: &[Constraint]) -> Option<f64> {
+pub fn ranked(runs: &[Cow<'_, Run>], constraints: &[Constraint]) -> Option<f64> {
     if runs.iter().any(|run| !run.state.is_terminal()) {
         return None;
     }
-    let mean = mean(runs.iter().copied()).filter(|mean| 2 * mean.count as usize > runs.len())?;
-    let valued = runs.iter().copied().filter(|run| run.value.is_some());
+    let mean = mean(runs.iter().map(AsRef::as_ref)).filter(|mean| 2 * mean.count as usize > runs.len())?;
+    let valued = runs.iter().map(AsRef::as_ref).filter(|run| run.value.is_some());
     let keeps = violations(valued, constraints).iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0));
     keeps.then_some(mean.value)
 }

@@ -2,13 +2,15 @@
 //!
 //! The whole state is a fold of the event log. What does not survive a restart (leases, suggestions that lie ready) is not here.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sweep_search::space::{Config, PointKey};
+use sweep_search::space::{Config, Taken};
 use sweep_search::why::Why;
 
+use crate::runs::Runs;
 use crate::spec::{Constraint, Summary, SweepSpec};
 
 /// Milliseconds since 1970 by the controller's wall clock: for display only, never for a decision.
@@ -74,7 +76,7 @@ pub struct Sweep {
     /// The search has nothing left to try.
     pub exhausted: bool,
     /// Runs by number.
-    pub runs: BTreeMap<RunNumber, Run>,
+    pub runs: Runs,
     /// The queued ones of `runs`.
     pub queued: BTreeSet<RunNumber>,
     /// The assigned and the running ones of `runs`.
@@ -85,7 +87,7 @@ pub struct Sweep {
     /// How many of `runs` were imported.
     pub imported: u64,
     /// The points of all runs.
-    pub taken: BTreeSet<PointKey>,
+    pub taken: Taken,
     /// Grows with every change that the search can see: a run created, ended, or taken up again after it had ended.
     pub history: u64,
     /// When it was created.
@@ -110,8 +112,8 @@ pub enum SweepState {
     Cancelled,
 }
 
-/// One configuration and what became of it.
-#[derive(Clone, Debug, PartialEq)]
+/// One configuration and what became of it. Written where it is sealed: what is mostly empty is then left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The configuration.
     pub config: Config,
@@ -122,22 +124,29 @@ pub struct Run {
     /// Where it is in its life.
     pub state: RunState,
     /// Why it is there, in words; empty while nothing needs saying.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Its executions, attempt 1 first. The last one owns the run while the run is assigned or running.
     pub attempts: Vec<Attempt>,
     /// The objective, once the run has ended; for stopped runs what it had reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// The failure it ended with blames the configuration: an observation for the search.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blamed: bool,
     /// The first run of its point: itself, but for repeats.
     pub first: RunNumber,
     /// It was imported: executed elsewhere, and none of this sweep's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
     /// The code that was executed last, by any id; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code_version: String,
     /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
+    #[serde(default, skip_serializing_if = "Retries::is_none")]
     pub retries: Retries,
     /// Agents it failed on: others are preferred.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub avoid: BTreeSet<AgentId>,
     /// When it was created.
     pub created: Timestamp,
@@ -146,7 +155,7 @@ pub struct Run {
 }
 
 /// Retries that count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
     /// After the agent was lost.
     pub lost: u32,
@@ -177,7 +186,7 @@ pub enum RunState {
 }
 
 /// One execution of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Who executes it.
     pub agent: AgentId,
@@ -186,20 +195,27 @@ pub struct Attempt {
     /// Where it is in its life.
     pub state: AttemptState,
     /// Set when the controller wants it to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopRequest>,
     /// How it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// The objective's values in the order of their arrival, those that are not finite included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<f64>,
     /// The last value of each metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
     /// The smallest and the largest value of each metric, those that are not finite left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extremes: BTreeMap<String, (f64, f64)>,
     /// How many metric points have arrived: the next `first_seq`.
     pub points: u64,
     /// argv, as executed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// What its agent said of it when that had no effect any more, in words; mostly empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub orphan: String,
     /// When it was assigned.
     pub assigned: Timestamp,
@@ -388,8 +404,17 @@ pub struct AgentInfo {
 
 impl Sweep {
     /// Returns an attempt, whatever became of it.
-    pub fn attempt(&self, attempt: &AttemptRef) -> Option<&Attempt> {
-        self.runs.get(&attempt.run)?.attempt(attempt.attempt)
+    pub fn attempt(&self, attempt: &AttemptRef) -> Option<Cow<'_, Attempt>> {
+        match self.runs.get(attempt.run)? {
+            Cow::Borrowed(run) => run.attempt(attempt.attempt).map(Cow::Borrowed),
+            Cow::Owned(run) => run.attempt(attempt.attempt).cloned().map(Cow::Owned),
+        }
+    }
+}
+
+impl Retries {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -1,13 +1,12 @@
 //! What the search has to know of a sweep, and what it found.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sweep_lifecycle::observe;
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{Sweep, SweepId};
 use sweep_search::observation::{Observation, Pending};
-use sweep_search::space::PointKey;
+use sweep_search::space::Taken;
 use sweep_search::suggest::{Method, Suggestion};
 
 /// A snapshot of a sweep that needs suggestions.
@@ -23,8 +22,8 @@ pub struct Need {
     pub observations: Vec<Observation>,
     /// Runs that have not, likewise.
     pub pending: Vec<Pending>,
-    /// The points of all runs; empty where the search is to guess that it will not meet one.
-    pub taken: BTreeSet<PointKey>,
+    /// The points of all runs.
+    pub taken: Taken,
     /// The number of the next point.
     pub next_index: u64,
     /// How many suggestions are wanted.
@@ -64,9 +63,8 @@ pub struct Computed {
 }
 
 impl Need {
-    /// Grid points and random draws rest on no results, so none are copied. With `guess` neither are the points that are taken: a draw
-    /// hardly ever meets one, and where it does the offer is refused and asked for again.
-    pub(super) fn of(id: &SweepId, sweep: &Sweep, count: usize, observed: u64, guess: bool) -> Self {
+    /// Grid points and random draws rest on no results, so none are copied.
+    pub(super) fn of(id: &SweepId, sweep: &Sweep, count: usize, observed: u64) -> Self {
         let is_bayes = sweep.spec.method == Method::Bayes;
         Self {
             sweep: id.clone(),
@@ -74,7 +72,7 @@ impl Need {
             seed: sweep.seed,
             observations: if is_bayes { observe::observations(sweep) } else { Vec::new() },
             pending: if is_bayes { observe::pending(sweep) } else { Vec::new() },
-            taken: if guess { BTreeSet::new() } else { sweep.taken.clone() },
+            taken: sweep.taken.clone(),
             next_index: next_point(sweep),
             count,
             history: sweep.history,

@@ -19,13 +19,13 @@ pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
     }
     // What a point has come to is in the row of its first run.
     let first = |(id, number): &(SweepId, RunNumber)| {
-        let run = state.sweeps.get(id).and_then(|sweep| sweep.runs.get(number))?;
-        Some((id.clone(), run.first))
+        let first = state.sweeps.get(id).and_then(|sweep| sweep.runs.first_of(*number))?;
+        Some((id.clone(), first))
     };
     let runs: BTreeSet<_> = touched.runs.iter().cloned().chain(touched.runs.iter().filter_map(first)).collect();
     for (id, number) in &runs {
         let Some(sweep) = state.sweeps.get(id) else { continue };
-        batch.runs.extend(sweep.runs.get(number).map(|run| run_row(id, sweep, *number, run, state)));
+        batch.runs.extend(sweep.runs.get(*number).map(|run| run_row(id, sweep, *number, &run, state)));
     }
     for id in &touched.agents {
         batch.agents.extend(state.agents.get(id).map(|agent| agent_row(id, agent)));
@@ -101,12 +101,12 @@ fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {
 }
 
 fn repeats_row(sweep: &Sweep, number: RunNumber, run: &Run) -> RepeatsRow {
-    let point = || repeats::of(sweep, run.first).map(|(_, run)| run);
-    let mean = repeats::mean(point()).filter(|_| run.first == number);
+    let point: Vec<_> = repeats::of(sweep, run.first).map(|(_, run)| run).collect();
+    let mean = repeats::mean(point.iter().map(AsRef::as_ref)).filter(|_| run.first == number);
     RepeatsRow {
         first: run.first,
         number: u32::try_from(number - run.first + 1).unwrap_or(u32::MAX),
-        of: u32::try_from(point().count()).unwrap_or(u32::MAX),
+        of: u32::try_from(point.len()).unwrap_or(u32::MAX),
         values: mean.map_or(0, |mean| mean.count),
         mean: mean.map(|mean| mean.value),
         deviation: mean.map(|mean| mean.deviation),

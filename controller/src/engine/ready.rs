@@ -34,8 +34,6 @@ struct Queue {
     last: bool,
     /// Observations since the start of the engine.
     observed: u64,
-    /// A random draw has met a point that was taken: from then on the search is told which ones are.
-    crowded: bool,
 }
 
 /// How many agents' places want suggestions.
@@ -83,7 +81,6 @@ impl Ready {
         if let Some(queue) = self.sweeps.get_mut(id) {
             queue.offers.clear();
             queue.searched = None;
-            queue.crowded = true;
         }
     }
 
@@ -105,9 +102,8 @@ impl Ready {
     /// Returns what the search has to know, where suggestions are needed.
     pub(super) fn need(&mut self, id: &SweepId, sweep: &Sweep, demand: Demand) -> Option<Need> {
         let count = self.wanted(id, sweep, demand)?;
-        let (observed, crowded) = self.sweeps.get(id).map_or((0, false), |queue| (queue.observed, queue.crowded));
-        let guess = sweep.spec.method == Method::Random && !crowded;
-        Some(Need::of(id, sweep, count, observed, guess))
+        let observed = self.sweeps.get(id).map_or(0, |queue| queue.observed);
+        Some(Need::of(id, sweep, count, observed))
     }
 
     /// Returns how many suggestions a sweep needs, if any.

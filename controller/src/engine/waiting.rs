@@ -132,7 +132,7 @@ impl Writer {
     fn acquired(&self, reply: Reply) -> Acquired {
         match reply {
             Reply::Assigned(attempt) => {
-                match self.state.sweeps.get(&attempt.sweep).and_then(|sweep| Some((sweep, sweep.runs.get(&attempt.run)?))) {
+                match self.state.sweeps.get(&attempt.sweep).and_then(|sweep| Some((sweep, sweep.runs.get(attempt.run)?))) {
                     Some((sweep, run)) => {
                         let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
                         let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);

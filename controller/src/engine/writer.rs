@@ -1,5 +1,6 @@
 //! The engine's thread. Owns everything that changes; talks to the store and to nobody else.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -252,7 +253,7 @@ impl Writer {
     fn append_log(&mut self, group: &mut Group, chunk: LogChunk) -> Result<(), EngineError> {
         let AttemptRef { sweep: id, run: number, attempt } = &chunk.attempt;
         let sweep = self.state.sweeps.get(id).ok_or_else(|| Refusal::UnknownSweep(id.0.clone()))?;
-        let run = sweep.runs.get(number).ok_or_else(|| Refusal::UnknownRun { sweep: id.0.clone(), run: *number })?;
+        let run = sweep.runs.get(*number).ok_or_else(|| Refusal::UnknownRun { sweep: id.0.clone(), run: *number })?;
         let Some(known) = run.attempt(*attempt) else {
             let reason = "there never was such an attempt".to_owned();
             return Err(Refusal::StaleAttempt { run: *number, attempt: *attempt, reason }.into());
@@ -263,7 +264,7 @@ impl Writer {
         Ok(())
     }
 
-    fn attempt(&self, attempt: &AttemptRef) -> Option<&Attempt> {
+    fn attempt(&self, attempt: &AttemptRef) -> Option<Cow<'_, Attempt>> {
         self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.attempt(attempt))
     }
 

@@ -1,10 +1,8 @@
 //! What a sweep may have seen: the same for each call.
 
-use std::collections::BTreeSet;
-
 use sweep_search::observation::{Goal, Observation, Outcome};
 use sweep_search::space::unit_cube::{INACTIVE, UnitCube};
-use sweep_search::space::{Condition, Distribution, Parameter, Path, Space, Value};
+use sweep_search::space::{Condition, Distribution, Parameter, Path, Space, Taken, Value};
 use sweep_search::suggest::{Method, Request, suggest};
 
 /// A space and what was seen in it.
@@ -17,7 +15,7 @@ impl History {
     /// Random draws from a space of so many dimensions.
     pub(crate) fn new(runs: usize, dimensions: usize) -> Self {
         let space = space(dimensions);
-        let none = BTreeSet::new();
+        let none = Taken::new();
         let request = Request {
             space: &space,
             method: Method::Random,

@@ -35,7 +35,7 @@ pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::{Condition, Config, Distribution, Parameter, Path, PointKey, Space, Step, Value};
+    use crate::space::{Condition, Config, Distribution, Parameter, Path, Space, Step, Taken, Value};
 
     fn parameter(path: &[&str], distribution: Distribution) -> Parameter {
         Parameter { path: Path(path.iter().map(ToString::to_string).collect()), distribution, when: Vec::new() }
@@ -45,17 +45,17 @@ mod tests {
         Distribution::Categorical { values: values.to_vec() }
     }
 
-    fn next(space: &Space, taken: &BTreeSet<PointKey>, count: usize) -> Suggestions {
+    fn next(space: &Space, taken: &Taken, count: usize) -> Suggestions {
         suggest(&Ask { space, seed: 0, taken, next_index: 1, count })
     }
 
     fn run_all(space: &Space, count: usize) -> Vec<Config> {
-        let (mut taken, mut all) = (BTreeSet::new(), Vec::new());
+        let (mut taken, mut all) = (Taken::new(), Vec::new());
         loop {
             let found = next(space, &taken, count);
             assert!(found.exhausted || found.suggestions.len() == count);
             for suggestion in found.suggestions {
-                assert!(taken.insert(suggestion.config.key()));
+                assert!(taken.insert(suggestion.config.key()).is_none());
                 all.push(suggestion.config);
             }
             if found.exhausted {
@@ -130,7 +130,7 @@ mod tests {
     fn a_huge_grid_starts_at_once() {
         let wide = |name: &str| parameter(&[name], Distribution::IntUniform { min: 0, max: 999_999 });
         let space = Space::new(vec![wide("a"), wide("b")]).unwrap();
-        let found = next(&space, &BTreeSet::new(), 2);
+        let found = next(&space, &Taken::new(), 2);
         assert_eq!(found.suggestions[1].why.reason, "grid point 2");
         assert!(!found.exhausted);
     }

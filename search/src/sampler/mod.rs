@@ -5,11 +5,9 @@ pub(crate) mod grid;
 pub(crate) mod random;
 pub(crate) mod sobol;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
-use crate::space::{Config, PointKey, Space};
+use crate::space::{Config, Space, Taken};
 use crate::why::Why;
 
 /// What every sampler is asked.
@@ -18,7 +16,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) space: &'a Space,
     pub(crate) seed: u64,
     /// Points that may not be suggested.
-    pub(crate) taken: &'a BTreeSet<PointKey>,
+    pub(crate) taken: &'a Taken,
     /// The number of the run that the first suggestion is for.
     pub(crate) next_index: u64,
     pub(crate) count: usize,

@@ -1,13 +1,11 @@
 //! Independent draws.
 
-use std::collections::BTreeSet;
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Ask, Suggestion, Suggestions};
 use crate::space::enumeration::Enumeration;
-use crate::space::{Config, PointKey, Space};
+use crate::space::{Config, PointKey, Space, Taken};
 use crate::why::{Kind, Why};
 
 /// So many draws in a row may be taken before the search for a free point goes another way.
@@ -36,12 +34,12 @@ pub(crate) struct Free<'a> {
     ask: &'a Ask<'a>,
     /// All points, where they can be counted.
     points: Option<&'a Enumeration>,
-    chosen: BTreeSet<PointKey>,
+    chosen: Taken,
 }
 
 impl<'a> Free<'a> {
     pub(crate) fn new(ask: &'a Ask<'a>, points: Option<&'a Enumeration>) -> Self {
-        Self { ask, points, chosen: BTreeSet::new() }
+        Self { ask, points, chosen: Taken::new() }
     }
 
     pub(crate) fn holds(&self, key: &PointKey) -> bool {
@@ -130,14 +128,14 @@ mod tests {
         Space::new(parameters.collect()).unwrap()
     }
 
-    fn next(space: &Space, taken: &BTreeSet<PointKey>, next_index: u64, count: usize) -> Suggestions {
+    fn next(space: &Space, taken: &Taken, next_index: u64, count: usize) -> Suggestions {
         suggest(&Ask { space, seed: 7, taken, next_index, count })
     }
 
     #[test]
     fn run_n_draws_the_same_whatever_the_timing() {
         let space = space_of(&[Distribution::Uniform { min: 0.0, max: 1.0 }, Distribution::Normal { mu: 0.0, sigma: 1.0 }]);
-        let none = BTreeSet::new();
+        let none = Taken::new();
         let together = next(&space, &none, 1, 5).suggestions;
         for (suggestion, index) in together.iter().zip(1..) {
             assert_eq!(next(&space, &none, index, 1).suggestions, std::slice::from_ref(suggestion));
@@ -149,14 +147,14 @@ mod tests {
     fn a_finite_space_is_drawn_to_its_end_without_repeats() {
         let values = (0..10).map(Value::Int).collect();
         let space = space_of(&[Distribution::IntUniform { min: 0, max: 99 }, Distribution::Categorical { values }]);
-        let mut taken = BTreeSet::new();
+        let mut taken = Taken::new();
         for index in 1..=1000 {
             let found = next(&space, &taken, index, 1);
-            assert!(taken.insert(found.suggestions[0].config.key()));
+            assert!(taken.insert(found.suggestions[0].config.key()).is_none());
             assert_eq!(found.exhausted, index == 1000);
         }
         assert_eq!(next(&space, &taken, 1001, 3), Suggestions { suggestions: Vec::new(), exhausted: true });
-        assert_eq!(next(&space, &BTreeSet::new(), 1, 2000).suggestions.len(), 1000);
+        assert_eq!(next(&space, &Taken::new(), 1, 2000).suggestions.len(), 1000);
     }
 
     #[test]
@@ -165,7 +163,7 @@ mod tests {
         let values = [0, 1, 2].map(Value::Int).to_vec();
         let uniform = Distribution::Uniform { min: -1.0, max: 1.0 };
         let space = space_of(&[Distribution::CategoricalWithProbabilities { values, probabilities }, uniform]);
-        let draws = next(&space, &BTreeSet::new(), 1, 2000).suggestions;
+        let draws = next(&space, &Taken::new(), 1, 2000).suggestions;
         let values = |name: &str| draws.iter().map(|draw| draw.config.0[&Path::flat(name)].as_f64().unwrap()).collect::<Vec<_>>();
         let first = values("p0").iter().filter(|value| **value == 0.0).count();
         assert!((1330..1470).contains(&first), "{first}");
@@ -175,7 +173,7 @@ mod tests {
     #[test]
     fn a_space_that_draws_one_value_over_and_over_ends() {
         let space = space_of(&[Distribution::Normal { mu: 1.0, sigma: 0.0 }]);
-        let found = next(&space, &BTreeSet::new(), 1, 2);
+        let found = next(&space, &Taken::new(), 1, 2);
         assert_eq!((found.suggestions.len(), found.exhausted), (1, true));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Path, Value};
 
@@ -10,16 +11,22 @@ use super::{Path, Value};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config(pub BTreeMap<Path, Value>);
 
-/// What makes two configurations the same point: see [`Config::key`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PointKey(String);
+/// What makes two configurations the same point: see [`Config::key`]. The beginning of a SHA-256: a sweep may have a million points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PointKey([u8; 16]);
+
+/// The points that were tried or are being tried. A copy costs nothing.
+pub type Taken = imbl::OrdSet<PointKey>;
 
 impl Config {
     /// Returns the identity of the point. Two configurations that differ only in inactive parameters have the same key, since
     /// those are absent; values compare by [`Value::identity`].
     pub fn key(&self) -> PointKey {
         let entries: Vec<_> = self.0.iter().map(|(path, value)| format!("{:?}={}", path.0, value.identity())).collect();
-        PointKey(entries.join(";"))
+        let digest = Sha256::digest(entries.join(";"));
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        PointKey(key)
     }
 
     /// Returns the configuration as the training program sees it: nested parameters as nested maps, keys sorted at each level.

@@ -11,7 +11,7 @@ pub mod unit_cube;
 mod value;
 
 pub use condition::Condition;
-pub use config::{Config, PointKey};
+pub use config::{Config, PointKey, Taken};
 pub use distribution::{Distribution, Step};
 pub use parameter::{Parameter, Path, Space, SpaceError};
 pub use value::Value;

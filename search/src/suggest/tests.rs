@@ -15,13 +15,13 @@ struct Sweep {
     seed: u64,
     observations: Vec<Observation>,
     pending: Vec<Pending>,
-    taken: BTreeSet<PointKey>,
+    taken: Taken,
     next_index: u64,
 }
 
 impl Sweep {
     fn new(space: Space, method: Method, seed: u64) -> Self {
-        let (observations, pending, taken) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (observations, pending, taken) = (Vec::new(), Vec::new(), Taken::new());
         Self { space, method, goal: Goal::Minimize, seed, observations, pending, taken, next_index: 1 }
     }
 
@@ -44,7 +44,7 @@ impl Sweep {
         while self.observations.len() < runs {
             let found = self.ask(workers);
             for suggestion in found.suggestions {
-                assert!(self.taken.insert(suggestion.config.key()), "{:?} was taken", suggestion.config);
+                assert!(self.taken.insert(suggestion.config.key()).is_none(), "{:?} was taken", suggestion.config);
                 let outcome = outcome(&suggestion.config);
                 self.observations.push(Observation::new(self.next_index, suggestion.config, outcome));
                 self.next_index += 1;
@@ -282,7 +282,7 @@ proptest! {
             // Runs of another space stay in the history when a sweep is edited.
             let mut foreign = Sweep::new(other.clone(), Method::Random, seed);
             foreign.run(2, 1, |_| Outcome::Value(0.5));
-            sweep.taken.append(&mut foreign.taken);
+            sweep.taken.extend(foreign.taken.iter().copied());
             sweep.observations.append(&mut foreign.observations);
             for outcome in &outcomes {
                 let found = sweep.ask(workers);
@@ -290,7 +290,7 @@ proptest! {
                 prop_assert!(found.suggestions.len() <= workers && (found.exhausted || found.suggestions.len() == workers));
                 for (place, suggestion) in found.suggestions.into_iter().enumerate() {
                     let config = suggestion.config;
-                    prop_assert!(sweep.taken.insert(config.key()), "{:?} was taken", config);
+                    prop_assert!(sweep.taken.insert(config.key()).is_none(), "{:?} was taken", config);
                     prop_assert!(config.0.values().filter_map(Value::as_f64).all(f64::is_finite));
                     prop_assert!(suggestion.why.predicted.is_none_or(|seen| seen.mean.is_finite() && seen.deviation >= 0.0));
                     let index = sweep.next_index;

@@ -145,9 +145,8 @@ impl Taker<'_> {
 
 // The lowest queued run that the agent may take: not one that failed on it, as long as another agent could take that.
 fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNumber> {
-    let runs = draft.sweep.queued.iter().filter_map(|number| draft.sweep.runs.get_key_value(number));
-    let mut allowed = runs.filter(|(_, run)| !run.avoid.contains(agent) || !another_could(state, draft.id, run));
-    allowed.next().map(|(number, _)| *number)
+    let allowed = |run: &Run| !run.avoid.contains(agent) || !another_could(state, draft.id, run);
+    draft.sweep.queued.iter().copied().find(|number| draft.sweep.runs.get(*number).is_some_and(|run| allowed(&run)))
 }
 
 fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {

@@ -40,7 +40,7 @@ pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &Told, metrics: &B
 // A point is tried once (I3): what is known of it already stays.
 pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
-    let mut next: RunNumber = draft.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1);
+    let mut next: RunNumber = draft.sweep.runs.last() + 1;
     let mut new = BTreeMap::new();
     let (mut imported, mut skipped) = (0, Skipped::default());
     for (index, import) in imports.iter().enumerate() {

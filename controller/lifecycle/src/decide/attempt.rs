@@ -1,5 +1,7 @@
 //! Attempts: started, reporting, ended, lost.
 
+use std::borrow::Cow;
+
 use sweep_search::early_stop::{Peer, Reporting};
 
 use super::draft::Draft;
@@ -9,11 +11,14 @@ use crate::event::{Event, MetricPoint};
 use crate::observe::reduced;
 use crate::quarantine::words;
 use crate::spec::OnLeaseLost;
-use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep};
+use crate::state::{
+    AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep,
+};
 
 pub(super) fn start(state: &State, agent: &AgentId, attempt: &AttemptRef, command: &[String]) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, &attempt.sweep)?;
-    let (run, starting) = find(&draft, agent, attempt)?;
+    let found = find(&draft, agent, attempt)?;
+    let (run, starting) = found.parts();
     match starting.state {
         AttemptState::Assigned => draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: command.to_vec() }),
         AttemptState::Running => {}
@@ -31,7 +36,8 @@ pub(super) fn report(
     points: &[MetricPoint],
 ) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, &attempt.sweep)?;
-    let (run, reporting) = find(&draft, agent, attempt)?;
+    let found = find(&draft, agent, attempt)?;
+    let (run, reporting) = found.parts();
     let known = usize::try_from(reporting.points.saturating_sub(first_seq)).unwrap_or(usize::MAX);
     let news = points.get(known..).unwrap_or_default();
     let live = reporting.state.is_live();
@@ -61,7 +67,8 @@ fn early_stop(sweep: &Sweep, attempt: &AttemptRef, reporting: &Attempt, news: &[
     let series = [reporting.series.as_slice(), &new_values].concat();
     let best = sweep.best.map(|(_, value)| value);
     let reporting = Reporting { goal: objective.goal, series: &series, known: reporting.series.len(), best };
-    let others = sweep.runs.iter().filter(|(number, _)| **number != attempt.run).map(|(_, run)| peer(run));
+    // A sweep with such a rule seals nothing.
+    let others = sweep.runs.open().filter(|(number, _)| *number != attempt.run).map(|(_, run)| peer(run));
     let stop = rule.judge(&reporting, others)?;
     Some(StopRequest { kind: StopKind::Early, reason: stop.reason, predicted: stop.predicted })
 }
@@ -75,7 +82,8 @@ pub(super) fn finish(state: &State, agent: &AgentId, attempt: &AttemptRef, resul
 }
 
 pub(super) fn finish_in(mut draft: Draft<'_>, agent: &AgentId, attempt: &AttemptRef, result: &AttemptResult) -> Result<Decision, Refusal> {
-    let (run, finishing) = find(&draft, agent, attempt)?;
+    let found = find(&draft, agent, attempt)?;
+    let (run, finishing) = found.parts();
     let newest = attempt.attempt == run.newest();
     let after = if finishing.state.is_live() {
         end(&mut draft, attempt, result.into())?
@@ -127,7 +135,8 @@ fn may_be_late(draft: &Draft<'_>) -> bool {
 
 /// Returns whether an attempt that was given up as lost may go on: nobody has begun its run again.
 pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRef) -> bool {
-    let Ok((run, lost)) = find(draft, agent, attempt) else { return false };
+    let Ok(found) = find(draft, agent, attempt) else { return false };
+    let (run, lost) = found.parts();
     let unclaimed = attempt.attempt == run.newest() && run.state == RunState::Queued;
     unclaimed && lost.state == AttemptState::Lost && lost.stop.is_none() && may_be_late(draft)
 }
@@ -159,7 +168,7 @@ pub(super) fn lose(state: &State, attempt: &AttemptRef) -> Result<Decision, Refu
 /// agent's is to be abandoned.
 pub fn directive(state: &State, agent: &AgentId, attempt: &AttemptRef) -> Directive {
     let found = Draft::of(state, &attempt.sweep).and_then(|draft| find(&draft, agent, attempt));
-    match found {
+    match found.as_ref().map(Found::parts) {
         Ok((_, held)) if held.state.is_live() => wanted(held.stop.as_ref()),
         Ok((run, held)) => Directive::Abandon { reason: gone(run, attempt, held) },
         Err(refusal) => Directive::Abandon { reason: refusal.to_string() },
@@ -173,13 +182,25 @@ fn wanted(stop: Option<&StopRequest>) -> Directive {
     }
 }
 
-fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<(&'a Run, &'a Attempt), Refusal> {
+/// A run and one of its attempts.
+struct Found<'a> {
+    run: Cow<'a, Run>,
+    attempt: AttemptNumber,
+}
+
+impl Found<'_> {
+    fn parts(&self) -> (&Run, &Attempt) {
+        (&self.run, self.run.attempt(self.attempt).expect("`find` has looked"))
+    }
+}
+
+fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<Found<'a>, Refusal> {
     let run = draft.run(attempt.run)?;
     let found = run.attempt(attempt.attempt).ok_or_else(|| stale(attempt, "there is no such attempt".to_owned()))?;
     if found.agent != *agent {
         return Err(stale(attempt, format!("it belongs to agent {}, not to agent {agent}", found.agent)));
     }
-    Ok((run, found))
+    Ok(Found { run, attempt: attempt.attempt })
 }
 
 pub(super) fn stale(attempt: &AttemptRef, reason: String) -> Refusal {

@@ -1,5 +1,7 @@
 //! A decision about one sweep while it is being made: the events so far, and what they will come to.
 
+use std::borrow::Cow;
+
 use sweep_search::space::Config;
 use sweep_search::why::Why;
 
@@ -28,8 +30,8 @@ impl<'a> Draft<'a> {
         Ok(Self { state, id, sweep, events: Vec::new(), created: 0, stall: None })
     }
 
-    pub(super) fn run(&self, number: RunNumber) -> Result<&'a Run, Refusal> {
-        self.sweep.runs.get(&number).ok_or_else(|| Refusal::UnknownRun { sweep: self.id.0.clone(), run: number })
+    pub(super) fn run(&self, number: RunNumber) -> Result<Cow<'a, Run>, Refusal> {
+        self.sweep.runs.get(number).ok_or_else(|| Refusal::UnknownRun { sweep: self.id.0.clone(), run: number })
     }
 
     pub(super) fn push(&mut self, event: Event) {
@@ -102,10 +104,11 @@ impl<'a> Draft<'a> {
 
     fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {
         let constraints = &self.sweep.spec.constraints;
-        let (run, value) = match self.sweep.runs.get(&run) {
-            Some(known) => {
-                let point: Vec<Run> = repeats::of(self.sweep, known.first).map(|(number, run)| self.after(number, run)).collect();
-                (known.first, repeats::ranked(&point.iter().collect::<Vec<_>>(), constraints))
+        let (run, value) = match self.sweep.runs.first_of(run) {
+            Some(first) => {
+                let point: Vec<_> =
+                    repeats::of(self.sweep, first).map(|(number, run)| Cow::Owned(self.after(number, run.into_owned()))).collect();
+                (first, repeats::ranked(&point, constraints))
             }
             // Imported just now: nothing is known of it but its value.
             None => (run, value.filter(|_| constraints.is_empty())),
@@ -117,8 +120,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A run as it will be once the events have been recorded, as far as ranking needs it.
-    fn after(&self, number: RunNumber, run: &Run) -> Run {
-        let mut run = run.clone();
+    fn after(&self, number: RunNumber, mut run: Run) -> Run {
         for event in &self.events {
             match event {
                 Event::MetricsReported { attempt, points, .. } if attempt.run == number => {
@@ -136,7 +138,7 @@ impl<'a> Draft<'a> {
 
     /// Makes a run of a point, and as many more as the sweep repeats each, as far as its cap allows. Returns the first.
     pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why) -> RunNumber {
-        let first = self.sweep.runs.last_key_value().map_or(1, |(last, _)| last + 1) + self.created;
+        let first = self.sweep.runs.last() + 1 + self.created;
         let created = Progress::of(self.sweep).created + self.created;
         let left = self.sweep.spec.run_cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
         let count = u64::from(self.sweep.spec.repeats).min(left).max(1);

@@ -50,7 +50,7 @@ impl From<&AttemptResult> for End {
 pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Result<RunState, Refusal> {
     let run = draft.run(attempt.run)?;
     let Some(ending) = run.attempt(attempt.attempt) else { return Ok(run.state) };
-    let settling = Settling { draft, attempt, run, ending };
+    let settling = Settling { draft, attempt, run: &run, ending };
     match (&ending.stop, how) {
         (Some(stop), how) if stop.kind == StopKind::Cancel => {
             let (state, failure) = attempt_end(&how, AttemptState::Cancelled);
@@ -94,8 +94,8 @@ fn failed_state(failure: &Failure) -> AttemptState {
 struct Settling<'d, 'a> {
     draft: &'d mut Draft<'a>,
     attempt: &'d AttemptRef,
-    run: &'a Run,
-    ending: &'a Attempt,
+    run: &'d Run,
+    ending: &'d Attempt,
 }
 
 impl Settling<'_, '_> {

@@ -74,7 +74,7 @@ fn absolve(draft: &mut Draft<'_>, id: &AgentId, agent: &Agent, settled: Option<&
     let mut seen = BTreeSet::new();
     for failed in agent.streak.iter().filter(|failed| failed.sweep == *draft.id && settled.is_none_or(|settled| settled.run != failed.run))
     {
-        let Some(run) = draft.sweep.runs.get(&failed.run).filter(|_| seen.insert(failed.run)) else { continue };
+        let Some(run) = draft.sweep.runs.get(failed.run).filter(|_| seen.insert(failed.run)) else { continue };
         match run.state {
             RunState::Failed => {
                 let reason = format!("failed on agent {id}, on which run after run fails: tried again elsewhere");

@@ -29,7 +29,7 @@ pub(super) fn offer(state: &State, sweep: &SweepId, runs: &[Offered], end: bool)
         return Err(Refusal::WrongState(format!("{}: it takes no more runs{hint}", standing(sweep, draft.sweep))));
     }
     let keys: Vec<PointKey> = runs.iter().map(|offered| offered.config.key()).collect();
-    let new: BTreeSet<_> = keys.iter().filter(|key| !draft.sweep.taken.contains(key)).collect();
+    let new: BTreeSet<_> = keys.iter().filter(|key| !draft.sweep.taken.contains(*key)).collect();
     refuse_beyond_limit(&draft, new.len() as u64)?;
     let (runs, skipped) = queue(&mut draft, runs, &keys);
     if end && !draft.sweep.exhausted {
@@ -79,7 +79,7 @@ fn queue(draft: &mut Draft<'_>, runs: &[Offered], keys: &[PointKey]) -> (Vec<Run
     let (history, taken) = (draft.sweep.history, &draft.sweep.taken);
     let mut known = BTreeMap::new();
     if keys.iter().any(|key| taken.contains(key)) {
-        known.extend(draft.sweep.runs.values().map(|run| (run.config.key(), run.first)));
+        known.extend(draft.sweep.runs.points().filter_map(|(number, key)| Some((key, draft.sweep.runs.first_of(number)?))));
     }
     let mut entries = BTreeMap::new();
     let (mut numbers, mut skipped) = (Vec::new(), Skipped::default());
@@ -94,7 +94,7 @@ fn queue(draft: &mut Draft<'_>, runs: &[Offered], keys: &[PointKey]) -> (Vec<Run
         } else {
             let reason = if offered.reason.is_empty() { "offered" } else { &offered.reason };
             let first = draft.create_runs(&offered.config, history, &Why::new(Kind::External, reason));
-            known.insert(key.clone(), first);
+            known.insert(*key, first);
             entries.insert(key, index + 1);
             first
         };

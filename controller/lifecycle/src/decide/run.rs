@@ -38,11 +38,11 @@ pub(super) fn retry(state: &State, sweep: &SweepId, runs: &[RunNumber]) -> Resul
         let rule = format!("`sweep resume {sweep}` first, then retry");
         return Err(Refusal::WrongState(format!("{}: {rule}", standing(sweep, draft.sweep))));
     }
-    let failed = || draft.sweep.runs.iter().filter(|(_, run)| run.state == RunState::Failed).map(|(number, _)| *number);
+    let failed = || draft.sweep.runs.in_state(RunState::Failed);
     let wanted: BTreeSet<RunNumber> = if runs.is_empty() { failed().collect() } else { runs.iter().copied().collect() };
     let (mut requeued, mut skipped) = (Vec::new(), Vec::new());
     for number in wanted {
-        match draft.sweep.runs.get(&number) {
+        match draft.sweep.runs.get(number) {
             None => skipped.push(format!("run {number}: sweep {sweep} has no such run")),
             Some(run) if !run.state.is_terminal() => skipped.push(format!("run {number}: it is {} and has not ended", run.state)),
             Some(_) => requeued.push(number),

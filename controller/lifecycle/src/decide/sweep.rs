@@ -95,7 +95,7 @@ fn cancel_queued(draft: &mut Draft<'_>, reason: &str) {
 }
 
 fn unasked(id: &SweepId, sweep: &Sweep, number: u64) -> Option<AttemptRef> {
-    let run = sweep.runs.get(&number)?;
+    let run = sweep.runs.get(number)?;
     let unasked = run.attempts.last().is_some_and(|newest| newest.state.is_live() && newest.stop.is_none());
     unasked.then(|| AttemptRef { sweep: id.clone(), run: number, attempt: run.newest() })
 }

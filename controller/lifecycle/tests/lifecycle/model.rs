@@ -262,7 +262,7 @@ impl Chaos {
             }
             let ended = &self.world.state.sweeps[&sweep];
             assert_eq!(ended.state, SweepState::Finished, "{}", ended.reason);
-            assert!(ended.runs.values().all(|run| run.state.is_terminal()));
+            assert!(ended.runs.iter().all(|(_, run)| run.state.is_terminal()));
         }
     }
 
@@ -350,9 +350,9 @@ proptest! {
         prop_assert_eq!(grid.reason.as_str(), "all 6 points of the grid tried");
         prop_assert_eq!((grid.runs.len(), grid.taken.len()), (6, 6));
         let ended = [RunState::Finished, RunState::Stopped, RunState::Failed, RunState::Cancelled];
-        prop_assert!(grid.runs.values().all(|run| ended.contains(&run.state)));
+        prop_assert!(grid.runs.iter().all(|(_, run)| ended.contains(&run.state)));
         // Each run ended once: only its newest attempt can have ended well.
-        for run in grid.runs.values() {
+        for (_, run) in grid.runs.iter() {
             let earlier = run.attempts.len().saturating_sub(1);
             prop_assert!(run.attempts[..earlier].iter().all(|attempt| attempt.failure.is_some() || attempt.ended.is_some()));
             prop_assert_eq!(run.attempts.iter().filter(|attempt| attempt.state == sweep_lifecycle::state::AttemptState::Finished).count() as u32, u32::from(run.state == RunState::Finished));

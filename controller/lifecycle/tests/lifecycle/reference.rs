@@ -254,7 +254,7 @@ impl Reference {
 
     fn compare(&self, command: &Command, state: &State) {
         let real =
-            state.sweeps.iter().flat_map(|(sweep, known)| known.runs.iter().map(move |(number, run)| ((sweep.clone(), *number), run)));
+            state.sweeps.iter().flat_map(|(sweep, known)| known.runs.iter().map(move |(number, run)| ((sweep.clone(), number), run)));
         let real: BTreeMap<RunId, String> = real
             .map(|(id, run)| {
                 let owner = run.attempts.last().filter(|newest| newest.state.is_live()).map(|newest| &newest.agent);

@@ -266,7 +266,7 @@ async fn rows_follow_the_state() {
     assert_eq!((row.state.as_str(), row.value, row.why.as_str()), ("finished", Some(0.25), "x is 1"));
     assert_eq!(reading.agents(None).unwrap()[0].running, 0);
     assert_eq!(reading.metrics(&run, 0, 9).unwrap().len(), 1);
-    assert_eq!(bench.state().await.sweeps[&sweep_id()].runs[&1].state, RunState::Finished);
+    assert_eq!(bench.state().await.sweeps[&sweep_id()].runs.get(1).unwrap().state, RunState::Finished);
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn a_full_disk_leaves_no_trace_and_passes() {
     assert_eq!(bench.engine.find_sweep("first").await, Ok(sweep_id()));
     bench.clock.advance(LEASE / 2);
     finish().await.unwrap();
-    assert!(bench.state().await.sweeps[&sweep_id()].runs[&1].state.is_terminal());
+    assert!(bench.state().await.sweeps[&sweep_id()].runs.get(1).unwrap().state.is_terminal());
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn after_a_crash_the_state_is_a_replay_of_the_log_and_everything_goes_on()
 fn assert_rows_equal_state(query: &dyn Query, state: &State) {
     let touched = Touched {
         sweeps: state.sweeps.keys().cloned().collect(),
-        runs: state.sweeps.iter().flat_map(|(id, sweep)| sweep.runs.keys().map(|run| (id.clone(), *run))).collect(),
+        runs: state.sweeps.iter().flat_map(|(id, sweep)| sweep.runs.numbers().map(|run| (id.clone(), run))).collect(),
         agents: state.agents.keys().cloned().collect(),
         ..Touched::default()
     };

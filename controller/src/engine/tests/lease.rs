@@ -16,7 +16,7 @@ async fn the_run_of_a_lost_agent_goes_to_another() {
     bench.pass(LEASE).await;
     let state = bench.state().await;
     assert!(!state.agents[&agent("a")].alive);
-    assert_eq!(state.sweeps[&sweep_id()].runs[&1].state, RunState::Queued);
+    assert_eq!(state.sweeps[&sweep_id()].runs.get(1).unwrap().state, RunState::Queued);
     bench.register("b").await;
     assert_eq!(bench.assigned("b").await.attempt, attempt(1, 2));
     assert_eq!(bench.heartbeat("a", &[&run]).await, Err(Refusal::UnknownAgent("a".to_owned()).into()));
@@ -33,8 +33,8 @@ async fn a_heartbeat_renews_the_attempts_that_it_names() {
         bench.pass(LEASE / 2).await;
     }
     let runs = &bench.state().await.sweeps[&sweep_id()].runs;
-    assert_eq!(runs[&held.run].attempts[0].state, AttemptState::Assigned);
-    assert_eq!(runs[&unheard.run].attempts[0].state, AttemptState::Lost);
+    assert_eq!(runs.get(held.run).unwrap().attempts[0].state, AttemptState::Assigned);
+    assert_eq!(runs.get(unheard.run).unwrap().attempts[0].state, AttemptState::Lost);
     let told = bench.heartbeat("a", &[&held, &unheard]).await.unwrap();
     assert!(matches!(&told[..], [Directive::Continue, Directive::Abandon { .. }]), "{told:?}");
 }

@@ -1,0 +1,181 @@
+//! The runs of a sweep. Those that have ended are sealed: kept as bytes, with what is looked at often beside them, since a sweep may have a
+//! million of them and hardly any is ever touched again.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::RangeBounds;
+
+use serde::{Deserialize, Serialize};
+use sweep_search::space::PointKey;
+
+use crate::state::{Run, RunNumber, RunState};
+
+/// The runs of a sweep by number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Runs {
+    entries: BTreeMap<RunNumber, Entry>,
+    /// Whether ended runs are sealed: not where the search or early termination looks at all of them again and again.
+    seals: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Entry {
+    Open(Box<Run>),
+    Sealed(Sealed),
+}
+
+/// A run as bytes, and what is looked at often.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The first run of its point.
+    pub first: RunNumber,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// Its point.
+    pub key: PointKey,
+    /// The whole run as MessagePack.
+    pub body: Box<[u8]>,
+}
+
+impl Runs {
+    pub(crate) fn new(seals: bool) -> Self {
+        Self { entries: BTreeMap::new(), seals }
+    }
+
+    /// Returns a run.
+    pub fn get(&self, number: RunNumber) -> Option<Cow<'_, Run>> {
+        self.entries.get(&number).map(Entry::run)
+    }
+
+    /// Returns the first run of a run's point, without unsealing either.
+    pub fn first_of(&self, number: RunNumber) -> Option<RunNumber> {
+        self.entries.get(&number).map(Entry::first)
+    }
+
+    /// Returns whether there is such a run.
+    pub fn contains(&self, number: RunNumber) -> bool {
+        self.entries.contains_key(&number)
+    }
+
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the highest number; 0 where there is none.
+    pub fn last(&self) -> RunNumber {
+        self.entries.last_key_value().map_or(0, |(last, _)| *last)
+    }
+
+    /// Returns the numbers in order.
+    pub fn numbers(&self) -> impl Iterator<Item = RunNumber> {
+        self.entries.keys().copied()
+    }
+
+    /// Returns all in the order of their numbers. Unseals each: where there are many, that takes its time.
+    pub fn iter(&self) -> impl Iterator<Item = (RunNumber, Cow<'_, Run>)> {
+        self.range(..)
+    }
+
+    /// Returns those that are not sealed, which is all where nothing is.
+    pub fn open(&self) -> impl Iterator<Item = (RunNumber, &Run)> + Clone {
+        self.entries.iter().filter_map(|(number, entry)| if let Entry::Open(run) = entry { Some((*number, run.as_ref())) } else { None })
+    }
+
+    /// Returns those of a range of numbers.
+    pub fn range(&self, range: impl RangeBounds<RunNumber>) -> impl Iterator<Item = (RunNumber, Cow<'_, Run>)> {
+        self.entries.range(range).map(|(number, entry)| (*number, entry.run()))
+    }
+
+    /// Returns the numbers of those in a state, unsealing none.
+    pub fn in_state(&self, state: RunState) -> impl Iterator<Item = RunNumber> {
+        self.entries.iter().filter(move |(_, entry)| entry.state() == state).map(|(number, _)| *number)
+    }
+
+    /// Returns each number with its point, unsealing none.
+    pub fn points(&self) -> impl Iterator<Item = (RunNumber, PointKey)> {
+        self.entries.iter().map(|(number, entry)| (*number, entry.key()))
+    }
+
+    pub(crate) fn insert(&mut self, number: RunNumber, run: Run) {
+        self.entries.insert(number, Entry::Open(Box::new(run)));
+        self.settle(number);
+    }
+
+    /// Changes a run; `None` where there is no such run.
+    pub(crate) fn change<T>(&mut self, number: RunNumber, change: impl FnOnce(&mut Run) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&number)?;
+        if let Entry::Sealed(sealed) = entry {
+            *entry = Entry::Open(Box::new(sealed.unseal()));
+        }
+        let Entry::Open(run) = entry else { return None };
+        let changed = change(run);
+        self.settle(number);
+        Some(changed)
+    }
+
+    fn settle(&mut self, number: RunNumber) {
+        if let Some(entry) = self.entries.get_mut(&number).filter(|_| self.seals)
+            && let Entry::Open(run) = entry
+            && run.state.is_terminal()
+            && let Some(sealed) = Sealed::seal(run)
+        {
+            *entry = Entry::Sealed(sealed);
+        }
+    }
+}
+
+impl Entry {
+    fn run(&self) -> Cow<'_, Run> {
+        match self {
+            Self::Open(run) => Cow::Borrowed(run),
+            Self::Sealed(sealed) => Cow::Owned(sealed.unseal()),
+        }
+    }
+
+    fn first(&self) -> RunNumber {
+        match self {
+            Self::Open(run) => run.first,
+            Self::Sealed(sealed) => sealed.first,
+        }
+    }
+
+    fn state(&self) -> RunState {
+        match self {
+            Self::Open(run) => run.state,
+            Self::Sealed(sealed) => sealed.state,
+        }
+    }
+
+    fn key(&self) -> PointKey {
+        match self {
+            Self::Open(run) => run.config.key(),
+            Self::Sealed(sealed) => sealed.key,
+        }
+    }
+}
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { first, state, key, body } = self;
+        write!(f, "Sealed {{ first: {first}, state: {state}, key: {key:?}, body: \"{}\" }}", body.escape_ascii())
+    }
+}
+
+impl Sealed {
+    // What cannot be sealed stays as it is: that costs memory and nothing else.
+    fn seal(run: &Run) -> Option<Self> {
+        let body = rmp_serde::to_vec_named(run).ok()?.into_boxed_slice();
+        Some(Self { first: run.first, state: run.state, key: run.config.key(), body })
+    }
+
+    fn unseal(&self) -> Run {
+        // Sealed by this very program, or checked when it was read from a snapshot.
+        rmp_serde::from_slice(&self.body).expect("what was sealed can be unsealed")
+    }
+}
