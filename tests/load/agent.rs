@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use sweep_proto::v1::acquire_response::Next;
@@ -180,9 +180,11 @@ impl Agent {
         Ok(())
     }
 
+    /// Returns a new request id. It begins with the time, as those of real agents do: what is recorded together lies together.
     fn request_id(&mut self) -> String {
         self.calls += 1;
-        format!("{}-{}", self.id, self.calls)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        format!("{now:012x}-{}-{}", self.id, self.calls)
     }
 
     /// Makes a call until it is answered: the outcome of one that broke off is unknown, so it is made again with the same request id.

@@ -26,7 +26,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: u32 = 16_384;
 
 /// Pages that the writer keeps in memory, as a negative number of KiB. What it changes lies at the ends of the tables.
-const WRITER_CACHE: i32 = -32_768;
+const WRITER_CACHE: i32 = -16_384;
 
 /// No foreign keys: the query tables are made from the state as a whole, and a row that the engine forgot must not end the
 /// controller.
