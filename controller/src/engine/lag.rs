@@ -37,9 +37,9 @@ impl Lag {
         if self.runs.is_empty() {
             self.until = now.saturating_add(LAG_MAX);
         }
-        self.runs.append(&mut touched.reported);
+        self.runs.extend(std::mem::take(&mut touched.reported));
         if self.runs.len() <= AT_ONCE_MAX || self.until <= now {
-            touched.runs.append(&mut self.runs);
+            touched.runs.extend(std::mem::take(&mut self.runs));
         } else {
             for run in &touched.runs {
                 self.runs.remove(run);

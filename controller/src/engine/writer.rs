@@ -27,8 +27,8 @@ use super::{Clock, EngineError, EngineOptions, Signals, Terms};
 use crate::store::{Batch, LogChunk, Store, StoreError};
 
 /// A commit holds at most so many requests, and those that came in for at most so long.
-const GROUP_REQUESTS_MAX: usize = 256;
-const GROUP_TIME_MAX: Duration = Duration::from_millis(2);
+const GROUP_REQUESTS_MAX: usize = 1024;
+const GROUP_TIME_MAX: Duration = Duration::from_millis(8);
 
 /// After the disk was full, nothing is tried for this long, or for a few times as long as reading the log has taken.
 const FULL_PAUSE_MIN: Duration = Duration::from_secs(1);
