@@ -12,10 +12,9 @@ use sweep_search::why::{Kind, Why};
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::repeats;
-use crate::runs::Runs;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Health, Retries, Run, RunNumber, RunState, State, Sweep,
+    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Health, Retries, Run, RunNumber, RunState, Runs, State, Sweep,
     SweepId, SweepState, Timestamp,
 };
 

@@ -16,6 +16,5 @@ pub mod observe;
 pub mod quarantine;
 pub mod repeats;
 pub mod retry;
-pub mod runs;
 pub mod spec;
 pub mod state;

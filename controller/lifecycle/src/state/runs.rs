@@ -8,7 +8,8 @@ use std::ops::RangeBounds;
 use serde::{Deserialize, Serialize};
 use sweep_search::space::PointKey;
 
-use crate::state::{Run, RunNumber, RunState};
+use super::ids::RunNumber;
+use super::run::{Run, RunState};
 
 /// The runs of a sweep by number.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,0 +1,86 @@
+//! A process on a machine that executes attempts.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AttemptRef, SweepId, Timestamp};
+
+/// A process on a machine that executes attempts of one sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// The sweep it works for.
+    pub sweep: SweepId,
+    /// What it said of itself.
+    pub info: AgentInfo,
+    /// It has neither left nor been lost.
+    pub alive: bool,
+    /// The live attempts that are its own.
+    pub holds: BTreeSet<AttemptRef>,
+    /// Whether it gets runs.
+    pub health: Health,
+    /// Its attempts that ended well.
+    pub succeeded: u64,
+    /// Its attempts that failed.
+    pub failed: u64,
+    /// Its failures since its last success that may be its own fault.
+    pub streak: Vec<AttemptRef>,
+    /// When it registered.
+    pub registered: Timestamp,
+    /// When it left or was lost.
+    pub left: Option<Timestamp>,
+}
+
+/// Whether an agent gets runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Health {
+    /// It does.
+    #[default]
+    Ok,
+    /// It fails while others do well: none for now.
+    Quarantined {
+        /// In words.
+        reason: String,
+        /// How many probes have failed.
+        probes: u32,
+    },
+    /// One, to see whether it is well again.
+    Probing {
+        /// See [`Health::Quarantined`].
+        reason: String,
+        /// See [`Health::Quarantined`].
+        probes: u32,
+    },
+}
+
+/// What an agent says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Its machine's name.
+    pub host: String,
+    /// How many attempts it can execute at once.
+    pub slots: u32,
+    /// Its version of `sweep`.
+    pub version: String,
+    /// New for each process of it; empty where it does not say.
+    #[serde(default)]
+    pub process: String,
+    /// It is no agent process but a program that asks for runs, executes them itself and tells what came of them.
+    #[serde(default)]
+    pub asks: bool,
+}
+
+impl Agent {
+    /// Returns how many runs it may be executing soon: a program that asks wants one more than it has.
+    pub fn places(&self) -> usize {
+        if self.info.asks { self.holds.len() + 1 } else { self.slots() }
+    }
+
+    /// Returns how many attempts it may hold: an agent that says nothing of slots has one, a program that asks any number.
+    pub fn slots(&self) -> usize {
+        if self.info.asks {
+            return usize::MAX;
+        }
+        usize::try_from(self.info.slots.max(1)).unwrap_or(usize::MAX)
+    }
+}

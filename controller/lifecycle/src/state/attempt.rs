@@ -1,0 +1,128 @@
+//! One execution of a run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::ids::{AgentId, Timestamp};
+
+/// One execution of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Who executes it.
+    pub agent: AgentId,
+    /// Its place among all the assignments of the sweep, from 1.
+    pub order: u64,
+    /// Where it is in its life.
+    pub state: AttemptState,
+    /// Set when the controller wants it to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopRequest>,
+    /// How it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The objective's values in the order of their arrival, those that are not finite included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<f64>,
+    /// The last value of each metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// The smallest and the largest value of each metric, those that are not finite left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extremes: BTreeMap<String, (f64, f64)>,
+    /// How many metric points have arrived: the next `first_seq`.
+    pub points: u64,
+    /// argv, as executed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// What its agent said of it when that had no effect any more, in words; mostly empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub orphan: String,
+    /// When it was assigned.
+    pub assigned: Timestamp,
+    /// When its program started.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+}
+
+/// Where an attempt is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Given to an agent that has not started it.
+    Assigned,
+    /// Its program runs.
+    Running,
+    /// Ended well.
+    Finished,
+    /// Ended early by the sweep's rule.
+    Stopped,
+    /// Ended badly.
+    Failed,
+    /// The agent fell silent.
+    Lost,
+    /// The machine was taken away, or the agent left.
+    Preempted,
+    /// Given back without having started.
+    Returned,
+    /// Ended by a person.
+    Cancelled,
+}
+
+/// Why the controller wants an attempt to end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StopRequest {
+    /// Early termination or a person.
+    pub kind: StopKind,
+    /// In words; never empty.
+    pub reason: String,
+    /// What the run would very probably have come to, where the rule predicts it.
+    #[serde(default)]
+    pub predicted: Option<f64>,
+}
+
+/// Who wants an attempt to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopKind {
+    /// The sweep's rule: what has been reached counts.
+    Early,
+    /// A person.
+    Cancel,
+}
+
+impl Attempt {
+    /// Takes in what the program reports of other metrics than the objective, and of the objective as one of them.
+    pub(crate) fn summarise(&mut self, name: &str, value: f64) {
+        self.metrics.insert(name.to_owned(), value);
+        if value.is_finite() {
+            let (min, max) = self.extremes.entry(name.to_owned()).or_insert((value, value));
+            (*min, *max) = (min.min(value), max.max(value));
+        }
+    }
+}
+
+impl AttemptState {
+    /// Returns whether the attempt owns its run.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Assigned | Self::Running)
+    }
+}
+
+impl std::fmt::Display for AttemptState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Assigned => "assigned",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+            Self::Preempted => "preempted",
+            Self::Returned => "returned",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}

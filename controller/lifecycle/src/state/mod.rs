@@ -1,0 +1,121 @@
+//! All that the controller knows, as plain data. Changed by [`evolve`](crate::evolve::evolve) alone.
+//!
+//! The whole state is a fold of the event log. What does not survive a restart (leases, suggestions that lie ready) is not here.
+
+mod agent;
+mod attempt;
+mod failure;
+mod ids;
+mod run;
+mod runs;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sweep_search::space::Taken;
+
+pub use self::agent::{Agent, AgentInfo, Health};
+pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
+pub use self::failure::{Blame, Failure, FailureKind};
+pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
+pub use self::run::{Retries, Run, RunState};
+pub use self::runs::{Runs, Sealed};
+use crate::spec::SweepSpec;
+
+/// All that the controller knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Sweeps by id.
+    pub sweeps: BTreeMap<SweepId, Sweep>,
+    /// Agents by id, those that have left included.
+    pub agents: BTreeMap<AgentId, Agent>,
+}
+
+/// One search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// What the file says.
+    pub spec: Arc<SweepSpec>,
+    /// The text of the file.
+    pub source: Arc<str>,
+    /// The seed of its search.
+    pub seed: u64,
+    /// How many points the grid has, where the method is grid: at least as many as can be tried.
+    pub grid_size: Option<u64>,
+    /// Where it is in its life.
+    pub state: SweepState,
+    /// Why it is there, in words; empty while nothing needs saying.
+    pub reason: String,
+    /// It was paused since every agent fails.
+    pub stalled: bool,
+    /// How many attempts were ever assigned.
+    pub assignments: u64,
+    /// The search has nothing left to try.
+    pub exhausted: bool,
+    /// Runs by number.
+    pub runs: Runs,
+    /// The queued ones of `runs`.
+    pub queued: BTreeSet<RunNumber>,
+    /// The assigned and the running ones of `runs`.
+    pub live: BTreeSet<RunNumber>,
+    /// The best value of the finished and stopped ones of `runs`, by the objective's goal; the lower number wins a tie. With repeats: the first
+    /// run of the best point, and the mean of its values.
+    pub best: Option<(RunNumber, f64)>,
+    /// How many of `runs` were imported.
+    pub imported: u64,
+    /// The points of all runs.
+    pub taken: Taken,
+    /// Grows with every change that the search can see: a run created, ended, or taken up again after it had ended.
+    pub history: u64,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When something last happened to it.
+    pub updated: Timestamp,
+}
+
+/// Where a sweep is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepState {
+    /// Runs are handed out.
+    Running,
+    /// No runs are handed out; agents wait.
+    Paused,
+    /// Nothing left to try, run cap or target reached.
+    Finished,
+    /// A person wants no new runs; running ones may end.
+    Stopped,
+    /// A person has cancelled it; running runs are killed.
+    Cancelled,
+}
+
+impl Sweep {
+    /// Returns an attempt, whatever became of it.
+    pub fn attempt(&self, attempt: &AttemptRef) -> Option<Cow<'_, Attempt>> {
+        match self.runs.get(attempt.run)? {
+            Cow::Borrowed(run) => run.attempt(attempt.attempt).map(Cow::Borrowed),
+            Cow::Owned(run) => run.attempt(attempt.attempt).cloned().map(Cow::Owned),
+        }
+    }
+}
+
+impl SweepState {
+    /// Returns whether no more runs are handed out unless a person asks for it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Finished | Self::Stopped | Self::Cancelled)
+    }
+}
+
+impl std::fmt::Display for SweepState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}

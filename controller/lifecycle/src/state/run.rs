@@ -1,0 +1,141 @@
+//! One configuration and what became of it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use sweep_search::space::Config;
+use sweep_search::why::Why;
+
+use super::attempt::Attempt;
+use super::ids::{AgentId, AttemptNumber, RunNumber, Timestamp};
+use crate::spec::{Constraint, Summary};
+
+/// One configuration and what became of it. Written where it is sealed: what is mostly empty is then left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The configuration.
+    pub config: Config,
+    /// Why it was suggested, and the sweep's `history` it was computed from.
+    pub why: Why,
+    /// See [`Run::why`].
+    pub history: u64,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// Why it is there, in words; empty while nothing needs saying.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Its executions, attempt 1 first. The last one owns the run while the run is assigned or running.
+    pub attempts: Vec<Attempt>,
+    /// The objective, once the run has ended; for stopped runs what it had reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// The failure it ended with blames the configuration: an observation for the search.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blamed: bool,
+    /// The first run of its point: itself, but for repeats.
+    pub first: RunNumber,
+    /// It was imported: executed elsewhere, and none of this sweep's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
+    /// The code that was executed last, by any id; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code_version: String,
+    /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
+    #[serde(default, skip_serializing_if = "Retries::is_none")]
+    pub retries: Retries,
+    /// Agents it failed on: others are preferred.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub avoid: BTreeSet<AgentId>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it reached a terminal state.
+    pub ended: Option<Timestamp>,
+}
+
+/// Retries that count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retries {
+    /// After the agent was lost.
+    pub lost: u32,
+    /// After a failure that the machine was to blame for.
+    pub machine: u32,
+    /// After a crash.
+    pub crashed: u32,
+}
+
+/// Where a run is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Waits for an agent.
+    Queued,
+    /// Given to an agent that has not started it.
+    Assigned,
+    /// Its program runs.
+    Running,
+    /// Its program ended well.
+    Finished,
+    /// Ended early by the sweep's rule.
+    Stopped,
+    /// Ended badly for good.
+    Failed,
+    /// Ended by a person.
+    Cancelled,
+}
+
+impl Retries {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Run {
+    /// Returns an attempt by its number.
+    pub fn attempt(&self, number: AttemptNumber) -> Option<&Attempt> {
+        self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// Returns the number of the newest attempt; 0 where there is none.
+    pub fn newest(&self) -> AttemptNumber {
+        AttemptNumber::try_from(self.attempts.len()).unwrap_or(AttemptNumber::MAX)
+    }
+
+    /// Returns for each constraint by how much the newest attempt violates it, in the metric's unit; `None` where it has not reported the
+    /// metric.
+    pub fn violations(&self, constraints: &[Constraint]) -> Vec<Option<f64>> {
+        let newest = self.attempts.last();
+        let value = |constraint: &Constraint| match (newest, constraint.of) {
+            (None, _) => None,
+            (Some(newest), Summary::Last) => newest.metrics.get(&constraint.metric).copied(),
+            (Some(newest), Summary::Min) => newest.extremes.get(&constraint.metric).map(|(min, _)| *min),
+            (Some(newest), Summary::Max) => newest.extremes.get(&constraint.metric).map(|(_, max)| *max),
+        };
+        constraints.iter().map(|constraint| value(constraint).map(|value| constraint.violation(value))).collect()
+    }
+
+    /// Returns the objective's values in the newest attempt that has any.
+    pub fn series(&self) -> &[f64] {
+        self.attempts.iter().rev().map(|attempt| attempt.series.as_slice()).find(|series| !series.is_empty()).unwrap_or_default()
+    }
+}
+
+impl RunState {
+    /// Returns whether nothing more happens to the run unless a person asks for it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Finished | Self::Stopped | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl std::fmt::Display for RunState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Assigned => "assigned",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
