@@ -13,11 +13,12 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::argv::{self, Argv, Machine, Place, Project, Template};
-use crate::attempt::{Action, AttemptState, Input, Outcome, Want};
+use crate::attempt::{Action, AttemptState, Input, Limits, Outcome, Want};
 use crate::intake::Reading;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::{Output, Pattern};
 use crate::process::exit::Exit;
+use crate::process::memory::Kills;
 use crate::process::spawn::{Launch, Program, on_path, spawn};
 use crate::process::tree::Tree;
 use crate::slot::Slot;
@@ -64,8 +65,8 @@ pub(crate) struct Job {
     pub(crate) workdir: PathBuf,
     /// Where run folders are made; absolute.
     pub(crate) runs_dir: PathBuf,
-    /// From SIGTERM to SIGKILL.
-    pub(crate) grace: Duration,
+    /// How long it may take.
+    pub(crate) limits: Limits,
 }
 
 /// Something seen while an attempt runs.
@@ -127,7 +128,8 @@ pub(crate) async fn execute(
     for warning in &argv.warnings {
         let _ = seen.send(Seen::Note(warning.clone())).await;
     }
-    let mut attempt = AttemptState::new(&job.objective, job.grace);
+    let mut attempt = AttemptState::new(&job.objective, job.limits);
+    let kills = Kills::so_far();
     let launch = launch(job, &place, &argv);
     let program = match spawn(&launch) {
         Ok(program) => program,
@@ -141,15 +143,28 @@ pub(crate) async fn execute(
     let tree = Tree { main: program.pid(), marker: launch.marker };
     let output = Output::new(launch.output, job.patterns.clone());
     let metrics = MetricsFile::new(PathBuf::from(&place.metrics_file));
-    Watch { began: Instant::now(), attempt, tree, output, metrics, pending: Vec::new(), complaints: BTreeSet::new(), seen, outcome: None }
-        .run(program, wants)
-        .await
-        .map_err(|error| (job.folder(), error))
+    Watch {
+        began: Instant::now(),
+        kills,
+        attempt,
+        tree,
+        output,
+        metrics,
+        pending: Vec::new(),
+        complaints: BTreeSet::new(),
+        seen,
+        outcome: None,
+    }
+    .run(program, wants)
+    .await
+    .map_err(|error| (job.folder(), error))
 }
 
 /// An attempt whose program was started.
 struct Watch {
     began: Instant,
+    /// As they were when it began.
+    kills: Kills,
     attempt: AttemptState,
     tree: Tree,
     output: Output,
@@ -174,6 +189,9 @@ impl Watch {
                 },
                 exit = program.wait(), if !exited => {
                     exited = true;
+                    if let Some(evidence) = Kills::so_far().since(&self.kills) {
+                        self.handle(Input::OutOfMemory(evidence)).await?;
+                    }
                     self.handle(Input::Exited(exit.unwrap_or(Exit::Signal(0)))).await?;
                 }
                 permit = reserve(&self.seen), if !self.pending.is_empty() => {

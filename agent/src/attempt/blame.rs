@@ -3,35 +3,33 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Failure;
+use super::signs::{self, Sign};
 use crate::process::exit::{Exit, signal_name};
 
+const SIGKILL: i32 = 9;
+/// How a shell reports that what it ran was ended by SIGKILL.
+const SHELL_SIGKILL: i32 = 128 + SIGKILL;
+/// SIGHUP, SIGINT, SIGKILL, SIGTERM.
+const SENT_BY_OTHERS: [i32; 4] = [1, 2, SIGKILL, 15];
 /// How much of the end of the output goes into a failure.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
 /// An error message further than this many lines from the end is not why the program ended.
 const CAUSE_LINES: u64 = 200;
-/// What programs print when the memory of a GPU is full.
-const CUDA_OUT_OF_MEMORY: [&str; 5] = [
-    "CUDA out of memory",
-    "torch.cuda.OutOfMemoryError",
-    "torch.OutOfMemoryError",
-    "CUDA_ERROR_OUT_OF_MEMORY",
-    "cudaErrorMemoryAllocation",
-];
-
 /// The end of the output, and what was noticed in it.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     tail: VecDeque<String>,
     count: u64,
-    out_of_memory: Option<(u64, String)>,
+    /// The last line that names a cause, with its number.
+    sign: Option<(u64, Sign, String)>,
 }
 
 impl Output {
     pub(super) fn push(&mut self, mut line: String) {
         self.count += 1;
-        if CUDA_OUT_OF_MEMORY.iter().any(|sign| line.contains(sign)) {
-            self.out_of_memory = Some((self.count, shorten(&line, 300)));
+        if let Some(sign) = signs::of(&line) {
+            self.sign = Some((self.count, sign, shorten(line.trim(), 300)));
         }
         line.truncate(line.floor_char_boundary(TAIL_BYTES));
         self.tail.push_back(line);
@@ -53,11 +51,11 @@ impl Output {
         lines.join("\n")
     }
 
-    fn out_of_memory(&self) -> Option<&str> {
-        self.out_of_memory.as_ref().filter(|(line, _)| self.count - line < CAUSE_LINES).map(|(_, text)| text.as_str())
+    fn sign(&self) -> Option<(Sign, &str)> {
+        self.sign.as_ref().filter(|(line, ..)| self.count - line < CAUSE_LINES).map(|(_, sign, text)| (*sign, text.as_str()))
     }
 
-    fn last_line(&self) -> Option<String> {
+    pub(super) fn last_line(&self) -> Option<String> {
         self.tail.iter().rev().find(|line| !line.trim().is_empty()).map(|line| shorten(line, 200))
     }
 }
@@ -71,51 +69,91 @@ pub(super) struct Evidence<'a> {
     pub(super) last: &'a BTreeMap<String, f64>,
     pub(super) objective_was_finite: bool,
     pub(super) output: &'a Output,
+    /// What of the machine says that its memory ran out.
+    pub(super) memory: Option<&'a str>,
+}
+
+/// What a failure is and whom it blames.
+struct Judgement {
+    kind: &'static str,
+    blame: &'static str,
+    message: String,
+    evidence: String,
+}
+
+impl Judgement {
+    fn configuration(kind: &'static str, message: String) -> Self {
+        Self { kind, blame: "configuration", message, evidence: String::new() }
+    }
 }
 
 /// Returns why a program that ended by itself has failed, `None` if it has not.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Option<Failure> {
-    let (kind, message) = match evidence.exit {
+    let Judgement { kind, blame, message, evidence: rests_on } = match evidence.exit {
         Exit::Code(0) => judge_success(evidence)?,
         exit => judge_crash(evidence, exit),
     };
-    let (exit_code, signal) = match evidence.exit {
-        Exit::Code(code) => (Some(code), None),
-        Exit::Signal(signal) => (None, Some(signal)),
-    };
-    Some(Failure { kind, blame: "configuration", message, exit_code, signal, output_tail: evidence.output.tail(), evidence: String::new() })
+    Some(Failure { evidence: rests_on, ..failure(kind, blame, message, Some(evidence.exit), evidence.output) })
 }
 
-fn judge_success(evidence: &Evidence<'_>) -> Option<(&'static str, String)> {
+/// Makes a failure with the end of the output.
+pub(super) fn failure(kind: &'static str, blame: &'static str, message: String, exit: Option<Exit>, output: &Output) -> Failure {
+    let (exit_code, signal) = match exit {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    };
+    Failure { kind, blame, message, exit_code, signal, output_tail: output.tail(), evidence: String::new() }
+}
+
+fn judge_success(evidence: &Evidence<'_>) -> Option<Judgement> {
     let objective = evidence.objective;
     if objective.is_empty() {
         return None;
     }
     match evidence.last.get(objective) {
-        None => Some(("no_metric", no_metric(objective, evidence.last))),
+        None => Some(Judgement::configuration("no_metric", no_metric(objective, evidence.last))),
         Some(value) if !evidence.objective_was_finite => {
-            Some(("nan_objective", format!("exit status 0, but `{objective}` was never a finite number: its last value is {value}")))
+            let message = format!("exit status 0, but `{objective}` was never a finite number: its last value is {value}");
+            Some(Judgement::configuration("nan_objective", message))
         }
         Some(_) => None,
     }
 }
 
-fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> (&'static str, String) {
+fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
     let how = match exit {
         Exit::Code(code) => format!("exit status {code}"),
         Exit::Signal(signal) => format!("ended by {}", signal_name(signal)),
     };
-    if let Some(line) = evidence.output.out_of_memory() {
-        return ("cuda_out_of_memory", format!("{how}, out of GPU memory: {}", line.trim()));
-    }
-    if let Some(value) = evidence.last.get(evidence.objective).filter(|value| !value.is_finite()) {
-        return ("nan_objective", format!("{how}, and the last value of `{}` is {value}", evidence.objective));
+    let killed = matches!(exit, Exit::Signal(SIGKILL) | Exit::Code(SHELL_SIGKILL));
+    if let Some(memory) = evidence.memory.filter(|_| killed) {
+        let message = format!("{how}: the machine ran out of memory and killed it");
+        return Judgement { evidence: memory.to_owned(), ..Judgement::configuration("out_of_memory", message) };
     }
     let last_line = evidence.output.last_line().map(|line| format!(": {}", line.trim())).unwrap_or_default();
+    let by_exit = if matches!(exit, Exit::Code(_)) { "crashed" } else { "signal" };
+    if let Some((sign, line)) = evidence.output.sign() {
+        let message = match sign.kind {
+            "cuda_out_of_memory" => format!("{how}, out of GPU memory: {line}"),
+            "out_of_memory" => format!("{how}, out of memory: {line}"),
+            _ => format!("{how}: {line}"),
+        };
+        let kind = if sign.kind.is_empty() { by_exit } else { sign.kind };
+        return Judgement { kind, blame: sign.blame, message, evidence: line.to_owned() };
+    }
+    if let Some(value) = evidence.last.get(evidence.objective).filter(|value| !value.is_finite()) {
+        let message = format!("{how}, and the last value of `{}` is {value}", evidence.objective);
+        return Judgement::configuration("nan_objective", message);
+    }
     match exit {
-        Exit::Code(_) => ("crashed", format!("{how}{last_line}")),
-        Exit::Signal(9) => ("signal", format!("{how}; nobody here sent it: the machine may have run out of memory{last_line}")),
-        Exit::Signal(_) => ("signal", format!("{how}{last_line}")),
+        Exit::Code(_) => Judgement::configuration("crashed", format!("{how}{last_line}")),
+        // Programs do not send themselves these.
+        Exit::Signal(signal) if SENT_BY_OTHERS.contains(&signal) => {
+            let message = format!("{how}, which nobody here sent{last_line}");
+            Judgement { kind: "signal", blame: "nobody", message, evidence: String::new() }
+        }
+        Exit::Signal(_) => Judgement::configuration("signal", format!("{how}{last_line}")),
     }
 }
 

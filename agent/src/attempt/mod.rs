@@ -9,6 +9,7 @@
 //! ```
 
 mod blame;
+mod signs;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(crate) enum Input {
     },
     /// The program could not be started, and why.
     CouldNotStart(Obstacle),
+    /// The machine killed something since its memory ran out, and how that shows.
+    OutOfMemory(String),
     /// The program's own process has ended.
     Exited(Exit),
     /// No process of the attempt is left.
@@ -109,9 +112,9 @@ pub(crate) enum Outcome {
 /// Why an attempt ended badly. Kinds and blame are the words of `sweep.v1.Failure`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// `crashed`, `signal`, `cuda_out_of_memory`, `nan_objective`, `no_metric` or `could_not_start`.
+    /// A word of `sweep.v1.Failure.kind`.
     pub(crate) kind: &'static str,
-    /// `configuration` or `machine`.
+    /// `configuration`, `machine` or `nobody`.
     pub(crate) blame: &'static str,
     /// In words.
     pub(crate) message: String,
@@ -140,13 +143,30 @@ enum Phase {
     Ended,
 }
 
+/// How long a program may take for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// From SIGTERM to SIGKILL.
+    pub(crate) grace: Duration,
+    /// From its start to its end.
+    pub(crate) runtime: Option<Duration>,
+    /// From one sign of life, a metric or a line of output, to the next.
+    pub(crate) silence: Option<Duration>,
+}
+
 /// All that is known of an attempt.
 #[derive(Debug)]
 pub(crate) struct AttemptState {
     /// The objective; empty where the sweep has none.
     objective: String,
-    grace: Duration,
+    limits: Limits,
     phase: Phase,
+    /// When it last gave a sign of life.
+    heard: Now,
+    /// It took too long, or was silent for too long.
+    overdue: Option<Failure>,
+    /// See [`Input::OutOfMemory`].
+    memory: Option<String>,
     exit: Option<Exit>,
     /// What was wanted before the program ended by itself; [`Want::Abandon`] also later.
     wanted: Option<Want>,
@@ -158,11 +178,14 @@ pub(crate) struct AttemptState {
 
 impl AttemptState {
     /// A program that is about to run.
-    pub(crate) fn new(objective: &str, grace: Duration) -> Self {
+    pub(crate) fn new(objective: &str, limits: Limits) -> Self {
         Self {
             objective: objective.to_owned(),
-            grace,
+            limits,
             phase: Phase::Running,
+            heard: Now::ZERO,
+            overdue: None,
+            memory: None,
             exit: None,
             wanted: None,
             output: Output::default(),
@@ -175,10 +198,12 @@ impl AttemptState {
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> Vec<Action> {
         match input {
             Input::Line(line) => {
+                self.heard = now;
                 self.output.push(line);
                 Vec::new()
             }
             Input::Metric { name, value } => {
+                self.heard = now;
                 self.objective_was_finite |= name == self.objective && value.is_finite();
                 self.last.insert(name, value);
                 Vec::new()
@@ -191,6 +216,10 @@ impl AttemptState {
                 };
                 let failure = Failure { kind: "could_not_start", blame, message, ..Failure::default() };
                 vec![Action::Finish(Outcome::Failed(failure))]
+            }
+            Input::OutOfMemory(evidence) => {
+                self.memory = Some(evidence);
+                Vec::new()
             }
             Input::Want(want) => self.handle_want(want, now),
             Input::Exited(exit) => self.handle_exit(exit, now),
@@ -219,7 +248,7 @@ impl AttemptState {
         match self.phase {
             Phase::Running | Phase::Terminating { .. } if at_once => self.kill(now),
             Phase::Running => {
-                self.phase = Phase::Terminating { kill_at: now + self.grace };
+                self.phase = Phase::Terminating { kill_at: now + self.limits.grace };
                 vec![Action::Terminate]
             }
             _ => Vec::new(),
@@ -234,6 +263,8 @@ impl AttemptState {
             (Some(Want::Abandon { .. } | Want::Cancel { .. }), _) => false,
             (Some(_), Want::Cancel { .. }) => true,
             (Some(_), _) => false,
+            // What took too long is not to begin anew as if it had been interrupted.
+            (None, Want::Stop { .. } | Want::Preempt | Want::Kill) if self.overdue.is_some() => false,
             (None, _) => !by_itself,
         };
         if replaces {
@@ -247,7 +278,7 @@ impl AttemptState {
             return Vec::new();
         }
         // Whatever it has started must not outlive it.
-        self.phase = Phase::Terminating { kill_at: now + self.grace.min(LEFTOVER_GRACE_MAX) };
+        self.phase = Phase::Terminating { kill_at: now + self.limits.grace.min(LEFTOVER_GRACE_MAX) };
         vec![Action::Terminate]
     }
 
@@ -260,6 +291,13 @@ impl AttemptState {
     }
 
     fn handle_tick(&mut self, now: Now) -> Vec<Action> {
+        if self.phase == Phase::Running
+            && let Some(failure) = self.overdue_at(now)
+        {
+            self.overdue = Some(failure);
+            self.phase = Phase::Terminating { kill_at: now + self.limits.grace };
+            return vec![Action::Terminate];
+        }
         match self.phase {
             Phase::Terminating { kill_at } if now >= kill_at => self.kill(now),
             Phase::Killing { give_up_at } if now >= give_up_at => {
@@ -270,6 +308,21 @@ impl AttemptState {
             Phase::Killing { .. } => vec![Action::Kill],
             _ => Vec::new(),
         }
+    }
+
+    /// Returns why a program is to be ended that has not ended by itself.
+    fn overdue_at(&self, now: Now) -> Option<Failure> {
+        let last_line = self.output.last_line().map(|line| format!("the last line: {}", line.trim())).unwrap_or_default();
+        let overdue =
+            |kind, message| Failure { evidence: last_line.clone(), ..blame::failure(kind, "configuration", message, None, &self.output) };
+        if let Some(limit) = self.limits.runtime.filter(|limit| now >= *limit) {
+            return Some(overdue("max_runtime", format!("it has taken {} s, and max_runtime is {} s", now.as_secs(), limit.as_secs_f64())));
+        }
+        let silent = now.saturating_sub(self.heard);
+        let limit = self.limits.silence.filter(|limit| silent >= *limit)?;
+        let message =
+            format!("neither a metric nor a line of output for {} s, and max_silence is {} s", silent.as_secs(), limit.as_secs_f64());
+        Some(overdue("max_silence", message))
     }
 
     fn kill(&mut self, now: Now) -> Vec<Action> {
@@ -287,7 +340,7 @@ impl AttemptState {
             Some(Want::Cancel { reason }) => Outcome::Cancelled(reason),
             Some(Want::Abandon { reason }) => Outcome::Abandoned(reason),
             Some(Want::Preempt | Want::Kill) => Outcome::Preempted,
-            None => match self.judge() {
+            None => match self.overdue.take().or_else(|| self.judge()) {
                 None => Outcome::Succeeded,
                 Some(failure) => Outcome::Failed(failure),
             },
@@ -305,6 +358,7 @@ impl AttemptState {
             last: &self.last,
             objective_was_finite: self.objective_was_finite,
             output: &self.output,
+            memory: self.memory.as_deref(),
         };
         blame::judge(&evidence)
     }

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GRACE: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits { grace: Duration::from_secs(30), runtime: None, silence: None };
 
 fn at(seconds: u64) -> Now {
     Duration::from_secs(seconds)
 }
 
 fn running() -> AttemptState {
-    AttemptState::new("loss", GRACE)
+    AttemptState::new("loss", LIMITS)
 }
 
 fn metric(name: &str, value: f64) -> Input {
@@ -84,7 +84,7 @@ fn a_failure_says_what_a_person_needs() {
 
 #[test]
 fn a_sweep_without_objective_needs_no_metric() {
-    let mut attempt = AttemptState::new("", GRACE);
+    let mut attempt = AttemptState::new("", LIMITS);
     attempt.handle(Input::Exited(Exit::Code(0)), at(1));
     assert_eq!(finish(&mut attempt), Outcome::Succeeded);
 }
@@ -110,6 +110,69 @@ fn sigterm_then_grace_then_sigkill_until_nothing_is_left() {
     assert_eq!(attempt.handle(Input::Empty, at(41)), [], "its own process has not been waited for");
     assert_eq!(attempt.handle(Input::Exited(Exit::Signal(9)), at(41)), []);
     assert_eq!(finish(&mut attempt), Outcome::Stopped("band 1".to_owned()));
+}
+
+fn limited(runtime: Option<u64>, silence: Option<u64>) -> AttemptState {
+    let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
+    AttemptState::new("loss", Limits { runtime: seconds(runtime), silence: seconds(silence), ..LIMITS })
+}
+
+/// Ends a program that was told to.
+fn ended(mut attempt: AttemptState) -> Outcome {
+    assert_eq!(attempt.handle(Input::Exited(Exit::Signal(15)), at(200)), []);
+    finish(&mut attempt)
+}
+
+#[test]
+fn what_takes_too_long_is_ended_and_blamed() {
+    let mut attempt = limited(Some(100), None);
+    assert_eq!(attempt.handle(Input::Line("epoch 7".to_owned()), at(99)), []);
+    assert_eq!(attempt.handle(Input::Tick, at(99)), []);
+    assert_eq!(attempt.handle(Input::Tick, at(100)), [Action::Terminate]);
+    assert_eq!(attempt.handle(Input::Tick, at(101)), [], "it is told once");
+    assert_eq!(attempt.handle(Input::Tick, at(130)), [Action::Kill]);
+    let Outcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
+    assert_eq!((failure.kind, failure.blame, failure.evidence.as_str()), ("max_runtime", "configuration", "the last line: epoch 7"));
+    assert_eq!(failure.message, "it has taken 100 s, and max_runtime is 100 s");
+}
+
+#[test]
+fn a_metric_or_a_line_breaks_the_silence() {
+    let mut attempt = limited(None, Some(60));
+    assert_eq!(attempt.handle(Input::Tick, at(59)), []);
+    attempt.handle(metric("loss", 1.0), at(59));
+    assert_eq!(attempt.handle(Input::Tick, at(118)), []);
+    attempt.handle(Input::Line("epoch 1".to_owned()), at(118));
+    assert_eq!(attempt.handle(Input::Tick, at(177)), []);
+    assert_eq!(attempt.handle(Input::Tick, at(178)), [Action::Terminate]);
+    let Outcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
+    assert_eq!((failure.kind, failure.blame), ("max_silence", "configuration"));
+}
+
+#[test]
+fn what_took_too_long_does_not_begin_anew_as_interrupted_but_may_be_cancelled() {
+    let overdue = |want| {
+        let mut attempt = limited(Some(100), None);
+        attempt.handle(Input::Tick, at(100));
+        attempt.handle(Input::Want(want), at(101));
+        ended(attempt)
+    };
+    assert!(matches!(overdue(Want::Preempt), Outcome::Failed(Failure { kind: "max_runtime", .. })));
+    assert_eq!(overdue(Want::Cancel { reason: "c".to_owned() }), Outcome::Cancelled("c".to_owned()));
+    assert_eq!(overdue(Want::Abandon { reason: "a".to_owned() }), Outcome::Abandoned("a".to_owned()));
+}
+
+#[test]
+fn what_was_killed_while_memory_ran_out_names_the_counter() {
+    let memory = || Input::OutOfMemory("oom_kill in /proc/vmstat rose from 3 to 4".to_owned());
+    for exit in [Exit::Signal(9), Exit::Code(137)] {
+        let failure = failure(vec![memory()], exit);
+        assert_eq!((failure.kind, failure.blame), ("out_of_memory", "configuration"), "{exit:?}");
+        assert_eq!(failure.evidence, "oom_kill in /proc/vmstat rose from 3 to 4");
+    }
+    assert_eq!(failure(vec![memory()], Exit::Code(1)).kind, "crashed", "something else was killed");
+    assert_eq!(failure(vec![], Exit::Signal(9)).blame, "nobody");
+    assert_eq!(failure(vec![], Exit::Signal(11)).blame, "configuration");
 }
 
 #[test]

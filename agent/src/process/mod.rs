@@ -1,5 +1,6 @@
 //! Programs: started in a session of their own, watched, and ended with everything that they have started.
 
 pub(crate) mod exit;
+pub(crate) mod memory;
 pub(crate) mod spawn;
 pub(crate) mod tree;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::report::Report;
 use super::{STARTS_FAILED_MAX, Session, chance};
-use crate::attempt::{Failure, Outcome, Want};
+use crate::attempt::{Failure, Limits, Outcome, Want};
 use crate::runner::{self, Ended, Job};
 use crate::slot::Slot;
 use crate::{AgentError, Interrupt, Notice};
@@ -189,8 +189,12 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Job {
         slot: slot.clone(),
         workdir: session.options.workdir.clone(),
         runs_dir: session.options.runs_dir.clone(),
-        grace: session.options.grace,
+        limits: Limits { grace: session.options.grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
     }
+}
+
+fn limit(ms: u64) -> Option<Duration> {
+    (ms > 0).then(|| Duration::from_millis(ms))
 }
 
 /// Runs the program, reporting meanwhile.
