@@ -30,6 +30,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = sweep_agent::shim(std::env::args_os()) {
+        return code;
+    }
     let cli = Cli::parse();
     start_log(&cli.command);
     match commands::dispatch(cli.command) {

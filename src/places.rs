@@ -19,6 +19,12 @@ pub(crate) fn state_dir() -> Result<PathBuf> {
     Ok(base("XDG_STATE_HOME", ".local/state")?.join("sweep"))
 }
 
+/// Returns this program, also when its file has been replaced since it was started.
+pub(crate) fn own_program() -> Result<PathBuf> {
+    let link = PathBuf::from("/proc/self/exe");
+    if link.exists() { Ok(link) } else { Ok(std::env::current_exe()?) }
+}
+
 fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
     // The specification: a relative path is to be ignored.
     if let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {

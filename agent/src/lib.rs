@@ -1,10 +1,11 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → runner → attempt, slot, process, argv, intake`; `session → spool`.
+//! Modules import leftwards only: `session → runner → attempt, slot, process, argv, intake, spool`; `session → handover`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
 mod attempt;
+mod handover;
 mod intake;
 mod process;
 mod runner;
@@ -12,7 +13,9 @@ mod session;
 mod slot;
 mod spool;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -39,6 +42,10 @@ pub struct AgentOptions {
     pub runs_dir: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
+    /// A program that calls [`shim`] first of all.
+    pub shim: PathBuf,
+    /// Programs end with the agent, however it ends, since nobody will come and take them over.
+    pub ends_alone: bool,
 }
 
 /// What a person or the machine wants of the agent. Each one goes further than the one before it.
@@ -115,6 +122,16 @@ pub enum AgentError {
     /// The slots do not fit the machine.
     #[error("{0}")]
     Slots(String),
+}
+
+/// Looks after one program until it and all that it has started have ended, if that is what this process was started for: each attempt runs under
+/// such a process, which outlives its agent. To be called before anything else, with the process's arguments.
+pub fn shim(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments.into_iter().skip(1);
+    if arguments.next()? != process::spawn::SHIM_ARGUMENT {
+        return None;
+    }
+    Some(process::shim::run(Path::new(&arguments.next()?)))
 }
 
 /// Works until the sweep ends, `count` runs have ended, or an interrupt says so. When it returns, no process of any attempt is left.

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -17,11 +19,13 @@ use crate::attempt::{Action, AttemptState, Input, Limits, Outcome, Want};
 use crate::intake::Reading;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::{Output, Pattern};
-use crate::process::exit::Exit;
+use crate::process::exit::Obstacle;
+use crate::process::launch::{self, Alone, Launch, Word};
 use crate::process::memory::Kills;
-use crate::process::spawn::{Launch, Program, on_path, spawn};
-use crate::process::tree::Tree;
+use crate::process::spawn::{self, Program, on_path};
+use crate::process::tree;
 use crate::slot::Slot;
+use crate::spool::Counts;
 
 /// How often output, metrics, timers and processes are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -29,9 +33,22 @@ const LOOK: Duration = Duration::from_millis(100);
 const PENDING_MAX: usize = 10_000;
 /// Readings sent out at once.
 const BATCH: usize = 1000;
+/// Where a job is written down in its attempt's folder.
+const FILE: &str = "job.json";
+/// How much of a preflight's output explains its failure.
+const END_BYTES: u64 = 4096;
+
+/// Whether a program is to be started or was, by an agent that is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// It is to be started.
+    Anew,
+    /// It was; so many of its readings need not be sent out again.
+    Again(Counts),
+}
 
 /// What to execute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// Which agent executes it.
     pub(crate) agent: String,
@@ -53,7 +70,8 @@ pub(crate) struct Job {
     pub(crate) program: String,
     /// The objective; empty where the sweep has none.
     pub(crate) objective: String,
-    /// What is looked for in the output.
+    /// What is looked for in the output; not written down, since each registration says it.
+    #[serde(skip)]
     pub(crate) patterns: Vec<Pattern>,
     /// For W&B's library.
     pub(crate) project: String,
@@ -67,6 +85,13 @@ pub(crate) struct Job {
     pub(crate) runs_dir: PathBuf,
     /// How long it may take.
     pub(crate) limits: Limits,
+    /// What has to end well before its program is started; empty: nothing.
+    pub(crate) preflight: Vec<String>,
+    /// A program that calls [`crate::shim`] first of all; not written down, since each agent brings its own.
+    #[serde(skip)]
+    pub(crate) shim: PathBuf,
+    /// What becomes of the program when the agent dies.
+    pub(crate) alone: Alone,
 }
 
 /// Something seen while an attempt runs.
@@ -87,6 +112,8 @@ pub(crate) struct Point {
     pub(crate) reading: Reading,
     /// Milliseconds since 1970.
     pub(crate) wall_ms: i64,
+    /// How many readings there have been, this one included.
+    pub(crate) counts: Counts,
 }
 
 /// What came of an attempt.
@@ -102,6 +129,27 @@ impl Job {
     /// The attempt's own folder.
     pub(crate) fn folder(&self) -> PathBuf {
         self.run_folder().join(self.attempt.to_string())
+    }
+
+    /// Makes the attempt's folder and writes the job down in it, for an agent that comes later.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written to.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        fs::create_dir_all(self.folder())?;
+        let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(self.folder().join(FILE))?;
+        file.write_all(&serde_json::to_vec(self)?)
+    }
+
+    /// Reads a job that was written down; `None` if there is none that can be read.
+    pub(crate) fn read(runs_dir: &Path, sweep: &str, (run, attempt): (u64, u32)) -> Option<Self> {
+        let path = runs_dir.join(sweep).join(run.to_string()).join(attempt.to_string()).join(FILE);
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    /// What marks the processes of the attempt.
+    pub(crate) fn marker(&self) -> String {
+        format!("{}:{}/{}/{}", self.agent, self.sweep, self.run, self.attempt)
     }
 
     /// Where the program's output goes.
@@ -120,18 +168,30 @@ impl Job {
 /// A folder or file of the attempt cannot be made or read: the path and why.
 pub(crate) async fn execute(
     job: &Job,
+    begin: Begin,
     wants: &mut mpsc::UnboundedReceiver<Want>,
     seen: mpsc::Sender<Seen>,
 ) -> Result<Ended, (PathBuf, io::Error)> {
-    let place = make_place(job)?;
-    let argv = build_argv(job, &place);
-    for warning in &argv.warnings {
-        let _ = seen.send(Seen::Note(warning.clone())).await;
-    }
-    let mut attempt = AttemptState::new(&job.objective, job.limits);
+    let place = place_of(job);
     let kills = Kills::so_far();
-    let launch = launch(job, &place, &argv);
-    let program = match spawn(&launch) {
+    let mut attempt = AttemptState::new(&job.objective, job.limits);
+    let (program, argv, skip) = match begin {
+        Begin::Anew => {
+            write_place(job, &place)?;
+            let argv = build_argv(job, &place);
+            for warning in &argv.warnings {
+                let _ = seen.send(Seen::Note(warning.clone())).await;
+            }
+            (start(job, &place, &argv), argv.items, Counts::default())
+        }
+        Begin::Again(skip) => {
+            let gone = || Obstacle::Machine("what an agent before this one had begun cannot be found any more".to_owned());
+            let (program, argv) =
+                spawn::find(&job.folder()).map_or_else(|| (Err(gone()), Vec::new()), |(program, argv)| (Ok(program), argv));
+            (program, argv, skip)
+        }
+    };
+    let program = match program {
         Ok(program) => program,
         Err(reason) => {
             let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
@@ -139,15 +199,18 @@ pub(crate) async fn execute(
             return Ok(Ended { outcome: outcome.expect("an attempt that could not start has ended"), objective: None });
         }
     };
-    let _ = seen.send(Seen::Started(argv.items)).await;
-    let tree = Tree { main: program.pid(), marker: launch.marker };
-    let output = Output::new(launch.output, job.patterns.clone());
+    let output = Output::new(job.output(), job.patterns.clone());
     let metrics = MetricsFile::new(PathBuf::from(&place.metrics_file));
     Watch {
-        began: Instant::now(),
+        began: Instant::now().checked_sub(program.age()).unwrap_or_else(Instant::now),
         kills,
         attempt,
-        tree,
+        program,
+        argv,
+        counts: Counts::default(),
+        skip,
+        again: begin != Begin::Anew,
+        folder: job.folder(),
         output,
         metrics,
         pending: Vec::new(),
@@ -155,18 +218,26 @@ pub(crate) async fn execute(
         seen,
         outcome: None,
     }
-    .run(program, wants)
+    .run(wants)
     .await
     .map_err(|error| (job.folder(), error))
 }
 
-/// An attempt whose program was started.
+/// An attempt whose program was begun.
 struct Watch {
     began: Instant,
     /// As they were when it began.
     kills: Kills,
     attempt: AttemptState,
-    tree: Tree,
+    program: Program,
+    argv: Vec<String>,
+    /// Readings so far.
+    counts: Counts,
+    /// Readings that were sent out before.
+    skip: Counts,
+    /// An agent before this one had begun it.
+    again: bool,
+    folder: PathBuf,
     output: Output,
     metrics: MetricsFile,
     /// Readings that have not been sent out.
@@ -177,22 +248,20 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(mut self, mut program: Program, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Ended> {
+    async fn run(mut self, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Ended> {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut exited, mut wants_open) = (false, true);
+        let (mut running, mut ended, mut wants_open) = (false, false, true);
         while self.outcome.is_none() {
             tokio::select! {
                 want = wants.recv(), if wants_open => match want {
                     Some(want) => self.handle(Input::Want(want)).await?,
                     None => wants_open = false,
                 },
-                exit = program.wait(), if !exited => {
-                    exited = true;
-                    if let Some(evidence) = Kills::so_far().since(&self.kills) {
-                        self.handle(Input::OutOfMemory(evidence)).await?;
-                    }
-                    self.handle(Input::Exited(exit.unwrap_or(Exit::Signal(0)))).await?;
+                word = self.program.word(), if !ended => {
+                    ended = !matches!(word, Word::Started { .. });
+                    running |= !ended;
+                    self.follow(word, running).await?;
                 }
                 permit = reserve(&self.seen), if !self.pending.is_empty() => {
                     let count = self.pending.len().min(BATCH);
@@ -204,7 +273,9 @@ impl Watch {
                     }
                 }
                 _ = look.tick() => {
-                    self.read(false).await?;
+                    if running {
+                        self.read(false).await?;
+                    }
                     if self.attempt.awaits_empty() && self.is_empty().await {
                         self.handle(Input::Empty).await?;
                     }
@@ -220,6 +291,29 @@ impl Watch {
         }
         let objective = self.attempt.objective();
         Ok(Ended { outcome: self.outcome.expect("the loop ends with an outcome"), objective })
+    }
+
+    /// Takes in what the shim says of a program that was `running`, or not yet.
+    async fn follow(&mut self, word: Word, running: bool) -> io::Result<()> {
+        let input = match word {
+            Word::Started { .. } => {
+                let _ = self.seen.send(Seen::Started(self.argv.clone())).await;
+                // One that was found again began when its shim did.
+                let now = if self.again { Duration::ZERO } else { self.began.elapsed() };
+                self.attempt.handle(Input::Started, now);
+                return Ok(());
+            }
+            Word::Refused(obstacle) => Input::CouldNotStart(obstacle),
+            Word::NotReady(how) => Input::NotReady { how, output: end_of(&self.folder.join(launch::PREFLIGHT_OUTPUT)) },
+            Word::Exited(exit) if running => {
+                if let Some(evidence) = Kills::so_far().since(&self.kills) {
+                    self.handle(Input::OutOfMemory(evidence)).await?;
+                }
+                Input::Exited(exit)
+            }
+            Word::Exited(_) => Input::CouldNotStart(Obstacle::Machine("the process that looks after the program was killed".to_owned())),
+        };
+        self.handle(input).await
     }
 
     async fn handle(&mut self, input: Input) -> io::Result<()> {
@@ -251,16 +345,29 @@ impl Watch {
             self.attempt.handle(Input::Line(line), self.began.elapsed());
         }
         let metrics = self.metrics.read(last).await?;
+        if metrics.restarted {
+            (self.counts.metrics, self.skip.metrics) = (0, 0);
+        }
         if let Some(complaint) = metrics.complaint {
             self.note(complaint);
         }
-        let wall_ms = wall_ms();
-        for reading in output.readings.into_iter().chain(metrics.readings) {
-            let input = Input::Metric { name: reading.name.clone(), value: reading.value };
-            self.attempt.handle(input, self.began.elapsed());
-            self.pending.push(Point { reading, wall_ms });
+        for reading in output.readings {
+            self.counts.output += 1;
+            self.take(reading, self.counts.output > self.skip.output);
+        }
+        for reading in metrics.readings {
+            self.counts.metrics += 1;
+            self.take(reading, self.counts.metrics > self.skip.metrics);
         }
         Ok(output.more || metrics.more)
+    }
+
+    fn take(&mut self, reading: Reading, is_new: bool) {
+        let input = Input::Metric { name: reading.name.clone(), value: reading.value };
+        self.attempt.handle(input, self.began.elapsed());
+        if is_new {
+            self.pending.push(Point { reading, wall_ms: wall_ms(), counts: self.counts });
+        }
     }
 
     /// Reads everything that is left, now that nobody can write any more.
@@ -277,14 +384,18 @@ impl Watch {
     }
 
     async fn signal(&self, signal: Signal) {
-        let tree = self.tree.clone();
+        let tree = self.program.tree().clone();
         let count = tokio::task::spawn_blocking(move || tree.signal(signal)).await;
-        tracing::debug!(%signal, processes = ?count.ok(), main = self.tree.main, "signalled the processes of an attempt");
+        tracing::debug!(%signal, processes = ?count.ok(), main = self.program.tree().main, "signalled the processes of an attempt");
     }
 
     async fn is_empty(&self) -> bool {
-        let tree = self.tree.clone();
-        tokio::task::spawn_blocking(move || tree.members().is_empty()).await.unwrap_or(false)
+        let tree = self.program.tree().clone();
+        let look = move || {
+            tree::reap_orphans();
+            tree.living().is_empty()
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or(false)
     }
 
     /// Says something once. Nothing waits for it: a note is not worth holding up a program's end.
@@ -300,23 +411,10 @@ async fn reserve(seen: &mpsc::Sender<Seen>) -> Result<mpsc::OwnedPermit<Seen>, m
     seen.clone().reserve_owned().await
 }
 
-fn make_place(job: &Job) -> Result<Place, (PathBuf, io::Error)> {
+fn place_of(job: &Job) -> Place {
     let folder = job.folder();
-    let checkpoints = job.run_folder().join("checkpoint");
-    for path in [&folder, &checkpoints] {
-        fs::create_dir_all(path).map_err(|error| (path.clone(), error))?;
-    }
-    let files = [
-        ("params.json", argv::params_json(&job.params)),
-        ("wandb-config.yaml", argv::wandb_config(&job.params)),
-        ("metrics.jsonl", String::new()),
-    ];
-    for (name, text) in files {
-        let path = folder.join(name);
-        fs::write(&path, text).map_err(|error| (path, error))?;
-    }
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    Ok(Place {
+    Place {
         sweep: job.sweep.clone(),
         run: job.run,
         attempt: job.attempt,
@@ -325,9 +423,24 @@ fn make_place(job: &Job) -> Result<Place, (PathBuf, io::Error)> {
         params_file: text(&folder.join("params.json")),
         wandb_file: text(&folder.join("wandb-config.yaml")),
         metrics_file: text(&folder.join("metrics.jsonl")),
-        checkpoints: text(&checkpoints),
+        checkpoints: text(&job.run_folder().join("checkpoint")),
         folder: text(&folder),
-    })
+    }
+}
+
+fn write_place(job: &Job, place: &Place) -> Result<(), (PathBuf, io::Error)> {
+    for path in [&place.folder, &place.checkpoints] {
+        fs::create_dir_all(path).map_err(|error| (path.into(), error))?;
+    }
+    let files = [
+        (&place.params_file, argv::params_json(&job.params)),
+        (&place.wandb_file, argv::wandb_config(&job.params)),
+        (&place.metrics_file, String::new()),
+    ];
+    for (path, text) in files {
+        fs::write(path, text).map_err(|error| (path.into(), error))?;
+    }
+    Ok(())
 }
 
 fn build_argv(job: &Job, place: &Place) -> Argv {
@@ -335,7 +448,8 @@ fn build_argv(job: &Job, place: &Place) -> Argv {
     argv::build(template, &ThisMachine)
 }
 
-fn launch(job: &Job, place: &Place, argv: &Argv) -> Launch {
+/// Starts the shim that starts the program.
+fn start(job: &Job, place: &Place, argv: &Argv) -> Result<Program, Obstacle> {
     let project = Project { project: &job.project, entity: &job.entity };
     let mut variables = argv::variables(place, &job.params, project, &ThisMachine);
     if let Some(devices) = &job.slot.devices {
@@ -344,14 +458,34 @@ fn launch(job: &Job, place: &Place, argv: &Argv) -> Launch {
     if job.slot.driver_order && ThisMachine.variable("CUDA_DEVICE_ORDER").is_none() {
         variables.insert("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".to_owned());
     }
-    Launch {
-        argv: argv.items.clone(),
-        script: argv.script,
+    let preflight = match &job.preflight[..] {
+        [] => None,
+        preflight => Some(spawn::resolve(preflight, None, &job.workdir)?),
+    };
+    let launch = Launch {
+        command: spawn::resolve(&argv.items, argv.script, &job.workdir)?,
+        preflight,
         variables,
-        marker: format!("{}:{}/{}/{}", job.agent, job.sweep, job.run, job.attempt),
+        marker: job.marker(),
         workdir: job.workdir.clone(),
         output: job.output(),
-    }
+        grace: job.limits.grace,
+        alone: job.alone.clone(),
+    };
+    spawn::spawn(&job.shim, &job.folder(), &launch)
+}
+
+/// Returns the end of a file, as far as it can be read.
+fn end_of(path: &Path) -> String {
+    let read = || {
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(END_BYTES).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
 }
 
 fn wall_ms() -> i64 {

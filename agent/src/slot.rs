@@ -1,9 +1,10 @@
 //! Which GPUs each attempt gets.
 
 use nvml_wrapper::Nvml;
+use serde::{Deserialize, Serialize};
 
 /// A place for one attempt at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Slot {
     /// The value of `CUDA_VISIBLE_DEVICES`; `None` leaves it alone because there are no GPUs.
     pub(crate) devices: Option<String>,

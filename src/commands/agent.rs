@@ -100,6 +100,8 @@ impl PlaceArgs {
             workdir,
             runs_dir,
             grace: self.grace,
+            shim: places::own_program()?,
+            ends_alone: false,
         })
     }
 }

@@ -182,6 +182,8 @@ async fn agents(
     let mut options = args.place.options(target, id.to_owned())?;
     options.count = args.count;
     options.slots = args.agents;
+    // The controller in this very process is gone with it, and so is whoever would take programs over.
+    options.ends_alone = true;
     let (interrupts, received) = mpsc::channel(8);
     let (signals, mut caught) = mpsc::channel(8);
     agent::forward_signals(signals)?;

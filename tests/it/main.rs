@@ -12,4 +12,5 @@ mod insight;
 mod mistakes;
 mod outcome;
 mod reporting;
+mod restart;
 mod token;

@@ -14,6 +14,8 @@ mod signs;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use self::blame::Output;
 use crate::process::exit::{Exit, Obstacle};
 
@@ -63,8 +65,17 @@ pub(crate) enum Input {
         /// May be NaN or infinite.
         value: f64,
     },
+    /// The program runs.
+    Started,
     /// The program could not be started, and why.
     CouldNotStart(Obstacle),
+    /// The command that looks at the machine first did not end well.
+    NotReady {
+        /// In words.
+        how: String,
+        /// The end of its output.
+        output: String,
+    },
     /// The machine killed something since its memory ran out, and how that shows.
     OutOfMemory(String),
     /// The program's own process has ended.
@@ -144,7 +155,7 @@ enum Phase {
 }
 
 /// How long a program may take for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
     /// From SIGTERM to SIGKILL.
     pub(crate) grace: Duration,
@@ -161,6 +172,8 @@ pub(crate) struct AttemptState {
     objective: String,
     limits: Limits,
     phase: Phase,
+    /// When its program began.
+    started: Option<Now>,
     /// When it last gave a sign of life.
     heard: Now,
     /// It took too long, or was silent for too long.
@@ -183,6 +196,7 @@ impl AttemptState {
             objective: objective.to_owned(),
             limits,
             phase: Phase::Running,
+            started: None,
             heard: Now::ZERO,
             overdue: None,
             memory: None,
@@ -197,6 +211,10 @@ impl AttemptState {
     /// Takes in what happened and returns what to do.
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> Vec<Action> {
         match input {
+            Input::Started => {
+                (self.started, self.heard) = (Some(now), now);
+                Vec::new()
+            }
             Input::Line(line) => {
                 self.heard = now;
                 self.output.push(line);
@@ -209,13 +227,23 @@ impl AttemptState {
                 Vec::new()
             }
             Input::CouldNotStart(obstacle) => {
-                self.phase = Phase::Ended;
                 let (blame, message) = match obstacle {
                     Obstacle::Configuration(message) => ("configuration", message),
                     Obstacle::Machine(message) => ("machine", message),
                 };
-                let failure = Failure { kind: "could_not_start", blame, message, ..Failure::default() };
-                vec![Action::Finish(Outcome::Failed(failure))]
+                self.never_began(Failure { kind: "could_not_start", blame, message, ..Failure::default() })
+            }
+            Input::NotReady { how, output } => {
+                let message = format!("the preflight command failed on this machine: {how}");
+                let evidence = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+                self.never_began(Failure {
+                    kind: "preflight",
+                    blame: "machine",
+                    message,
+                    output_tail: output,
+                    evidence,
+                    ..Failure::default()
+                })
             }
             Input::OutOfMemory(evidence) => {
                 self.memory = Some(evidence);
@@ -315,8 +343,12 @@ impl AttemptState {
         let last_line = self.output.last_line().map(|line| format!("the last line: {}", line.trim())).unwrap_or_default();
         let overdue =
             |kind, message| Failure { evidence: last_line.clone(), ..blame::failure(kind, "configuration", message, None, &self.output) };
-        if let Some(limit) = self.limits.runtime.filter(|limit| now >= *limit) {
-            return Some(overdue("max_runtime", format!("it has taken {} s, and max_runtime is {} s", now.as_secs(), limit.as_secs_f64())));
+        let taken = now.saturating_sub(self.started?);
+        if let Some(limit) = self.limits.runtime.filter(|limit| taken >= *limit) {
+            return Some(overdue(
+                "max_runtime",
+                format!("it has taken {} s, and max_runtime is {} s", taken.as_secs(), limit.as_secs_f64()),
+            ));
         }
         let silent = now.saturating_sub(self.heard);
         let limit = self.limits.silence.filter(|limit| silent >= *limit)?;
@@ -334,16 +366,27 @@ impl AttemptState {
         if self.phase != Phase::Draining {
             return Vec::new();
         }
+        let failure = self.overdue.take().or_else(|| self.judge());
+        self.end(failure)
+    }
+
+    /// A program that was never there leaves nothing to wait for.
+    fn never_began(&mut self, failure: Failure) -> Vec<Action> {
+        if self.phase == Phase::Ended {
+            return Vec::new();
+        }
+        self.end(Some(failure))
+    }
+
+    /// What was wanted explains the end, otherwise the program does.
+    fn end(&mut self, failure: Option<Failure>) -> Vec<Action> {
         self.phase = Phase::Ended;
         let outcome = match self.wanted.take() {
             Some(Want::Stop { reason }) => Outcome::Stopped(reason),
             Some(Want::Cancel { reason }) => Outcome::Cancelled(reason),
             Some(Want::Abandon { reason }) => Outcome::Abandoned(reason),
             Some(Want::Preempt | Want::Kill) => Outcome::Preempted,
-            None => match self.overdue.take().or_else(|| self.judge()) {
-                None => Outcome::Succeeded,
-                Some(failure) => Outcome::Failed(failure),
-            },
+            None => failure.map_or(Outcome::Succeeded, Outcome::Failed),
         };
         vec![Action::Finish(outcome)]
     }

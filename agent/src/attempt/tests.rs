@@ -11,7 +11,12 @@ fn at(seconds: u64) -> Now {
 }
 
 fn running() -> AttemptState {
-    AttemptState::new("loss", LIMITS)
+    started(AttemptState::new("loss", LIMITS))
+}
+
+fn started(mut attempt: AttemptState) -> AttemptState {
+    assert_eq!(attempt.handle(Input::Started, at(0)), []);
+    attempt
 }
 
 fn metric(name: &str, value: f64) -> Input {
@@ -99,6 +104,25 @@ fn a_program_that_cannot_start_blames_the_machine() {
 }
 
 #[test]
+fn a_machine_that_is_not_ready_is_blamed_for_it() {
+    let mut attempt = AttemptState::new("loss", Limits { silence: Some(Duration::from_secs(1)), ..LIMITS });
+    assert_eq!(attempt.handle(Input::Tick, at(30)), [], "time counts from the program's start");
+    let output = "looking\nno /data\n\n".to_owned();
+    let actions = attempt.handle(Input::NotReady { how: "it ended with exit status 1".to_owned(), output }, at(30));
+    let [Action::Finish(Outcome::Failed(failure))] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!((failure.kind, failure.blame, failure.evidence.as_str()), ("preflight", "machine", "no /data"));
+    assert_eq!(failure.message, "the preflight command failed on this machine: it ended with exit status 1");
+}
+
+#[test]
+fn what_was_wanted_before_the_start_explains_why_there_was_none() {
+    let mut attempt = AttemptState::new("loss", LIMITS);
+    assert_eq!(attempt.handle(Input::Want(Want::Preempt), at(1)), [Action::Terminate]);
+    let actions = attempt.handle(Input::NotReady { how: "it was ended by SIGTERM".to_owned(), output: String::new() }, at(1));
+    assert_eq!(actions, [Action::Finish(Outcome::Preempted)]);
+}
+
+#[test]
 fn sigterm_then_grace_then_sigkill_until_nothing_is_left() {
     let mut attempt = running();
     let stop = Want::Stop { reason: "band 1".to_owned() };
@@ -114,7 +138,7 @@ fn sigterm_then_grace_then_sigkill_until_nothing_is_left() {
 
 fn limited(runtime: Option<u64>, silence: Option<u64>) -> AttemptState {
     let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
-    AttemptState::new("loss", Limits { runtime: seconds(runtime), silence: seconds(silence), ..LIMITS })
+    started(AttemptState::new("loss", Limits { runtime: seconds(runtime), silence: seconds(silence), ..LIMITS }))
 }
 
 /// Ends a program that was told to.

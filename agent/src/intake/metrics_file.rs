@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) readings: Vec<Reading>,
     /// The first line that is no JSON object, once an attempt.
     pub(crate) complaint: Option<String>,
+    /// The program has begun the file anew: these are the first readings of it.
+    pub(crate) restarted: bool,
     /// There may be more to read at once.
     pub(crate) more: bool,
 }
@@ -47,7 +49,7 @@ impl MetricsFile {
         if last && !more {
             lines.extend(self.lines.finish());
         }
-        let mut seen = Seen { more, ..Seen::default() };
+        let mut seen = Seen { more, restarted: gain.restarted, ..Seen::default() };
         for line in lines {
             match record::read(&line.text) {
                 Some(readings) => seen.readings.extend(readings),

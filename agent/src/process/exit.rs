@@ -4,9 +4,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 
 /// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Exit {
     /// By itself, with this status.
     Code(i32),
@@ -24,7 +25,7 @@ impl From<ExitStatus> for Exit {
 }
 
 /// Why a program could not be started, in words, with what was tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Obstacle {
     /// It would start nowhere.
     Configuration(String),

@@ -1,118 +1,168 @@
-//! Starts programs.
+//! Starts programs, each under a shim, and finds those that were started before.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
-use tokio::process::Command;
+use nix::sys::signal::Signal;
+use process_wrap::tokio::{CommandWrap, ProcessSession};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::ChildStdout;
 
 use super::exit::{Exit, Obstacle};
-use super::tree;
+use super::identity::ProcessId;
+use super::launch::{self, Command, Launch, Word};
+use super::tree::{self, Tree};
 
+/// What the `sweep` binary is called with to be a shim.
+pub(crate) const SHIM_ARGUMENT: &str = "__shim";
+/// How often it is looked for what a shim has written down.
+const LOOK: Duration = Duration::from_millis(100);
 /// The variable that marks each process of an attempt, its children included.
 pub(crate) const MARKER: &str = "SWEEP_ATTEMPT_ID";
 /// Variables of the agent's own environment that would mislead a program, or are none of its business.
 const REMOVED: [&str; 2] = ["WANDB_SERVICE", "SWEEP_TOKEN"];
 
-/// What to start.
-#[derive(Clone, Debug)]
-pub(crate) struct Launch {
-    /// argv.
-    pub(crate) argv: Vec<String>,
-    /// Where in `argv` a script stands that an interpreter is asked to read.
-    pub(crate) script: Option<usize>,
-    /// Variables beyond the agent's own.
-    pub(crate) variables: BTreeMap<String, String>,
-    /// The value of [`MARKER`].
-    pub(crate) marker: String,
-    /// Where it runs.
-    pub(crate) workdir: PathBuf,
-    /// Where its output goes.
-    pub(crate) output: PathBuf,
-}
-
-/// A started program.
+/// A program, seen through the shim that looks after it.
 #[derive(Debug)]
 pub(crate) struct Program {
-    child: Box<dyn ChildWrapper>,
-    pid: i32,
+    folder: PathBuf,
+    source: Source,
+    tree: Tree,
+    /// Whether it was ever seen running.
+    begun: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// What the shim says.
+    Voice(Lines<BufReader<ChildStdout>>),
+    /// What it has written down: it was started by an agent that is no more, or has stopped talking.
+    Folder(ProcessId),
 }
 
 impl Program {
-    /// The id of its process, and of its session.
-    pub(crate) fn pid(&self) -> i32 {
-        self.pid
+    /// Which processes belong to it.
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
     }
 
-    /// Waits for its own process to end; its children may go on.
-    ///
-    /// # Errors
-    /// The operating system does not say how it ended.
-    pub(crate) async fn wait(&mut self) -> io::Result<Exit> {
-        let status = self.child.wait().await;
-        tree::forget_main(self.pid);
-        Ok(status?.into())
+    /// How long ago it was begun.
+    pub(crate) fn age(&self) -> Duration {
+        match &self.source {
+            Source::Voice(_) => Duration::ZERO,
+            Source::Folder(shim) => shim.age(),
+        }
+    }
+
+    /// Waits for what happens to its own process: first whether it runs, then that it has ended; its children may go on after that. May be
+    /// abandoned and called again.
+    pub(crate) async fn word(&mut self) -> Word {
+        let (known, begun) = (self.folder.clone(), self.begun);
+        let written = || if begun { None } else { launch::read_started(&known) }.or_else(|| launch::read_end(&known));
+        loop {
+            match self.next(written).await {
+                Some(Word::Started { pid }) if !begun => {
+                    (self.begun, self.tree.main) = (true, pid);
+                    return Word::Started { pid };
+                }
+                // It was said and written before.
+                Some(Word::Started { .. }) | None => {}
+                Some(word) => return word,
+            }
+        }
+    }
+
+    async fn next(&mut self, written: impl Fn() -> Option<Word>) -> Option<Word> {
+        match &mut self.source {
+            Source::Voice(lines) => {
+                if let Ok(Some(line)) = lines.next_line().await {
+                    return serde_json::from_str(&line).ok();
+                }
+                // It has died, and perhaps its program lives.
+                self.source = Source::Folder(launch::read_shim(&self.folder).unwrap_or_else(ProcessId::nobody));
+                None
+            }
+            Source::Folder(shim) => {
+                let alive = shim.is_alive();
+                if let Some(word) = written() {
+                    return Some(word);
+                }
+                if !alive {
+                    // Somebody has killed the shim, and what it looked after is nobody's.
+                    return Some(Word::Exited(Exit::Signal(Signal::SIGKILL as i32)));
+                }
+                tokio::time::sleep(LOOK).await;
+                None
+            }
+        }
     }
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        tree::forget_main(self.pid);
-    }
-}
-
-/// Starts a program in a session of its own, so that no signal of the agent's terminal reaches it. Standard input is empty; output and errors go
-/// to one file in the order they are written, straight from the program: neither a slow nor a dead agent can hold it up.
+/// Starts a program under a shim. Standard input is empty; output and errors go to one file in the order they are written, straight from the
+/// program: neither a slow nor a dead agent can hold it up. [`Program::word`] says whether it began.
 ///
 /// # Errors
 /// See [`Obstacle`].
-pub(crate) fn spawn(launch: &Launch) -> Result<Program, Obstacle> {
-    let Some(first) = launch.argv.first() else {
-        let message = "the command is empty once its macros are expanded; `command:` has to name a program";
-        return Err(Obstacle::Configuration(message.to_owned()));
-    };
-    if let Some(item) = launch.argv.iter().find(|item| item.contains('\0')) {
-        let message = format!("the argument {item:?} holds a NUL character, which no argument can; `${{args_json_file}}` can carry it");
-        return Err(Obstacle::Configuration(message));
-    }
-    let executable = find_program(first, &launch.workdir).map_err(Obstacle::Machine)?;
-    check_what_follows(launch).map_err(Obstacle::Machine)?;
-    let no_output = |error: io::Error| Obstacle::Machine(format!("{}: {error}", launch.output.display()));
-    let output = open_output(&launch.output).map_err(no_output)?;
-    let errors = output.try_clone().map_err(no_output)?;
-    let mut command = Command::new(&executable);
-    command
-        .arg0(first)
-        .args(&launch.argv[1..])
-        .envs(&launch.variables)
-        .env(MARKER, &launch.marker)
-        .current_dir(&launch.workdir)
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .kill_on_drop(true);
+pub(crate) fn spawn(shim: &Path, folder: &Path, launch: &Launch) -> Result<Program, Obstacle> {
+    let trouble = |error: io::Error| Obstacle::Machine(format!("{}: {error}", folder.display()));
+    launch.write(folder).map_err(trouble)?;
+    let mut command = tokio::process::Command::new(shim);
+    command.arg(SHIM_ARGUMENT).arg(folder).env(MARKER, &launch.marker).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     for name in REMOVED {
         command.env_remove(name);
     }
     let mut command = CommandWrap::from(command);
+    // No signal of the agent's terminal reaches it.
     command.wrap(ProcessSession);
-    // The wrapper's own `wait` would also wait for, and reap, children; they are `tree`'s business.
     let started = tree::spawn_main(|| {
         let child = command.spawn()?.into_inner();
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         Ok::<_, io::Error>((child, pid))
     });
-    let (child, pid) = started.map_err(|error| match error.kind() {
-        io::ErrorKind::ArgumentListTooLong => Obstacle::Configuration(
-            "the arguments and the environment are longer than this system allows; `${args_json_file}` can carry more".to_owned(),
-        ),
-        _ => Obstacle::Machine(format!("{} in {}: {error}", executable.display(), launch.workdir.display())),
-    })?;
-    Ok(Program { child, pid })
+    let (mut child, pid) = started.map_err(|error| Obstacle::Machine(format!("{} cannot be started: {error}", shim.display())))?;
+    let voice = child.stdout().take();
+    tokio::spawn(async move {
+        // It reads its standard input to learn of the agent's death.
+        let _held = child.stdin().take();
+        let status = child.wait().await;
+        tree::forget_main(pid);
+        tracing::debug!(?status, pid, "the shim of an attempt has ended");
+    });
+    let voice = voice.ok_or_else(|| Obstacle::Machine("the shim has no standard output".to_owned()))?;
+    let tree = Tree { main: 0, shim: pid, marker: launch.marker.clone() };
+    Ok(Program { folder: folder.to_owned(), source: Source::Voice(BufReader::new(voice).lines()), tree, begun: false })
+}
+
+/// Finds a program that an agent before this one has started, and its argv; `None` if none ever was.
+pub(crate) fn find(folder: &Path) -> Option<(Program, Vec<String>)> {
+    let launch = Launch::read(folder).ok()?;
+    let shim = launch::read_shim(folder)?;
+    let tree = Tree { main: 0, shim: shim.pid, marker: launch.marker };
+    // Its number may be another process's by now.
+    let tree = if shim.is_alive() { tree } else { Tree { shim: 0, ..tree } };
+    Some((Program { folder: folder.to_owned(), source: Source::Folder(shim), tree, begun: false }, launch.command.argv))
+}
+
+/// Finds the program of an argv.
+///
+/// # Errors
+/// See [`Obstacle`].
+pub(crate) fn resolve(argv: &[String], script: Option<usize>, workdir: &Path) -> Result<Command, Obstacle> {
+    let Some(first) = argv.first() else {
+        let message = "the command is empty once its macros are expanded; `command:` has to name a program";
+        return Err(Obstacle::Configuration(message.to_owned()));
+    };
+    if let Some(item) = argv.iter().find(|item| item.contains('\0')) {
+        let message = format!("the argument {item:?} holds a NUL character, which no argument can; `${{args_json_file}}` can carry it");
+        return Err(Obstacle::Configuration(message));
+    }
+    let executable = find_program(first, workdir).map_err(Obstacle::Machine)?;
+    check_what_follows(argv, script, workdir).map_err(Obstacle::Machine)?;
+    Ok(Command { executable, argv: argv.to_vec() })
 }
 
 /// Returns whether a program of that name is on the PATH.
@@ -120,24 +170,20 @@ pub(crate) fn on_path(name: &str) -> bool {
     search_path(name).is_some()
 }
 
-fn open_output(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).open(path)
-}
-
 /// `env` and interpreters start even where what they are asked to run does not exist. That is the machine's fault and not the configuration's, so
 /// it is looked at before.
-fn check_what_follows(launch: &Launch) -> Result<(), String> {
-    if launch.argv[0] == "/usr/bin/env" {
-        let mut rest = launch.argv[1..].iter().skip_while(|item| item.contains('=') && !item.starts_with('-'));
+fn check_what_follows(argv: &[String], script: Option<usize>, workdir: &Path) -> Result<(), String> {
+    if argv.first().is_some_and(|first| first == "/usr/bin/env") {
+        let mut rest = argv[1..].iter().skip_while(|item| item.contains('=') && !item.starts_with('-'));
         if let Some(program) = rest.next().filter(|item| !item.starts_with('-')) {
-            find_program(program, &launch.workdir)?;
+            find_program(program, workdir)?;
         }
     }
-    let Some(script) = launch.script.and_then(|index| launch.argv.get(index)) else { return Ok(()) };
-    if launch.workdir.join(script).exists() {
+    let Some(script) = script.and_then(|index| argv.get(index)) else { return Ok(()) };
+    if workdir.join(script).exists() {
         return Ok(());
     }
-    Err(format!("there is no `{script}` in {}; start the agent where the program lies, or give --workdir", launch.workdir.display()))
+    Err(format!("there is no `{script}` in {}; start the agent where the program lies, or give --workdir", workdir.display()))
 }
 
 fn find_program(name: &str, workdir: &Path) -> Result<PathBuf, String> {

@@ -1,8 +1,8 @@
 //! Everything that a program has started, found and signalled.
 //!
 //! A process belongs to an attempt if it is in the session of the attempt's program, descends from one that belongs, or carries the attempt's
-//! marker in its environment. Children that call `setsid` leave the session, and fork twice to lose their parent: the agent is a subreaper, so
-//! they are handed to it instead of to `init`, and the marker still tells whose they are. Only a process that leaves its session, outlives its
+//! marker in its environment. Children that call `setsid` leave the session, and fork twice to lose their parent: the shim is a subreaper, so
+//! they are handed to it instead of to `init` (and to the agent if the shim is killed), and the marker still tells whose they are. Only a process that leaves its session, outlives its
 //! parent *and* clears its environment escapes.
 //!
 //! Elsewhere than on Linux there is no `/proc`: the program's process group is all that is reached.
@@ -13,15 +13,17 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The programs that the agents of this process have started and that nobody has waited for yet. A process has one set of children, so this is
+/// The shims that the agents of this process have started and that nobody has waited for yet. A process has one set of children, so this is
 /// one for all agents: a child in it must not be reaped as an orphan.
 static MAIN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// The processes of one attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
-    /// The program's process, which leads its session.
+    /// The program's process, which leads its session; 0 while there is none.
     pub(crate) main: i32,
+    /// The process that looks after it, whose children are the attempt's, and which is none of its processes itself.
+    pub(crate) shim: i32,
     /// The attempt's marker.
     pub(crate) marker: String,
 }
@@ -32,6 +34,12 @@ pub(crate) fn adopt_orphans() {
     if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
         tracing::warn!(%error, "orphans of programs cannot be adopted: some may be missed when an attempt ends");
     }
+}
+
+/// Reaps dead orphans that were handed to this process since the one that looked after them has died.
+pub(crate) fn reap_orphans() {
+    #[cfg(target_os = "linux")]
+    linux::reap_orphans(&linux::process_table());
 }
 
 /// Starts a program without a moment in which it could be taken for an orphan.
@@ -50,7 +58,7 @@ pub(crate) fn forget_main(pid: i32) {
 impl Tree {
     /// Signals every process of the attempt and returns how many there were. Looks at the whole process table: for a blocking thread.
     pub(crate) fn signal(&self, signal: Signal) -> usize {
-        let members = self.members();
+        let members = self.living();
         for pid in &members {
             // It may have ended since; then there is nothing to signal.
             let _ = kill(Pid::from_raw(*pid), signal);
@@ -62,17 +70,15 @@ impl Tree {
         members.len()
     }
 
-    /// Returns the ids of the attempt's living processes and reaps dead orphans. For a blocking thread.
+    /// Returns the ids of the attempt's living processes. For a blocking thread.
     #[cfg(target_os = "linux")]
-    pub(crate) fn members(&self) -> BTreeSet<i32> {
-        let table = linux::process_table();
-        linux::reap_orphans(&table);
-        linux::members(self, &table)
+    pub(crate) fn living(&self) -> BTreeSet<i32> {
+        linux::members(self, &linux::process_table())
     }
 
     /// Returns the program itself while its process group exists.
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn members(&self) -> BTreeSet<i32> {
+    pub(crate) fn living(&self) -> BTreeSet<i32> {
         let group = Pid::from_raw(-self.main);
         if kill(group, None).is_ok() { BTreeSet::from([-self.main]) } else { BTreeSet::new() }
     }
@@ -116,8 +122,12 @@ mod linux {
 
     pub(super) fn members(tree: &Tree, table: &[Entry]) -> BTreeSet<i32> {
         let own = own_pid();
-        let living: Vec<_> = table.iter().filter(|entry| !entry.dead && entry.pid != own).collect();
-        let root = |entry: &&&Entry| entry.session == tree.main || carries(entry.pid, &tree.marker);
+        let living: Vec<_> = table.iter().filter(|entry| !entry.dead && entry.pid != own && entry.pid != tree.shim).collect();
+        let root = |entry: &&&Entry| {
+            (tree.main > 0 && entry.session == tree.main)
+                || (tree.shim > 0 && entry.parent == tree.shim)
+                || carries(entry.pid, &tree.marker)
+        };
         let mut members: BTreeSet<i32> = living.iter().filter(root).map(|entry| entry.pid).collect();
         loop {
             let children: Vec<_> = living
@@ -175,9 +185,12 @@ mod linux {
                 entry(1_000_002, 1_000_001, 1_000_002),
                 entry(1_000_001, 1, 1_000_001),
                 entry(1_000_004, 1, 4),
+                entry(1_000_005, 1_000_009, 1_000_005),
+                entry(1_000_009, 1, 1_000_009),
             ];
-            let tree = Tree { main: 1_000_001, marker: "x".to_owned() };
-            assert_eq!(members(&tree, &table), BTreeSet::from([1_000_001, 1_000_002, 1_000_003]));
+            let tree = Tree { main: 1_000_001, shim: 1_000_009, marker: "x".to_owned() };
+            let expected = BTreeSet::from([1_000_001, 1_000_002, 1_000_003, 1_000_005]);
+            assert_eq!(members(&tree, &table), expected, "the shim's orphans, and not the shim");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The way to the controller: the token, repeats where the outcome of a call is unknown, and the agent's registration.
 
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
-use sweep_proto::v1::{RegisterAgentRequest, RegisterAgentResponse};
+use sweep_proto::v1::{LiveAttempt, RegisterAgentRequest, RegisterAgentResponse};
 use tokio::sync::{Mutex, mpsc};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -44,6 +45,8 @@ impl Interceptor for Token {
 pub(super) struct Link {
     client: Client,
     registration: Mutex<RegisterAgentRequest>,
+    /// The attempts that the agent holds: run and attempt.
+    held: std::sync::Mutex<BTreeSet<(u64, u32)>>,
     /// Counts registrations, so that of many who find the agent unknown one registers it.
     generation: AtomicU64,
     failures: AtomicU32,
@@ -72,6 +75,7 @@ impl Link {
         let client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
         Ok(Arc::new(Self {
             client,
+            held: std::sync::Mutex::new(registration.attempts.iter().map(|live| (live.run, live.attempt)).collect()),
             registration: Mutex::new(registration),
             generation: AtomicU64::new(0),
             failures: AtomicU32::new(0),
@@ -154,6 +158,7 @@ impl Link {
         }
         // With the old request id the answer would be the old one, and nothing would be done.
         registration.request_id = chance::id();
+        registration.attempts = self.held().iter().map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt }).collect();
         let request = registration.clone();
         tracing::info!(agent = %request.agent_id, "the controller does not know this agent any more: registering again");
         self.once(async |mut client| client.register_agent(request).await).await?;
@@ -164,6 +169,11 @@ impl Link {
     /// See [`Link::register_again`].
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// The attempts that a registration names.
+    pub(super) fn held(&self) -> MutexGuard<'_, BTreeSet<(u64, u32)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells a person.

@@ -13,8 +13,9 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use sweep_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -22,13 +23,19 @@ use tonic::{Code, Status};
 
 use self::link::{Backoff, Link, is_outcome_unknown, is_unknown_agent};
 use crate::attempt::Want;
+use crate::handover::{Handover, Held};
 use crate::intake::stdout::Pattern;
-use crate::process::tree;
+use crate::process::launch::Alone;
+use crate::process::spawn;
+use crate::process::tree::{self, Tree};
+use crate::runner::Job;
 use crate::slot::{self, Slot};
 use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
 
 /// How often the first registration is tried before the controller counts as unreachable.
 const FIRST_TRIES: u32 = 5;
+/// How long it may take to kill what another agent has left behind.
+const END_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long good-byes may take.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
 /// So many programs in a row that could not be started mean that this machine is no good for the sweep.
@@ -43,6 +50,8 @@ struct Session {
     patterns: Vec<Pattern>,
     options: AgentOptions,
     heartbeat: Duration,
+    lease: Duration,
+    handover: Handover,
     book: Mutex<Book>,
 }
 
@@ -63,6 +72,32 @@ struct Book {
 impl Session {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an attempt is the agent's, and how to reach it.
+    fn hold(&self, attempt: (u64, u32), wants: mpsc::UnboundedSender<Want>) {
+        self.handover.hold(attempt);
+        self.link.held().insert(attempt);
+        self.book().live.insert(attempt, wants);
+    }
+
+    /// Notes that an attempt is the agent's no more.
+    fn release(&self, attempt: (u64, u32)) {
+        self.book().live.remove(&attempt);
+        self.link.held().remove(&attempt);
+        self.handover.release(attempt);
+    }
+
+    /// Returns what becomes of a program whose agent has died.
+    fn alone(&self) -> Alone {
+        let end_after = |patience| Alone::EndAfter { lock: self.handover.lock().to_owned(), patience };
+        if self.options.ends_alone {
+            end_after(Duration::ZERO)
+        } else if self.program.stop_on_lease_lost {
+            end_after(self.lease)
+        } else {
+            Alone::Continue
+        }
     }
 
     /// Notes why the agent ends; the first reason counts.
@@ -104,10 +139,10 @@ pub(crate) async fn run(
         std::future::pending::<()>().await;
     };
     let work = async {
-        let Some(session) = join(options, &slots, gpus.names.len(), notices, is_level.clone()).await? else {
+        let Some((session, jobs)) = join(options, &slots, gpus.names.len(), notices, is_level.clone()).await? else {
             return Ok(AgentSummary { ended_because: "interrupted before it had joined".to_owned(), ..AgentSummary::default() });
         };
-        work(Arc::new(session), slots, is_level).await
+        work(Arc::new(session), slots, jobs, is_level).await
     };
     tokio::select! {
         () = listen => unreachable!("listening never ends"),
@@ -126,46 +161,63 @@ fn absolute(mut options: AgentOptions) -> Result<AgentOptions, AgentError> {
     Ok(options)
 }
 
-/// Registers the agent; `None` if it was interrupted.
+/// Registers the agent; `None` if it was interrupted. Returns also what an agent before this one has begun.
 async fn join(
     options: AgentOptions,
     slots: &[Slot],
     gpus: usize,
     notices: mpsc::UnboundedSender<Notice>,
     mut level: watch::Receiver<Option<Interrupt>>,
-) -> Result<Option<Session>, AgentError> {
-    let registration = v1::RegisterAgentRequest {
-        agent_id: chance::id(),
-        sweep_id: options.sweep.clone(),
-        host: host(),
-        slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        request_id: chance::id(),
-        attempts: Vec::new(),
-        process_id: chance::id(),
+) -> Result<Option<(Session, Vec<Job>)>, AgentError> {
+    let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
+    let (handover, left) = Handover::open(&options.runs_dir, &host(), &options.sweep).map_err(trouble)?;
+    let (mut held, mut jobs) = match left {
+        Some(left) => take_over(&options, left).await,
+        None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new()),
     };
-    let agent = registration.agent_id.clone();
-    let address = options.controller.uri().to_string();
-    let link = Link::new(&options.controller, options.token.as_deref(), registration, notices).map_err(AgentError::Unauthorized)?;
-    let mut backoff = Backoff::default();
-    let mut tries = 0;
-    let answer = loop {
-        tries += 1;
+    held.asked.clone_from(&options.sweep);
+    let process = chance::id();
+    let (link, answer) = loop {
+        let registration = v1::RegisterAgentRequest {
+            agent_id: held.agent.clone(),
+            sweep_id: held.sweep.clone(),
+            host: host(),
+            slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            request_id: chance::id(),
+            attempts: held.attempts.iter().map(|(run, attempt)| v1::LiveAttempt { run: *run, attempt: *attempt }).collect(),
+            process_id: process.clone(),
+        };
+        let link =
+            Link::new(&options.controller, options.token.as_deref(), registration, notices.clone()).map_err(AgentError::Unauthorized)?;
         let answer = tokio::select! {
-            answer = link.register() => answer,
+            answer = register(&link, !jobs.is_empty()) => answer,
             _ = level.wait_for(Option::is_some) => return Ok(None),
         };
         match answer {
-            Err(status) if is_outcome_unknown(status.code()) && tries < FIRST_TRIES => backoff.wait().await,
-            Err(status) => return Err(refused(&status, address)),
-            Ok(answer) => break answer,
+            Ok(answer) => break (link, answer),
+            // The sweep of the agent before is no more; there may be another one of that name.
+            Err(status) if !jobs.is_empty() && !is_outcome_unknown(status.code()) && status.code() != Code::Unauthenticated => {
+                for job in std::mem::take(&mut jobs) {
+                    end_all(job.marker()).await;
+                }
+                let asked = options.sweep.clone();
+                held = Held { agent: chance::id(), sweep: asked.clone(), asked, attempts: Vec::new() };
+            }
+            Err(status) => return Err(refused(&status, options.controller.uri().to_string())),
         }
     };
     let program = answer.program.unwrap_or_default();
     let patterns = patterns(&program.metric_patterns).map_err(AgentError::Refused)?;
     link.notice(Notice::Joined { sweep: answer.sweep_id.clone(), slots: slots.len(), gpus });
+    for job in &jobs {
+        link.notice(Notice::Note(format!("run {} attempt {}: taken over from an agent that was killed", job.run, job.attempt)));
+    }
+    held.sweep.clone_from(&answer.sweep_id);
+    let agent = held.agent.clone();
+    handover.take(held);
     let book = Book { tickets: options.count, ..Book::default() };
-    Ok(Some(Session {
+    let session = Session {
         link,
         agent,
         sweep: answer.sweep_id,
@@ -173,8 +225,53 @@ async fn join(
         patterns,
         options,
         heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
+        lease: Duration::from_millis(answer.lease_ms.max(1000)),
+        handover,
         book: Mutex::new(book),
-    }))
+    };
+    Ok(Some((session, jobs)))
+}
+
+/// Registers until the controller answers; an agent that holds nothing soon gives up.
+async fn register(link: &Link, holds: bool) -> Result<v1::RegisterAgentResponse, Status> {
+    let mut backoff = Backoff::default();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match link.register().await {
+            Err(status) if is_outcome_unknown(status.code()) && (holds || tries < FIRST_TRIES) => backoff.wait().await,
+            answer => return answer,
+        }
+    }
+}
+
+/// Looks for what an agent that was killed has begun. What was never begun is no longer this agent's; what may still be of it is ended.
+async fn take_over(options: &AgentOptions, mut left: Held) -> (Held, Vec<Job>) {
+    let mut jobs = Vec::new();
+    for attempt in std::mem::take(&mut left.attempts) {
+        let marker = format!("{}:{}/{}/{}", left.agent, left.sweep, attempt.0, attempt.1);
+        match Job::read(&options.runs_dir, &left.sweep, attempt) {
+            Some(job) if spawn::find(&job.folder()).is_some() => {
+                left.attempts.push(attempt);
+                jobs.push(job);
+            }
+            _ => end_all(marker).await,
+        }
+    }
+    (left, jobs)
+}
+
+/// Kills all processes that carry a marker.
+async fn end_all(marker: String) {
+    let tree = Tree { main: 0, shim: 0, marker };
+    let kill = move || {
+        let began = Instant::now();
+        while tree.signal(Signal::SIGKILL) > 0 && began.elapsed() < END_TIME_MAX {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    // A task that neither panics nor is aborted.
+    let _ = tokio::task::spawn_blocking(kill).await;
 }
 
 fn refused(status: &Status, address: String) -> AgentError {
@@ -203,10 +300,22 @@ fn host() -> String {
 }
 
 /// Fills the slots until there is nothing left to do, then leaves.
-async fn work(session: Arc<Session>, slots: Vec<Slot>, level: watch::Receiver<Option<Interrupt>>) -> Result<AgentSummary, AgentError> {
+async fn work(
+    session: Arc<Session>,
+    slots: Vec<Slot>,
+    mut jobs: Vec<Job>,
+    level: watch::Receiver<Option<Interrupt>>,
+) -> Result<AgentSummary, AgentError> {
     let mut workers = JoinSet::new();
     for slot in slots {
-        workers.spawn(worker::work(Arc::clone(&session), slot, level.clone()));
+        match jobs.iter().position(|job| job.slot == slot) {
+            Some(index) => drop(workers.spawn(worker::resume(Arc::clone(&session), Some(slot), jobs.remove(index), level.clone()))),
+            None => drop(workers.spawn(worker::work(Arc::clone(&session), slot, level.clone()))),
+        }
+    }
+    // There were more slots before.
+    for job in jobs {
+        workers.spawn(worker::resume(Arc::clone(&session), None, job, level.clone()));
     }
     let heartbeat = tokio::spawn(beat(Arc::clone(&session)));
     let mut orders = level.clone();
@@ -276,6 +385,9 @@ async fn leave(session: &Session) {
 /// Renews the leases, and passes on what the controller wants of the attempts.
 async fn beat(session: Arc<Session>) {
     let mut ticks = tokio::time::interval(session.heartbeat);
+    // With this much left of the lease, programs still have their time to end.
+    let patience = session.lease.saturating_sub(session.options.grace.min(session.lease / 2));
+    let (mut answered, mut deserted) = (tokio::time::Instant::now(), false);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -285,7 +397,15 @@ async fn beat(session: Arc<Session>) {
             sweep_id: session.sweep.clone(),
             attempts: attempts.iter().map(|(run, attempt)| v1::LiveAttempt { run: *run, attempt: *attempt }).collect(),
         };
+        if session.program.stop_on_lease_lost && answered.elapsed() >= patience && !attempts.is_empty() && !deserted {
+            deserted = true;
+            let seconds = answered.elapsed().as_secs();
+            let note = format!("no answer from the controller for {seconds} s, and on_lease_lost is stop: the running programs are ended");
+            session.link.notice(Notice::Note(note));
+            session.want_of_all(&Want::Preempt);
+        }
         let generation = session.link.generation();
+        let asked = tokio::time::Instant::now();
         let answer = session.link.once(async |mut client| {
             let mut request = tonic::Request::new(request);
             request.set_timeout(session.heartbeat.max(Duration::from_secs(2)));
@@ -293,6 +413,8 @@ async fn beat(session: Arc<Session>) {
         });
         match answer.await {
             Ok(answer) => {
+                // The lease runs from when it was asked for at the earliest.
+                (answered, deserted) = (asked, false);
                 let book = session.book();
                 for (attempt, directive) in attempts.iter().zip(answer.directives) {
                     if let (Some(wants), Some(want)) = (book.live.get(attempt), report::want(directive)) {

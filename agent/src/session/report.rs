@@ -17,7 +17,7 @@ use super::link::Link;
 use crate::Notice;
 use crate::attempt::{Failure, Outcome, Want};
 use crate::runner::{Job, Point, Seen};
-use crate::spool::Spool;
+use crate::spool::{Counts, Spool};
 
 /// Longest time from a metric to its report, and between two pieces of output.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -30,21 +30,24 @@ pub(super) struct Report {
     pub(super) link: Arc<Link>,
     pub(super) job: Arc<Job>,
     pub(super) wants: mpsc::UnboundedSender<Want>,
+    pub(super) spool: Spool,
 }
 
 impl Report {
     /// Reports what is seen until nothing more will be, and all of it is acknowledged or the attempt has lost its run.
     pub(super) async fn follow(&self, mut seen: mpsc::Receiver<Seen>) {
-        let spool = Spool::default();
+        let spool = &self.spool;
         let (started, is_started) = watch::channel(None);
         let collect = async {
             while let Some(seen) = seen.recv().await {
                 match seen {
                     Seen::Started(command) => drop(started.send(Some(command))),
-                    Seen::Points(points) => spool.push(points.into_iter().map(wire_point).collect()).await,
-                    Seen::Note(text) => {
-                        self.link.notice(Notice::Note(format!("run {} attempt {}: {text}", self.job.run, self.job.attempt)));
+                    Seen::Points(points) => {
+                        if let Some(complaint) = spool.push(points.into_iter().map(wire_point).collect()).await {
+                            self.note(&complaint);
+                        }
                     }
+                    Seen::Note(text) => self.note(&text),
                 }
             }
             spool.close();
@@ -53,7 +56,7 @@ impl Report {
         let mut to_start = is_started.clone();
         let send = async {
             let Ok(Some(command)) = to_start.wait_for(Option::is_some).await.map(|command| command.clone()) else { return };
-            if self.start(command).await && self.send_metrics(&spool).await {
+            if self.start(command).await && self.send_metrics(spool).await {
                 return;
             }
             // Nobody wants the rest, but whoever fills the spool must not be held up.
@@ -71,10 +74,15 @@ impl Report {
         tokio::join!(collect, send, ship);
     }
 
-    /// Returns the run's state as the controller says it after the end of the attempt, or why it does not take the result.
-    pub(super) async fn finish(&self, outcome: &Outcome) -> Result<String, String> {
+    /// Tells a person.
+    pub(super) fn note(&self, text: &str) {
+        self.link.notice(Notice::Note(format!("run {} attempt {}: {text}", self.job.run, self.job.attempt)));
+    }
+
+    /// Returns what the controller is to be told of the end.
+    pub(super) fn result(&self, outcome: &Outcome) -> v1::FinishAttemptRequest {
         let (result, failure) = verdict(outcome);
-        let request = v1::FinishAttemptRequest {
+        v1::FinishAttemptRequest {
             agent_id: self.job.agent.clone(),
             sweep_id: self.job.sweep.clone(),
             run: self.job.run,
@@ -82,8 +90,13 @@ impl Report {
             result: result.into(),
             failure,
             request_id: chance::id(),
-        };
-        let answer = self.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await).await;
+        }
+    }
+
+    /// Returns the run's state as the controller says it after the end of the attempt, or why it does not take the result.
+    pub(super) async fn finish(&self, result: v1::FinishAttemptRequest) -> Result<String, String> {
+        self.spool.keep_result(&result);
+        let answer = self.link.until_answered(async |mut client| client.finish_attempt(result.clone()).await).await;
         answer.map(|answer| answer.run_state).map_err(|status| status.message().to_owned())
     }
 
@@ -120,9 +133,7 @@ impl Report {
             if let Err(status) = &answer
                 && status.code() == tonic::Code::InvalidArgument
             {
-                let (run, attempt) = (self.job.run, self.job.attempt);
-                let note = format!("run {run} attempt {attempt}: the controller does not take {count} points: {}", status.message());
-                self.link.notice(Notice::Note(note));
+                self.note(&format!("the controller does not take {count} points: {}", status.message()));
                 continue;
             }
             if !self.obey(answer.map(|answer| answer.directive)) {
@@ -162,14 +173,8 @@ impl Report {
                 offset += length;
             }
             if offset >= LOG_BYTES_MAX {
-                let note = format!(
-                    "run {} attempt {}: its output is longer than {} MiB; the rest is only in {}",
-                    self.job.run,
-                    self.job.attempt,
-                    LOG_BYTES_MAX >> 20,
-                    self.job.output().display()
-                );
-                return self.link.notice(Notice::Note(note));
+                let (limit, path) = (LOG_BYTES_MAX >> 20, self.job.output());
+                return self.note(&format!("its output is longer than {limit} MiB; the rest is only in {}", path.display()));
             }
             if length == LOG_PIECE_BYTES {
                 continue;
@@ -221,9 +226,9 @@ async fn read_piece(job: &Job, offset: u64) -> std::io::Result<Vec<u8>> {
     Ok(data)
 }
 
-fn wire_point(point: Point) -> v1::MetricPoint {
-    let Point { reading, wall_ms } = point;
-    v1::MetricPoint { name: reading.name, step: reading.step, wall_ms, value: reading.value }
+fn wire_point(point: Point) -> (v1::MetricPoint, Counts) {
+    let Point { reading, wall_ms, counts } = point;
+    (v1::MetricPoint { name: reading.name, step: reading.step, wall_ms, value: reading.value }, counts)
 }
 
 fn verdict(outcome: &Outcome) -> (Verdict, Option<v1::Failure>) {

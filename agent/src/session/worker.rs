@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sweep_proto::v1;
 use sweep_proto::v1::acquire_response::Next;
 use tokio::sync::{mpsc, watch};
@@ -12,8 +12,10 @@ use tokio::time::Instant;
 use super::report::Report;
 use super::{STARTS_FAILED_MAX, Session, chance};
 use crate::attempt::{Failure, Limits, Outcome, Want};
-use crate::runner::{self, Ended, Job};
+use crate::process::launch::Launch;
+use crate::runner::{self, Begin, Ended, Job};
 use crate::slot::Slot;
+use crate::spool::{Counts, Spool};
 use crate::{AgentError, Interrupt, Notice};
 
 /// How long the controller may let a call wait for a run.
@@ -45,7 +47,13 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
                 break;
             }
         };
-        let counts = attend(&session, &slot, assignment, &mut level).await;
+        let counts = match job(&session, &slot, &assignment) {
+            Ok(job) => attend(&session, job, Begin::Anew, &mut level).await,
+            Err(reason) => {
+                session.book().failed.get_or_insert(AgentError::Refused(reason));
+                false
+            }
+        };
         if !counts {
             give_ticket_back(&session);
         }
@@ -93,7 +101,7 @@ async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<
     let asking = Arc::clone(session);
     let late = tokio::spawn(async move {
         if let Ok(Ok(Some(assignment))) = question.await {
-            give_run_back(&asking, &assignment).await;
+            give_run_back(&asking, &assignment.sweep_id, (assignment.run, assignment.attempt)).await;
         }
     });
     handles.push(late.abort_handle());
@@ -101,12 +109,12 @@ async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<
     None
 }
 
-async fn give_run_back(session: &Session, assignment: &v1::Assignment) {
+async fn give_run_back(session: &Session, sweep: &str, (run, attempt): (u64, u32)) {
     let request = v1::FinishAttemptRequest {
         agent_id: session.agent.clone(),
-        sweep_id: assignment.sweep_id.clone(),
-        run: assignment.run,
-        attempt: assignment.attempt,
+        sweep_id: sweep.to_owned(),
+        run,
+        attempt,
         result: v1::finish_attempt_request::Result::Returned.into(),
         failure: None,
         request_id: chance::id(),
@@ -144,37 +152,83 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Sta
     }
 }
 
-/// Executes and reports an attempt; returns whether it counts as a run that has ended.
-async fn attend(session: &Arc<Session>, slot: &Slot, assignment: v1::Assignment, level: &mut Level) -> bool {
-    let key = (assignment.run, assignment.attempt);
-    let (wants, mut wanted) = mpsc::unbounded_channel();
-    session.book().live.insert(key, wants.clone());
-    // Whoever interrupts now reaches it; whoever did before has not.
-    if level.borrow().is_some() {
-        give_run_back(session, &assignment).await;
-        session.book().live.remove(&key);
-        return false;
+/// Goes on with what an agent before this one has begun, then works as any slot does.
+pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, mut level: Level) {
+    let job = Job { patterns: session.patterns.clone(), shim: session.options.shim.clone(), ..job };
+    // Its ticket was that of the agent before.
+    attend(&session, job, Begin::Again(Counts::default()), &mut level).await;
+    if let Some(slot) = slot {
+        work(session, slot, level).await;
     }
-    let attended = async {
-        let job = Arc::new(job(session, slot, &assignment));
-        let report = Report { link: Arc::clone(&session.link), job: Arc::clone(&job), wants };
-        let ended = execute(session, &assignment, &job, &report, &mut wanted, level.clone()).await;
-        conclude(session, &job, &report, ended, level).await
-    }
-    .await;
-    session.book().live.remove(&key);
-    attended
 }
 
-fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Job {
-    let params = match serde_json::from_str(&assignment.params_json) {
-        Ok(Value::Object(params)) => params,
-        _ => Map::new(),
+/// Executes and reports an attempt; returns whether it counts as a run that has ended.
+async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Level) -> bool {
+    let key = (job.run, job.attempt);
+    let (wants, mut wanted) = mpsc::unbounded_channel();
+    session.hold(key, wants.clone());
+    // Whoever interrupts now reaches it; whoever did before has not.
+    let interrupted = *level.borrow();
+    if let Some(interrupt) = interrupted {
+        if begin == Begin::Anew {
+            give_run_back(session, &job.sweep, key).await;
+            session.release(key);
+            return false;
+        }
+        match interrupt {
+            Interrupt::Drain => {}
+            Interrupt::Preempt | Interrupt::Stop => drop(wants.send(Want::Preempt)),
+            Interrupt::Kill => drop(wants.send(Want::Kill)),
+        }
+    }
+    let written = job.write();
+    let (spool, recovered) = Spool::open(&job.folder());
+    let job = Arc::new(job);
+    let report = Report { link: Arc::clone(&session.link), job: Arc::clone(&job), wants, spool };
+    if let Some(note) = &recovered.note {
+        report.note(note);
+    }
+    let told = match (written, recovered.result) {
+        (Err(source), _) => {
+            let ended = Err(AgentError::File { path: job.folder(), source });
+            conclude(session, &report, ended, level).await
+        }
+        (Ok(()), Some(result)) => {
+            deliver(&report, level.clone()).await;
+            tell(session, &report, result, None, level).await
+        }
+        (Ok(()), None) => {
+            let begin = if begin == Begin::Anew { begin } else { Begin::Again(recovered.counts) };
+            let ended = execute(session, begin, &report, &mut wanted, level.clone()).await;
+            conclude(session, &report, ended, level).await
+        }
+    };
+    if told == Told::Kept {
+        report.note("its result is kept: an agent that is started again with the same --runs-dir reports it");
+        session.book().live.remove(&key);
+        return true;
+    }
+    session.release(key);
+    report.spool.remove();
+    told == Told::Counts
+}
+
+/// Makes a job of what the controller has sent.
+///
+/// # Errors
+/// It makes no sense: what is wrong, in words.
+fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Result<Job, String> {
+    let sweep = &assignment.sweep_id;
+    if sweep.is_empty() || !sweep.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err(format!("the controller sent a sweep id that is none: {sweep:?}"));
+    }
+    let Ok(Value::Object(params)) = serde_json::from_str(&assignment.params_json) else {
+        return Err(format!("the controller sent parameters of run {} that are no JSON object", assignment.run));
     };
     let program = &session.program;
-    Job {
+    Ok(Job {
         agent: session.agent.clone(),
-        sweep: assignment.sweep_id.clone(),
+        sweep: sweep.clone(),
         run: assignment.run,
         attempt: assignment.attempt,
         repeat: assignment.repeat,
@@ -190,7 +244,10 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Job {
         workdir: session.options.workdir.clone(),
         runs_dir: session.options.runs_dir.clone(),
         limits: Limits { grace: session.options.grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
-    }
+        preflight: program.preflight.clone(),
+        shim: session.options.shim.clone(),
+        alone: session.alone(),
+    })
 }
 
 fn limit(ms: u64) -> Option<Duration> {
@@ -200,33 +257,35 @@ fn limit(ms: u64) -> Option<Duration> {
 /// Runs the program, reporting meanwhile.
 async fn execute(
     session: &Session,
-    assignment: &v1::Assignment,
-    job: &Job,
+    begin: Begin,
     report: &Report,
     wanted: &mut mpsc::UnboundedReceiver<Want>,
-    mut level: Level,
+    level: Level,
 ) -> Result<Ended, AgentError> {
-    if !assignment.sweep_id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') || assignment.sweep_id.is_empty() {
-        return Err(AgentError::Refused(format!("the controller sent a sweep id that is none: {:?}", assignment.sweep_id)));
-    }
-    if !matches!(serde_json::from_str(&assignment.params_json), Ok(Value::Object(_))) {
-        let message = format!("the controller sent parameters of run {} that are no JSON object", assignment.run);
-        let failure = Failure { kind: "could_not_start", blame: "machine", message, ..Failure::default() };
-        return Ok(Ended { outcome: Outcome::Failed(failure), objective: None });
-    }
     let (seen, to_report) = mpsc::channel(SEEN_MAX);
     let (told, to_follow) = mpsc::channel(SEEN_MAX);
-    let announce = announce(session, job, to_report, told);
-    let run = runner::execute(job, wanted, seen);
-    let follow = async {
-        tokio::select! {
-            () = report.follow(to_follow) => {}
-            // The controller may be away for good; a killed agent does not wait for it.
-            () = killed(&mut level) => {}
-        }
-    };
-    let (ended, (), ()) = tokio::join!(run, announce, follow);
+    let announce = announce(session, &report.job, to_report, told);
+    let run = runner::execute(&report.job, begin, wanted, seen);
+    let (ended, (), ()) = tokio::join!(run, announce, follow(report, to_follow, level));
     ended.map_err(|(path, source)| AgentError::File { path, source })
+}
+
+/// Reports what an agent before this one has not got rid of.
+async fn deliver(report: &Report, level: Level) {
+    let (seen, to_follow) = mpsc::channel(1);
+    let command = Launch::read(&report.job.folder()).map(|launch| launch.command.argv).unwrap_or_default();
+    // The receiver is right here.
+    let _ = seen.try_send(runner::Seen::Started(command));
+    drop(seen);
+    follow(report, to_follow, level).await;
+}
+
+/// Reports what is seen. The controller may be away for good; a killed agent does not wait for it.
+async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, mut level: Level) {
+    tokio::select! {
+        () = report.follow(seen) => {}
+        () = killed(&mut level) => {}
+    }
 }
 
 /// Passes on what is seen, and tells a person of the start.
@@ -242,8 +301,19 @@ async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner:
     }
 }
 
-/// Reports the end of an attempt; returns whether it counts as a run that has ended.
-async fn conclude(session: &Session, job: &Job, report: &Report, ended: Result<Ended, AgentError>, level: &mut Level) -> bool {
+/// What became of the news of an attempt's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// A run has ended.
+    Counts,
+    /// The run goes back into the queue, or is another's by now.
+    CountsNot,
+    /// The agent was killed before the controller answered.
+    Kept,
+}
+
+/// Reports the end of an attempt.
+async fn conclude(session: &Session, report: &Report, ended: Result<Ended, AgentError>, level: &mut Level) -> Told {
     let ended = match ended {
         Ok(ended) => ended,
         Err(error) => {
@@ -253,28 +323,46 @@ async fn conclude(session: &Session, job: &Job, report: &Report, ended: Result<E
             Ended { outcome: Outcome::Failed(failure), objective: None }
         }
     };
-    let mut message = words(&ended.outcome);
     note_start(session, &ended.outcome);
-    let mut counts = !matches!(ended.outcome, Outcome::Abandoned(_) | Outcome::Preempted);
-    let state = if let Outcome::Abandoned(_) = ended.outcome {
-        "abandoned".to_owned()
-    } else {
-        let last_words = async {
-            killed(level).await;
-            tokio::time::sleep(LAST_WORDS).await;
-        };
-        tokio::select! {
-            answer = report.finish(&ended.outcome) => answer.unwrap_or_else(|reason| {
-                counts = false;
-                message = format!("the controller does not take the result: {reason}");
-                "abandoned".to_owned()
-            }),
-            () = last_words => "unreported".to_owned(),
-        }
+    if let Outcome::Abandoned(_) = ended.outcome {
+        announce_end(session, &report.job, "abandoned".to_owned(), None, words(&ended.outcome));
+        return Told::CountsNot;
+    }
+    let told = tell(session, report, report.result(&ended.outcome), Some((&ended, words(&ended.outcome))), level).await;
+    if ended.outcome == Outcome::Preempted { Told::CountsNot } else { told }
+}
+
+/// Tells the controller of the end of an attempt.
+async fn tell(
+    session: &Session,
+    report: &Report,
+    result: v1::FinishAttemptRequest,
+    ended: Option<(&Ended, String)>,
+    level: &mut Level,
+) -> Told {
+    let failed_with = result.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
+    let (objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| (ended.objective, message));
+    let last_words = async {
+        killed(level).await;
+        tokio::time::sleep(LAST_WORDS).await;
     };
+    let (told, state) = tokio::select! {
+        answer = report.finish(result) => match answer {
+            Ok(state) => (Told::Counts, state),
+            Err(reason) => {
+                message = format!("the controller does not take the result: {reason}");
+                (Told::CountsNot, "abandoned".to_owned())
+            }
+        },
+        () = last_words => (Told::Kept, "unreported".to_owned()),
+    };
+    announce_end(session, &report.job, state, objective, message);
+    told
+}
+
+fn announce_end(session: &Session, job: &Job, state: String, objective: Option<f64>, message: String) {
     tally(session, &state);
-    session.link.notice(Notice::Ended { run: job.run, attempt: job.attempt, state, objective: ended.objective, message });
-    counts
+    session.link.notice(Notice::Ended { run: job.run, attempt: job.attempt, state, objective, message });
 }
 
 /// A machine on which nothing starts must not take run after run.

@@ -1,0 +1,160 @@
+//! What an agent holds, written down for the agent process that comes after it if it is killed or upgraded: who it is, and which attempts are its own.
+//!
+//! Each agent of a machine has a place of its own, `<runs_dir>/agents/<host>-<n>`: a lock that ends with the process, and beside it the list.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// Agents on one machine that share a folder of runs.
+const PLACES_MAX: u32 = 10_000;
+
+/// The place of a living agent.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    list: PathBuf,
+    lock: PathBuf,
+    /// Held until the process ends, however it ends.
+    _locked: File,
+    held: Mutex<Held>,
+}
+
+/// What an agent holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// The agent's id.
+    pub(crate) agent: String,
+    /// The sweep as it was asked for.
+    pub(crate) asked: String,
+    /// The sweep's full id.
+    pub(crate) sweep: String,
+    /// Its attempts: run and attempt.
+    pub(crate) attempts: Vec<(u64, u32)>,
+}
+
+impl Held {
+    fn is_for(&self, asked: &str) -> bool {
+        !self.attempts.is_empty() && (self.asked == asked || self.sweep == asked)
+    }
+}
+
+impl Handover {
+    /// Takes a place: that of an agent for the same sweep that was killed, with what it held, or a free one.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub(crate) fn open(runs_dir: &Path, host: &str, asked: &str) -> io::Result<(Self, Option<Held>)> {
+        let folder = runs_dir.join("agents");
+        fs::create_dir_all(&folder)?;
+        let host: String = host.chars().map(|char| if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '_' }).collect();
+        let mut free = None;
+        for number in 1..=PLACES_MAX {
+            let lock = folder.join(format!("{host}-{number}.lock"));
+            let is_new = !lock.exists();
+            if is_new && free.is_some() {
+                break;
+            }
+            let file = File::options().create(true).truncate(false).write(true).open(&lock)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => continue,
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
+            let list = lock.with_extension("json");
+            let left: Option<Held> = fs::read(&list).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let place = Self { list, lock, _locked: file, held: Mutex::default() };
+            match left {
+                Some(left) if left.is_for(asked) => return Ok((place, Some(left))),
+                // It waits for an agent of its own sweep.
+                Some(left) if !left.attempts.is_empty() => {}
+                _ if free.is_none() => free = Some(place),
+                _ => {}
+            }
+        }
+        free.map(|place| (place, None)).ok_or_else(|| io::Error::other(format!("more than {PLACES_MAX} agents share {}", folder.display())))
+    }
+
+    /// The file whose lock says that an agent is here.
+    pub(crate) fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    /// Notes who is here now, and with which attempts.
+    pub(crate) fn take(&self, held: Held) {
+        *self.held() = held;
+        self.write();
+    }
+
+    /// Notes that an attempt is the agent's.
+    pub(crate) fn hold(&self, attempt: (u64, u32)) {
+        let mut held = self.held();
+        if !held.attempts.contains(&attempt) {
+            held.attempts.push(attempt);
+            drop(held);
+            self.write();
+        }
+    }
+
+    /// Notes that an attempt is the agent's no more.
+    pub(crate) fn release(&self, attempt: (u64, u32)) {
+        self.held().attempts.retain(|known| *known != attempt);
+        self.write();
+    }
+
+    fn write(&self) {
+        let held = self.held();
+        let written = if held.attempts.is_empty() {
+            fs::remove_file(&self.list).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+        } else {
+            let new = self.list.with_extension("new");
+            serde_json::to_vec(&*held)
+                .map_err(io::Error::from)
+                .and_then(|bytes| fs::write(&new, bytes))
+                .and_then(|()| fs::rename(&new, &self.list))
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, path = %self.list.display(), "if this agent is killed, the next one will not find its attempts");
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(asked: &str) -> Held {
+        Held { agent: format!("agent of {asked}"), asked: asked.to_owned(), sweep: format!("{asked}1234"), attempts: Vec::new() }
+    }
+
+    #[test]
+    fn the_next_agent_of_a_sweep_takes_over_what_a_dead_one_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |asked: &str| Handover::open(folder.path(), "gpu/1", asked).unwrap();
+        let (first, left) = open("wine");
+        assert_eq!(left, None);
+        first.take(held("wine"));
+        first.hold((3, 1));
+        first.hold((4, 2));
+        first.release((3, 1));
+        let (second, left) = open("wine");
+        assert_eq!(left, None, "the first one lives");
+        assert_ne!(first.lock(), second.lock());
+        drop((first, second));
+        assert_eq!(open("digits").1, None, "another sweep's attempts are not for this one");
+        let expected = Held { attempts: vec![(4, 2)], ..held("wine") };
+        let (third, left) = open("wine1234");
+        assert_eq!(left, Some(expected.clone()), "by its full id too");
+        third.take(expected);
+        third.release((4, 2));
+        drop(third);
+        assert_eq!(open("wine").1, None, "an agent that has left holds nothing");
+        assert_eq!(fs::read_dir(folder.path().join("agents")).unwrap().count(), 2, "places are used again");
+    }
+}

@@ -1,0 +1,193 @@
+//! What lies in an attempt's folder, so that an agent that comes later finds its program again: what was to be started, which process looks after
+//! it, and what became of it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::exit::{Exit, Obstacle};
+use super::identity::ProcessId;
+
+const LAUNCH: &str = "launch.json";
+const SHIM: &str = "shim.json";
+const STARTED: &str = "started.json";
+const ENDED: &str = "ended.json";
+/// The output of the command that looks at the machine first.
+pub(crate) const PREFLIGHT_OUTPUT: &str = "preflight.log";
+/// Room for the end of an attempt, taken when it begins: its end can be written down on a full disk too.
+const END_BYTES: usize = 8192;
+const MESSAGE_BYTES_MAX: usize = 1000;
+
+/// What to start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    /// The program.
+    pub(crate) command: Command,
+    /// What has to end well before; its output goes to [`PREFLIGHT_OUTPUT`].
+    pub(crate) preflight: Option<Command>,
+    /// Variables beyond the agent's own.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// The value of [`MARKER`](super::spawn::MARKER).
+    pub(crate) marker: String,
+    /// Where it runs.
+    pub(crate) workdir: PathBuf,
+    /// Where its output goes.
+    pub(crate) output: PathBuf,
+    /// From SIGTERM to SIGKILL.
+    pub(crate) grace: Duration,
+    /// What becomes of it when its agent dies.
+    pub(crate) alone: Alone,
+}
+
+/// A program that was found, and its argv.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Command {
+    /// Where it lies.
+    pub(crate) executable: PathBuf,
+    /// The first item is its name.
+    pub(crate) argv: Vec<String>,
+}
+
+/// What becomes of a program whose agent has died without ending it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Alone {
+    /// It goes on: an agent that comes later takes it over.
+    Continue,
+    /// It ends, unless an agent holds this file's lock again within the time.
+    EndAfter {
+        /// See [`crate::identity`].
+        lock: PathBuf,
+        /// How long it waits.
+        patience: Duration,
+    },
+}
+
+/// What the shim says of the program, once each: first one of the former, then [`Word::Exited`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Word {
+    /// The program runs.
+    Started {
+        /// Its process, which leads its session.
+        pid: i32,
+    },
+    /// It could not be started.
+    Refused(Obstacle),
+    /// The command before it did not end well: how.
+    NotReady(String),
+    /// Its own process has ended.
+    Exited(Exit),
+}
+
+impl Word {
+    fn shortened(mut self) -> Self {
+        match &mut self {
+            Self::Refused(Obstacle::Configuration(message) | Obstacle::Machine(message)) | Self::NotReady(message) => {
+                message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            }
+            Self::Started { .. } | Self::Exited(_) => {}
+        }
+        self
+    }
+}
+
+impl Launch {
+    /// Writes down what is to be started.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
+        replace(&folder.join(LAUNCH), self)
+    }
+
+    /// Reads what is to be started.
+    ///
+    /// # Errors
+    /// It is not there or cannot be read.
+    pub(crate) fn read(folder: &Path) -> io::Result<Self> {
+        serde_json::from_slice(&fs::read(folder.join(LAUNCH))?).map_err(io::Error::from)
+    }
+}
+
+/// Writes down who looks after the program, and takes the room that its end will need.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(super) fn write_shim(folder: &Path, shim: &ProcessId) -> io::Result<File> {
+    let mut end = private().create(true).truncate(true).open(folder.join(ENDED))?;
+    end.write_all(&[b' '; END_BYTES])?;
+    replace(&folder.join(SHIM), shim)?;
+    Ok(end)
+}
+
+/// Returns who looks after the program; `None` where nobody ever did.
+pub(crate) fn read_shim(folder: &Path) -> Option<ProcessId> {
+    read(&folder.join(SHIM))
+}
+
+/// Writes down that the program runs.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(super) fn write_started(folder: &Path, word: &Word) -> io::Result<()> {
+    replace(&folder.join(STARTED), word)
+}
+
+/// Returns whether the program was started.
+pub(crate) fn read_started(folder: &Path) -> Option<Word> {
+    read(&folder.join(STARTED))
+}
+
+/// Writes down how it ended, into the room that was taken before.
+///
+/// # Errors
+/// The file cannot be written to.
+pub(super) fn write_end(mut file: &File, word: &Word) -> io::Result<()> {
+    let text = serde_json::to_vec(&word.clone().shortened())?;
+    file.write_all_at(&text, 0)?;
+    file.flush()
+}
+
+/// Returns how it ended; `None` while it has not.
+pub(crate) fn read_end(folder: &Path) -> Option<Word> {
+    read(&folder.join(ENDED))
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Nobody ever sees half of it.
+fn replace(path: &Path, content: &impl Serialize) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = private().create(true).truncate(true).open(&new)?;
+    file.write_all(&serde_json::to_vec(content)?)?;
+    fs::rename(new, path)
+}
+
+/// Parameters may hold secrets.
+fn private() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true).mode(0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_seen_once_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write_shim(folder.path(), &ProcessId::own()).unwrap();
+        assert_eq!(read_end(folder.path()), None);
+        assert_eq!(read_shim(folder.path()), Some(ProcessId::own()));
+        write_end(&file, &Word::Exited(Exit::Code(3))).unwrap();
+        assert_eq!(read_end(folder.path()), Some(Word::Exited(Exit::Code(3))));
+    }
+}

@@ -1,0 +1,217 @@
+//! The small process between an agent and a program. It outlives the agent, so that a killed or upgraded one finds its attempts again: it starts the
+//! program, inherits the orphans of it, and writes down how it ended.
+//!
+//! It runs before anything else of `sweep` does, without threads of a runtime. What it says goes to its standard output, which an agent that lives
+//! reads, and into the attempt's folder, where an agent that comes later looks. Its standard input ends when its agent does.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitStatus, wait};
+use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession, ResetSigmask};
+
+use super::exit::{Exit, Obstacle};
+use super::identity::ProcessId;
+use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
+use super::tree::{self, Tree};
+
+/// The wrapper's own `wait` would also wait for children; they are `tree`'s business.
+type Child = Box<dyn ChildWrapper>;
+
+/// How long the command before the program may take.
+const PREFLIGHT_TIME_MAX: Duration = Duration::from_secs(60);
+/// How much longer than an agent the shim lets what the program has left behind live.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a full disk is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRIES_MAX: u32 = 3600;
+/// How often it is looked whether an agent is back, and whether something is left.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Looks after the attempt of a folder. See [`crate::shim`].
+pub(crate) fn run(folder: &Path) -> ExitCode {
+    outlive_signals();
+    tree::adopt_orphans();
+    let begun = Launch::read(folder).and_then(|launch| Ok((launch::write_shim(folder, &ProcessId::own())?, launch)));
+    let (end, launch) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            say(&Word::Refused(Obstacle::Machine(format!("{}: {error}", folder.display()))));
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(folder, &launch) {
+        Ok(program) => {
+            look_after(program, &launch, &end);
+            ExitCode::SUCCESS
+        }
+        Err(word) => {
+            conclude(&end, &word);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What ends an agent (`scancel`, `killall sweep`, a terminal that closes) may reach the shim as well, and it still has an end to write down.
+fn outlive_signals() {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
+    // Where they cannot be blocked, they are not: the agent notices that its shim has died.
+    let _ = signals.thread_block();
+}
+
+fn start(folder: &Path, launch: &Launch) -> Result<Child, Word> {
+    if let Some(preflight) = &launch.preflight {
+        let output = folder.join(PREFLIGHT_OUTPUT);
+        let child = spawn(preflight, launch, &output).map_err(Word::Refused)?;
+        end_well(child, launch).map_err(Word::NotReady)?;
+    }
+    let child = spawn(&launch.command, launch, &launch.output).map_err(Word::Refused)?;
+    let started = Word::Started { pid: pid(&child) };
+    if let Err(error) = launch::write_started(folder, &started) {
+        tree_of(&child, launch).signal(Signal::SIGKILL);
+        return Err(Word::Refused(Obstacle::Machine(format!("{}: {error}", folder.display()))));
+    }
+    say(&started);
+    Ok(child)
+}
+
+/// Starts a command in a session of its own, so that no signal of a terminal reaches it.
+fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<Child, Obstacle> {
+    let no_output = |error: io::Error| Obstacle::Machine(format!("{}: {error}", output.display()));
+    let file = File::options().create(true).append(true).open(output).map_err(no_output)?;
+    let errors = file.try_clone().map_err(no_output)?;
+    let mut command = CommandWrap::with_new(&what.executable, |command| {
+        use std::os::unix::process::CommandExt;
+        command
+            .arg0(what.argv.first().map_or("", String::as_str))
+            .args(what.argv.iter().skip(1))
+            .envs(&launch.variables)
+            .current_dir(&launch.workdir)
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(errors);
+    });
+    command.wrap(ProcessSession).wrap(ResetSigmask);
+    command.spawn().map(ChildWrapper::into_inner).map_err(|error| match error.kind() {
+        io::ErrorKind::ArgumentListTooLong => Obstacle::Configuration(
+            "the arguments and the environment are longer than this system allows; `${args_json_file}` can carry more".to_owned(),
+        ),
+        _ => Obstacle::Machine(format!("{} in {}: {error}", what.executable.display(), launch.workdir.display())),
+    })
+}
+
+/// Waits for the command before the program, and for all that it has started.
+fn end_well(mut child: Child, launch: &Launch) -> Result<(), String> {
+    let began = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Exit::from(status),
+            Ok(None) if began.elapsed() < PREFLIGHT_TIME_MAX => thread::sleep(Duration::from_millis(5)),
+            Ok(None) => {
+                end(&tree_of(&child, launch), Duration::ZERO);
+                return Err(format!("it had not ended after {} s", PREFLIGHT_TIME_MAX.as_secs()));
+            }
+            Err(error) => return Err(format!("it cannot be waited for: {error}")),
+        }
+    };
+    end(&tree_of(&child, launch), Duration::ZERO);
+    match status {
+        Exit::Code(0) => Ok(()),
+        Exit::Code(code) => Err(format!("it ended with exit status {code}")),
+        Exit::Signal(signal) => Err(format!("it was ended by {}", super::exit::signal_name(signal))),
+    }
+}
+
+/// Waits for the program and for everything that it leaves behind.
+fn look_after(program: Child, launch: &Launch, end_file: &File) {
+    let main = pid(&program);
+    let tree = tree_of(&program, launch);
+    let (alone, grace, deserted) = (launch.alone.clone(), launch.grace, tree.clone());
+    thread::spawn(move || end_when_deserted(&alone, grace, &deserted));
+    loop {
+        match wait() {
+            Ok(status) => {
+                let ended = match status {
+                    WaitStatus::Exited(pid, code) => Some((pid, Exit::Code(code))),
+                    WaitStatus::Signaled(pid, signal, _) => Some((pid, Exit::Signal(signal as i32))),
+                    _ => None,
+                };
+                if let Some((_, exit)) = ended.filter(|(pid, _)| pid.as_raw() == main) {
+                    conclude(end_file, &Word::Exited(exit));
+                    let (grace, leftover) = (launch.grace, tree.clone());
+                    // Its agent ends what is left, if it lives.
+                    thread::spawn(move || {
+                        thread::sleep(grace + LEFTOVER_PATIENCE);
+                        end(&leftover, grace);
+                    });
+                }
+            }
+            Err(Errno::EINTR) => {}
+            // Nobody is left.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Ends the program of an agent that is gone for good.
+fn end_when_deserted(alone: &Alone, grace: Duration, tree: &Tree) {
+    let Alone::EndAfter { lock, patience } = alone else { return };
+    // Its end is the agent's.
+    let _ = io::stdin().read_to_end(&mut Vec::new());
+    let mut held = Instant::now();
+    while held.elapsed() < *patience {
+        thread::sleep(LOOK.min(*patience));
+        let is_held = File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
+        if is_held {
+            held = Instant::now();
+        }
+    }
+    end(tree, grace);
+}
+
+/// Ends what is left: gracefully, then not.
+fn end(tree: &Tree, grace: Duration) {
+    if !grace.is_zero() {
+        tree.signal(Signal::SIGTERM);
+    }
+    let began = Instant::now();
+    while !tree.living().is_empty() {
+        if began.elapsed() >= grace {
+            tree.signal(Signal::SIGKILL);
+        }
+        thread::sleep(LOOK.min(Duration::from_millis(20)));
+    }
+}
+
+/// Says how it ended and writes it down, as soon as the disk lets it.
+fn conclude(file: &File, word: &Word) {
+    let written = launch::write_end(file, word).is_ok();
+    say(word);
+    if !written {
+        // An agent that lives has heard it. For one that comes later it is worth waiting an hour.
+        let mut again = (0..RETRIES_MAX).map(|_| thread::sleep(RETRY));
+        let _ = again.find(|()| launch::write_end(file, word).is_ok());
+    }
+}
+
+/// Nobody may listen any more; the folder has it too.
+fn say(word: &Word) {
+    let Ok(mut line) = serde_json::to_vec(word) else { return };
+    line.push(b'\n');
+    let mut out = io::stdout();
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+fn tree_of(child: &Child, launch: &Launch) -> Tree {
+    Tree { main: pid(child), shim: ProcessId::own().pid, marker: launch.marker.clone() }
+}
+
+fn pid(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap_or_default()
+}
