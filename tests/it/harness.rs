@@ -124,7 +124,12 @@ impl Bench {
 
     /// Starts `sweep …`.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        start(self.sweep(arguments), self.path(&format!("output-{}", BENCHES.fetch_add(1, Ordering::Relaxed))))
+        self.start_command(self.sweep(arguments))
+    }
+
+    /// Starts a command.
+    pub(crate) fn start_command(&self, command: Command) -> Running {
+        start(command, self.path(&format!("output-{}", BENCHES.fetch_add(1, Ordering::Relaxed))))
     }
 
     /// Starts a controller in the foreground and waits until it listens. Its leases are short, so that lost agents are noticed in time.

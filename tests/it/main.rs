@@ -3,6 +3,7 @@
 mod architecture;
 mod asked;
 mod background;
+mod black_hole;
 mod cancel;
 mod digits;
 mod external;
