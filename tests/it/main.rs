@@ -10,6 +10,7 @@ mod external;
 mod grid;
 mod harness;
 mod insight;
+mod kills;
 mod mistakes;
 mod outcome;
 mod reporting;
