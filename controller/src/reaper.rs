@@ -2,16 +2,19 @@
 //!
 //! The engine blocks on its channel and has no timer; this task sleeps for it. It decides nothing: a tick too many finds nothing.
 
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, PULSE};
 
 /// Runs until the engine stops.
 pub async fn run(engine: Engine) {
     let mut next = engine.next_tick();
     loop {
         let due = *next.borrow_and_update();
+        // Looking at the clock now and then is how it notices that the process stood still.
         let rest = due.map(|due| due.saturating_sub(engine.now()));
         let ended = tokio::select! {
-            () = sleep(rest) => engine.tick().await == Err(EngineError::Stopped),
+            () = sleep(rest.map(|rest| rest.min(PULSE))) => {
+                due.is_some_and(|due| engine.now() >= due) && engine.tick().await == Err(EngineError::Stopped)
+            }
             changed = next.changed() => changed.is_err(),
         };
         if ended {

@@ -1,9 +1,15 @@
 //! Where the engine's time comes from, so that tests can drive it.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::Timestamp;
+
+/// How often the clock is to be looked at while a lease runs.
+pub(crate) const PULSE: Duration = Duration::from_millis(500);
+/// A clock that nobody has looked at for so long stood still with its process.
+const STANDSTILL: Duration = Duration::from_millis(1500);
 
 /// The engine's two clocks.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -13,16 +19,37 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn wall(&self) -> Timestamp;
 }
 
-/// The clocks of this machine.
+/// The clocks of this machine. While the process stands still (SIGSTOP, a suspended machine, a debugger) no time passes: what agents have said
+/// meanwhile lies unread, and their silence is none.
 #[derive(Debug)]
 pub struct SystemClock {
     started: Instant,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// When somebody last looked, by the machine's clock.
+    last: Duration,
+    /// How long the process has stood still.
+    still: Duration,
+}
+
+impl Seen {
+    fn look(&mut self, elapsed: Duration) -> Mono {
+        let since = elapsed.saturating_sub(self.last);
+        if since > STANDSTILL {
+            self.still += since;
+        }
+        self.last = self.last.max(elapsed);
+        elapsed.saturating_sub(self.still)
+    }
 }
 
 impl SystemClock {
     /// Starts the clock.
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self { started: Instant::now(), seen: Mutex::default() }
     }
 }
 
@@ -34,7 +61,8 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Mono {
-        self.started.elapsed()
+        // Two numbers cannot be left half-changed by a panic elsewhere.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).look(self.started.elapsed())
     }
 
     fn wall(&self) -> Timestamp {
@@ -47,11 +75,11 @@ impl Clock for SystemClock {
 /// A clock that stands still until it is told to go on.
 #[cfg(test)]
 #[derive(Debug, Default)]
-pub(crate) struct ManualClock(std::sync::Mutex<Mono>);
+pub(crate) struct ManualClock(Mutex<Mono>);
 
 #[cfg(test)]
 impl ManualClock {
-    pub(crate) fn advance(&self, by: std::time::Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         *self.0.lock().unwrap() += by;
     }
 }
@@ -64,5 +92,18 @@ impl Clock for ManualClock {
 
     fn wall(&self) -> Timestamp {
         Timestamp(1_700_000_000_000 + i64::try_from(self.now().as_millis()).unwrap())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_passes_while_the_process_stands_still() {
+        let at = |ms| Duration::from_millis(ms);
+        let mut seen = Seen::default();
+        let looks = [500, 1000, 2400, 60_000, 60_500].map(|ms| seen.look(at(ms)));
+        assert_eq!(looks, [500, 1000, 2400, 2400, 2900].map(at));
     }
 }

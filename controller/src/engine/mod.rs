@@ -37,6 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{LogChunk, Store, StoreError};
 
+pub(crate) use clock::PULSE;
 pub use clock::{Clock, SystemClock};
 pub use need::{Computed, Need, Results};
 use request::Request;

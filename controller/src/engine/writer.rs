@@ -165,7 +165,9 @@ impl Writer {
         if let (Command::OfferRuns { sweep, .. }, Ok(_)) = (command, &result) {
             group.stirred.insert(sweep.clone());
         }
-        if !request_id.is_empty() {
+        // An agent that is not known any more registers and repeats what it said: then it is to be heard.
+        let holds = !matches!(result, Err(Refusal::UnknownAgent(_)));
+        if !request_id.is_empty() && holds {
             group.replies.push(pack(request_id, digest_command(command), &result)?);
         }
         Ok(result.map_err(EngineError::Refused))

@@ -22,6 +22,12 @@ pub(super) fn start(state: &State, agent: &AgentId, attempt: &AttemptRef, comman
     match starting.state {
         AttemptState::Assigned => draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: command.to_vec() }),
         AttemptState::Running => {}
+        _ if may_resume(&draft, agent, attempt) => {
+            resume(&mut draft, state, agent, attempt)?;
+            if starting.started.is_none() {
+                draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: command.to_vec() });
+            }
+        }
         _ => return Err(stale(attempt, gone(run, attempt, starting))),
     }
     Ok(draft.reply(Reply::Directive(wanted(starting.stop.as_ref()))))
@@ -40,7 +46,11 @@ pub(super) fn report(
     let (run, reporting) = found.parts();
     let known = usize::try_from(reporting.points.saturating_sub(first_seq)).unwrap_or(usize::MAX);
     let news = points.get(known..).unwrap_or_default();
-    let live = reporting.state.is_live();
+    let mut live = reporting.state.is_live();
+    if !live && may_resume(&draft, agent, attempt) {
+        resume(&mut draft, state, agent, attempt)?;
+        live = true;
+    }
     if !news.is_empty() {
         let first_seq = first_seq.max(reporting.points);
         draft.push(Event::MetricsReported { attempt: attempt.clone(), first_seq, points: news.to_vec(), stale: !live });
@@ -141,6 +151,20 @@ pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRe
     unclaimed && lost.state == AttemptState::Lost && lost.stop.is_none() && may_be_late(draft)
 }
 
+// An agent whose own lease has ended has to register first: until then nothing is its own.
+fn resume(draft: &mut Draft<'_>, state: &State, agent: &AgentId, attempt: &AttemptRef) -> Result<(), Refusal> {
+    match state.agents.get(agent).filter(|agent| agent.alive) {
+        None => Err(Refusal::UnknownAgent(agent.0.clone())),
+        Some(elsewhere) if elsewhere.sweep != attempt.sweep => {
+            Err(stale(attempt, format!("agent {agent} works for sweep {} now", elsewhere.sweep)))
+        }
+        Some(_) => {
+            draft.push(Event::AttemptResumed { attempt: attempt.clone() });
+            Ok(())
+        }
+    }
+}
+
 // The late result of an attempt given up for lost, whose run nobody has begun again: it spares the run another attempt.
 fn adopt(draft: &mut Draft<'_>, attempt: &AttemptRef, run: &Run, result: &AttemptResult) -> Result<RunState, Refusal> {
     match result {
@@ -170,6 +194,8 @@ pub fn directive(state: &State, agent: &AgentId, attempt: &AttemptRef) -> Direct
     let found = Draft::of(state, &attempt.sweep).and_then(|draft| find(&draft, agent, attempt));
     match found.as_ref().map(Found::parts) {
         Ok((_, held)) if held.state.is_live() => wanted(held.stop.as_ref()),
+        // Its next report takes it up again.
+        Ok(_) if Draft::of(state, &attempt.sweep).is_ok_and(|draft| may_resume(&draft, agent, attempt)) => Directive::Continue,
         Ok((run, held)) => Directive::Abandon { reason: gone(run, attempt, held) },
         Err(refusal) => Directive::Abandon { reason: refusal.to_string() },
     }

@@ -1,12 +1,13 @@
 //! Agents come, ask for runs and leave.
 
-use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, SweepAction};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Refusal, Reply, SweepAction};
+use sweep_lifecycle::decide::directive;
 use sweep_lifecycle::event::Event;
 use sweep_lifecycle::spec::{OnLeaseLost, SweepSpec};
 use sweep_lifecycle::state::{AgentInfo, AttemptRef, AttemptState, RunState, SweepId};
 use sweep_search::suggest::Method;
 
-use crate::world::{World, acquire, agent, crash, finish, grid, offer, register, remove, report, sweep};
+use crate::world::{World, acquire, agent, crash, finish, grid, offer, register, remove, report, start, sweep};
 
 fn running(names: &[&str]) -> World {
     let mut world = World::default();
@@ -173,10 +174,42 @@ fn a_result_that_comes_after_all_is_adopted_while_nobody_has_the_run() {
     let late = world.begin("ann", 1);
     world.ask(&report("ann", &late, 0, &[0.5]));
     world.ask(&remove("ann", true));
-    world.ask(&report("ann", &late, 1, &[0.25]));
     assert_eq!(world.ask_idly(&finish("ann", &late, AttemptResult::Returned)), Reply::Run(RunState::Queued));
     assert_eq!(world.finish("ann", &late, AttemptResult::Succeeded), Reply::Run(RunState::Finished));
-    assert_eq!((world.run(1).value, world.run(1).attempts.len()), (Some(0.25), 1));
+    assert_eq!((world.run(1).value, world.run(1).attempts.len()), (Some(0.5), 1));
+}
+
+#[test]
+fn a_lost_agent_registers_before_it_reports_so_that_no_metric_is_missing_from_its_result() {
+    let mut world = running(&["ann", "bob"]);
+    let (late, unstarted) = (world.begin("ann", 1), world.acquire("ann", &[2]));
+    world.ask(&report("ann", &late, 0, &[0.5]));
+    world.ask(&remove("ann", true));
+    assert!(world.refused(&report("ann", &late, 1, &[0.25])).contains("agent ann is not registered"));
+    assert!(world.refused(&start("ann", &unstarted)).contains("agent ann is not registered"));
+    world.ask(&come_back("", &[&late, &unstarted]));
+    world.ask(&start("ann", &unstarted));
+    world.ask(&report("ann", &late, 1, &[0.25]));
+    world.finish("ann", &late, AttemptResult::Succeeded);
+    assert_eq!((world.run(1).value, world.run(2).state), (Some(0.25), RunState::Running));
+}
+
+#[test]
+fn an_attempt_that_was_given_up_goes_on_with_the_next_word_of_it() {
+    let mut world = running(&["ann", "bob"]);
+    let (first, second) = (world.begin("ann", 1), world.acquire("ann", &[2]));
+    for late in [&first, &second] {
+        world.ask(&Command::LoseAttempt { attempt: late.clone() });
+        assert_eq!(directive(&world.state, &agent("ann"), late), Directive::Continue, "its next report takes it up");
+    }
+    world.ask(&report("ann", &first, 0, &[0.5]));
+    world.ask(&start("ann", &second));
+    assert_eq!([1, 2].map(|run| (world.run(run).state, world.run(run).retries.lost)), [(RunState::Running, 0); 2]);
+    // Not where somebody else has begun it.
+    world.ask(&Command::LoseAttempt { attempt: first.clone() });
+    world.acquire("bob", &[]);
+    assert!(matches!(directive(&world.state, &agent("ann"), &first), Directive::Abandon { .. }));
+    assert!(matches!(world.ask(&report("ann", &first, 1, &[0.25])), Reply::Directive(Directive::Abandon { .. })));
 }
 
 #[test]

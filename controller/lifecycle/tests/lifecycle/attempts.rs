@@ -8,7 +8,7 @@ use sweep_lifecycle::spec::Reduce;
 use sweep_lifecycle::state::{AttemptRef, AttemptState, Blame, FailureKind, RunState, StopKind, StopRequest, SweepState};
 use sweep_search::observation::Outcome;
 
-use crate::world::{World, agent, crash, exhaust, failed, finish, grid, report, sweep};
+use crate::world::{World, agent, crash, exhaust, failed, finish, grid, report, start, sweep};
 
 fn running() -> World {
     let mut world = World::default();
@@ -17,10 +17,6 @@ fn running() -> World {
         world.register(name);
     }
     world
-}
-
-fn start(name: &str, attempt: &AttemptRef) -> Command {
-    Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command: vec!["train".to_owned()] }
 }
 
 fn cancel(run: u64) -> Command {

@@ -102,10 +102,12 @@ impl Reference {
                 let state = if asks { AttemptState::Running } else { AttemptState::Assigned };
                 run.attempts.push(Attempt { agent: agent.clone(), state, stop: None, values: 0, finite: false });
             }
-            Command::StartAttempt { attempt, .. } => {
+            Command::StartAttempt { agent, attempt, .. } => {
+                self.resume(agent, attempt, before);
                 self.attempt(attempt).state = AttemptState::Running;
                 self.run(&attempt.sweep, attempt.run).state = RunState::Running;
             }
+            Command::ReportMetrics { agent, attempt, .. } => self.resume(agent, attempt, before),
             Command::FinishAttempt { attempt, result, .. } => self.finish(before, attempt, result, spared(attempt.run)),
             Command::Tell { attempt, told, .. } => self.finish(before, attempt, &AttemptResult::Told(told.clone()), false),
             Command::LoseAttempt { attempt } => self.lose(before, attempt, FailureKind::Lost),

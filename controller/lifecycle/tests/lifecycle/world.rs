@@ -198,6 +198,10 @@ pub(crate) fn points(values: &[f64]) -> Vec<MetricPoint> {
     values.iter().map(|value| MetricPoint { name: "loss".to_owned(), step: None, wall: Timestamp(0), value: *value }).collect()
 }
 
+pub(crate) fn start(name: &str, attempt: &AttemptRef) -> Command {
+    Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command: vec!["train".to_owned()] }
+}
+
 pub(crate) fn report(name: &str, attempt: &AttemptRef, first_seq: u64, values: &[f64]) -> Command {
     Command::ReportMetrics { agent: agent(name), attempt: attempt.clone(), first_seq, points: points(values) }
 }

@@ -1,5 +1,7 @@
 //! Same request, same effect.
 
+use sweep_lifecycle::command::Refusal;
+
 use super::*;
 use crate::store::MemoryStore;
 
@@ -25,6 +27,20 @@ async fn a_refusal_is_repeated_too() {
     assert!(matches!(first, Err(EngineError::Refused(_))), "{first:?}");
     bench.assigned("a").await;
     assert_eq!(bench.engine.command("r1", retry()).await, first);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_unknown_is_heard_once_it_has_registered() {
+    let bench = Bench::with_sweep(MemoryStore::new()).await;
+    let run = bench.assigned("a").await.attempt;
+    bench.pass(LEASE).await;
+    let start = || {
+        let command = Command::StartAttempt { agent: agent("a"), attempt: run.clone(), command: vec!["train".to_owned()] };
+        bench.engine.command("start", command)
+    };
+    assert_eq!(start().await, Err(Refusal::UnknownAgent("a".to_owned()).into()));
+    bench.register("a").await;
+    assert_eq!(start().await, Ok(Reply::Directive(Directive::Continue)), "the same request, not the answer of before");
 }
 
 #[tokio::test]
