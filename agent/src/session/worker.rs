@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sweep_proto::v1;
 use sweep_proto::v1::acquire_response::Next;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::report::Report;
@@ -22,7 +22,8 @@ use crate::{AgentError, Interrupt, Notice};
 const ACQUIRE_WAIT: Duration = Duration::from_secs(10);
 /// An answer that there is nothing to do and that came sooner than this is not followed by the next question at once.
 const ACQUIRE_PAUSE: Duration = Duration::from_millis(500);
-/// How long a killed agent tries to give its runs back.
+/// How long an agent that was told to leave tries to say what became of its runs, once their programs have ended; and one that was killed.
+const FAREWELL: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Things seen that wait for the reporter. Each may be a batch of points.
 const SEEN_MAX: usize = 16;
@@ -119,8 +120,11 @@ async fn give_run_back(session: &Session, sweep: &str, (run, attempt): (u64, u32
         failure: None,
         request_id: chance::id(),
     };
-    if let Err(status) = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await).await {
-        tracing::debug!(%status, "a run could not be given back");
+    let giving = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await);
+    match tokio::time::timeout(FAREWELL, giving).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(status)) => tracing::debug!(%status, "a run could not be given back"),
+        Err(_) => tracing::debug!("the controller did not answer when a run was given back"),
     }
 }
 
@@ -204,7 +208,9 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
         }
     };
     if told == Told::Kept {
-        report.note("its result is kept: an agent that is started again with the same --runs-dir reports it");
+        if !session.options.ends_alone {
+            report.note("its result is kept: an agent that is started again with the same --runs-dir reports it");
+        }
         session.book().live.remove(&key);
         return true;
     }
@@ -264,9 +270,14 @@ async fn execute(
 ) -> Result<Ended, AgentError> {
     let (seen, to_report) = mpsc::channel(SEEN_MAX);
     let (told, to_follow) = mpsc::channel(SEEN_MAX);
+    let (over, is_over) = oneshot::channel::<()>();
     let announce = announce(session, &report.job, to_report, told);
-    let run = runner::execute(&report.job, begin, wanted, seen);
-    let (ended, (), ()) = tokio::join!(run, announce, follow(report, to_follow, level));
+    let run = async {
+        let ended = runner::execute(&report.job, begin, wanted, seen).await;
+        drop(over);
+        ended
+    };
+    let (ended, (), ()) = tokio::join!(run, announce, follow(report, to_follow, is_over, level));
     ended.map_err(|(path, source)| AgentError::File { path, source })
 }
 
@@ -277,14 +288,22 @@ async fn deliver(report: &Report, level: Level) {
     // The receiver is right here.
     let _ = seen.try_send(runner::Seen::Started(command));
     drop(seen);
-    follow(report, to_follow, level).await;
+    let (_, is_over) = oneshot::channel();
+    follow(report, to_follow, is_over, level).await;
 }
 
-/// Reports what is seen. The controller may be away for good; a killed agent does not wait for it.
-async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, mut level: Level) {
+/// Reports what is seen. The controller may be away for good: an agent that is to leave does not wait for it long once the program `is_over`.
+async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, is_over: oneshot::Receiver<()>, mut level: Level) {
+    let mut killing = level.clone();
+    let leaving = async {
+        // An error is what it waits for: nothing is ever sent.
+        let _ = is_over.await;
+        patience_ends(&mut level).await;
+    };
     tokio::select! {
         () = report.follow(seen) => {}
-        () = killed(&mut level) => {}
+        () = told(&mut killing, Interrupt::Kill) => {}
+        () = leaving => {}
     }
 }
 
@@ -342,10 +361,6 @@ async fn tell(
 ) -> Told {
     let failed_with = result.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
     let (objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| (ended.objective, message));
-    let last_words = async {
-        killed(level).await;
-        tokio::time::sleep(LAST_WORDS).await;
-    };
     let (told, state) = tokio::select! {
         answer = report.finish(result) => match answer {
             Ok(state) => (Told::Counts, state),
@@ -354,7 +369,7 @@ async fn tell(
                 (Told::CountsNot, "abandoned".to_owned())
             }
         },
-        () = last_words => (Told::Kept, "unreported".to_owned()),
+        () = patience_ends(level) => (Told::Kept, "unreported".to_owned()),
     };
     announce_end(session, &report.job, state, objective, message);
     told
@@ -396,8 +411,18 @@ fn words(outcome: &Outcome) -> String {
     }
 }
 
-async fn killed(level: &mut Level) {
-    if level.wait_for(|level| *level == Some(Interrupt::Kill)).await.is_err() {
+/// Waits until an agent that was told to leave, if it ever is, has waited long enough.
+async fn patience_ends(level: &mut Level) {
+    let mut killing = level.clone();
+    tokio::select! {
+        () = async { told(level, Interrupt::Preempt).await; tokio::time::sleep(FAREWELL).await } => {}
+        () = async { told(&mut killing, Interrupt::Kill).await; tokio::time::sleep(LAST_WORDS).await } => {}
+    }
+}
+
+/// Waits for an interrupt that goes as far as `least`.
+async fn told(level: &mut Level, least: Interrupt) {
+    if level.wait_for(|level| level.is_some_and(|level| level >= least)).await.is_err() {
         // Nobody can interrupt any more.
         std::future::pending::<()>().await;
     }
