@@ -193,6 +193,11 @@ impl Running {
         kill(Pid::from_raw(self.pid()), signal).expect("it runs");
     }
 
+    /// Returns whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it was started here").is_some()
+    }
+
     /// Returns all it has said so far.
     pub(crate) fn output(&self) -> String {
         fs::read_to_string(&self.output).unwrap_or_default()
@@ -274,15 +279,20 @@ pub(crate) fn trainer(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trainers").join(name).display().to_string()
 }
 
+/// Says whether a test can run: `SWEEP_TEST_REQUIRE` with its word makes it fail where it cannot.
+pub(crate) fn requires(word: &str, is_here: bool, why_not: &str) -> bool {
+    let required = std::env::var("SWEEP_TEST_REQUIRE").is_ok_and(|words| words.split(',').any(|required| required == word));
+    assert!(is_here || !required, "SWEEP_TEST_REQUIRE asks for {word}: {why_not}");
+    if !is_here {
+        eprintln!("SKIPPED: {why_not}");
+    }
+    is_here
+}
+
 /// Says whether Python with a module is here. Without it the test is skipped, unless `SWEEP_TEST_REQUIRE` has its word.
 pub(crate) fn has_python(module: &str, word: &str, requirements: &str) -> bool {
     let mut python = Command::new("python");
     python.args(["-c", &format!("import {module}")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let found = python.status().is_ok_and(|status| status.success());
-    let required = std::env::var("SWEEP_TEST_REQUIRE").is_ok_and(|words| words.split(',').any(|required| required == word));
-    assert!(found || !required, "SWEEP_TEST_REQUIRE asks for {word}, and there is no Python with {module}");
-    if !found {
-        eprintln!("SKIPPED: no Python with {module}; pip install -r {requirements}");
-    }
-    found
+    requires(word, found, &format!("no Python with {module}; pip install -r {requirements}"))
 }

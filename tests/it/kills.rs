@@ -1,5 +1,7 @@
 //! The controller is killed two hundred times at random moments, and twenty agents keep a history of all it has ever acknowledged.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
