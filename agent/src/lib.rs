@@ -1,25 +1,32 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → runner → attempt, slot, process, argv, intake, spool`; `session → handover`.
+//! Modules import leftwards only: `session → executor → runner → attempt, slot, process, argv, intake, spool`; `session → handover`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
 mod attempt;
+mod executor;
 mod handover;
 mod intake;
 mod process;
 mod runner;
 mod session;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod slot;
 mod spool;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tonic::transport::Endpoint;
+
+use crate::executor::Programs;
+use crate::session::Surroundings;
 
 /// How to work.
 #[derive(Clone, Debug)]
@@ -143,5 +150,6 @@ pub async fn run(
     interrupts: mpsc::Receiver<Interrupt>,
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
-    session::run(options, interrupts, notices).await
+    let surroundings = Surroundings { controller: options.controller.connect_lazy(), executor: Arc::new(Programs) };
+    session::run(surroundings, options, interrupts, notices).await
 }

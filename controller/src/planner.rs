@@ -23,14 +23,31 @@ pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
 }
 
-/// Runs until the engine stops. One computation for a sweep at a time, and at most `threads` at once.
-pub async fn run(engine: Engine, threads: usize) {
-    // The end of the engine is how this ends.
-    let Err(reason) = plan(&engine, threads, suggest_for).await;
+/// As [`run`], with one search at a time and on the thread of the caller: the same each time.
+#[cfg(feature = "simulation")]
+pub async fn run_inline(engine: Engine) {
+    let Err(reason) = plan(&engine, 1, suggest_for, Place::Here).await;
     tracing::debug!(%reason, "the planner ends");
 }
 
-async fn plan(engine: &Engine, threads: usize, suggest: Suggest) -> Result<std::convert::Infallible, EngineError> {
+/// Where a search is computed.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// On a thread of its own.
+    Thread,
+    /// In the middle of everything else.
+    #[cfg(feature = "simulation")]
+    Here,
+}
+
+/// Runs until the engine stops. One computation for a sweep at a time, and at most `threads` at once.
+pub async fn run(engine: Engine, threads: usize) {
+    // The end of the engine is how this ends.
+    let Err(reason) = plan(&engine, threads, suggest_for, Place::Thread).await;
+    tracing::debug!(%reason, "the planner ends");
+}
+
+async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: Place) -> Result<std::convert::Infallible, EngineError> {
     let mut hungry = engine.hungry();
     let threads = threads.max(1);
     let mut busy = BTreeSet::new();
@@ -42,7 +59,7 @@ async fn plan(engine: &Engine, threads: usize, suggest: Suggest) -> Result<std::
             for need in engine.needs(busy.iter().cloned().collect(), last.clone(), threads - busy.len()).await? {
                 last = need.sweep.clone();
                 busy.insert(need.sweep.clone());
-                searches.spawn(search(engine.clone(), need, suggest));
+                searches.spawn(search(engine.clone(), need, suggest, place));
             }
         }
         tokio::select! {
@@ -62,10 +79,14 @@ async fn plan(engine: &Engine, threads: usize, suggest: Suggest) -> Result<std::
     }
 }
 
-async fn search(engine: Engine, need: Need, suggest: Suggest) -> (SweepId, Result<(), EngineError>) {
+async fn search(engine: Engine, need: Need, suggest: Suggest, place: Place) -> (SweepId, Result<(), EngineError>) {
     let sweep = need.sweep.clone();
     let (next_index, history, observed) = (need.next_index, need.history, need.observed);
-    let found = tokio::task::spawn_blocking(move || suggest(&need)).await;
+    let found = match place {
+        Place::Thread => tokio::task::spawn_blocking(move || suggest(&need)).await,
+        #[cfg(feature = "simulation")]
+        Place::Here => Ok(suggest(&need)),
+    };
     let Suggestions { suggestions, exhausted } = found.unwrap_or_else(|error| {
         tracing::error!(sweep = sweep.0, %error, "the search has failed; it is tried again when the history has changed");
         Suggestions::default()
@@ -125,7 +146,7 @@ mod tests {
     async fn bench(suggest: Suggest) -> Bench {
         let bench = Bench::with_sweep(MemoryStore::new()).await;
         let engine = bench.engine.clone();
-        tokio::spawn(async move { plan(&engine, 2, suggest).await });
+        tokio::spawn(async move { plan(&engine, 2, suggest, Place::Thread).await });
         bench
     }
 

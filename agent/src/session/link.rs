@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
 use super::chance;
@@ -59,7 +59,7 @@ impl Link {
     /// # Errors
     /// The token holds what no header can.
     pub(super) fn new(
-        controller: &Endpoint,
+        controller: Channel,
         token: Option<&str>,
         registration: RegisterAgentRequest,
         notices: mpsc::UnboundedSender<Notice>,
@@ -71,7 +71,7 @@ impl Link {
             value.set_sensitive(true);
             Ok::<_, String>(value)
         });
-        let client = AgentServiceClient::with_interceptor(controller.connect_lazy(), Token(token.transpose()?));
+        let client = AgentServiceClient::with_interceptor(controller, Token(token.transpose()?));
         let client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
         Ok(Arc::new(Self {
             client,

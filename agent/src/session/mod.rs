@@ -6,36 +6,34 @@
 //!                heartbeat ──wants─┘◀────────────────directives───────────────────┘
 //! ```
 
-mod chance;
+pub(crate) mod chance;
 mod link;
 mod report;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use sweep_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use self::link::{Backoff, Link, is_outcome_unknown, is_unknown_agent};
 use crate::attempt::Want;
+use crate::executor::Executor;
 use crate::handover::{Handover, Held};
 use crate::intake::stdout::Pattern;
 use crate::process::launch::Alone;
-use crate::process::spawn;
-use crate::process::tree::{self, Tree};
+use crate::process::tree;
 use crate::runner::Job;
 use crate::slot::{self, Slot};
 use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
 
 /// How often the first registration is tried before the controller counts as unreachable.
 const FIRST_TRIES: u32 = 5;
-/// How long it may take to kill what another agent has left behind.
-const END_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long good-byes may take.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
 /// So many programs in a row that could not be started mean that this machine is no good for the sweep.
@@ -44,6 +42,7 @@ const STARTS_FAILED_MAX: u32 = 3;
 /// What all tasks of an agent share.
 struct Session {
     link: Arc<Link>,
+    executor: Arc<dyn Executor>,
     agent: String,
     sweep: String,
     program: v1::Program,
@@ -115,8 +114,18 @@ impl Session {
     }
 }
 
+/// What is not the agent's own.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    /// The way to the controller.
+    pub(crate) controller: Channel,
+    /// How attempts are executed.
+    pub(crate) executor: Arc<dyn Executor>,
+}
+
 /// See [`crate::run`].
 pub(crate) async fn run(
+    surroundings: Surroundings,
     options: AgentOptions,
     mut interrupts: mpsc::Receiver<Interrupt>,
     notices: mpsc::UnboundedSender<Notice>,
@@ -139,7 +148,7 @@ pub(crate) async fn run(
         std::future::pending::<()>().await;
     };
     let work = async {
-        let Some((session, jobs)) = join(options, &slots, gpus.names.len(), notices, is_level.clone()).await? else {
+        let Some((session, jobs)) = join(surroundings, options, &slots, gpus.names.len(), notices, is_level.clone()).await? else {
             return Ok(AgentSummary { ended_because: "interrupted before it had joined".to_owned(), ..AgentSummary::default() });
         };
         work(Arc::new(session), slots, jobs, is_level).await
@@ -163,6 +172,7 @@ fn absolute(mut options: AgentOptions) -> Result<AgentOptions, AgentError> {
 
 /// Registers the agent; `None` if it was interrupted. Returns also what an agent before this one has begun.
 async fn join(
+    surroundings: Surroundings,
     options: AgentOptions,
     slots: &[Slot],
     gpus: usize,
@@ -172,7 +182,7 @@ async fn join(
     let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
     let (handover, left) = Handover::open(&options.runs_dir, &host(), &options.sweep).map_err(trouble)?;
     let (mut held, mut jobs) = match left {
-        Some(left) => take_over(&options, left).await,
+        Some(left) => take_over(&options, &*surroundings.executor, left).await,
         None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new()),
     };
     held.asked.clone_from(&options.sweep);
@@ -188,8 +198,8 @@ async fn join(
             attempts: held.attempts.iter().map(|(run, attempt)| v1::LiveAttempt { run: *run, attempt: *attempt }).collect(),
             process_id: process.clone(),
         };
-        let link =
-            Link::new(&options.controller, options.token.as_deref(), registration, notices.clone()).map_err(AgentError::Unauthorized)?;
+        let link = Link::new(surroundings.controller.clone(), options.token.as_deref(), registration, notices.clone())
+            .map_err(AgentError::Unauthorized)?;
         let answer = tokio::select! {
             answer = register(&link, !jobs.is_empty()) => answer,
             _ = level.wait_for(Option::is_some) => return Ok(None),
@@ -199,7 +209,7 @@ async fn join(
             // The sweep of the agent before is no more; there may be another one of that name.
             Err(status) if !jobs.is_empty() && !is_outcome_unknown(status.code()) && status.code() != Code::Unauthenticated => {
                 for job in std::mem::take(&mut jobs) {
-                    end_all(job.marker()).await;
+                    surroundings.executor.end_all(job.marker()).await;
                 }
                 let asked = options.sweep.clone();
                 held = Held { agent: chance::id(), sweep: asked.clone(), asked, attempts: Vec::new() };
@@ -219,6 +229,7 @@ async fn join(
     let book = Book { tickets: options.count, ..Book::default() };
     let session = Session {
         link,
+        executor: surroundings.executor,
         agent,
         sweep: answer.sweep_id,
         program,
@@ -246,32 +257,19 @@ async fn register(link: &Link, holds: bool) -> Result<v1::RegisterAgentResponse,
 }
 
 /// Looks for what an agent that was killed has begun. What was never begun is no longer this agent's; what may still be of it is ended.
-async fn take_over(options: &AgentOptions, mut left: Held) -> (Held, Vec<Job>) {
+async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: Held) -> (Held, Vec<Job>) {
     let mut jobs = Vec::new();
     for attempt in std::mem::take(&mut left.attempts) {
         let marker = format!("{}:{}/{}/{}", left.agent, left.sweep, attempt.0, attempt.1);
         match Job::read(&options.runs_dir, &left.sweep, attempt) {
-            Some(job) if spawn::find(&job.folder()).is_some() => {
+            Some(job) if executor.has_begun(&job) => {
                 left.attempts.push(attempt);
                 jobs.push(job);
             }
-            _ => end_all(marker).await,
+            _ => executor.end_all(marker).await,
         }
     }
     (left, jobs)
-}
-
-/// Kills all processes that carry a marker.
-async fn end_all(marker: String) {
-    let tree = Tree { main: 0, shim: 0, marker };
-    let kill = move || {
-        let began = Instant::now();
-        while tree.signal(Signal::SIGKILL) > 0 && began.elapsed() < END_TIME_MAX {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    // A task that neither panics nor is aborted.
-    let _ = tokio::task::spawn_blocking(kill).await;
 }
 
 fn refused(status: &Status, address: String) -> AgentError {

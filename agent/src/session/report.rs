@@ -1,14 +1,14 @@
 //! Tells the controller of one attempt: that it started, its metrics, its output, its end. The controller may be away at any time; the program
 //! goes on meanwhile, and what it says waits.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_proto::v1;
 use sweep_proto::v1::directive::Kind;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -148,7 +148,7 @@ impl Report {
         let mut offset = 0;
         let mut ended = false;
         loop {
-            let data = match read_piece(&self.job, offset).await {
+            let data = match read_piece(&self.job, offset) {
                 Ok(data) => data,
                 Err(error) => {
                     tracing::warn!(%error, output = %self.job.output().display(), "output cannot be read back for the controller");
@@ -218,11 +218,12 @@ async fn closed(running: &mut watch::Receiver<Option<Vec<String>>>) {
     while running.changed().await.is_ok() {}
 }
 
-async fn read_piece(job: &Job, offset: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(job.output()).await?;
-    file.seek(SeekFrom::Start(offset)).await?;
+/// A small piece of a file that was written a moment ago: no disk is waited for.
+fn read_piece(job: &Job, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(job.output())?;
+    file.seek(SeekFrom::Start(offset))?;
     let mut data = Vec::new();
-    file.take(LOG_PIECE_BYTES.min(LOG_BYTES_MAX - offset)).read_to_end(&mut data).await?;
+    file.take(LOG_PIECE_BYTES.min(LOG_BYTES_MAX - offset)).read_to_end(&mut data)?;
     Ok(data)
 }
 

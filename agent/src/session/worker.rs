@@ -273,7 +273,7 @@ async fn execute(
     let (over, is_over) = oneshot::channel::<()>();
     let announce = announce(session, &report.job, to_report, told);
     let run = async {
-        let ended = runner::execute(&report.job, begin, wanted, seen).await;
+        let ended = session.executor.execute(&report.job, begin, wanted, seen).await;
         drop(over);
         ended
     };

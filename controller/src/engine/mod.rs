@@ -12,6 +12,8 @@
 mod clock;
 mod group;
 mod lag;
+#[cfg(feature = "simulation")]
+mod mutation;
 mod need;
 mod projection;
 mod question;
@@ -39,6 +41,8 @@ use crate::store::{LogChunk, Store, StoreError};
 
 pub(crate) use clock::PULSE;
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "simulation")]
+pub use mutation::Mutation;
 pub use need::{Computed, Need, Results};
 use request::Request;
 use writer::Writer;
@@ -76,12 +80,20 @@ pub struct EngineOptions {
     pub terms: Terms,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// A guard that is missing.
+    #[cfg(feature = "simulation")]
+    pub mutation: Mutation,
 }
 
 impl EngineOptions {
     /// The clock of this machine.
     pub fn new(terms: Terms) -> Self {
-        Self { terms, clock: Arc::new(SystemClock::new()) }
+        Self {
+            terms,
+            clock: Arc::new(SystemClock::new()),
+            #[cfg(feature = "simulation")]
+            mutation: Mutation::None,
+        }
     }
 }
 
@@ -214,6 +226,39 @@ impl Signals {
     }
 }
 
+/// What makes an engine go.
+pub struct Driver {
+    writer: Writer,
+    end: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Driver")
+    }
+}
+
+impl Driver {
+    /// Works on this thread until the engine ends.
+    pub fn run(self) {
+        conclude(self.writer.run(), self.end);
+    }
+
+    /// Works as a task among others until the engine ends; before each commit it waits as long as `disk` says.
+    #[cfg(feature = "simulation")]
+    pub async fn run_as_task(self, disk: impl Fn() -> Duration) {
+        conclude(self.writer.run_as_task(disk).await, self.end);
+    }
+}
+
+fn conclude(outcome: Result<(), StoreError>, end: oneshot::Sender<Result<(), StoreError>>) {
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "the engine stops: whether the last commit was written is unknown");
+    }
+    // Nobody may be waiting for the end.
+    let _ = end.send(outcome);
+}
+
 impl Engine {
     /// Replays the log and starts the engine's thread. Blocks while it reads the log.
     ///
@@ -223,6 +268,19 @@ impl Engine {
     /// # Errors
     /// The log cannot be read.
     pub fn start(store: Box<dyn Store>, options: EngineOptions) -> Result<(Self, EngineJoin), StoreError> {
+        let (engine, join, driver) = Self::open(store, options)?;
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || driver.run())
+            .map_err(|error| StoreError::Failed(format!("the engine's thread cannot be started: {error}")))?;
+        Ok((engine, join))
+    }
+
+    /// Replays the log. The engine does nothing until its driver runs.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn open(store: Box<dyn Store>, options: EngineOptions) -> Result<(Self, EngineJoin, Driver), StoreError> {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
         // The writer holds the sending ends, so that all who wait for a change see the end of the engine.
         let (signals, commits, wake, hungry) = Signals::new();
@@ -230,20 +288,8 @@ impl Engine {
         let shared = Arc::new(Shared { clock: Arc::clone(&options.clock), commits, wake, hungry, figures });
         let writer = Writer::replay(store, requests, signals, options)?;
         let (end, ended) = oneshot::channel();
-        let body = move || {
-            let outcome = writer.run();
-            if let Err(error) = &outcome {
-                tracing::error!(%error, "the engine stops: whether the last commit was written is unknown");
-            }
-            // Nobody may be waiting for the end.
-            let _ = end.send(outcome);
-        };
-        std::thread::Builder::new()
-            .name("engine".to_owned())
-            .spawn(body)
-            .map_err(|error| StoreError::Failed(format!("the engine's thread cannot be started: {error}")))?;
         let engine = Self { requests: sender, shared };
-        Ok((engine.clone(), EngineJoin { engine, ended }))
+        Ok((engine.clone(), EngineJoin { engine, ended }, Driver { writer, end }))
     }
 
     /// Has a command decided and recorded, and returns the answer once it is on disk. An empty request id: never repeated.

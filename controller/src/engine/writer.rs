@@ -16,6 +16,8 @@ use sweep_lifecycle::quarantine::probe_delay;
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, Health, State, SweepId};
 use tokio::sync::mpsc;
 
+#[cfg(feature = "simulation")]
+use super::Mutation;
 use super::group::{Group, Pending};
 use super::lag::Lag;
 use super::projection::project;
@@ -50,6 +52,8 @@ pub(super) struct Writer {
     full_until: Option<Mono>,
     store: Box<dyn Store>,
     requests: mpsc::Receiver<Request>,
+    #[cfg(feature = "simulation")]
+    mutation: Mutation,
 }
 
 impl Writer {
@@ -72,6 +76,8 @@ impl Writer {
             full_until: None,
             store,
             requests,
+            #[cfg(feature = "simulation")]
+            mutation: options.mutation,
         };
         writer.read_log()?;
         for complaint in broken(&writer.state) {
@@ -85,29 +91,46 @@ impl Writer {
     /// the ends of their channels are dropped.
     pub(super) fn run(mut self) -> Result<(), StoreError> {
         while let Some(first) = self.requests.blocking_recv() {
-            let until = self.clock.now().saturating_add(GROUP_TIME_MAX);
-            let mut group = Group::default();
-            self.take(first, &mut group)?;
-            let mut taken = 1;
-            while taken < GROUP_REQUESTS_MAX && !group.stop && self.clock.now() < until {
-                let Ok(next) = self.requests.try_recv() else { break };
-                self.take(next, &mut group)?;
-                taken += 1;
-            }
-            // Last, so that news which came in with the tick counts.
-            if group.tick {
-                self.end_leases(&mut group);
-                self.end_patience(&mut group);
-                self.end_waits(&mut group);
-            }
-            self.serve_parked(&mut group)?;
-            let stop = group.stop;
-            self.commit(group)?;
-            if stop {
+            if self.serve(first)? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// As [`Writer::run`], as a task among others; before each commit it waits as long as `disk` says.
+    #[cfg(feature = "simulation")]
+    pub(super) async fn run_as_task(mut self, disk: impl Fn() -> Duration) -> Result<(), StoreError> {
+        while let Some(first) = self.requests.recv().await {
+            tokio::time::sleep(disk()).await;
+            if self.serve(first)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves a request and whatever else has come in; returns whether it is to stop.
+    fn serve(&mut self, first: Request) -> Result<bool, StoreError> {
+        let until = self.clock.now().saturating_add(GROUP_TIME_MAX);
+        let mut group = Group::default();
+        self.take(first, &mut group)?;
+        let mut taken = 1;
+        while taken < GROUP_REQUESTS_MAX && !group.stop && self.clock.now() < until {
+            let Ok(next) = self.requests.try_recv() else { break };
+            self.take(next, &mut group)?;
+            taken += 1;
+        }
+        // Last, so that news which came in with the tick counts.
+        if group.tick {
+            self.end_leases(&mut group);
+            self.end_patience(&mut group);
+            self.end_waits(&mut group);
+        }
+        self.serve_parked(&mut group)?;
+        let stop = group.stop;
+        self.commit(group)?;
+        Ok(stop)
     }
 
     fn take(&mut self, request: Request, group: &mut Group) -> Result<(), StoreError> {
@@ -157,6 +180,10 @@ impl Writer {
         {
             self.renew(&asker, std::slice::from_ref(attempt));
         }
+        #[cfg(feature = "simulation")]
+        let unfenced = self.mutation.unfence(&self.state, command);
+        #[cfg(feature = "simulation")]
+        let command = &unfenced;
         if let Some(known) = self.known(group, request_id, || digest_command(command))? {
             return Ok(known);
         }
@@ -181,6 +208,10 @@ impl Writer {
         digest: impl Fn() -> RequestDigest,
     ) -> Result<Option<Result<Reply, EngineError>>, StoreError> {
         if request_id.is_empty() {
+            return Ok(None);
+        }
+        #[cfg(feature = "simulation")]
+        if self.mutation == Mutation::Idempotency {
             return Ok(None);
         }
         if let Some(stored) = group.replies.iter().find(|stored| stored.request_id == request_id) {
@@ -342,6 +373,10 @@ impl Writer {
             Batch { events: group.events, metrics: group.metrics, logs: group.logs, replies: group.replies, ..Batch::default() };
         project(&mut batch, &group.touched, &self.state);
         let is_empty = batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty() && batch.runs.is_empty();
+        #[cfg(feature = "simulation")]
+        if self.mutation == Mutation::CommitOrder {
+            group.answers.drain(..).for_each(|answer| answer.give(&Ok(())));
+        }
         let before = self.clock.now();
         let outcome = if is_empty { Ok(()) } else { self.store.append(&batch) };
         // A disk that stalls keeps the news of agents waiting: that is no silence of theirs.

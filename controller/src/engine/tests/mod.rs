@@ -146,7 +146,8 @@ impl Store for GatedStore {
     }
 }
 fn options(clock: &Arc<ManualClock>) -> EngineOptions {
-    EngineOptions { terms: Terms { lease: LEASE, ..Terms::default() }, clock: Arc::<ManualClock>::clone(clock) }
+    let terms = Terms { lease: LEASE, ..Terms::default() };
+    EngineOptions { clock: Arc::<ManualClock>::clone(clock), ..EngineOptions::new(terms) }
 }
 
 pub(crate) fn wish(name: &str, wait: Duration) -> Wish {

@@ -1,0 +1,72 @@
+//! How attempts are executed: by real programs, but in simulations.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tokio::sync::mpsc;
+
+use crate::attempt::Want;
+use crate::process::spawn;
+use crate::process::tree::Tree;
+use crate::runner::{self, Begin, Ended, Job, Seen};
+
+/// How long it may take to kill what another agent has left behind.
+const END_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Something that takes its time.
+pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Executes attempts.
+pub(crate) trait Executor: Send + Sync {
+    /// See [`runner::execute`].
+    fn execute<'a>(
+        &'a self,
+        job: &'a Job,
+        begin: Begin,
+        wants: &'a mut mpsc::UnboundedReceiver<Want>,
+        seen: mpsc::Sender<Seen>,
+    ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>>;
+
+    /// Returns whether an agent before this one has begun an attempt, however far it has come.
+    fn has_begun(&self, job: &Job) -> bool;
+
+    /// Kills all processes that carry a marker.
+    fn end_all(&self, marker: String) -> Work<'_, ()>;
+}
+
+/// Real programs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Programs;
+
+impl Executor for Programs {
+    fn execute<'a>(
+        &'a self,
+        job: &'a Job,
+        begin: Begin,
+        wants: &'a mut mpsc::UnboundedReceiver<Want>,
+        seen: mpsc::Sender<Seen>,
+    ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>> {
+        Box::pin(runner::execute(job, begin, wants, seen))
+    }
+
+    fn has_begun(&self, job: &Job) -> bool {
+        spawn::find(&job.folder()).is_some()
+    }
+
+    fn end_all(&self, marker: String) -> Work<'_, ()> {
+        let tree = Tree { main: 0, shim: 0, marker };
+        let kill = move || {
+            let began = Instant::now();
+            while tree.signal(Signal::SIGKILL) > 0 && began.elapsed() < END_TIME_MAX {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        Box::pin(async move {
+            // A task that neither panics nor is aborted.
+            let _ = tokio::task::spawn_blocking(kill).await;
+        })
+    }
+}

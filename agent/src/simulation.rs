@@ -1,0 +1,232 @@
+//! An agent whose programs are scripts, over any way to the controller: the session's own code, and the attempts', in a simulated world.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tonic::transport::Channel;
+
+use crate::attempt::{Action, AttemptState, Input, Outcome, Want};
+use crate::executor::{Executor, Work};
+use crate::intake::Reading;
+use crate::process::exit::Exit;
+use crate::runner::{Begin, Ended, Job, Point, Seen};
+use crate::session::{Surroundings, chance};
+use crate::spool::Counts;
+use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
+
+/// How often a script is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a program takes to obey SIGTERM.
+const OBEYS_AFTER: Duration = Duration::from_millis(30);
+
+/// What a program does.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// The objective, each value after a pause.
+    pub steps: Vec<(Duration, f64)>,
+    /// The exit status after the last step; `None`: it goes on for ever.
+    pub exit: Option<i32>,
+    /// It does not care for SIGTERM.
+    pub deaf: bool,
+}
+
+/// The simulated world.
+pub trait World: Send + Sync {
+    /// The time since the world began.
+    fn now(&self) -> Duration;
+    /// What the program of an attempt does on a machine. `params` is a JSON object.
+    fn script(&self, host: &str, run: u64, attempt: u32, params: &str) -> Script;
+}
+
+/// The programs of all machines: like real ones they go on when their agent is killed.
+#[derive(Clone, Debug, Default)]
+pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>);
+
+#[derive(Clone, Debug)]
+struct Process {
+    script: Script,
+    began: Duration,
+    end: Option<(Duration, Exit)>,
+}
+
+impl Process {
+    fn new(script: Script, began: Duration) -> Self {
+        let last = began + script.steps.iter().map(|(pause, _)| *pause).sum();
+        let end = script.exit.map(|code| (last, Exit::Code(code)));
+        Self { script, began, end }
+    }
+
+    /// The values that it has given out.
+    fn values(&self, now: Duration) -> Vec<f64> {
+        let until = self.end.map_or(now, |(end, _)| end.min(now));
+        let mut at = self.began;
+        let given = self.script.steps.iter().map_while(|(pause, value)| {
+            at += *pause;
+            (at <= until).then_some(*value)
+        });
+        given.collect()
+    }
+
+    fn exit(&self, now: Duration) -> Option<Exit> {
+        self.end.filter(|(end, _)| *end <= now).map(|(_, exit)| exit)
+    }
+
+    fn end_at(&mut self, at: Duration, exit: Exit) {
+        if self.end.is_none_or(|(end, _)| end > at) {
+            self.end = Some((at, exit));
+        }
+    }
+}
+
+impl Processes {
+    /// Returns the markers of those that run.
+    pub fn running(&self, now: Duration) -> Vec<String> {
+        self.lock().iter().filter(|(_, process)| process.exit(now).is_none()).map(|(marker, _)| marker.clone()).collect()
+    }
+
+    /// Returns how many values the program of an attempt has given out.
+    pub fn given(&self, run: u64, attempt: u32, now: Duration) -> usize {
+        let suffix = format!("/{run}/{attempt}");
+        self.lock().iter().find(|(marker, _)| marker.ends_with(&suffix)).map_or(0, |(_, process)| process.values(now).len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes everything that this thread's agents draw by chance follow from a seed.
+pub fn seed(seed: u64) {
+    chance::seeded::seed(seed);
+}
+
+/// An agent on a machine of that name.
+///
+/// # Errors
+/// As [`crate::run`].
+pub async fn run(
+    host: &str,
+    world: Arc<dyn World>,
+    processes: Processes,
+    controller: Channel,
+    options: AgentOptions,
+    interrupts: mpsc::Receiver<Interrupt>,
+    notices: mpsc::UnboundedSender<Notice>,
+) -> Result<AgentSummary, AgentError> {
+    let executor = Arc::new(Machine { host: host.to_owned(), world, processes });
+    crate::session::run(Surroundings { controller, executor }, options, interrupts, notices).await
+}
+
+struct Machine {
+    host: String,
+    world: Arc<dyn World>,
+    processes: Processes,
+}
+
+impl Executor for Machine {
+    fn execute<'a>(
+        &'a self,
+        job: &'a Job,
+        begin: Begin,
+        wants: &'a mut mpsc::UnboundedReceiver<Want>,
+        seen: mpsc::Sender<Seen>,
+    ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>> {
+        Box::pin(async move {
+            let skip = match begin {
+                Begin::Anew => {
+                    let params = serde_json::Value::Object(job.params.clone()).to_string();
+                    let script = self.world.script(&self.host, job.run, job.attempt, &params);
+                    self.processes.lock().insert(job.marker(), Process::new(script, self.world.now()));
+                    Counts::default()
+                }
+                Begin::Again(skip) => skip,
+            };
+            Ok(self.attend(job, skip, wants, seen).await)
+        })
+    }
+
+    fn has_begun(&self, job: &Job) -> bool {
+        self.processes.lock().contains_key(&job.marker())
+    }
+
+    fn end_all(&self, marker: String) -> Work<'_, ()> {
+        if let Some(process) = self.processes.lock().get_mut(&marker) {
+            process.end_at(self.world.now(), Exit::Signal(9));
+        }
+        Box::pin(async {})
+    }
+}
+
+impl Machine {
+    fn look(&self, job: &Job) -> (Duration, Vec<f64>, Option<Exit>) {
+        let now = self.world.now();
+        self.processes.lock().get(&job.marker()).map_or((Duration::ZERO, Vec::new(), Some(Exit::Signal(9))), |process| {
+            (now.saturating_sub(process.began), process.values(now), process.exit(now))
+        })
+    }
+
+    fn signal(&self, job: &Job, exit: Exit) {
+        let now = self.world.now();
+        if let Some(process) = self.processes.lock().get_mut(&job.marker()) {
+            match exit {
+                Exit::Signal(15) if process.script.deaf => {}
+                Exit::Signal(15) => process.end_at(now + OBEYS_AFTER, exit),
+                _ => process.end_at(now, exit),
+            }
+        }
+    }
+
+    async fn attend(&self, job: &Job, skip: Counts, wants: &mut mpsc::UnboundedReceiver<Want>, seen: mpsc::Sender<Seen>) -> Ended {
+        let mut attempt = AttemptState::new(&job.objective, job.limits);
+        let _ = seen.send(Seen::Started(vec!["simulated".to_owned()])).await;
+        let (mut taken, mut exited) = (0, false);
+        let mut inputs = vec![Input::Started];
+        loop {
+            let (now, values, exit) = self.look(job);
+            let mut points = Vec::new();
+            for (index, value) in values.iter().enumerate().skip(taken) {
+                attempt.handle(Input::Metric { name: job.objective.clone(), value: *value }, now);
+                let counts = Counts { output: index as u64 + 1, metrics: 0 };
+                let reading = Reading { name: job.objective.clone(), step: Some(index as i64), value: *value };
+                if counts.output > skip.output {
+                    points.push(Point { reading, wall_ms: 0, counts });
+                }
+            }
+            taken = values.len();
+            if !points.is_empty() {
+                let _ = seen.send(Seen::Points(points)).await;
+            }
+            if let Some(exit) = exit.filter(|_| !exited) {
+                exited = true;
+                inputs.push(Input::Exited(exit));
+            }
+            if exited && attempt.awaits_empty() {
+                inputs.push(Input::Empty);
+            }
+            inputs.push(Input::Tick);
+            while !inputs.is_empty() {
+                for action in attempt.handle(inputs.remove(0), now) {
+                    match action {
+                        Action::Terminate => self.signal(job, Exit::Signal(15)),
+                        Action::Kill => self.signal(job, Exit::Signal(9)),
+                        Action::Note(_) => {}
+                        Action::Drain => inputs.push(Input::Drained),
+                        Action::Finish(outcome) => return self.ended(&attempt, outcome),
+                    }
+                }
+            }
+            tokio::select! {
+                Some(want) = wants.recv() => inputs.push(Input::Want(want)),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn ended(&self, attempt: &AttemptState, outcome: Outcome) -> Ended {
+        Ended { outcome, objective: attempt.objective() }
+    }
+}
