@@ -13,6 +13,10 @@ check:
     cargo clippy --all-targets -- -D warnings
     cargo test
 
+# Many more seeds of the simulation than the tests try
+simulate seeds="10000":
+    SWEEP_SIM_SEEDS={{seeds}} cargo test --release -p sweep-simulation --test seeds -- everything
+
 # How long things take (docs/benchmarks.md)
 bench:
     cargo bench -p sweep-search --features bench --bench suggest --bench model

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Each crate, its folder, and the crates of ours that it may depend on.
-const CRATES: [(&str, &str, &[&str]); 7] = [
+const CRATES: [(&str, &str, &[&str]); 8] = [
     // `sweep-lifecycle` for `spec` alone: `sweep check` needs no server.
     ("sweep", ".", &["sweep-agent", "sweep-controller", "sweep-lifecycle", "sweep-proto"]),
     ("sweep-controller", "controller", &["sweep-lifecycle", "sweep-proto", "sweep-search"]),
@@ -16,6 +16,7 @@ const CRATES: [(&str, &str, &[&str]); 7] = [
     ("sweep-search", "search", &[]),
     ("sweep-proto", "proto", &[]),
     ("wine", "examples/wine", &[]),
+    ("sweep-simulation", "tests/simulation", &["sweep-agent", "sweep-controller", "sweep-lifecycle", "sweep-proto"]),
 ];
 
 /// What must not even be in the manifest of a pure crate.

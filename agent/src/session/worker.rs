@@ -198,8 +198,11 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
             conclude(session, &report, ended, level).await
         }
         (Ok(()), Some(result)) => {
-            deliver(&report, level.clone()).await;
-            tell(session, &report, result, None, level).await
+            if deliver(&report, level.clone()).await {
+                tell(session, &report, result, None, level).await
+            } else {
+                Told::Kept
+            }
         }
         (Ok(()), None) => {
             let begin = if begin == Begin::Anew { begin } else { Begin::Again(recovered.counts) };
@@ -260,14 +263,14 @@ fn limit(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
 }
 
-/// Runs the program, reporting meanwhile.
+/// Runs the program, reporting meanwhile; returns also whether the controller has all that there was to report.
 async fn execute(
     session: &Session,
     begin: Begin,
     report: &Report,
     wanted: &mut mpsc::UnboundedReceiver<Want>,
     level: Level,
-) -> Result<Ended, AgentError> {
+) -> Result<(Ended, bool), AgentError> {
     let (seen, to_report) = mpsc::channel(SEEN_MAX);
     let (told, to_follow) = mpsc::channel(SEEN_MAX);
     let (over, is_over) = oneshot::channel::<()>();
@@ -277,23 +280,24 @@ async fn execute(
         drop(over);
         ended
     };
-    let (ended, (), ()) = tokio::join!(run, announce, follow(report, to_follow, is_over, level));
-    ended.map_err(|(path, source)| AgentError::File { path, source })
+    let (ended, (), delivered) = tokio::join!(run, announce, follow(report, to_follow, is_over, level));
+    ended.map(|ended| (ended, delivered)).map_err(|(path, source)| AgentError::File { path, source })
 }
 
-/// Reports what an agent before this one has not got rid of.
-async fn deliver(report: &Report, level: Level) {
+/// Reports what an agent before this one has not got rid of; returns whether the controller has it now.
+async fn deliver(report: &Report, level: Level) -> bool {
     let (seen, to_follow) = mpsc::channel(1);
     let command = Launch::read(&report.job.folder()).map(|launch| launch.command.argv).unwrap_or_default();
     // The receiver is right here.
     let _ = seen.try_send(runner::Seen::Started(command));
     drop(seen);
     let (_, is_over) = oneshot::channel();
-    follow(report, to_follow, is_over, level).await;
+    follow(report, to_follow, is_over, level).await
 }
 
 /// Reports what is seen. The controller may be away for good: an agent that is to leave does not wait for it long once the program `is_over`.
-async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, is_over: oneshot::Receiver<()>, mut level: Level) {
+/// Returns whether the controller has all of it, or wants no more.
+async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, is_over: oneshot::Receiver<()>, mut level: Level) -> bool {
     let mut killing = level.clone();
     let leaving = async {
         // An error is what it waits for: nothing is ever sent.
@@ -301,9 +305,9 @@ async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, is_over: on
         patience_ends(&mut level).await;
     };
     tokio::select! {
-        () = report.follow(seen) => {}
-        () = told(&mut killing, Interrupt::Kill) => {}
-        () = leaving => {}
+        () = report.follow(seen) => true,
+        () = told(&mut killing, Interrupt::Kill) => false,
+        () = leaving => false,
     }
 }
 
@@ -332,14 +336,14 @@ enum Told {
 }
 
 /// Reports the end of an attempt.
-async fn conclude(session: &Session, report: &Report, ended: Result<Ended, AgentError>, level: &mut Level) -> Told {
-    let ended = match ended {
+async fn conclude(session: &Session, report: &Report, ended: Result<(Ended, bool), AgentError>, level: &mut Level) -> Told {
+    let (ended, delivered) = match ended {
         Ok(ended) => ended,
         Err(error) => {
             let message = error.to_string();
             session.book().failed.get_or_insert(error);
             let failure = Failure { kind: "could_not_start", blame: "machine", message, ..Failure::default() };
-            Ended { outcome: Outcome::Failed(failure), objective: None }
+            (Ended { outcome: Outcome::Failed(failure), objective: None }, true)
         }
     };
     note_start(session, &ended.outcome);
@@ -347,7 +351,14 @@ async fn conclude(session: &Session, report: &Report, ended: Result<Ended, Agent
         announce_end(session, &report.job, "abandoned".to_owned(), None, words(&ended.outcome));
         return Told::CountsNot;
     }
-    let told = tell(session, report, report.result(&ended.outcome), Some((&ended, words(&ended.outcome))), level).await;
+    let result = report.result(&ended.outcome);
+    if !delivered && ended.outcome != Outcome::Preempted {
+        // A result without its metrics would be taken for another one.
+        report.spool.keep_result(&result);
+        announce_end(session, &report.job, "unreported".to_owned(), ended.objective, words(&ended.outcome));
+        return Told::Kept;
+    }
+    let told = tell(session, report, result, Some((&ended, words(&ended.outcome))), level).await;
     if ended.outcome == Outcome::Preempted { Told::CountsNot } else { told }
 }
 

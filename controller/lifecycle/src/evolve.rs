@@ -307,12 +307,13 @@ fn resume(state: &mut State, attempt: &AttemptRef) {
             Some(_) => (AttemptState::Running, RunState::Running),
             None => (AttemptState::Assigned, RunState::Assigned),
         };
+        let was_lost = resumed.state == AttemptState::Lost;
         (resumed.state, resumed.failure, resumed.ended) = (to, None, None);
-        (resumed.agent.clone(), run_to)
+        (resumed.agent.clone(), run_to, was_lost)
     });
-    let Some((agent, run_to)) = resumed else { return };
+    let Some((agent, run_to, was_lost)) = resumed else { return };
     sweep.runs.change(attempt.run, |run| {
-        run.retries.lost = run.retries.lost.saturating_sub(1);
+        run.retries.lost = run.retries.lost.saturating_sub(u32::from(was_lost));
         run.reason.clear();
     });
     move_run(sweep, attempt.run, run_to);

@@ -97,7 +97,7 @@ pub(super) fn finish_in(mut draft: Draft<'_>, agent: &AgentId, attempt: &Attempt
     let newest = attempt.attempt == run.newest();
     let after = if finishing.state.is_live() {
         end(&mut draft, attempt, result.into())?
-    } else if newest && given_up(finishing) && run.state == RunState::Queued && finishing.stop.is_none() && may_be_late(&draft) {
+    } else if may_resume(&draft, agent, attempt) {
         adopt(&mut draft, attempt, run, result)?
     } else if newest && !given_up(finishing) {
         // Its result is known: the first word holds.
@@ -143,12 +143,12 @@ fn may_be_late(draft: &Draft<'_>) -> bool {
     draft.sweep.spec.on_lease_lost == OnLeaseLost::Continue
 }
 
-/// Returns whether an attempt that was given up as lost may go on: nobody has begun its run again.
+/// Returns whether an attempt that was given up may go on: nobody has begun its run again.
 pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRef) -> bool {
     let Ok(found) = find(draft, agent, attempt) else { return false };
     let (run, lost) = found.parts();
     let unclaimed = attempt.attempt == run.newest() && run.state == RunState::Queued;
-    unclaimed && lost.state == AttemptState::Lost && lost.stop.is_none() && may_be_late(draft)
+    unclaimed && given_up(lost) && lost.stop.is_none() && may_be_late(draft)
 }
 
 // An agent whose own lease has ended has to register first: until then nothing is its own.

@@ -238,12 +238,14 @@ impl Reference {
         let Some(run) = self.runs.get_mut(&(name.sweep.clone(), name.run)) else { return };
         let newest = run.attempts.len() == name.attempt as usize;
         let Some(lost) = run.attempts.last_mut().filter(|lost| newest && lost.agent == *agent) else { return };
-        if continues && lost.state == AttemptState::Lost && lost.stop.is_none() && run.state == RunState::Queued {
+        let given_up = matches!(lost.state, AttemptState::Lost | AttemptState::Preempted);
+        if continues && given_up && lost.stop.is_none() && run.state == RunState::Queued {
+            let counted = u32::from(lost.state == AttemptState::Lost);
             let started = state.sweeps[&name.sweep].attempt(name).is_some_and(|attempt| attempt.started.is_some());
             (lost.state, run.state) =
                 if started { (AttemptState::Running, RunState::Running) } else { (AttemptState::Assigned, RunState::Assigned) };
             let used = run.used.entry("lost").or_default();
-            *used = used.saturating_sub(1);
+            *used = used.saturating_sub(counted);
         }
     }
 

@@ -1,0 +1,34 @@
+//! A disk that keeps what was written, and fails now and then.
+
+use sweep_controller::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
+use sweep_lifecycle::event::Recorded;
+
+use crate::world::{Fault, World};
+
+/// What the controller's engine writes to.
+pub(crate) struct Disk {
+    pub(crate) store: MemoryStore,
+    pub(crate) world: World,
+}
+
+impl Store for Disk {
+    fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let fault = self.world.record().disk.pop();
+        match fault {
+            Some(Fault::Full) => return Err(StoreError::Full),
+            Some(Fault::Failed { written: false }) => return Err(StoreError::Failed("simulated".to_owned())),
+            Some(Fault::Failed { written: true }) | None => {}
+        }
+        self.store.append(batch)?;
+        self.world.committed(&batch.events);
+        if fault.is_some() { Err(StoreError::Failed("simulated".to_owned())) } else { Ok(()) }
+    }
+
+    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        self.store.replay(each)
+    }
+
+    fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
+        self.store.reply(request_id)
+    }
+}

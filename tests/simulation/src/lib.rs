@@ -1,0 +1,16 @@
+//! The real controller and real agents in one thread, on a network, disks and clocks that fail as a seed says.
+//!
+//! The engine, the services and the agents' sessions are those of the product; what is simulated is what they stand on: turmoil's network and time,
+//! a disk that loses what was not yet written and fails now and then, programs that are scripts. After each commit the log is folded into a state
+//! of its own, in which every invariant must hold, and whatever anybody was told must be found there. One seed gives one trace.
+
+mod chance;
+mod disk;
+mod hosts;
+mod network;
+mod paper;
+mod scenario;
+mod world;
+
+pub use scenario::{Report, run};
+pub use sweep_controller::engine::Mutation;

@@ -1,0 +1,292 @@
+//! One seed: a sweep, machines, and what befalls them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sweep_agent::simulation;
+use sweep_controller::engine::Mutation;
+use sweep_controller::store::MemoryStore;
+use sweep_lifecycle::state::{AttemptState, SweepState};
+use tokio::sync::watch;
+use turmoil::{Builder, Sim};
+
+use crate::chance::Chance;
+use crate::hosts;
+use crate::paper::paper;
+use crate::world::{Fault, Wish, World};
+
+/// How long things go wrong.
+const TROUBLE: Duration = Duration::from_secs(45);
+/// How long everything may take to end well afterwards.
+const PEACE: Duration = Duration::from_secs(400);
+const TICK: Duration = Duration::from_millis(10);
+/// How long processes may outlive the sweep.
+const LEFTOVERS: Duration = Duration::from_secs(30);
+
+/// What came of a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Of all that happened, in order.
+    pub trace: u64,
+    /// How many events the log has.
+    pub events: u64,
+    /// What must not have happened; empty: all is well.
+    pub violations: Vec<String>,
+}
+
+/// Runs one seed with a guard missing, or none.
+///
+/// # Errors
+/// The simulation itself broke down.
+pub fn run(seed: u64, mutation: Mutation) -> Result<Report, String> {
+    simulation::seed(seed);
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut chance = Chance::of(seed, "scenario");
+    let agents: Vec<String> = (0..chance.between(2, 4)).map(|number| format!("agent{number}")).collect();
+    let black_hole = chance.is(25).then(|| agents[0].clone());
+    let world = World::new(seed, black_hole);
+    let mut sim = Builder::new()
+        .tick_duration(TICK)
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(Duration::from_millis(chance.between(5, 80)))
+        .simulation_duration(Duration::from_secs(3600))
+        .rng_seed(seed)
+        .build();
+    let (points, yaml) = sweep(&mut chance);
+    let preempt = settle(&mut sim, &world, &agents, folder.path(), &yaml, mutation, &mut chance);
+    let mut trouble = Trouble { chance: Chance::of(seed, "trouble"), agents, preempt, down: Vec::new(), heal_at: Duration::ZERO };
+    let complaint = |error: Box<dyn std::error::Error>| error.to_string();
+    while sim.elapsed() < TROUBLE && world.record().violations.is_empty() {
+        sim.step().map_err(complaint)?;
+        trouble.befall(&mut sim, &world);
+    }
+    trouble.end(&mut sim, &world);
+    let mut ended = None;
+    while sim.elapsed() < TROUBLE + PEACE && world.record().violations.is_empty() {
+        sim.step().map_err(complaint)?;
+        restart_controller(&mut sim, &world);
+        if ended.is_none() && is_over(&world) {
+            ended = Some(sim.elapsed());
+        }
+        if ended.is_some_and(|ended| sim.elapsed() > ended + LEFTOVERS || world.processes().running(sim.elapsed()).is_empty()) {
+            break;
+        }
+    }
+    if world.record().violations.is_empty() {
+        check_end(&world, sim.elapsed(), ended, points);
+    }
+    let record = world.record();
+    Ok(Report { trace: record.trace, events: record.events, violations: record.violations.clone() })
+}
+
+/// Returns how many points a grid has (`None`: the sweep is no grid) and the sweep file.
+fn sweep(chance: &mut Chance) -> (Option<usize>, String) {
+    let common = "metric: {name: loss, goal: minimize}\nprogram: simulated\nmax_silence: 6s\nretry: {lost: 6, machine: 3, crashed: 2}\n";
+    if chance.is(60) {
+        let (width, height) = (chance.between(3, 8), chance.between(2, 5));
+        let values = |count: u64| (0..count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+        let text =
+            format!("method: grid\n{common}parameters:\n  x: {{values: [{}]}}\n  y: {{values: [{}]}}\n", values(width), values(height));
+        return (Some((width * height) as usize), text);
+    }
+    let method = if chance.is(25) { "bayes" } else { "random" };
+    let stop = if chance.is(30) { "early_terminate: {type: median}\n" } else { "" };
+    let cap = chance.between(8, 25);
+    (None, format!("method: {method}\n{common}{stop}run_cap: {cap}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n  y: {{values: [a, b]}}\n"))
+}
+
+/// Puts everybody on their machines; returns how agents are told that theirs is taken away.
+fn settle(
+    sim: &mut Sim<'_>,
+    world: &World,
+    agents: &[String],
+    folder: &Path,
+    yaml: &str,
+    mutation: Mutation,
+    chance: &mut Chance,
+) -> watch::Sender<u64> {
+    let store = MemoryStore::new();
+    let shared = world.clone();
+    sim.host("controller", move || hosts::controller(shared.clone(), store.clone(), mutation));
+    let preempt = watch::Sender::new(0);
+    for host in agents {
+        let (shared, name, runs_dir, slots, told) =
+            (world.clone(), host.clone(), folder.join(host), chance.between(1, 2) as usize, preempt.subscribe());
+        // The folder outlives the machine's crashes.
+        let _ = std::fs::create_dir_all(&runs_dir);
+        sim.host(host.as_str(), move || hosts::agent(name.clone(), shared.clone(), runs_dir.clone(), slots, told.clone()));
+    }
+    let (shared, lives) = (world.clone(), Arc::new(AtomicU64::new(0)));
+    sim.host("paper", move || paper(shared.clone(), lives.fetch_add(1, Ordering::Relaxed)));
+    let (shared, yaml) = (world.clone(), yaml.to_owned());
+    sim.host("person", move || hosts::person(shared.clone(), yaml.clone()));
+    preempt
+}
+
+/// What goes wrong.
+struct Trouble {
+    chance: Chance,
+    agents: Vec<String>,
+    preempt: watch::Sender<u64>,
+    /// Machines that are down, and until when.
+    down: Vec<(String, Duration)>,
+    /// When the network is whole again.
+    heal_at: Duration,
+}
+
+impl Trouble {
+    fn befall(&mut self, sim: &mut Sim<'_>, world: &World) {
+        let now = sim.elapsed();
+        restart_controller(sim, world);
+        let (up, down) = std::mem::take(&mut self.down).into_iter().partition(|(_, until)| *until <= now);
+        self.down = down;
+        for (host, _) in up {
+            sim.bounce(host.as_str());
+        }
+        if self.heal_at > Duration::ZERO && now >= self.heal_at {
+            self.heal(sim);
+        }
+        // About one trouble in a second.
+        if !self.chance.is(1) {
+            return;
+        }
+        let agent = self.agents[self.chance.below(self.agents.len() as u64) as usize].clone();
+        let trouble = self.chance.below(12);
+        world.record().note(&format!("{:.2} trouble {trouble} {agent}", now.as_secs_f64()));
+        match trouble {
+            0 => self.crash(sim, "controller", now),
+            1 => self.crash(sim, &agent, now),
+            2 => self.crash(sim, "paper", now),
+            3 if self.heal_at.is_zero() => {
+                sim.partition(agent.as_str(), "controller");
+                self.heal_at = now + self.a_while();
+            }
+            4 if self.heal_at.is_zero() => {
+                let (from, to) = if self.chance.is(50) { (agent.as_str(), "controller") } else { ("controller", agent.as_str()) };
+                sim.partition_oneway(from, to);
+                self.heal_at = now + self.a_while();
+            }
+            5 if self.heal_at.is_zero() => {
+                sim.hold(agent.as_str(), "controller");
+                self.heal_at = now + self.a_while();
+            }
+            6 => world.record().disk_ms = if self.chance.is(50) { self.chance.below(400) } else { 0 },
+            7 => {
+                let written = self.chance.is(50);
+                world.record().disk.push(Fault::Failed { written });
+            }
+            8 => {
+                let count = self.chance.between(1, 3);
+                world.record().disk.extend((0..count).map(|_| Fault::Full));
+            }
+            9 => {
+                let skews = [3_600_000, -3_600_000, 315_000_000_000, -315_000_000_000, 0];
+                world.record().skew_ms = skews[self.chance.below(5) as usize];
+            }
+            10 => self.preempt.send_modify(|count| *count += 1),
+            _ => {
+                let wish = match self.chance.below(4) {
+                    0 => Wish::Pause,
+                    1 => Wish::Resume,
+                    2 => Wish::RetryFailed,
+                    _ => Wish::CancelRun(self.chance.between(1, 12)),
+                };
+                world.record().wishes.push(wish);
+            }
+        }
+    }
+
+    fn a_while(&mut self) -> Duration {
+        Duration::from_millis(self.chance.between(200, 9000))
+    }
+
+    fn crash(&mut self, sim: &mut Sim<'_>, host: &str, now: Duration) {
+        if self.down.iter().any(|(down, _)| down == host) {
+            return;
+        }
+        sim.crash(host);
+        let until = now + Duration::from_millis(self.chance.between(100, 7000));
+        self.down.push((host.to_owned(), until));
+    }
+
+    fn heal(&mut self, sim: &mut Sim<'_>) {
+        self.heal_at = Duration::ZERO;
+        for agent in &self.agents {
+            sim.repair(agent.as_str(), "controller");
+            sim.release(agent.as_str(), "controller");
+        }
+    }
+
+    /// From now on all is well.
+    fn end(&mut self, sim: &mut Sim<'_>, world: &World) {
+        for (host, _) in std::mem::take(&mut self.down) {
+            sim.bounce(host.as_str());
+        }
+        self.heal(sim);
+        let mut record = world.record();
+        (record.disk_ms, record.skew_ms) = (0, 0);
+        record.disk.clear();
+        record.wishes = vec![Wish::Resume];
+    }
+}
+
+/// A controller that has ended is started again, as whoever runs it would.
+fn restart_controller(sim: &mut Sim<'_>, world: &World) {
+    if std::mem::take(&mut world.record().controller_ended) {
+        sim.crash("controller");
+        sim.bounce("controller");
+    }
+}
+
+fn is_over(world: &World) -> bool {
+    let mut record = world.record();
+    let Some(sweep) = record.state.sweeps.values().next() else { return false };
+    let stalled = sweep.stalled && sweep.state == SweepState::Paused;
+    let over = sweep.state.is_terminal() && sweep.live.is_empty() && sweep.queued.is_empty();
+    if stalled && record.wishes.is_empty() {
+        record.wishes.push(Wish::Resume);
+    }
+    over
+}
+
+fn check_end(world: &World, now: Duration, ended: Option<Duration>, points: Option<usize>) {
+    let running = world.processes().running(now);
+    let mut record = world.record();
+    let Some(sweep) = record.state.sweeps.values().next().cloned() else {
+        return record.violated("I6: the sweep was never created".to_owned());
+    };
+    if ended.is_none() {
+        let open: Vec<_> = sweep.queued.iter().chain(&sweep.live).collect();
+        return record.violated(format!("I6: the sweep is {} ({}) and does not end; open: {open:?}", sweep.state, sweep.reason));
+    }
+    if !running.is_empty() {
+        record.violated(format!("I8: left running: {running:?}"));
+    }
+    let distinct: BTreeSet<_> = sweep.runs.iter().map(|(_, run)| run.config.key()).collect();
+    if let Some(points) = points {
+        let ended = sweep.runs.iter().filter(|(_, run)| run.state.is_terminal()).count();
+        if (sweep.runs.len(), distinct.len(), ended) != (points, points, points) {
+            let counts = (sweep.runs.len(), distinct.len(), ended);
+            record.violated(format!("I3: a grid of {points} points has (runs, points, ended) {counts:?}"));
+        }
+    }
+    for (number, run) in sweep.runs.iter() {
+        for (attempt, index) in run.attempts.iter().zip(1u32..) {
+            if !matches!(attempt.state, AttemptState::Finished | AttemptState::Failed) {
+                continue;
+            }
+            let given = match record.paper.get(&(number, index)) {
+                Some(points) => *points,
+                None if attempt.agent.0.starts_with("paper") => continue,
+                None => world.processes().given(number, index, now) as u64,
+            };
+            if attempt.points != given {
+                let what = format!("I1: run {number} attempt {index} gave {given} points and {} are on disk", attempt.points);
+                record.violated(what);
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What is outside of controller and agents: time, programs, and the record of what was promised.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sweep_agent::simulation::{Processes, Script, World as Programs};
+use sweep_lifecycle::event::Recorded;
+use sweep_lifecycle::evolve::evolve;
+use sweep_lifecycle::invariants::broken;
+use sweep_lifecycle::state::{AttemptState, State};
+
+use crate::chance::Chance;
+
+/// Shared by everything in a simulation.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Shared>);
+
+struct Shared {
+    seed: u64,
+    /// A machine on which everything fails at once.
+    black_hole: Option<String>,
+    processes: Processes,
+    record: Mutex<Record>,
+}
+
+/// What has happened so far.
+#[derive(Default)]
+pub(crate) struct Record {
+    /// Everything is printed (`SWEEP_SIM_TRACE=1`).
+    pub(crate) aloud: bool,
+    /// The log as it is on disk, folded.
+    pub(crate) state: State,
+    pub(crate) events: u64,
+    /// Of all events and all that anybody was told, in order.
+    pub(crate) trace: u64,
+    /// What must not have happened.
+    pub(crate) violations: Vec<String>,
+    /// The wall clock is wrong by so many milliseconds.
+    pub(crate) skew_ms: i64,
+    /// The disk answers so late.
+    pub(crate) disk_ms: u64,
+    /// What becomes of the next commits.
+    pub(crate) disk: Vec<Fault>,
+    /// The controller's process has ended by itself.
+    pub(crate) controller_ended: bool,
+    /// The sweep's id, once it was created.
+    pub(crate) sweep: Option<String>,
+    /// Attempts that programs other than agents have finished: how many points went with each.
+    pub(crate) paper: BTreeMap<(u64, u32), u64>,
+    /// What a person wants next.
+    pub(crate) wishes: Vec<Wish>,
+}
+
+/// What becomes of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// No space is left.
+    Full,
+    /// It fails; whether it was written, only the disk knows.
+    Failed { written: bool },
+}
+
+/// What a person asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Pause,
+    Resume,
+    RetryFailed,
+    CancelRun(u64),
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, black_hole: Option<String>) -> Self {
+        let record = Record { aloud: std::env::var_os("SWEEP_SIM_TRACE").is_some(), ..Record::default() };
+        Self(Arc::new(Shared { seed, black_hole, processes: Processes::default(), record: Mutex::new(record) }))
+    }
+
+    pub(crate) fn processes(&self) -> &Processes {
+        &self.0.processes
+    }
+
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// Notes a commit that is on disk, and looks whether all invariants hold after each of its events.
+    pub(crate) fn committed(&self, events: &[Recorded]) {
+        let mut record = self.record();
+        for event in events {
+            evolve(&mut record.state, event);
+            record.events += 1;
+            record.note(&serde_json::to_string(&event.event).unwrap_or_default());
+        }
+        for complaint in broken(&record.state) {
+            record.violated(complaint);
+        }
+    }
+
+    /// An agent says that the controller has taken a result.
+    pub(crate) fn told(&self, run: u64, attempt: u32, state: &str) {
+        let mut record = self.record();
+        record.note(&format!("told {run}/{attempt} {state}"));
+        let known = record.state.sweeps.values().next().and_then(|sweep| sweep.runs.get(run)).map(|run| {
+            let attempt = run.attempt(attempt).map(|attempt| attempt.state);
+            (run.state, attempt)
+        });
+        let holds = match state {
+            "finished" => matches!(known, Some((_, Some(AttemptState::Finished)))),
+            "failed" => matches!(known, Some((_, Some(AttemptState::Failed | AttemptState::Lost)))),
+            "cancelled" => matches!(known, Some((_, Some(AttemptState::Cancelled | AttemptState::Lost | AttemptState::Preempted)))),
+            _ => true,
+        };
+        if !holds {
+            record.violated(format!("I1: an agent was told that run {run} attempt {attempt} is {state}, and on disk it is {known:?}"));
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn note(&mut self, text: &str) {
+        if self.aloud {
+            let now = turmoil::sim_elapsed().unwrap_or_default();
+            eprintln!("{:>8.3} {text}", now.as_secs_f64());
+        }
+        // FNV-1a.
+        self.trace =
+            text.bytes().fold(self.trace ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    pub(crate) fn violated(&mut self, what: String) {
+        if self.violations.len() < 20 {
+            self.violations.push(what);
+        }
+    }
+}
+
+impl Programs for World {
+    fn now(&self) -> Duration {
+        turmoil::sim_elapsed().unwrap_or_default()
+    }
+
+    fn script(&self, host: &str, run: u64, attempt: u32, params: &str) -> Script {
+        if self.0.black_hole.as_deref() == Some(host) {
+            return Script { exit: Some(1), ..Script::default() };
+        }
+        // What a configuration does wrong it does everywhere.
+        let mut of_run = Chance::of(self.0.seed, &format!("run {params}"));
+        let poisoned = of_run.is(6);
+        let mut chance = Chance::of(self.0.seed, &format!("attempt {run}/{attempt}"));
+        let steps =
+            (0..chance.between(1, 6)).map(|_| (Duration::from_millis(chance.between(50, 1500)), chance.below(1000) as f64 / 1000.0));
+        let mut script = Script { steps: steps.collect(), exit: Some(0), deaf: chance.is(10) };
+        if poisoned {
+            script.exit = Some(1);
+        } else if chance.is(3) {
+            script.exit = Some(137);
+        } else if attempt == 1 && chance.is(4) {
+            script.exit = None;
+        }
+        script
+    }
+}
