@@ -34,7 +34,10 @@ use crate::places;
   sweep controller --listen 0.0.0.0:7433            for agents on other machines
   sweep controller start                            in the background
   sweep controller status
-  sweep controller stop")]
+  sweep controller stop
+  sweep controller backup ~/sweep-2026-11-23.db
+  sweep controller restore ~/sweep-2026-11-23.db --data-dir ~/restored
+  sweep controller verify")]
 pub(crate) struct ControllerCommandArgs {
     #[command(subcommand)]
     command: Option<ControllerCommand>,
@@ -51,6 +54,33 @@ enum ControllerCommand {
     Status(StatusArgs),
     /// Stops the controller in good order; agents go on and wait for it to come back
     Stop(ControllerArgs),
+    /// Copies all data into one file, also while the controller runs
+    Backup(BackupArgs),
+    /// Puts a backup into a data directory that has no data yet
+    Restore(BackupArgs),
+    /// Checks all data: reads the whole log, and compares everything else with what follows from it
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+struct BackupArgs {
+    /// The backup; an existing file is never replaced
+    file: PathBuf,
+
+    /// Where the data lives; by default $XDG_DATA_HOME/sweep
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// Where the data lives; by default $XDG_DATA_HOME/sweep
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -98,6 +128,9 @@ pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
         Some(ControllerCommand::Start(serve)) => start(&serve).await,
         Some(ControllerCommand::Status(args)) => status(&args).await,
         Some(ControllerCommand::Stop(args)) => stop(&args).await,
+        Some(ControllerCommand::Backup(args)) => back_up(&args),
+        Some(ControllerCommand::Restore(args)) => restore(&args),
+        Some(ControllerCommand::Verify(args)) => verify(&args),
     }
 }
 
@@ -254,4 +287,45 @@ async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
     }
     eprintln!("The controller at {} has stopped.", args.address());
     Ok(ExitCode::SUCCESS)
+}
+
+fn back_up(args: &BackupArgs) -> Result<ExitCode> {
+    let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
+    serve::back_up(&data_dir, &args.file).map_err(explain)?;
+    let size = std::fs::metadata(&args.file).map_or(0, |found| found.len());
+    eprintln!("Wrote {} ({} KiB).", args.file.display(), size.div_ceil(1024));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn restore(args: &BackupArgs) -> Result<ExitCode> {
+    let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
+    serve::restore(&args.file, &data_dir).map_err(explain)?;
+    eprintln!("Restored into {}; `sweep controller --data-dir {}` serves it.", data_dir.display(), data_dir.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exit status 1: something is wrong.
+fn verify(args: &VerifyArgs) -> Result<ExitCode> {
+    let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
+    let found = serve::verify(&data_dir).map_err(explain)?;
+    let is_well = found.problems.is_empty();
+    if args.json {
+        let object = json!({
+            "data_dir": data_dir, "events": found.events, "sweeps": found.sweeps, "runs": found.runs, "agents": found.agents,
+            "points": found.points, "problems": found.problems,
+        });
+        writeln!(out(), "{object}")?;
+    } else {
+        let mut out = out();
+        writeln!(out, "events   {}", found.events)?;
+        writeln!(out, "sweeps   {}, {} runs, {} metric points", found.sweeps, found.runs, found.points)?;
+        writeln!(out, "agents   {}", found.agents)?;
+        for problem in &found.problems {
+            writeln!(out, "wrong    {problem}")?;
+        }
+        if is_well {
+            writeln!(out, "All is well: checksums, log, tables and metrics fit each other.")?;
+        }
+    }
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,6 +11,7 @@ mod external;
 mod grid;
 mod harness;
 mod insight;
+mod keeping;
 mod kills;
 mod mistakes;
 mod network;

@@ -44,6 +44,7 @@ pub use clock::{Clock, SystemClock};
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
 pub use need::{Computed, Need, Results};
+pub use projection::rows;
 use request::Request;
 use writer::Writer;
 

@@ -32,6 +32,20 @@ pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
     }
 }
 
+/// Returns all rows of the query tables as they follow from a state.
+pub fn rows(state: &State) -> Batch {
+    let runs = |(id, sweep): (&SweepId, &Sweep)| sweep.runs.numbers().map(|number| (id.clone(), number)).collect::<Vec<_>>();
+    let touched = Touched {
+        sweeps: state.sweeps.keys().cloned().collect(),
+        runs: state.sweeps.iter().flat_map(runs).collect(),
+        agents: state.agents.keys().cloned().collect(),
+        ..Touched::default()
+    };
+    let mut batch = Batch::default();
+    project(&mut batch, &touched, state);
+    batch
+}
+
 fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
     let spec = &sweep.spec;
     let method = match spec.method {

@@ -11,7 +11,7 @@ use crate::token::{self, Access};
 use crate::{planner, reaper};
 
 /// The database in the data directory.
-const DATABASE: &str = "sweep.db";
+pub(super) const DATABASE: &str = "sweep.db";
 
 /// What decides and remembers, running.
 pub(super) struct Assembly {

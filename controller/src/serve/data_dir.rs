@@ -48,6 +48,9 @@ impl DataDir {
             }
             Err(TryLockError::Error(source)) => return Err(file_error(&lock_path, source)),
         }
+        if let Some(kind) = network_file_system(&path) {
+            tracing::warn!(kind, path = %path.display(), "the data directory lies on a network file system, where locks and writes may not hold; a local disk is safer");
+        }
         let mut data_dir = Self { path, lock };
         data_dir.sign(&format!("process {}", std::process::id()));
         Ok(data_dir)
@@ -88,6 +91,32 @@ impl Drop for DataDir {
         // A card that stays behind says nothing wrong for long: the next holder writes its own.
         let _ = std::fs::remove_file(self.card());
     }
+}
+
+/// Returns what kind of network file system a directory lies on, if it does.
+#[cfg(target_os = "linux")]
+fn network_file_system(path: &Path) -> Option<&'static str> {
+    use nix::sys::statfs::{FsType, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, statfs};
+    // From `linux/magic.h`; nix does not name them.
+    const CIFS: FsType = FsType(0xff53_4d42);
+    const SMB2: FsType = FsType(0xfe53_4d42);
+    const PLAN9: FsType = FsType(0x0102_1997);
+    match statfs(path).ok()?.filesystem_type() {
+        NFS_SUPER_MAGIC => Some("NFS"),
+        SMB_SUPER_MAGIC | CIFS | SMB2 => Some("SMB"),
+        PLAN9 => Some("9P"),
+        _ => None,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn network_file_system(_: &Path) -> Option<&'static str> {
+    None
+}
+
+/// Returns whether a controller has a data directory.
+pub(super) fn is_held(path: &Path) -> bool {
+    File::open(path.join("lock")).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> ServeError {

@@ -4,6 +4,7 @@ mod assembly;
 mod calls;
 mod data_dir;
 mod gate;
+mod keeping;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ use crate::store::StoreError;
 use crate::token::{Access, TokenError};
 use crate::traffic::Traffic;
 use crate::web::{self, Web};
+pub use keeping::{Verified, back_up, restore, verify};
+
 use assembly::Assembly;
 use data_dir::DataDir;
 use gate::Gate;

@@ -8,7 +8,7 @@ mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
 pub use rows::{AgentRow, AttemptRow, LogChunk, RepeatsRow, RunRow, SweepCounts, SweepRow};
-pub use sqlite::{SqliteQuery, SqliteStore};
+pub use sqlite::{SqliteQuery, SqliteSnapshot, SqliteStore, copy, look};
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::state::{AttemptRef, SweepId};

@@ -3,7 +3,9 @@
 //! `NORMAL` would lose the last commits at a power cut, which are acknowledged by then. There is one writing connection, owned by
 //! the engine's thread; readers have connections of their own and see whole commits only.
 
+mod copy;
 mod query;
+mod snapshot;
 mod write;
 
 use std::path::Path;
@@ -13,7 +15,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::StoreError;
 
+pub use copy::{copy, look};
 pub use query::SqliteQuery;
+pub use snapshot::SqliteSnapshot;
 pub use write::SqliteStore;
 
 /// The format that this version writes, kept in `user_version`.

@@ -140,7 +140,7 @@ fn text(text: &str) -> Sql {
     Sql::Text(text.to_owned())
 }
 
-fn bodies<T: DeserializeOwned>(connection: &Connection, sql: &str, values: &[Sql]) -> Result<Vec<T>, StoreError> {
+pub(super) fn bodies<T: DeserializeOwned>(connection: &Connection, sql: &str, values: &[Sql]) -> Result<Vec<T>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut found = Vec::new();

@@ -60,6 +60,21 @@ impl SqliteStore {
     }
 }
 
+/// Hands out all events in order; each has to fit its checksum.
+pub(super) fn read_events(connection: &Connection, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+    let mut statement = connection.prepare("SELECT seq, at_ms, body, checksum FROM events ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, at_ms, body, sum): (i64, i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        if sum != checksum(seq, at_ms, &body) {
+            return Err(StoreError::Failed(format!("event {seq} of the log is damaged: its checksum does not fit")));
+        }
+        let event: Event = serde_json::from_str(&body).map_err(|error| StoreError::Failed(format!("event {seq} of the log: {error}")))?;
+        each(Recorded { at: Timestamp(at_ms), event });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 impl SqliteStore {
     /// Returns `journal_mode` and `synchronous` of the writing connection.
@@ -91,18 +106,7 @@ impl Store for SqliteStore {
     }
 
     fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare("SELECT seq, at_ms, body, checksum FROM events ORDER BY seq")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let (seq, at_ms, body, sum): (i64, i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            if sum != checksum(seq, at_ms, &body) {
-                return Err(StoreError::Failed(format!("event {seq} of the log is damaged: its checksum does not fit")));
-            }
-            let event: Event =
-                serde_json::from_str(&body).map_err(|error| StoreError::Failed(format!("event {seq} of the log: {error}")))?;
-            each(Recorded { at: Timestamp(at_ms), event });
-        }
-        Ok(())
+        read_events(&self.connection, each)
     }
 
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {

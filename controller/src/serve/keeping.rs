@@ -1,0 +1,176 @@
+//! What a person does with the data of a controller: copy it, put a copy in place, check it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sweep_lifecycle::evolve::evolve;
+use sweep_lifecycle::invariants::broken;
+use sweep_lifecycle::state::{AttemptRef, State};
+
+use super::assembly::DATABASE;
+use super::data_dir::DataDir;
+use super::{ServeError, data_dir};
+use crate::engine::rows;
+use crate::store::{AgentRow, RunRow, SqliteSnapshot, StoreError, SweepRow, copy, look};
+
+/// Differences that are named; of more, the number.
+const DIFFERENCES_MAX: usize = 100;
+
+/// What a check has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Events in the log, each of which fits its checksum.
+    pub events: u64,
+    /// Sweeps, runs, agents and metric points.
+    pub sweeps: usize,
+    /// See [`Verified::sweeps`].
+    pub runs: usize,
+    /// See [`Verified::sweeps`].
+    pub agents: usize,
+    /// See [`Verified::sweeps`].
+    pub points: u64,
+    /// What is wrong, in words; empty: nothing.
+    pub problems: Vec<String>,
+}
+
+/// Copies the database of a data directory into a file while a controller may be using it.
+///
+/// # Errors
+/// There is no database, the file exists, or one of the two cannot be read or written.
+pub fn back_up(data_dir: &Path, file: &Path) -> Result<(), ServeError> {
+    let database = existing(data_dir)?;
+    if file.exists() {
+        let source = io::Error::new(io::ErrorKind::AlreadyExists, "it exists, and a backup replaces nothing; give another name");
+        return Err(ServeError::File { path: file.to_owned(), source });
+    }
+    copy(&database, file).map_err(|error| about(file, error))
+}
+
+/// Puts a copy into a data directory that has no database yet.
+///
+/// # Errors
+/// The file is no database that this version can read, the directory has one or is in use, or it cannot be written.
+pub fn restore(file: &Path, data_dir: &Path) -> Result<(), ServeError> {
+    let trouble = |path: &Path, source| ServeError::File { path: path.to_owned(), source };
+    File::open(file).map_err(|source| trouble(file, source))?;
+    look(file).map_err(|error| about(file, error))?;
+    let held = DataDir::hold(data_dir)?;
+    let database = held.path().join(DATABASE);
+    if database.exists() {
+        let source =
+            io::Error::new(io::ErrorKind::AlreadyExists, "there is a database already; restore into another --data-dir, or move it away");
+        return Err(trouble(&database, source));
+    }
+    let new = database.with_extension("new");
+    fs::copy(file, &new).map_err(|source| trouble(&new, source))?;
+    File::open(&new).and_then(|copied| copied.sync_all()).map_err(|source| trouble(&new, source))?;
+    fs::rename(&new, &database).map_err(|source| trouble(&database, source))
+}
+
+/// Reads the whole log, and compares what follows from it with everything else in the database. A controller may be using it.
+///
+/// # Errors
+/// There is no database, or it cannot be read at all. What is wrong with one that can be read is in the result.
+pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
+    let database = existing(data_dir)?;
+    let is_held = data_dir::is_held(data_dir);
+    let snapshot = SqliteSnapshot::open(&database)?;
+    let mut found = Verified { problems: snapshot.damage()?, ..Verified::default() };
+    let mut state = State::default();
+    let read = snapshot.events(&mut |recorded| {
+        found.events += 1;
+        evolve(&mut state, &recorded);
+    });
+    if let Err(error) = read {
+        found.problems.push(error.to_string());
+        return Ok(found);
+    }
+    found.problems.extend(broken(&state));
+    let expected = rows(&state);
+    let sweeps = |rows: Vec<SweepRow>| -> BTreeMap<String, SweepRow> {
+        // When something last happened to it is written with the next change that people see.
+        rows.into_iter().map(|row| (format!("sweep {}", row.id), SweepRow { updated_ms: 0, ..row })).collect()
+    };
+    found.sweeps = expected.sweeps.len();
+    compare(&mut found.problems, &sweeps(expected.sweeps), &sweeps(snapshot.sweeps()?));
+    // The row of a run that reports may lag behind by a second.
+    let runs = |rows: Vec<RunRow>| -> BTreeMap<String, RunRow> {
+        let settled = |row: &RunRow| !is_held || row.ended_ms > 0;
+        rows.into_iter().filter(settled).map(|row| (format!("run {}/{}", row.sweep, row.run), row)).collect()
+    };
+    found.runs = expected.runs.len();
+    let mut by_sweep: BTreeMap<String, Vec<RunRow>> = BTreeMap::new();
+    for row in expected.runs {
+        by_sweep.entry(row.sweep.clone()).or_default().push(row);
+    }
+    for id in state.sweeps.keys() {
+        let expected = by_sweep.remove(&id.0).unwrap_or_default();
+        compare(&mut found.problems, &runs(expected), &runs(snapshot.runs(id)?));
+    }
+    let agents =
+        |rows: Vec<AgentRow>| -> BTreeMap<String, AgentRow> { rows.into_iter().map(|row| (format!("agent {}", row.id), row)).collect() };
+    found.agents = expected.agents.len();
+    compare(&mut found.problems, &agents(expected.agents), &agents(snapshot.agents()?));
+    check_points(&mut found, &state, &snapshot)?;
+    let count = found.problems.len();
+    if count > DIFFERENCES_MAX {
+        found.problems.truncate(DIFFERENCES_MAX);
+        found.problems.push(format!("and {} more", count - DIFFERENCES_MAX));
+    }
+    Ok(found)
+}
+
+fn check_points(found: &mut Verified, state: &State, snapshot: &SqliteSnapshot) -> Result<(), ServeError> {
+    let mut stored = snapshot.points()?;
+    for (id, sweep) in &state.sweeps {
+        for (number, run) in sweep.runs.iter() {
+            for (attempt, index) in run.attempts.iter().zip(1..) {
+                let name = AttemptRef { sweep: id.clone(), run: number, attempt: index };
+                let has = stored.remove(&name).unwrap_or_default();
+                found.points += has;
+                if has != attempt.points {
+                    let reported = attempt.points;
+                    found
+                        .problems
+                        .push(format!("run {id}/{number} attempt {index}: {reported} metric points were reported, {has} are there"));
+                }
+            }
+        }
+    }
+    let strays = stored
+        .keys()
+        .map(|name| format!("run {}/{} attempt {}: metric points of an attempt that there never was", name.sweep, name.run, name.attempt));
+    found.problems.extend(strays);
+    Ok(())
+}
+
+fn compare<T: PartialEq>(problems: &mut Vec<String>, expected: &BTreeMap<String, T>, stored: &BTreeMap<String, T>) {
+    for (name, row) in expected {
+        match stored.get(name) {
+            Some(known) if known == row => {}
+            Some(_) => problems.push(format!("{name}: its row does not say what the log says")),
+            None => problems.push(format!("{name}: its row is missing")),
+        }
+    }
+    problems.extend(
+        stored.keys().filter(|name| !expected.contains_key(*name)).map(|name| format!("{name}: a row, and nothing of it in the log")),
+    );
+}
+
+/// Which file it is, where the store does not say.
+fn about(file: &Path, error: StoreError) -> ServeError {
+    match error {
+        StoreError::Failed(reason) => ServeError::File { path: file.to_owned(), source: io::Error::other(reason) },
+        other => other.into(),
+    }
+}
+
+fn existing(data_dir: &Path) -> Result<PathBuf, ServeError> {
+    let database = data_dir.join(DATABASE);
+    match fs::metadata(&database) {
+        Ok(_) => Ok(database),
+        Err(source) => Err(ServeError::File { path: database, source }),
+    }
+}

@@ -1,0 +1,72 @@
+//! Backups are made while the controller works, put elsewhere, and checked.
+
+use crate::harness::{Bench, trainer, wait_for};
+
+#[test]
+fn a_backup_of_a_running_controller_is_whole_and_goes_on_elsewhere() {
+    let bench = Bench::new();
+    let controller = bench.controller();
+    let text = format!(
+        "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [0, 1, 2, 3, 4, 5]}}\n  y: {{values: [0, 1, 2, 3]}}\n  sleep: {{value: 0.1}}\n",
+        trainer("quick.sh")
+    );
+    let file = bench.write("sweep.yaml", &text);
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let agent = bench.start(&["agent", &id]);
+    wait_for("ten starts", || (bench.lines("starts").len() >= 10).then_some(()));
+    bench.ok(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
+    let verified = bench.ok(&["controller", "verify", "--data-dir", "controller"]);
+    assert!(verified.contains("All is well"), "{verified}");
+    let again = bench.run(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
+    assert!(again.code != 0 && again.stderr.contains("backup.db: it exists, and a backup replaces nothing"), "{again:?}");
+    assert_eq!(agent.wait().0, 0);
+    let held = bench.run(&["controller", "restore", "backup.db", "--data-dir", "controller"]);
+    assert!(held.code != 0 && held.stderr.contains("is held by process"), "{held:?}");
+    controller.kill();
+    let there = bench.run(&["controller", "restore", "backup.db", "--data-dir", "controller"]);
+    assert!(there.code != 0 && there.stderr.contains("there is a database already"), "{there:?}");
+    let none = bench.run(&["controller", "restore", "sweep.yaml", "--data-dir", "elsewhere"]);
+    assert!(none.code != 0 && none.stderr.contains("sweep.yaml: file is not a database"), "{none:?}");
+
+    bench.ok(&["controller", "restore", "backup.db", "--data-dir", "elsewhere"]);
+    bench.ok(&["controller", "verify", "--data-dir", "elsewhere"]);
+    let listen = format!("127.0.0.1:{}", bench.port());
+    let restored = bench.start(&["controller", "--listen", &listen, "--data-dir", "elsewhere", "--lease", "1s"]);
+    bench.listening(&restored);
+    // Agents of the time of the backup are not there any more; what they had is tried again.
+    assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
+    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    assert!(runs.len() == 24 && runs.iter().all(|run| run["state"] == "finished"), "{runs:#?}");
+    bench.ok(&["controller", "stop"]);
+    bench.ok(&["controller", "verify", "--data-dir", "elsewhere"]);
+}
+
+#[test]
+fn verify_names_what_does_not_fit() {
+    let bench = Bench::new();
+    let controller = bench.controller();
+    let file = bench.write("sweep.yaml", "method: random\nprogram: x\nparameters:\n  x: {min: 0.0, max: 1.0}\n");
+    bench.ok(&["create", &file]);
+    controller.kill();
+    let database = bench.path("controller/sweep.db");
+    let bytes = std::fs::read(&database).expect("it is there");
+    let wal = bench.path("controller/sweep.db-wal");
+    let log = std::fs::read(&wal).unwrap_or_default();
+    // A letter of the sweep's file, wherever it stands: in the log of events and in the row.
+    let change = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("method: random");
+    assert!(change(&bytes) || change(&log), "the database is not encrypted");
+    bench.ok(&["controller", "backup", "copy.db", "--data-dir", "controller"]);
+    let mut copied = std::fs::read(bench.path("copy.db")).expect("it was written");
+    let needle = b"method: random";
+    let places: Vec<usize> = (0..copied.len() - needle.len()).filter(|at| &copied[*at..at + needle.len()] == needle).collect();
+    assert!(places.len() >= 2, "{places:?}");
+    for place in places {
+        copied[place + 8] = b'R';
+    }
+    std::fs::write(bench.path("copy.db"), copied).expect("it can be written");
+    bench.ok(&["controller", "restore", "copy.db", "--data-dir", "damaged"]);
+    let verified = bench.run(&["controller", "verify", "--data-dir", "damaged"]);
+    assert!(verified.code == 1 && verified.stdout.contains("event 1 of the log is damaged: its checksum does not fit"), "{verified:?}");
+    let none = bench.run(&["controller", "verify", "--data-dir", "nowhere"]);
+    assert!(none.code != 0 && none.stderr.contains("No such file"), "{none:?}");
+}
