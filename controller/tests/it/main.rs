@@ -2,6 +2,7 @@
 
 mod access;
 mod create;
+mod formats;
 mod house;
 mod life;
 mod offered;

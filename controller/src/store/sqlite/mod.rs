@@ -199,6 +199,60 @@ mod tests {
         assert_eq!(error, "the database failed: event 1 of the log is damaged: its checksum does not fit");
     }
 
+    /// The reasons of all events, which say what was written when.
+    fn reasons(store: &mut SqliteStore) -> Result<Vec<String>, StoreError> {
+        let mut reasons = Vec::new();
+        store.replay(&mut |recorded| {
+            if let Event::SweepStateChanged { reason, .. } = recorded.event {
+                reasons.push(reason);
+            }
+        })?;
+        Ok(reasons)
+    }
+
+    /// Writes commits and returns the database with its write-ahead log, as they would lie there after a crash.
+    fn crashed(commits: usize) -> (Vec<u8>, Vec<u8>) {
+        let (_dir, path, mut store) = open();
+        for number in 0..commits {
+            store.append(&batch(&number.to_string())).unwrap();
+        }
+        (std::fs::read(&path).unwrap(), std::fs::read(path.with_extension("db-wal")).unwrap())
+    }
+
+    fn reopened(database: &[u8], log: &[u8]) -> Result<Vec<String>, StoreError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sweep.db");
+        std::fs::write(&path, database).unwrap();
+        std::fs::write(path.with_extension("db-wal"), log).unwrap();
+        SqliteStore::open(&path).and_then(|mut store| reasons(&mut store))
+    }
+
+    #[test]
+    fn a_torn_log_is_a_prefix_of_the_history() {
+        let (database, log) = crashed(40);
+        let mut longest = 0;
+        for length in (0..=log.len()).rev().step_by(997).chain([log.len(), log.len() - 1, 1]) {
+            let found = reopened(&database, &log[..length]).unwrap();
+            assert_eq!(found, (0..found.len()).map(|number| number.to_string()).collect::<Vec<_>>(), "{length} bytes");
+            longest = longest.max(found.len());
+        }
+        assert_eq!(longest, 40, "what is whole is all there");
+    }
+
+    #[test]
+    fn a_flipped_bit_gives_a_prefix_or_an_error_and_never_another_history() {
+        let (database, log) = crashed(40);
+        let mut shorter = 0;
+        for (step, place) in (0..log.len()).step_by(613).enumerate() {
+            let mut damaged = log.clone();
+            damaged[place] ^= 1 << (step % 8);
+            let Ok(found) = reopened(&database, &damaged) else { continue };
+            assert_eq!(found, (0..found.len()).map(|number| number.to_string()).collect::<Vec<_>>(), "bit {} of byte {place}", step % 8);
+            shorter += usize::from(found.len() < 40);
+        }
+        assert!(shorter > 10, "{shorter}");
+    }
+
     #[test]
     fn a_reader_cannot_write() {
         let (_dir, path, _store) = open();
