@@ -179,6 +179,9 @@ pub enum Refusal {
     /// The attempt does not own its run.
     #[error("attempt {attempt} of run {run} no longer owns it: {reason}")]
     StaleAttempt { run: RunNumber, attempt: u32, reason: String },
+    /// Metric points before those reported were never reported.
+    #[error("points {known} to {last} of run {run} attempt {attempt} have not been reported: a report has to begin with point {known}")]
+    MissingPoints { run: RunNumber, attempt: u32, known: u64, last: u64 },
     /// The sweep or run is in a state in which this cannot be done.
     #[error("{0}")]
     WrongState(String),

@@ -140,7 +140,7 @@ fn routes(services: Services, gate: Gate) -> Routes {
         commits: services.engine.commits(),
         started_ms: services.about.started_ms,
     };
-    let router = service::routes(&services).into_axum_router().merge(web::routes(page));
+    let router = service::routes(&services).into_axum_router().merge(web::routes(page)).fallback(web::nothing);
     // Each layer goes around those before it: refused calls are counted, and end at the gate.
     let router = router
         .layer(middleware::from_fn(calls::bound))

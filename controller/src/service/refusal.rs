@@ -29,6 +29,7 @@ fn from_refusal(refusal: &Refusal, message: String) -> Status {
         Refusal::UnknownRun { .. } => (Code::NotFound, "unknown_run"),
         Refusal::UnknownAgent(_) => (Code::NotFound, "unknown_agent"),
         Refusal::StaleAttempt { .. } => (Code::FailedPrecondition, "stale_attempt"),
+        Refusal::MissingPoints { .. } => (Code::InvalidArgument, "missing_points"),
         Refusal::WrongState(_) => (Code::FailedPrecondition, "wrong_state"),
         Refusal::Exists(_) => (Code::AlreadyExists, "exists"),
     };

@@ -7,7 +7,7 @@ mod page;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
@@ -53,6 +53,15 @@ pub fn paths() -> Vec<&'static str> {
 pub fn routes(web: Web) -> Router {
     let routes = table().into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
     routes.with_state(web)
+}
+
+/// Answers what no route and no service is for.
+pub async fn nothing(request: Request) -> Response {
+    let is_call = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if is_call {
+        return tonic::Status::unimplemented(format!("there is no call {}", request.uri().path())).into_http();
+    }
+    html(StatusCode::NOT_FOUND, page::message("Nothing here", "There is no such page."))
 }
 
 async fn index(State(web): State<Web>) -> Response {

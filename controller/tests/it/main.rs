@@ -1,6 +1,7 @@
 //! The controller as its callers see it: a real server, a real client, a real database.
 
 mod access;
+mod bad_input;
 mod create;
 mod formats;
 mod house;

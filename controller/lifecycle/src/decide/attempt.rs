@@ -44,6 +44,10 @@ pub(super) fn report(
     let mut draft = Draft::of(state, &attempt.sweep)?;
     let found = find(&draft, agent, attempt)?;
     let (run, reporting) = found.parts();
+    if first_seq > reporting.points && !points.is_empty() {
+        let (known, last) = (reporting.points, first_seq - 1);
+        return Err(Refusal::MissingPoints { run: attempt.run, attempt: attempt.attempt, known, last });
+    }
     let known = usize::try_from(reporting.points.saturating_sub(first_seq)).unwrap_or(usize::MAX);
     let news = points.get(known..).unwrap_or_default();
     let mut live = reporting.state.is_live();

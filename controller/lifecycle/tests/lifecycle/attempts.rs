@@ -45,11 +45,20 @@ fn known_points_are_passed_over() {
     world.ask_idly(&report("ann", &attempt, 0, &[3.0, 2.0]));
     world.ask_idly(&report("ann", &attempt, 2, &[]));
     world.ask(&report("ann", &attempt, 1, &[2.0, 1.0]));
-    world.ask(&report("ann", &attempt, 5, &[0.5]));
+    world.ask(&report("ann", &attempt, 3, &[0.5]));
     assert_eq!(world.attempt(&attempt).series, [3.0, 2.0, 1.0, 0.5]);
-    assert_eq!(world.attempt(&attempt).points, 6);
-    world.ask(&report("ann", &attempt, u64::MAX, &[0.1, f64::NAN]));
-    world.ask_idly(&report("ann", &attempt, 7, &[0.1]));
+    assert_eq!(world.attempt(&attempt).points, 4);
+}
+
+#[test]
+fn a_report_with_a_gap_before_it_is_refused() {
+    let mut world = running();
+    let attempt = world.begin("ann", 1);
+    world.ask(&report("ann", &attempt, 0, &[3.0]));
+    let reason = world.refused(&report("ann", &attempt, 3, &[0.5]));
+    assert_eq!(reason, "points 1 to 2 of run 1 attempt 1 have not been reported: a report has to begin with point 1");
+    world.refused(&report("ann", &attempt, u64::MAX, &[0.5]));
+    assert_eq!(world.attempt(&attempt).points, 1);
 }
 
 #[test]
