@@ -137,6 +137,7 @@ pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
 async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
     let options = ServeOptions { listen: args.listen, data_dir: data_dir.clone(), terms: args.terms(), grace: Duration::from_secs(10) };
+    serve::raise_file_limit();
     let mut controller = serve::start(options).await.map_err(explain)?;
     eprintln!("Listening on {}, data in {}", controller.address(), data_dir.display());
     announce_token(&controller, &data_dir);

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod calls;
+mod connections;
 mod data_dir;
 mod gate;
 mod keeping;
@@ -17,7 +18,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::engine::Terms;
 use crate::service::{self, About, Services};
@@ -25,6 +25,7 @@ use crate::store::StoreError;
 use crate::token::{Access, TokenError};
 use crate::traffic::Traffic;
 use crate::web::{self, Web};
+pub use connections::raise_file_limit;
 pub use keeping::{Verified, back_up, restore, verify};
 
 use assembly::Assembly;
@@ -155,7 +156,7 @@ async fn serve(listener: TcpListener, routes: Routes, mut stopping: watch::Recei
         // A sender that is gone means the same.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEP_ALIVE));
+    let incoming = connections::incoming(listener, connections::places(), connections::Patience::default());
     Server::builder()
         // For the page; the gate keeps it away from the services.
         .accept_http1(true)
