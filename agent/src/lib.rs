@@ -6,6 +6,8 @@
 mod argv;
 mod attempt;
 mod executor;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handover;
 mod intake;
 mod process;

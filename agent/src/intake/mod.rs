@@ -3,8 +3,8 @@
 pub(crate) mod metrics_file;
 pub(crate) mod stdout;
 
-mod lines;
-mod record;
+pub(crate) mod lines;
+pub(crate) mod record;
 mod tail;
 
 /// A value of a metric as a program gave it.

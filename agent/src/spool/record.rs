@@ -14,6 +14,9 @@ const HEAD: usize = 8;
 /// Nothing that is written here is longer.
 const BYTES_MAX: u32 = 16 << 20;
 
+/// No attempt has as many points or readings: counting on from a number below never overflows.
+const COUNT_END: u64 = 1 << 53;
+
 const POINTS: u8 = 1;
 const ACKNOWLEDGED: u8 = 2;
 const RESULT: u8 = 3;
@@ -73,7 +76,7 @@ impl Record {
         let mut number = || {
             let (first, others) = rest.split_first_chunk::<8>()?;
             rest = others;
-            Some(u64::from_le_bytes(*first))
+            Some(u64::from_le_bytes(*first)).filter(|number| *number < COUNT_END)
         };
         match *kind {
             POINTS => {

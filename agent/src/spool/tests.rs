@@ -180,3 +180,15 @@ proptest! {
         });
     }
 }
+
+/// Found by fuzzing.
+#[tokio::test]
+async fn a_record_with_a_right_checksum_and_a_senseless_number_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let senseless = Record::Acknowledged { seq: u64::MAX, counts: Counts::default() };
+    fs::write(folder.path().join(FILE), senseless.to_bytes()).unwrap();
+    let (spool, recovered) = opened(&folder);
+    assert!(recovered.note.unwrap().contains("was damaged after 0 of"));
+    spool.push(points(0..2)).await;
+    assert_eq!(rest(&spool).await, [0, 1]);
+}

@@ -1,0 +1,61 @@
+//! Doors for the fuzz targets in `fuzz/`: each panics where something that must hold does not.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use sweep_proto::v1::MetricPoint;
+
+use crate::intake::{lines, record};
+use crate::spool::{Counts, Spool};
+
+/// Lines and metrics are the same in whatever pieces the bytes arrive.
+pub fn intake(bytes: &[u8], piece: usize) {
+    let whole = read_lines(std::iter::once(bytes));
+    assert_eq!(read_lines(bytes.chunks(piece.max(1))), whole);
+    for line in whole {
+        for reading in record::read(&line.text).unwrap_or_default() {
+            assert!(!reading.name.is_empty());
+        }
+    }
+}
+
+fn read_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<lines::Line> {
+    let mut reader = lines::Lines::default();
+    let mut found: Vec<_> = pieces.flat_map(|piece| reader.push(piece)).collect();
+    found.extend(reader.finish());
+    found
+}
+
+/// Whatever lies in a spool's file, it opens, takes points, and gives them out again in order after another start.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn spool(folder: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = folder.join("spool.log");
+    fs::write(&path, bytes)?;
+    let points: Vec<_> = (0..3).map(|number| (point(number), Counts { output: number, metrics: 0 })).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (spool, _) = Spool::open(folder);
+    runtime.block_on(spool.push(points.clone()));
+    let (again, recovered) = Spool::open(folder);
+    assert_eq!(recovered.note, None, "what was damaged was cut off");
+    assert_eq!(recovered.counts, Counts { output: 2, metrics: 0 });
+    again.close();
+    let mut found = Vec::new();
+    let mut next = None;
+    while let Some(batch) = runtime.block_on(again.next(Duration::ZERO)) {
+        assert_eq!(batch.first_seq, next.unwrap_or(batch.first_seq), "there is no gap");
+        next = Some(batch.first_seq + batch.points.len() as u64);
+        again.acknowledge(batch.points.len());
+        found.extend(batch.points);
+    }
+    let expected: Vec<_> = points.into_iter().map(|(point, _)| point).collect();
+    assert_eq!(found[found.len() - expected.len()..], expected);
+    Ok(())
+}
+
+fn point(number: u64) -> MetricPoint {
+    MetricPoint { name: "loss".to_owned(), value: number as f64, ..MetricPoint::default() }
+}
