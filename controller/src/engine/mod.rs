@@ -11,6 +11,7 @@
 
 mod clock;
 mod group;
+mod image;
 mod lag;
 #[cfg(feature = "simulation")]
 mod mutation;
@@ -41,6 +42,7 @@ use crate::store::{LogChunk, Store, StoreError};
 
 pub(crate) use clock::PULSE;
 pub use clock::{Clock, SystemClock};
+pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
 pub use need::{Computed, Need, Results};
@@ -56,6 +58,9 @@ const LEASE: Duration = Duration::from_secs(60);
 const ASK_LEASE: Duration = Duration::from_secs(24 * 3600);
 /// Most searches take less, and hardly any training does.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Read and folded in a quarter of a second.
+const EVENTS_PER_IMAGE: u64 = 50_000;
 
 /// How long what is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +86,8 @@ pub struct EngineOptions {
     pub terms: Terms,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// After so many events the store keeps an image of the state: a start reads at most about as many again.
+    pub events_per_image: u64,
     /// A guard that is missing.
     #[cfg(feature = "simulation")]
     pub mutation: Mutation,
@@ -92,6 +99,7 @@ impl EngineOptions {
         Self {
             terms,
             clock: Arc::new(SystemClock::new()),
+            events_per_image: EVENTS_PER_IMAGE,
             #[cfg(feature = "simulation")]
             mutation: Mutation::None,
         }

@@ -10,7 +10,6 @@ use sweep_lifecycle::command::{Command, Refusal, Reply};
 use sweep_lifecycle::decide::decide;
 use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::evolve::evolve;
-use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::lease::{Holder, Leases, Mono};
 use sweep_lifecycle::quarantine::probe_delay;
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, Health, State, SweepId};
@@ -19,6 +18,7 @@ use tokio::sync::mpsc;
 #[cfg(feature = "simulation")]
 use super::Mutation;
 use super::group::{Group, Pending};
+use super::image::{Images, load};
 use super::lag::Lag;
 use super::projection::project;
 use super::ready::{Demand, Ready};
@@ -48,6 +48,7 @@ pub(super) struct Writer {
     signals: Signals,
     pub(super) parked: BTreeMap<SweepId, Vec<Parked>>,
     lag: Lag,
+    images: Images,
     /// Until when nothing is recorded, since the disk is full.
     full_until: Option<Mono>,
     store: Box<dyn Store>,
@@ -57,15 +58,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Reads the log; every agent and attempt that lives gets a full new lease.
+    /// Reads image and log; every agent and attempt that lives gets a full new lease.
     pub(super) fn replay(
         store: Box<dyn Store>,
         requests: mpsc::Receiver<Request>,
         signals: Signals,
         options: EngineOptions,
     ) -> Result<Self, StoreError> {
+        let mut store = store;
+        let (state, images) = load(store.as_mut(), options.events_per_image)?;
         let mut writer = Self {
-            state: State::default(),
+            state,
             leases: Leases::default(),
             ready: Ready::default(),
             terms: options.terms,
@@ -73,16 +76,15 @@ impl Writer {
             signals,
             parked: BTreeMap::new(),
             lag: Lag::default(),
+            images,
             full_until: None,
             store,
             requests,
             #[cfg(feature = "simulation")]
             mutation: options.mutation,
         };
-        writer.read_log()?;
-        for complaint in broken(&writer.state) {
-            tracing::error!(complaint, "the log gives a state that should not be");
-        }
+        writer.begin_anew();
+        writer.keep_image(false)?;
         writer.publish();
         Ok(writer)
     }
@@ -130,6 +132,7 @@ impl Writer {
         self.serve_parked(&mut group)?;
         let stop = group.stop;
         self.commit(group)?;
+        self.keep_image(stop)?;
         Ok(stop)
     }
 
@@ -364,6 +367,7 @@ impl Writer {
     /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is read anew from
     /// the log, which is rare and needs no way to undo events.
     fn commit(&mut self, mut group: Group) -> Result<(), StoreError> {
+        self.images.note(group.events.len(), &group.touched);
         if !self.is_full() {
             // At the end no row is left behind.
             let now = if group.stop { Mono::MAX } else { self.clock.now() };
@@ -411,7 +415,9 @@ impl Writer {
 
     fn recover_from_full(&mut self) -> Result<(), StoreError> {
         let started = Instant::now();
-        self.read_log()?;
+        let every = self.images.every();
+        (self.state, self.images) = load(self.store.as_mut(), every)?;
+        self.begin_anew();
         let pause = FULL_PAUSE_MIN.max(started.elapsed() * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
         // Who waits for a run is told too, and asks again.
@@ -422,15 +428,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the state what the log says, and everything volatile anew.
-    fn read_log(&mut self) -> Result<(), StoreError> {
-        let mut state = State::default();
-        self.store.replay(&mut |recorded| evolve(&mut state, &recorded))?;
-        self.state = state;
+    /// Has the store keep an image of the state, if it is time for one or this is the end.
+    fn keep_image(&mut self, at_end: bool) -> Result<(), StoreError> {
+        if at_end || self.images.is_due() {
+            self.images.keep(&self.state, self.store.as_mut())?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything volatile anew.
+    fn begin_anew(&mut self) {
         self.lag = Lag::of(&self.state, self.clock.now());
         self.ready.clear();
         self.renew_all();
-        Ok(())
     }
 
     /// Shows what others may see without asking.

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
+use sweep_lifecycle::state::image::same;
 use sweep_lifecycle::state::{AttemptRef, State};
 
 use super::assembly::DATABASE;
 use super::data_dir::DataDir;
 use super::{ServeError, data_dir};
-use crate::engine::rows;
+use crate::engine::{from_image, rows};
 use crate::store::{AgentRow, RunRow, SqliteSnapshot, StoreError, SweepRow, copy, look};
 
 /// Differences that are named; of more, the number.
@@ -79,7 +80,7 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
     let snapshot = SqliteSnapshot::open(&database)?;
     let mut found = Verified { problems: snapshot.damage()?, ..Verified::default() };
     let mut state = State::default();
-    let read = snapshot.events(&mut |recorded| {
+    let read = snapshot.events(0, &mut |recorded| {
         found.events += 1;
         evolve(&mut state, &recorded);
     });
@@ -88,6 +89,7 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
         return Ok(found);
     }
     found.problems.extend(broken(&state));
+    found.problems.extend(check_image(&snapshot, &state)?);
     let expected = rows(&state);
     let sweeps = |rows: Vec<SweepRow>| -> BTreeMap<String, SweepRow> {
         // When something last happened to it is written with the next change that people see.
@@ -120,6 +122,28 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
         found.problems.push(format!("and {} more", count - DIFFERENCES_MAX));
     }
     Ok(found)
+}
+
+/// Returns what is wrong with the image of the state, if anything: with what came after it, it has to give the very same.
+fn check_image(snapshot: &SqliteSnapshot, state: &State) -> Result<Option<String>, ServeError> {
+    let trouble = |reason: &str| Some(format!("the image of the state, from which the controller starts: {reason}"));
+    let head = match snapshot.image_head() {
+        Ok(Some(head)) => head,
+        Ok(None) => return Ok(None),
+        Err(error) => return Ok(trouble(&error.to_string())),
+    };
+    let (mut imaged, after) = match from_image(&head, |each| snapshot.image_blocks(each)) {
+        Ok(Some(imaged)) => imaged,
+        // Nobody starts from it.
+        Ok(None) => return Ok(None),
+        Err(reason) => return Ok(trouble(&reason)),
+    };
+    snapshot.events(after, &mut |recorded| evolve(&mut imaged, &recorded))?;
+    Ok(match same(&imaged, state) {
+        Ok(true) => None,
+        Ok(false) => trouble("it does not say what the log says"),
+        Err(error) => trouble(&error.to_string()),
+    })
 }
 
 fn check_points(found: &mut Verified, state: &State, snapshot: &SqliteSnapshot) -> Result<(), ServeError> {

@@ -57,6 +57,7 @@ conformance!(
     output_is_capped,
     agents_are_listed_by_sweep,
     replies_are_found_by_request_id,
+    an_image_is_replaced_block_by_block_or_whole,
 );
 
 fn sweep_id(id: &str) -> SweepId {
@@ -148,11 +149,14 @@ fn numbers(runs: &[RunRow]) -> Vec<u64> {
     runs.iter().map(|row| row.run).collect()
 }
 
-fn events_come_back_in_order_after_opening_again(bench: &dyn Bench) {
-    let registered = |number: i64| Recorded {
+fn registered(number: i64) -> Recorded {
+    Recorded {
         at: Timestamp(number),
         event: Event::AgentRegistered { agent: AgentId(format!("a{number}")), sweep: sweep_id("aaaaaaaa"), info: AgentInfo::default() },
-    };
+    }
+}
+
+fn events_come_back_in_order_after_opening_again(bench: &dyn Bench) {
     let reported = Recorded {
         at: Timestamp(9),
         event: Event::MetricsReported { attempt: attempt(1), first_seq: 0, points: vec![point("loss", f64::INFINITY)], stale: true },
@@ -164,7 +168,7 @@ fn events_come_back_in_order_after_opening_again(bench: &dyn Bench) {
     let (mut store, _query) = bench.open();
     store.append(&Batch { events: vec![registered(4)], ..Batch::default() }).unwrap();
     let mut events = Vec::new();
-    store.replay(&mut |recorded| events.push(recorded)).unwrap();
+    store.replay(0, &mut |recorded| events.push(recorded)).unwrap();
     assert_eq!(events, [registered(1), registered(2), reported, registered(4)]);
 }
 
@@ -309,4 +313,36 @@ fn replies_are_found_by_request_id(bench: &dyn Bench) {
     let (mut store, _query) = bench.open();
     assert_eq!(store.reply("r2").unwrap(), Some(reply("r2", "[]")));
     assert_eq!(store.reply("r3").unwrap(), None);
+}
+
+fn an_image_is_replaced_block_by_block_or_whole(bench: &dyn Bench) {
+    type Image = (u64, String, Vec<(u64, String)>);
+    fn image(store: &mut dyn Store) -> Option<Image> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let head = store.image_head().unwrap()?;
+        assert_eq!(head.maker, "me");
+        let mut blocks = Vec::new();
+        store.image_blocks(&mut |(sweep, block), body| blocks.push((sweep.0.len() as u64 + block, text(body)))).unwrap();
+        Some((head.events, text(&head.body), blocks))
+    }
+    let kept = |store: &mut dyn Store, head: &str, whole: bool, blocks: &[(u64, &str)]| {
+        let named = |(block, body): &(u64, &str)| ((SweepId("s".to_owned()), *block), body.as_bytes().to_vec());
+        store.keep_image("me", head.as_bytes().to_vec(), whole, &mut blocks.iter().map(named)).unwrap();
+    };
+    let (mut store, query) = bench.open();
+    assert_eq!(image(store.as_mut()), None);
+    store.append(&Batch { events: vec![registered(1)], ..Batch::default() }).unwrap();
+    kept(store.as_mut(), "first", true, &[(0, "a"), (1, "b")]);
+    store.append(&Batch { events: vec![registered(2)], ..Batch::default() }).unwrap();
+    drop((store, query));
+    let (mut store, _query) = bench.open();
+    let text = |blocks: &[(u64, &str)]| blocks.iter().map(|(block, body)| (1 + block, (*body).to_owned())).collect::<Vec<_>>();
+    assert_eq!(image(store.as_mut()), Some((1, "first".to_owned(), text(&[(0, "a"), (1, "b")]))));
+    let mut behind = Vec::new();
+    store.replay(1, &mut |recorded| behind.push(recorded)).unwrap();
+    assert_eq!(behind, [registered(2)]);
+    kept(store.as_mut(), "second", false, &[(1, "c"), (2, "d")]);
+    assert_eq!(image(store.as_mut()), Some((2, "second".to_owned(), text(&[(0, "a"), (1, "c"), (2, "d")]))));
+    kept(store.as_mut(), "third", true, &[(2, "e")]);
+    assert_eq!(image(store.as_mut()), Some((2, "third".to_owned(), text(&[(2, "e")]))));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::state::{AttemptRef, SweepId};
 
-use super::{AgentRow, Batch, Query, RunRow, Store, StoreError, StoredReply, SweepCounts, SweepRow};
+use super::{AgentRow, Batch, Block, ImageHead, Query, RunRow, Store, StoreError, StoredReply, SweepCounts, SweepRow};
 
 /// Keeps everything in memory; clones share it, and it outlives the engine, as a disk would.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,8 @@ struct Tables {
     metrics: BTreeMap<(AttemptRef, u64), MetricPoint>,
     logs: BTreeMap<AttemptRef, Vec<u8>>,
     replies: BTreeMap<String, StoredReply>,
+    image_head: Option<ImageHead>,
+    image_blocks: BTreeMap<Block, Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -69,9 +71,36 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
         let events = lock(&self.tables).events.clone();
-        events.into_iter().for_each(each);
+        events.into_iter().skip(usize::try_from(after).unwrap_or(usize::MAX)).for_each(each);
+        Ok(())
+    }
+
+    fn keep_image(
+        &mut self,
+        maker: &str,
+        head: Vec<u8>,
+        whole: bool,
+        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let blocks: Vec<_> = blocks.collect();
+        let mut tables = lock(&self.tables);
+        if whole {
+            tables.image_blocks.clear();
+        }
+        tables.image_blocks.extend(blocks);
+        tables.image_head = Some(ImageHead { maker: maker.to_owned(), events: tables.events.len() as u64, body: head });
+        Ok(())
+    }
+
+    fn image_head(&mut self) -> Result<Option<ImageHead>, StoreError> {
+        Ok(lock(&self.tables).image_head.clone())
+    }
+
+    fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
+        let blocks = lock(&self.tables).image_blocks.clone();
+        blocks.into_iter().for_each(|(block, body)| each(block, &body));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ pub use rows::{AgentRow, AttemptRow, LogChunk, RepeatsRow, RunRow, SweepCounts, 
 pub use sqlite::{SqliteQuery, SqliteSnapshot, SqliteStore, copy, look};
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
+pub use sweep_lifecycle::state::image::Block;
 use sweep_lifecycle::state::{AttemptRef, SweepId};
 
 /// How many bytes of an attempt's output are kept.
@@ -46,6 +47,17 @@ pub struct StoredReply {
     pub body: String,
 }
 
+/// Everything of an image of the state but its blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageHead {
+    /// The program that made it: no other reads it.
+    pub maker: String,
+    /// How many events of the log are in it.
+    pub events: u64,
+    /// See [`State::write_head`](sweep_lifecycle::state::State::write_head).
+    pub body: Vec<u8>,
+}
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -73,11 +85,44 @@ pub trait Store: Send {
     /// `Full`: nothing was written. Anything else: the outcome is unknown.
     fn append(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Hands out all events in order.
+    /// Hands out all events but the first `after`, in order.
     ///
     /// # Errors
     /// The log cannot be read or holds something that is no event.
-    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError>;
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError>;
+
+    /// Keeps an image of what all events so far come to: a new head, and blocks in the place of those of the same name; `whole`: in the
+    /// place of all. A store need not: the log says it all.
+    ///
+    /// # Errors
+    /// See [`Store::append`].
+    fn keep_image(
+        &mut self,
+        maker: &str,
+        head: Vec<u8>,
+        whole: bool,
+        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let _ = (maker, head, whole, blocks);
+        Ok(())
+    }
+
+    /// Returns the head of the image, where there is one.
+    ///
+    /// # Errors
+    /// It is damaged, or the database failed; so for the blocks.
+    fn image_head(&mut self) -> Result<Option<ImageHead>, StoreError> {
+        Ok(None)
+    }
+
+    /// Hands out the blocks of the image.
+    ///
+    /// # Errors
+    /// See [`Store::image_head`].
+    fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
+        let _ = each;
+        Ok(())
+    }
 
     /// Returns the reply stored under a request id.
     ///

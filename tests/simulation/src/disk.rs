@@ -1,6 +1,6 @@
 //! A disk that keeps what was written, and fails now and then.
 
-use sweep_controller::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
+use sweep_controller::store::{Batch, Block, ImageHead, MemoryStore, Store, StoreError, StoredReply};
 use sweep_lifecycle::event::Recorded;
 
 use crate::world::{Fault, World};
@@ -24,8 +24,26 @@ impl Store for Disk {
         if fault.is_some() { Err(StoreError::Failed("simulated".to_owned())) } else { Ok(()) }
     }
 
-    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-        self.store.replay(each)
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        self.store.replay(after, each)
+    }
+
+    fn keep_image(
+        &mut self,
+        maker: &str,
+        head: Vec<u8>,
+        whole: bool,
+        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        self.store.keep_image(maker, head, whole, blocks)
+    }
+
+    fn image_head(&mut self) -> Result<Option<ImageHead>, StoreError> {
+        self.store.image_head()
+    }
+
+    fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
+        self.store.image_blocks(each)
     }
 
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {

@@ -26,11 +26,14 @@ use crate::world::{Wish, World};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(4);
 
+/// Few, so that a start finds an image of the state which lacks something, and that is compared with the log.
+const EVENTS_PER_IMAGE: u64 = 40;
+
 /// The controller, until it ends by itself: then it waits to be started again.
 pub(crate) async fn controller(world: World, store: MemoryStore, mutation: Mutation) -> turmoil::Result {
     let terms = Terms { lease: LEASE, patience: Duration::from_millis(200), ..Terms::default() };
     let clock = Arc::new(SimulatedClock { started: Instant::now(), world: world.clone() });
-    let options = EngineOptions { clock, mutation, ..EngineOptions::new(terms) };
+    let options = EngineOptions { clock, mutation, events_per_image: EVENTS_PER_IMAGE, ..EngineOptions::new(terms) };
     let query = store.query();
     let disk = Disk { store, world: world.clone() };
     let (engine, mut join, driver) = Engine::open(Box::new(disk), options)?;

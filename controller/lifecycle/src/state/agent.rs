@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AttemptRef, SweepId, Timestamp};
 
 /// A process on a machine that executes attempts of one sweep.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agent {
     /// The sweep it works for.
     pub sweep: SweepId,
@@ -32,7 +32,7 @@ pub struct Agent {
 }
 
 /// Whether an agent gets runs.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Health {
     /// It does.
     #[default]

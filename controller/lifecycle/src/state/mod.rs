@@ -6,6 +6,7 @@ mod agent;
 mod attempt;
 mod failure;
 mod ids;
+pub mod image;
 mod run;
 mod runs;
 

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
-use serde::{Deserialize, Serialize};
 use sweep_search::space::PointKey;
 
 use super::ids::RunNumber;
@@ -26,7 +25,7 @@ enum Entry {
 }
 
 /// A run as bytes, and what is looked at often.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq)]
 pub struct Sealed {
     /// The first run of its point.
     pub first: RunNumber,
@@ -103,6 +102,39 @@ impl Runs {
         self.entries.iter().map(|(number, entry)| (*number, entry.key()))
     }
 
+    /// Returns those of a range of numbers that have ended, as bytes.
+    pub(super) fn ended(
+        &self,
+        range: impl RangeBounds<RunNumber>,
+    ) -> impl Iterator<Item = Result<(RunNumber, Cow<'_, Sealed>), rmp_serde::encode::Error>> {
+        self.entries.range(range).filter(|(_, entry)| entry.state().is_terminal()).map(|(number, entry)| {
+            Ok(match entry {
+                Entry::Open(run) => (*number, Cow::Owned(Sealed::seal(run)?)),
+                Entry::Sealed(sealed) => (*number, Cow::Borrowed(sealed)),
+            })
+        })
+    }
+
+    /// Returns whether ended runs are sealed.
+    pub(super) fn seals(&self) -> bool {
+        self.seals
+    }
+
+    /// Makes the runs of a sweep from those that have not ended and those that have.
+    pub(super) fn restore(
+        seals: bool,
+        open: impl Iterator<Item = (RunNumber, Run)>,
+        ended: Vec<(RunNumber, Sealed)>,
+    ) -> Result<Self, rmp_serde::decode::Error> {
+        let entry = |sealed: Sealed| -> Result<Entry, rmp_serde::decode::Error> {
+            Ok(if seals { Entry::Sealed(sealed) } else { Entry::Open(Box::new(rmp_serde::from_slice(&sealed.body)?)) })
+        };
+        let ended = ended.into_iter().map(|(number, sealed)| Ok((number, entry(sealed)?)));
+        let open = open.map(|(number, run)| Ok((number, Entry::Open(Box::new(run)))));
+        let entries: Result<_, rmp_serde::decode::Error> = ended.chain(open).collect();
+        Ok(Self { entries: entries?, seals })
+    }
+
     pub(crate) fn insert(&mut self, number: RunNumber, run: Run) {
         self.entries.insert(number, Entry::Open(Box::new(run)));
         self.settle(number);
@@ -124,7 +156,8 @@ impl Runs {
         if let Some(entry) = self.entries.get_mut(&number).filter(|_| self.seals)
             && let Entry::Open(run) = entry
             && run.state.is_terminal()
-            && let Some(sealed) = Sealed::seal(run)
+            // What cannot be sealed stays as it is: that costs memory and nothing else.
+            && let Ok(sealed) = Sealed::seal(run)
         {
             *entry = Entry::Sealed(sealed);
         }
@@ -169,14 +202,13 @@ impl std::fmt::Debug for Sealed {
 }
 
 impl Sealed {
-    // What cannot be sealed stays as it is: that costs memory and nothing else.
-    fn seal(run: &Run) -> Option<Self> {
-        let body = rmp_serde::to_vec_named(run).ok()?.into_boxed_slice();
-        Some(Self { first: run.first, state: run.state, key: run.config.key(), body })
+    fn seal(run: &Run) -> Result<Self, rmp_serde::encode::Error> {
+        let body = rmp_serde::to_vec_named(run)?.into_boxed_slice();
+        Ok(Self { first: run.first, state: run.state, key: run.config.key(), body })
     }
 
     fn unseal(&self) -> Run {
-        // Sealed by this very program, or checked when it was read from a snapshot.
+        // Sealed by this very program, or by one compiled from the same sources, and its checksum was right when it was read.
         rmp_serde::from_slice(&self.body).expect("what was sealed can be unsealed")
     }
 }

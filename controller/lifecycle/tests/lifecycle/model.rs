@@ -330,7 +330,9 @@ proptest! {
         for step in &steps {
             chaos.take(step);
         }
+        chaos.world.assert_an_image_gives_the_state();
         chaos.settle(&[AttemptResult::Succeeded]);
+        chaos.world.assert_an_image_gives_the_state();
     }
 
 }

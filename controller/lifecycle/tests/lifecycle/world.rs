@@ -8,6 +8,7 @@ use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::spec::{Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::state::image::{Loader, same};
 use sweep_lifecycle::state::{
     AgentId, AgentInfo, Attempt, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, Sweep, SweepId, Timestamp,
 };
@@ -45,6 +46,19 @@ impl World {
         let json = serde_json::to_string(&recorded).expect("events can be written");
         let read: Recorded = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
         evolve(&mut self.replayed, &read);
+    }
+
+    /// Writes the state as bytes and reads it again.
+    pub(crate) fn assert_an_image_gives_the_state(&self) {
+        let mut loader = Loader::default();
+        for block in self.state.blocks() {
+            let bytes = self.state.write_block(&block).expect("any state can be written");
+            loader.block(block.0, &bytes).expect("what was written can be read");
+        }
+        let head = self.state.write_head().expect("any state can be written");
+        let read = loader.complete(&head).expect("what was written can be read");
+        assert_eq!(format!("{read:?}"), format!("{:?}", self.state), "an image gives the same state");
+        assert!(same(&read, &self.state).expect("any state can be written"));
     }
 
     /// Does a command that must not be refused.

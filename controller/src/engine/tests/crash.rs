@@ -1,6 +1,7 @@
 //! What is acknowledged is there after a crash, and what failed was never there.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
@@ -8,6 +9,7 @@ use sweep_lifecycle::event::Recorded;
 use sweep_lifecycle::evolve::evolve;
 
 use super::*;
+use crate::engine::from_image;
 use crate::engine::group::Touched;
 use crate::engine::projection::project;
 use crate::store::{Batch, MemoryStore, Query, SqliteQuery, SqliteStore, StoreError, StoredReply};
@@ -32,8 +34,8 @@ impl Store for FailingStore {
             None => self.inner.append(batch),
         }
     }
-    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-        self.inner.replay(each)
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        self.inner.replay(after, each)
     }
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
         self.inner.reply(request_id)
@@ -146,7 +148,7 @@ async fn after_a_crash_the_state_is_a_replay_of_the_log_and_everything_goes_on()
     ended.await.unwrap().unwrap();
 
     let mut replayed = State::default();
-    SqliteStore::open(&path).unwrap().replay(&mut |recorded| evolve(&mut replayed, &recorded)).unwrap();
+    SqliteStore::open(&path).unwrap().replay(0, &mut |recorded| evolve(&mut replayed, &recorded)).unwrap();
     assert_eq!(replayed, before);
     assert_rows_equal_state(&SqliteQuery::open(&path).unwrap(), &replayed);
 
@@ -158,6 +160,49 @@ async fn after_a_crash_the_state_is_a_replay_of_the_log_and_everything_goes_on()
     bench.succeed("a", &running).await.unwrap();
     assert_eq!(bench.assigned("a").await.attempt, attempt(5, 1));
     assert_rows_equal_state(&SqliteQuery::open(&path).unwrap(), &bench.state().await);
+}
+
+#[tokio::test]
+async fn an_image_that_is_damaged_or_another_versions_costs_time_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sweep.db");
+    let bench = Bench::with_sweep(SqliteStore::open(&path).unwrap()).await;
+    for _ in 0..3 {
+        let run = bench.assigned("a").await.attempt;
+        bench.succeed("a", &run).await.unwrap();
+    }
+    let before = bench.state().await;
+    bench.join.stop().await.unwrap();
+    let image = |path: &Path| {
+        let mut store = SqliteStore::open(path).unwrap();
+        let head = store.image_head().unwrap().expect("one is made after a few events, and at the end");
+        from_image(&head, |each| store.image_blocks(each))
+    };
+    assert_eq!(image(&path).unwrap().unwrap().0, before);
+    let crc = crc32fast::hash;
+    for damage in [
+        "UPDATE image_blocks SET body = x'00'".to_owned(),
+        format!("UPDATE image_blocks SET body = x'90', checksum = {}", crc(&[0x90])),
+        format!("UPDATE image_blocks SET body = x'c0', checksum = {}", crc(&[0xc0])),
+        "DELETE FROM image_blocks".to_owned(),
+        "UPDATE image_head SET body = x'00'".to_owned(),
+        format!("UPDATE image_head SET body = x'c0', checksum = {}", crc(&[0xc0])),
+        "UPDATE image_head SET maker = 'another'".to_owned(),
+        "DELETE FROM image_head".to_owned(),
+        "DROP TABLE image_head".to_owned(),
+    ] {
+        let damaged = dir.path().join("damaged.db");
+        std::fs::copy(&path, &damaged).unwrap();
+        rusqlite::Connection::open(&damaged).unwrap().execute(&damage, []).unwrap();
+        let bench = Bench::over(SqliteStore::open(&damaged).unwrap());
+        assert_eq!(bench.state().await, before, "{damage}");
+        // The next image is whole again.
+        bench.register("b").await;
+        let after = bench.state().await;
+        bench.join.stop().await.unwrap();
+        assert_eq!(image(&damaged).unwrap().unwrap().0, after, "{damage}");
+        std::fs::remove_file(&damaged).unwrap();
+    }
 }
 
 /// The query tables hold exactly what the state says.

@@ -96,8 +96,8 @@ impl Store for SlowStore {
         self.1.advance(LEASE);
         self.0.append(batch)
     }
-    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-        self.0.replay(each)
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        self.0.replay(after, each)
     }
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
         self.0.reply(request_id)

@@ -138,8 +138,8 @@ impl Store for GatedStore {
         self.leave.recv().unwrap();
         self.inner.append(batch)
     }
-    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-        self.inner.replay(each)
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        self.inner.replay(after, each)
     }
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
         self.inner.reply(request_id)
@@ -147,7 +147,7 @@ impl Store for GatedStore {
 }
 fn options(clock: &Arc<ManualClock>) -> EngineOptions {
     let terms = Terms { lease: LEASE, ..Terms::default() };
-    EngineOptions { clock: Arc::<ManualClock>::clone(clock), ..EngineOptions::new(terms) }
+    EngineOptions { clock: Arc::<ManualClock>::clone(clock), events_per_image: 3, ..EngineOptions::new(terms) }
 }
 
 pub(crate) fn wish(name: &str, wait: Duration) -> Wish {

@@ -4,6 +4,7 @@
 //! the engine's thread; readers have connections of their own and see whole commits only.
 
 mod copy;
+mod image;
 mod query;
 mod snapshot;
 mod write;
@@ -28,6 +29,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pages that the write-ahead log may hold before they are copied into the database: 64 MB. A page that changed many times is copied once.
 const CHECKPOINT_PAGES: u32 = 16_384;
+
+/// What is left of the write-ahead log once it has been copied, in bytes: a first image of a large state makes it long.
+const JOURNAL_SIZE_LIMIT: u32 = 64 * 1024 * 1024;
 
 /// Pages that the writer keeps in memory, as a negative number of KiB. What it changes lies at the ends of the tables.
 const WRITER_CACHE: i32 = -16_384;
@@ -104,6 +108,7 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
     if found == 0 {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
@@ -155,7 +160,7 @@ mod tests {
 
     fn events(store: &mut SqliteStore) -> Result<usize, StoreError> {
         let mut events = 0;
-        store.replay(&mut |_| events += 1)?;
+        store.replay(0, &mut |_| events += 1)?;
         Ok(events)
     }
 
@@ -202,7 +207,7 @@ mod tests {
     /// The reasons of all events, which say what was written when.
     fn reasons(store: &mut SqliteStore) -> Result<Vec<String>, StoreError> {
         let mut reasons = Vec::new();
-        store.replay(&mut |recorded| {
+        store.replay(0, &mut |recorded| {
             if let Event::SweepStateChanged { reason, .. } = recorded.event {
                 reasons.push(reason);
             }

@@ -9,8 +9,8 @@ use sweep_lifecycle::state::{AttemptRef, SweepId};
 
 use super::query::bodies;
 use super::write::read_events;
-use super::{count, open_to_read};
-use crate::store::{AgentRow, RunRow, StoreError, SweepRow};
+use super::{count, image, open_to_read};
+use crate::store::{AgentRow, Block, ImageHead, RunRow, StoreError, SweepRow};
 
 /// One commit's view of the database. A controller may go on writing meanwhile.
 #[derive(Debug)]
@@ -39,12 +39,28 @@ impl SqliteSnapshot {
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
     }
 
-    /// Hands out all events in order, each compared with its checksum.
+    /// Hands out all events but the first `after` in order, each compared with its checksum.
     ///
     /// # Errors
     /// See [`Store::replay`](crate::store::Store::replay).
-    pub fn events(&self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-        read_events(&self.connection, each)
+    pub fn events(&self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        read_events(&self.connection, after, each)
+    }
+
+    /// Returns the head of the image of the state, where there is one.
+    ///
+    /// # Errors
+    /// See [`Store::image_head`](crate::store::Store::image_head); so for the blocks.
+    pub fn image_head(&self) -> Result<Option<ImageHead>, StoreError> {
+        image::head(&self.connection)
+    }
+
+    /// Hands out the blocks of the image.
+    ///
+    /// # Errors
+    /// See [`SqliteSnapshot::image_head`].
+    pub fn image_blocks(&self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
+        image::blocks(&self.connection, each)
     }
 
     /// Returns the rows of sweeps by id.

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::state::Timestamp;
 
-use super::{int, open_to_write, to_json};
-use crate::store::{Batch, LogChunk, Store, StoreError, StoredReply};
+use super::{count, image, int, open_to_write, to_json};
+use crate::store::{Batch, Block, ImageHead, LogChunk, Store, StoreError, StoredReply};
 
 /// Replies are kept this long: no caller repeats a request after a day.
 const REPLIES_KEPT_HOURS: u32 = 48;
@@ -60,10 +60,10 @@ impl SqliteStore {
     }
 }
 
-/// Hands out all events in order; each has to fit its checksum.
-pub(super) fn read_events(connection: &Connection, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-    let mut statement = connection.prepare("SELECT seq, at_ms, body, checksum FROM events ORDER BY seq")?;
-    let mut rows = statement.query([])?;
+/// Hands out all events behind a place, in order; each has to fit its checksum.
+pub(super) fn read_events(connection: &Connection, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+    let mut statement = connection.prepare("SELECT seq, at_ms, body, checksum FROM events WHERE seq > ?1 ORDER BY seq")?;
+    let mut rows = statement.query([int(after)])?;
     while let Some(row) = rows.next()? {
         let (seq, at_ms, body, sum): (i64, i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         if sum != checksum(seq, at_ms, &body) {
@@ -105,8 +105,29 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn replay(&mut self, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-        read_events(&self.connection, each)
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
+        read_events(&self.connection, after, each)
+    }
+
+    fn keep_image(
+        &mut self,
+        maker: &str,
+        head: Vec<u8>,
+        whole: bool,
+        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let head = ImageHead { maker: maker.to_owned(), events: count(self.seq), body: head };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        image::keep(&transaction, &head, whole, blocks)?;
+        Ok(transaction.commit()?)
+    }
+
+    fn image_head(&mut self) -> Result<Option<ImageHead>, StoreError> {
+        image::head(&self.connection)
+    }
+
+    fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
+        image::blocks(&self.connection, each)
     }
 
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
@@ -179,7 +200,7 @@ fn append_log(transaction: &Transaction<'_>, chunk: &LogChunk) -> Result<(), Sto
         "SELECT offset + length(data) FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY offset DESC LIMIT 1",
     )?;
     let known: Option<i64> = end.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt], |row| row.get(0)).optional()?;
-    let Some((offset, data)) = chunk.news(super::count(known.unwrap_or(0))) else { return Ok(()) };
+    let Some((offset, data)) = chunk.news(count(known.unwrap_or(0))) else { return Ok(()) };
     let mut insert = transaction.prepare_cached("INSERT INTO logs (sweep, run, attempt, offset, data) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     insert.execute(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), data])?;
     Ok(())
