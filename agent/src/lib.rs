@@ -1,6 +1,6 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → attempt, slot, process, argv, intake, spool`; `session → handover`.
+//! Modules import leftwards only: `session → executor → runner → attempt, slot, process, argv, intake, spool`; `session → handover`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
@@ -8,6 +8,7 @@ mod attempt;
 mod executor;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gpu;
 mod handover;
 mod intake;
 mod process;
@@ -27,6 +28,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::transport::Endpoint;
 
+pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
+
 use crate::executor::Programs;
 use crate::session::Surroundings;
 
@@ -45,6 +48,8 @@ pub struct AgentOptions {
     pub slots: Option<usize>,
     /// GPUs of each attempt; `None`: 1 where there are any.
     pub gpus_per_run: Option<usize>,
+    /// Where it learns which GPUs there are: [`Nvidia`], but in tests.
+    pub driver: Arc<dyn GpuDriver>,
     /// Where programs run.
     pub workdir: PathBuf,
     /// Where run folders are made: `<runs_dir>/<sweep>/<run>/<attempt>/`.

@@ -1,7 +1,7 @@
 //! Executes one attempt: makes its folder, starts its program, feeds what happens to [`crate::attempt`] and carries out what that says.
 //! Decides nothing, and knows no controller: it is told what is wanted and sends out what it sees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -79,6 +79,9 @@ pub(crate) struct Job {
     pub(crate) entity: String,
     /// Which GPUs it may use.
     pub(crate) slot: Slot,
+    /// Bytes in use on each of them before it began, as far as it can be said.
+    #[serde(default)]
+    pub(crate) gpu_bytes: BTreeMap<String, u64>,
     /// Where it runs; absolute.
     pub(crate) workdir: PathBuf,
     /// Where run folders are made; absolute.

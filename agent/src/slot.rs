@@ -1,7 +1,10 @@
 //! Which GPUs each attempt gets.
 
-use nvml_wrapper::Nvml;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::gpu::GpuDriver;
 
 /// A place for one attempt at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +13,9 @@ pub(crate) struct Slot {
     pub(crate) devices: Option<String>,
     /// GPUs are numbered as the driver does, so `CUDA_DEVICE_ORDER` has to say the same.
     pub(crate) driver_order: bool,
+    /// No other slot has any of its GPUs.
+    #[serde(default)]
+    pub(crate) exclusive: bool,
 }
 
 /// The GPUs that this agent may use.
@@ -21,11 +27,22 @@ pub(crate) struct Gpus {
     pub(crate) driver_order: bool,
 }
 
+impl Slot {
+    /// Returns the bytes in use on each of its GPUs, as far as it can be said: not where other slots share them, nor where a number may not be the
+    /// driver's.
+    pub(crate) fn bytes_in_use(&self, driver: &dyn GpuDriver) -> BTreeMap<String, u64> {
+        let names = self.devices.iter().flat_map(|devices| devices.split(',')).filter(|name| !name.is_empty() && self.exclusive);
+        let numbered_alike = self.driver_order || driver.count() == 1;
+        let known = names.filter(|name| numbered_alike || name.parse::<u32>().is_err());
+        known.filter_map(|name| Some((name.to_owned(), driver.in_use(name)?.bytes))).collect()
+    }
+}
+
 /// Looks for GPUs. An agent that was itself given some by `CUDA_VISIBLE_DEVICES` uses those and no others.
-pub(crate) fn find_gpus() -> Gpus {
+pub(crate) fn find_gpus(driver: &dyn GpuDriver) -> Gpus {
     match std::env::var("CUDA_VISIBLE_DEVICES") {
         Ok(list) => Gpus { names: parse_visible(&list), driver_order: false },
-        Err(_) => Gpus { names: count_devices(), driver_order: true },
+        Err(_) => Gpus { names: (0..driver.count()).map(|number| number.to_string()).collect(), driver_order: true },
     }
 }
 
@@ -47,12 +64,17 @@ pub(crate) fn plan(gpus: &Gpus, slots: Option<usize>, gpus_per_run: Option<usize
     }
     if share == 0 {
         // `--gpus-per-run 0` on a machine with GPUs: programs must not see them.
-        let slot = Slot { devices: (found > 0).then(String::new), driver_order: false };
+        let slot = Slot { devices: (found > 0).then(String::new), driver_order: false, exclusive: false };
         return Ok(vec![slot; slots.unwrap_or(1)]);
     }
     let groups: Vec<String> = gpus.names.chunks_exact(share).map(|group| group.join(",")).collect();
     let count = slots.unwrap_or(groups.len());
-    Ok((0..count).map(|index| Slot { devices: Some(groups[index % groups.len()].clone()), driver_order: gpus.driver_order }).collect())
+    let slot = |index: usize| Slot {
+        devices: Some(groups[index % groups.len()].clone()),
+        driver_order: gpus.driver_order,
+        exclusive: count <= groups.len(),
+    };
+    Ok((0..count).map(slot).collect())
 }
 
 /// CUDA ignores everything from the first invalid entry on; `-1` and the empty text mean none.
@@ -61,20 +83,10 @@ fn parse_visible(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).take_while(valid).map(str::to_owned).collect()
 }
 
-fn count_devices() -> Vec<String> {
-    let count = Nvml::init().and_then(|nvml| nvml.device_count());
-    match count {
-        Ok(count) => (0..count).map(|index| index.to_string()).collect(),
-        Err(error) => {
-            tracing::debug!(%error, "no NVIDIA driver answers: working without GPUs");
-            Vec::new()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::paper::Paper;
 
     fn gpus(count: usize) -> Gpus {
         Gpus { names: (0..count).map(|index| index.to_string()).collect(), driver_order: true }
@@ -116,5 +128,25 @@ mod tests {
         assert_eq!(parse_visible("0, 2,GPU-ab"), ["0", "2", "GPU-ab"]);
         assert_eq!(parse_visible("1,-1,0"), ["1"]);
         assert!(parse_visible("").is_empty() && parse_visible("-1").is_empty() && parse_visible("NoDevFiles").is_empty());
+    }
+
+    #[test]
+    fn only_memory_that_is_surely_the_slots_own_is_looked_at() {
+        let slot = |devices: &str, driver_order, exclusive| Slot { devices: Some(devices.to_owned()), driver_order, exclusive };
+        let two = Paper(&[(1, 0), (2, 1)]);
+        let looked_at = |slot: &Slot| slot.bytes_in_use(&two).into_keys().collect::<Vec<_>>();
+        assert_eq!(looked_at(&slot("0,1", true, true)), ["0", "1"]);
+        assert!(looked_at(&slot("0,1", true, false)).is_empty());
+        // `CUDA_VISIBLE_DEVICES=0` may be another one than the driver's number 0.
+        assert_eq!(looked_at(&slot("0,GPU-1", false, true)), ["GPU-1"]);
+        assert_eq!(slot("0", false, true).bytes_in_use(&Paper(&[(1, 0)])).len(), 1);
+        assert!(looked_at(&slot("", true, true)).is_empty());
+        assert!(looked_at(&Slot { devices: None, driver_order: false, exclusive: true }).is_empty());
+    }
+
+    #[test]
+    fn slots_that_share_gpus_know_it() {
+        let exclusive = |slots| plan(&gpus(2), Some(slots), None).unwrap().iter().all(|slot| slot.exclusive);
+        assert!(exclusive(1) && exclusive(2) && !exclusive(3));
     }
 }

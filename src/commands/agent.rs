@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt};
+use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Nvidia};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -102,6 +103,7 @@ impl PlaceArgs {
             grace: self.grace,
             shim: places::own_program()?,
             ends_alone: false,
+            driver: Arc::<Nvidia>::default(),
         })
     }
 }

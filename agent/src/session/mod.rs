@@ -131,7 +131,7 @@ pub(crate) async fn run(
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
     let options = absolute(options)?;
-    let gpus = slot::find_gpus();
+    let gpus = slot::find_gpus(&*options.driver);
     let slots = slot::plan(&gpus, options.slots, options.gpus_per_run).map_err(AgentError::Slots)?;
     tree::adopt_orphans();
     let (level, is_level) = watch::channel(None);

@@ -1,5 +1,6 @@
 //! One slot: takes a run, has it executed, reports it, again and again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::report::Report;
 use super::{STARTS_FAILED_MAX, Session, chance};
 use crate::attempt::{Failure, Limits, Outcome, Want};
+use crate::gpu::left_behind;
 use crate::process::launch::Launch;
 use crate::runner::{self, Begin, Ended, Job};
 use crate::slot::Slot;
@@ -25,6 +27,10 @@ const ACQUIRE_PAUSE: Duration = Duration::from_millis(500);
 /// How long an agent that was told to leave tries to say what became of its runs, once their programs have ended; and one that was killed.
 const FAREWELL: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the driver may take to free the memory of a program that has ended; and how often it is looked, before and after that.
+const GPU_PATIENCE: Duration = Duration::from_secs(5);
+const GPU_LOOK: Duration = Duration::from_millis(100);
+const GPU_LOOK_ASIDE: Duration = Duration::from_secs(2);
 /// Things seen that wait for the reporter. Each may be a batch of points.
 const SEEN_MAX: usize = 16;
 
@@ -49,7 +55,12 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
             }
         };
         let counts = match job(&session, &slot, &assignment) {
-            Ok(job) => attend(&session, job, Begin::Anew, &mut level).await,
+            Ok(job) => {
+                let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
+                let counts = attend(&session, job, Begin::Anew, &mut level).await;
+                set_aside(&session, run, gpu_bytes, &mut level).await;
+                counts
+            }
             Err(reason) => {
                 session.book().failed.get_or_insert(AgentError::Refused(reason));
                 false
@@ -160,9 +171,44 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Sta
 pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, mut level: Level) {
     let job = Job { patterns: session.patterns.clone(), shim: session.options.shim.clone(), ..job };
     // Its ticket was that of the agent before.
+    let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
     attend(&session, job, Begin::Again(Counts::default()), &mut level).await;
     if let Some(slot) = slot {
+        set_aside(&session, run, gpu_bytes, &mut level).await;
         work(session, slot, level).await;
+    }
+}
+
+/// Keeps the slot from taking a run while its GPUs hold memory that a run has left behind: what comes next would fail for want of it.
+async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, level: &mut Level) {
+    let before = Arc::new(before);
+    let ended = Instant::now();
+    let mut told = false;
+    loop {
+        let (driver, looked_at) = (Arc::clone(&session.options.driver), Arc::clone(&before));
+        // It neither panics nor is aborted; and what nobody could look at is not held against a GPU.
+        let left = tokio::task::spawn_blocking(move || left_behind(&*driver, &looked_at)).await.unwrap_or_default();
+        if left.is_empty() {
+            break;
+        }
+        let held: Vec<_> = left.iter().map(|(gpu, bytes)| format!("GPU {gpu} {:.1} GB", *bytes as f64 / 1e9)).collect();
+        if !told && ended.elapsed() >= GPU_PATIENCE {
+            told = true;
+            session.link.notice(Notice::Note(format!(
+                "run {run} has ended and none of its processes is left, but more memory is in use than before it ({}): set aside until it is free; \
+                 nvidia-smi says more, and a reset or a restart of the machine may be needed",
+                held.join(", ")
+            )));
+        }
+        let pause = if told { GPU_LOOK_ASIDE } else { GPU_LOOK };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = level.wait_for(Option::is_some) => return,
+        }
+    }
+    if told {
+        let names: Vec<_> = before.keys().map(String::as_str).collect();
+        session.link.notice(Notice::Note(format!("GPU {}: free again, takes runs again", names.join(", "))));
     }
 }
 
@@ -250,6 +296,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Result<Jo
         project: program.project.clone(),
         entity: program.entity.clone(),
         slot: slot.clone(),
+        gpu_bytes: slot.bytes_in_use(&*session.options.driver),
         workdir: session.options.workdir.clone(),
         runs_dir: session.options.runs_dir.clone(),
         limits: Limits { grace: session.options.grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },

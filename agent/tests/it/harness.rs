@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
+use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, Nvidia};
 use sweep_proto::v1;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 use tempfile::TempDir;
@@ -53,6 +53,7 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
         grace: Duration::from_secs(30),
         shim: env!("CARGO_BIN_EXE_shim").into(),
         ends_alone: false,
+        driver: Arc::<Nvidia>::default(),
     };
     Harness { fake, options, folder }
 }

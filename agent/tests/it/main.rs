@@ -6,6 +6,7 @@
 mod away;
 mod ends;
 mod fake;
+mod gpus;
 mod harness;
 mod orders;
 mod reports;

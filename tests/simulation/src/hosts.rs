@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_agent::{AgentOptions, Interrupt, Notice, simulation};
+use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, simulation};
 use sweep_controller::engine::{Clock, Engine, EngineOptions, Mutation, Terms};
 use sweep_controller::reader::Reader;
 use sweep_controller::service::{self, About, Services};
@@ -99,6 +99,7 @@ pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: 
             grace: Duration::from_secs(2),
             shim: PathBuf::new(),
             ends_alone: false,
+            driver: Arc::<Nvidia>::default(),
         };
         let (notices, mut told) = mpsc::unbounded_channel();
         let listener = world.clone();
