@@ -20,7 +20,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::engine::Terms;
-use crate::service::{self, About, Services};
+use crate::service::{self, About, Services, Turns};
 use crate::store::StoreError;
 use crate::token::{Access, TokenError};
 use crate::traffic::Traffic;
@@ -121,7 +121,13 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
 
     let stopping = watch::Sender::new(false);
     let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.terms.lease };
-    let services = Services { engine: assembly.engine.clone(), reader: assembly.reader.clone(), about, stopping: stopping.clone() };
+    let services = Services {
+        engine: assembly.engine.clone(),
+        reader: assembly.reader.clone(),
+        about,
+        stopping: stopping.clone(),
+        analyses: Turns::default(),
+    };
     let (gate, new_token) = match access {
         None => (Gate::Loopback, None),
         Some(Access { hash, made }) => (Gate::Token(Arc::new(hash)), made.map(|token| token.reveal().to_owned())),

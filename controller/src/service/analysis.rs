@@ -10,9 +10,12 @@ use super::refusal::from_engine;
 impl Services {
     pub(super) async fn analyze(&self, request: v1::AnalyzeSweepRequest) -> Result<v1::AnalyzeSweepResponse, Status> {
         let sweep = self.find_sweep(&request.sweep_id).await?;
+        // Held by the work itself: a caller that has gone away does not stop it.
+        let turn = self.analyses.next().await;
         let results = self.engine.results(&sweep).await.map_err(from_engine)?;
         let observations = results.observations.len() as u64;
         let computed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let Some(objective) = &results.spec.objective else { return Analysis::default() };
             analyze(&results.spec.space, objective.goal, &results.observations, results.seed)
         });

@@ -15,12 +15,13 @@ mod refusal;
 mod sweeps;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_lifecycle::state::SweepId;
 use sweep_proto::v1::agent_service_server::AgentServiceServer;
 use sweep_proto::v1::sweep_service_server::SweepServiceServer;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::Status;
 use tonic::service::Routes;
 
@@ -44,6 +45,25 @@ pub struct Services {
     pub about: About,
     /// Becomes true when the controller is to stop; calls that wait then end.
     pub stopping: watch::Sender<bool>,
+    /// Whose turn it is to have a sweep analysed: that takes a processor for a while, and the search needs one.
+    pub analyses: Turns,
+}
+
+/// One at a time; who comes meanwhile waits, and who goes away gives up its place.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Turns {
+    /// Waits for the turn, which lasts until what is returned is dropped. `None` never happens: nobody closes it.
+    async fn next(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).acquire_owned().await.ok()
+    }
 }
 
 /// What the controller says of itself.
@@ -103,5 +123,20 @@ impl Services {
         // The sender lives in `self`, so waiting ends only by the value.
         let _ = stopping.wait_for(|stopping| *stopping).await;
         refusal::stopping()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_at_a_time_is_analysed_and_who_goes_away_gives_up_its_place() {
+        let turns = Turns::default();
+        let first = turns.next().await;
+        let waits = |turns: Turns| async move { tokio::time::timeout(Duration::from_millis(20), turns.next()).await };
+        assert!(waits(turns.clone()).await.is_err());
+        drop(first);
+        assert!(waits(turns).await.is_ok());
     }
 }

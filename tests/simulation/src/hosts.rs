@@ -8,7 +8,7 @@ use std::time::Duration;
 use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, simulation};
 use sweep_controller::engine::{Clock, Engine, EngineOptions, Mutation, Terms};
 use sweep_controller::reader::Reader;
-use sweep_controller::service::{self, About, Services};
+use sweep_controller::service::{self, About, Services, Turns};
 use sweep_controller::store::MemoryStore;
 use sweep_controller::{planner, reaper};
 use sweep_lifecycle::lease::Mono;
@@ -42,7 +42,8 @@ pub(crate) async fn controller(world: World, store: MemoryStore, mutation: Mutat
     tokio::spawn(reaper::run(engine.clone()));
     tokio::spawn(planner::run_inline(engine.clone()));
     let about = About { data_dir: PathBuf::new(), started_ms: 0, lease: LEASE };
-    let services = Services { engine, reader: Reader::new(Arc::new(query)), about, stopping: watch::Sender::new(false) };
+    let services =
+        Services { engine, reader: Reader::new(Arc::new(query)), about, stopping: watch::Sender::new(false), analyses: Turns::default() };
     let incoming = network::incoming().await?;
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
