@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sweep_lifecycle::command::{Command, Refusal, Reply};
 use sweep_lifecycle::decide::decide;
@@ -414,11 +414,11 @@ impl Writer {
     }
 
     fn recover_from_full(&mut self) -> Result<(), StoreError> {
-        let started = Instant::now();
+        let started = self.clock.now();
         let every = self.images.every();
         (self.state, self.images) = load(self.store.as_mut(), every)?;
         self.begin_anew();
-        let pause = FULL_PAUSE_MIN.max(started.elapsed() * FULL_PAUSE_REPLAYS);
+        let pause = FULL_PAUSE_MIN.max(self.clock.now().saturating_sub(started) * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
         // Who waits for a run is told too, and asks again.
         for call in std::mem::take(&mut self.parked).into_values().flatten() {

@@ -17,6 +17,8 @@ use super::{Services, convert, limits};
 
 const ID_CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 const ID_LENGTH: usize = 8;
+/// Bytes of a sweep file that is read faster than a thread is found for it.
+const QUICK_FILE_MAX: usize = 2048;
 
 #[tonic::async_trait]
 impl SweepService for Services {
@@ -195,12 +197,16 @@ fn is_loopback(caller: Option<SocketAddr>) -> bool {
     caller.is_some_and(|address| address.ip().to_canonical().is_loopback())
 }
 
-/// Reads a sweep file on a thread that may block: a hostile one takes a while.
+/// Reads a sweep file; a long one on a thread that may block: a hostile one takes a while.
 async fn parse(yaml: &str) -> Result<(SweepSpec, Vec<Diagnostic>), Status> {
     limits::yaml(yaml)?;
-    let text = yaml.to_owned();
-    let parsed = tokio::task::spawn_blocking(move || spec::parse(&text)).await;
-    let (spec, diagnostics) = parsed.map_err(|error| Status::internal(format!("reading the sweep file broke off: {error}")))?;
+    let (spec, diagnostics) = if yaml.len() <= QUICK_FILE_MAX {
+        spec::parse(yaml)
+    } else {
+        let text = yaml.to_owned();
+        let parsed = tokio::task::spawn_blocking(move || spec::parse(&text)).await;
+        parsed.map_err(|error| Status::internal(format!("reading the sweep file broke off: {error}")))?
+    };
     match spec {
         Some(spec) => Ok((spec, diagnostics)),
         None => Err(invalid(mistakes(&diagnostics))),

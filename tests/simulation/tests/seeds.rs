@@ -28,8 +28,12 @@ fn everything_holds_under_every_seed() {
 }
 
 #[test]
+#[cfg_attr(
+    not(tokio_unstable),
+    ignore = "a RUSTFLAGS of your own hides that of .cargo/config.toml, and tokio draws chance that no seed gives"
+)]
 fn one_seed_gives_one_trace() {
-    for seed in [3, 4, 5] {
+    for seed in 0..10 {
         let first = run(seed, Mutation::None).expect("it runs");
         assert!(first.events > 50, "seed {seed}: {first:?}");
         assert_eq!(run(seed, Mutation::None).expect("it runs"), first, "seed {seed}");
