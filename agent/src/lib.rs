@@ -1,10 +1,11 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → attempt, slot, process, argv, intake, spool`; `session → handover`; `slot → gpu`.
+//! Modules import leftwards only: `session → executor → runner → attempt, slot, process, argv, intake, spool`; `session → handover, capture`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
 mod attempt;
+mod capture;
 mod executor;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -58,6 +59,8 @@ pub struct AgentOptions {
     pub grace: Duration,
     /// A program that calls [`shim`] first of all.
     pub shim: PathBuf,
+    /// Whether to look which code is executed, with git.
+    pub captures: bool,
     /// Programs end with the agent, however it ends, since nobody will come and take them over.
     pub ends_alone: bool,
 }

@@ -77,6 +77,9 @@ pub(crate) struct Job {
     pub(crate) project: String,
     /// For W&B's library.
     pub(crate) entity: String,
+    /// The version of the code that it executes; empty: not known.
+    #[serde(default)]
+    pub(crate) code_version: String,
     /// Which GPUs it may use.
     pub(crate) slot: Slot,
     /// Bytes in use on each of them before it began, as far as it can be said.

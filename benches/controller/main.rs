@@ -235,8 +235,13 @@ impl Client {
     }
 
     async fn acquire(&mut self) -> Result<Assignment> {
-        let request =
-            AcquireRequest { agent_id: AGENT.to_owned(), sweep_id: self.sweep.clone(), wait_ms: 30_000, request_id: self.request_id() };
+        let request = AcquireRequest {
+            agent_id: AGENT.to_owned(),
+            sweep_id: self.sweep.clone(),
+            wait_ms: 30_000,
+            request_id: self.request_id(),
+            ..AcquireRequest::default()
+        };
         match self.agents.acquire(request).await?.into_inner().next.context("an empty answer")? {
             Next::Assignment(assignment) => Ok(assignment),
             other => anyhow::bail!("no run: {other:?}"),

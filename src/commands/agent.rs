@@ -102,6 +102,7 @@ impl PlaceArgs {
             runs_dir,
             grace: self.grace,
             shim: places::own_program()?,
+            captures: true,
             ends_alone: false,
             driver: Arc::<Nvidia>::default(),
         })

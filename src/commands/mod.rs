@@ -6,6 +6,7 @@ mod ask;
 mod best;
 mod cancel;
 mod check;
+mod code;
 mod completions;
 mod controller;
 mod create;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     Logs(logs::LogsArgs),
     Best(best::BestArgs),
+    Code(code::CodeArgs),
     /// Begins no new runs; running ones may end
     ///
     /// Queued runs are cancelled. `sweep resume` goes on.
@@ -80,6 +82,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Runs(args) => runtime.block_on(runs::run(&args)),
         Command::Watch(args) => runtime.block_on(watch::run(&args)),
         Command::Logs(args) => runtime.block_on(logs::run(&args)),
+        Command::Code(args) => runtime.block_on(code::run(&args)),
         Command::Best(args) => runtime.block_on(best::run(&args)),
         Command::Stop(args) => runtime.block_on(set_state::run(&args, Action::Stop)),
         Command::Pause(args) => runtime.block_on(set_state::run(&args, Action::Pause)),

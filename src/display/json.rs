@@ -1,7 +1,9 @@
 //! What machines read: one object a sweep, run or agent.
 
 use serde_json::{Value, json};
-use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep};
+use sweep_proto::v1::{
+    Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep,
+};
 
 /// A sweep.
 pub(crate) fn sweep(sweep: &Sweep) -> Value {
@@ -29,6 +31,31 @@ pub(crate) fn sweep(sweep: &Sweep) -> Value {
     })
 }
 
+/// A version of the code.
+pub(crate) fn code(version: &CodeVersion) -> Value {
+    let code = version.code.clone().unwrap_or_default();
+    json!({
+        "number": version.number,
+        "version": code.version,
+        "since_ms": version.since_ms,
+        "first_agent": version.agent_id,
+        "first_host": version.host,
+        "agents": version.agents,
+        "runs": version.runs,
+        "running": version.running,
+        "finished": version.finished,
+        "failed": version.failed,
+        "best_run": version.best_run,
+        "best_value": version.best_value,
+        "commit": code.commit,
+        "subject": code.subject,
+        "branch": code.branch,
+        "remote": code.remote,
+        "uncommitted": {"files": code.files, "lines_added": code.lines_added, "lines_removed": code.lines_removed},
+        "notes": code.notes,
+    })
+}
+
 /// A run. `attempts` is how many; `executions` has them in full.
 pub(crate) fn run(run: &Run) -> Value {
     let metrics = run.attempts.iter().rev().find(|attempt| !attempt.metrics.is_empty()).map(metrics);
@@ -49,6 +76,7 @@ pub(crate) fn run(run: &Run) -> Value {
         "suggestion": run.suggestion.as_ref().map(suggestion),
         "created_ms": run.created_ms,
         "ended_ms": if run.ended_ms == 0 { None } else { Some(run.ended_ms) },
+        "code_version": run.code_version,
         "executions": run.attempts.iter().map(attempt).collect::<Vec<_>>(),
     })
 }
@@ -109,6 +137,7 @@ fn attempt(attempt: &Attempt) -> Value {
     json!({
         "attempt": attempt.attempt, "agent": attempt.agent_id, "host": attempt.host, "state": attempt.state, "failure": failure,
         "assigned_ms": attempt.assigned_ms, "started_ms": attempt.started_ms, "ended_ms": attempt.ended_ms, "command": attempt.command,
+        "code_version": attempt.code_version,
         "metrics": metrics(attempt), "orphan": if attempt.orphan.is_empty() { None } else { Some(&attempt.orphan) },
     })
 }

@@ -1,5 +1,6 @@
 //! What people see: tables, a live view, diagnostics; and JSON for machines.
 
+mod code;
 pub(crate) mod diagnostic;
 mod failures;
 pub(crate) mod json;
@@ -14,6 +15,7 @@ use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Recommendation, Repe
 
 use crate::shell;
 
+pub(crate) use code::code;
 pub(crate) use failures::failures;
 
 /// Causes of failures that are shown of a sweep.
@@ -297,6 +299,9 @@ fn attempt_block(attempt: &Attempt, text: &mut String) {
     let _ = writeln!(text, "\nAttempt {} on {} is {}{took}", attempt.attempt, printable(&attempt.host), attempt.state);
     if !attempt.command.is_empty() {
         let _ = writeln!(text, "  {}", printable(&shell::line(&attempt.command)));
+    }
+    if !attempt.code_version.is_empty() {
+        let _ = writeln!(text, "  code: version {}", code::short(&attempt.code_version));
     }
     if let Some(failure) = &attempt.failure {
         let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, failure.blame, printable(&failure.message));

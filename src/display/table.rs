@@ -1,8 +1,9 @@
 //! Tables for the terminal.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use sweep_proto::v1::{Agent, Run, Sweep};
+use sweep_proto::v1::{Agent, CodeVersion, Run, Sweep};
 
+use super::code::{best, origin, seen, short};
 use super::{ago, number, params_line, printable, width};
 
 fn table(header: &[&str]) -> Table {
@@ -82,6 +83,27 @@ pub(crate) fn agents(agents: &[Agent]) -> String {
         ]);
     }
     right(&mut table, &[4, 5, 6]);
+    fitted(&table)
+}
+
+/// Versions of the code, one a line.
+pub(crate) fn code(versions: &[CodeVersion]) -> String {
+    let mut table = table(&["#", "version", "seen", "first on", "runs", "failed", "best", "from"]);
+    for version in versions {
+        let (seen, host) = seen(version);
+        let about = version.code.clone().unwrap_or_default();
+        table.add_row([
+            version.number.to_string(),
+            short(&about.version),
+            seen,
+            host,
+            version.runs.to_string(),
+            version.failed.to_string(),
+            best(version),
+            origin(&about),
+        ]);
+    }
+    right(&mut table, &[0, 4, 5]);
     fitted(&table)
 }
 

@@ -107,8 +107,13 @@ impl Agent {
     async fn work(mut self) {
         self.register().await;
         loop {
-            let request =
-                AcquireRequest { agent_id: self.id.clone(), sweep_id: self.sweep.clone(), wait_ms: 500, request_id: self.request_id() };
+            let request = AcquireRequest {
+                agent_id: self.id.clone(),
+                sweep_id: self.sweep.clone(),
+                wait_ms: 500,
+                request_id: self.request_id(),
+                ..AcquireRequest::default()
+            };
             match self.call(async |mut client| client.acquire(request.clone()).await).await.map(|answer| answer.next) {
                 Ok(Some(Next::Assignment(assignment))) => self.execute(assignment).await,
                 Ok(Some(Next::Done(_))) => return,
@@ -141,6 +146,7 @@ impl Agent {
             attempt,
             command: vec!["paper".to_owned()],
             request_id: self.request_id(),
+            ..StartAttemptRequest::default()
         };
         self.call(async |mut client| client.start_attempt(start.clone()).await).await?;
         let mut points = 0;

@@ -35,6 +35,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 const WAIT_MS: u64 = 20_000;
+/// The version of the code that all have.
+const CODE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// Returns a configuration of [`SWEEP_FILE`], another one for each number.
 pub(crate) fn configuration(number: usize) -> String {
@@ -124,8 +126,13 @@ impl Agent {
     }
 
     async fn acquire(&mut self) -> Result<Option<Assignment>> {
-        let request =
-            AcquireRequest { agent_id: self.id.clone(), sweep_id: self.sweep.clone(), wait_ms: WAIT_MS, request_id: self.request_id() };
+        let request = AcquireRequest {
+            agent_id: self.id.clone(),
+            sweep_id: self.sweep.clone(),
+            wait_ms: WAIT_MS,
+            request_id: self.request_id(),
+            code_version: CODE.to_owned(),
+        };
         let answer = self.call("Acquire", async |mut client| client.acquire(request.clone()).await).await?;
         match answer.next.context("an empty answer")? {
             Next::Assignment(assignment) => Ok(Some(assignment)),
@@ -142,6 +149,7 @@ impl Agent {
             attempt: assignment.attempt,
             command: vec!["python".to_owned(), "train.py".to_owned(), format!("--params={}", assignment.params_json)],
             request_id: self.request_id(),
+            code_version: CODE.to_owned(),
         };
         self.call("StartAttempt", async |mut client| client.start_attempt(request.clone()).await).await?;
         Ok(())

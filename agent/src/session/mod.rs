@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod chance;
+mod code;
 mod link;
 mod report;
 mod worker;
@@ -23,6 +24,7 @@ use tonic::{Code, Status};
 
 use self::link::{Backoff, Link, is_outcome_unknown, is_unknown_agent};
 use crate::attempt::Want;
+use crate::capture::Capture;
 use crate::executor::Executor;
 use crate::handover::{Handover, Held};
 use crate::intake::stdout::Pattern;
@@ -51,6 +53,8 @@ struct Session {
     heartbeat: Duration,
     lease: Duration,
     handover: Handover,
+    /// `None`: nobody wants to know which code is executed.
+    capture: Option<Capture>,
     book: Mutex<Book>,
 }
 
@@ -234,6 +238,7 @@ async fn join(
         sweep: answer.sweep_id,
         program,
         patterns,
+        capture: options.captures.then(|| Capture::new(options.workdir.clone(), options.runs_dir.clone())),
         options,
         heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
         lease: Duration::from_millis(answer.lease_ms.max(1000)),

@@ -109,6 +109,7 @@ impl Report {
             attempt: self.job.attempt,
             command,
             request_id: chance::id(),
+            code_version: self.job.code_version.clone(),
         };
         let answer = self.link.until_answered(async |mut client| client.start_attempt(request.clone()).await).await;
         self.obey(answer.map(|answer| answer.directive))

@@ -54,7 +54,9 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
                 break;
             }
         };
-        let counts = match job(&session, &slot, &assignment) {
+        // It may have come after a long wait.
+        let code_version = session.code_version().await;
+        let counts = match job(&session, &slot, &assignment, code_version) {
             Ok(job) => {
                 let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
                 let counts = attend(&session, job, Begin::Anew, &mut level).await;
@@ -147,6 +149,7 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Sta
             sweep_id: session.sweep.clone(),
             wait_ms: ACQUIRE_WAIT.as_millis() as u64,
             request_id: chance::id(),
+            code_version: session.code_version().await,
         };
         let asked = Instant::now();
         let answer = session.link.until_answered(async |mut client| client.acquire(request.clone()).await).await?;
@@ -276,7 +279,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
 ///
 /// # Errors
 /// It makes no sense: what is wrong, in words.
-fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Result<Job, String> {
+fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code_version: String) -> Result<Job, String> {
     let sweep = &assignment.sweep_id;
     if sweep.is_empty() || !sweep.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Err(format!("the controller sent a sweep id that is none: {sweep:?}"));
@@ -300,6 +303,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment) -> Result<Jo
         project: program.project.clone(),
         entity: program.entity.clone(),
         slot: slot.clone(),
+        code_version,
         gpu_bytes: slot.bytes_in_use(&*session.options.driver),
         workdir: session.options.workdir.clone(),
         runs_dir: session.options.runs_dir.clone(),

@@ -34,6 +34,7 @@ pub(crate) struct Paper {
     pub(crate) agents: BTreeSet<String>,
     pub(crate) registrations: Vec<v1::RegisterAgentRequest>,
     pub(crate) started: Vec<v1::StartAttemptRequest>,
+    pub(crate) codes: Vec<v1::Code>,
     pub(crate) points: BTreeMap<(u64, u32), Vec<v1::MetricPoint>>,
     pub(crate) logs: BTreeMap<(u64, u32), Vec<u8>>,
     pub(crate) heartbeats: u64,
@@ -159,6 +160,12 @@ impl AgentService for Fake {
         let directive = Some(self.directive(request.run));
         self.paper().started.push(request);
         self.answer(v1::StartAttemptResponse { directive })
+    }
+
+    async fn describe_code(&self, request: Request<v1::DescribeCodeRequest>) -> Result<Response<v1::DescribeCodeResponse>, Status> {
+        let request = self.enter(request)?;
+        self.paper().codes.extend(request.code);
+        self.answer(v1::DescribeCodeResponse {})
     }
 
     async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {

@@ -52,6 +52,7 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
         runs_dir: folder.path().join("runs"),
         grace: Duration::from_secs(30),
         shim: env!("CARGO_BIN_EXE_shim").into(),
+        captures: false,
         ends_alone: false,
         driver: Arc::<Nvidia>::default(),
     };

@@ -8,7 +8,7 @@ use sweep_search::suggest::Suggestion;
 
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
-use crate::state::{AgentId, AgentInfo, AttemptNumber, AttemptRef, Failure, RunNumber, RunState, StopKind, SweepId, SweepState};
+use crate::state::{AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, Failure, RunNumber, RunState, StopKind, SweepId, SweepState};
 
 /// Something asked of the lifecycle.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +33,10 @@ pub enum Command {
     /// An agent wants a run for the code it has. `offers` lie ready, best first; the first that is not taken is used where no queued
     /// run fits.
     Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer>, code_version: String },
-    /// An agent has started a program.
-    StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String> },
+    /// An agent has started a program, with the code that it names; empty: not known.
+    StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String>, code_version: String },
+    /// An agent says what is known of a version of the code.
+    DescribeCode { agent: AgentId, sweep: SweepId, version: String, about: CodeAbout },
     /// An attempt reports metrics.
     ReportMetrics { agent: AgentId, attempt: AttemptRef, first_seq: u64, points: Vec<MetricPoint> },
     /// An attempt has ended.

@@ -6,7 +6,7 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptRef, AttemptState, Failure, RunNumber, RunState, StopRequest, SweepId, SweepState, Timestamp,
+    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, Failure, RunNumber, RunState, StopRequest, SweepId, SweepState, Timestamp,
 };
 
 /// An event with its time, as the log holds it. Its place in the log is the store's.
@@ -44,6 +44,8 @@ pub enum Event {
     SweepStateChanged { sweep: SweepId, state: SweepState, reason: String },
     /// The search has nothing left to try.
     SpaceExhausted { sweep: SweepId },
+    /// A version of the code was seen that is new in the sweep, or is described for the first time.
+    CodeSeen { sweep: SweepId, version: String, agent: Option<AgentId>, about: Box<CodeAbout> },
     /// An agent came.
     AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
     /// An agent left or was lost.
@@ -83,8 +85,13 @@ pub enum Event {
         reason: String,
         code_version: String,
     },
-    /// Its program started.
-    AttemptStarted { attempt: AttemptRef, command: Vec<String> },
+    /// Its program started. `code_version`: where it is another one than when the run was asked for.
+    AttemptStarted {
+        attempt: AttemptRef,
+        command: Vec<String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        code_version: String,
+    },
     /// It reported metrics; `stale` where it no longer owned its run: kept, but without effect on the run.
     MetricsReported {
         attempt: AttemptRef,
@@ -139,6 +146,7 @@ impl Event {
             | Self::SweepStateChanged { sweep, .. }
             | Self::SweepStalled { sweep, .. }
             | Self::SpaceExhausted { sweep }
+            | Self::CodeSeen { sweep, .. }
             | Self::AgentRegistered { sweep, .. }
             | Self::RunCreated { sweep, .. }
             | Self::RunImported { sweep, .. }

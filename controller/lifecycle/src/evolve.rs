@@ -14,8 +14,8 @@ use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::repeats;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, Failure, Health, Retries, Run, RunNumber, RunState, Runs, State, Sweep,
-    SweepId, SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, CodeVersion, Failure, Health, Retries, Run, RunNumber, RunState, Runs,
+    State, Sweep, SweepId, SweepState, Timestamp,
 };
 
 /// Folds one event into the state.
@@ -43,6 +43,16 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         Event::SpaceExhausted { sweep } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             sweep.exhausted = true;
+        }
+        Event::CodeSeen { sweep, version, agent, about } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            match sweep.codes.iter_mut().find(|code| code.version == *version) {
+                Some(known) => known.about.clone_from(about),
+                None => {
+                    let (version, about, agent) = (version.clone(), about.as_ref().clone(), agent.clone());
+                    sweep.codes.push(CodeVersion { version, about, agent, since: at });
+                }
+            }
         }
         Event::AgentRegistered { agent, sweep, info } => register(state, agent, sweep, info, at),
         Event::AgentRemoved { agent, .. } => {
@@ -93,17 +103,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.history += 1;
             rank(sweep, *run);
         }
-        Event::AttemptStarted { attempt, command } => {
-            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-            let started = change_attempt(sweep, attempt, |started| {
-                started.state = AttemptState::Running;
-                started.started = Some(at);
-                started.command.clone_from(command);
-            });
-            if started.is_some() {
-                move_run(sweep, attempt.run, RunState::Running);
-            }
-        }
+        Event::AttemptStarted { attempt, command, code_version } => start(state, attempt, command, code_version, at),
         Event::MetricsReported { attempt, first_seq, points, stale: _ } => report(state, attempt, *first_seq, points),
         Event::StopRequested { attempt, request } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
@@ -161,6 +161,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         queued: BTreeSet::new(),
         live: BTreeSet::new(),
         best: None,
+        codes: Vec::new(),
         imported: 0,
         taken: Taken::new(),
         history: 0,
@@ -204,6 +205,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
         succeeded: 0,
         failed: 0,
         streak: Vec::new(),
+        code: 0,
         registered: at,
         left: None,
     };
@@ -216,6 +218,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         return;
     }
     sweep.assignments += 1;
+    let code = sweep.code_number(code_version).unwrap_or(0);
     let assigned = Attempt {
         agent: agent.clone(),
         order: sweep.assignments,
@@ -227,6 +230,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         extremes: BTreeMap::new(),
         points: 0,
         command: Vec::new(),
+        code,
         orphan: String::new(),
         assigned: at,
         started: None,
@@ -239,7 +243,28 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
     });
     move_run(sweep, attempt.run, RunState::Assigned);
     if let Some(agent) = state.agents.get_mut(agent) {
+        agent.code = code;
         agent.holds.insert(attempt.clone());
+    }
+}
+
+fn start(state: &mut State, attempt: &AttemptRef, command: &[String], code_version: &str, at: Timestamp) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+    let code = sweep.code_number(code_version);
+    let started = change_attempt(sweep, attempt, |started| {
+        started.state = AttemptState::Running;
+        started.started = Some(at);
+        started.command = command.to_vec();
+        started.code = code.unwrap_or(started.code);
+        (started.agent.clone(), started.code)
+    });
+    let Some((agent, number)) = started else { return };
+    if code.is_some() {
+        sweep.runs.change(attempt.run, |run| code_version.clone_into(&mut run.code_version));
+    }
+    move_run(sweep, attempt.run, RunState::Running);
+    if let Some(agent) = state.agents.get_mut(&agent) {
+        agent.code = number;
     }
 }
 

@@ -138,6 +138,7 @@ mod tests {
             succeeded: 0,
             failed: 0,
             streak: Vec::new(),
+            code: 0,
             registered: crate::state::Timestamp::default(),
             left: None,
         }

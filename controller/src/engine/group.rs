@@ -75,6 +75,7 @@ impl Touched {
             Event::SweepCreated { sweep, .. }
             | Event::SweepStateChanged { sweep, .. }
             | Event::SweepStalled { sweep, .. }
+            | Event::CodeSeen { sweep, .. }
             | Event::SpaceExhausted { sweep } => {
                 self.sweeps.insert(sweep.clone());
             }

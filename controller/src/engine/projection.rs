@@ -28,7 +28,7 @@ pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
         batch.runs.extend(sweep.runs.get(*number).map(|run| run_row(id, sweep, *number, &run, state)));
     }
     for id in &touched.agents {
-        batch.agents.extend(state.agents.get(id).map(|agent| agent_row(id, agent)));
+        batch.agents.extend(state.agents.get(id).map(|agent| agent_row(id, agent, state)));
     }
 }
 
@@ -71,6 +71,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         updated_ms: sweep.updated.0,
         yaml: sweep.source.to_string(),
         stalled: sweep.stalled,
+        codes: sweep.codes.clone(),
     }
 }
 
@@ -93,7 +94,8 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         history: run.history,
         created_ms: run.created.0,
         ended_ms: run.ended.map_or(0, |ended| ended.0),
-        attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, state)).collect(),
+        attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, sweep, state)).collect(),
+        code: run.code_version.clone(),
     }
 }
 
@@ -137,7 +139,7 @@ fn violates(run: &Run, constraints: &[Constraint]) -> Vec<String> {
     words.collect()
 }
 
-fn attempt_row(number: u32, attempt: &Attempt, state: &State) -> AttemptRow {
+fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> AttemptRow {
     AttemptRow {
         attempt: number,
         agent: attempt.agent.0.clone(),
@@ -150,10 +152,17 @@ fn attempt_row(number: u32, attempt: &Attempt, state: &State) -> AttemptRow {
         metrics: attempt.metrics.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.clone(), *value)).collect(),
         command: attempt.command.clone(),
         orphan: attempt.orphan.clone(),
+        code: version(sweep, attempt.code),
     }
 }
 
-fn agent_row(id: &AgentId, agent: &Agent) -> AgentRow {
+/// Returns the version of the code that has a number; empty where it is 0.
+fn version(sweep: &Sweep, code: u32) -> String {
+    let found = usize::try_from(code).ok().and_then(|code| sweep.codes.get(code.checked_sub(1)?));
+    found.map(|code| code.version.clone()).unwrap_or_default()
+}
+
+fn agent_row(id: &AgentId, agent: &Agent, state: &State) -> AgentRow {
     let (health, reason) = match &agent.health {
         Health::Ok => ("ok", String::new()),
         Health::Quarantined { reason, .. } => ("quarantined", reason.clone()),
@@ -172,5 +181,6 @@ fn agent_row(id: &AgentId, agent: &Agent) -> AgentRow {
         reason,
         succeeded: agent.succeeded,
         failed: agent.failed,
+        code: state.sweeps.get(&agent.sweep).map(|sweep| version(sweep, agent.code)).unwrap_or_default(),
     }
 }

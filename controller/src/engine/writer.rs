@@ -277,11 +277,14 @@ impl Writer {
             Event::SweepStateChanged { sweep, .. } | Event::SweepStalled { sweep, .. } | Event::SpaceExhausted { sweep } => {
                 group.stirred.insert(sweep.clone());
             }
+            Event::AttemptStarted { attempt, .. } => {
+                group.touched.agents.extend(self.attempt(attempt).map(|started| started.agent.clone()));
+            }
             Event::SweepCreated { .. }
+            | Event::CodeSeen { .. }
             | Event::RunCreated { .. }
             | Event::RunAbsolved { .. }
             | Event::ResultOrphaned { .. }
-            | Event::AttemptStarted { .. }
             | Event::StopRequested { .. } => {}
         }
     }

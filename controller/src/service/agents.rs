@@ -42,12 +42,13 @@ impl AgentService for Services {
     }
 
     async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {
-        let v1::AcquireRequest { agent_id, sweep_id, wait_ms, request_id } = request.into_inner();
+        let v1::AcquireRequest { agent_id, sweep_id, wait_ms, request_id, code_version } = request.into_inner();
         let agent = agent(agent_id)?;
         limits::name("sweep_id", &sweep_id)?;
         limits::optional_name("request_id", &request_id)?;
+        limits::optional_name("code_version", &code_version)?;
         let wait = Duration::from_millis(wait_ms).min(limits::WAIT_MAX);
-        let wish = Wish { agent, sweep: SweepId(sweep_id), code_version: String::new(), wait };
+        let wish = Wish { agent, sweep: SweepId(sweep_id), code_version, wait };
         tokio::select! {
             // What the engine has decided wins over the end.
             biased;
@@ -59,12 +60,24 @@ impl AgentService for Services {
     }
 
     async fn start_attempt(&self, request: Request<v1::StartAttemptRequest>) -> Result<Response<v1::StartAttemptResponse>, Status> {
-        let v1::StartAttemptRequest { agent_id, sweep_id, run, attempt, command, request_id } = request.into_inner();
+        let v1::StartAttemptRequest { agent_id, sweep_id, run, attempt, command, request_id, code_version } = request.into_inner();
         limits::optional_name("request_id", &request_id)?;
         limits::command(&command)?;
-        let command = Command::StartAttempt { agent: agent(agent_id)?, attempt: convert::attempt_ref(&sweep_id, run, attempt)?, command };
+        limits::optional_name("code_version", &code_version)?;
+        let attempt = convert::attempt_ref(&sweep_id, run, attempt)?;
+        let command = Command::StartAttempt { agent: agent(agent_id)?, attempt, command, code_version };
         let directive = self.directive(&request_id, command).await?;
         Ok(Response::new(v1::StartAttemptResponse { directive: Some(directive) }))
+    }
+
+    async fn describe_code(&self, request: Request<v1::DescribeCodeRequest>) -> Result<Response<v1::DescribeCodeResponse>, Status> {
+        let v1::DescribeCodeRequest { agent_id, sweep_id, code, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        limits::name("sweep_id", &sweep_id)?;
+        let (version, about) = convert::code(code)?;
+        let command = Command::DescribeCode { agent: agent(agent_id)?, sweep: SweepId(sweep_id), version, about };
+        self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        Ok(Response::new(v1::DescribeCodeResponse {}))
     }
 
     async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {

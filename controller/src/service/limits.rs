@@ -48,6 +48,12 @@ pub(super) fn reason(field: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns a text as one line of at most 1 KiB without control characters: what an agent says of its code is shown, and does not have to be whole.
+pub(super) fn line(text: &str) -> String {
+    let end = text.floor_char_boundary(REASON_BYTES_MAX);
+    text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Checks the size of a sweep file.
 pub(super) fn yaml(text: &str) -> Result<(), Status> {
     at_most("the sweep file", "bytes", text.len(), YAML_BYTES_MAX)

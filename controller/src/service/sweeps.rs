@@ -143,6 +143,27 @@ impl SweepService for Services {
         Ok(Response::new(follow::sweep(self.clone(), sweep)))
     }
 
+    async fn list_code(&self, request: Request<v1::ListCodeRequest>) -> Result<Response<v1::ListCodeResponse>, Status> {
+        let sweep = self.find_sweep(&request.into_inner().sweep_id).await?;
+        let id = sweep.clone();
+        let found = self.read(move |query| {
+            let Some((row, _)) = query.sweep(&id)? else { return Ok(None) };
+            let codes = query.codes(&row)?;
+            Ok(Some((row.codes, codes, query.agents(Some(&id))?)))
+        });
+        let (versions, mut counts, agents) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        let versions = (1..).zip(versions).map(|(number, version)| {
+            let host = version.agent.as_ref().and_then(|first| agents.iter().find(|row| row.id == first.0));
+            let host = host.map(|row| row.host.clone()).unwrap_or_default();
+            let having = agents.iter().filter(|row| row.alive && row.code == version.version).map(|row| row.id.clone()).collect();
+            let counts = counts.remove(&version.version).unwrap_or_default();
+            convert::code_version(number, version, host, &counts, having)
+        });
+        let versions = versions.collect();
+        let unknown = counts.values().map(|counts| counts.runs).sum();
+        Ok(Response::new(v1::ListCodeResponse { versions, unknown }))
+    }
+
     async fn list_agents(&self, request: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {
         let text = request.into_inner().sweep_id;
         let sweep = if text.is_empty() { None } else { Some(self.find_sweep(&text).await?) };

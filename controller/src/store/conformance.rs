@@ -7,8 +7,8 @@ use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, SweepId, Timestamp}
 use sweep_search::why::{Kind, Why};
 
 use super::{
-    AgentRow, AttemptRow, Batch, LOG_BYTES_MAX, LogChunk, MemoryStore, Query, RunRow, SqliteQuery, SqliteStore, Store, StoredReply,
-    SweepRow,
+    AgentRow, AttemptRow, Batch, CodeCounts, LOG_BYTES_MAX, LogChunk, MemoryStore, Query, RunRow, SqliteQuery, SqliteStore, Store,
+    StoredReply, SweepRow,
 };
 
 /// A store under test: it can be opened again and again, as after a crash.
@@ -49,6 +49,7 @@ conformance!(
     a_batch_takes_the_place_of_rows_with_the_same_key,
     sweeps_come_newest_first_with_their_counts,
     the_best_run_follows_the_goal_and_the_lower_number_wins_a_tie,
+    runs_are_counted_by_the_version_of_their_code,
     runs_are_paged_and_filtered,
     runs_that_ended_last_come_first,
     metric_points_that_are_known_are_ignored,
@@ -82,6 +83,7 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
         updated_ms: created_ms,
         yaml: "method: grid\n".to_owned(),
         stalled: false,
+        codes: Vec::new(),
     }
 }
 
@@ -98,6 +100,7 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         metrics: BTreeMap::from([("loss".to_owned(), 0.1)]),
         command: vec!["python".to_owned(), "train.py".to_owned()],
         orphan: String::new(),
+        code: String::new(),
     };
     RunRow {
         sweep: "aaaaaaaa".to_owned(),
@@ -117,6 +120,7 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         created_ms: 1,
         ended_ms,
         attempts: vec![attempt],
+        code: if number < 4 { "old" } else { "" }.to_owned(),
     }
 }
 
@@ -134,6 +138,7 @@ fn agent(id: &str, sweep: &str, alive: bool) -> AgentRow {
         reason: String::new(),
         succeeded: 1,
         failed: 0,
+        code: String::new(),
     }
 }
 
@@ -219,6 +224,25 @@ fn the_best_run_follows_the_goal_and_the_lower_number_wins_a_tie(bench: &dyn Ben
     assert_eq!(best(), Some((2, 0.2)));
     store.append(&Batch { sweeps: vec![sweep("aaaaaaaa", 1, "maximize")], ..Batch::default() }).unwrap();
     assert_eq!(best(), Some((1, 0.5)));
+}
+
+fn runs_are_counted_by_the_version_of_their_code(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let runs = vec![
+        run(1, "finished", Some(0.5), 1),
+        run(2, "stopped", Some(0.2), 1),
+        run(3, "failed", Some(0.1), 1),
+        run(4, "running", None, 0),
+        run(5, "finished", Some(0.7), 1),
+        run(6, "queued", None, 0),
+    ];
+    store.append(&Batch { runs, ..Batch::default() }).unwrap();
+    let codes = query.codes(&sweep("aaaaaaaa", 1, "minimize")).unwrap();
+    assert_eq!(codes.keys().collect::<Vec<_>>(), ["", "old"]);
+    assert_eq!(codes["old"], CodeCounts { runs: 3, running: 0, finished: 2, failed: 1, best: Some((2, 0.2)) });
+    assert_eq!(codes[""], CodeCounts { runs: 3, running: 1, finished: 1, failed: 0, best: Some((5, 0.7)) });
+    assert_eq!(query.codes(&sweep("aaaaaaaa", 1, "maximize")).unwrap()["old"].best, Some((1, 0.5)));
+    assert!(query.codes(&sweep("bbbbbbbb", 1, "minimize")).unwrap().is_empty());
 }
 
 fn runs_are_paged_and_filtered(bench: &dyn Bench) {

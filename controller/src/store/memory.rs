@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::state::{AttemptRef, SweepId};
 
-use super::{AgentRow, Batch, Block, ImageHead, Query, RunRow, Store, StoreError, StoredReply, SweepCounts, SweepRow};
+use super::{AgentRow, Batch, Block, CodeCounts, ImageHead, Query, RunRow, Store, StoreError, StoredReply, SweepCounts, SweepRow};
 
 /// Keeps everything in memory; clones share it, and it outlives the engine, as a disk would.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +120,15 @@ impl Query for MemoryQuery {
     fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError> {
         let tables = lock(&self.tables);
         Ok(tables.sweeps.get(&sweep.0).map(|row| (row.clone(), tables.counts(row))))
+    }
+
+    fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
+        let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
+        for row in lock(&self.tables).runs_of(&sweep.id) {
+            let best = row.ranked.map(|value| (row.run, value));
+            codes.entry(row.code.clone()).or_default().add(&row.state, 1, best, &sweep.goal);
+        }
+        Ok(codes)
     }
 
     fn runs(&self, sweep: &SweepId, states: &[String], after: u64, limit: usize) -> Result<Vec<RunRow>, StoreError> {

@@ -7,8 +7,10 @@ mod rows;
 mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
-pub use rows::{AgentRow, AttemptRow, LogChunk, RepeatsRow, RunRow, SweepCounts, SweepRow};
+pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RunRow, SweepCounts, SweepRow};
 pub use sqlite::{SqliteQuery, SqliteSnapshot, SqliteStore, copy, look};
+
+use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 pub use sweep_lifecycle::state::image::Block;
@@ -143,6 +145,11 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError>;
+    /// What is counted from the runs of each version of a sweep's code, by version; `""` where it is not known. All runs are looked at.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError>;
     /// Runs with a number above `after`, in order, at most `limit`; only in one of `states` unless that is empty.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The rows of the query tables: what people see, made from the state by the engine.
 
 use serde::{Deserialize, Serialize};
-use sweep_lifecycle::state::{AttemptRef, Failure};
+use sweep_lifecycle::state::{AttemptRef, CodeVersion, Failure};
 use sweep_search::why::Why;
 
 use super::LOG_BYTES_MAX;
@@ -51,6 +51,24 @@ pub struct SweepRow {
     /// Paused by the controller, since every agent fails.
     #[serde(default)]
     pub stalled: bool,
+    /// The versions of the code, in the order of their first appearance.
+    #[serde(default)]
+    pub codes: Vec<CodeVersion>,
+}
+
+/// What is counted from the runs of one version of the code.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CodeCounts {
+    /// All runs whose newest attempt has it.
+    pub runs: u64,
+    /// Those that are assigned or running.
+    pub running: u64,
+    /// Those that finished or were stopped early.
+    pub finished: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// The best of them, by the sweep's goal; of several that are equal, any.
+    pub best: Option<(u64, f64)>,
 }
 
 /// What is counted from the runs and agents of a sweep.
@@ -116,6 +134,9 @@ pub struct RunRow {
     pub ended_ms: i64,
     /// Its executions.
     pub attempts: Vec<AttemptRow>,
+    /// The version of the code that its newest attempt has, or that was named when it was imported; empty: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
 }
 
 /// One execution of a run.
@@ -144,6 +165,9 @@ pub struct AttemptRow {
     /// What its agent said of it when that had no effect any more, in words.
     #[serde(default)]
     pub orphan: String,
+    /// The version of the code that it executes; empty: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
 }
 
 /// An agent.
@@ -177,6 +201,9 @@ pub struct AgentRow {
     /// Attempts of it that failed.
     #[serde(default)]
     pub failed: u64,
+    /// The version of the code that it was last given a run for, or has started one with; empty: not known.
+    #[serde(default)]
+    pub code: String,
 }
 
 /// A piece of an attempt's output.
@@ -201,6 +228,28 @@ impl SweepCounts {
             "failed" => self.failed += runs,
             "cancelled" => self.cancelled += runs,
             other => tracing::error!(state = other, "a run is in a state that nobody counts"),
+        }
+    }
+}
+
+impl CodeCounts {
+    /// Counts runs in a state, the best of which has this rank.
+    pub(super) fn add(&mut self, state: &str, runs: u64, best: Option<(u64, f64)>, goal: &str) {
+        self.runs += runs;
+        match state {
+            "assigned" | "running" => self.running += runs,
+            "finished" | "stopped" => self.finished += runs,
+            "failed" => self.failed += runs,
+            _ => {}
+        }
+        let is_better = |(run, value): (u64, f64)| match self.best {
+            None => true,
+            Some((known, best)) if value == best => run < known,
+            Some((_, best)) if goal == "maximize" => value > best,
+            Some((_, best)) => value < best,
+        };
+        if let Some(found) = best.filter(|found| is_better(*found)) {
+            self.best = Some(found);
         }
     }
 }

@@ -87,6 +87,7 @@ mod tests {
             updated_ms: 0,
             yaml: String::new(),
             stalled: false,
+            codes: Vec::new(),
         };
         let counts = SweepCounts { queued: 1, failed: 2, ..SweepCounts::default() };
         let text = text(&[(row.clone(), counts.clone()), (row, counts)], &[], 7, &[("/sweep.v1.X/Y", 16, 3)], 5000);

@@ -76,7 +76,7 @@ impl Clients {
             agent_id: agent.to_owned(),
             sweep_id: sweep.to_owned(),
             wait_ms: PATIENCE.as_millis() as u64,
-            request_id: String::new(),
+            ..AcquireRequest::default()
         };
         self.agents.acquire(request).await.expect("the agent is known").into_inner().next.expect("always set")
     }
@@ -96,6 +96,7 @@ impl Clients {
             attempt: assignment.attempt,
             command: vec!["python".to_owned(), "train.py".to_owned()],
             request_id: String::new(),
+            code_version: String::new(),
         };
         self.agents.start_attempt(request).await.expect("the attempt is ours");
     }

@@ -165,8 +165,13 @@ async fn streams_and_long_polls_end_when_the_controller_stops() {
     assert_eq!(clients.sweeps.set_sweep_state(pause).await.unwrap().into_inner().state, "paused");
     let mut watch = clients.sweeps.watch_sweep(WatchSweepRequest { sweep_id: id.clone() }).await.unwrap().into_inner();
     watch.next().await.unwrap().unwrap();
-    let request =
-        AcquireRequest { agent_id: "agent-1".to_owned(), sweep_id: id, wait_ms: 60_000, request_id: "one wish, sent twice".to_owned() };
+    let request = AcquireRequest {
+        agent_id: "agent-1".to_owned(),
+        sweep_id: id,
+        wait_ms: 60_000,
+        request_id: "one wish, sent twice".to_owned(),
+        ..AcquireRequest::default()
+    };
     let poll = || {
         let (mut agents, request) = (clients.agents.clone(), request.clone());
         tokio::spawn(async move { agents.acquire(request).await })
@@ -201,7 +206,7 @@ async fn refusals_have_their_codes() {
     let action = SetSweepStateRequest { sweep_id: id.clone(), action: 77, request_id: String::new() };
     assert_eq!(clients.sweeps.set_sweep_state(action).await.unwrap_err().code(), Code::InvalidArgument);
 
-    let acquire = AcquireRequest { agent_id: "ghost".to_owned(), sweep_id: id.clone(), wait_ms: 0, request_id: String::new() };
+    let acquire = AcquireRequest { agent_id: "ghost".to_owned(), sweep_id: id.clone(), wait_ms: 0, ..AcquireRequest::default() };
     let ghost = clients.agents.acquire(acquire).await.unwrap_err();
     assert_eq!((ghost.code(), ghost.metadata().get(REFUSAL_HEADER).unwrap().to_str().unwrap()), (Code::NotFound, "unknown_agent"));
     clients.register(&id, "agent-1").await;
@@ -241,6 +246,7 @@ async fn a_repeated_acquire_gets_the_same_run() {
         sweep_id: id.clone(),
         wait_ms,
         request_id: request_id.to_owned(),
+        code_version: String::new(),
     };
     let first = clients.agents.acquire(request("a", 30_000)).await.unwrap().into_inner();
     assert!(matches!(first.next, Some(acquire_response::Next::Assignment(_))), "{first:?}");

@@ -99,6 +99,7 @@ pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: 
             runs_dir: runs_dir.clone(),
             grace: Duration::from_secs(2),
             shim: PathBuf::new(),
+            captures: false,
             ends_alone: false,
             driver: Arc::<Nvidia>::default(),
         };

@@ -67,6 +67,11 @@ impl Paper {
         format!("{NAME}{}", self.life)
     }
 
+    /// It changes now and then, also between an assignment and its start.
+    fn code_version(&mut self) -> String {
+        format!("code {}", self.calls / 16)
+    }
+
     fn request_id(&mut self) -> String {
         self.calls += 1;
         format!("{}-{}", self.agent(), self.calls)
@@ -88,7 +93,13 @@ impl Paper {
     }
 
     async fn round(&mut self) {
-        let request = AcquireRequest { agent_id: self.agent(), sweep_id: self.sweep.clone(), wait_ms: 300, request_id: self.request_id() };
+        let request = AcquireRequest {
+            agent_id: self.agent(),
+            sweep_id: self.sweep.clone(),
+            wait_ms: 300,
+            request_id: self.request_id(),
+            code_version: self.code_version(),
+        };
         match self.acquire(request).await {
             Ok(Some(assignment)) => {
                 // What is refused is somebody else's by now.
@@ -155,6 +166,7 @@ impl Paper {
             attempt,
             command: vec![NAME.to_owned()],
             request_id: self.request_id(),
+            code_version: self.code_version(),
         };
         until(async || self.client.clone().start_attempt(start.clone()).await).await?;
         self.old.push(Old::Start(start));

@@ -6,6 +6,7 @@ use sweep_search::why::Why;
 use std::collections::BTreeSet;
 
 use super::attempt::may_resume;
+use super::code::see;
 use super::draft::Draft;
 use super::ending::{End, end, failure};
 use super::sweep::standing;
@@ -73,6 +74,7 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
         }
         Health::Probing { .. } => {}
     }
+    see(&mut draft, Some(agent), code_version);
     let taker = Taker { agent, code_version, asks: asking.info.asks };
     if let Some(run) = queued_for(state, &draft, agent) {
         let attempt = AttemptRef { sweep: sweep.clone(), run, attempt: draft.run(run)?.newest() + 1 };
@@ -137,7 +139,7 @@ impl Taker<'_> {
         let (agent, code_version) = (self.agent.clone(), self.code_version.to_owned());
         draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent, code_version });
         if self.asks {
-            draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: Vec::new() });
+            draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: Vec::new(), code_version: String::new() });
         }
         draft.reply(Reply::Assigned(attempt))
     }

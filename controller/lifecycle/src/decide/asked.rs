@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::attempt;
+use super::code::see;
 use super::draft::Draft;
 use super::skipped::Skipped;
 use crate::command::{AttemptResult, Decision, Import, Refusal, Reply, Told};
@@ -59,6 +60,7 @@ pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Resu
             Told::Failed(reason) => (RunState::Failed, None, reason.clone()),
         };
         let value = value.filter(|_| draft.sweep.spec.objective.is_some());
+        see(&mut draft, None, &import.code_version);
         let (config, code_version) = (import.config.clone(), import.code_version.clone());
         draft.push(Event::RunImported { sweep: sweep.clone(), run: next, config, state, value, reason, code_version });
         next += 1;

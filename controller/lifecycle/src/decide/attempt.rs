@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sweep_search::early_stop::{Peer, Reporting};
 
+use super::code::see;
 use super::draft::Draft;
 use super::ending::{End, end, failure};
 use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply, Told};
@@ -15,22 +16,38 @@ use crate::state::{
     AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep,
 };
 
-pub(super) fn start(state: &State, agent: &AgentId, attempt: &AttemptRef, command: &[String]) -> Result<Decision, Refusal> {
+pub(super) fn start(
+    state: &State,
+    agent: &AgentId,
+    attempt: &AttemptRef,
+    command: &[String],
+    code_version: &str,
+) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, &attempt.sweep)?;
     let found = find(&draft, agent, attempt)?;
     let (run, starting) = found.parts();
+    // Mostly it is the one that the run was asked for with.
+    let code_version = if run.code_version == code_version { String::new() } else { code_version.to_owned() };
+    let started = Event::AttemptStarted { attempt: attempt.clone(), command: command.to_vec(), code_version };
     match starting.state {
-        AttemptState::Assigned => draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: command.to_vec() }),
+        AttemptState::Assigned => push_start(&mut draft, agent, started),
         AttemptState::Running => {}
         _ if may_resume(&draft, agent, attempt) => {
             resume(&mut draft, state, agent, attempt)?;
             if starting.started.is_none() {
-                draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: command.to_vec() });
+                push_start(&mut draft, agent, started);
             }
         }
         _ => return Err(stale(attempt, gone(run, attempt, starting))),
     }
     Ok(draft.reply(Reply::Directive(wanted(starting.stop.as_ref()))))
+}
+
+fn push_start(draft: &mut Draft<'_>, agent: &AgentId, started: Event) {
+    if let Event::AttemptStarted { code_version, .. } = &started {
+        see(draft, Some(agent), code_version);
+    }
+    draft.push(started);
 }
 
 // A report is a fact: that of an attempt which no longer owns its run is kept, under that attempt, and changes nothing else.

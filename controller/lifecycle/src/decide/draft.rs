@@ -38,6 +38,11 @@ impl<'a> Draft<'a> {
         self.events.push(event);
     }
 
+    /// Whether the events speak of a version of the code.
+    pub(super) fn sees(&self, code_version: &str) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::CodeSeen { version, .. } if version == code_version))
+    }
+
     pub(super) fn change_sweep(&mut self, state: SweepState, reason: impl Into<String>) {
         self.push(Event::SweepStateChanged { sweep: self.id.clone(), state, reason: reason.into() });
     }

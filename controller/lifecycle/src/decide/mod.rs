@@ -3,6 +3,7 @@
 mod agent;
 mod asked;
 mod attempt;
+mod code;
 mod draft;
 mod ending;
 mod health;
@@ -35,7 +36,8 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::ImportRuns { sweep, runs } => asked::import(state, sweep, runs),
         Command::OfferRuns { sweep, runs, end } => offered::offer(state, sweep, runs, *end),
         Command::RemoveAgent { agent, lost, reason } => agent::remove(state, agent, *lost, reason),
-        Command::StartAttempt { agent, attempt, command } => attempt::start(state, agent, attempt, command),
+        Command::StartAttempt { agent, attempt, command, code_version } => attempt::start(state, agent, attempt, command, code_version),
+        Command::DescribeCode { agent, sweep, version, about } => code::describe(state, agent, sweep, version, about),
         Command::ReportMetrics { agent, attempt, first_seq, points } => attempt::report(state, agent, attempt, *first_seq, points),
         Command::FinishAttempt { agent, attempt, result } => attempt::finish(state, agent, attempt, result),
         Command::LoseAttempt { attempt } => attempt::lose(state, attempt),

@@ -25,6 +25,8 @@ pub struct Agent {
     pub failed: u64,
     /// Its failures since its last success that may be its own fault.
     pub streak: Vec<AttemptRef>,
+    /// The number of the code version that it was last given a run for, or has started one with, from 1; 0: not known.
+    pub code: u32,
     /// When it registered.
     pub registered: Timestamp,
     /// When it left or was lost.

@@ -36,6 +36,9 @@ pub struct Attempt {
     /// argv, as executed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The number of the code version that it executes, from 1; 0: not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub code: u32,
     /// What its agent said of it when that had no effect any more, in words; mostly empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub orphan: String,
@@ -45,6 +48,11 @@ pub struct Attempt {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Where an attempt is in its life.

@@ -19,7 +19,7 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, State, Sweep, SweepState};
+use super::{Agent, CodeVersion, State, Sweep, SweepState};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -68,6 +68,7 @@ struct SweepHead<'a> {
     /// How many have ended: the blocks hold them.
     ended: u64,
     best: Option<(RunNumber, f64)>,
+    codes: Cow<'a, [CodeVersion]>,
     imported: u64,
     history: u64,
     created: Timestamp,
@@ -170,6 +171,7 @@ impl<'a> SweepHead<'a> {
             ended: (runs.len() - open.len()) as u64,
             open,
             best: sweep.best,
+            codes: Cow::Borrowed(&sweep.codes),
             imported: sweep.imported,
             history: sweep.history,
             created: sweep.created,
@@ -201,6 +203,7 @@ impl<'a> SweepHead<'a> {
             queued,
             live,
             best: self.best,
+            codes: self.codes.into_owned(),
             imported: self.imported,
             taken: keys.into_iter().collect::<Taken>(),
             history: self.history,

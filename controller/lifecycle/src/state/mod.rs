@@ -4,6 +4,7 @@
 
 mod agent;
 mod attempt;
+mod code;
 mod failure;
 mod ids;
 pub mod image;
@@ -19,6 +20,7 @@ use sweep_search::space::Taken;
 
 pub use self::agent::{Agent, AgentInfo, Health};
 pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
+pub use self::code::{CodeAbout, CodeVersion};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
 pub use self::run::{Retries, Run, RunState};
@@ -64,6 +66,8 @@ pub struct Sweep {
     /// The best value of the finished and stopped ones of `runs`, by the objective's goal; the lower number wins a tie. With repeats: the first
     /// run of the best point, and the mean of its values.
     pub best: Option<(RunNumber, f64)>,
+    /// The versions of the code that its runs were to be executed with, in the order of their first appearance.
+    pub codes: Vec<CodeVersion>,
     /// How many of `runs` were imported.
     pub imported: u64,
     /// The points of all runs.
@@ -93,6 +97,12 @@ pub enum SweepState {
 }
 
 impl Sweep {
+    /// Returns the number of a version of the code, from 1; `None` where it has not been seen.
+    pub fn code_number(&self, version: &str) -> Option<u32> {
+        let index = self.codes.iter().position(|code| code.version == version)?;
+        u32::try_from(index + 1).ok()
+    }
+
     /// Returns an attempt, whatever became of it.
     pub fn attempt(&self, attempt: &AttemptRef) -> Option<Cow<'_, Attempt>> {
         match self.runs.get(attempt.run)? {

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Offered, Refusal, Reply, SweepAction, Told};
 use sweep_lifecycle::spec::{OnLeaseLost, Reduce, SweepSpec};
-use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, Blame, FailureKind, RunState, StopKind, SweepId, SweepState};
+use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, FailureKind, RunState, StopKind, SweepId, SweepState};
 use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 use sweep_search::suggest::Method;
 
@@ -25,6 +25,7 @@ enum Step {
     Readmit(u8),
     Acquire(u8, u8, Vec<i64>),
     Exhaust(u8),
+    Describe(u8, u8, u8),
     Start(u8, bool),
     Report(u8, bool, u64, Vec<f64>),
     Finish(u8, bool, AttemptResult),
@@ -52,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::Readmit),
         20 => (any::<u8>(), any::<u8>(), prop::collection::vec(1..=POINTS, 0..3)).prop_map(|(agent, sweep, offers)| Step::Acquire(agent, sweep, offers)),
         1 => any::<u8>().prop_map(Step::Exhaust),
+        1 => any::<(u8, u8, u8)>().prop_map(|(agent, sweep, code)| Step::Describe(agent, sweep, code)),
         10 => (any::<u8>(), owner()).prop_map(|(attempt, owner)| Step::Start(attempt, owner)),
         10 => (any::<u8>(), owner(), prop_oneof![4 => Just(u64::MAX), 1 => 0..4_u64], prop::collection::vec(value.clone(), 0..4))
             .prop_map(|(attempt, owner, seq, values)| Step::Report(attempt, owner, seq, values)),
@@ -122,6 +124,11 @@ fn spec(kind: u8) -> SweepSpec {
         _ => spec.method = Method::External,
     }
     spec
+}
+
+/// A version of the code, or none.
+fn code(number: usize) -> String {
+    ["", "old", "new"][number % 3].to_owned()
 }
 
 fn sweep(number: u8) -> SweepId {
@@ -198,13 +205,18 @@ impl Chaos {
                     agent: agent(*name),
                     sweep,
                     offers: offers.iter().copied().map(offer).collect(),
-                    code_version: String::new(),
+                    code_version: code(offers.len()),
                 }
             }
             Step::Exhaust(number) => Command::ExhaustSpace { sweep: sweep(*number), history: 0 },
+            Step::Describe(name, number, version) => {
+                let about = CodeAbout { branch: "main".to_owned(), ..CodeAbout::default() };
+                let version = format!("code {}", version % 4);
+                Command::DescribeCode { agent: agent(*name), sweep: sweep(*number), version, about }
+            }
             Step::Start(index, owner) => {
                 let (attempt, agent) = self.attempt(*index, *owner)?;
-                Command::StartAttempt { agent, attempt, command: vec!["train".to_owned()] }
+                Command::StartAttempt { agent, attempt, command: vec!["train".to_owned()], code_version: code(*index as usize) }
             }
             Step::Report(index, owner, seq, values) => {
                 let (attempt, agent) = self.attempt(*index, *owner)?;
@@ -230,7 +242,7 @@ impl Chaos {
                 let import = |(x, value): &(i64, Option<f64>)| Import {
                     config: offer(*x).suggestion.config,
                     told: told(*value),
-                    code_version: String::new(),
+                    code_version: code(x.unsigned_abs() as usize),
                 };
                 Command::ImportRuns { sweep: sweep(*number), runs: runs.iter().map(import).collect() }
             }
@@ -306,7 +318,12 @@ impl Chaos {
 
     fn execute(&mut self, worker: &AgentId, attempt: &AttemptRef, result: &AttemptResult) {
         let (agent, attempt) = (worker.clone(), attempt.clone());
-        self.ask(&Command::StartAttempt { agent: agent.clone(), attempt: attempt.clone(), command: Vec::new() });
+        self.ask(&Command::StartAttempt {
+            agent: agent.clone(),
+            attempt: attempt.clone(),
+            command: Vec::new(),
+            code_version: String::new(),
+        });
         let report = Command::ReportMetrics { agent: agent.clone(), attempt: attempt.clone(), first_seq: 0, points: points(&[0.5, 0.25]) };
         let result = match self.ask(&report) {
             Reply::Directive(Directive::Stop { kind, .. }) => AttemptResult::Stopped(kind),

@@ -103,7 +103,12 @@ impl World {
     /// Gives an agent a new run with the point `x`, and starts it.
     pub(crate) fn begin(&mut self, name: &str, x: i64) -> AttemptRef {
         let attempt = self.acquire(name, &[x]);
-        self.ask(&Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command: vec!["train".to_owned()] });
+        self.ask(&Command::StartAttempt {
+            agent: agent(name),
+            attempt: attempt.clone(),
+            command: vec!["train".to_owned()],
+            code_version: String::new(),
+        });
         attempt
     }
 
@@ -213,7 +218,7 @@ pub(crate) fn points(values: &[f64]) -> Vec<MetricPoint> {
 }
 
 pub(crate) fn start(name: &str, attempt: &AttemptRef) -> Command {
-    Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command: vec!["train".to_owned()] }
+    Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command: vec!["train".to_owned()], code_version: String::new() }
 }
 
 pub(crate) fn report(name: &str, attempt: &AttemptRef, first_seq: u64, values: &[f64]) -> Command {

@@ -93,7 +93,9 @@ impl Bench {
 
     async fn start(&self, name: &str, attempt: &AttemptRef) -> Result<Reply, EngineError> {
         let command = vec!["train".to_owned()];
-        self.engine.command("", Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command }).await
+        self.engine
+            .command("", Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command, code_version: String::new() })
+            .await
     }
 
     pub(crate) async fn report(&self, name: &str, attempt: &AttemptRef, value: f64) -> Result<Reply, EngineError> {

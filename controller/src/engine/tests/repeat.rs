@@ -35,7 +35,12 @@ async fn an_agent_that_was_unknown_is_heard_once_it_has_registered() {
     let run = bench.assigned("a").await.attempt;
     bench.pass(LEASE).await;
     let start = || {
-        let command = Command::StartAttempt { agent: agent("a"), attempt: run.clone(), command: vec!["train".to_owned()] };
+        let command = Command::StartAttempt {
+            agent: agent("a"),
+            attempt: run.clone(),
+            command: vec!["train".to_owned()],
+            code_version: String::new(),
+        };
         bench.engine.command("start", command)
     };
     assert_eq!(start().await, Err(Refusal::UnknownAgent("a".to_owned()).into()));

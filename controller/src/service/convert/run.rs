@@ -25,6 +25,7 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
         last: row.last,
         violates: row.violates,
         repeats: row.repeats.map(repeats),
+        code_version: row.code,
         suggestion: Some(suggestion(&row.suggestion, row.history)),
     }
 }
@@ -62,6 +63,7 @@ fn attempt(row: AttemptRow) -> v1::Attempt {
         metrics: row.metrics.into_iter().collect(),
         command: row.command,
         orphan: row.orphan,
+        code_version: row.code,
     }
 }
 

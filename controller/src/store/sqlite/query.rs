@@ -1,5 +1,6 @@
 //! Reading connections.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -10,7 +11,7 @@ use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{AttemptRef, SweepId, Timestamp};
 
 use super::{count, int, open_to_read};
-use crate::store::{AgentRow, LOG_BYTES_MAX, Query, RunRow, StoreError, SweepCounts, SweepRow};
+use crate::store::{AgentRow, CodeCounts, LOG_BYTES_MAX, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
 /// Connections that are kept open for the next question.
 const IDLE_CONNECTIONS_MAX: usize = 4;
@@ -63,6 +64,25 @@ impl Query for SqliteQuery {
         self.read(|connection| {
             let found: Vec<SweepRow> = bodies(connection, "SELECT body FROM sweeps WHERE id = ?1", &[text(&sweep.0)])?;
             found.into_iter().next().map(|row| Ok((row.clone(), counts(connection, &row)?))).transpose()
+        })
+    }
+
+    fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
+        // SQLite takes `run` from the row that holds the extreme; of several, from any.
+        let extreme = if sweep.goal == "maximize" { "max" } else { "min" };
+        let sql = format!(
+            "SELECT coalesce(body ->> '$.code', ''), state, count(*), run, {extreme}(value) FROM runs WHERE sweep = ?1 GROUP BY 1, 2"
+        );
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![sweep.id])?;
+            let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let state: String = row.get(1)?;
+                let best = row.get::<_, Option<f64>>(4)?.map(|value| Ok::<_, rusqlite::Error>((count(row.get(3)?), value))).transpose()?;
+                codes.entry(row.get(0)?).or_default().add(&state, count(row.get(2)?), best, &sweep.goal);
+            }
+            Ok(codes)
         })
     }
 

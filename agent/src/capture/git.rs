@@ -1,0 +1,474 @@
+//! The version of the code in a working folder: the tree hash of exactly what will run, uncommitted and untracked files included.
+//!
+//! git does the work, with an index and an object folder of our own: neither the user's index nor anything else in the user's repository is ever
+//! written. A folder that is in no repository gets a private one, elsewhere. Repositories inside of it, submodules or not, are taken in as folders, so
+//! that a version is whole by itself.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
+
+/// Files that git does not track, and all their bytes, beyond which a folder is no code.
+const FILES_MAX: usize = 50_000;
+const BYTES_MAX: u64 = 200 << 20;
+/// How deep repositories may lie in one another.
+const DEPTH_MAX: u32 = 4;
+/// Variables that would lead git elsewhere.
+const MISLEADING: [&str; 6] =
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"];
+
+/// The code of a working folder at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// The tree hash.
+    pub(crate) version: String,
+    /// The commit that is checked out; empty where there is none.
+    pub(crate) commit: String,
+    /// The first line of its message.
+    pub(crate) subject: String,
+    /// The branch; empty where the head is detached.
+    pub(crate) branch: String,
+    /// Where it is fetched from, without passwords.
+    pub(crate) remote: String,
+    /// What differs from the commit: files, lines added, lines removed.
+    pub(crate) changed: (u64, u64, u64),
+    /// What was left out, for a person.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Why there is no version.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CodeError {
+    /// There is no git, or it cannot be started.
+    #[error("git cannot be started: {0}")]
+    NoGit(#[source] io::Error),
+    /// git refuses.
+    #[error("git {command}: {message}")]
+    Git {
+        /// Its subcommand.
+        command: String,
+        /// What it says.
+        message: String,
+    },
+    /// A file of ours cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a folder of data, or a home folder.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// A working folder, and where what is captured of it is kept.
+#[derive(Debug)]
+pub(crate) struct Code {
+    /// The root of the repository, or the working folder itself.
+    root: PathBuf,
+    /// The user's own repository, where there is one.
+    repository: Option<Repository>,
+    /// A bare repository of our own.
+    private: PathBuf,
+    /// Where run folders are, from `root`, if they lie below it.
+    ours: Option<PathBuf>,
+    last: Option<Last>,
+    /// Repositories inside of it, by their paths from `root`.
+    inner: Vec<(Vec<u8>, Self)>,
+    depth: u32,
+}
+
+/// What was seen last.
+#[derive(Debug)]
+struct Last {
+    snapshot: Snapshot,
+    /// Of the user's files that say what belongs to the code, and of our index, which another agent in the same folder writes as well.
+    stamps: (Vec<Stamp>, Stamp),
+    /// What git does not track, as it says it.
+    others: Vec<u8>,
+    /// Files among them that were too large.
+    large: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Repository {
+    git_dir: PathBuf,
+    objects: PathBuf,
+    exclude: PathBuf,
+}
+
+/// When a file was written, in seconds and nanoseconds, and how long it is.
+type Stamp = (i64, i64, u64);
+
+fn stamp(path: &Path) -> Stamp {
+    fs::metadata(path).map_or((0, 0, 0), |found| (found.mtime(), found.mtime_nsec(), found.len()))
+}
+
+impl CodeError {
+    /// Whether it will be the same at the next look.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, Self::NoGit(_) | Self::TooLarge(_))
+    }
+}
+
+impl Code {
+    /// Finds the code that a working folder belongs to. What is captured is kept in `runs_dir`, which is no code wherever it lies.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub(crate) fn find(workdir: &Path, runs_dir: &Path) -> Result<Self, CodeError> {
+        let code = Self::find_at(workdir, &runs_dir.join("code"), 0)?;
+        // git tells the root by its true name.
+        let ours = runs_dir.canonicalize().ok().and_then(|runs_dir| Some(runs_dir.strip_prefix(&code.root).ok()?.to_owned()));
+        Ok(Self { ours, ..code })
+    }
+
+    fn find_at(workdir: &Path, store: &Path, depth: u32) -> Result<Self, CodeError> {
+        let (root, repository) = match found(workdir)? {
+            Some((root, repository)) => (root, Some(repository)),
+            None => (workdir.to_owned(), None),
+        };
+        let private = store.join(format!("{:08x}", crc32fast::hash(root.as_os_str().as_bytes())));
+        let trouble = |source| CodeError::File { path: private.clone(), source };
+        fs::create_dir_all(store).map_err(trouble)?;
+        if !private.join("HEAD").exists() {
+            output(git().args(["init", "--quiet", "--bare"]).arg(&private))?;
+        }
+        Ok(Self { root, repository, private, ours: None, last: None, inner: Vec::new(), depth })
+    }
+
+    /// Returns the version of what is there now. Takes two walks over the files where nothing has changed since the last time.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub(crate) fn snapshot(&mut self) -> Result<Snapshot, CodeError> {
+        let lock = self.private.join("sweep.lock");
+        let trouble = |source| CodeError::File { path: lock.clone(), source };
+        let held = File::options().create(true).truncate(false).write(true).open(&lock).map_err(trouble)?;
+        held.lock().map_err(trouble)?;
+        let theirs = self.their_stamps();
+        if let Some(last) = self.last.take()
+            && last.stamps == (theirs.clone(), self.own_stamp())
+            && self.is_unchanged(&last)?
+        {
+            let snapshot = last.snapshot.clone();
+            self.last = Some(last);
+            return Ok(snapshot);
+        }
+        let mut left_out = LeftOut::default();
+        let (snapshot, others) = self.take(&mut left_out)?;
+        let (stamps, large) = ((theirs, self.own_stamp()), left_out.into_large());
+        self.last = Some(Last { snapshot: snapshot.clone(), stamps, others, large });
+        Ok(snapshot)
+    }
+
+    /// Returns when the files of the user that say what belongs to the code were written.
+    fn their_stamps(&self) -> Vec<Stamp> {
+        let files = self.repository.iter().flat_map(|repository| [repository.git_dir.join("index"), repository.exclude.clone()]);
+        files.chain([self.root.join(IGNORE_FILE)]).map(|path| stamp(&path)).collect()
+    }
+
+    /// Another agent in the same folder writes the same index.
+    fn own_stamp(&self) -> Stamp {
+        stamp(&self.private.join("index"))
+    }
+
+    fn is_unchanged(&mut self, last: &Last) -> Result<bool, CodeError> {
+        // Both walk over all files, and neither needs the other.
+        let mut compare = self.git();
+        compare.args(["diff-files", "--quiet", "--ignore-submodules=all"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let comparing = compare.spawn().map_err(CodeError::NoGit);
+        let others = self.others();
+        let same = comparing.and_then(|mut comparing| comparing.wait().map_err(CodeError::NoGit))?.success();
+        let is_large = |path: &PathBuf| fs::symlink_metadata(self.root.join(path)).is_ok_and(|found| LeftOut::is_large(&found));
+        if !same || others? != last.others || !last.large.iter().all(is_large) {
+            return Ok(false);
+        }
+        for (_, inner) in &mut self.inner {
+            let before = inner.last.as_ref().map(|last| last.snapshot.version.clone());
+            if Some(inner.snapshot()?.version) != before {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a snapshot anew, from the user's index: what that tracks belongs to the code, whatever was there before.
+    fn take(&mut self, left_out: &mut LeftOut) -> Result<(Snapshot, Vec<u8>), CodeError> {
+        let mut snapshot = Snapshot::default();
+        self.begin()?;
+        let others = self.others()?;
+        let (untracked, mut repositories) = self.untracked(&others, left_out)?;
+        output(self.git().args(["add", "--update"]))?;
+        if !untracked.is_empty() {
+            feed(self.git().args(["update-index", "--add", "-z", "--stdin"]), &untracked)?;
+        }
+        let links = self.links()?;
+        repositories.extend(links.iter().map(|link| [link.as_slice(), b"/"].concat()));
+        snapshot.version = if repositories.is_empty() {
+            self.inner.clear();
+            line(output(self.git().arg("write-tree"))?)
+        } else {
+            self.take_in(&repositories, &links, &mut snapshot.notes)?
+        };
+        snapshot.notes.extend(left_out.notes());
+        if self.repository.is_some() {
+            self.describe(&mut snapshot)?;
+        }
+        Ok((snapshot, others))
+    }
+
+    fn begin(&self) -> Result<(), CodeError> {
+        let trouble = |path: &Path, source| CodeError::File { path: path.to_owned(), source };
+        let own = self.private.join("index");
+        // Left by one of ours that was killed.
+        let _ = fs::remove_file(self.private.join("index.lock"));
+        if let Some(Repository { git_dir, objects, .. }) = &self.repository {
+            let alternates = self.private.join("objects/info/alternates");
+            fs::write(&alternates, [objects.as_os_str().as_bytes(), b"\n"].concat()).map_err(|source| trouble(&alternates, source))?;
+            let theirs = git_dir.join("index");
+            if theirs.exists() {
+                return fs::copy(&theirs, &own).map(drop).map_err(|source| trouble(&own, source));
+            }
+        }
+        match fs::remove_file(&own) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(trouble(&own, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the paths of what git does not track and does not ignore, each with a NUL behind it.
+    fn others(&self) -> Result<Vec<u8>, CodeError> {
+        let mut list = self.git();
+        // Not our index: it tracks whatever was taken in.
+        let theirs = self.repository.as_ref().map_or_else(|| self.private.join("none"), |repository| repository.git_dir.join("index"));
+        list.env("GIT_INDEX_FILE", theirs).args(["ls-files", "-z", "--others", "--exclude-standard"]);
+        for pattern in OUTPUTS {
+            list.args(["--exclude", pattern]);
+        }
+        if let Some(ours) = &self.ours {
+            let pattern: OsString = [OsStr::new("/"), ours.as_os_str(), OsStr::new("/")].into_iter().collect();
+            list.arg("--exclude").arg(pattern);
+        }
+        let ignore = self.root.join(IGNORE_FILE);
+        let excludes = self.repository.iter().map(|repository| &repository.exclude).chain([&ignore]);
+        for exclude in excludes.filter(|exclude| exclude.exists()) {
+            list.arg("--exclude-from").arg(exclude);
+        }
+        output(&mut list)
+    }
+
+    /// Returns the paths of files among the others that belong to the code, each with a NUL behind it; and those of repositories, each with a slash
+    /// behind it.
+    fn untracked(&self, others: &[u8], left_out: &mut LeftOut) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodeError> {
+        let (mut taken, mut repositories, mut files, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
+        for path in paths(others) {
+            if path.ends_with(b"/") {
+                repositories.push(path.to_owned());
+                continue;
+            }
+            let Ok(found) = fs::symlink_metadata(self.root.join(OsStr::from_bytes(path))) else { continue };
+            if left_out.keeps(path, &found) {
+                files += 1;
+                bytes += found.len();
+                taken.extend_from_slice(path);
+                taken.push(0);
+            }
+        }
+        if files > FILES_MAX || bytes > BYTES_MAX {
+            return Err(CodeError::TooLarge(format!(
+                "{} holds {files} files ({} MB) that git does not track: too many to be code; keep data elsewhere, or name it in .gitignore or {IGNORE_FILE}",
+                self.root.display(),
+                bytes >> 20
+            )));
+        }
+        Ok((taken, repositories))
+    }
+
+    /// Returns the paths of submodules.
+    fn links(&self) -> Result<Vec<Vec<u8>>, CodeError> {
+        if !self.root.join(".gitmodules").exists() {
+            return Ok(Vec::new());
+        }
+        let staged = output(self.git().args(["ls-files", "-z", "--stage"]))?;
+        let link = |entry: &[u8]| {
+            let path = entry.strip_prefix(b"160000 ").and_then(|rest| Some(&rest[rest.iter().position(|byte| *byte == b'\t')? + 1..]))?;
+            // One that was never checked out is not there to be executed.
+            self.root.join(OsStr::from_bytes(path)).join(".git").exists().then(|| path.to_owned())
+        };
+        Ok(paths(&staged).filter_map(link).collect())
+    }
+
+    /// Writes the tree with the repositories inside of it in their places; returns its hash.
+    fn take_in(&mut self, repositories: &[Vec<u8>], links: &[Vec<u8>], notes: &mut Vec<String>) -> Result<String, CodeError> {
+        let whole = self.private.join("index.whole");
+        let trouble = |source| CodeError::File { path: whole.clone(), source };
+        let own = self.private.join("index");
+        if own.exists() {
+            fs::copy(&own, &whole).map_err(trouble)?;
+        } else if whole.exists() {
+            fs::remove_file(&whole).map_err(trouble)?;
+        }
+        let removed: Vec<u8> = links.iter().flat_map(|link| [link.as_slice(), b"\0"].concat()).collect();
+        if !removed.is_empty() {
+            feed(self.git().env("GIT_INDEX_FILE", &whole).args(["update-index", "--force-remove", "-z", "--stdin"]), &removed)?;
+        }
+        let mut inner = Vec::new();
+        for path in repositories {
+            let name = path.escape_ascii().to_string();
+            if self.depth >= DEPTH_MAX {
+                notes.push(format!("{name}: not part of the code version, since so many repositories lie in one another"));
+                continue;
+            }
+            let known = self.inner.iter().position(|(known, _)| known == path).map(|index| self.inner.swap_remove(index).1);
+            let mut code = match known {
+                Some(code) => code,
+                None => Self::find_at(&self.root.join(OsStr::from_bytes(path)), &self.private.join("inner"), self.depth + 1)?,
+            };
+            let snapshot = code.snapshot()?;
+            notes.extend(snapshot.notes.iter().map(|note| format!("{name}{note}")));
+            self.borrow_from(&code)?;
+            let prefix = [b"--prefix=".as_slice(), path].concat();
+            output(self.git().env("GIT_INDEX_FILE", &whole).arg("read-tree").arg(OsStr::from_bytes(&prefix)).arg(&snapshot.version))?;
+            inner.push((path.clone(), code));
+        }
+        self.inner = inner;
+        Ok(line(output(self.git().env("GIT_INDEX_FILE", &whole).arg("write-tree"))?))
+    }
+
+    /// Makes the objects of a repository inside of this one known here.
+    fn borrow_from(&self, inner: &Self) -> Result<(), CodeError> {
+        let alternates = self.private.join("objects/info/alternates");
+        let trouble = |source| CodeError::File { path: alternates.clone(), source };
+        let mut known = match fs::read(&alternates) {
+            Ok(known) => known,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(trouble(error)),
+        };
+        let objects = inner.private.join("objects");
+        if !known.split(|byte| *byte == b'\n').any(|line| line == objects.as_os_str().as_bytes()) {
+            known.extend_from_slice(objects.as_os_str().as_bytes());
+            known.push(b'\n');
+            fs::write(&alternates, known).map_err(trouble)?;
+        }
+        Ok(())
+    }
+
+    fn describe(&self, snapshot: &mut Snapshot) -> Result<(), CodeError> {
+        let about = |arguments: &[&str]| output(self.git().args(arguments)).map(line).unwrap_or_default();
+        snapshot.branch = about(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
+        snapshot.remote = without_password(&about(&["config", "--get", "remote.origin.url"]));
+        let head = about(&["log", "-1", "--format=%H %s", "HEAD"]);
+        let Some((commit, subject)) = head.split_once(' ') else { return Ok(()) };
+        (snapshot.commit, snapshot.subject) = (commit.to_owned(), subject.to_owned());
+        // Against the index, so that a repository inside of this one counts as one file.
+        let stat =
+            output(self.git().args(["diff-index", "--cached", "--numstat", "-z", "--no-renames", "--ignore-submodules=all", commit]))?;
+        for entry in paths(&stat) {
+            let text = String::from_utf8_lossy(entry);
+            // Binary files have dashes.
+            let mut numbers = text.split('\t').take(2).map(|number| number.parse().unwrap_or(0));
+            let (added, removed) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+            let (files, more, fewer) = snapshot.changed;
+            snapshot.changed = (files + 1, more + added, fewer + removed);
+        }
+        Ok(())
+    }
+
+    /// git on the user's files with an index and objects of our own.
+    fn git(&self) -> Command {
+        let mut git = git();
+        git.current_dir(&self.root).env("GIT_WORK_TREE", &self.root).env("GIT_INDEX_FILE", self.private.join("index"));
+        match &self.repository {
+            Some(Repository { git_dir, .. }) => git.env("GIT_DIR", git_dir).env("GIT_OBJECT_DIRECTORY", self.private.join("objects")),
+            None => git.env("GIT_DIR", &self.private),
+        };
+        git
+    }
+}
+
+/// Returns the repository that a folder lies in.
+fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
+    let mut ask = git();
+    ask.current_dir(workdir).args(["rev-parse", "--path-format=absolute", "--show-toplevel", "--absolute-git-dir"]);
+    ask.args(["--git-path", "objects", "--git-path", "info/exclude"]);
+    let answer = match output(&mut ask) {
+        Ok(answer) => answer,
+        // No repository, a bare one, or one that git does not trust (`safe.directory`).
+        Err(CodeError::Git { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut lines = answer.split(|byte| *byte == b'\n').map(|line| PathBuf::from(OsStr::from_bytes(line)));
+    let (Some(root), Some(git_dir), Some(objects), Some(exclude)) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
+        return Ok(None);
+    };
+    Ok(Some((root, Repository { git_dir, objects, exclude })))
+}
+
+/// git, led nowhere by the environment, and quiet.
+fn git() -> Command {
+    let mut git = Command::new("git");
+    for name in MISLEADING {
+        git.env_remove(name);
+    }
+    // Nothing of the user's is locked or refreshed, nobody is asked for a password, no program is started to watch files, and no part of our index is
+    // put beside the user's.
+    git.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    for setting in ["core.fsmonitor=false", "core.quotePath=false", "core.splitIndex=false", "core.untrackedCache=false", "gc.auto=0"] {
+        git.args(["-c", setting]);
+    }
+    git.stdin(Stdio::null());
+    git
+}
+
+fn paths(listed: &[u8]) -> impl Iterator<Item = &[u8]> {
+    listed.split(|byte| *byte == 0).filter(|path| !path.is_empty())
+}
+
+fn output(command: &mut Command) -> Result<Vec<u8>, CodeError> {
+    let done = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().map_err(CodeError::NoGit)?;
+    if done.status.success() { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
+}
+
+fn feed(command: &mut Command, input: &[u8]) -> Result<(), CodeError> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
+    // It reads all of its input before it says much; one that ends early says why.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+    let done = child.wait_with_output().map_err(CodeError::NoGit)?;
+    if done.status.success() { Ok(()) } else { Err(refused(command, &done.stderr)) }
+}
+
+fn refused(command: &Command, message: &[u8]) -> CodeError {
+    let mut arguments = command.get_args().skip_while(|argument| argument.as_bytes() == b"-c" || argument.as_bytes().contains(&b'='));
+    let name = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
+    let message = String::from_utf8_lossy(message);
+    let last = message.lines().rev().find(|line| !line.is_empty()).unwrap_or("it failed without a word");
+    CodeError::Git { command: name, message: last.to_owned() }
+}
+
+fn line(mut bytes: Vec<u8>) -> String {
+    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `https://user:token@host/…` without what is before the `@`.
+fn without_password(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit('@').next().unwrap_or(host);
+            format!("{scheme}://{host}/{path}")
+        }
+        None => url.to_owned(),
+    }
+}

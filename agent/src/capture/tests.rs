@@ -1,0 +1,375 @@
+//! Snapshots of real repositories of every kind.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::git::{Code, Snapshot};
+
+/// A folder of code, and one for what capturing it needs.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// A folder that is no repository.
+    fn bare() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(place.root()).unwrap();
+        place.write("train.py", "print('loss: 0.5')\n");
+        place
+    }
+
+    /// A repository with one commit.
+    fn repository() -> Self {
+        let place = Self::bare();
+        place.git(&["init", "--quiet", "--initial-branch", "main"]);
+        place.commit("Begin");
+        place
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    fn write(&self, path: impl AsRef<Path>, text: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        git_in(&self.root(), arguments)
+    }
+
+    fn commit(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+    }
+
+    fn code(&self) -> Code {
+        Code::find(&self.root(), &self.folder.path().join("runs")).unwrap()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.code().snapshot().unwrap()
+    }
+}
+
+fn git_in(folder: &Path, arguments: &[&str]) -> String {
+    let mut git = Command::new("git");
+    git.current_dir(folder).args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]).args(arguments);
+    let done = git.output().unwrap();
+    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+}
+
+/// All files below a folder with what they hold.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else {
+                let bytes = fs::read(&path).unwrap_or_default();
+                found.push((path, bytes));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_clean_repository_has_the_tree_of_its_commit() {
+    let place = Place::repository();
+    let snapshot = place.snapshot();
+    assert_eq!(snapshot.version, place.git(&["rev-parse", "HEAD^{tree}"]));
+    assert_eq!(snapshot.commit, place.git(&["rev-parse", "HEAD"]));
+    assert_eq!((snapshot.branch.as_str(), snapshot.subject.as_str(), snapshot.changed), ("main", "Begin", (0, 0, 0)));
+    assert_eq!(snapshot.notes, [""; 0]);
+}
+
+#[test]
+fn whatever_is_not_committed_is_part_of_the_version() {
+    let place = Place::repository();
+    let mut code = place.code();
+    let clean = code.snapshot().unwrap();
+    place.write("train.py", "print('loss: 0.4')\nprint('accuracy: 1')\n");
+    let edited = code.snapshot().unwrap();
+    assert_ne!(edited.version, clean.version);
+    assert_eq!(edited.changed, (1, 2, 1));
+    place.write("helper.py", "x = 1\n");
+    let added = code.snapshot().unwrap();
+    assert_eq!(added.changed, (2, 3, 1));
+    fs::remove_file(place.root().join("train.py")).unwrap();
+    let removed = code.snapshot().unwrap();
+    assert_eq!(removed.changed, (2, 1, 1));
+    // Another agent, another folder for what it needs: the same version.
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert_eq!(Code::find(&place.root(), elsewhere.path()).unwrap().snapshot().unwrap(), removed);
+    fs::remove_file(place.root().join("helper.py")).unwrap();
+    place.git(&["checkout", "--quiet", "train.py"]);
+    assert_eq!(code.snapshot().unwrap(), clean);
+    // What is staged and gone, or staged and changed again, is what lies there.
+    place.write("staged.py", "a\n");
+    place.git(&["add", "staged.py"]);
+    place.write("staged.py", "b\n");
+    let staged = code.snapshot().unwrap();
+    fs::remove_file(place.root().join("staged.py")).unwrap();
+    assert_eq!(code.snapshot().unwrap().version, clean.version);
+    assert_ne!(staged.version, clean.version);
+}
+
+#[test]
+fn an_edit_that_keeps_size_and_time_within_the_clock_is_seen() {
+    let place = Place::repository();
+    let mut code = place.code();
+    let before = code.snapshot().unwrap();
+    for digit in 0..8 {
+        place.write("train.py", &format!("print('loss: 0.{digit}')\n"));
+        let same = digit == 5;
+        assert_eq!(code.snapshot().unwrap().version == before.version, same, "{digit}");
+    }
+}
+
+#[test]
+fn the_users_repository_stays_as_it_was() {
+    let place = Place::repository();
+    place.write("stashed.py", "x\n");
+    place.git(&["stash", "--include-untracked", "--quiet"]);
+    place.write("train.py", "changed\n");
+    place.write("staged.py", "new\n");
+    place.git(&["add", "staged.py"]);
+    place.write("untracked.py", "new\n");
+    let before = files(&place.root());
+    let mut code = place.code();
+    code.snapshot().unwrap();
+    place.write("other.py", "1\n");
+    code.snapshot().unwrap();
+    fs::remove_file(place.root().join("other.py")).unwrap();
+    code.snapshot().unwrap();
+    let after = files(&place.root());
+    assert!(before == after, "{:?}", after.iter().filter(|file| !before.contains(file)).map(|(path, _)| path).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_folder_that_is_no_repository_has_a_version_too() {
+    let place = Place::bare();
+    let before = files(&place.root());
+    let mut code = place.code();
+    let first = code.snapshot().unwrap();
+    assert_eq!((first.version.len(), first.commit.as_str(), first.branch.as_str()), (40, "", ""));
+    assert_eq!(code.snapshot().unwrap(), first);
+    place.write("train.py", "other\n");
+    assert_ne!(code.snapshot().unwrap().version, first.version);
+    place.write("train.py", "print('loss: 0.5')\n");
+    assert_eq!(code.snapshot().unwrap().version, first.version);
+    assert!(files(&place.root()) == before);
+    // The same files in a repository are the same version.
+    assert_eq!(Place::repository().snapshot().version, first.version);
+}
+
+#[test]
+fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
+    let place = Place::bare();
+    place.git(&["init", "--quiet", "--initial-branch", "trunk"]);
+    let unborn = place.snapshot();
+    assert_eq!((unborn.commit.as_str(), unborn.branch.as_str()), ("", "trunk"));
+    place.commit("One");
+    place.write("b.py", "b\n");
+    place.commit("Two");
+    place.git(&["checkout", "--quiet", "HEAD~1"]);
+    let detached = place.snapshot();
+    assert_eq!((detached.version, detached.branch, detached.subject), (unborn.version, String::new(), "One".to_owned()));
+    let shallow = Place { folder: tempfile::tempdir().unwrap() };
+    let origin = format!("file://{}", place.root().display());
+    git_in(shallow.folder.path(), &["clone", "--quiet", "--depth", "1", "--branch", "trunk", &origin, "project"]);
+    let snapshot = shallow.snapshot();
+    assert_eq!((snapshot.subject.as_str(), snapshot.remote), ("Two", origin));
+    shallow.write("train.py", "changed\n");
+    assert_eq!(shallow.snapshot().changed, (1, 1, 1));
+}
+
+#[test]
+fn it_is_the_same_from_a_folder_below_and_in_another_worktree() {
+    let place = Place::repository();
+    place.write("src/model.py", "m\n");
+    place.commit("Model");
+    let runs = place.folder.path().join("runs");
+    let below = Code::find(&place.root().join("src"), &runs).unwrap().snapshot().unwrap();
+    assert_eq!(below, place.snapshot());
+    let tree = place.folder.path().join("tree");
+    place.git(&["worktree", "add", "--quiet", "--detach", tree.to_str().unwrap()]);
+    fs::write(tree.join("train.py"), "changed\n").unwrap();
+    let other = Code::find(&tree, &runs).unwrap().snapshot().unwrap();
+    assert_eq!((other.changed, other.branch.as_str()), ((1, 1, 1), ""));
+    assert_eq!(place.snapshot(), below);
+}
+
+#[test]
+fn names_of_any_kind_are_taken_in() {
+    let place = Place::repository();
+    let mut code = place.code();
+    let mut versions = vec![code.snapshot().unwrap().version];
+    let names: [&[u8]; 7] = [
+        b"with space.py",
+        b"new\nline.py",
+        b"tab\t\"quote\".py",
+        b"not-utf-8-\xff\xfe.py",
+        b"-dash.py",
+        b":(glob)x.py",
+        "ümläut.py".as_bytes(),
+    ];
+    for name in names {
+        place.write(OsStr::from_bytes(name), "x\n");
+        versions.push(code.snapshot().unwrap().version);
+    }
+    symlink("train.py", place.root().join("link.py")).unwrap();
+    versions.push(code.snapshot().unwrap().version);
+    symlink("/nowhere/at/all", place.root().join("dangling")).unwrap();
+    versions.push(code.snapshot().unwrap().version);
+    let distinct: std::collections::BTreeSet<_> = versions.iter().collect();
+    assert_eq!(distinct.len(), versions.len());
+    place.git(&["add", "--all"]);
+    assert_eq!(*versions.last().unwrap(), place.git(&["write-tree"]), "what git itself makes of it");
+}
+
+#[test]
+fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
+    let place = Place::repository();
+    let clean = place.snapshot();
+    place.write(".env", "TOKEN=1\n");
+    place.write("keys/id_rsa", "secret\n");
+    place.write("wandb/run-1/files/output.log", "x\n");
+    place.write("model.pt", "x\n");
+    place.write("__pycache__/train.cpython-312.pyc", "x\n");
+    fs::File::create(place.root().join("data.bin")).unwrap().set_len(2 << 30).unwrap();
+    let snapshot = place.snapshot();
+    assert_eq!(snapshot.version, clean.version);
+    assert_eq!(
+        snapshot.notes,
+        [
+            ".env, keys/id_rsa: not part of the code version, since they look like secrets and git does not track them",
+            "data.bin: not part of the code version, since it has more than 10 MB and git does not track it",
+        ]
+    );
+    place.write(".gitignore", "*.tmp\n");
+    let ignoring = place.snapshot();
+    place.write("a.tmp", "x\n");
+    assert_eq!(place.snapshot().version, ignoring.version);
+    place.write(".sweepignore", "results/\n");
+    let more = place.snapshot();
+    assert_ne!(more.version, ignoring.version, "the list itself belongs to the code");
+    place.write("results/1.json", "x\n");
+    assert_eq!(place.snapshot().version, more.version);
+    // What people track is theirs.
+    place.git(&["add", "--force", "model.pt"]);
+    assert_ne!(place.snapshot().version, more.version);
+}
+
+#[test]
+fn what_was_taken_in_and_is_ignored_later_goes() {
+    let place = Place::repository();
+    let mut code = place.code();
+    place.write("notes/a.txt", "x\n");
+    let with = code.snapshot().unwrap();
+    place.write("notes/.gitignore", "*\n");
+    let without = code.snapshot().unwrap();
+    assert_ne!(with.version, without.version);
+    assert_eq!(without.version, Place::repository().snapshot().version, "the file that ignores ignores itself as well");
+}
+
+#[test]
+fn run_folders_below_the_code_are_none() {
+    let place = Place::repository();
+    let runs = place.root().join("my runs");
+    let mut code = Code::find(&place.root(), &runs).unwrap();
+    let before = code.snapshot().unwrap();
+    place.write("my runs/k3x9q2ab/1/1/output.log.txt", "x\n");
+    assert_eq!(code.snapshot().unwrap(), before);
+}
+
+#[test]
+fn repositories_inside_are_part_of_it_clean_and_dirty() {
+    let library = Place::repository();
+    let place = Place::repository();
+    let origin = library.root().to_str().unwrap().to_owned();
+    place.git(&["submodule", "--quiet", "add", &origin, "lib"]);
+    place.commit("Take the library");
+    git_in(&place.root(), &["clone", "--quiet", &origin, "cloned copy"]);
+    let before = files(&place.root());
+    let mut code = place.code();
+    let clean = code.snapshot().unwrap();
+    assert_eq!(code.snapshot().unwrap(), clean);
+    let listed = git_in(&place.root(), &["submodule", "status"]);
+    assert!(listed.contains("lib"), "{listed}");
+    place.write("lib/train.py", "changed\n");
+    let dirty = code.snapshot().unwrap();
+    assert_ne!(dirty.version, clean.version);
+    place.write("cloned copy/new.py", "new\n");
+    let dirtier = code.snapshot().unwrap();
+    assert_ne!(dirtier.version, dirty.version);
+    place.write("lib/train.py", "print('loss: 0.5')\n");
+    fs::remove_file(place.root().join("cloned copy/new.py")).unwrap();
+    assert_eq!(code.snapshot().unwrap().version, clean.version);
+    assert!(files(&place.root()) == before);
+    // The same files without any repository inside are the same version.
+    let plain = Place::bare();
+    for (path, bytes) in before {
+        let path = path.strip_prefix(place.root()).unwrap().to_owned();
+        if !path.components().any(|part| part.as_os_str() == ".git") {
+            plain.write(&path, std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+    assert_eq!(plain.snapshot().version, clean.version);
+}
+
+#[test]
+fn too_many_files_are_refused_in_words() {
+    let place = Place::bare();
+    for number in 0..50_001 {
+        let folder = place.root().join(format!("d{}", number / 500));
+        if number % 500 == 0 {
+            fs::create_dir(&folder).unwrap();
+        }
+        fs::write(folder.join(number.to_string()), "").unwrap();
+    }
+    let refused = place.code().snapshot().unwrap_err();
+    assert!(refused.is_lasting());
+    assert!(refused.to_string().contains("50002 files (0 MB) that git does not track: too many to be code"), "{refused}");
+}
+
+#[test]
+fn a_filter_that_is_not_there_and_an_lfs_pointer_are_no_trouble() {
+    let place = Place::repository();
+    place.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+    place.commit("Weights");
+    let before = place.snapshot();
+    assert_eq!(before.version, place.git(&["rev-parse", "HEAD^{tree}"]));
+    place.write("weights.bin", "changed\n");
+    assert_ne!(place.snapshot().version, before.version);
+}
+
+#[test]
+fn two_agents_in_one_folder_see_the_same() {
+    let place = Place::repository();
+    let (mut one, mut other) = (place.code(), place.code());
+    let first = one.snapshot().unwrap();
+    assert_eq!(other.snapshot().unwrap(), first);
+    place.write("train.py", "changed\n");
+    let second = other.snapshot().unwrap();
+    assert_eq!(one.snapshot().unwrap(), second);
+    place.git(&["checkout", "--quiet", "train.py"]);
+    assert_eq!(one.snapshot().unwrap(), first);
+    assert_eq!(other.snapshot().unwrap(), first);
+}

@@ -1,0 +1,40 @@
+//! The versions of the code that a sweep has seen.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AgentId, Timestamp};
+
+/// A version of the code, at the place in [`Sweep::codes`](super::Sweep::codes) in which it first appeared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CodeVersion {
+    /// The tree hash of what an agent executes, or any id that a program which asks for runs has chosen.
+    pub version: String,
+    /// What is known of it.
+    pub about: CodeAbout,
+    /// Who had it first; `None`: it came with imported runs.
+    pub agent: Option<AgentId>,
+    /// When it was seen first.
+    pub since: Timestamp,
+}
+
+/// What an agent says of the code that it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CodeAbout {
+    /// The commit that is checked out; empty where there is none.
+    pub commit: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The branch; empty where the head is detached.
+    pub branch: String,
+    /// Where the repository was fetched from.
+    pub remote: String,
+    /// Files that differ from the commit.
+    pub files: u64,
+    /// Lines added to it.
+    pub added: u64,
+    /// Lines removed from it.
+    pub removed: u64,
+    /// What is not part of the version, for a person.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,54 @@
+//! Versions of the code.
+
+use sweep_lifecycle::state::{CodeAbout, CodeVersion};
+use sweep_proto::v1;
+use tonic::Status;
+
+use super::super::limits;
+use super::super::refusal::invalid;
+use crate::store::CodeCounts;
+
+/// How many notes a version may have.
+const NOTES_MAX: usize = 20;
+
+/// What an agent says of its code, checked against the limits: the version, and what is known of it.
+pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAbout), Status> {
+    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes } =
+        code.ok_or_else(|| invalid("code is missing"))?;
+    limits::name("code.version", &version)?;
+    limits::optional_name("code.commit", &commit)?;
+    let line = |text: &str| limits::line(text);
+    let notes = notes.iter().take(NOTES_MAX).map(|note| line(note)).collect();
+    for (field, number) in [("code.files", files), ("code.lines_added", lines_added), ("code.lines_removed", lines_removed)] {
+        limits::stored(field, number)?;
+    }
+    let (subject, branch, remote) = (line(&subject), line(&branch), line(&remote));
+    Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes }))
+}
+
+/// What a sweep knows of a version, as the wire has it. `agents` are those that have it.
+pub(in crate::service) fn code_version(
+    number: u32,
+    version: CodeVersion,
+    host: String,
+    counts: &CodeCounts,
+    agents: Vec<String>,
+) -> v1::CodeVersion {
+    let CodeVersion { version, about, agent, since } = version;
+    let CodeAbout { commit, subject, branch, remote, files, added, removed, notes } = about;
+    let code = v1::Code { version, commit, subject, branch, remote, files, lines_added: added, lines_removed: removed, notes };
+    v1::CodeVersion {
+        code: Some(code),
+        number,
+        since_ms: since.0,
+        agent_id: agent.map(|agent| agent.0).unwrap_or_default(),
+        host,
+        runs: counts.runs,
+        running: counts.running,
+        finished: counts.finished,
+        failed: counts.failed,
+        best_run: counts.best.map(|(run, _)| run),
+        best_value: counts.best.map(|(_, value)| value),
+        agents,
+    }
+}

@@ -1,0 +1,84 @@
+//! The versions of a sweep's code, for people.
+
+use std::fmt::Write as _;
+
+use sweep_proto::v1::{Agent, Code, CodeVersion, ListCodeResponse, Sweep};
+
+use super::{ago, number, printable, table};
+
+/// Characters of a hash that are shown.
+const HASH_CHARACTERS: usize = 8;
+
+/// All versions, what their runs have come to, and who works with them.
+pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent]) -> String {
+    let mut text = String::new();
+    if answer.versions.is_empty() {
+        let _ = match answer.unknown {
+            0 => writeln!(text, "No run of {} has begun yet.", sweep.id),
+            runs => writeln!(text, "No version is known of the code of the {} of {}.", counted(runs, "run"), sweep.id),
+        };
+        return text;
+    }
+    let _ = writeln!(text, "{}", table::code(&answer.versions));
+    if answer.unknown > 0 {
+        let _ = writeln!(text, "\nOf {} no version is known.", counted(answer.unknown, "run"));
+    }
+    let used: Vec<_> = answer.versions.iter().filter(|version| !version.agents.is_empty()).collect();
+    if used.len() > 1 {
+        let _ = writeln!(text, "\nAgents work with {} versions at the same time:", used.len());
+        for version in used {
+            let hosts: Vec<_> = version.agents.iter().map(|id| host(id, agents)).collect();
+            let _ = writeln!(text, "  {}: {}", version.number, hosts.join(", "));
+        }
+    }
+    let notes = answer.versions.iter().filter_map(|version| Some((version.number, version.code.as_ref()?)));
+    for (number, code) in notes {
+        for note in &code.notes {
+            let _ = writeln!(text, "\nVersion {number}: {}", printable(note));
+        }
+    }
+    text
+}
+
+fn host(id: &str, agents: &[Agent]) -> String {
+    let host = agents.iter().find(|agent| agent.id == id).map_or(id, |agent| agent.host.as_str());
+    printable(host)
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A version in so many characters as tell it from others.
+pub(crate) fn short(hash: &str) -> String {
+    // An id that is no hash is shown as it is.
+    let is_hash = hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    printable(if is_hash { &hash[..HASH_CHARACTERS] } else { hash })
+}
+
+/// Where a version comes from: branch, commit, what is uncommitted.
+pub(crate) fn origin(code: &Code) -> String {
+    if code.commit.is_empty() {
+        return String::new();
+    }
+    let place = if code.branch.is_empty() { String::new() } else { format!("{} at ", printable(&code.branch)) };
+    let subject = if code.subject.is_empty() { String::new() } else { format!(" \"{}\"", printable(&code.subject)) };
+    let changes = match code.files {
+        0 => String::new(),
+        files => format!(", {} uncommitted (+{} -{})", counted(files, "file"), code.lines_added, code.lines_removed),
+    };
+    format!("{place}{}{subject}{changes}", short(&code.commit))
+}
+
+/// The best run of a version.
+pub(super) fn best(version: &CodeVersion) -> String {
+    match (version.best_run, version.best_value) {
+        (Some(run), Some(value)) => format!("{} (run {run})", number(value)),
+        _ => String::new(),
+    }
+}
+
+/// Who had a version first, and when.
+pub(super) fn seen(version: &CodeVersion) -> (String, String) {
+    (ago(version.since_ms), if version.host.is_empty() { "imported".to_owned() } else { printable(&version.host) })
+}
