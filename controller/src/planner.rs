@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sweep_lifecycle::command::Command;
 use sweep_lifecycle::state::SweepId;
+use sweep_search::observation::CodeLine;
 use sweep_search::suggest::{Request, Suggestions, suggest};
 use tokio::task::JoinSet;
 
@@ -114,6 +115,7 @@ fn suggest_for(need: &Need) -> Suggestions {
         observations: &need.observations,
         pending: &need.pending,
         taken: &need.taken,
+        code: CodeLine { versions: &need.code, probes: need.spec.code.probe as usize },
         next_index: need.next_index,
         count: need.count,
     })

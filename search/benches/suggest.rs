@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use sweep_search::observation::{Goal, Pending};
+use sweep_search::observation::{CodeLine, Goal, Pending};
 use sweep_search::space::Taken;
 use sweep_search::suggest::{Method, Request, Suggestions, suggest};
 
@@ -26,7 +26,11 @@ impl Sweep {
     fn new(ended: usize, running: usize, dimensions: usize) -> Self {
         let mut all = History::new(ended + running, dimensions);
         let taken = all.observations.iter().map(|run| run.config.key()).collect();
-        let running = all.observations.split_off(ended).into_iter().map(|run| Pending { index: run.index, config: run.config });
+        let running = all.observations.split_off(ended).into_iter().map(|run| Pending {
+            index: run.index,
+            config: run.config,
+            code_version: String::new(),
+        });
         Self { running: running.collect(), ended: all, taken }
     }
 
@@ -38,6 +42,7 @@ impl Sweep {
             seed: 1,
             observations: &self.ended.observations,
             pending: &self.running,
+            code: CodeLine::default(),
             taken: &self.taken,
             next_index: self.taken.len() as u64 + 1,
             count: 1,

@@ -10,7 +10,7 @@ use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::Seen;
 use crate::gp::warp::Warp;
-use crate::observation::{Goal, Observation, Outcome};
+use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::sampler::bayes::{self, History};
 use crate::space::Space;
 use crate::space::unit_cube::UnitCube;
@@ -45,18 +45,15 @@ impl<'a> Bench<'a> {
         let valued: Vec<&Observation> = observations.iter().filter(|seen| value(seen).is_finite()).collect();
         let values: Vec<f64> = valued.iter().map(|seen| value(seen)).collect();
         let warp = Warp::new(&values, FLOOR);
-        let seen = Seen {
-            x: valued.iter().map(|seen| cube.point_of(&seen.config)).collect(),
-            z: values.iter().map(|value| warp.warped(*value)).collect(),
-            shares: vec![1.0; values.len()],
-        };
+        let x = valued.iter().map(|seen| cube.point_of(&seen.config)).collect();
+        let seen = Seen::once(x, values.iter().map(|value| warp.warped(*value)).collect());
         let geometry = Arc::new(Geometry::of(&cube));
         Self { cube, observations, geometry, seen }
     }
 
     /// Returns the most probable hyperparameters.
     pub fn fit(&self) -> Vec<f64> {
-        fit(&Evidence::new(&self.geometry, &self.seen.x, &self.seen.shares), &self.seen.z)
+        fit(&Evidence::new(&self.geometry, &self.seen), &self.seen.z)
     }
 
     /// Conditions a Gaussian process with these hyperparameters on all observations.
@@ -67,8 +64,8 @@ impl<'a> Bench<'a> {
     /// Learns all that a suggestion needs: several draws of the hyperparameters, a model for each. `None` where there is too little to
     /// learn from.
     pub fn learn(&self) -> Option<Model> {
-        let history = History { goal: Goal::Minimize, observations: self.observations, pending: &[] };
-        bayes::Model::new(&self.cube, &history, &[], SEED, self.next_index()).map(Model)
+        let history = History { goal: Goal::Minimize, observations: self.observations, pending: &[], code: CodeLine::default() };
+        bayes::Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(Model)
     }
 
     /// Returns the highest score found.

@@ -70,6 +70,32 @@ impl Observation {
     }
 }
 
+/// The versions of the code that a sweep has had.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CodeLine<'a> {
+    /// Their ids, oldest first. Suggestions are for the last. Empty where there is nothing to tell apart.
+    pub versions: &'a [String],
+    /// So many of the best configurations of older code are tried again first: that teaches the fastest what still holds.
+    pub probes: usize,
+}
+
+impl<'a> CodeLine<'a> {
+    /// Returns the version that suggestions are for.
+    pub(crate) fn version(&self) -> &'a str {
+        self.versions.last().map_or("", String::as_str)
+    }
+
+    /// Returns the place of the version that suggestions are for.
+    pub(crate) fn newest(&self) -> usize {
+        self.versions.len().saturating_sub(1)
+    }
+
+    /// Returns the place of a version. What is not in the line counts as the oldest.
+    pub(crate) fn place(&self, version: &str) -> usize {
+        self.versions.iter().rposition(|other| other == version).unwrap_or(0)
+    }
+}
+
 /// A run that has been handed out and has not ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pending {
@@ -77,4 +103,6 @@ pub struct Pending {
     pub index: u64,
     /// What is being tried.
     pub config: Config,
+    /// The code that is executed, by any id; empty where it is not known.
+    pub code_version: String,
 }

@@ -5,7 +5,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::{Goal, Observation, Pending};
+use crate::observation::{CodeLine, Goal, Observation, Pending};
 use crate::sampler::bayes::History;
 use crate::sampler::{Ask, bayes, grid, random};
 pub use crate::sampler::{Suggestion, Suggestions};
@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub pending: &'a [Pending],
     /// Points that may not be suggested again: every run's, whatever became of it.
     pub taken: &'a Taken,
+    /// The versions of the code, of which the last is suggested for.
+    pub code: CodeLine<'a>,
     /// The number of the next run: run *n* draws the same whatever the timing.
     pub next_index: u64,
     /// How many suggestions are wanted.
@@ -55,7 +57,8 @@ pub fn suggest(request: &Request<'_>) -> Suggestions {
         Method::Grid => grid::suggest(&ask),
         Method::Random => random::suggest(&ask),
         Method::Bayes => {
-            let history = History { goal: request.goal, observations: request.observations, pending: request.pending };
+            let Request { goal, observations, pending, code, .. } = *request;
+            let history = History { goal, observations, pending, code };
             bayes::suggest(&ask, &history)
         }
         Method::External => Suggestions::default(),

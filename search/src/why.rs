@@ -46,6 +46,8 @@ pub enum Kind {
     Random,
     /// A point spread over the space before there is a model.
     StartUp,
+    /// Good with older code: what comes of it says how much of what is known still holds.
+    Probe,
     /// Promising since the model expects a better value there.
     Exploit,
     /// Promising since the model does not know what is there.

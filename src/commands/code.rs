@@ -37,10 +37,14 @@ pub(crate) async fn run(args: &CodeArgs) -> Result<ExitCode> {
     let sweep = client.sweep(&args.sweep).await?;
     let request = ListCodeRequest { sweep_id: sweep.id.clone() };
     let answer = client.call(request, async |mut service, request| service.list_code(request).await).await?;
+    let learnt = super::best::analysis(&client, &sweep).await?;
     let mut out = out();
     if args.json {
         for version in &answer.versions {
-            writeln!(out, "{}", display::json::code(version))?;
+            let agreement = learnt.agreements.iter().find(|agreement| agreement.older == version.number);
+            let mut object = display::json::code(version);
+            object["agreement"] = agreement.map(display::json::agreement).into();
+            writeln!(out, "{object}")?;
         }
         if answer.unknown > 0 {
             writeln!(out, "{}", json!({"number": null, "version": null, "runs": answer.unknown}))?;
@@ -49,6 +53,6 @@ pub(crate) async fn run(args: &CodeArgs) -> Result<ExitCode> {
     }
     let request = ListAgentsRequest { sweep_id: sweep.id.clone() };
     let agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
-    write!(out, "{}", display::code(&sweep, &answer, &agents))?;
+    write!(out, "{}", display::code(&sweep, &answer, &agents, &learnt.agreements))?;
     Ok(ExitCode::SUCCESS)
 }

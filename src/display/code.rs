@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sweep_proto::v1::{Agent, Code, CodeVersion, ListCodeResponse, Sweep};
+use sweep_proto::v1::{Agent, Agreement, Code, CodeVersion, ListCodeResponse, Sweep};
 
 use super::{ago, number, printable, table};
 
@@ -10,7 +10,7 @@ use super::{ago, number, printable, table};
 const HASH_CHARACTERS: usize = 8;
 
 /// All versions, what their runs have come to, and who works with them.
-pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent]) -> String {
+pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], agreements: &[Agreement]) -> String {
     let mut text = String::new();
     if answer.versions.is_empty() {
         let _ = match answer.unknown {
@@ -22,6 +22,12 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent]) -
     let _ = writeln!(text, "{}", table::code(&answer.versions));
     if answer.unknown > 0 {
         let _ = writeln!(text, "\nOf {} no version is known.", counted(answer.unknown, "run"));
+    }
+    if !agreements.is_empty() {
+        let _ = writeln!(text, "\nWhat the search has learnt:");
+        agreements.iter().for_each(|one| {
+            let _ = writeln!(text, "  {}", agreement(sweep, one));
+        });
     }
     let used: Vec<_> = answer.versions.iter().filter(|version| !version.agents.is_empty()).collect();
     if used.len() > 1 {
@@ -47,6 +53,23 @@ fn host(id: &str, agents: &[Agent]) -> String {
 
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How far an older version agrees with the newest, in words.
+pub(crate) fn agreement(sweep: &Sweep, agreement: &Agreement) -> String {
+    let Agreement { newest, older, correlation, deviation, shift } = *agreement;
+    let verb = match correlation {
+        0.7.. => "agrees with",
+        0.3.. => "agrees in part with",
+        -0.3.. => "has little in common with",
+        _ => "turns round what held for",
+    };
+    let metric = printable(&sweep.metric);
+    let way = if shift < 0.0 { "lower" } else { "higher" };
+    format!(
+        "version {newest} {verb} version {older}: correlation {correlation:.2} ± {deviation:.2}, {metric} {} {way}",
+        number(shift.abs())
+    )
 }
 
 /// A version in so many characters as tell it from others.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sweep_proto::v1::{
-    Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep,
+    Agent, Agreement, AnalyzeSweepResponse, Attempt, CodeVersion, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep,
 };
 
 /// A sweep.
@@ -105,7 +105,14 @@ pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
         "effects": analysis.effects.iter().map(effect).collect::<Vec<_>>(),
         "failing": if analysis.failing.is_empty() { None } else { Some(&analysis.failing) },
         "observations": analysis.observations,
+        "agreements": analysis.agreements.iter().map(agreement).collect::<Vec<_>>(),
     })
+}
+
+/// How far an older version of the code agrees with the newest.
+pub(crate) fn agreement(agreement: &Agreement) -> Value {
+    let Agreement { newest, older, correlation, deviation, shift } = agreement;
+    json!({"newest": newest, "older": older, "correlation": correlation, "deviation": deviation, "shift": shift})
 }
 
 /// Why a run was suggested, in numbers.

@@ -172,10 +172,13 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     text
 }
 
-/// What a sweep has shown: where runs fail, and what matters.
-fn shown(analysis: &AnalyzeSweepResponse, text: &mut String) {
+/// What a sweep has shown: where runs fail, what the newest code has changed, and what matters.
+fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     if !analysis.failing.is_empty() {
         let _ = writeln!(text, "\nWhere: {}", printable(&analysis.failing));
+    }
+    if let Some(last) = analysis.agreements.first() {
+        let _ = writeln!(text, "\nCode: {}", code::agreement(sweep, last));
     }
     if analysis.effects.is_empty() {
         return;
@@ -211,7 +214,7 @@ pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agent
         text.push('\n');
         text.push_str(&best(sweep, run));
     }
-    shown(analysis, &mut text);
+    shown(sweep, analysis, &mut text);
     let groups = failures(failed);
     if !groups.is_empty() {
         let _ = writeln!(text, "\nFailures:");

@@ -78,8 +78,7 @@ mod tests {
         let version = "0123456789abcdef".to_owned();
         let nowhere = Snapshot { version: version.clone(), ..Snapshot::default() };
         assert_eq!(words(&nowhere), "version 01234567, not committed");
-        let clean =
-            Snapshot { version, commit: "fedcba9876543210".to_owned(), branch: "main".to_owned(), ..Snapshot::default() };
+        let clean = Snapshot { version, commit: "fedcba9876543210".to_owned(), branch: "main".to_owned(), ..Snapshot::default() };
         assert_eq!(words(&clean), "version 01234567, main at fedcba98");
         let dirty = Snapshot { branch: String::new(), changed: (1, 10, 2), ..clean };
         assert_eq!(words(&dirty), "version 01234567, commit fedcba98 and 1 uncommitted file (+10 -2)");

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sweep_search::space::Config;
-use sweep_search::suggest::Suggestion;
+use sweep_search::space::{Config, PointKey};
+use sweep_search::suggest::{Method, Suggestion};
+use sweep_search::why::Kind;
 
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
-use crate::state::{AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, Failure, RunNumber, RunState, StopKind, SweepId, SweepState};
+use crate::state::{
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, Failure, RunNumber, RunState, StopKind, Sweep, SweepId, SweepState,
+};
 
 /// Something asked of the lifecycle.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +77,23 @@ pub struct Offer {
     pub suggestion: Suggestion,
     /// The history it was computed from; older than now is fine.
     pub history: u64,
+}
+
+impl Offer {
+    /// Returns the code for which a point that was tried before is to be tried again; empty where it was not.
+    pub(crate) fn again<'a>(&self, sweep: &'a Sweep) -> &'a str {
+        let probes = self.suggestion.why.kind == Kind::Probe && sweep.spec.method == Method::Bayes;
+        sweep.codes.last().filter(|_| probes).map_or("", |newest| &newest.version)
+    }
+
+    /// Returns the identity of its point.
+    pub(crate) fn point(&self, sweep: &Sweep) -> PointKey {
+        let config = &self.suggestion.config;
+        match self.again(sweep) {
+            "" => config.key(),
+            version => config.key_again(version),
+        }
+    }
 }
 
 /// What a program that asked for a run tells of it.

@@ -58,7 +58,8 @@ pub enum Event {
     AgentReadmitted { agent: AgentId, reason: String },
     /// A sweep was paused since every agent fails.
     SweepStalled { sweep: SweepId, reason: String },
-    /// A suggestion became a run, queued. `repeats` names the first run of the same point, where there is one.
+    /// A suggestion became a run, queued. `repeats` names the first run of the same point, where there is one; `again` the code for which a point
+    /// that was tried before is tried again.
     RunCreated {
         sweep: SweepId,
         run: RunNumber,
@@ -67,6 +68,8 @@ pub enum Event {
         history: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         repeats: Option<RunNumber>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        again: String,
     },
     /// A queued run was given to an agent: a new attempt.
     AttemptAssigned {

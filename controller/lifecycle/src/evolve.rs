@@ -51,6 +51,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 None => {
                     let (version, about, agent) = (version.clone(), about.as_ref().clone(), agent.clone());
                     sweep.codes.push(CodeVersion { version, about, agent, since: at });
+                    sweep.history += 1;
                 }
             }
         }
@@ -75,10 +76,11 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             agent.health = Health::Ok;
             agent.streak.clear();
         }
-        Event::RunCreated { sweep, run, config, why, history, repeats } => {
+        Event::RunCreated { sweep, run, config, why, history, repeats, again } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            sweep.taken.insert(config.key());
-            sweep.runs.insert(*run, new_run(repeats.unwrap_or(*run), config, why, *history, at));
+            let new = Run { again: again.clone(), ..new_run(repeats.unwrap_or(*run), config, why, *history, at) };
+            sweep.taken.insert(new.point());
+            sweep.runs.insert(*run, new);
             sweep.queued.insert(*run);
             sweep.history += 1;
         }
@@ -183,6 +185,7 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
         first,
         imported: false,
         code_version: String::new(),
+        again: String::new(),
         retries: Retries::default(),
         avoid: BTreeSet::new(),
         created: at,

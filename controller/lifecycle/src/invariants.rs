@@ -84,7 +84,7 @@ fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
 }
 
 fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
-    let keys: BTreeSet<_> = sweep.runs.iter().map(|(_, run)| run.config.key()).collect();
+    let keys: BTreeSet<_> = sweep.runs.iter().map(|(_, run)| run.point()).collect();
     let firsts = sweep.runs.iter().filter(|(number, run)| run.first == *number);
     found.must(keys.len() == firsts.count(), "I3", || format!("sweep {id}: two runs have one point and are no repeats"));
     for (number, run) in sweep.runs.iter().filter(|(number, run)| run.first != *number) {

@@ -16,6 +16,11 @@ pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs)).collect()
 }
 
+/// Returns the ids of the versions of the code, the oldest first. Suggestions are for the last.
+pub fn code_line(sweep: &Sweep) -> Vec<String> {
+    sweep.codes.iter().map(|code| code.version.clone()).collect()
+}
+
 /// Returns how many observations there are.
 pub(crate) fn results(sweep: &Sweep) -> u64 {
     points(sweep).filter(|(_, runs)| outcome_of(runs.iter().map(AsRef::as_ref)).is_some()).count() as u64
@@ -77,7 +82,7 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
         let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
         outcome_of(runs.iter().map(AsRef::as_ref))
             .is_none()
-            .then(|| runs.first().map(|run| Pending { index: first, config: run.config.clone() }))?
+            .then(|| runs.first().map(|run| Pending { index: first, config: run.config.clone(), code_version: run.code_version.clone() }))?
     });
     unknown.collect()
 }

@@ -24,6 +24,8 @@ pub struct Need {
     pub pending: Vec<Pending>,
     /// The points of all runs.
     pub taken: Taken,
+    /// The versions of the code, the oldest first.
+    pub code: Vec<String>,
     /// The number of the next point.
     pub next_index: u64,
     /// How many suggestions are wanted.
@@ -43,6 +45,8 @@ pub struct Results {
     pub seed: u64,
     /// Runs that have ended.
     pub observations: Vec<Observation>,
+    /// The versions of the code, the oldest first.
+    pub code: Vec<String>,
 }
 
 /// What the search found for a [`Need`].
@@ -73,6 +77,7 @@ impl Need {
             observations: if is_bayes { observe::observations(sweep) } else { Vec::new() },
             pending: if is_bayes { observe::pending(sweep) } else { Vec::new() },
             taken: sweep.taken.clone(),
+            code: if is_bayes { observe::code_line(sweep) } else { Vec::new() },
             next_index: next_point(sweep),
             count,
             history: sweep.history,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sweep_lifecycle::command::{Directive, Refusal};
 use sweep_lifecycle::decide::directive;
-use sweep_lifecycle::observe::observations;
+use sweep_lifecycle::observe::{code_line, observations};
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
 
@@ -58,7 +58,7 @@ impl Writer {
 
     fn results(&self, sweep: &SweepId) -> Result<Results, EngineError> {
         let found = self.state.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
-        Ok(Results { spec: Arc::clone(&found.spec), seed: found.seed, observations: observations(found) })
+        Ok(Results { spec: Arc::clone(&found.spec), seed: found.seed, observations: observations(found), code: code_line(found) })
     }
 
     /// Begins behind the sweep that was served last, so that none has to wait for ever.

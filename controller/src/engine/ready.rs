@@ -34,6 +34,8 @@ struct Queue {
     last: bool,
     /// Observations since the start of the engine.
     observed: u64,
+    /// What was searched in an earlier history did not know of the newest code.
+    not_before: u64,
 }
 
 /// How many agents' places want suggestions.
@@ -62,6 +64,9 @@ impl Ready {
     /// Takes in what the search found. Returns whether anything lies ready now.
     pub(super) fn put(&mut self, computed: Computed, sweep: &Sweep) -> bool {
         let queue = self.sweeps.entry(computed.sweep).or_default();
+        if computed.history < queue.not_before {
+            return !queue.offers.is_empty();
+        }
         queue.searched = Some(computed.history);
         let history = computed.history;
         let offers = computed.suggestions.into_iter().map(|suggestion| Offer { suggestion, history });
@@ -82,6 +87,12 @@ impl Ready {
             queue.offers.clear();
             queue.searched = None;
         }
+    }
+
+    /// Forgets what was suggested before a history and what still will be: it did not know of the newest code.
+    pub(super) fn outdate(&mut self, id: &SweepId, history: u64) {
+        self.discard(id);
+        self.sweeps.entry(id.clone()).or_default().not_before = history;
     }
 
     /// Forgets everything: the state was read anew.

@@ -13,6 +13,7 @@ use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::lease::{Holder, Leases, Mono};
 use sweep_lifecycle::quarantine::probe_delay;
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, Health, State, SweepId};
+use sweep_search::suggest::Method;
 use tokio::sync::mpsc;
 
 #[cfg(feature = "simulation")]
@@ -280,8 +281,11 @@ impl Writer {
             Event::AttemptStarted { attempt, .. } => {
                 group.touched.agents.extend(self.attempt(attempt).map(|started| started.agent.clone()));
             }
+            Event::CodeSeen { sweep, .. } => {
+                let bayes = self.state.sweeps.get(sweep).filter(|known| known.spec.method == Method::Bayes);
+                bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));
+            }
             Event::SweepCreated { .. }
-            | Event::CodeSeen { .. }
             | Event::RunCreated { .. }
             | Event::RunAbsolved { .. }
             | Event::ResultOrphaned { .. }

@@ -1,7 +1,8 @@
 //! `AnalyzeSweep`: what a sweep has shown.
 
 use sweep_proto::v1;
-use sweep_search::analysis::{Analysis, Effect, analyze};
+use sweep_search::analysis::{Agreement, Analysis, Effect, analyze};
+use sweep_search::observation::CodeLine;
 use tonic::Status;
 
 use super::Services;
@@ -14,10 +15,12 @@ impl Services {
         let turn = self.analyses.next().await;
         let results = self.engine.results(&sweep).await.map_err(from_engine)?;
         let observations = results.observations.len() as u64;
+        let versions = results.code.clone();
         let computed = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let Some(objective) = &results.spec.objective else { return Analysis::default() };
-            analyze(&results.spec.space, objective.goal, &results.observations, results.seed)
+            let code = CodeLine { versions: &results.code, probes: 0 };
+            analyze(&results.spec.space, objective.goal, &results.observations, code, results.seed)
         });
         let found = computed.await.map_err(|error| {
             tracing::error!(sweep = sweep.0, %error, "the analysis has failed");
@@ -33,8 +36,16 @@ impl Services {
             effects: found.effects.into_iter().map(effect).collect(),
             failing: found.failing.map(|region| region.to_string()).unwrap_or_default(),
             observations,
+            agreements: found.agreements.iter().filter_map(|agreement| agreed(agreement, &versions)).collect(),
         })
     }
+}
+
+fn agreed(agreement: &Agreement, versions: &[String]) -> Option<v1::Agreement> {
+    let place = versions.iter().position(|version| *version == agreement.version)?;
+    let (correlation, deviation) = agreement.correlation;
+    let number = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+    Some(v1::Agreement { newest: number(versions.len()), older: number(place + 1), correlation, deviation, shift: agreement.shift })
 }
 
 fn effect(effect: Effect) -> v1::Effect {

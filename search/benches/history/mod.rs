@@ -1,6 +1,6 @@
 //! What a sweep may have seen: the same for each call.
 
-use sweep_search::observation::{Goal, Observation, Outcome};
+use sweep_search::observation::{CodeLine, Goal, Observation, Outcome};
 use sweep_search::space::unit_cube::{INACTIVE, UnitCube};
 use sweep_search::space::{Condition, Distribution, Parameter, Path, Space, Taken, Value};
 use sweep_search::suggest::{Method, Request, suggest};
@@ -23,6 +23,7 @@ impl History {
             seed: 1,
             observations: &[],
             pending: &[],
+            code: CodeLine::default(),
             taken: &none,
             next_index: 1,
             count: runs,

@@ -37,23 +37,26 @@ struct Hazard {
 }
 
 impl Feasibility {
-    /// Learns from points and whether they failed, and of each constraint by how much it was violated where that is known. `None` where
-    /// nothing ever went wrong.
-    pub(crate) fn new(geometry: &Arc<Geometry>, x: &[Vec<f64>], failed: &[bool], violations: &[Vec<Option<f64>>]) -> Option<Self> {
+    /// Learns from where something was seen and whether it failed, and of each constraint by how much it was violated where that is known.
+    /// `None` where nothing ever went wrong. What failed with older code may be mended: that is learnt as for values.
+    pub(crate) fn new(geometry: &Arc<Geometry>, seen: &Seen, failed: &[bool], violations: &[Vec<Option<f64>>]) -> Option<Self> {
         let mut hazards = Vec::new();
         if failed.contains(&true) {
             let labels = failed.iter().map(|failed| if *failed { FAILED } else { ENDED });
-            hazards.extend(Hazard::new(geometry, x.iter().cloned().zip(labels).collect(), BELIEVED, BLUR));
+            let seen = Seen { z: labels.map(|label| label - BELIEVED).collect(), ..seen.clone() };
+            hazards.extend(Hazard::new(geometry, seen, BELIEVED, BLUR));
         }
         let constraints = violations.iter().map(Vec::len).max().unwrap_or(0);
         for constraint in 0..constraints {
-            let known = x.iter().zip(violations).filter_map(|(x, violations)| {
-                let violation = violations.get(constraint).copied().flatten().filter(|violation| violation.is_finite())?;
-                Some((x.clone(), violation))
-            });
-            let known: Vec<_> = known.collect();
+            let finite =
+                |violations: &Vec<Option<f64>>| violations.get(constraint).copied().flatten().filter(|violation| violation.is_finite());
+            let known: Vec<(usize, f64)> = violations.iter().enumerate().filter_map(|(place, own)| Some((place, finite(own)?))).collect();
             if known.iter().any(|(_, violation)| *violation > 0.0) {
-                hazards.extend(Hazard::new(geometry, standardised(known), 0.0, MEASURED_BLUR));
+                let z = standardised(known.iter().map(|(_, violation)| *violation).collect());
+                let x = known.iter().map(|(place, _)| seen.x[*place].clone()).collect();
+                let versions = known.iter().map(|(place, _)| seen.versions[*place]).collect();
+                let seen = Seen { versions, changes: seen.changes, ..Seen::once(x, z) };
+                hazards.extend(Hazard::new(geometry, seen, 0.0, MEASURED_BLUR));
             }
         }
         (!hazards.is_empty()).then_some(Self(hazards))
@@ -94,10 +97,8 @@ impl Feasibility {
 }
 
 impl Hazard {
-    fn new(geometry: &Arc<Geometry>, known: Vec<(Vec<f64>, f64)>, believed: f64, blur: f64) -> Option<Self> {
-        let (x, z): (Vec<_>, Vec<_>) = known.into_iter().map(|(x, value)| (x, value - believed)).unzip();
-        let seen = Seen { shares: vec![1.0; x.len()], x, z };
-        let theta = fit(&Evidence::new(geometry, &seen.x, &seen.shares), &seen.z);
+    fn new(geometry: &Arc<Geometry>, seen: Seen, believed: f64, blur: f64) -> Option<Self> {
+        let theta = fit(&Evidence::new(geometry, &seen), &seen.z);
         let model = Posterior::new(Arc::clone(geometry), &theta, &seen)?;
         Some(Self { model, believed, blur })
     }
@@ -108,11 +109,11 @@ impl Hazard {
 }
 
 /// Divides violations by their root mean square, and bends what is far from the threshold: zero stays where it is.
-fn standardised(known: Vec<(Vec<f64>, f64)>) -> Vec<(Vec<f64>, f64)> {
-    let largest = known.iter().fold(0.0f64, |largest, (_, violation)| largest.max(violation.abs())).max(f64::MIN_POSITIVE);
-    let square = known.iter().map(|(_, violation)| (violation / largest).powi(2)).sum::<f64>() / known.len() as f64;
+fn standardised(violations: Vec<f64>) -> Vec<f64> {
+    let largest = violations.iter().fold(0.0f64, |largest, violation| largest.max(violation.abs())).max(f64::MIN_POSITIVE);
+    let square = violations.iter().map(|violation| (violation / largest).powi(2)).sum::<f64>() / violations.len() as f64;
     let scale = square.sqrt().max(f64::MIN_POSITIVE);
-    known.into_iter().map(|(x, violation)| (x, (violation / largest / scale).asinh())).collect()
+    violations.into_iter().map(|violation| (violation / largest / scale).asinh()).collect()
 }
 
 #[cfg(test)]
@@ -120,25 +121,26 @@ mod tests {
     use super::*;
     use crate::gp::kernel::Coordinate;
 
-    fn line() -> (Arc<Geometry>, Vec<Vec<f64>>) {
-        (Arc::new(Geometry(vec![Coordinate::Ordered])), (0..20).map(|place| vec![f64::from(place) / 20.0]).collect())
+    fn line() -> (Arc<Geometry>, Seen) {
+        let x = (0..20).map(|place| vec![f64::from(place) / 20.0]).collect();
+        (Arc::new(Geometry(vec![Coordinate::Ordered])), Seen::once(x, Vec::new()))
     }
 
     #[test]
     fn points_among_failures_are_likely_to_fail() {
-        let (geometry, x) = line();
-        let failed: Vec<bool> = x.iter().map(|x| x[0] > 0.6).collect();
-        let model = Feasibility::new(&geometry, &x, &failed, &[]).unwrap();
+        let (geometry, seen) = line();
+        let failed: Vec<bool> = seen.x.iter().map(|x| x[0] > 0.6).collect();
+        let model = Feasibility::new(&geometry, &seen, &failed, &[]).unwrap();
         let log = model.log_probabilities(&[vec![0.2], vec![0.58], vec![0.9]]);
         assert!(log[0] > -0.1 && log[2] < -2.0 && log[2] < log[1] && log[1] < log[0], "{log:?}");
-        assert!(Feasibility::new(&geometry, &x, &[false; 20], &[]).is_none());
+        assert!(Feasibility::new(&geometry, &seen, &[false; 20], &[]).is_none());
     }
 
     #[test]
     fn a_constraint_is_learnt_from_by_how_much_it_was_violated() {
-        let (geometry, x) = line();
-        let violations: Vec<_> = x.iter().map(|x| vec![Some(-1.0), (x[0] < 0.5).then_some(40.0 * x[0] - 10.0)]).collect();
-        let model = Feasibility::new(&geometry, &x, &[false; 20], &violations).unwrap();
+        let (geometry, seen) = line();
+        let violations: Vec<_> = seen.x.iter().map(|x| vec![Some(-1.0), (x[0] < 0.5).then_some(40.0 * x[0] - 10.0)]).collect();
+        let model = Feasibility::new(&geometry, &seen, &[false; 20], &violations).unwrap();
         let log = model.log_probabilities(&[vec![0.22], vec![0.28]]);
         assert!(log[0] > -0.1 && log[1] < -1.0, "the edge is at 0.25: {log:?}");
         let (at, slope) = model.slope(&[0.252]);

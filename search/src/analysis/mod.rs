@@ -1,16 +1,18 @@
 //! What a sweep has shown: which run to go on with, which parameters matter, where runs fail.
 
+mod agreement;
 mod best;
 mod effects;
 mod recommend;
 mod region;
 
-use crate::observation::{Goal, Observation};
+use crate::observation::{CodeLine, Goal, Observation};
 use crate::sampler::random::generator;
 use crate::space::Space;
 use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
 
+pub use agreement::Agreement;
 pub use best::best;
 pub use effects::Effect;
 pub use recommend::Recommendation;
@@ -25,18 +27,21 @@ pub struct Analysis {
     pub effects: Vec<Effect>,
     /// Where runs fail; `None` where none has.
     pub failing: Option<Region>,
+    /// How far older versions of the code agree with the newest, the newest ones first.
+    pub agreements: Vec<Agreement>,
 }
 
 /// Looks at what has ended. A function of its arguments alone.
-pub fn analyze(space: &Space, goal: Goal, observations: &[Observation], seed: u64) -> Analysis {
+pub fn analyze(space: &Space, goal: Goal, observations: &[Observation], code: CodeLine<'_>, seed: u64) -> Analysis {
     let cube = UnitCube::new(space);
     // The draws that the next suggestion would be made with.
     let mut rng = generator(seed ^ surrogate::SEED, observations.len() as u64);
-    let model = Surrogate::new(&cube, goal, observations, &mut rng).filter(|model| !model.ensemble.members.is_empty());
+    let model = Surrogate::new(&cube, goal, observations, code, &mut rng).filter(|model| !model.ensemble.members.is_empty());
     Analysis {
-        recommendation: recommend::recommend(goal, observations, model.as_ref()),
+        recommendation: recommend::recommend(goal, observations, code, model.as_ref()),
         effects: model.map(|model| effects::effects(&cube, &model, seed)).unwrap_or_default(),
         failing: failing(observations),
+        agreements: agreement::agreements(&cube, goal, observations, code, &mut rng),
     }
 }
 
@@ -83,13 +88,13 @@ mod tests {
     #[test]
     fn what_matters_comes_first_and_its_curve_follows_the_objective() {
         let observations = seen(40, |x, is_b| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.05 } else { 0.0 }));
-        let analysis = analyze(&space(), Goal::Minimize, &observations, 1);
+        let analysis = analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1);
         let names: Vec<_> = analysis.effects.iter().map(|effect| effect.path.to_string()).collect();
         assert_eq!(names[..2], ["x", "word"], "{:?}", analysis.effects);
         assert!(analysis.effects[0].share > 0.5 && analysis.effects[2].share < 0.05, "{:?}", analysis.effects);
         let lowest = analysis.effects[0].curve.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
         assert!((lowest.0.as_f64().unwrap() - 0.3).abs() < 0.15, "{lowest:?}");
-        assert_eq!(analysis, analyze(&space(), Goal::Minimize, &observations, 1));
+        assert_eq!(analysis, analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1));
         assert_eq!(analysis.failing, None);
     }
 
@@ -107,25 +112,45 @@ mod tests {
         observations[far].outcome = Outcome::Value(-0.055);
         let luckiest = best(Goal::Minimize, &observations).unwrap().index;
         assert_eq!(luckiest, observations[far].index);
-        let recommended = analyze(&space(), Goal::Minimize, &observations, 1).recommendation.unwrap();
+        let recommended = analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1).recommendation.unwrap();
         assert_ne!(recommended.index, luckiest);
         let turned = |seen: &Observation| {
             let Outcome::Value(value) = seen.outcome else { return seen.clone() };
             Observation { outcome: Outcome::Value(-value), ..seen.clone() }
         };
         let turned: Vec<_> = observations.iter().map(turned).collect();
-        let maximised = analyze(&space(), Goal::Maximize, &turned, 1).recommendation.unwrap();
+        let maximised = analyze(&space(), Goal::Maximize, &turned, CodeLine::default(), 1).recommendation.unwrap();
         assert_eq!((maximised.index, maximised.predicted.mean), (recommended.index, -recommended.predicted.mean));
     }
 
     #[test]
     fn few_results_are_ranked_by_their_values_and_none_by_nothing() {
         let one = seen(1, |_, _| Outcome::Value(0.5));
-        assert_eq!(analyze(&space(), Goal::Minimize, &one, 1).recommendation.unwrap().index, 1);
+        assert_eq!(analyze(&space(), Goal::Minimize, &one, CodeLine::default(), 1).recommendation.unwrap().index, 1);
         let failed = seen(3, |_, _| Outcome::Failed);
-        let analysis = analyze(&space(), Goal::Minimize, &failed, 1);
+        let analysis = analyze(&space(), Goal::Minimize, &failed, CodeLine::default(), 1);
         assert_eq!((analysis.recommendation, analysis.effects), (None, Vec::new()));
-        assert_eq!(analyze(&space(), Goal::Minimize, &[], 1), Analysis::default());
+        assert_eq!(analyze(&space(), Goal::Minimize, &[], CodeLine::default(), 1), Analysis::default());
+    }
+
+    #[test]
+    fn what_the_newest_code_has_changed_is_said() {
+        let of = |count: u64, version: &str, shift: f64, sign: f64| {
+            let mut observations = seen(count, |x, _| Outcome::Value(sign * (x - 0.3).powi(2) + shift));
+            observations.iter_mut().for_each(|seen| seen.code_version = version.to_owned());
+            observations
+        };
+        let agree = |newest: Vec<Observation>| {
+            let observations = [of(25, "a", 0.0, 1.0), newest].concat();
+            let versions = ["a", "b"].map(str::to_owned);
+            analyze(&space(), Goal::Minimize, &observations, CodeLine { versions: &versions, probes: 2 }, 1).agreements
+        };
+        let moved = agree(of(10, "b", -0.5, 1.0));
+        assert_eq!((moved.len(), moved[0].version.as_str()), (1, "a"));
+        assert!(moved[0].correlation.0 > 0.9 && (moved[0].shift + 0.5).abs() < 0.02, "{moved:?}");
+        let turned = agree(of(20, "b", 1.0, -1.0));
+        assert!(turned[0].correlation.0 < 0.2, "{turned:?}");
+        assert_eq!(agree(Vec::new()), []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The run to go on with.
 
 use super::best::best;
-use crate::observation::{Goal, Observation, Outcome};
+use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::surrogate::Surrogate;
 use crate::why::Prediction;
 
@@ -23,9 +23,12 @@ pub struct Recommendation {
 }
 
 /// Recommends the run with the best expected value, not the one with the luckiest draw; of several that are alike in that, the best one seen. Runs that were stopped early or violate a constraint
-/// are not recommended while others have values.
-pub(super) fn recommend(goal: Goal, observations: &[Observation], model: Option<&Surrogate>) -> Option<Recommendation> {
-    let feasible: Vec<_> = observations.iter().filter(|seen| seen.is_feasible()).cloned().collect();
+/// are not recommended while others have values, nor those of older code while newer code has some.
+pub(super) fn recommend(goal: Goal, observations: &[Observation], code: CodeLine<'_>, model: Option<&Surrogate>) -> Option<Recommendation> {
+    let valued = |seen: &&Observation| seen.is_feasible() && !matches!(seen.outcome, Outcome::Failed);
+    let newest = observations.iter().filter(valued).map(|seen| code.place(&seen.code_version)).max().unwrap_or(0);
+    let counts = |seen: &&Observation| seen.is_feasible() && code.place(&seen.code_version) == newest;
+    let feasible: Vec<_> = observations.iter().filter(counts).cloned().collect();
     let luckiest = best(goal, &feasible)?;
     let ended = |index: u64| feasible.iter().any(|seen| seen.index == index && matches!(seen.outcome, Outcome::Value(_)));
     let value = |index: u64| {

@@ -207,7 +207,7 @@ mod tests {
             Coordinate::ConditionalOrdered,
         ];
         let geometry = Arc::new(Geometry(kinds.to_vec()));
-        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, -3.0, 0.3, -0.4, -0.2]);
+        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, -3.0, 0.3, -0.4, -0.2], 5);
         let points = vec![
             vec![0.7, 0.1, 0.75, 0.25, 0.5],
             vec![0.2, INACTIVE, 0.25, INACTIVE, 0.9],

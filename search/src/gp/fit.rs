@@ -6,7 +6,7 @@ use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 
-use super::kernel::EXTRA;
+use super::kinship;
 use super::likelihood::Evidence;
 
 /// What a singular kernel matrix costs: finite, since argmin ends at NaN and infinity.
@@ -18,13 +18,18 @@ const MEMORY: usize = 8;
 /// Returns θ with the highest posterior density found from a few starts. A line search that fails costs nothing: of all θ that were
 /// looked at the best is kept.
 pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
-    let d = evidence.prior.0.len() - EXTRA;
-    let start = |length: f64, log_noise: f64| {
+    let (d, changes) = (evidence.dimensions(), evidence.changes());
+    let start = |length: f64, log_noise: f64, eta: f64| {
         let mut theta = vec![length.ln(); d];
         theta.extend([log_noise, 0.0, -2.0, -2.0]);
+        theta.extend([eta, kinship::LEVEL.0].repeat(changes));
         theta
     };
-    let starts = [start(0.5, -6.0), start(1.5 * (d as f64).sqrt(), -4.0)];
+    let mut starts = vec![start(0.5, -6.0, kinship::ETA.0), start(1.5 * (d as f64).sqrt(), -4.0, kinship::ETA.0)];
+    // That a change turned everything round lies beyond a valley.
+    if changes > 0 {
+        starts.push(start(0.5, -6.0, kinship::TURNED));
+    }
     let search = Search { evidence, z, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
     for start in starts {
         let Ok(solver) = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(1e-3) else { continue };
@@ -88,19 +93,20 @@ mod tests {
     use super::*;
 
     use super::super::kernel::{Coordinate, Geometry};
+    use super::super::posterior::Seen;
 
     #[test]
     fn a_coordinate_that_does_not_matter_gets_the_longer_scale() {
         let x: Vec<Vec<f64>> = (0..30).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
         let z: Vec<f64> = x.iter().map(|x| (9.0 * x[0]).sin()).collect();
-        let theta = fit(&Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &x, &[1.0; 30]), &z);
+        let theta = fit(&Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &Seen::once(x, Vec::new())), &z);
         assert!(theta[0] + 1.5 < theta[1], "{theta:?}");
         assert!(theta[2] < -4.0, "there is no noise: {theta:?}");
     }
 
     #[test]
     fn repeated_points_and_constant_values_do_no_harm() {
-        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered]), &vec![vec![0.5]; 20], &[1.0; 20]);
+        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered]), &Seen::once(vec![vec![0.5]; 20], Vec::new()));
         for z in [vec![0.0; 20], (0..20).map(|i| f64::from(i % 2)).collect()] {
             assert!(fit(&evidence, &z).iter().all(|entry| entry.is_finite()));
         }

@@ -2,6 +2,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
+use super::kinship::Kinship;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
 /// The jitter on the diagonal, beside the noise, relative to a signal of variance one.
@@ -106,23 +107,33 @@ pub(crate) struct Hyperparameters {
     pub(crate) signal: f64,
     pub(crate) curve: f64,
     pub(crate) alone: f64,
+    pub(crate) kinship: Kinship,
 }
 
 impl Hyperparameters {
-    pub(crate) fn from_theta(theta: &[f64]) -> Self {
-        let (lengths, rest) = theta.split_at(theta.len() - EXTRA);
+    pub(crate) fn from_theta(theta: &[f64], dimensions: usize) -> Self {
+        let (lengths, rest) = theta.split_at(dimensions);
+        let (rest, kinship) = rest.split_at(EXTRA);
         Self {
             inverse_squares: lengths.iter().map(|log| (-2.0 * log).exp().min(1e12)).collect(),
             noise: rest[0].exp().min(1e6),
             signal: rest[1].exp().clamp(1e-12, 1e12),
             curve: rest[2].exp().clamp(1e-12, 1e12),
             alone: rest[3].exp().clamp(1e-12, 1e12),
+            kinship: Kinship::from_theta(kinship),
         }
     }
 
-    /// Returns the variance at a point, noise left out.
+    /// Returns the variance at a point under the newest version, noise left out.
     pub(crate) fn variance(&self, geometry: &Geometry, point: &[f64]) -> f64 {
-        self.signal + self.curve * geometry.quadratic(point, point) + self.alone * geometry.additive(point, point)
+        let newest = self.kinship.newest();
+        self.variance_under(geometry, point, newest)
+    }
+
+    /// Returns the variance at a point under a version, noise left out.
+    pub(super) fn variance_under(&self, geometry: &Geometry, point: &[f64], version: usize) -> f64 {
+        let own = self.signal + self.curve * geometry.quadratic(point, point) + self.alone * geometry.additive(point, point);
+        own + self.kinship.level(version, version)
     }
 
     /// Returns the gradient of half the variance at a point.

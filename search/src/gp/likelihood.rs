@@ -4,6 +4,8 @@ use faer::Mat;
 
 use super::cholesky::Cholesky;
 use super::kernel::{Geometry, Hyperparameters, JITTER, matern52};
+use super::kinship::PER_CHANGE;
+use super::posterior::Seen;
 use super::prior::Prior;
 
 /// Where something was seen, with the parts of the kernel that no hyperparameter changes.
@@ -16,11 +18,16 @@ pub(crate) struct Evidence {
     sums: Vec<f64>,
     own_sums: Vec<f64>,
     shares: Vec<f64>,
+    /// The place of each point's version in the line, and how often the code changed.
+    versions: Vec<usize>,
+    changes: usize,
     pub(crate) prior: Prior,
 }
 
 impl Evidence {
-    pub(crate) fn new(geometry: &Geometry, x: &[Vec<f64>], shares: &[f64]) -> Self {
+    /// Of where something was seen: of z it takes nothing.
+    pub(crate) fn new(geometry: &Geometry, seen: &Seen) -> Self {
+        let x = &seen.x;
         let pairs = || (0..x.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
         Self {
             gaps: (0..geometry.len()).map(|j| pairs().map(|(a, b)| geometry.gap(j, x[a][j], x[b][j])).collect()).collect(),
@@ -28,14 +35,24 @@ impl Evidence {
             own_curves: x.iter().map(|x| geometry.quadratic(x, x)).collect(),
             sums: pairs().map(|(a, b)| geometry.additive(&x[a], &x[b])).collect(),
             own_sums: x.iter().map(|x| geometry.additive(x, x)).collect(),
-            shares: shares.to_vec(),
-            prior: Prior::new(geometry.len()),
+            shares: seen.shares.clone(),
+            versions: seen.versions.clone(),
+            changes: seen.changes,
+            prior: Prior::new(geometry.len(), seen.changes),
         }
+    }
+
+    pub(super) fn dimensions(&self) -> usize {
+        self.gaps.len()
+    }
+
+    pub(super) fn changes(&self) -> usize {
+        self.changes
     }
 
     /// Returns the log likelihoods of θ but for a constant, the prior left out, for each of several z.
     pub(crate) fn log_likelihoods(&self, theta: &[f64], zs: &[Vec<f64>]) -> Vec<f64> {
-        let hyper = Hyperparameters::from_theta(theta);
+        let hyper = Hyperparameters::from_theta(theta, self.dimensions());
         let correlations: Vec<f64> = self.squares(&hyper).into_iter().map(|square| matern52(square).0).collect();
         let Some(factor) = Cholesky::new(self.covariance(&hyper, |pair| correlations[pair])) else {
             return vec![f64::NEG_INFINITY; zs.len()];
@@ -53,7 +70,7 @@ impl Evidence {
     /// With W = α αᵀ − K⁻¹ the gradient of the likelihood is ½ tr(W ∂K/∂θ) (Rasmussen and Williams 2006, eq. 5.9).
     pub(crate) fn log_posterior(&self, theta: &[f64], z: &[f64]) -> Option<(f64, Vec<f64>)> {
         let n = z.len();
-        let hyper = Hyperparameters::from_theta(theta);
+        let hyper = Hyperparameters::from_theta(theta, self.dimensions());
         let kernel: Vec<(f64, f64)> = self.squares(&hyper).into_iter().map(matern52).collect();
         let factor = Cholesky::new(self.covariance(&hyper, |pair| kernel[pair].0))?;
         let alpha = factor.solve(z);
@@ -62,11 +79,20 @@ impl Evidence {
         let inverse = factor.inverse();
         let weight = |a: usize, b: usize| alpha[a] * alpha[b] - inverse[(a, b)];
         let (mut by_noise, mut by_signal, mut by_curve, mut by_sum) = (0.0, 0.0, 0.0, 0.0);
+        let mut by_change = vec![0.0; PER_CHANGE * self.changes];
         let mut slopes = Vec::with_capacity(kernel.len());
         let mut pair = 0;
         for a in 0..n {
             for b in 0..a {
-                let ((correlation, slope), weight) = (kernel[pair], weight(a, b));
+                let ((correlation, slope), mut weight) = (kernel[pair], weight(a, b));
+                let (left, right) = (self.versions[a], self.versions[b]);
+                if left != right {
+                    let both = hyper.signal * correlation + hyper.curve * self.curves[pair] + hyper.alone * self.sums[pair];
+                    hyper.kinship.slopes(left, right).for_each(|(change, slope)| by_change[PER_CHANGE * change] += weight * both * slope);
+                    weight *= hyper.kinship.correlation(left, right);
+                } else if left > 0 {
+                    by_change[PER_CHANGE * (left - 1) + 1] += weight * hyper.kinship.level(left, left);
+                }
                 by_signal += weight * correlation;
                 by_curve += weight * self.curves[pair];
                 by_sum += weight * self.sums[pair];
@@ -78,11 +104,15 @@ impl Evidence {
             by_signal += 0.5 * weight * (1.0 + JITTER);
             by_curve += 0.5 * weight * self.own_curves[a];
             by_sum += 0.5 * weight * self.own_sums[a];
+            if let Some(change) = self.versions[a].checked_sub(1) {
+                by_change[PER_CHANGE * change + 1] += 0.5 * weight * hyper.kinship.level(change + 1, change + 1);
+            }
         }
         let lengths = self.gaps.iter().zip(&hyper.inverse_squares);
         let mut gradient: Vec<f64> =
             lengths.map(|(gaps, inverse)| inverse * gaps.iter().zip(&slopes).map(|(gap, slope)| gap * slope).sum::<f64>()).collect();
         gradient.extend([hyper.noise * by_noise, hyper.signal * by_signal, hyper.curve * by_curve, hyper.alone * by_sum]);
+        gradient.extend(by_change);
         let density = likelihood + self.prior.log_density(theta, &mut gradient);
         (density.is_finite() && gradient.iter().all(|slope| slope.is_finite())).then_some((density, gradient))
     }
@@ -103,11 +133,14 @@ impl Evidence {
         let mut pair = 0;
         for a in 0..n {
             for b in 0..a {
-                covariance[(a, b)] = hyper.signal * correlation(pair) + hyper.curve * self.curves[pair] + hyper.alone * self.sums[pair];
+                let own = hyper.signal * correlation(pair) + hyper.curve * self.curves[pair] + hyper.alone * self.sums[pair];
+                let (left, right) = (self.versions[a], self.versions[b]);
+                covariance[(a, b)] = hyper.kinship.correlation(left, right) * own + hyper.kinship.level(left, right);
                 pair += 1;
             }
+            let level = hyper.kinship.level(self.versions[a], self.versions[a]);
             let own = hyper.curve * self.own_curves[a] + hyper.alone * self.own_sums[a];
-            covariance[(a, a)] = hyper.signal * (1.0 + JITTER) + own + hyper.noise * self.shares[a];
+            covariance[(a, a)] = hyper.signal * (1.0 + JITTER) + own + level + hyper.noise * self.shares[a];
         }
         covariance
     }
@@ -125,8 +158,11 @@ mod tests {
         let z: Vec<f64> = x.iter().map(|x| (5.0 * x[0]).sin() + x[1] - 0.3 * x[2]).collect();
         let geometry = Geometry(vec![Coordinate::Ordered, Coordinate::ConditionalOrdered, Coordinate::Nominal]);
         let shares: Vec<f64> = (1..=9).map(|repeats| 1.0 / f64::from(repeats)).collect();
-        let evidence = Evidence::new(&geometry, &x, &shares);
-        for theta in [[0.0, 0.5, -0.5, -3.0, 0.2, -1.0, 0.1], [-1.0, 1.0, 0.3, -5.0, -0.7, 0.5, -0.5]] {
+        let versions = vec![0, 1, 0, 2, 2, 0, 1, 2, 1];
+        let evidence = Evidence::new(&geometry, &Seen { shares, versions, changes: 2, ..Seen::once(x, Vec::new()) });
+        let first = [0.0, 0.5, -0.5, -3.0, 0.2, -1.0, 0.1, -1.0, -2.0, -0.2, 0.0];
+        let second = [-1.0, 1.0, 0.3, -5.0, -0.7, 0.5, -0.5, -2.0, 0.5, 0.3, -1.0];
+        for theta in [first, second] {
             let (_, gradient) = evidence.log_posterior(&theta, &z).unwrap();
             for (entry, slope) in gradient.iter().enumerate() {
                 let at = |step: f64| {

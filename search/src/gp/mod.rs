@@ -7,7 +7,7 @@
 //! | *z* | `z` | warped values: small is good, mean 0, variance 1 | n |
 //! | *ℓ* | `log_length` | length scales, one a coordinate | d |
 //! | *σ²*, *ν*, *τ²*, *ς²* | `signal`, `noise`, `curve`, `alone` | variance of the rough part, of the noise, of the quadratic parts with and without interactions | |
-//! | *θ* | `theta` | (log ℓ, log ν, log σ², log τ², log ς²) | d + 4 |
+//! | *θ* | `theta` | (log ℓ, log ν, log σ², log τ², log ς²), and what is in `kinship` for each change of the code | d + 4 + 2c |
 //! | *w* | `shares` | share of the noise in each value: 1 / repeats | n |
 //! | *K* | | σ² k(X, X) + τ² q(X, X) + ς² s(X, X) + ν diag(w) | n × n |
 //! | *L* | `factor` | lower Cholesky factor of *K* | n × n |
@@ -22,6 +22,7 @@ pub(crate) mod cholesky;
 mod columns;
 pub(crate) mod fit;
 pub(crate) mod kernel;
+pub(crate) mod kinship;
 pub(crate) mod likelihood;
 pub(crate) mod posterior;
 mod prior;

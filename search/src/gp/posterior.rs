@@ -8,20 +8,33 @@ use super::cholesky::Cholesky;
 use super::columns::Columns;
 use super::kernel::{Geometry, Hyperparameters, JITTER};
 
-/// What was seen: points, what the model sees of their values, and the share of the noise in each.
+/// What was seen: points, what the model sees of their values, the share of the noise in each, and under which version of the code.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) x: Vec<Vec<f64>>,
     pub(crate) z: Vec<f64>,
     pub(crate) shares: Vec<f64>,
+    /// The version that each was seen under, by its place in a line of versions.
+    pub(crate) versions: Vec<usize>,
+    /// How many changes there are in that line.
+    pub(crate) changes: usize,
 }
 
-/// The Gaussian process after what was seen.
+impl Seen {
+    /// What one version of the code has seen, each point once.
+    pub(crate) fn once(x: Vec<Vec<f64>>, z: Vec<f64>) -> Self {
+        Self { shares: vec![1.0; x.len()], versions: vec![0; x.len()], changes: 0, x, z }
+    }
+}
+
+/// The Gaussian process after what was seen. What is asked of it is asked of the newest version of the code.
 #[derive(Clone, Debug)]
 pub(crate) struct Posterior {
     geometry: Arc<Geometry>,
     hyper: Hyperparameters,
     columns: Columns,
+    /// What the newest version has in common with that of each point: a factor and a summand; `None` where there is one version.
+    kin: Option<Vec<(f64, f64)>>,
     /// What stands on the diagonal of the kernel matrix beside the variance of the function: noise and jitter.
     beside: Vec<f64>,
     jitter: f64,
@@ -42,7 +55,8 @@ pub(crate) struct Slope {
 impl Posterior {
     /// Conditions on what was seen. `None` where not even a large jitter makes the kernel matrix positive definite.
     pub(crate) fn new(geometry: Arc<Geometry>, theta: &[f64], seen: &Seen) -> Option<Self> {
-        let hyper = Hyperparameters::from_theta(theta);
+        let hyper = Hyperparameters::from_theta(theta, geometry.len());
+        let kinship = &hyper.kinship;
         let columns = Columns::new(Arc::clone(&geometry), &seen.x);
         let n = columns.len();
         // The lower triangle, which is the upper one of the transpose: column by column.
@@ -50,11 +64,16 @@ impl Posterior {
         let mut row = vec![0.0; n];
         for (a, x) in seen.x.iter().enumerate() {
             columns.covariances(&hyper, x, &mut row[..a]);
+            let own = seen.versions[a];
             for (b, covariant) in row[..a].iter().enumerate() {
-                covariance[(a, b)] = *covariant;
+                let other = seen.versions[b];
+                covariance[(a, b)] = kinship.correlation(own, other) * covariant + kinship.level(own, other);
             }
-            covariance[(a, a)] = hyper.variance(&geometry, x);
+            covariance[(a, a)] = hyper.variance_under(&geometry, x, own);
         }
+        let newest = kinship.newest();
+        let kin = |version: &usize| (kinship.correlation(newest, *version), kinship.level(newest, *version));
+        let kin: Option<Vec<_>> = (!kinship.is_trivial()).then(|| seen.versions.iter().map(kin).collect());
         let scale = hyper.signal + hyper.curve + hyper.alone;
         [JITTER, 1e-6, 1e-4, 1e-2].into_iter().find_map(|jitter| {
             let beside: Vec<f64> = seen.shares.iter().map(|share| jitter * scale + hyper.noise * share).collect();
@@ -63,7 +82,7 @@ impl Posterior {
             let factor = Cholesky::new(noisy)?;
             let alpha = factor.solve(&seen.z);
             let (geometry, hyper, columns) = (Arc::clone(&geometry), hyper.clone(), columns.clone());
-            Some(Self { geometry, hyper, columns, beside, jitter: jitter * scale, factor, z: seen.z.clone(), alpha })
+            Some(Self { geometry, hyper, columns, kin: kin.clone(), beside, jitter: jitter * scale, factor, z: seen.z.clone(), alpha })
         })
     }
 
@@ -72,7 +91,7 @@ impl Posterior {
         let n = self.columns.len();
         let mut cross = Mat::zeros(n, points.len());
         for (new, point) in points.iter().enumerate() {
-            self.columns.covariances(&self.hyper, point, cross.col_as_slice_mut(new));
+            self.covariances(point, cross.col_as_slice_mut(new));
         }
         let means: Vec<f64> = (0..points.len()).map(|new| dot(&self.alpha, cross.col_as_slice(new))).collect();
         self.factor.solve_lower(&mut cross);
@@ -84,7 +103,7 @@ impl Posterior {
     pub(crate) fn means(&self, points: &[Vec<f64>]) -> Vec<f64> {
         let mut covariances = vec![0.0; self.columns.len()];
         let mean = |point: &Vec<f64>| {
-            self.columns.covariances(&self.hyper, point, &mut covariances);
+            self.covariances(point, &mut covariances);
             dot(&self.alpha, &covariances)
         };
         points.iter().map(mean).collect()
@@ -94,12 +113,19 @@ impl Posterior {
     pub(crate) fn slope(&self, point: &[f64]) -> Slope {
         let relation = self.columns.relation(&self.hyper, point);
         let mut cross = relation.covariances(&self.hyper);
+        self.relate(&mut cross);
         let mean = dot(&self.alpha, &cross);
         self.factor.lower(&mut cross);
         let deviation = self.deviation(point, dot(&cross, &cross));
         self.factor.upper(&mut cross);
-        let mean_slope = self.columns.slope(&self.hyper, point, &relation, &self.alpha);
-        let explained = self.columns.slope(&self.hyper, point, &relation, &cross);
+        let slope = |weights: &[f64]| match &self.kin {
+            None => self.columns.slope(&self.hyper, point, &relation, weights),
+            Some(kin) => {
+                let weights: Vec<f64> = kin.iter().zip(weights).map(|((factor, _), weight)| factor * weight).collect();
+                self.columns.slope(&self.hyper, point, &relation, &weights)
+            }
+        };
+        let (mean_slope, explained) = (slope(&self.alpha), slope(&cross));
         // Half the variance at the point moves as its covariance with itself does when one of the two moves.
         let own = self.hyper.variance_slope(&self.geometry, point);
         let deviation_slope = own.iter().zip(&explained).map(|(own, explained)| (own - explained) / deviation).collect();
@@ -109,11 +135,15 @@ impl Posterior {
     /// Takes in one more value, without noise: what is believed of a run that has not ended. `false` where it cannot, and nothing has changed.
     pub(crate) fn believe(&mut self, point: &[f64], value: f64) -> bool {
         let mut covariances = vec![0.0; self.columns.len()];
-        self.columns.covariances(&self.hyper, point, &mut covariances);
+        self.covariances(point, &mut covariances);
         let own = self.hyper.variance(&self.geometry, point) + self.jitter;
         let Some(factor) = self.factor.extended(covariances, own) else { return false };
         self.factor = factor;
         self.columns.push(point);
+        let newest = self.hyper.kinship.newest();
+        if let Some(kin) = &mut self.kin {
+            kin.push((1.0, self.hyper.kinship.level(newest, newest)));
+        }
         self.beside.push(self.jitter);
         self.z.push(value);
         self.alpha = self.factor.solve(&self.z);
@@ -124,6 +154,23 @@ impl Posterior {
     pub(crate) fn means_at_seen(&self) -> impl Iterator<Item = f64> {
         // z = (K + N) α and the mean is K α.
         self.z.iter().zip(&self.beside).zip(&self.alpha).map(|((z, beside), alpha)| z - beside * alpha)
+    }
+
+    /// Writes the covariance of a point under the newest version with each that was seen.
+    fn covariances(&self, point: &[f64], covariances: &mut [f64]) {
+        self.columns.covariances(&self.hyper, point, covariances);
+        self.relate(covariances);
+    }
+
+    fn relate(&self, covariances: &mut [f64]) {
+        for (covariance, (factor, summand)) in covariances.iter_mut().zip(self.kin.iter().flatten()) {
+            *covariance = factor * *covariance + summand;
+        }
+    }
+
+    /// Returns the correlation of the newest version of the code with the one before it.
+    pub(crate) fn last_correlation(&self) -> Option<f64> {
+        self.hyper.kinship.last()
     }
 
     fn deviation(&self, point: &[f64], explained: f64) -> f64 {
@@ -153,7 +200,7 @@ mod tests {
     const THETA: [f64; 5] = [-1.5, -16.0, 0.0, -3.0, -3.0];
 
     fn model() -> Posterior {
-        let seen = Seen { x: vec![vec![0.1], vec![0.5], vec![0.6]], z: vec![1.0, -1.0, 0.5], shares: vec![1.0; 3] };
+        let seen = Seen::once(vec![vec![0.1], vec![0.5], vec![0.6]], vec![1.0, -1.0, 0.5]);
         Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap()
     }
 
@@ -169,7 +216,7 @@ mod tests {
         let believed = model.predict(&[vec![1.0]])[0];
         assert!((believed.0 - far.0).abs() < 1e-3 && believed.1 < 0.01, "{believed:?}");
         let x = vec![vec![0.1], vec![0.5], vec![0.6], vec![1.0]];
-        let seen = Seen { x, z: vec![1.0, -1.0, 0.5, far.0], shares: vec![1.0, 1.0, 1.0, 0.0] };
+        let seen = Seen { shares: vec![1.0, 1.0, 1.0, 0.0], ..Seen::once(x, vec![1.0, -1.0, 0.5, far.0]) };
         let anew = Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap();
         for point in [[0.3], [0.8]] {
             let (a, b) = (model.predict(&[point.to_vec()])[0], anew.predict(&[point.to_vec()])[0]);

@@ -1,5 +1,7 @@
 //! What is believed of the hyperparameters before anything is seen: normal in the logarithm.
 
+use super::kinship;
+
 /// Mean and standard deviation of log ℓ − ½ log d.
 const LENGTH: (f64, f64) = (0.0, 0.8);
 /// Of log ν. Most objectives are nearly the same when a run is repeated, compared with what the parameters do.
@@ -18,10 +20,11 @@ impl Prior {
     ///
     /// The idea is that of Hvarfner, Hellsten, Nardi (2024), Vanilla Bayesian optimization performs great in high dimensions; mean and
     /// spread are smaller than theirs, which found too little on Hartmann's six-dimensional function in 40 runs.
-    pub(crate) fn new(dimensions: usize) -> Self {
+    pub(crate) fn new(dimensions: usize, changes: usize) -> Self {
         let length = (LENGTH.0 + 0.5 * (dimensions.max(1) as f64).ln(), LENGTH.1);
         let mut entries = vec![length; dimensions];
         entries.extend([NOISE, SIGNAL, CURVE, ALONE]);
+        entries.extend([kinship::ETA, kinship::LEVEL].repeat(changes));
         Self(entries)
     }
 

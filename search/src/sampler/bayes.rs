@@ -1,11 +1,13 @@
 //! A Gaussian process learns from what has ended, and the point that promises most is tried next.
 
+use std::collections::BTreeMap;
+
 use rand_chacha::ChaCha8Rng;
 
 use super::random::{Free, generator};
 use super::{Ask, Suggestion, Suggestions, random, sobol};
 use crate::acquisition::maximize::{Candidate, maximize};
-use crate::observation::{Goal, Observation, Pending};
+use crate::observation::{CodeLine, Goal, Observation, Outcome, Pending};
 use crate::space::enumeration::Enumeration;
 use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
@@ -23,6 +25,11 @@ const SPREAD_DIMENSIONS_MAX: usize = 15;
 const WHOLE_MAX: u128 = 2000;
 /// No two runs are tried at a time that are closer to each other along every coordinate.
 const CROWD: f64 = 0.005;
+/// The newest code is probed where older code has this many values for each probe there ever was, and the probes are among the best of them: one in so many.
+const PROBED_MIN: usize = 3;
+const PROBED_SHARE: usize = 4;
+/// With so little of the newest code a search of its own would know nothing.
+const ALONE_FROM: usize = 2;
 /// Keeps the spread candidates apart from the start-up points, which are the same sequence under the sweep's own seed.
 const SPREAD_SEED: u64 = 0x5eed_0f5b_12ea_d001;
 
@@ -32,6 +39,27 @@ pub(crate) struct History<'a> {
     pub(crate) goal: Goal,
     pub(crate) observations: &'a [Observation],
     pub(crate) pending: &'a [Pending],
+    pub(crate) code: CodeLine<'a>,
+}
+
+impl History<'_> {
+    fn is_newest(&self, code_version: &str) -> bool {
+        self.code.place(code_version) == self.code.newest()
+    }
+
+    /// Returns whether older code is left out of account for the next suggestion but so many. What it knows leads back to where it was good, and
+    /// the new optimum may be elsewhere: every other suggestion is one that a new search would make, so that old results never cost more than
+    /// twice the runs.
+    fn looks_alone(&self, made: usize) -> bool {
+        let newest = self.newest() + made;
+        self.code.newest() > 0 && newest > ALONE_FROM && newest % 2 == 1
+    }
+
+    /// Returns how much there is of the newest code.
+    fn newest(&self) -> usize {
+        let seen = self.observations.iter().filter(|seen| self.is_newest(&seen.code_version)).count();
+        seen + self.pending.iter().filter(|pending| self.is_newest(&pending.code_version)).count()
+    }
 }
 
 /// Suggests in three steps:
@@ -50,14 +78,20 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     let start = (cube.scales().len() / 2).clamp(START.0, START.1);
     let points = Enumeration::of_support(ask.space);
     let mut free = Free::new(ask, points.as_ref());
-    let mut model = None;
+    let mut models: BTreeMap<bool, Option<Model>> = BTreeMap::new();
     let mut found = Suggestions::default();
     let known = history.observations.len() + history.pending.len();
+    let mut probes = probes(&cube, history).into_iter();
     for (made, index) in (ask.next_index..).take(ask.count).enumerate() {
-        let suggestion = if known + made < start {
+        let again = |probe: &Suggestion| probe.config.key_again(history.code.version());
+        let suggestion = if let Some(probe) = probes.find(|probe| free.holds(&again(probe))) {
+            free.choose(again(&probe));
+            Some(probe)
+        } else if known + made < start {
             start_up(ask, &cube, history, &mut free, index, known + made, &format!("start-up point {} of {start}", known + made + 1))
         } else {
-            let model = model.get_or_insert_with(|| Model::new(&cube, history, &found.suggestions, ask.seed, index));
+            let alone = history.looks_alone(made);
+            let model = models.entry(alone).or_insert_with(|| Model::new(&cube, history, alone, &found.suggestions, ask.seed, index));
             match model {
                 None => start_up(ask, &cube, history, &mut free, index, known + made, "too few results for a model yet"),
                 Some(model) => model.suggest(&cube, &mut free, points.as_ref(), ask.seed, index),
@@ -67,10 +101,51 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
             found.exhausted = true;
             return found;
         };
+        // Who has not made it has to know of it, too.
+        let others = models.iter_mut().filter(|(alone, _)| **alone != history.looks_alone(made));
+        others.filter_map(|(_, model)| model.as_mut()).for_each(|model| model.expect(cube.point_of(&suggestion.config)));
         found.suggestions.push(suggestion);
     }
     found.exhausted = free.is_exhausted();
     found
+}
+
+/// Returns what good runs of older code have tried, as far as the newest code has not had its probes: the best one, and then the one among the
+/// best that is farthest from those before, which says more than another one beside the best.
+fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggestion> {
+    let History { goal, observations, code, .. } = *history;
+    let had = history.newest();
+    let value = |seen: &Observation| match seen.outcome {
+        Outcome::Value(value) => Some(goal.minimized(value)).filter(|value| value.is_finite()),
+        Outcome::Stopped(_) | Outcome::Failed => None,
+    };
+    let older = observations
+        .iter()
+        .filter(|seen| !history.is_newest(&seen.code_version) && seen.violations.iter().flatten().all(|violation| *violation <= 0.0));
+    let mut older: Vec<(f64, &Observation)> = older.filter_map(|seen| Some((value(seen)?, seen))).collect();
+    // Where every run has code of its own, nothing would be tried but probes.
+    if code.newest() == 0 || had >= code.probes || older.len() < PROBED_MIN * code.probes * code.newest() {
+        return Vec::new();
+    }
+    older.sort_by(|a, b| a.0.total_cmp(&b.0));
+    older.truncate((older.len() / PROBED_SHARE).max(code.probes));
+    let mut chosen: Vec<(Vec<f64>, &Observation)> = Vec::new();
+    while chosen.len() < code.probes {
+        let point = |seen: &Observation| cube.point_of(&seen.config);
+        let apart = |seen: &Observation| {
+            let own = point(seen);
+            let square = |other: &Vec<f64>| own.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+            chosen.iter().map(|(other, _)| square(other)).fold(f64::INFINITY, f64::min)
+        };
+        // Of several as far, the better one.
+        let Some((_, next)) = older.iter().rev().max_by(|a, b| apart(a.1).total_cmp(&apart(b.1))) else { break };
+        chosen.push((point(next), next));
+    }
+    let suggestion = |(place, (_, seen)): (usize, (Vec<f64>, &Observation))| {
+        let reason = format!("probe {} of {}: run {} was good with older code", place + 1, code.probes, seen.index);
+        Suggestion { config: seen.config.clone(), why: Why::new(Kind::Probe, reason) }
+    };
+    chosen.into_iter().enumerate().skip(had).map(suggestion).collect()
 }
 
 fn start_up(
@@ -101,7 +176,7 @@ fn start_up(
 fn spread_point(ask: &Ask<'_>, cube: &UnitCube<'_>, history: &History<'_>, index: u64) -> (Vec<f64>, &'static str) {
     let dimensions = cube.scales().len();
     let mut points = vec![sobol::point(index, dimensions, ask.seed)];
-    if let Some(feasibility) = surrogate::feasibility(cube, history.observations) {
+    if let Some(feasibility) = surrogate::feasibility(cube, history.observations, history.code) {
         let scramble = ask.seed ^ SPREAD_SEED.wrapping_mul(index.wrapping_add(1));
         points.extend((0..SHY).map(|place| sobol::point(place, dimensions, scramble)));
         points.iter_mut().for_each(|point| cube.snap(point));
@@ -124,9 +199,24 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(cube: &UnitCube<'_>, history: &History<'_>, suggested: &[Suggestion], seed: u64, index: u64) -> Option<Self> {
+    /// `alone`: leaves out of account what is of older code.
+    pub(crate) fn new(
+        cube: &UnitCube<'_>,
+        history: &History<'_>,
+        alone: bool,
+        suggested: &[Suggestion],
+        seed: u64,
+        index: u64,
+    ) -> Option<Self> {
         let mut rng = generator(seed ^ surrogate::SEED, index);
-        let mut surrogate = Surrogate::new(cube, history.goal, history.observations, &mut rng)?;
+        let newest: Vec<Observation>;
+        let (observations, code) = if alone {
+            newest = history.observations.iter().filter(|seen| history.is_newest(&seen.code_version)).cloned().collect();
+            (newest.as_slice(), CodeLine::default())
+        } else {
+            (history.observations, history.code)
+        };
+        let mut surrogate = Surrogate::new(cube, history.goal, observations, code, &mut rng)?;
         let waiting = history.pending.iter().map(|pending| &pending.config).chain(suggested.iter().map(|suggestion| &suggestion.config));
         let waiting: Vec<_> = waiting.map(|config| cube.point_of(config)).collect();
         for point in &waiting {
@@ -155,13 +245,18 @@ impl Model {
             if free.holds(&key) {
                 free.choose(key);
                 let why = self.explain(&candidate.point);
-                self.surrogate.believe(&candidate.point, &mut self.rng);
-                self.waiting.push(candidate.point);
+                self.expect(candidate.point);
                 return Some(Suggestion { config, why });
             }
         }
         let config = free.draw(index)?;
         Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since every promising point is taken") })
+    }
+
+    /// Takes note of a point that is going to be tried.
+    fn expect(&mut self, point: Vec<f64>) {
+        self.surrogate.believe(&point, &mut self.rng);
+        self.waiting.push(point);
     }
 
     fn is_crowded(&self, point: &[f64]) -> bool {

@@ -22,7 +22,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) count: usize,
 }
 
-/// A configuration to try, and why.
+/// A configuration to try, and why. One of kind [`Probe`](crate::why::Kind::Probe) was tried before, with older code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suggestion {
     /// What to try.

@@ -29,6 +29,15 @@ impl Config {
         PointKey(key)
     }
 
+    /// Returns the identity of the point where it is tried again with other code, although it was tried before.
+    pub fn key_again(&self, code_version: &str) -> PointKey {
+        let PointKey(first) = self.key();
+        let digest = Sha256::new().chain_update(first).chain_update(code_version).finalize();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        PointKey(key)
+    }
+
     /// Returns the configuration as the training program sees it: nested parameters as nested maps, keys sorted at each level.
     pub fn to_nested(&self) -> Value {
         let mut root = Vec::new();

@@ -1,11 +1,13 @@
 //! How well the search finds, and what it never does.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use proptest::prelude::*;
 
 use crate::observation::Outcome;
 use crate::space::{Condition, Config, Distribution, Parameter, Path, Step, Value};
-use crate::why::Prediction;
+use crate::why::{Kind, Prediction};
 
 /// A sweep in memory.
 struct Sweep {
@@ -16,13 +18,14 @@ struct Sweep {
     observations: Vec<Observation>,
     pending: Vec<Pending>,
     taken: Taken,
+    codes: Vec<String>,
     next_index: u64,
 }
 
 impl Sweep {
     fn new(space: Space, method: Method, seed: u64) -> Self {
         let (observations, pending, taken) = (Vec::new(), Vec::new(), Taken::new());
-        Self { space, method, goal: Goal::Minimize, seed, observations, pending, taken, next_index: 1 }
+        Self { space, method, goal: Goal::Minimize, seed, observations, pending, taken, codes: Vec::new(), next_index: 1 }
     }
 
     fn ask(&self, count: usize) -> Suggestions {
@@ -34,9 +37,27 @@ impl Sweep {
             observations: &self.observations,
             pending: &self.pending,
             taken: &self.taken,
+            code: CodeLine { versions: &self.codes, probes: 2 },
             next_index: self.next_index,
             count,
         })
+    }
+
+    fn code(&self) -> String {
+        self.codes.last().cloned().unwrap_or_default()
+    }
+
+    fn take(&mut self, suggestion: &Suggestion) {
+        let key = match suggestion.why.kind {
+            Kind::Probe => suggestion.config.key_again(&self.code()),
+            _ => suggestion.config.key(),
+        };
+        assert!(self.taken.insert(key).is_none(), "{:?} was taken", suggestion.config);
+    }
+
+    /// From here on everything is of new code.
+    fn change_code(&mut self) {
+        self.codes.push(format!("version {}", self.codes.len() + 1));
     }
 
     /// Asks for `workers` at a time and ends them all.
@@ -44,9 +65,10 @@ impl Sweep {
         while self.observations.len() < runs {
             let found = self.ask(workers);
             for suggestion in found.suggestions {
-                assert!(self.taken.insert(suggestion.config.key()).is_none(), "{:?} was taken", suggestion.config);
+                self.take(&suggestion);
                 let outcome = outcome(&suggestion.config);
-                self.observations.push(Observation::new(self.next_index, suggestion.config, outcome));
+                let observation = Observation::new(self.next_index, suggestion.config, outcome);
+                self.observations.push(Observation { code_version: self.code(), ..observation });
                 self.next_index += 1;
             }
             if found.exhausted {
@@ -134,6 +156,68 @@ fn the_model_finds_far_better_points_than_chance() {
     }
 }
 
+/// Returns the regret after so many runs of new code, over that of a new search with as many (medians of several seeds).
+fn change_pays(objective: fn(&[f64]) -> f64, changed: fn(&[f64]) -> f64, runs: usize) -> (f64, f64) {
+    let mut regrets = (Vec::new(), Vec::new());
+    for seed in 0..5 {
+        let new = |config: &Config| Outcome::Value(changed(&numbers(config)));
+        let mut anew = Sweep::new(uniform(&[(0.0, 1.0); 3]), Method::Bayes, seed);
+        anew.run(runs, 1, new);
+        let mut on = Sweep::new(uniform(&[(0.0, 1.0); 3]), Method::Bayes, seed);
+        on.change_code();
+        on.run(25, 1, |config| Outcome::Value(objective(&numbers(config))));
+        on.change_code();
+        on.run(25 + runs, 1, new);
+        on.observations.drain(..25);
+        regrets.0.push(on.best());
+        regrets.1.push(anew.best());
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    (median(regrets.0), median(regrets.1))
+}
+
+fn bowl(x: &[f64]) -> f64 {
+    (x[0] - 0.7).powi(2) + 2.0 * (x[1] - 0.2).powi(2) + 0.3 * (6.0 * x[2]).sin()
+}
+
+#[test]
+fn what_was_learnt_with_older_code_helps_as_far_as_it_holds() {
+    for changed in [bowl, |x: &[f64]| bowl(x) + 5.0, |x: &[f64]| 7.0 * bowl(x) + 1.0, |x: &[f64]| bowl(&[x[0] + 0.2, x[1], x[2]])] {
+        let (on, anew) = change_pays(bowl, changed, 6);
+        assert!(on < anew, "{on} is not better than {anew}");
+    }
+    // What was good is bad, and that is found out.
+    let (on, anew) = change_pays(bowl, |x| -bowl(x), 15);
+    assert!(on < anew + 0.05, "{on} is worse than {anew}");
+}
+
+#[test]
+fn the_best_of_older_code_is_tried_again_first() {
+    let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 2]), Method::Bayes, 3);
+    let distance = |config: &Config| Outcome::Value(numbers(config).iter().map(|x| (x - 0.3).powi(2)).sum());
+    sweep.change_code();
+    sweep.run(20, 1, distance);
+    let best = crate::analysis::best(Goal::Minimize, &sweep.observations).unwrap().clone();
+    sweep.change_code();
+    let found = sweep.ask(4).suggestions;
+    assert_eq!(found[0].config, best.config);
+    let kinds: Vec<_> = found.iter().map(|suggestion| suggestion.why.kind == Kind::Probe).collect();
+    assert_eq!(kinds, [true, true, false, false]);
+    assert_eq!(found[0].why.reason, format!("probe 1 of 2: run {} was good with older code", best.index));
+    sweep.run(22, 2, distance);
+    assert_ne!(sweep.ask(1).suggestions[0].why.kind, Kind::Probe, "it has had its probes");
+    // A program that changes its own code with every run gets something else to try.
+    for _ in 0..20 {
+        sweep.change_code();
+        sweep.run(sweep.observations.len() + 1, 1, distance);
+    }
+    let tried: BTreeSet<_> = sweep.observations[22..].iter().map(|seen| seen.config.key()).collect();
+    assert!(tried.len() > 12, "{} different ones of 20", tried.len());
+}
+
 #[test]
 fn many_suggestions_at_once_are_not_of_one_place() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 2]), Method::Bayes, 1);
@@ -148,7 +232,7 @@ fn many_suggestions_at_once_are_not_of_one_place() {
     // What others are trying already counts as much as what this call suggests.
     let waiting = found[0].config.clone();
     sweep.taken.insert(waiting.key());
-    sweep.pending.push(Pending { index: sweep.next_index, config: waiting });
+    sweep.pending.push(Pending { index: sweep.next_index, config: waiting, code_version: String::new() });
     sweep.next_index += 1;
     let next = numbers(&sweep.ask(1).suggestions[0].config);
     assert!((next[0] - points[0][0]).abs().max((next[1] - points[0][1]).abs()) > 1e-3, "{next:?}");
@@ -273,7 +357,7 @@ proptest! {
 
     #[test]
     fn no_history_of_no_space_does_harm(
-        space in any_space(), other in any_space(), outcomes in proptest::collection::vec(any_outcome(), 0..12), seed: u64, workers in 1usize..4,
+        space in any_space(), other in any_space(), outcomes in proptest::collection::vec((any_outcome(), proptest::bool::weighted(0.3)), 0..12), seed: u64, workers in 1usize..4,
         maximize: bool,
     ) {
         for method in [Method::Grid, Method::Random, Method::Bayes] {
@@ -284,22 +368,26 @@ proptest! {
             foreign.run(2, 1, |_| Outcome::Value(0.5));
             sweep.taken.extend(foreign.taken.iter().copied());
             sweep.observations.append(&mut foreign.observations);
-            for outcome in &outcomes {
+            for (outcome, changes) in &outcomes {
                 let found = sweep.ask(workers);
                 prop_assert_eq!(&found, &sweep.ask(workers), "asking twice gives the same");
                 prop_assert!(found.suggestions.len() <= workers && (found.exhausted || found.suggestions.len() == workers));
                 for (place, suggestion) in found.suggestions.into_iter().enumerate() {
+                    sweep.take(&suggestion);
                     let config = suggestion.config;
-                    prop_assert!(sweep.taken.insert(config.key()).is_none(), "{:?} was taken", config);
                     prop_assert!(config.0.values().filter_map(Value::as_f64).all(f64::is_finite));
                     prop_assert!(suggestion.why.predicted.is_none_or(|seen| seen.mean.is_finite() && seen.deviation >= 0.0));
                     let index = sweep.next_index;
+                    let code_version = sweep.code();
                     if place == 0 {
-                        sweep.observations.push(Observation::new(index, config, outcome.clone()));
+                        sweep.observations.push(Observation { code_version, ..Observation::new(index, config, outcome.clone()) });
                     } else {
-                        sweep.pending.push(Pending { index, config });
+                        sweep.pending.push(Pending { index, config, code_version });
                     }
                     sweep.next_index += 1;
+                }
+                if *changes {
+                    sweep.change_code();
                 }
             }
         }

@@ -81,14 +81,17 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
         return Ok(taker.assign(draft, attempt));
     }
     let limit = draft.progress().limit(&draft.sweep.spec);
-    let offer = offers.iter().find(|offer| !draft.sweep.taken.contains(&offer.suggestion.config.key()));
+    // What was suggested without knowing of this code can wait: the search has more to say now.
+    let knows = draft.sweep.spec.method != Method::Bayes || !draft.sees(code_version) || draft.sweep.runs.is_empty();
+    let offer = offers.iter().filter(|_| knows).find(|offer| !draft.sweep.taken.contains(&offer.point(draft.sweep)));
     match (limit, offer) {
         (None, _) if draft.sweep.spec.method == Method::External => {
             Ok(wait(draft, "waiting for `sweep offer` or OfferRuns: the method is external", false))
         }
         (None, Some(offer)) => {
             let why = dated(draft.sweep, &offer.suggestion.why);
-            let run = draft.create_runs(&offer.suggestion.config, offer.history, &why);
+            let again = offer.again(draft.sweep).to_owned();
+            let run = draft.create_runs(&offer.suggestion.config, offer.history, &why, &again);
             Ok(taker.assign(draft, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
         }
         (None, None) => Ok(wait(draft, "the search is computing the next point", true)),

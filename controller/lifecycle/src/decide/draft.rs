@@ -141,14 +141,14 @@ impl<'a> Draft<'a> {
         run
     }
 
-    /// Makes a run of a point, and as many more as the sweep repeats each, as far as its cap allows. Returns the first.
-    pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why) -> RunNumber {
+    /// Makes a run of a point, which may have been tried before if it is tried `again` for some code, and as many more as the sweep repeats each, as far as its cap allows. Returns the first.
+    pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why, again: &str) -> RunNumber {
         let first = self.sweep.runs.last() + 1 + self.created;
         let created = Progress::of(self.sweep).created + self.created;
         let left = self.sweep.spec.run_cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
         let count = u64::from(self.sweep.spec.repeats).min(left).max(1);
         for place in 0..count {
-            let (sweep, run, config) = (self.id.clone(), first + place, config.clone());
+            let (sweep, run, config, again) = (self.id.clone(), first + place, config.clone(), again.to_owned());
             let (why, repeats) = match place {
                 0 => (why.clone(), None),
                 _ => {
@@ -156,7 +156,7 @@ impl<'a> Draft<'a> {
                     (Why { reason, ..why.clone() }, Some(first))
                 }
             };
-            self.push(Event::RunCreated { sweep, run, config, why, history, repeats });
+            self.push(Event::RunCreated { sweep, run, config, why, history, repeats, again });
         }
         self.created += count;
         first

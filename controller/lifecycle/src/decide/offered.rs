@@ -93,7 +93,7 @@ fn queue(draft: &mut Draft<'_>, runs: &[Offered], keys: &[PointKey]) -> (Vec<Run
             *first
         } else {
             let reason = if offered.reason.is_empty() { "offered" } else { &offered.reason };
-            let first = draft.create_runs(&offered.config, history, &Why::new(Kind::External, reason));
+            let first = draft.create_runs(&offered.config, history, &Why::new(Kind::External, reason), "");
             known.insert(*key, first);
             entries.insert(key, index + 1);
             first

@@ -53,6 +53,9 @@ pub struct SweepSpec {
     /// `retry`.
     #[serde(default)]
     pub retry: RetryPolicy,
+    /// `code`.
+    #[serde(default)]
+    pub code: CodePolicy,
     /// `max_runtime`: how long a program may take, in milliseconds.
     #[serde(default)]
     pub max_runtime_ms: Option<u64>,
@@ -211,6 +214,19 @@ fn thrice() -> u32 {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self { lost: 3, machine: thrice(), crashed: 1 }
+    }
+}
+
+/// What is done when the code changes while a sweep runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodePolicy {
+    /// So many of the best configurations are tried again first. `code.probe`, 2 by default.
+    pub probe: u32,
+}
+
+impl Default for CodePolicy {
+    fn default() -> Self {
+        Self { probe: 2 }
     }
 }
 

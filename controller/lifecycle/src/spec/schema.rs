@@ -77,6 +77,14 @@ fn top_level() -> Value {
             },
             "additionalProperties": false,
         },
+        "code": {
+            "description": "What is done when the code changes while the sweep runs.",
+            "type": "object",
+            "properties": {
+                "probe": {"description": "So many of the best configurations are tried again first with the new code.", "type": "integer", "minimum": 0, "maximum": 100, "default": 2},
+            },
+            "additionalProperties": false,
+        },
         "max_runtime": time("How long a run may take; then it has failed."),
         "max_silence": time("How long a run may say nothing, neither a metric nor a line of output; then it has failed."),
         "on_lease_lost": {

@@ -15,7 +15,7 @@ use super::{constraints, early_terminate, metric, upkeep, when};
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "method",
     "parameters",
     "metric",
@@ -31,6 +31,7 @@ const KEYS: [&str; 21] = [
     "run_cap",
     "seed",
     "retry",
+    "code",
     "max_runtime",
     "max_silence",
     "on_lease_lost",
@@ -43,7 +44,7 @@ const KEYS: [&str; 21] = [
 const WITHOUT_EFFECT: [&str; 8] = ["controller", "scheduler", "launch", "job", "image_uri", "apiVersion", "kind", "settings"];
 
 /// Our keys that a later version will know: ignoring one would be a silent lie.
-const LATER: [&str; 6] = ["code", "transfer", "data", "fidelity", "patience", "artifacts"];
+const LATER: [&str; 5] = ["transfer", "data", "fidelity", "patience", "artifacts"];
 
 const METHODS: [(&str, Method); 4] =
     [("grid", Method::Grid), ("random", Method::Random), ("bayes", Method::Bayes), ("external", Method::External)];
@@ -99,6 +100,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         run_cap: fields.whole("run_cap", 1, report).map(i64::unsigned_abs),
         seed: fields.whole("seed", 0, report).map(i64::unsigned_abs),
         retry: upkeep::retry(&fields, report),
+        code: upkeep::code(&fields, report),
         max_runtime_ms: upkeep::time(&fields, "max_runtime", report),
         max_silence_ms: upkeep::time(&fields, "max_silence", report),
         on_lease_lost: upkeep::on_lease_lost(&fields, report),

@@ -142,8 +142,19 @@ fn a_duplicate_key_and_a_deprecated_distribution_are_warnings() {
 }
 
 #[test]
+fn how_new_code_is_probed_may_be_said() {
+    let file = |code: &str| {
+        format!("program: t.py\nmethod: bayes\nmetric: {{name: loss}}\ncode: {code}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n")
+    };
+    assert_eq!(parse(&file("{probe: 0}")).0.unwrap().code.probe, 0);
+    assert_eq!(parse(&file("{}")).0.unwrap().code.probe, 2);
+    assert_snapshot!(seen(&file("{probe: 101, prob: 3}")));
+    assert_snapshot!(seen(&file("pin")));
+}
+
+#[test]
 fn a_key_of_a_later_version_is_refused() {
-    assert_snapshot!(seen("program: t.py\nmethod: random\ncode: {mode: pin}\nparameters:\n  x: {value: 1, was: 2}\n"));
+    assert_snapshot!(seen("program: t.py\nmethod: random\ntransfer: {from: ab12}\nparameters:\n  x: {value: 1, was: 2}\n"));
 }
 
 #[test]

@@ -6,10 +6,11 @@ use sweep_search::space::Value;
 
 use super::diagnostic::Report;
 use super::fields::{Fields, at};
-use super::model::{OnLeaseLost, RetryPolicy};
+use super::model::{CodePolicy, OnLeaseLost, RetryPolicy};
 use super::yaml::{Entry, Kind};
 
 const RETRIES_MAX: u32 = 1000;
+const PROBES_MAX: u32 = 100;
 const WORDS: [(&str, OnLeaseLost); 2] = [("continue", OnLeaseLost::Continue), ("stop", OnLeaseLost::Stop)];
 
 /// `retry`.
@@ -34,6 +35,24 @@ pub(super) fn retry(fields: &Fields<'_>, report: &mut Report) -> RetryPolicy {
     set("lost", &mut policy.lost);
     set("machine", &mut policy.machine);
     set("crashed", &mut policy.crashed);
+    policy
+}
+
+/// `code`.
+pub(super) fn code(fields: &Fields<'_>, report: &mut Report) -> CodePolicy {
+    let mut policy = CodePolicy::default();
+    let Some(entry) = fields.entry("code") else { return policy };
+    let Some(fields) = Fields::new("`code`", entry.key_span, &entry.value, "`code: {probe: 2}`", report) else { return policy };
+    fields.close(&["probe"], report);
+    if let Some(number) = fields.whole("probe", 0, report) {
+        match u32::try_from(number).ok().filter(|number| *number <= PROBES_MAX) {
+            Some(number) => policy.probe = number,
+            None => {
+                let place = fields.entry("probe").map(|entry| entry.key_span);
+                report.error(place, format!("`code`: `probe` is at most {PROBES_MAX}"), None);
+            }
+        }
+    }
     policy
 }
 

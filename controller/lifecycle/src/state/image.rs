@@ -186,7 +186,7 @@ impl<'a> SweepHead<'a> {
         let in_state =
             |states: &[RunState]| self.open.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| *number).collect();
         let (queued, live) = (in_state(&[RunState::Queued]), in_state(&[RunState::Assigned, RunState::Running]));
-        let mut keys: Vec<_> = ended.iter().map(|(_, sealed)| sealed.key).chain(self.open.values().map(|run| run.config.key())).collect();
+        let mut keys: Vec<_> = ended.iter().map(|(_, sealed)| sealed.key).chain(self.open.values().map(|run| run.point())).collect();
         keys.sort_unstable();
         let open = self.open.into_iter().map(|(number, run)| (number, run.into_owned()));
         Ok(Sweep {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use sweep_search::space::Config;
+use sweep_search::space::{Config, PointKey};
 use sweep_search::why::Why;
 
 use super::attempt::Attempt;
@@ -40,6 +40,9 @@ pub struct Run {
     /// The code that was executed last, by any id; empty where it is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code_version: String,
+    /// The code for which the point is tried again, although it was tried before; empty where it was not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub again: String,
     /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
     #[serde(default, skip_serializing_if = "Retries::is_none")]
     pub retries: Retries,
@@ -90,6 +93,11 @@ impl Retries {
 }
 
 impl Run {
+    /// Returns the identity of its point.
+    pub fn point(&self) -> PointKey {
+        if self.again.is_empty() { self.config.key() } else { self.config.key_again(&self.again) }
+    }
+
     /// Returns an attempt by its number.
     pub fn attempt(&self, number: AttemptNumber) -> Option<&Attempt> {
         self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)

@@ -188,7 +188,7 @@ impl Entry {
 
     fn key(&self) -> PointKey {
         match self {
-            Self::Open(run) => run.config.key(),
+            Self::Open(run) => run.point(),
             Self::Sealed(sealed) => sealed.key,
         }
     }
@@ -204,7 +204,7 @@ impl std::fmt::Debug for Sealed {
 impl Sealed {
     fn seal(run: &Run) -> Result<Self, rmp_serde::encode::Error> {
         let body = rmp_serde::to_vec_named(run)?.into_boxed_slice();
-        Ok(Self { first: run.first, state: run.state, key: run.config.key(), body })
+        Ok(Self { first: run.first, state: run.state, key: run.point(), body })
     }
 
     fn unseal(&self) -> Run {

@@ -1,13 +1,14 @@
 //! Agents come, ask for runs and leave.
 
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Refusal, Reply, SweepAction};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Offer, Refusal, Reply, SweepAction};
 use sweep_lifecycle::decide::directive;
 use sweep_lifecycle::event::Event;
+use sweep_lifecycle::observe::observations;
 use sweep_lifecycle::spec::{OnLeaseLost, SweepSpec};
 use sweep_lifecycle::state::{AgentInfo, AttemptRef, AttemptState, RunState, SweepId};
 use sweep_search::suggest::Method;
 
-use crate::world::{World, acquire, agent, crash, finish, grid, offer, register, remove, report, start, sweep};
+use crate::world::{World, acquire, agent, crash, finish, grid, offer, probe, register, remove, report, start, sweep};
 
 fn running(names: &[&str]) -> World {
     let mut world = World::default();
@@ -96,6 +97,34 @@ fn a_run_says_how_many_results_its_suggestion_had_not_seen() {
     let ask = Command::Acquire { agent: agent("ann"), sweep: sweep(), offers: vec![seen_all], code_version: String::new() };
     world.ask(&ask);
     assert_eq!(world.run(4).why.reason, "grid point 4");
+}
+
+#[test]
+fn a_point_is_tried_again_with_new_code_once_and_only_as_a_probe() {
+    let mut world = World::default();
+    world.create(SweepSpec { method: Method::Bayes, ..grid(9) });
+    world.register("ann");
+    let ask =
+        |offers: Vec<Offer>, code: &str| Command::Acquire { agent: agent("ann"), sweep: sweep(), offers, code_version: code.to_owned() };
+    let end = |world: &mut World, run: u64| {
+        let attempt = AttemptRef { sweep: sweep(), run, attempt: 1 };
+        world.ask(&start("ann", &attempt));
+        world.succeed("ann", &attempt, 0.5);
+    };
+    world.ask(&ask(vec![offer(1)], "old"));
+    end(&mut world, 1);
+    // What was suggested without knowing of the new code is not taken.
+    let Reply::Wait { wants_suggestion: true, .. } = world.ask(&ask(vec![offer(2)], "new")) else { panic!("it waits") };
+    assert_eq!(world.sweep().codes.len(), 2);
+    let Reply::Wait { .. } = world.ask_idly(&ask(vec![offer(1)], "new")) else { panic!("it was tried") };
+    world.ask(&ask(vec![probe(1)], "new"));
+    assert_eq!((world.run(2).config.clone(), world.run(2).again.as_str()), (world.run(1).config.clone(), "new"));
+    end(&mut world, 2);
+    let Reply::Wait { .. } = world.ask_idly(&ask(vec![probe(1)], "new")) else { panic!("it was tried again") };
+    world.ask(&ask(vec![offer(2)], "new"));
+    end(&mut world, 3);
+    let known: Vec<_> = observations(world.sweep()).into_iter().map(|seen| seen.code_version).collect();
+    assert_eq!(known, ["old", "new", "new"]);
 }
 
 #[test]

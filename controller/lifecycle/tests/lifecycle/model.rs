@@ -9,7 +9,7 @@ use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 use sweep_search::suggest::Method;
 
 use crate::reference::Reference;
-use crate::world::{World, failed, grid, offer, points};
+use crate::world::{World, failed, grid, offer, points, probe};
 
 const POINTS: i64 = 6;
 const KINDS: u8 = 4;
@@ -104,7 +104,7 @@ fn told(value: Option<f64>) -> Told {
     value.map_or_else(|| Told::Failed("it burst".to_owned()), Told::Value)
 }
 
-/// Four kinds of sweeps: a grid whose runs are stopped by predictions, one with a cap, repeats, a target and hyperband, one
+/// Four kinds of sweeps: a grid whose runs are stopped by predictions, a Bayesian one with a cap, repeats, a target and hyperband, a grid
 /// without an objective, one to which the runs are offered.
 fn spec(kind: u8) -> SweepSpec {
     let mut spec = grid(POINTS);
@@ -115,7 +115,7 @@ fn spec(kind: u8) -> SweepSpec {
             spec.on_lease_lost = OnLeaseLost::Stop;
         }
         1 => {
-            (spec.run_cap, spec.repeats) = (Some(5), 2);
+            (spec.run_cap, spec.repeats, spec.method) = (Some(5), 2, Method::Bayes);
             spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(1), eta: 2.0, strict: true }));
             let objective = spec.objective.as_mut().expect("a grid has one here");
             (objective.target, objective.reduce) = (Some(0.05), Reduce::MeanLast(2));
@@ -204,7 +204,7 @@ impl Chaos {
                 Command::Acquire {
                     agent: agent(*name),
                     sweep,
-                    offers: offers.iter().copied().map(offer).collect(),
+                    offers: offers.iter().copied().map(if number % 3 == 0 { probe } else { offer }).collect(),
                     code_version: code(offers.len()),
                 }
             }

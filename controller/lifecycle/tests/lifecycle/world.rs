@@ -7,7 +7,7 @@ use sweep_lifecycle::decide::decide;
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
-use sweep_lifecycle::spec::{Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::image::{Loader, same};
 use sweep_lifecycle::state::{
     AgentId, AgentInfo, Attempt, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, Sweep, SweepId, Timestamp,
@@ -175,6 +175,7 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         run_cap: None,
         seed: None,
         retry: RetryPolicy::default(),
+        code: CodePolicy::default(),
         max_runtime_ms: None,
         max_silence_ms: None,
         on_lease_lost: OnLeaseLost::Continue,
@@ -197,6 +198,12 @@ pub(crate) fn objective() -> Objective {
 pub(crate) fn offer(x: i64) -> Offer {
     let config = Config([(Path::flat("x"), Value::Int(x))].into());
     Offer { suggestion: Suggestion { config, why: Why::new(Kind::Grid, format!("grid point {x}")) }, history: 0 }
+}
+
+/// What was tried before may be tried again with the newest code.
+pub(crate) fn probe(x: i64) -> Offer {
+    let Offer { suggestion, history } = offer(x);
+    Offer { suggestion: Suggestion { why: Why::new(Kind::Probe, "probe 1 of 2"), ..suggestion }, history }
 }
 
 pub(crate) fn register(name: &str) -> Command {

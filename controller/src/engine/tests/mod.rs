@@ -13,7 +13,7 @@ use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::spec::{Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Timestamp};
 use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Distribution, Parameter, Path, Space, Value};
@@ -195,6 +195,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         run_cap: None,
         seed: Some(1),
         retry: RetryPolicy::default(),
+        code: CodePolicy::default(),
         max_runtime_ms: None,
         max_silence_ms: None,
         on_lease_lost: OnLeaseLost::Continue,

@@ -1,5 +1,8 @@
 //! From what has ended to an ensemble of models.
 
+mod alignment;
+mod line;
+
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -15,8 +18,11 @@ use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::{Posterior, Seen};
 use crate::gp::sample::{Views, sample};
 use crate::gp::warp::{FLOORS, Warp};
-use crate::observation::{Goal, Observation, Outcome};
+use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
+
+use alignment::{Alignment, alignments};
+use line::Groups;
 
 /// Keeps the draws of hyperparameters apart from all others.
 pub(crate) const SEED: u64 = 0x0de1_5eed_77ab_c0de;
@@ -38,17 +44,24 @@ struct Ended<'a> {
     point: Vec<f64>,
     /// Turned so that small is good; `None` for failures and values that are no numbers.
     value: Option<f64>,
-    /// Whether it violates no constraint, as far as is known.
+    /// Whether it violates no constraint, as far as is known, and is of the newest code that has values.
     counts: bool,
+    /// Which version of the code it is of.
+    group: usize,
 }
 
 /// Learns where runs fail or violate constraints, and nothing else. `None` where none did.
-pub(crate) fn feasibility(cube: &UnitCube<'_>, observations: &[Observation]) -> Option<Feasibility> {
-    hazards(&Arc::new(Geometry::of(cube)), &ended(cube, Goal::default(), observations))
+pub(crate) fn feasibility(cube: &UnitCube<'_>, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
+    let groups = groups(line, observations);
+    hazards(&Arc::new(Geometry::of(cube)), &ended(cube, Goal::default(), observations, &groups), &groups)
 }
 
-fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>]) -> Option<Feasibility> {
-    let everywhere: Vec<_> = ended.iter().map(|ended| ended.point.clone()).collect();
+fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
+    let everywhere = Seen {
+        versions: ended.iter().map(|ended| ended.group).collect(),
+        changes: groups.changes(),
+        ..Seen::once(ended.iter().map(|ended| ended.point.clone()).collect(), Vec::new())
+    };
     // A violation without measure is no distance to learn from, only something that went wrong.
     let beyond = |ended: &Ended<'_>| ended.observation.violations.iter().flatten().any(|violation| !violation.is_finite());
     let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none() || beyond(ended)).collect();
@@ -69,7 +82,7 @@ pub(crate) struct Surrogate {
     pub(crate) best: Option<f64>,
     /// The best points that were seen, the best first.
     pub(crate) around: Vec<Vec<f64>>,
-    /// The indices of the observations that the members have seen, in their order; those that count.
+    /// The indices of the observations that the members have seen, in their order; whether they count.
     seen: Vec<(u64, bool)>,
     /// Their points.
     points: Vec<Vec<f64>>,
@@ -77,10 +90,17 @@ pub(crate) struct Surrogate {
 
 impl Surrogate {
     /// Learns from what has ended. `None` where there is too little to learn from.
-    pub(crate) fn new(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], rng: &mut ChaCha8Rng) -> Option<Self> {
-        let ended = ended(cube, goal, observations);
+    pub(crate) fn new(
+        cube: &UnitCube<'_>,
+        goal: Goal,
+        observations: &[Observation],
+        line: CodeLine<'_>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Self> {
+        let groups = groups(line, observations);
+        let ended = ended(cube, goal, observations, &groups);
         let geometry = Arc::new(Geometry::of(cube));
-        let feasibility = hazards(&geometry, &ended);
+        let feasibility = hazards(&geometry, &ended, &groups);
         let valued: Vec<&Ended<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
         let values: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
         if values.len() < VALUES_MIN && feasibility.is_none() {
@@ -88,30 +108,33 @@ impl Surrogate {
         }
         let best = valued.iter().filter(|ended| ended.counts).find_map(|ended| ended.value);
         let seen = valued.iter().map(|ended| (ended.observation.index, ended.counts)).collect();
-        let around = valued.iter().filter(|ended| ended.counts || best.is_none()).map(|ended| ended.point.clone()).take(AROUND).collect();
+        let newer = valued.iter().filter(|ended| ended.counts || best.is_none()).take(AROUND);
+        // What was good with older code may still be.
+        let older = valued.iter().filter(|ended| !ended.counts && ended.group < groups.changes() && keeps(ended.observation)).take(AROUND);
+        let around = newer.chain(older).map(|ended| ended.point.clone()).collect();
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
         let ensemble = Ensemble { members: Vec::new(), feasibility };
         let effort = Effort::of(values.len());
         let mut surrogate = Self { ensemble, effort, warps: Vec::new(), goal, best, around, seen, points };
         // Without a value that counts, what matters is to find one.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
-            surrogate.learn(&geometry, &valued, &values, best, rng);
+            surrogate.learn(&geometry, &valued, best, groups.changes(), rng);
         }
         Some(surrogate)
     }
 
-    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&Ended<'_>], values: &[f64], best: f64, rng: &mut ChaCha8Rng) {
-        let warps: Vec<Warp> = FLOORS.iter().map(|floor| Warp::new(values, *floor)).collect();
-        let zs: Vec<Vec<f64>> = warps.iter().map(|warp| values.iter().map(|value| warp.warped(*value)).collect()).collect();
-        let x: Vec<_> = valued.iter().map(|ended| ended.point.clone()).collect();
-        let shares: Vec<f64> = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
-        let mut seen = Seen { x: x.clone(), z: Vec::new(), shares: shares.clone() };
-        for (theta, view) in draws(geometry, &x, &shares, &Values { zs: &zs, warps: &warps, values }, self.effort.draws, rng) {
-            seen.z.clone_from(&zs[view]);
+    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&Ended<'_>], best: f64, changes: usize, rng: &mut ChaCha8Rng) {
+        let x = valued.iter().map(|ended| ended.point.clone()).collect();
+        let views = views(geometry, valued, changes);
+        let shares = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
+        let versions = valued.iter().map(|ended| ended.group).collect();
+        let mut seen = Seen { x, z: Vec::new(), shares, versions, changes };
+        for (theta, view) in draws(geometry, &seen, &views, self.effort.draws, rng) {
+            let View { warp, values, .. } = &views[view];
+            seen.z = values.iter().map(|value| warp.warped(*value)).collect();
             let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, &seen) else { continue };
-            let log_scale = warps[view].log_scale(best);
-            self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale });
-            self.warps.push(warps[view].clone());
+            self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale: warp.log_scale(best) });
+            self.warps.push(warp.clone());
         }
         self.rank();
     }
@@ -138,6 +161,11 @@ impl Surrogate {
             member.posterior.believe(point, fantasy);
         }
         self.rank();
+    }
+
+    /// Returns what each member says of the correlation of the newest code with the one before it; nothing where there is one version.
+    pub(crate) fn correlations(&self) -> Vec<f64> {
+        self.ensemble.members.iter().filter_map(|member| member.posterior.last_correlation()).collect()
     }
 
     /// Returns mean and standard deviation of the objective at points, turned so that small is good: of the mixture of all members.
@@ -188,30 +216,61 @@ impl Surrogate {
 /// The local search starts around this many of the best observations.
 const AROUND: usize = 5;
 
-/// The values as they are and as each warp shows them.
-struct Values<'a> {
-    values: &'a [f64],
-    zs: &'a [Vec<f64>],
-    warps: &'a [Warp],
+/// A way of looking at the values.
+struct View {
+    /// As they would be with the newest code.
+    values: Vec<f64>,
+    warp: Warp,
+    /// What was done to the values of older code.
+    alignment: Alignment,
 }
 
-/// Draws hyperparameters, each with the place of a warp.
-fn draws(
-    geometry: &Geometry,
-    x: &[Vec<f64>],
-    shares: &[f64],
-    seen: &Values<'_>,
-    count: usize,
-    rng: &mut ChaCha8Rng,
-) -> Vec<(Vec<f64>, usize)> {
-    let places = thinned(x.len(), LEARN_MAX);
+/// Returns the views: each warp of each alignment of older code, the most probable alignment first.
+fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: usize) -> Vec<View> {
+    let mut y: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
+    let mut found = vec![Alignment::SAME];
+    for before in 0..changes {
+        let of = |is: &dyn Fn(usize) -> bool| {
+            let places = || (0..y.len()).filter(|place| is(valued[*place].group));
+            alignment::Values {
+                x: places().map(|place| valued[place].point.clone()).collect(),
+                y: places().map(|place| y[place]).collect(),
+            }
+        };
+        found = alignments(geometry, &of(&|group| group <= before), &of(&|group| group == before + 1));
+        if before + 1 < changes {
+            let places = (0..y.len()).filter(|place| valued[*place].group <= before);
+            places.for_each(|place| y[place] = found[0].apply(y[place]));
+        }
+    }
+    let each = found.into_iter().flat_map(|alignment| {
+        let aligned = |place: usize| if valued[place].group < changes { alignment.apply(y[place]) } else { y[place] };
+        let aligned: Vec<f64> = (0..y.len()).map(aligned).collect();
+        FLOORS.map(|floor| View { warp: Warp::new(&aligned, floor), values: aligned.clone(), alignment })
+    });
+    each.collect()
+}
+
+/// Draws hyperparameters, each with the place of a view.
+fn draws(geometry: &Geometry, seen: &Seen, views: &[View], count: usize, rng: &mut ChaCha8Rng) -> Vec<(Vec<f64>, usize)> {
+    let places = thinned(seen.x.len(), LEARN_MAX);
     let pick = |all: &[f64]| places.iter().map(|place| all[*place]).collect::<Vec<_>>();
-    let x: Vec<_> = places.iter().map(|place| x[*place].clone()).collect();
-    let values = pick(seen.values);
-    let zs: Vec<Vec<f64>> = seen.zs.iter().map(|z| pick(z)).collect();
-    let views = Views { zs, log_jacobians: seen.warps.iter().map(|warp| warp.log_jacobian(&values)).collect() };
-    let evidence = Evidence::new(geometry, &x, &pick(shares));
-    let start = fit(&evidence, &views.zs[views.zs.len() / 2]);
+    let learnt = Seen {
+        x: places.iter().map(|place| seen.x[*place].clone()).collect(),
+        z: Vec::new(),
+        shares: pick(&seen.shares),
+        versions: places.iter().map(|place| seen.versions[*place]).collect(),
+        changes: seen.changes,
+    };
+    let zs = views.iter().map(|view| pick(&view.values).into_iter().map(|value| view.warp.warped(value)).collect()).collect();
+    let older = learnt.versions.iter().filter(|version| **version < learnt.changes).count() as f64;
+    let jacobian = |view: &View| {
+        let Alignment { scale, log_prior, .. } = view.alignment;
+        log_prior + older * scale.ln() + view.warp.log_jacobian(&pick(&view.values))
+    };
+    let views = Views { zs, log_jacobians: views.iter().map(jacobian).collect() };
+    let evidence = Evidence::new(geometry, &learnt);
+    let start = fit(&evidence, &views.zs[FLOORS.len() / 2]);
     sample(&evidence, &views, &start, count, rng)
 }
 
@@ -230,18 +289,36 @@ fn thinned(count: usize, max: usize) -> Vec<usize> {
     (0..first).chain((0..rest).map(|place| first + place * (count - first) / rest)).collect()
 }
 
-/// Returns what has ended, the best first, then what violates a constraint, failures last. Of too many, the better half and an even choice of
-/// the rest.
-fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation]) -> Vec<Ended<'a>> {
+/// Returns what the models tell apart of the versions of the code.
+fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Groups<'a> {
+    let valued = observations.iter().filter(|seen| !matches!(seen.outcome, Outcome::Failed));
+    Groups::new(line, valued.map(|seen| seen.code_version.as_str()))
+}
+
+/// Returns what has ended, the best of the newest code first, then what violates a constraint, failures, and the same of older code. Of too
+/// many, the better half and an even choice of the rest.
+fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], groups: &Groups<'_>) -> Vec<Ended<'a>> {
     let value = |outcome: &Outcome| match outcome {
         Outcome::Value(value) | Outcome::Stopped(value) => Some(goal.minimized(*value)).filter(|value| value.is_finite()),
         Outcome::Failed => None,
     };
-    let mut order: Vec<(&Observation, Option<f64>, bool)> =
-        observations.iter().map(|seen| (seen, value(&seen.outcome), keeps(seen))).collect();
-    order.sort_by(|a, b| (!a.2).cmp(&!b.2).then(a.1.unwrap_or(f64::INFINITY).total_cmp(&b.1.unwrap_or(f64::INFINITY))));
-    let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place]);
-    chosen.map(|(observation, value, counts)| Ended { observation, point: cube.point_of(&observation.config), value, counts }).collect()
+    let of = |seen: &'a Observation| Ended {
+        observation: seen,
+        point: Vec::new(),
+        value: value(&seen.outcome),
+        counts: keeps(seen),
+        group: groups.of(&seen.code_version),
+    };
+    let mut order: Vec<Ended<'_>> = observations.iter().map(of).collect();
+    let newest = order.iter().filter(|ended| ended.value.is_some()).map(|ended| ended.group).max().unwrap_or(0);
+    order.sort_by(|a, b| {
+        let value = |ended: &Ended<'_>| ended.value.unwrap_or(f64::INFINITY);
+        (a.group < newest).cmp(&(b.group < newest)).then((!a.counts).cmp(&!b.counts)).then(value(a).total_cmp(&value(b)))
+    });
+    let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place].clone());
+    chosen
+        .map(|ended| Ended { point: cube.point_of(&ended.observation.config), counts: ended.counts && ended.group >= newest, ..ended })
+        .collect()
 }
 
 #[cfg(test)]
@@ -265,7 +342,7 @@ mod tests {
         };
         let learn = |violation| {
             let mut rng = ChaCha8Rng::seed_from_u64(1);
-            Surrogate::new(&UnitCube::new(&space), Goal::Minimize, &seen(violation), &mut rng).unwrap()
+            Surrogate::new(&UnitCube::new(&space), Goal::Minimize, &seen(violation), CodeLine::default(), &mut rng).unwrap()
         };
         assert_eq!((learn(None).best, learn(None).ensemble.members.is_empty()), (Some(0.125), false));
         let beyond = learn(Some(f64::INFINITY));

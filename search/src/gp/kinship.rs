@@ -1,0 +1,72 @@
+//! What values that one version of the code gave say of another version.
+//!
+//! The versions stand in a line, oldest first. At each change the function keeps a share of what it was, its correlation *ρ*, and what is new of it is
+//! of the same kind: the kernel between two versions is that of the space times the product of all ρ between them. Each version may have a level of
+//! its own besides. This is the intrinsic coregionalisation model of Bonilla, Chai, Williams (2008), Multi-task Gaussian process prediction, with the
+//! coregionalisation of a chain, as in Kennedy and O'Hagan (2000), Predicting the output from a complex computer code when fast approximations are available.
+
+/// What is believed of η before anything is seen, where ρ = tanh(μ + ση): most changes keep most of what holds, one in ten turns it round.
+pub(super) const ETA: (f64, f64) = (0.0, 1.0);
+/// η of a change that turned most things round.
+pub(super) const TURNED: f64 = -2.0;
+const MIDDLE: f64 = 1.5;
+const SPREAD: f64 = 1.2;
+/// Of the logarithm of the variance of a level, relative to that of the function: levels are made to agree before the model sees them.
+pub(super) const LEVEL: (f64, f64) = (-5.0, 2.0);
+/// Entries of θ for each change: η and the logarithm of the variance of the level.
+pub(crate) const PER_CHANGE: usize = 2;
+
+/// How the versions are related: one entry for each change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kinship {
+    correlations: Vec<f64>,
+    levels: Vec<f64>,
+}
+
+impl Kinship {
+    /// Reads the last entries of θ.
+    pub(super) fn from_theta(entries: &[f64]) -> Self {
+        let changes = entries.chunks_exact(PER_CHANGE);
+        let correlation = |eta: f64| (MIDDLE + SPREAD * eta).tanh();
+        Self {
+            correlations: changes.clone().map(|change| correlation(change[0])).collect(),
+            levels: changes.map(|change| change[1].exp().clamp(1e-12, 1e6)).collect(),
+        }
+    }
+
+    /// Returns whether there is one version only.
+    pub(super) fn is_trivial(&self) -> bool {
+        self.correlations.is_empty()
+    }
+
+    /// Returns the place of the newest version.
+    pub(crate) fn newest(&self) -> usize {
+        self.correlations.len()
+    }
+
+    /// Returns what the covariance of two versions is multiplied with.
+    pub(super) fn correlation(&self, a: usize, b: usize) -> f64 {
+        self.correlations[a.min(b)..a.max(b)].iter().product()
+    }
+
+    /// Returns what is added to the covariance of two versions. The oldest has no level of its own.
+    pub(super) fn level(&self, a: usize, b: usize) -> f64 {
+        if a == b && a > 0 { self.levels[a - 1] } else { 0.0 }
+    }
+
+    /// Returns the correlation of the newest version with the one before it.
+    pub(crate) fn last(&self) -> Option<f64> {
+        self.correlations.last().copied()
+    }
+
+    /// Returns the derivative of [`Self::correlation`] by η of each change between.
+    pub(super) fn slopes(&self, a: usize, b: usize) -> impl Iterator<Item = (usize, f64)> {
+        let between = a.min(b)..a.max(b);
+        let others =
+            move |change: usize| between.clone().filter(|other| *other != change).map(|other| self.correlations[other]).product::<f64>();
+        (a.min(b)..a.max(b)).map(move |change| {
+            let rho = self.correlations[change];
+            (change, SPREAD * (1.0 - rho * rho) * others(change))
+        })
+    }
+}

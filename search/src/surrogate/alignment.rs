@@ -1,0 +1,111 @@
+//! How the values of older code compare with those of newer code: often the whole objective has only moved, or is measured in another unit.
+
+use std::sync::Arc;
+
+use crate::gp::fit::fit;
+use crate::gp::kernel::Geometry;
+use crate::gp::likelihood::Evidence;
+use crate::gp::posterior::{Posterior, Seen};
+use crate::gp::warp::Warp;
+
+/// The model of the older values is that of the warp in the middle, learnt from no more than this many.
+const FLOOR: f64 = 1.0;
+const OLDER_MAX: usize = 100;
+/// How well a value is known at best, in deviations of the older values.
+const BLUR: f64 = 0.02;
+/// What a change leaves unexplained, in units of that.
+const RESTS: [f64; 5] = [1.0, 3.0, 10.0, 30.0, 100.0];
+/// What a free number of an alignment costs in log probability: with few values more would fit anything.
+const COST: f64 = 1.5;
+/// A line through fewer values than this says nothing.
+const LINE_MIN: usize = 3;
+/// A factor outside of this is no change of unit, and below zero none at all.
+const SCALES: std::ops::RangeInclusive<f64> = 0.02..=50.0;
+
+/// A value of older code stands for `level + scale · value` of newer code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Alignment {
+    pub(crate) level: f64,
+    pub(crate) scale: f64,
+    /// The logarithm of how probable it was before anything was seen, but for a constant.
+    pub(crate) log_prior: f64,
+}
+
+impl Alignment {
+    /// The change changed nothing.
+    pub(crate) const SAME: Self = Self { level: 0.0, scale: 1.0, log_prior: 0.0 };
+
+    pub(crate) fn apply(&self, value: f64) -> f64 {
+        self.level + self.scale * value
+    }
+}
+
+/// Points and their values, small is good.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Values {
+    pub(crate) x: Vec<Vec<f64>>,
+    pub(crate) y: Vec<f64>,
+}
+
+/// Returns what the change may have done to all values alike, the most probable first.
+pub(crate) fn alignments(geometry: &Arc<Geometry>, older: &Values, newer: &Values) -> Vec<Alignment> {
+    let Some((model, warp)) = model(geometry, older).filter(|_| !newer.y.is_empty()) else { return vec![Alignment::SAME] };
+    let predicted: Vec<_> = model.predict(&newer.x).into_iter().map(|(mean, deviation)| warp.unwarped(mean, deviation)).collect();
+    ranked(&predicted, &newer.y, deviation(&older.y))
+}
+
+/// Returns the ways to come from what was predicted, with its deviation, to the newer values: nothing to do, moved, multiplied, or both.
+fn ranked(predicted: &[(f64, f64)], newer: &[f64], spread: f64) -> Vec<Alignment> {
+    let blur = BLUR * spread;
+    let weights: Vec<f64> = predicted.iter().map(|(_, deviation)| 1.0 / (deviation * deviation + blur * blur)).collect();
+    let total: f64 = weights.iter().sum();
+    let pairs = || predicted.iter().map(|(mean, _)| *mean).zip(newer.iter().copied()).zip(weights.iter().copied());
+    let mean = |of: &dyn Fn(f64, f64) -> f64| pairs().map(|((old, new), weight)| weight * of(old, new)).sum::<f64>() / total;
+    let mut found = vec![Alignment::SAME, Alignment { level: mean(&|old, new| new - old), scale: 1.0, log_prior: -COST }];
+    if pairs().all(|((old, new), _)| old > 0.0 && new > 0.0) {
+        found.push(Alignment { level: 0.0, scale: mean(&|old, new| (new / old).ln()).exp(), log_prior: -COST });
+    }
+    if newer.len() >= LINE_MIN {
+        let (old_mean, new_mean) = (mean(&|old, _| old), mean(&|_, new| new));
+        let scale = mean(&|old, new| (old - old_mean) * (new - new_mean)) / mean(&|old, _| (old - old_mean).powi(2));
+        found.push(Alignment { level: new_mean - scale * old_mean, scale, log_prior: -2.0 * COST });
+    }
+    found.retain(|alignment| alignment.level.is_finite() && SCALES.contains(&alignment.scale));
+    // What is left over is as large as it has to be: the most probable of several sizes.
+    let score = |alignment: &Alignment| {
+        let likelihood = |rest: f64| {
+            let each = predicted.iter().zip(newer).map(|((mean, deviation), new)| {
+                let variance = (alignment.scale * deviation).powi(2) + rest * rest;
+                -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
+            });
+            each.sum::<f64>()
+        };
+        let best = RESTS.map(|rest| likelihood(rest * blur)).into_iter().fold(f64::NEG_INFINITY, f64::max);
+        alignment.log_prior + best
+    };
+    let mut found: Vec<_> = found.into_iter().map(|alignment| (score(&alignment), alignment)).collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.into_iter().map(|(_, alignment)| alignment).collect()
+}
+
+/// Returns a model of the older values. `None` where there are too few.
+fn model(geometry: &Arc<Geometry>, older: &Values) -> Option<(Posterior, Warp)> {
+    if older.y.len() < LINE_MIN {
+        return None;
+    }
+    let places = super::thinned(older.y.len(), OLDER_MAX);
+    let y: Vec<f64> = places.iter().map(|place| older.y[*place]).collect();
+    let warp = Warp::new(&y, FLOOR);
+    let seen = Seen::once(places.iter().map(|place| older.x[*place].clone()).collect(), y.iter().map(|y| warp.warped(*y)).collect());
+    let theta = fit(&Evidence::new(geometry, &seen), &seen.z);
+    Some((Posterior::new(Arc::clone(geometry), &theta, &seen)?, warp))
+}
+
+/// Returns half the way between the quartiles: one terrible value does not move it.
+fn deviation(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
+    let half = if sorted.is_empty() { 0.0 } else { 0.5 * (at(0.75) - at(0.25)) };
+    if half > 0.0 { half } else { 1.0 }
+}
