@@ -7,6 +7,7 @@ mod display;
 mod failure;
 mod places;
 mod shell;
+mod snapshots;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ mod gpu;
 mod handover;
 mod intake;
 mod process;
+mod reproduce;
 mod runner;
 mod session;
 #[cfg(feature = "simulation")]
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 use tonic::transport::Endpoint;
 
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
+pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
 
 use crate::executor::Programs;
 use crate::session::Surroundings;

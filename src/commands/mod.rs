@@ -10,10 +10,12 @@ mod code;
 mod completions;
 mod controller;
 mod create;
+mod diff;
 mod import;
 mod logs;
 mod ls;
 mod offer;
+mod reproduce;
 mod retry;
 mod run;
 mod runs;
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Logs(logs::LogsArgs),
     Best(best::BestArgs),
     Code(code::CodeArgs),
+    Diff(diff::DiffArgs),
+    Reproduce(reproduce::ReproduceArgs),
     /// Begins no new runs; running ones may end
     ///
     /// Queued runs are cancelled. `sweep resume` goes on.
@@ -83,6 +87,8 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Watch(args) => runtime.block_on(watch::run(&args)),
         Command::Logs(args) => runtime.block_on(logs::run(&args)),
         Command::Code(args) => runtime.block_on(code::run(&args)),
+        Command::Diff(args) => runtime.block_on(diff::run(&args)),
+        Command::Reproduce(args) => runtime.block_on(reproduce::run(&args)),
         Command::Best(args) => runtime.block_on(best::run(&args)),
         Command::Stop(args) => runtime.block_on(set_state::run(&args, Action::Stop)),
         Command::Pause(args) => runtime.block_on(set_state::run(&args, Action::Pause)),

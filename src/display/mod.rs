@@ -1,6 +1,7 @@
 //! What people see: tables, a live view, diagnostics; and JSON for machines.
 
-mod code;
+pub(crate) mod code;
+pub(crate) mod compare;
 pub(crate) mod diagnostic;
 mod failures;
 pub(crate) mod json;

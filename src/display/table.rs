@@ -107,6 +107,17 @@ pub(crate) fn code(versions: &[CodeVersion]) -> String {
     fitted(&table)
 }
 
+/// Things with what they are on each side.
+pub(crate) fn compared<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
+    let mut table = table(&[]);
+    // The names of runs stay as they are.
+    table.set_header(heads);
+    for row in rows {
+        table.add_row(row);
+    }
+    fitted(&table)
+}
+
 fn right(table: &mut Table, columns: &[usize]) {
     for index in columns {
         if let Some(column) = table.column_mut(*index) {

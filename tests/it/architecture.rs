@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Each crate, its folder, and the crates of ours that it may depend on.
-const CRATES: [(&str, &str, &[&str]); 8] = [
+const CRATES: [(&str, &str, &[&str]); 9] = [
     // `sweep-lifecycle` for `spec` alone: `sweep check` needs no server.
-    ("sweep", ".", &["sweep-agent", "sweep-controller", "sweep-lifecycle", "sweep-proto"]),
-    ("sweep-controller", "controller", &["sweep-lifecycle", "sweep-proto", "sweep-search"]),
-    ("sweep-agent", "agent", &["sweep-proto"]),
+    ("sweep", ".", &["sweep-agent", "sweep-code", "sweep-controller", "sweep-lifecycle", "sweep-proto"]),
+    ("sweep-controller", "controller", &["sweep-code", "sweep-lifecycle", "sweep-proto", "sweep-search"]),
+    ("sweep-agent", "agent", &["sweep-code", "sweep-proto"]),
+    ("sweep-code", "code", &[]),
     ("sweep-lifecycle", "controller/lifecycle", &["sweep-search"]),
     ("sweep-search", "search", &[]),
     ("sweep-proto", "proto", &[]),

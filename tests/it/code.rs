@@ -74,3 +74,82 @@ fn code_that_changes_half_way_is_another_version() {
     assert_eq!(fs::read(bench.path("project/.git/index")).expect("it is there"), index, "the user's index is as it was");
     assert_eq!(git(&bench, &["rev-parse", "HEAD"]), head);
 }
+
+/// What a command says that ends with an exit status other than 0.
+fn refused(bench: &Bench, arguments: &[&str], status: i32) -> String {
+    let ended = bench.run(arguments);
+    assert_eq!(ended.code, status, "{}", ended.stderr);
+    ended.stderr
+}
+
+/// What comes out depends on the seed and on nothing else.
+fn seeded(shift: &str) -> String {
+    format!("sleep 0.2\necho \"{{\\\"loss\\\": {shift}.$SWEEP_SEED}}\"\n")
+}
+
+#[test]
+fn a_run_is_reproduced_from_what_was_sent_to_the_controller() {
+    let bench = Bench::new();
+    for folder in ["project", "project/src"] {
+        fs::create_dir(bench.path(folder)).expect("the temporary folder can be written");
+    }
+    bench.write("project/src/train.sh", &seeded("1"));
+    bench.write("project/data file.txt", "1\n");
+    git(&bench, &["init", "--quiet", "--initial-branch", "main"]);
+    let file = bench.write("project/sweep.yaml", &SWEEP.replace("run_cap: 10", "run_cap: 6"));
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "3"]);
+    bench.write("project/src/train.sh", &seeded("2"));
+    bench.ok(&["agent", &id, "--workdir", "project/src"]);
+    // It does not matter what becomes of the folder.
+    fs::remove_dir_all(bench.path(PROJECT)).expect("it is there");
+
+    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    assert_eq!((runs.len(), bench.json_lines(&["code", &id, "--json"]).len()), (6, 2));
+    for (run, shift) in [(1, "1."), (6, "2.")] {
+        let dir = format!("again-{run}");
+        let again = bench.json_lines(&["reproduce", &format!("{id}/{run}"), &dir, "--run", "--json"]).remove(0);
+        assert_eq!((&again["reproduced"], &again["trouble"]), (&true.into(), &serde_json::Value::Null), "{again}");
+        let recorded = &runs.iter().find(|seen| seen["run"] == run).expect("it is listed")["value"];
+        assert_eq!(&again["metrics"]["loss"]["now"], recorded);
+        assert!(recorded.to_string().starts_with(shift), "{recorded}");
+        assert_eq!(fs::read_to_string(bench.path(&format!("{dir}/data file.txt"))).expect("it was written"), "1\n");
+    }
+    let full = refused(&bench, &["reproduce", &format!("{id}/1"), "again-1"], 1);
+    assert!(full.contains("not empty"), "{full}");
+    let unknown = refused(&bench, &["reproduce", &id], 2);
+    assert!(unknown.contains(&format!("sweep reproduce {id}/1")), "{unknown}");
+
+    let diff = bench.ok(&["diff", &format!("{id}/1"), &format!("{id}/6")]);
+    assert!(diff.contains("src/train.sh") && diff.contains("1.$SWEEP_SEED") && diff.contains("2.$SWEEP_SEED"), "{diff}");
+    assert!(diff.contains(&format!("{id}/6")) && diff.contains("loss"), "{diff}");
+    assert!(bench.ok(&["diff", "--stat", &format!("{id}@1"), &format!("{id}@2")]).contains("1 file changed"));
+    assert!(bench.ok(&["diff", &format!("{id}/1"), &format!("{id}/2")]).contains("Code: the same"));
+    assert!(refused(&bench, &["diff", &format!("{id}@3"), &format!("{id}@1")], 2).contains("sweep code"));
+}
+
+#[test]
+fn the_search_learns_what_new_code_has_changed() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path(PROJECT)).expect("the temporary folder can be written");
+    let program =
+        |shift: &str| format!("awk -v x=\"${{1#x=}}\" 'BEGIN {{ printf \"{{\\\"loss\\\": %.9f}}\\n\", (x - 0.3) ^ 2 + {shift} }}'\n");
+    bench.write("project/train.sh", &program("0"));
+    let file = bench.write("project/sweep.yaml", &SWEEP.replace("method: random", "method: bayes").replace("run_cap: 10", "run_cap: 18"));
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    bench.ok(&["agent", &id, "--workdir", PROJECT, "--count", "10"]);
+    bench.write("project/train.sh", &program("0.5"));
+    bench.ok(&["agent", &id, "--workdir", PROJECT]);
+    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    let value = |run: &serde_json::Value| run["value"].as_f64().expect("it has ended well");
+    let best = runs[..10].iter().min_by(|a, b| value(a).total_cmp(&value(b))).expect("there are ten");
+    assert_eq!(runs[10]["params"], best["params"], "the best configuration is tried again first");
+    let why = bench.ok(&["show", "--why", &format!("{id}/11")]);
+    assert!(why.contains(&format!("probe 1 of 2: run {} was good with older code", best["run"])), "{why}");
+    let shown = bench.ok(&["show", &id]);
+    assert!(shown.contains("Code: version 2 agrees with version 1: correlation") && shown.contains("loss 0.5 higher"), "{shown}");
+    let recommended = bench.json_lines(&["best", &id, "--json"]).remove(0);
+    assert!(recommended["run"].as_u64() > Some(10), "what older code gave does not compare: {recommended}");
+}

@@ -1,16 +1,27 @@
 //! Which code the agent has: looked at before each run, told to the controller, and to a person where it has changed.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sweep_code::{CodeError, Snapshot, Source};
 use sweep_proto::v1;
+use sweep_proto::v1::push_code_request::Part;
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
+use super::link::Link;
 use super::{Session, chance};
-use crate::Notice;
-use crate::capture::Snapshot;
+use crate::{Interrupt, Notice};
 
 /// How old a look may be that a run begins with: what a slot has seen when it asked for the run, or another slot just now.
 pub(super) const CODE_AGE_MAX: Duration = Duration::from_millis(250);
+
+/// How long an agent that leaves waits for code to be sent.
+const SENDING_TIME_MAX: Duration = Duration::from_secs(30);
+/// Of a bundle, in one message.
+const CHUNK_BYTES: usize = 256 << 10;
 
 impl Session {
     /// Returns the version of the code that a program would execute now; empty where it cannot be told.
@@ -27,29 +38,92 @@ impl Session {
             for note in &snapshot.notes {
                 self.link.notice(Notice::Note(note.clone()));
             }
-            self.describe(&snapshot);
+            self.describe(&snapshot, look.source);
         }
         snapshot.version.clone()
     }
 
-    /// Tells the controller, which may be away, what is known of a version.
-    fn describe(&self, snapshot: &Snapshot) {
-        let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), notes } = snapshot.clone();
-        let code = v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes };
+    /// Tells the controller, which may be away, what is known of a version, and sends the code itself if it wants it.
+    fn describe(&self, snapshot: &Snapshot, source: Option<Source>) {
+        let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), prefix, notes } =
+            snapshot.clone();
+        let code = v1::Code { version: version.clone(), commit, subject, branch, remote, files, lines_added, lines_removed, prefix, notes };
         let request = v1::DescribeCodeRequest {
             agent_id: self.agent.clone(),
             sweep_id: self.sweep.clone(),
             code: Some(code),
             request_id: chance::id(),
         };
-        let link = Arc::clone(&self.link);
-        let told = tokio::spawn(async move {
-            if let Err(status) = link.until_answered(async |mut client| client.describe_code(request.clone()).await).await {
-                tracing::debug!(%status, "the controller was not told of the code");
+        let (link, sweep) = (Arc::clone(&self.link), self.sweep.clone());
+        self.book().sending.spawn(async move {
+            let answer = match link.until_answered(async |mut client| client.describe_code(request.clone()).await).await {
+                Ok(answer) => answer,
+                Err(status) => return tracing::debug!(%status, "the controller was not told of the code"),
+            };
+            if let Some(source) = source.filter(|_| answer.wanted) {
+                push(&link, &sweep, &version, &source, answer.have).await;
             }
         });
-        self.book().late.push(told.abort_handle());
     }
+}
+
+/// Waits for code that is on its way, for a while: without it runs cannot be reproduced elsewhere.
+pub(super) async fn finish_sending(session: &Session, why: Option<Interrupt>) {
+    let patience = match why {
+        None | Some(Interrupt::Drain) => SENDING_TIME_MAX,
+        Some(Interrupt::Preempt | Interrupt::Stop) => SENDING_TIME_MAX / 10,
+        Some(Interrupt::Kill) => Duration::ZERO,
+    };
+    let mut sending = std::mem::take(&mut session.book().sending);
+    let all = async { while sending.join_next().await.is_some() {} };
+    if tokio::time::timeout(patience, all).await.is_err() {
+        session.link.notice(Notice::Note("the code could not be sent to the controller before the agent leaves".to_owned()));
+    }
+}
+
+/// Sends the code of a version. Without it runs go on as well; what is lost is that they can be reproduced elsewhere, and that is said.
+async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, have: Vec<String>) {
+    let (from, name) = (source.clone(), version.to_owned());
+    let packed = tokio::task::spawn_blocking(move || {
+        let file = from.file()?;
+        from.bundle(&name, &have, &file)?;
+        Ok::<_, CodeError>(file)
+    });
+    let file = match packed.await {
+        Ok(Ok(file)) => file,
+        Ok(Err(error)) => return link.notice(Notice::Note(format!("the code of version {version:.8} cannot be sent: {error}"))),
+        Err(error) => return tracing::error!(%error, "packing the code broke off"),
+    };
+    let sent = link.until_answered(async |mut client| client.push_code(parts(sweep, version, &file)).await).await;
+    if let Err(status) = sent {
+        link.notice(Notice::Note(format!("the controller does not keep the code of version {version:.8}: {}", status.message())));
+    }
+    let _ = tokio::fs::remove_file(&file).await;
+}
+
+/// The header and the pieces of a bundle.
+fn parts(sweep: &str, version: &str, file: &Path) -> ReceiverStream<v1::PushCodeRequest> {
+    let (sender, receiver) = mpsc::channel(2);
+    let header = v1::PushCodeHeader { sweep_id: sweep.to_owned(), version: version.to_owned() };
+    let file = file.to_owned();
+    tokio::spawn(async move {
+        let _ = sender.send(v1::PushCodeRequest { part: Some(Part::Header(header)) }).await;
+        let Ok(mut bundle) = tokio::fs::File::open(file).await else { return };
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+            // A bundle that ends early is refused over there.
+            match (&mut bundle).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await {
+                Ok(read) if read > 0 => {
+                    let part = Part::Chunk(chunk);
+                    if sender.send(v1::PushCodeRequest { part: Some(part) }).await.is_err() {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+        }
+    });
+    ReceiverStream::new(receiver)
 }
 
 /// Says what a version is, for a person.

@@ -69,6 +69,8 @@ struct Book {
     starts_failed: u32,
     /// Questions for a run whose slot has closed before the answer.
     late: Vec<AbortHandle>,
+    /// Versions of the code that are on their way to the controller.
+    sending: JoinSet<()>,
     failed: Option<AgentError>,
 }
 
@@ -287,7 +289,7 @@ fn refused(status: &Status, address: String) -> AgentError {
     }
 }
 
-fn patterns(patterns: &[v1::MetricPattern]) -> Result<Vec<Pattern>, String> {
+pub(crate) fn patterns(patterns: &[v1::MetricPattern]) -> Result<Vec<Pattern>, String> {
     let compile = |pattern: &v1::MetricPattern| {
         let name = (!pattern.name.is_empty()).then(|| pattern.name.clone());
         match regex::Regex::new(&pattern.regex) {
@@ -348,6 +350,8 @@ async fn work(
     for question in std::mem::take(&mut session.book().late) {
         question.abort();
     }
+    let why = *level.borrow();
+    code::finish_sending(&session, why).await;
     if let Some(error) = broken.filter(|error| error.is_panic()) {
         std::panic::resume_unwind(error.into_panic());
     }

@@ -165,7 +165,11 @@ impl AgentService for Fake {
     async fn describe_code(&self, request: Request<v1::DescribeCodeRequest>) -> Result<Response<v1::DescribeCodeResponse>, Status> {
         let request = self.enter(request)?;
         self.paper().codes.extend(request.code);
-        self.answer(v1::DescribeCodeResponse {})
+        self.answer(v1::DescribeCodeResponse::default())
+    }
+
+    async fn push_code(&self, _: Request<tonic::Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {
+        Err(Status::unimplemented("it wants none"))
     }
 
     async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {

@@ -343,6 +343,14 @@ impl Engine {
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
     pub async fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
+        Ok(self.seeded(sweep).await?.0)
+    }
+
+    /// Returns what the file of a sweep says, and the seed of the sweep.
+    ///
+    /// # Errors
+    /// The sweep is unknown, or the engine has stopped.
+    pub async fn seeded(&self, sweep: &SweepId) -> Result<(Arc<SweepSpec>, u64), EngineError> {
         let sweep = sweep.clone();
         self.ask(|reply| Request::Spec { sweep, reply }).await?
     }

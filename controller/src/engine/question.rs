@@ -51,8 +51,8 @@ impl Writer {
         Ok(attempts.iter().map(|attempt| directive(&self.state, agent, attempt)).collect())
     }
 
-    fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
-        let found = self.state.sweeps.get(sweep).map(|sweep| Arc::clone(&sweep.spec));
+    fn spec(&self, sweep: &SweepId) -> Result<(Arc<SweepSpec>, u64), EngineError> {
+        let found = self.state.sweeps.get(sweep).map(|sweep| (Arc::clone(&sweep.spec), sweep.seed));
         found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
     }
 

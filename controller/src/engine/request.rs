@@ -37,7 +37,7 @@ pub(super) enum Request {
     },
     Spec {
         sweep: SweepId,
-        reply: Answer<Arc<SweepSpec>>,
+        reply: Answer<(Arc<SweepSpec>, u64)>,
     },
     Results {
         sweep: SweepId,

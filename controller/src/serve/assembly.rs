@@ -12,6 +12,8 @@ use crate::{planner, reaper};
 
 /// The database in the data directory.
 pub(super) const DATABASE: &str = "sweep.db";
+/// The snapshots of code in the data directory.
+pub(super) const CODE: &str = "code.git";
 
 /// What decides and remembers, running.
 pub(super) struct Assembly {

@@ -20,7 +20,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::engine::Terms;
-use crate::service::{self, About, Services, Turns};
+use crate::service::{self, About, Services, Snapshots, Turns};
 use crate::store::StoreError;
 use crate::token::{Access, TokenError};
 use crate::traffic::Traffic;
@@ -127,6 +127,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         about,
         stopping: stopping.clone(),
         analyses: Turns::default(),
+        snapshots: Some(Snapshots::new(data_dir.path().join(assembly::CODE))),
     };
     let (gate, new_token) = match access {
         None => (Gate::Loopback, None),

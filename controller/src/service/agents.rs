@@ -6,7 +6,7 @@ use sweep_lifecycle::command::{Command, Directive, Reply};
 use sweep_lifecycle::state::{AgentId, AgentInfo, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::agent_service_server::AgentService;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::refusal::{from_engine, orphaned, out_of_turn};
 use super::{Services, convert, limits};
@@ -75,9 +75,16 @@ impl AgentService for Services {
         limits::optional_name("request_id", &request_id)?;
         limits::name("sweep_id", &sweep_id)?;
         let (version, about) = convert::code(code)?;
-        let command = Command::DescribeCode { agent: agent(agent_id)?, sweep: SweepId(sweep_id), version, about };
+        let sweep = SweepId(sweep_id);
+        let command = Command::DescribeCode { agent: agent(agent_id)?, sweep: sweep.clone(), version: version.clone(), about };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
-        Ok(Response::new(v1::DescribeCodeResponse {}))
+        let (wanted, have) = self.wanted(&sweep, &version).await;
+        Ok(Response::new(v1::DescribeCodeResponse { wanted, have }))
+    }
+
+    async fn push_code(&self, request: Request<Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {
+        self.receive_code(request.into_inner()).await?;
+        Ok(Response::new(v1::PushCodeResponse {}))
     }
 
     async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {

@@ -12,6 +12,7 @@ mod follow;
 mod limits;
 mod pages;
 mod refusal;
+mod snapshots;
 mod sweeps;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::reader::Reader;
 use crate::store::{AgentRow, Query, StoreError};
 
 pub use limits::WAIT_MAX;
+pub use snapshots::Snapshots;
 
 const MESSAGE_BYTES_RECEIVED_MAX: usize = 4 << 20;
 const MESSAGE_BYTES_SENT_MAX: usize = 16 << 20;
@@ -47,6 +49,8 @@ pub struct Services {
     pub stopping: watch::Sender<bool>,
     /// Whose turn it is to have a sweep analysed: that takes a processor for a while, and the search needs one.
     pub analyses: Turns,
+    /// Where the code of runs is kept; `None`: nowhere.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// One at a time; who comes meanwhile waits, and who goes away gives up its place.

@@ -102,6 +102,16 @@ impl SweepService for Services {
         Ok(Response::new(v1::GetRunResponse { run: Some(convert::run(row)) }))
     }
 
+    async fn get_execution(&self, request: Request<v1::GetExecutionRequest>) -> Result<Response<v1::GetExecutionResponse>, Status> {
+        let v1::GetExecutionRequest { sweep_id, run, attempt } = request.into_inner();
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let row = self.run_row(&sweep, run).await?;
+        let attempt = follow::attempt_of(&row, attempt)?;
+        let (spec, seed) = self.engine.seeded(&sweep).await.map_err(from_engine)?;
+        let assignment = convert::assignment_of(&row, attempt, seed);
+        Ok(Response::new(v1::GetExecutionResponse { program: Some(convert::program(&spec)), assignment: Some(assignment) }))
+    }
+
     async fn get_metrics(&self, request: Request<v1::GetMetricsRequest>) -> Result<Response<Self::GetMetricsStream>, Status> {
         let v1::GetMetricsRequest { sweep_id, run, attempt } = request.into_inner();
         let sweep = self.find_sweep(&sweep_id).await?;
@@ -152,16 +162,27 @@ impl SweepService for Services {
             Ok(Some((row.codes, codes, query.agents(Some(&id))?)))
         });
         let (versions, mut counts, agents) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        let kept = match &self.snapshots {
+            Some(snapshots) => snapshots.kept(versions.iter().map(|version| version.version.clone()).collect()).await,
+            None => Vec::new(),
+        };
         let versions = (1..).zip(versions).map(|(number, version)| {
+            let kept = kept.contains(&version.version);
             let host = version.agent.as_ref().and_then(|first| agents.iter().find(|row| row.id == first.0));
             let host = host.map(|row| row.host.clone()).unwrap_or_default();
             let having = agents.iter().filter(|row| row.alive && row.code == version.version).map(|row| row.id.clone()).collect();
             let counts = counts.remove(&version.version).unwrap_or_default();
-            convert::code_version(number, version, host, &counts, having)
+            convert::code_version(number, version, host, &counts, having, kept)
         });
         let versions = versions.collect();
         let unknown = counts.values().map(|counts| counts.runs).sum();
         Ok(Response::new(v1::ListCodeResponse { versions, unknown }))
+    }
+
+    type GetCodeStream = Follow<v1::GetCodeResponse>;
+
+    async fn get_code(&self, request: Request<v1::GetCodeRequest>) -> Result<Response<Self::GetCodeStream>, Status> {
+        self.give_code(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_agents(&self, request: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {

@@ -42,8 +42,14 @@ pub(crate) async fn controller(world: World, store: MemoryStore, mutation: Mutat
     tokio::spawn(reaper::run(engine.clone()));
     tokio::spawn(planner::run_inline(engine.clone()));
     let about = About { data_dir: PathBuf::new(), started_ms: 0, lease: LEASE };
-    let services =
-        Services { engine, reader: Reader::new(Arc::new(query)), about, stopping: watch::Sender::new(false), analyses: Turns::default() };
+    let services = Services {
+        engine,
+        reader: Reader::new(Arc::new(query)),
+        about,
+        stopping: watch::Sender::new(false),
+        analyses: Turns::default(),
+        snapshots: None,
+    };
     let incoming = network::incoming().await?;
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(2)))

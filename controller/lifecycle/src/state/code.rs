@@ -35,6 +35,8 @@ pub struct CodeAbout {
     pub added: u64,
     /// Lines removed from it.
     pub removed: u64,
+    /// Where in it the working folder is; empty: at its root.
+    pub prefix: String,
     /// What is not part of the version, for a person.
     pub notes: Vec<String>,
 }

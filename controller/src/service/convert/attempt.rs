@@ -13,6 +13,7 @@ use super::super::limits;
 use super::super::refusal::invalid;
 use super::from_word;
 use crate::engine::Acquired;
+use crate::store::RunRow;
 
 /// Names an attempt. Runs and attempts are numbered from 1.
 pub(in crate::service) fn attempt_ref(sweep: &str, run: u64, attempt: u32) -> Result<AttemptRef, Status> {
@@ -96,6 +97,18 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
         Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
     };
     v1::AcquireResponse { next: Some(next) }
+}
+
+/// What an attempt of the past was told.
+pub(in crate::service) fn assignment_of(row: &RunRow, attempt: AttemptRef, sweep_seed: u64) -> v1::Assignment {
+    v1::Assignment {
+        sweep_id: attempt.sweep.0,
+        run: attempt.run,
+        attempt: attempt.attempt,
+        params_json: row.params_json.clone(),
+        repeat: row.repeats.as_ref().map_or(1, |repeats| repeats.number),
+        seed: sweep_lifecycle::repeats::seed(sweep_seed, attempt.run),
+    }
 }
 
 #[cfg(test)]

@@ -13,17 +13,18 @@ const NOTES_MAX: usize = 20;
 
 /// What an agent says of its code, checked against the limits: the version, and what is known of it.
 pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAbout), Status> {
-    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes } =
+    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix } =
         code.ok_or_else(|| invalid("code is missing"))?;
     limits::name("code.version", &version)?;
     limits::optional_name("code.commit", &commit)?;
+    limits::optional_name("code.prefix", &prefix)?;
     let line = |text: &str| limits::line(text);
     let notes = notes.iter().take(NOTES_MAX).map(|note| line(note)).collect();
     for (field, number) in [("code.files", files), ("code.lines_added", lines_added), ("code.lines_removed", lines_removed)] {
         limits::stored(field, number)?;
     }
     let (subject, branch, remote) = (line(&subject), line(&branch), line(&remote));
-    Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes }))
+    Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes, prefix }))
 }
 
 /// What a sweep knows of a version, as the wire has it. `agents` are those that have it.
@@ -33,10 +34,11 @@ pub(in crate::service) fn code_version(
     host: String,
     counts: &CodeCounts,
     agents: Vec<String>,
+    kept: bool,
 ) -> v1::CodeVersion {
     let CodeVersion { version, about, agent, since } = version;
-    let CodeAbout { commit, subject, branch, remote, files, added, removed, notes } = about;
-    let code = v1::Code { version, commit, subject, branch, remote, files, lines_added: added, lines_removed: removed, notes };
+    let CodeAbout { commit, subject, branch, remote, files, added, removed, notes, prefix } = about;
+    let code = v1::Code { version, commit, subject, branch, remote, files, lines_added: added, lines_removed: removed, notes, prefix };
     v1::CodeVersion {
         code: Some(code),
         number,
@@ -50,5 +52,6 @@ pub(in crate::service) fn code_version(
         best_run: counts.best.map(|(run, _)| run),
         best_value: counts.best.map(|(_, value)| value),
         agents,
+        kept,
     }
 }

@@ -7,7 +7,7 @@ mod run;
 mod sweep;
 
 pub(super) use agent::agent;
-pub(super) use attempt::{acquired, attempt_ref, attempt_result, directive, live_attempts, metric_point, points};
+pub(super) use attempt::{acquired, assignment_of, attempt_ref, attempt_result, directive, live_attempts, metric_point, points};
 pub(super) use code::{code, code_version};
 pub(super) use run::suggestion;
 pub(super) use run::{run, run_states};

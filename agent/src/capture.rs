@@ -1,11 +1,5 @@
 //! What an attempt executes, captured without asking anybody: the exact code.
 
-mod git;
-mod left_out;
-mod secret;
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-pub(crate) use self::git::Snapshot;
-use self::git::{Code, CodeError};
+use sweep_code::{CodeError, Snapshot, Source, Working};
 
 /// How long one look may take. A folder that takes longer is no code, or lies on a network that is not there.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
@@ -30,7 +23,7 @@ pub(crate) struct Capture {
 
 #[derive(Debug, Default)]
 struct Last {
-    code: Option<Code>,
+    code: Option<Working>,
     /// When the last look began, and what it saw.
     seen: Option<(Instant, Arc<Snapshot>)>,
     /// Nothing will be seen here.
@@ -42,6 +35,8 @@ struct Last {
 pub(crate) struct Look {
     /// The code; `None`: it cannot be told.
     pub(crate) snapshot: Option<Arc<Snapshot>>,
+    /// Where a bundle of it comes from, where it is not the one before.
+    pub(crate) source: Option<Source>,
     /// The version before, where this is another one; empty where it is the first.
     pub(crate) instead_of: Option<String>,
     /// Why it cannot be told; said once.
@@ -72,7 +67,7 @@ impl Capture {
         let looking = tokio::task::spawn_blocking(move || {
             let mut code = match code {
                 Some(code) => code,
-                None => Code::find(&workdir, &runs_dir)?,
+                None => Working::find(&workdir, &runs_dir)?,
             };
             let snapshot = code.snapshot()?;
             Ok::<_, CodeError>((code, snapshot))
@@ -87,9 +82,10 @@ impl Capture {
                 let snapshot = Arc::new(snapshot);
                 let before =
                     last.seen.replace((began, Arc::clone(&snapshot))).map(|(_, before)| before.version.clone()).unwrap_or_default();
-                last.code = Some(code);
                 let instead_of = (before != snapshot.version).then_some(before);
-                Look { snapshot: Some(snapshot), instead_of, complaint: None }
+                let source = instead_of.as_ref().map(|_| code.source());
+                last.code = Some(code);
+                Look { snapshot: Some(snapshot), source, instead_of, complaint: None }
             }
             Err((reason, lasting)) => {
                 last.given_up = lasting;

@@ -1,79 +1,58 @@
-//! The version of the code in a working folder: the tree hash of exactly what will run, uncommitted and untracked files included.
+//! Working folders: the version of the code in one is the tree hash of exactly what will run, uncommitted and untracked files included.
 //!
 //! git does the work, with an index and an object folder of our own: neither the user's index nor anything else in the user's repository is ever
 //! written. A folder that is in no repository gets a private one, elsewhere. Repositories inside of it, submodules or not, are taken in as folders, so
 //! that a version is whole by itself.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
+use crate::error::CodeError;
+use crate::git::{feed, git, line, output, paths, quick};
+use crate::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
+use crate::store::{bundle, commit, is_version, name_of};
 
 /// Files that git does not track, and all their bytes, beyond which a folder is no code.
 const FILES_MAX: usize = 50_000;
 const BYTES_MAX: u64 = 200 << 20;
 /// How deep repositories may lie in one another.
 const DEPTH_MAX: u32 = 4;
-/// Variables that would lead git elsewhere.
-const MISLEADING: [&str; 6] =
-    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"];
-
 /// The code of a working folder at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     /// The tree hash.
-    pub(crate) version: String,
+    pub version: String,
     /// The commit that is checked out; empty where there is none.
-    pub(crate) commit: String,
+    pub commit: String,
     /// The first line of its message.
-    pub(crate) subject: String,
+    pub subject: String,
     /// The branch; empty where the head is detached.
-    pub(crate) branch: String,
+    pub branch: String,
     /// Where it is fetched from, without passwords.
-    pub(crate) remote: String,
+    pub remote: String,
     /// What differs from the commit: files, lines added, lines removed.
-    pub(crate) changed: (u64, u64, u64),
+    pub changed: (u64, u64, u64),
+    /// Where in it the working folder is; empty: at its root.
+    pub prefix: String,
     /// What was left out, for a person.
-    pub(crate) notes: Vec<String>,
-}
-
-/// Why there is no version.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CodeError {
-    /// There is no git, or it cannot be started.
-    #[error("git cannot be started: {0}")]
-    NoGit(#[source] io::Error),
-    /// git refuses.
-    #[error("git {command}: {message}")]
-    Git {
-        /// Its subcommand.
-        command: String,
-        /// What it says.
-        message: String,
-    },
-    /// A file of ours cannot be written.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is a folder of data, or a home folder.
-    #[error("{0}")]
-    TooLarge(String),
+    pub notes: Vec<String>,
 }
 
 /// A working folder, and where what is captured of it is kept.
 #[derive(Debug)]
-pub(crate) struct Code {
+pub struct Working {
     /// The root of the repository, or the working folder itself.
     root: PathBuf,
+    /// Where the working folder is, from there.
+    prefix: String,
     /// The user's own repository, where there is one.
     repository: Option<Repository>,
     /// A bare repository of our own.
@@ -112,19 +91,12 @@ fn stamp(path: &Path) -> Stamp {
     fs::metadata(path).map_or((0, 0, 0), |found| (found.mtime(), found.mtime_nsec(), found.len()))
 }
 
-impl CodeError {
-    /// Whether it will be the same at the next look.
-    pub(crate) fn is_lasting(&self) -> bool {
-        matches!(self, Self::NoGit(_) | Self::TooLarge(_))
-    }
-}
-
-impl Code {
+impl Working {
     /// Finds the code that a working folder belongs to. What is captured is kept in `runs_dir`, which is no code wherever it lies.
     ///
     /// # Errors
     /// See [`CodeError`].
-    pub(crate) fn find(workdir: &Path, runs_dir: &Path) -> Result<Self, CodeError> {
+    pub fn find(workdir: &Path, runs_dir: &Path) -> Result<Self, CodeError> {
         let code = Self::find_at(workdir, &runs_dir.join("code"), 0)?;
         // git tells the root by its true name.
         let ours = runs_dir.canonicalize().ok().and_then(|runs_dir| Some(runs_dir.strip_prefix(&code.root).ok()?.to_owned()));
@@ -136,20 +108,23 @@ impl Code {
             Some((root, repository)) => (root, Some(repository)),
             None => (workdir.to_owned(), None),
         };
+        // git tells the root by its true name.
+        let below = workdir.canonicalize().ok().and_then(|workdir| Some(workdir.strip_prefix(&root).ok()?.to_owned()));
+        let prefix = below.map(|below| below.to_string_lossy().into_owned()).unwrap_or_default();
         let private = store.join(format!("{:08x}", crc32fast::hash(root.as_os_str().as_bytes())));
         let trouble = |source| CodeError::File { path: private.clone(), source };
         fs::create_dir_all(store).map_err(trouble)?;
         if !private.join("HEAD").exists() {
             output(git().args(["init", "--quiet", "--bare"]).arg(&private))?;
         }
-        Ok(Self { root, repository, private, ours: None, last: None, inner: Vec::new(), depth })
+        Ok(Self { root, prefix, repository, private, ours: None, last: None, inner: Vec::new(), depth })
     }
 
     /// Returns the version of what is there now. Takes two walks over the files where nothing has changed since the last time.
     ///
     /// # Errors
     /// See [`CodeError`].
-    pub(crate) fn snapshot(&mut self) -> Result<Snapshot, CodeError> {
+    pub fn snapshot(&mut self) -> Result<Snapshot, CodeError> {
         let lock = self.private.join("sweep.lock");
         let trouble = |source| CodeError::File { path: lock.clone(), source };
         let held = File::options().create(true).truncate(false).write(true).open(&lock).map_err(trouble)?;
@@ -203,7 +178,7 @@ impl Code {
 
     /// Takes a snapshot anew, from the user's index: what that tracks belongs to the code, whatever was there before.
     fn take(&mut self, left_out: &mut LeftOut) -> Result<(Snapshot, Vec<u8>), CodeError> {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot { prefix: self.prefix.clone(), ..Snapshot::default() };
         self.begin()?;
         let others = self.others()?;
         let (untracked, mut repositories) = self.untracked(&others, left_out)?;
@@ -224,6 +199,11 @@ impl Code {
             self.describe(&mut snapshot)?;
         }
         Ok((snapshot, others))
+    }
+
+    /// Returns where bundles of what was seen here come from.
+    pub fn source(&self) -> Source {
+        Source { private: self.private.clone() }
     }
 
     fn begin(&self) -> Result<(), CodeError> {
@@ -395,6 +375,45 @@ impl Code {
     }
 }
 
+/// What has been seen of a working folder, whatever becomes of that.
+#[derive(Clone, Debug)]
+pub struct Source {
+    private: PathBuf,
+}
+
+impl Source {
+    /// Returns the path of a file for a bundle, of a name that no other has.
+    ///
+    /// # Errors
+    /// [`CodeError::File`].
+    pub fn file(&self) -> Result<PathBuf, CodeError> {
+        let trouble = |source| CodeError::File { path: self.private.clone(), source };
+        let file = tempfile::Builder::new().prefix("bundle").tempfile_in(&self.private).map_err(trouble)?;
+        file.into_temp_path().keep().map_err(|error| trouble(error.error))
+    }
+
+    /// Writes a bundle of a version that a look has seen, for somebody who has some others already.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn bundle(&self, version: &str, have: &[String], to: &Path) -> Result<(), CodeError> {
+        if !is_version(version) {
+            return Err(CodeError::NoVersion(version.escape_debug().to_string()));
+        }
+        // In our own repository, which knows the objects of the user's: no ref is ever made there.
+        let own = || {
+            let mut git = git();
+            git.env("GIT_DIR", &self.private);
+            git
+        };
+        output(own().args(["update-ref", &name_of(version), &commit(&mut own(), version)?]))?;
+        // What was never seen here cannot be built upon.
+        let seen = |other: &str| quick(own().args(["cat-file", "-e", &format!("{other}^{{tree}}")]));
+        let have: Vec<_> = have.iter().filter(|other| is_version(other) && *other != version && seen(other)).collect();
+        bundle(&mut own(), version, &have, to)
+    }
+}
+
 /// Returns the repository that a folder lies in.
 fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
     let mut ask = git();
@@ -411,54 +430,6 @@ fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
         return Ok(None);
     };
     Ok(Some((root, Repository { git_dir, objects, exclude })))
-}
-
-/// git, led nowhere by the environment, and quiet.
-fn git() -> Command {
-    let mut git = Command::new("git");
-    for name in MISLEADING {
-        git.env_remove(name);
-    }
-    // Nothing of the user's is locked or refreshed, nobody is asked for a password, no program is started to watch files, and no part of our index is
-    // put beside the user's.
-    git.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-    for setting in ["core.fsmonitor=false", "core.quotePath=false", "core.splitIndex=false", "core.untrackedCache=false", "gc.auto=0"] {
-        git.args(["-c", setting]);
-    }
-    git.stdin(Stdio::null());
-    git
-}
-
-fn paths(listed: &[u8]) -> impl Iterator<Item = &[u8]> {
-    listed.split(|byte| *byte == 0).filter(|path| !path.is_empty())
-}
-
-fn output(command: &mut Command) -> Result<Vec<u8>, CodeError> {
-    let done = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().map_err(CodeError::NoGit)?;
-    if done.status.success() { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
-}
-
-fn feed(command: &mut Command, input: &[u8]) -> Result<(), CodeError> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
-    // It reads all of its input before it says much; one that ends early says why.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
-    let done = child.wait_with_output().map_err(CodeError::NoGit)?;
-    if done.status.success() { Ok(()) } else { Err(refused(command, &done.stderr)) }
-}
-
-fn refused(command: &Command, message: &[u8]) -> CodeError {
-    let mut arguments = command.get_args().skip_while(|argument| argument.as_bytes() == b"-c" || argument.as_bytes().contains(&b'='));
-    let name = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
-    let message = String::from_utf8_lossy(message);
-    let last = message.lines().rev().find(|line| !line.is_empty()).unwrap_or("it failed without a word");
-    CodeError::Git { command: name, message: last.to_owned() }
-}
-
-fn line(mut bytes: Vec<u8>) -> String {
-    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// `https://user:token@host/…` without what is before the `@`.

@@ -6,16 +6,16 @@ use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::secret;
+use crate::secret;
 
 /// A file that git does not track and that is larger is data, not code.
 const FILE_BYTES_MAX: u64 = 10 << 20;
 /// Files that are named where some were left out.
 const NAMED_MAX: usize = 5;
 /// What people write into it is left out, in the form of `.gitignore`.
-pub(super) const IGNORE_FILE: &str = ".sweepignore";
+pub(crate) const IGNORE_FILE: &str = ".sweepignore";
 /// What interpreters, trackers and training programs write beside the code, in the form of `.gitignore`. Whoever tracks such a file with git keeps it.
-pub(super) const OUTPUTS: [&str; 22] = [
+pub(crate) const OUTPUTS: [&str; 22] = [
     "__pycache__/",
     "*.pyc",
     ".ipynb_checkpoints/",
@@ -42,7 +42,7 @@ pub(super) const OUTPUTS: [&str; 22] = [
 
 /// Files that are not part of a version, by why.
 #[derive(Debug, Default)]
-pub(super) struct LeftOut {
+pub(crate) struct LeftOut {
     secrets: BTreeSet<String>,
     large: BTreeSet<String>,
     large_paths: Vec<PathBuf>,
@@ -50,7 +50,7 @@ pub(super) struct LeftOut {
 
 impl LeftOut {
     /// Returns whether a file that git does not track belongs to the code; one that does not is noted.
-    pub(super) fn keeps(&mut self, path: &[u8], found: &Metadata) -> bool {
+    pub(crate) fn keeps(&mut self, path: &[u8], found: &Metadata) -> bool {
         let name = || path.escape_ascii().to_string();
         if secret::is_likely(path) {
             self.secrets.insert(name());
@@ -65,17 +65,17 @@ impl LeftOut {
     }
 
     /// Whether a file is data by its size.
-    pub(super) fn is_large(found: &Metadata) -> bool {
+    pub(crate) fn is_large(found: &Metadata) -> bool {
         found.is_file() && found.len() > FILE_BYTES_MAX
     }
 
     /// Returns the files that were too large.
-    pub(super) fn into_large(self) -> Vec<PathBuf> {
+    pub(crate) fn into_large(self) -> Vec<PathBuf> {
         self.large_paths
     }
 
     /// Says what was left out, for a person.
-    pub(super) fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         let why = [
             (&self.secrets, "it looks like a secret", "they look like secrets"),
             (&self.large, "it has more than 10 MB", "they have more than 10 MB"),

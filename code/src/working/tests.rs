@@ -9,7 +9,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::git::{Code, Snapshot};
+use crate::{Snapshot, Working};
 
 /// A folder of code, and one for what capturing it needs.
 struct Place {
@@ -52,8 +52,8 @@ impl Place {
         self.git(&["commit", "--quiet", "--message", message]);
     }
 
-    fn code(&self) -> Code {
-        Code::find(&self.root(), &self.folder.path().join("runs")).unwrap()
+    fn code(&self) -> Working {
+        Working::find(&self.root(), &self.folder.path().join("runs")).unwrap()
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -115,7 +115,7 @@ fn whatever_is_not_committed_is_part_of_the_version() {
     assert_eq!(removed.changed, (2, 1, 1));
     // Another agent, another folder for what it needs: the same version.
     let elsewhere = tempfile::tempdir().unwrap();
-    assert_eq!(Code::find(&place.root(), elsewhere.path()).unwrap().snapshot().unwrap(), removed);
+    assert_eq!(Working::find(&place.root(), elsewhere.path()).unwrap().snapshot().unwrap(), removed);
     fs::remove_file(place.root().join("helper.py")).unwrap();
     place.git(&["checkout", "--quiet", "train.py"]);
     assert_eq!(code.snapshot().unwrap(), clean);
@@ -205,14 +205,15 @@ fn it_is_the_same_from_a_folder_below_and_in_another_worktree() {
     place.write("src/model.py", "m\n");
     place.commit("Model");
     let runs = place.folder.path().join("runs");
-    let below = Code::find(&place.root().join("src"), &runs).unwrap().snapshot().unwrap();
-    assert_eq!(below, place.snapshot());
+    let below = Working::find(&place.root().join("src"), &runs).unwrap().snapshot().unwrap();
+    assert_eq!(below.prefix, "src");
+    assert_eq!(Snapshot { prefix: String::new(), ..below.clone() }, place.snapshot());
     let tree = place.folder.path().join("tree");
     place.git(&["worktree", "add", "--quiet", "--detach", tree.to_str().unwrap()]);
     fs::write(tree.join("train.py"), "changed\n").unwrap();
-    let other = Code::find(&tree, &runs).unwrap().snapshot().unwrap();
+    let other = Working::find(&tree, &runs).unwrap().snapshot().unwrap();
     assert_eq!((other.changed, other.branch.as_str()), ((1, 1, 1), ""));
-    assert_eq!(place.snapshot(), below);
+    assert_eq!(place.snapshot().version, below.version);
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn what_was_taken_in_and_is_ignored_later_goes() {
 fn run_folders_below_the_code_are_none() {
     let place = Place::repository();
     let runs = place.root().join("my runs");
-    let mut code = Code::find(&place.root(), &runs).unwrap();
+    let mut code = Working::find(&place.root(), &runs).unwrap();
     let before = code.snapshot().unwrap();
     place.write("my runs/k3x9q2ab/1/1/output.log.txt", "x\n");
     assert_eq!(code.snapshot().unwrap(), before);

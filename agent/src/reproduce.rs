@@ -1,0 +1,127 @@
+//! Executes a run once more, for whoever wants to see whether the same comes out: as an agent does, but nothing is reported.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use sweep_proto::v1;
+use tokio::sync::mpsc;
+
+use crate::attempt::{Limits, Outcome, Want};
+use crate::process::launch::Alone;
+use crate::runner::{self, Begin, Job, Seen};
+use crate::slot::Slot;
+use crate::{AgentError, Interrupt, Notice};
+
+/// What is executed, and where.
+#[derive(Clone, Debug)]
+pub struct Reproduction {
+    /// How the sweep's runs are executed.
+    pub program: v1::Program,
+    /// What the attempt was told.
+    pub assignment: v1::Assignment,
+    /// Where the program runs; absolute.
+    pub workdir: PathBuf,
+    /// Where its output and parameters are kept; absolute.
+    pub runs_dir: PathBuf,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// A program that calls [`shim`](crate::shim) first of all.
+    pub shim: PathBuf,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reproduced {
+    /// The last value of each metric.
+    pub metrics: BTreeMap<String, f64>,
+    /// Why it ended badly, in words; `None`: it ended well.
+    pub trouble: Option<String>,
+    /// Its output.
+    pub output: PathBuf,
+}
+
+/// Executes it to its end.
+///
+/// # Errors
+/// What was to be executed makes no sense, or a file cannot be written.
+pub async fn reproduce(
+    what: Reproduction,
+    mut interrupts: mpsc::Receiver<Interrupt>,
+    notices: mpsc::UnboundedSender<Notice>,
+) -> Result<Reproduced, AgentError> {
+    let job = job(what).map_err(AgentError::Refused)?;
+    let (want, mut wants) = mpsc::unbounded_channel();
+    let (sender, mut seen) = mpsc::channel(16);
+    let output = job.output();
+    let mut metrics = BTreeMap::new();
+    let executing = runner::execute(&job, Begin::Anew, &mut wants, sender);
+    tokio::pin!(executing);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut executing => break ended,
+            Some(what) = seen.recv() => note(what, &job, &mut metrics, &notices),
+            Some(level) = interrupts.recv() => {
+                let reason = "it was interrupted".to_owned();
+                let _ = want.send(if level < Interrupt::Kill { Want::Cancel { reason } } else { Want::Kill });
+            }
+        }
+    };
+    while let Ok(what) = seen.try_recv() {
+        note(what, &job, &mut metrics, &notices);
+    }
+    let ended = ended.map_err(|(path, source)| AgentError::File { path, source })?;
+    let trouble = match ended.outcome {
+        Outcome::Succeeded => None,
+        Outcome::Failed(failure) => Some(failure.message),
+        Outcome::Stopped(reason) | Outcome::Cancelled(reason) | Outcome::Abandoned(reason) => Some(reason),
+        Outcome::Preempted => Some("the machine was taken away".to_owned()),
+    };
+    Ok(Reproduced { metrics, trouble, output })
+}
+
+fn note(seen: Seen, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mpsc::UnboundedSender<Notice>) {
+    match seen {
+        Seen::Started(command) => {
+            let _ = notices.send(Notice::Started { run: job.run, attempt: job.attempt, command });
+        }
+        Seen::Points(points) => metrics.extend(points.into_iter().map(|point| (point.reading.name, point.reading.value))),
+        Seen::Note(text) => {
+            let _ = notices.send(Notice::Note(text));
+        }
+    }
+}
+
+fn job(what: Reproduction) -> Result<Job, String> {
+    let Reproduction { program, assignment, workdir, runs_dir, grace, shim } = what;
+    let Ok(Value::Object(params)) = serde_json::from_str(&assignment.params_json) else {
+        return Err(format!("the parameters of run {} are no JSON object", assignment.run));
+    };
+    let limit = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms));
+    Ok(Job {
+        agent: "reproduce".to_owned(),
+        sweep: assignment.sweep_id,
+        run: assignment.run,
+        attempt: assignment.attempt,
+        repeat: assignment.repeat,
+        seed: assignment.seed,
+        params,
+        patterns: crate::session::patterns(&program.metric_patterns)?,
+        command: program.command,
+        program: program.program,
+        objective: program.metric,
+        project: program.project,
+        entity: program.entity,
+        code_version: String::new(),
+        slot: Slot { devices: None, driver_order: false, exclusive: false },
+        gpu_bytes: BTreeMap::new(),
+        workdir,
+        runs_dir,
+        limits: Limits { grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
+        preflight: Vec::new(),
+        shim,
+        // Nobody comes and takes it over.
+        alone: Alone::Continue,
+    })
+}

@@ -1,0 +1,44 @@
+//! What goes wrong with code.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no version, or no snapshot of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// There is no git, or it cannot be started.
+    #[error("git cannot be started: {0}")]
+    NoGit(#[source] io::Error),
+    /// git refuses.
+    #[error("git {command}: {message}")]
+    Git {
+        /// Its subcommand.
+        command: String,
+        /// What it says.
+        message: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a folder of data, or a home folder; or a version that unfolds to more than any code.
+    #[error("{0}")]
+    TooLarge(String),
+    /// A name that git has not given.
+    #[error("`{0}` is no code version of git's, which would be 40 hexadecimal digits")]
+    NoVersion(String),
+    /// What came or was written is not what its name says.
+    #[error("what came is not version {0}: it is refused")]
+    Mismatch(String),
+}
+
+impl CodeError {
+    /// Whether it will be the same at the next look.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::NoGit(_) | Self::TooLarge(_))
+    }
+}

@@ -1,0 +1,64 @@
+//! git as a program, led nowhere by the environment.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+
+use crate::error::CodeError;
+
+/// Variables that would lead git elsewhere.
+const MISLEADING: [&str; 6] =
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"];
+
+/// git, led nowhere by the environment, and quiet.
+pub(crate) fn git() -> Command {
+    let mut git = Command::new("git");
+    for name in MISLEADING {
+        git.env_remove(name);
+    }
+    // Nothing of the user's is locked or refreshed, nobody is asked for a password, no program is started to watch files, and no part of our index is
+    // put beside the user's.
+    git.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    for setting in ["core.fsmonitor=false", "core.quotePath=false", "core.splitIndex=false", "core.untrackedCache=false", "gc.auto=0"] {
+        git.args(["-c", setting]);
+    }
+    git.stdin(Stdio::null());
+    git
+}
+
+pub(crate) fn paths(listed: &[u8]) -> impl Iterator<Item = &[u8]> {
+    listed.split(|byte| *byte == 0).filter(|path| !path.is_empty())
+}
+
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, CodeError> {
+    let done = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().map_err(CodeError::NoGit)?;
+    if done.status.success() { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
+}
+
+pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Result<(), CodeError> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
+    // It reads all of its input before it says much; one that ends early says why.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+    let done = child.wait_with_output().map_err(CodeError::NoGit)?;
+    if done.status.success() { Ok(()) } else { Err(refused(command, &done.stderr)) }
+}
+
+fn refused(command: &Command, message: &[u8]) -> CodeError {
+    let mut arguments = command.get_args().skip_while(|argument| argument.as_bytes() == b"-c" || argument.as_bytes().contains(&b'='));
+    let name = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
+    let message = String::from_utf8_lossy(message);
+    let last = message.lines().rev().find(|line| !line.is_empty()).unwrap_or("it failed without a word");
+    CodeError::Git { command: name, message: last.to_owned() }
+}
+
+pub(crate) fn line(mut bytes: Vec<u8>) -> String {
+    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns whether git says yes.
+pub(crate) fn quick(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}

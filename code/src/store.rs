@@ -1,0 +1,247 @@
+//! Snapshots: the code of versions, kept as git objects and handed on as bundles.
+//!
+//! A version is kept by a commit without parents whose text depends on nothing but its tree, so that the same version is the same object
+//! everywhere and one bundle can build on another. What comes in is hostile until it has been checked: git checks every object, and the
+//! commit has to be exactly the one that the version's name says.
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::error::CodeError;
+use crate::git::{feed, git, line, output, paths, quick};
+
+/// More files, or bytes in all of them, than this are not checked out: no code is so large, and a small bundle may unfold to anything.
+const FILES_MAX: usize = 500_000;
+const BYTES_MAX: u64 = 8 << 30;
+/// A file that may be no smudged text.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// A bare repository of snapshots.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// What a version holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// How many files.
+    pub files: usize,
+    /// How many bytes in all of them.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn open(dir: &Path) -> Result<Self, CodeError> {
+        fs::create_dir_all(dir).map_err(|source| CodeError::File { path: dir.to_owned(), source })?;
+        if !dir.join("HEAD").exists() {
+            output(git().args(["init", "--quiet", "--bare"]).arg(dir))?;
+        }
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Returns whether a version is kept here.
+    pub fn holds(&self, version: &str) -> bool {
+        is_version(version) && quick(self.git().args(["rev-parse", "--verify", "--quiet"]).arg(format!("{}^{{commit}}", name_of(version))))
+    }
+
+    /// Takes in the bundle of a version. Nothing is kept of one that is not exactly that.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn receive(&self, version: &str, bundle: &Path) -> Result<(), CodeError> {
+        refuse_name(version)?;
+        if self.holds(version) {
+            return Ok(());
+        }
+        let incoming = format!("refs/incoming/{version}");
+        let mut fetch = self.git();
+        for setting in [
+            "transfer.fsckObjects=true",
+            "fetch.fsckObjects=true",
+            "fetch.unpackLimit=1",
+            "protocol.allow=never",
+            "protocol.file.allow=always",
+        ] {
+            fetch.args(["-c", setting]);
+        }
+        fetch.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"]);
+        output(fetch.arg(bundle).arg(format!("+{}:{incoming}", name_of(version))))?;
+        let kept = self.keep(version, &incoming);
+        let removed = output(self.git().args(["update-ref", "-d", &incoming]));
+        kept.and(removed.map(drop))
+    }
+
+    fn keep(&self, version: &str, incoming: &str) -> Result<(), CodeError> {
+        let found = line(output(self.git().args(["rev-parse", "--verify"]).arg(format!("{incoming}^{{commit}}")))?);
+        // Made here from the tree alone, if the tree is there.
+        let expected = commit(&mut self.git(), version)?;
+        if found != expected {
+            return Err(CodeError::Mismatch(version.to_owned()));
+        }
+        output(self.git().args(["update-ref", &name_of(version), &expected])).map(drop)
+    }
+
+    /// Writes a bundle of a version for somebody who has some others already.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn bundle(&self, version: &str, have: &[String], to: &Path) -> Result<(), CodeError> {
+        refuse_name(version)?;
+        let have: Vec<_> = have.iter().filter(|other| *other != version && self.holds(other)).collect();
+        bundle(&mut self.git(), version, &have, to)
+    }
+
+    /// Returns how much a version holds.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn size(&self, version: &str) -> Result<Size, CodeError> {
+        refuse_name(version)?;
+        let listed = output(self.git().args(["ls-tree", "-r", "-l", "-z", version]))?;
+        let mut size = Size::default();
+        for entry in paths(&listed) {
+            size.files += 1;
+            // `mode type hash size\tpath`; submodules that were never checked out have a dash.
+            let head = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
+            let bytes = String::from_utf8_lossy(head).split_whitespace().nth(3).and_then(|bytes| bytes.parse().ok());
+            size.bytes = size.bytes.saturating_add(bytes.unwrap_or(0));
+        }
+        Ok(size)
+    }
+
+    /// Writes the files of a version into an empty folder, and reads them again: what is there then is exactly that version.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn check_out(&self, version: &str, dir: &Path) -> Result<CheckedOut, CodeError> {
+        let size = self.size(version)?;
+        if size.files > FILES_MAX || size.bytes > BYTES_MAX {
+            return Err(CodeError::TooLarge(format!(
+                "version {version} unfolds to {} files and {} MB, which is no code: at most {FILES_MAX} files and {} MB are written",
+                size.files,
+                size.bytes >> 20,
+                BYTES_MAX >> 20
+            )));
+        }
+        let trouble = |source| CodeError::File { path: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(trouble)?;
+        if fs::read_dir(dir).map_err(trouble)?.next().is_some() {
+            return Err(trouble(io::Error::from(io::ErrorKind::DirectoryNotEmpty)));
+        }
+        let dir = dir.canonicalize().map_err(trouble)?;
+        let index = self.dir.join(format!("index.{}", std::process::id()));
+        let here = || {
+            let mut git = self.git();
+            // No attribute of the code may have a program of this machine's configuration executed.
+            git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+            git.env("GIT_WORK_TREE", &dir).env("GIT_INDEX_FILE", &index).current_dir(&dir);
+            git
+        };
+        let written = output(here().args(["read-tree", version]))
+            .and_then(|_| output(here().args(["checkout-index", "--all", "--quiet"])))
+            .and_then(|_| output(here().args(["add", "--all", "--force", "."])))
+            .and_then(|_| output(here().arg("write-tree")));
+        let pointers = self.pointers(version);
+        let _ = fs::remove_file(&index);
+        let found = line(written?);
+        if found != version {
+            return Err(CodeError::Mismatch(version.to_owned()));
+        }
+        Ok(CheckedOut { size, pointers: pointers? })
+    }
+
+    /// Returns the paths of files that only point to what Git LFS keeps elsewhere.
+    fn pointers(&self, version: &str) -> Result<Vec<String>, CodeError> {
+        let text = String::from_utf8_lossy(LFS_POINTER).into_owned();
+        let mut grep = self.git();
+        grep.args(["grep", "-z", "-l", "--fixed-strings", "-e", &text, version]).stderr(Stdio::null());
+        // It ends with 1 where nothing is found.
+        let found = grep.output().map_err(CodeError::NoGit)?;
+        let path = |entry: &[u8]| {
+            String::from_utf8_lossy(&entry[entry.iter().position(|byte| *byte == b':').map_or(0, |at| at + 1)..]).into_owned()
+        };
+        let is_small = |path: &String| {
+            let size = output(self.git().args(["cat-file", "-s"]).arg(format!("{version}:{path}"))).map(line).unwrap_or_default();
+            size.parse::<u64>().is_ok_and(|size| size < 1024)
+        };
+        Ok(paths(&found.stdout).map(path).filter(is_small).collect())
+    }
+
+    /// Returns how two versions differ, as `git diff` says it; with `stat`, only which files and how much.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn diff(&self, from: &str, to: &str, stat: bool, color: bool) -> Result<Vec<u8>, CodeError> {
+        refuse_name(from)?;
+        refuse_name(to)?;
+        let mut diff = self.git();
+        diff.args(["diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--find-renames"]);
+        diff.arg(if stat { "--stat" } else { "--patch" }).arg(if color { "--color=always" } else { "--color=never" });
+        output(diff.args([from, to]))
+    }
+
+    fn git(&self) -> Command {
+        let mut git = git();
+        git.env("GIT_DIR", &self.dir);
+        git
+    }
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckedOut {
+    /// How much.
+    pub size: Size,
+    /// Files that only point to what Git LFS keeps elsewhere.
+    pub pointers: Vec<String>,
+}
+
+/// Returns whether this may be the name of a version that git has given: 40 or 64 hexadecimal digits.
+pub fn is_version(name: &str) -> bool {
+    matches!(name.len(), 40 | 64) && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn refuse_name(name: &str) -> Result<(), CodeError> {
+    if is_version(name) { Ok(()) } else { Err(CodeError::NoVersion(name.escape_debug().to_string())) }
+}
+
+pub(crate) fn name_of(version: &str) -> String {
+    format!("refs/sweep/{version}")
+}
+
+/// Makes the commit that stands for a tree, and returns its hash.
+pub(crate) fn commit(git: &mut Command, tree: &str) -> Result<String, CodeError> {
+    for role in ["AUTHOR", "COMMITTER"] {
+        git.env(format!("GIT_{role}_NAME"), "sweep").env(format!("GIT_{role}_EMAIL"), "").env(format!("GIT_{role}_DATE"), "@0 +0000");
+    }
+    Ok(line(output(git.args([
+        "-c",
+        "i18n.commitEncoding=UTF-8",
+        "-c",
+        "commit.gpgSign=false",
+        "commit-tree",
+        "-m",
+        "A code version of sweep",
+        tree,
+    ]))?))
+}
+
+/// Writes the bundle of a version whose ref is there, without what other versions hold, of which all must be there. They are named by their trees, since
+/// git leaves out what a commit holds only for its descendants.
+pub(crate) fn bundle(git: &mut Command, version: &str, have: &[&String], to: &Path) -> Result<(), CodeError> {
+    let input = std::iter::once(name_of(version)).chain(have.iter().map(|have| format!("^{have}"))).collect::<Vec<_>>().join("\n");
+    let to = if to.as_os_str() == OsStr::from_bytes(b"-") { Path::new("./-") } else { to };
+    feed(git.args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), input.as_bytes())
+}

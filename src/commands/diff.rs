@@ -1,0 +1,122 @@
+//! `sweep diff`: what differs between two runs, two versions of the code, or two sweeps.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use sweep_proto::v1::{CodeVersion, GetRunRequest, Run, Sweep};
+
+use super::best::best_run;
+use crate::client::{Client, ControllerArgs, split_run};
+use crate::display::{self, out};
+use crate::failure::Failure;
+use crate::snapshots::{self, Snapshots};
+
+/// Says how two runs differ: parameters, results, code
+///
+/// Each side is a run (SWEEP/RUN), a version of a sweep's code (SWEEP@2, or SWEEP@ and the beginning of its hash), or a sweep, which stands for its best run.
+/// The code is compared with all that was not committed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sweep diff ab12cd34/7 ab12cd34/31
+  sweep diff ab12cd34@1 ab12cd34@2
+  sweep diff --stat ab12cd34 ef56ab78")]
+pub(crate) struct DiffArgs {
+    /// A run, version or sweep
+    #[arg(value_name = "A")]
+    left: String,
+
+    /// What it is compared with
+    #[arg(value_name = "B")]
+    right: String,
+
+    /// Of the code, only which files differ and how much
+    #[arg(long)]
+    stat: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+/// One side.
+struct Side {
+    sweep: Sweep,
+    run: Option<Run>,
+    /// The version of the code; empty: not known.
+    version: String,
+}
+
+pub(crate) async fn run(args: &DiffArgs) -> Result<ExitCode> {
+    let mut client = args.controller.connect().await?;
+    let left = side(&mut client, &args.left).await?;
+    let right = side(&mut client, &args.right).await?;
+    if let (Some(one), Some(other)) = (&left.run, &right.run) {
+        let heads = (head(&left, one), head(&right, other));
+        writeln!(out(), "{}", display::compare::runs((&heads.0, &heads.1), one, other))?;
+    }
+    if left.version.is_empty() || right.version.is_empty() {
+        let which = if left.version.is_empty() { &args.left } else { &args.right };
+        writeln!(out(), "Code: it is not known which version {which} executed.")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (from, to) = (display::code::short(&left.version), display::code::short(&right.version));
+    if left.version == right.version {
+        writeln!(out(), "Code: the same, version {from}.")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut snapshots = Snapshots::new()?;
+    snapshots.fetch(&mut client, &left.sweep, &left.version).await?;
+    snapshots.fetch(&mut client, &right.sweep, &right.version).await?;
+    let color = std::io::stdout().is_terminal() && console::colors_enabled();
+    let diff = snapshots.store.diff(&left.version, &right.version, args.stat, color)?;
+    let mut out = out();
+    writeln!(out, "Code: from version {from} to {to}")?;
+    out.write_all(&diff)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn head(side: &Side, run: &Run) -> String {
+    format!("{}/{}", side.sweep.id, run.run)
+}
+
+async fn side(client: &mut Client, text: &str) -> Result<Side> {
+    if let Some((sweep, version)) = text.split_once('@') {
+        let sweep = client.sweep(sweep).await?;
+        let versions = snapshots::versions(client, &sweep).await?;
+        let version = find(&sweep, &versions, version)?;
+        return Ok(Side { sweep, run: None, version });
+    }
+    let (target, number) = split_run(text)?;
+    let sweep = client.sweep(&target).await?;
+    let run = match number {
+        Some(number) => {
+            let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
+            let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
+            answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?
+        }
+        None => best_run(client, &sweep).await?.ok_or_else(|| {
+            let failure = Failure::new(format!("sweep {} has no best run yet", sweep.id));
+            failure.hint(format!("name a run ({}/1) or a version of its code ({}@1)", sweep.id, sweep.id))
+        })?,
+    };
+    let version = run.code_version.clone();
+    Ok(Side { sweep, run: Some(run), version })
+}
+
+/// Finds a version by its number or the beginning of its hash.
+fn find(sweep: &Sweep, versions: &[CodeVersion], text: &str) -> Result<String> {
+    let name = |version: &CodeVersion| version.code.as_ref().map(|code| code.version.clone()).unwrap_or_default();
+    let by_number = text.parse().ok().and_then(|number: u32| versions.iter().find(|version| version.number == number));
+    let mut begun = versions.iter().filter(|version| !text.is_empty() && name(version).starts_with(text));
+    match (by_number, begun.next(), begun.next()) {
+        (Some(version), ..) | (None, Some(version), None) => Ok(name(version)),
+        (None, Some(_), Some(_)) => {
+            Err(Failure::input(format!("`{text}` begins several versions of sweep {}; give more of it", sweep.id)).into())
+        }
+        (None, None, _) => {
+            let failure = Failure::input(format!("sweep {} has no code version `{text}`", sweep.id));
+            Err(failure.hint(format!("`sweep code {}` lists them", sweep.id)).into())
+        }
+    }
+}
