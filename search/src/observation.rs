@@ -56,17 +56,19 @@ pub struct Observation {
     pub repeats: u32,
     /// The code that was executed, by any id; empty where it is not known.
     pub code_version: String,
+    /// It has a value that its parameter cannot have any more: it says something of the space, but is nothing to go on with.
+    pub outside: bool,
 }
 
 impl Observation {
-    /// Returns whether it violates no constraint. What is not known counts as a violation.
+    /// Returns whether it is in the space and violates no constraint. What is not known counts as a violation.
     pub fn is_feasible(&self) -> bool {
-        self.violations.iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0))
+        !self.outside && self.violations.iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0))
     }
 
     /// What is known of a single execution.
     pub fn new(index: u64, config: Config, outcome: Outcome) -> Self {
-        Self { index, config, outcome, violations: Vec::new(), repeats: 1, code_version: String::new() }
+        Self { index, config, outcome, violations: Vec::new(), repeats: 1, code_version: String::new(), outside: false }
     }
 }
 

@@ -11,6 +11,8 @@ mod completions;
 mod controller;
 mod create;
 mod diff;
+mod edit;
+mod history;
 mod import;
 mod logs;
 mod ls;
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Best(best::BestArgs),
     Code(code::CodeArgs),
     Diff(diff::DiffArgs),
+    Edit(edit::EditArgs),
+    History(history::HistoryArgs),
     Reproduce(reproduce::ReproduceArgs),
     /// Begins no new runs; running ones may end
     ///
@@ -87,6 +91,8 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Watch(args) => runtime.block_on(watch::run(&args)),
         Command::Logs(args) => runtime.block_on(logs::run(&args)),
         Command::Code(args) => runtime.block_on(code::run(&args)),
+        Command::Edit(args) => runtime.block_on(edit::run(&args)),
+        Command::History(args) => runtime.block_on(history::run(&args)),
         Command::Diff(args) => runtime.block_on(diff::run(&args)),
         Command::Reproduce(args) => runtime.block_on(reproduce::run(&args)),
         Command::Best(args) => runtime.block_on(best::run(&args)),

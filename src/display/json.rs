@@ -77,6 +77,8 @@ pub(crate) fn run(run: &Run) -> Value {
         "created_ms": run.created_ms,
         "ended_ms": if run.ended_ms == 0 { None } else { Some(run.ended_ms) },
         "code_version": run.code_version,
+        "revision": run.revision,
+        "aside": if run.aside.is_empty() { None } else { Some(&run.aside) },
         "executions": run.attempts.iter().map(attempt).collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod code;
 pub(crate) mod compare;
 pub(crate) mod diagnostic;
+pub(crate) mod edit;
 mod failures;
 pub(crate) mod json;
 pub(crate) mod live;
@@ -281,6 +282,9 @@ pub(crate) fn run(sweep: &Sweep, run: &Run) -> String {
     }
     if let Some(repeats) = &run.repeats {
         let _ = writeln!(text, "  {}", repeat(repeats));
+    }
+    if !run.aside.is_empty() {
+        let _ = writeln!(text, "  {}", printable(&run.aside));
     }
     for violated in &run.violates {
         let _ = writeln!(text, "  violates {}", printable(violated));

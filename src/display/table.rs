@@ -56,7 +56,8 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
         let value = run.value.or(run.best).map(number).unwrap_or_default();
         let violates = run.violates.iter().map(|violated| format!("violates {violated}"));
         let repeat = run.repeats.as_ref().map(super::repeat);
-        let notes: Vec<_> = repeat.into_iter().chain(run.reason.lines().next().map(str::to_owned)).chain(violates).collect();
+        let aside = Some(run.aside.clone()).filter(|aside| !aside.is_empty());
+        let notes: Vec<_> = repeat.into_iter().chain(run.reason.lines().next().map(str::to_owned)).chain(violates).chain(aside).collect();
         let note = printable(&notes.join("; "));
         table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
     }

@@ -8,6 +8,7 @@ mod cancel;
 mod code;
 mod digits;
 mod disk;
+mod edit;
 mod external;
 mod grid;
 mod harness;

@@ -287,7 +287,13 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code_version
     let Ok(Value::Object(params)) = serde_json::from_str(&assignment.params_json) else {
         return Err(format!("the controller sent parameters of run {} that are no JSON object", assignment.run));
     };
-    let program = &session.program;
+    // The sweep may have been edited since the agent registered.
+    let edited = assignment.program.as_ref();
+    let patterns = match edited {
+        Some(program) => super::patterns(&program.metric_patterns)?,
+        None => session.patterns.clone(),
+    };
+    let program = edited.unwrap_or(&session.program);
     Ok(Job {
         agent: session.agent.clone(),
         sweep: sweep.clone(),
@@ -299,7 +305,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code_version
         command: program.command.clone(),
         program: program.program.clone(),
         objective: program.metric.clone(),
-        patterns: session.patterns.clone(),
+        patterns,
         project: program.project.clone(),
         entity: program.entity.clone(),
         slot: slot.clone(),

@@ -10,7 +10,7 @@ use sweep_search::why::Kind;
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, Failure, RunNumber, RunState, StopKind, Sweep, SweepId, SweepState,
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, Effect, Failure, RunNumber, RunState, StopKind, Sweep, SweepId, SweepState,
 };
 
 /// Something asked of the lifecycle.
@@ -19,13 +19,17 @@ use crate::state::{
 pub enum Command {
     /// Begin a sweep. The id and the seed are made by the caller.
     CreateSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64 },
+    /// Change what a sweep's file says. `base`: the revision that whoever asks has seen; it is refused where there is a newer one.
+    EditSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, base: Option<u32> },
+    /// Go back to what a sweep's file said before the last edit.
+    UndoEdit { sweep: SweepId, base: Option<u32> },
     /// Change a sweep's state because a person asks for it.
     SetSweep { sweep: SweepId, action: SweepAction },
     /// End one run because a person asks for it.
     CancelRun { sweep: SweepId, run: RunNumber },
     /// Put ended runs back into the queue because a person asks for it. Empty: all failed ones.
     RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
-    /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed: a space does not grow.
+    /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed, unless the sweep was edited since.
     ExhaustSpace { sweep: SweepId, history: u64 },
     /// An agent comes, with `attempts` that it executes or has a result of.
     RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo, attempts: Vec<AttemptRef> },
@@ -151,6 +155,8 @@ pub enum Reply {
     Done,
     /// The sweep's state after the call.
     Sweep(SweepState),
+    /// The revision that an edit made, what it changed, and what that means; no changes: there is no new one.
+    Edited { revision: u32, changes: Vec<String>, effect: Effect, state: SweepState },
     /// The run's state after the call.
     Run(RunState),
     /// Runs put back into the queue, and those that were not with the reason.

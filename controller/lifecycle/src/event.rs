@@ -6,7 +6,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, Failure, RunNumber, RunState, StopRequest, SweepId, SweepState, Timestamp,
+    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, Effect, Failure, RunNumber, RunState, StopRequest, SweepId, SweepState,
+    Timestamp,
 };
 
 /// An event with its time, as the log holds it. Its place in the log is the store's.
@@ -40,6 +41,16 @@ pub struct MetricPoint {
 pub enum Event {
     /// A sweep began.
     SweepCreated { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64 },
+    /// Its file was changed: a new revision. `spec` and `source` are what it says now, `restores` the revision that it goes back to.
+    SweepEdited {
+        sweep: SweepId,
+        spec: Box<SweepSpec>,
+        source: String,
+        #[serde(default)]
+        restores: Option<u32>,
+        changes: Vec<String>,
+        effect: Effect,
+    },
     /// A sweep changed its state.
     SweepStateChanged { sweep: SweepId, state: SweepState, reason: String },
     /// The search has nothing left to try.
@@ -128,7 +139,8 @@ pub enum Event {
         #[serde(default)]
         avoid: Option<AgentId>,
     },
-    /// The run reached a terminal state. `blamed`: it failed and the configuration is to blame.
+    /// The run reached a terminal state. `blamed`: it failed and the configuration is to blame. `withdrawn`: an edit took its point out of the
+    /// space before it was tried.
     RunEnded {
         sweep: SweepId,
         run: RunNumber,
@@ -138,6 +150,8 @@ pub enum Event {
         reason: String,
         #[serde(default)]
         blamed: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        withdrawn: bool,
     },
 }
 
@@ -146,6 +160,7 @@ impl Event {
     pub fn sweep(&self) -> Option<&SweepId> {
         match self {
             Self::SweepCreated { sweep, .. }
+            | Self::SweepEdited { sweep, .. }
             | Self::SweepStateChanged { sweep, .. }
             | Self::SweepStalled { sweep, .. }
             | Self::SpaceExhausted { sweep }

@@ -12,10 +12,11 @@ use sweep_search::why::{Kind, Why};
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::repeats;
+use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, CodeVersion, Failure, Health, Retries, Run, RunNumber, RunState, Runs,
-    State, Sweep, SweepId, SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, CodeVersion, Effect, Failure, Health, Retries, Revision, Run, RunNumber,
+    RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
 };
 
 /// Folds one event into the state.
@@ -27,6 +28,14 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
     match &recorded.event {
         Event::SweepCreated { sweep, spec, source, seed } => {
             state.sweeps.insert(sweep.clone(), new_sweep(spec, source, *seed, at));
+        }
+        Event::SweepEdited { sweep, spec, source, restores, changes, effect } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let space = sweep.space_version() + u32::from(sweep.spec.space != spec.space);
+            let (spec, source) = (Arc::new(spec.as_ref().clone()), source.as_str().into());
+            let (restores, changes, effect) = (*restores, changes.clone(), *effect);
+            let changes_rows = sweep.spec.space != spec.space || revise::judges_anew(&sweep.spec, &spec);
+            edit(sweep, Revision { spec, source, space, restores, changes, effect, changes_rows, since: at });
         }
         Event::SweepStateChanged { sweep, state: to, reason } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
@@ -78,7 +87,8 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         }
         Event::RunCreated { sweep, run, config, why, history, repeats, again } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            let new = Run { again: again.clone(), ..new_run(repeats.unwrap_or(*run), config, why, *history, at) };
+            let new =
+                Run { again: again.clone(), revision: sweep.revision(), ..new_run(repeats.unwrap_or(*run), config, why, *history, at) };
             sweep.taken.insert(new.point());
             sweep.runs.insert(*run, new);
             sweep.queued.insert(*run);
@@ -96,6 +106,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 blamed: *to == RunState::Failed,
                 imported: true,
                 code_version: code_version.clone(),
+                revision: sweep.revision(),
                 ended: Some(at),
                 ..new
             };
@@ -106,7 +117,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             rank(sweep, *run);
         }
         Event::AttemptStarted { attempt, command, code_version } => start(state, attempt, command, code_version, at),
-        Event::MetricsReported { attempt, first_seq, points, stale: _ } => report(state, attempt, *first_seq, points),
+        Event::MetricsReported { attempt, first_seq, points, stale } => report(state, attempt, *first_seq, points, *stale),
         Event::StopRequested { attempt, request } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
             change_attempt(sweep, attempt, |stopped| stopped.stop = Some(request.clone()));
@@ -128,38 +139,74 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             requeue(sweep, *run, reason, *counts, avoid.as_ref());
         }
-        Event::RunEnded { sweep, run, state: to, value, reason, blamed } => {
+        Event::RunEnded { sweep, run, state: to, value, reason, blamed, withdrawn } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             let ended = sweep.runs.change(*run, |ended| {
                 ended.reason.clone_from(reason);
                 ended.value = *value;
                 ended.blamed = *blamed;
+                let moves = ended.withdrawn || *withdrawn;
+                ended.withdrawn = *withdrawn;
                 ended.ended = Some(at);
                 ended.state = *to;
+                moves
             });
-            if ended.is_none() {
-                return;
-            }
+            let Some(moves) = ended else { return };
             list(sweep, *run, *to);
             sweep.history += 1;
+            if moves {
+                sweep.taken = sweep.points();
+            }
             rank(sweep, *run);
         }
     }
 }
 
+// What was suggested, and what the search had found out about the end of the space, was of the space before.
+fn edit(sweep: &mut Sweep, revision: Revision) {
+    let before = std::mem::replace(&mut sweep.spec, Arc::clone(&revision.spec));
+    sweep.source = Arc::clone(&revision.source);
+    sweep.revisions.push(revision);
+    let spec = Arc::clone(&sweep.spec);
+    sweep.runs.set_seals(seals(&spec));
+    sweep.grid_size = grid_size(&spec);
+    if revise::revalues(&before, &spec) {
+        for number in sweep.runs.numbers().collect::<Vec<_>>() {
+            sweep.runs.change(number, |run| revise::revalue(run, &before, &spec));
+        }
+    }
+    sweep.exhausted = false;
+    sweep.taken = sweep.points();
+    sweep.best = best(sweep);
+    sweep.history += 1;
+    sweep.edited = sweep.history;
+}
+
 fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep {
+    let (spec, source): (_, Arc<str>) = (Arc::new(spec.clone()), source.into());
+    let first = Revision {
+        spec: Arc::clone(&spec),
+        source: Arc::clone(&source),
+        space: 1,
+        restores: None,
+        changes: Vec::new(),
+        effect: Effect::default(),
+        changes_rows: false,
+        since: at,
+    };
     Sweep {
-        spec: Arc::new(spec.clone()),
-        source: source.into(),
         seed,
-        grid_size: (spec.method == Method::Grid).then(|| spec.space.size()).flatten().map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
+        grid_size: grid_size(&spec),
         state: SweepState::Running,
         reason: String::new(),
         stalled: false,
         assignments: 0,
         exhausted: false,
-        // Early termination and the models look at all runs again and again.
-        runs: Runs::new(spec.early_terminate.is_none() && spec.method != Method::Bayes),
+        runs: Runs::new(seals(&spec)),
+        spec,
+        source,
+        revisions: vec![first],
+        edited: 0,
         queued: BTreeSet::new(),
         live: BTreeSet::new(),
         best: None,
@@ -170,6 +217,15 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         created: at,
         updated: at,
     }
+}
+
+// Early termination and the models look at all runs again and again.
+fn seals(spec: &SweepSpec) -> bool {
+    spec.early_terminate.is_none() && spec.method != Method::Bayes
+}
+
+pub(crate) fn grid_size(spec: &SweepSpec) -> Option<u64> {
+    (spec.method == Method::Grid).then(|| spec.space.size()).flatten().map(|size| u64::try_from(size).unwrap_or(u64::MAX))
 }
 
 fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Timestamp) -> Run {
@@ -186,6 +242,8 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
         imported: false,
         code_version: String::new(),
         again: String::new(),
+        revision: 1,
+        withdrawn: false,
         retries: Retries::default(),
         avoid: BTreeSet::new(),
         created: at,
@@ -229,11 +287,13 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         stop: None,
         failure: None,
         series: Vec::new(),
+        summarised: false,
         metrics: BTreeMap::new(),
         extremes: BTreeMap::new(),
         points: 0,
         command: Vec::new(),
         code,
+        revision: sweep.revision(),
         orphan: String::new(),
         assigned: at,
         started: None,
@@ -272,7 +332,7 @@ fn start(state: &mut State, attempt: &AttemptRef, command: &[String], code_versi
 }
 
 // A stale report stays with its attempt as any other does; that it has no effect on the run is the decisions' business.
-fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[MetricPoint]) {
+fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[MetricPoint], stale: bool) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     let objective = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone());
     change_attempt(sweep, attempt, |reported| {
@@ -284,6 +344,10 @@ fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[Met
         }
         reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
     });
+    // A run that has ended may keep to a constraint, or break it, by what is known of it now.
+    if stale && !sweep.spec.constraints.is_empty() {
+        rank(sweep, attempt.run);
+    }
 }
 
 fn end_attempt(state: &mut State, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>, at: Timestamp) {
@@ -341,10 +405,19 @@ fn resume(state: &mut State, attempt: &AttemptRef) {
     });
     let Some((agent, run_to, was_lost)) = resumed else { return };
     sweep.runs.change(attempt.run, |run| {
-        run.retries.lost = run.retries.lost.saturating_sub(u32::from(was_lost));
+        // What was withdrawn instead of being tried again has used up none.
+        run.retries.lost = run.retries.lost.saturating_sub(u32::from(was_lost && !run.withdrawn));
         run.reason.clear();
     });
+    let withdrawn = sweep.runs.change(attempt.run, |run| {
+        run.ended = None;
+        std::mem::take(&mut run.withdrawn)
+    });
     move_run(sweep, attempt.run, run_to);
+    if withdrawn == Some(true) {
+        sweep.taken = sweep.points();
+        sweep.history += 1;
+    }
     if let Some(agent) = state.agents.get_mut(&agent) {
         agent.holds.insert(attempt.clone());
     }
@@ -409,8 +482,7 @@ fn rank(sweep: &mut Sweep, number: RunNumber) {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
     let Some(first) = sweep.runs.first_of(number) else { return };
     if sweep.best.is_some_and(|(best, _)| best == first) {
-        let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
-        sweep.best = firsts.fold(None, |best, number| better(goal, best, ranked(sweep, number)));
+        sweep.best = best(sweep);
     } else {
         sweep.best = better(goal, sweep.best, ranked(sweep, first));
     }
@@ -418,7 +490,13 @@ fn rank(sweep: &mut Sweep, number: RunNumber) {
 
 fn ranked(sweep: &Sweep, first: RunNumber) -> Option<(RunNumber, f64)> {
     let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
-    repeats::ranked(&runs, &sweep.spec.constraints).map(|value| (first, value))
+    repeats::ranked(sweep, &runs).map(|value| (first, value))
+}
+
+fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
+    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
+    let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
+    firsts.fold(None, |best, number| better(goal, best, ranked(sweep, number)))
 }
 
 fn better(goal: Goal, a: Option<(RunNumber, f64)>, b: Option<(RunNumber, f64)>) -> Option<(RunNumber, f64)> {

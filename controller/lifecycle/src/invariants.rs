@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::{Progress, reduced};
 use crate::repeats::ranked;
+use crate::spec::RetryPolicy;
 use crate::state::{
     Agent, AgentId, Attempt, AttemptRef, AttemptState, Health, Retries, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState,
 };
@@ -79,25 +80,34 @@ fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
     for (_, run) in sweep.runs.iter() {
         points.entry(run.first).or_default().push(run);
     }
-    let values = points.into_iter().filter_map(|(first, runs)| Some((first, ranked(&runs, &sweep.spec.constraints)?)));
+    let values = points.into_iter().filter_map(|(first, runs)| Some((first, ranked(sweep, &runs)?)));
     values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best })
 }
 
 fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
-    let keys: BTreeSet<_> = sweep.runs.iter().map(|(_, run)| run.point()).collect();
-    let firsts = sweep.runs.iter().filter(|(number, run)| run.first == *number);
-    found.must(keys.len() == firsts.count(), "I3", || format!("sweep {id}: two runs have one point and are no repeats"));
+    // An edit may bring points together that were apart, and what was withdrawn may come again.
+    let apart = |run: &Run| (run.revision, run.point());
+    let firsts: Vec<_> =
+        sweep.runs.iter().filter(|(number, run)| run.first == *number && !run.withdrawn).map(|(_, run)| apart(&run)).collect();
+    let keys: BTreeSet<_> = firsts.iter().copied().collect();
+    found.must(keys.len() == firsts.len(), "I3", || format!("sweep {id}: two runs have one point and are no repeats"));
+    let points: BTreeSet<_> = sweep.runs.iter().filter_map(|(_, run)| sweep.point_of(&run)).collect();
+    let created = sweep.runs.iter().filter(|(_, run)| run.revision == sweep.revision() && !run.withdrawn && !run.imported);
+    let held = created.filter(|(_, run)| run.again.is_empty()).all(|(_, run)| sweep.spec.space.holds(&run.config));
+    found.must(held || sweep.revisions.len() < 2, "I3", || format!("sweep {id}: a run was suggested that its newest space does not hold"));
     for (number, run) in sweep.runs.iter().filter(|(number, run)| run.first != *number) {
-        let repeats = number.checked_sub(run.first).is_some_and(|place| place < u64::from(sweep.spec.repeats));
+        let repeats = number
+            .checked_sub(run.first)
+            .is_some_and(|place| place < sweep.revisions.iter().map(|revision| u64::from(revision.spec.repeats)).max().unwrap_or(1));
         let same = sweep.runs.get(run.first).is_some_and(|first| first.first == run.first && first.config == run.config);
         found.must(repeats && same, "I3", || format!("run {id}/{number} is no repeat of run {}", run.first));
     }
-    found.must(keys.iter().eq(sweep.taken.iter()), "I3", || format!("sweep {id}: `taken` is not what its runs say"));
+    found.must(points.iter().eq(sweep.taken.iter()), "I3", || format!("sweep {id}: `taken` is not what its runs say"));
     let numbered = sweep.runs.numbers().eq(1..=sweep.runs.len() as RunNumber);
     found.must(numbered, "I9", || format!("sweep {id}: its runs are not numbered without a gap from 1"));
     let imported = sweep.runs.iter().filter(|(_, run)| run.imported).count() as u64;
     found.must(imported == sweep.imported, "I5", || format!("sweep {id}: `imported` is not what its runs say"));
-    let capped = sweep.spec.run_cap.is_none_or(|cap| sweep.runs.len() as u64 - imported <= cap);
+    let capped = sweep.revisions.iter().any(|revision| revision.spec.run_cap.is_none_or(|cap| sweep.runs.len() as u64 - imported <= cap));
     found.must(capped, "I3", || format!("sweep {id} has more runs than its run cap"));
 }
 
@@ -105,6 +115,8 @@ fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
     found.must(run.ended.is_some() == run.state.is_terminal(), "I6", || format!("{name} is {}, but its end is {:?}", run.state, run.ended));
     let has_objective = sweep.spec.objective.is_some();
     let valued = match run.state {
+        // A new objective may be one that it never reported.
+        RunState::Finished | RunState::Stopped if sweep.revisions.len() > 1 => has_objective || run.value.is_none(),
         RunState::Finished | RunState::Stopped => run.value.is_some() == has_objective,
         _ => run.value.is_none(),
     };
@@ -112,14 +124,18 @@ fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
     found.must(run.value.is_none_or(f64::is_finite), "I5", || format!("{name} has the value {:?}", run.value));
     let blamed = !run.blamed || run.state == RunState::Failed;
     found.must(blamed, "I7", || format!("{name} is {}, and its configuration is blamed", run.state));
-    let policy = sweep.spec.retry;
+    let most =
+        |count: fn(&RetryPolicy) -> u32| sweep.revisions.iter().map(|revision| count(&revision.spec.retry)).max().unwrap_or_default();
+    let policy =
+        RetryPolicy { lost: most(|policy| policy.lost), machine: most(|policy| policy.machine), crashed: most(|policy| policy.crashed) };
     let Retries { lost, machine, crashed } = run.retries;
     let bounded = lost <= policy.lost && machine <= policy.machine && crashed <= policy.crashed;
     found.must(bounded, "I7", || format!("{name} was tried again more often than the policy says: {:?}", run.retries));
     let said = !matches!(run.state, RunState::Stopped | RunState::Failed | RunState::Cancelled) || !run.reason.is_empty();
     found.must(said, "I5", || format!("{name} is {} for no reason", run.state));
     if let (RunState::Finished, Some(objective), Some(last)) = (run.state, &sweep.spec.objective, run.attempts.last()) {
-        found.must(reduced(objective, &last.series).is_some(), "I5", || format!("{name} is finished, but its series has no value"));
+        let valued = run.value.is_none() || reduced(objective, &last.series).is_some();
+        found.must(valued, "I5", || format!("{name} is finished, but its series has no value"));
     }
 }
 
@@ -149,7 +165,9 @@ fn check_attempt(found: &mut Found, name: &str, attempt: &Attempt) {
     found.must(explained, "I5", || format!("{name} is {state} for no reason"));
     let asked = attempt.stop.as_ref().is_none_or(|stop| !stop.reason.is_empty());
     found.must(asked, "I5", || format!("{name} is to stop for no reason"));
-    found.must(attempt.series.len() as u64 <= attempt.points, "I5", || format!("{name} has more values than it reported"));
+    found.must(attempt.summarised || attempt.series.len() as u64 <= attempt.points, "I5", || {
+        format!("{name} has more values than it reported")
+    });
 }
 
 fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, AgentId>) {

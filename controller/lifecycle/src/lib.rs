@@ -4,7 +4,7 @@
 //! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and
 //! suggestions come in as arguments. It never calls `search::suggest`.
 //!
-//! Modules import leftwards only: `decide → observe, retry, quarantine, invariants → repeats → command → event → state → spec`; `evolve → repeats, event, state`.
+//! Modules import leftwards only: `decide → observe, retry, quarantine, invariants → repeats → command → event → state → spec`; `evolve → revise → observe, repeats → event, state`.
 
 pub mod command;
 pub mod decide;
@@ -16,5 +16,6 @@ pub mod observe;
 pub mod quarantine;
 pub mod repeats;
 pub mod retry;
+mod revise;
 pub mod spec;
 pub mod state;

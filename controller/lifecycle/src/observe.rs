@@ -37,8 +37,9 @@ fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>]) -> Option
     let ended = runs().filter(|run| outcome_of([*run].into_iter()).is_some());
     let violations = repeats::violations(ended.clone(), &sweep.spec.constraints);
     let known = ended.clone().next()?;
-    let (code_version, config) = (known.code_version.clone(), known.config.clone());
-    Some(Observation { violations, code_version, repeats, ..Observation::new(first, config, outcome) })
+    let placed = sweep.placed(known)?;
+    let (code_version, config) = (known.code_version.clone(), placed.config.into_owned());
+    Some(Observation { violations, code_version, repeats, outside: placed.outside, ..Observation::new(first, config, outcome) })
 }
 
 /// Returns what a point has come to so far, and how many values that is the mean of.
@@ -80,9 +81,9 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
     let firsts: std::collections::BTreeSet<_> = open.collect();
     let unknown = firsts.into_iter().filter_map(|first| {
         let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
-        outcome_of(runs.iter().map(AsRef::as_ref))
-            .is_none()
-            .then(|| runs.first().map(|run| Pending { index: first, config: run.config.clone(), code_version: run.code_version.clone() }))?
+        let run = runs.first()?;
+        let placed = sweep.placed(run).filter(|_| outcome_of(runs.iter().map(AsRef::as_ref)).is_none())?;
+        Some(Pending { index: first, config: placed.config.into_owned(), code_version: run.code_version.clone() })
     });
     unknown.collect()
 }

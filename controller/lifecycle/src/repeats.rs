@@ -43,9 +43,15 @@ pub fn violations<'a>(runs: impl Iterator<Item = &'a Run>, constraints: &[Constr
     (0..constraints.len()).map(one).collect()
 }
 
-/// Returns the value by which a point is ranked: the mean of its runs, once all of them have ended, more than half of them with a value, and
-/// if no constraint is violated.
-pub fn ranked(runs: &[Cow<'_, Run>], constraints: &[Constraint]) -> Option<f64> {
+/// Returns the value by which a point is ranked: [`value`], if the point is in the newest space.
+pub fn ranked(sweep: &Sweep, runs: &[Cow<'_, Run>]) -> Option<f64> {
+    let value = value(runs, &sweep.spec.constraints)?;
+    let inside = runs.first().is_some_and(|first| sweep.placed(first).is_some_and(|placed| !placed.outside));
+    inside.then_some(value)
+}
+
+/// Returns the mean of the runs of a point, once all of them have ended, more than half of them with a value, and if no constraint is violated.
+pub(crate) fn value(runs: &[Cow<'_, Run>], constraints: &[Constraint]) -> Option<f64> {
     if runs.iter().any(|run| !run.state.is_terminal()) {
         return None;
     }

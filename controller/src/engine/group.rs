@@ -73,6 +73,7 @@ impl Touched {
     pub(super) fn note(&mut self, event: &Event) {
         match event {
             Event::SweepCreated { sweep, .. }
+            | Event::SweepEdited { sweep, .. }
             | Event::SweepStateChanged { sweep, .. }
             | Event::SweepStalled { sweep, .. }
             | Event::CodeSeen { sweep, .. }

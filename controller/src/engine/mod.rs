@@ -201,6 +201,8 @@ pub struct Assignment {
     pub repeat: u32,
     /// A seed for the program.
     pub seed: u32,
+    /// What the sweep's file says, where it was edited.
+    pub edited: Option<Arc<SweepSpec>>,
 }
 
 /// What an agent that asked for a run gets.
@@ -313,6 +315,14 @@ impl Engine {
         self.ask(|reply| Request::Command { request_id, command: Box::new(command), reply }).await?
     }
 
+    /// Says what a command would be answered now, and does nothing.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn preview(&self, command: Command) -> Result<Reply, EngineError> {
+        self.ask(|reply| Request::Preview { command: Box::new(command), reply }).await?
+    }
+
     /// Asks for a run for an agent, waiting for one.
     ///
     /// # Errors
@@ -343,16 +353,16 @@ impl Engine {
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
     pub async fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
-        Ok(self.seeded(sweep).await?.0)
+        Ok(self.spec_of(sweep, None).await?.0)
     }
 
-    /// Returns what the file of a sweep says, and the seed of the sweep.
+    /// Returns what the file of a sweep says, or said in a revision, and the seed of the sweep.
     ///
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
-    pub async fn seeded(&self, sweep: &SweepId) -> Result<(Arc<SweepSpec>, u64), EngineError> {
+    pub async fn spec_of(&self, sweep: &SweepId, revision: Option<u32>) -> Result<(Arc<SweepSpec>, u64), EngineError> {
         let sweep = sweep.clone();
-        self.ask(|reply| Request::Spec { sweep, reply }).await?
+        self.ask(|reply| Request::Spec { sweep, revision, reply }).await?
     }
 
     /// Returns what has come of a sweep so far.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::Constraint;
-use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Run, RunNumber, State, Sweep, SweepId};
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId};
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
 
 use super::group::Touched;
-use crate::store::{AgentRow, AttemptRow, Batch, RepeatsRow, RunRow, SweepRow};
+use crate::store::{AgentRow, AttemptRow, Batch, RepeatsRow, RevisionRow, RunRow, SweepRow};
 
 /// Fills in the rows of what was touched.
 pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
@@ -71,6 +71,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         updated_ms: sweep.updated.0,
         yaml: sweep.source.to_string(),
         stalled: sweep.stalled,
+        revisions: if sweep.revisions.len() > 1 { sweep.revisions.iter().map(revision_row).collect() } else { Vec::new() },
         codes: sweep.codes.clone(),
     }
 }
@@ -96,6 +97,37 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         ended_ms: run.ended.map_or(0, |ended| ended.0),
         attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, sweep, state)).collect(),
         code: run.code_version.clone(),
+        revision: run.revision,
+        aside: aside(sweep, run),
+    }
+}
+
+fn revision_row(revision: &Revision) -> RevisionRow {
+    RevisionRow {
+        space: revision.space,
+        restores: revision.restores,
+        changes: revision.changes.clone(),
+        effect: revision.effect,
+        since_ms: revision.since.0,
+        yaml: revision.source.to_string(),
+    }
+}
+
+/// Says why a run does not count among those of the newest revision.
+fn aside(sweep: &Sweep, run: &Run) -> String {
+    if run.withdrawn || sweep.revisions.len() < 2 {
+        return String::new();
+    }
+    let version = sweep.space_version();
+    let place = match sweep.placed(run) {
+        Some(placed) if placed.outside => format!("outside of space version {version}"),
+        Some(_) => String::new(),
+        None => format!("not known where in space version {version}"),
+    };
+    let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
+    match &sweep.spec.objective {
+        Some(objective) if ended_well && run.value.is_none() && place.is_empty() => format!("never reported {}", objective.metric),
+        _ => place,
     }
 }
 
@@ -113,7 +145,7 @@ fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
 
 fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {
     let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
-    repeats::ranked(&runs, &sweep.spec.constraints)
+    repeats::ranked(sweep, &runs)
 }
 
 fn repeats_row(sweep: &Sweep, number: RunNumber, run: &Run) -> RepeatsRow {
@@ -153,6 +185,7 @@ fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> 
         command: attempt.command.clone(),
         orphan: attempt.orphan.clone(),
         code: version(sweep, attempt.code),
+        revision: attempt.revision,
     }
 }
 

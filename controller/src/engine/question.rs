@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use sweep_lifecycle::command::{Directive, Refusal};
-use sweep_lifecycle::decide::directive;
+use sweep_lifecycle::decide::{decide, directive};
 use sweep_lifecycle::observe::{code_line, observations};
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
@@ -23,8 +23,12 @@ impl Writer {
             Request::Heartbeat { agent, attempts, reply } => {
                 let _ = reply.send(self.heartbeat(&agent, &attempts));
             }
-            Request::Spec { sweep, reply } => {
-                let _ = reply.send(self.spec(&sweep));
+            Request::Preview { command, reply } => {
+                let preview = decide(&self.state, &command).map(|decision| decision.reply);
+                let _ = reply.send(preview.map_err(EngineError::Refused));
+            }
+            Request::Spec { sweep, revision, reply } => {
+                let _ = reply.send(self.spec(&sweep, revision));
             }
             Request::Results { sweep, reply } => {
                 let _ = reply.send(self.results(&sweep));
@@ -51,8 +55,9 @@ impl Writer {
         Ok(attempts.iter().map(|attempt| directive(&self.state, agent, attempt)).collect())
     }
 
-    fn spec(&self, sweep: &SweepId) -> Result<(Arc<SweepSpec>, u64), EngineError> {
-        let found = self.state.sweeps.get(sweep).map(|sweep| (Arc::clone(&sweep.spec), sweep.seed));
+    fn spec(&self, sweep: &SweepId, revision: Option<u32>) -> Result<(Arc<SweepSpec>, u64), EngineError> {
+        let spec = |sweep: &Sweep| Arc::clone(sweep.spec_of(revision.unwrap_or(sweep.revision())));
+        let found = self.state.sweeps.get(sweep).map(|sweep| (spec(sweep), sweep.seed));
         found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
     }
 

@@ -21,6 +21,10 @@ pub(super) enum Request {
         command: Box<Command>,
         reply: Answer<Reply>,
     },
+    Preview {
+        command: Box<Command>,
+        reply: Answer<Reply>,
+    },
     Acquire {
         request_id: String,
         wish: Wish,
@@ -37,6 +41,7 @@ pub(super) enum Request {
     },
     Spec {
         sweep: SweepId,
+        revision: Option<u32>,
         reply: Answer<(Arc<SweepSpec>, u64)>,
     },
     Results {

@@ -1,5 +1,7 @@
 //! Calls of agents that want a run: served at once, kept waiting, served when something stirs.
 
+use std::sync::Arc;
+
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::repeats;
@@ -137,7 +139,8 @@ impl Writer {
                         let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
                         let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);
                         let seed = repeats::seed(sweep.seed, attempt.run);
-                        Acquired::Assigned(Assignment { attempt, config, why, history, repeat, seed })
+                        let edited = (sweep.revision() > 1).then(|| Arc::clone(&sweep.spec));
+                        Acquired::Assigned(Assignment { attempt, config, why, history, repeat, seed, edited })
                     }
                     None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
                 }

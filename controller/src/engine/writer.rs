@@ -281,6 +281,16 @@ impl Writer {
             Event::AttemptStarted { attempt, .. } => {
                 group.touched.agents.extend(self.attempt(attempt).map(|started| started.agent.clone()));
             }
+            Event::SweepEdited { sweep, .. } => {
+                if let Some(known) = self.state.sweeps.get(sweep) {
+                    self.ready.outdate(sweep, known.history);
+                    let judged_anew = known.revisions.last().is_some_and(|newest| newest.changes_rows);
+                    let runs = known.runs.numbers().filter(|_| judged_anew);
+                    group.touched.runs.extend(runs.map(|run| (sweep.clone(), run)));
+                }
+                self.ready.observe(sweep);
+                group.stirred.insert(sweep.clone());
+            }
             Event::CodeSeen { sweep, .. } => {
                 let bayes = self.state.sweeps.get(sweep).filter(|known| known.spec.method == Method::Bayes);
                 bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));

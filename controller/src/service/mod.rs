@@ -8,6 +8,7 @@ mod agents;
 mod analysis;
 mod asked;
 mod convert;
+mod edits;
 mod follow;
 mod limits;
 mod pages;

@@ -107,7 +107,8 @@ impl SweepService for Services {
         let sweep = self.find_sweep(&sweep_id).await?;
         let row = self.run_row(&sweep, run).await?;
         let attempt = follow::attempt_of(&row, attempt)?;
-        let (spec, seed) = self.engine.seeded(&sweep).await.map_err(from_engine)?;
+        let revision = row.attempts.iter().find(|known| known.attempt == attempt.attempt).map(|known| known.revision);
+        let (spec, seed) = self.engine.spec_of(&sweep, revision).await.map_err(from_engine)?;
         let assignment = convert::assignment_of(&row, attempt, seed);
         Ok(Response::new(v1::GetExecutionResponse { program: Some(convert::program(&spec)), assignment: Some(assignment) }))
     }
@@ -179,6 +180,15 @@ impl SweepService for Services {
         Ok(Response::new(v1::ListCodeResponse { versions, unknown }))
     }
 
+    async fn edit_sweep(&self, request: Request<v1::EditSweepRequest>) -> Result<Response<v1::EditSweepResponse>, Status> {
+        self.edit(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_revisions(&self, request: Request<v1::ListRevisionsRequest>) -> Result<Response<v1::ListRevisionsResponse>, Status> {
+        let sweep = self.find_sweep(&request.into_inner().sweep_id).await?;
+        self.revisions(&sweep).await.map(Response::new)
+    }
+
     type GetCodeStream = Follow<v1::GetCodeResponse>;
 
     async fn get_code(&self, request: Request<v1::GetCodeRequest>) -> Result<Response<Self::GetCodeStream>, Status> {
@@ -240,7 +250,7 @@ fn is_loopback(caller: Option<SocketAddr>) -> bool {
 }
 
 /// Reads a sweep file; a long one on a thread that may block: a hostile one takes a while.
-async fn parse(yaml: &str) -> Result<(SweepSpec, Vec<Diagnostic>), Status> {
+pub(super) async fn parse(yaml: &str) -> Result<(SweepSpec, Vec<Diagnostic>), Status> {
     limits::yaml(yaml)?;
     let (spec, diagnostics) = if yaml.len() <= QUICK_FILE_MAX {
         spec::parse(yaml)

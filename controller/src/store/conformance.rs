@@ -83,6 +83,7 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
         updated_ms: created_ms,
         yaml: "method: grid\n".to_owned(),
         stalled: false,
+        revisions: Vec::new(),
         codes: Vec::new(),
     }
 }
@@ -101,6 +102,7 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         command: vec!["python".to_owned(), "train.py".to_owned()],
         orphan: String::new(),
         code: String::new(),
+        revision: 1,
     };
     RunRow {
         sweep: "aaaaaaaa".to_owned(),
@@ -121,6 +123,8 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         ended_ms,
         attempts: vec![attempt],
         code: if number < 4 { "old" } else { "" }.to_owned(),
+        revision: 1,
+        aside: String::new(),
     }
 }
 

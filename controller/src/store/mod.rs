@@ -7,7 +7,7 @@ mod rows;
 mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
-pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RunRow, SweepCounts, SweepRow};
+pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RevisionRow, RunRow, SweepCounts, SweepRow};
 pub use sqlite::{SqliteQuery, SqliteSnapshot, SqliteStore, copy, look};
 
 use std::collections::BTreeMap;

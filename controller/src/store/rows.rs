@@ -1,7 +1,7 @@
 //! The rows of the query tables: what people see, made from the state by the engine.
 
 use serde::{Deserialize, Serialize};
-use sweep_lifecycle::state::{AttemptRef, CodeVersion, Failure};
+use sweep_lifecycle::state::{AttemptRef, CodeVersion, Effect, Failure};
 use sweep_search::why::Why;
 
 use super::LOG_BYTES_MAX;
@@ -54,6 +54,26 @@ pub struct SweepRow {
     /// The versions of the code, in the order of their first appearance.
     #[serde(default)]
     pub codes: Vec<CodeVersion>,
+    /// What its file has said; empty while it was never edited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<RevisionRow>,
+}
+
+/// What a sweep's file said from some moment on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RevisionRow {
+    /// The number of its space.
+    pub space: u32,
+    /// The revision that it goes back to.
+    pub restores: Option<u32>,
+    /// What it changed, in words.
+    pub changes: Vec<String>,
+    /// What that meant for the runs that there were.
+    pub effect: Effect,
+    /// Milliseconds since 1970.
+    pub since_ms: i64,
+    /// The file.
+    pub yaml: String,
 }
 
 /// What is counted from the runs of one version of the code.
@@ -137,6 +157,16 @@ pub struct RunRow {
     /// The version of the code that its newest attempt has, or that was named when it was imported; empty: not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
+    /// The revision of the sweep in which it was created.
+    #[serde(default = "first")]
+    pub revision: u32,
+    /// Why it does not count among the runs of the newest revision, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub aside: String,
+}
+
+fn first() -> u32 {
+    1
 }
 
 /// One execution of a run.
@@ -168,6 +198,9 @@ pub struct AttemptRow {
     /// The version of the code that it executes; empty: not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
+    /// The revision of the sweep that it is executed by.
+    #[serde(default = "first")]
+    pub revision: u32,
 }
 
 /// An agent.

@@ -87,6 +87,7 @@ mod tests {
             updated_ms: 0,
             yaml: String::new(),
             stalled: false,
+            revisions: Vec::new(),
             codes: Vec::new(),
         };
         let counts = SweepCounts { queued: 1, failed: 2, ..SweepCounts::default() };

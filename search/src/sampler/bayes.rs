@@ -121,7 +121,8 @@ fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggestion> {
     };
     let older = observations
         .iter()
-        .filter(|seen| !history.is_newest(&seen.code_version) && seen.violations.iter().flatten().all(|violation| *violation <= 0.0));
+        .filter(|seen| !history.is_newest(&seen.code_version) && !seen.outside)
+        .filter(|seen| seen.violations.iter().flatten().all(|violation| *violation <= 0.0));
     let mut older: Vec<(f64, &Observation)> = older.filter_map(|seen| Some((value(seen)?, seen))).collect();
     // Where every run has code of its own, nothing would be tried but probes.
     if code.newest() == 0 || had >= code.probes || older.len() < PROBED_MIN * code.probes * code.newest() {

@@ -7,6 +7,7 @@ mod distribution;
 pub(crate) mod enumeration;
 mod parameter;
 mod read;
+pub mod revision;
 pub mod unit_cube;
 mod value;
 
@@ -14,4 +15,5 @@ pub use condition::Condition;
 pub use config::{Config, PointKey, Taken};
 pub use distribution::{Distribution, Step};
 pub use parameter::{Parameter, Path, Space, SpaceError};
+pub use revision::{Origins, Place};
 pub use value::Value;

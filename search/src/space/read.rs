@@ -63,7 +63,7 @@ impl Space {
 
 impl Distribution {
     /// Returns why the parameter cannot have a value, in words that go on from "`lr` ..."; `None` where it can.
-    fn refuses(&self, value: &Value) -> Option<String> {
+    pub(super) fn refuses(&self, value: &Value) -> Option<String> {
         let listed = |values: &[Value]| {
             let known = values.iter().any(|own| own.identity() == value.identity());
             (!known).then(|| format!("is {}, which is none of its values", value.to_json()))

@@ -55,6 +55,35 @@ impl Distribution {
         }
     }
 
+    /// Returns whether [`UnitCube::point_of`] knows where a value stands, be it one that the parameter cannot have.
+    pub(super) fn has_place_for(&self, value: &Value) -> bool {
+        match self {
+            Self::Categorical { values } if ranks(values).is_some() => number(value).is_some(),
+            Self::Constant { .. } | Self::Categorical { .. } | Self::CategoricalWithProbabilities { .. } => true,
+            _ => number(value).is_some_and(f64::is_finite),
+        }
+    }
+
+    /// Returns how far a number lies beyond the range, in widths of the range on the distribution's own scale: negative below it, 0 within.
+    fn excess(&self, value: &Value) -> f64 {
+        let Some(x) = number(value) else { return 0.0 };
+        let beyond = |min: f64, max: f64, x: f64| {
+            let excess = if x < min { (x - min) / (max - min) } else { (x - max).max(0.0) / (max - min) };
+            if excess.is_nan() { 0.0 } else { excess }
+        };
+        match *self {
+            Self::Uniform { min, max } | Self::QUniform { min, max, .. } => beyond(min, max, x),
+            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => beyond(min, max, log(x)),
+            Self::InvLogUniform { min, max } => -beyond(min, max, -log(x)),
+            Self::LogUniformValues { min, max } | Self::InvLogUniformValues { min, max } | Self::QLogUniformValues { min, max, .. } => {
+                beyond(min.ln(), max.ln(), log(x))
+            }
+            Self::Beta { .. } | Self::QBeta { .. } => beyond(0.0, 1.0, x),
+            // Unbounded, or no range.
+            _ => 0.0,
+        }
+    }
+
     /// Returns the step of a quantised distribution.
     fn step(&self) -> Option<Step> {
         match self {
@@ -115,10 +144,19 @@ struct Dimension<'a> {
     path: &'a Path,
     distribution: &'a Distribution,
     scale: Scale,
+    /// How far beyond the edges a coordinate may lie.
+    beyond: f64,
 }
 
 /// The coordinate of a parameter that is not active.
 pub const INACTIVE: f64 = -1.0;
+
+/// How far beyond the edges of the cube a value of an earlier space may lie: what is farther away says as little. Not as far as [`INACTIVE`].
+pub const BEYOND: f64 = 0.9;
+/// The same for a parameter with a condition, whose coordinate is bent into a half circle.
+const BEYOND_BENT: f64 = 0.1;
+/// The coordinate of a value that is not in its list. All such are one value.
+const UNLISTED: f64 = 1.5;
 
 /// What nearness means along a coordinate.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +178,8 @@ impl<'a> UnitCube<'a> {
     pub fn new(space: &'a Space) -> Self {
         let varying = space.parameters().iter().filter_map(|parameter| {
             let scale = scale(&parameter.distribution)?;
-            Some(Dimension { path: &parameter.path, distribution: &parameter.distribution, scale })
+            let beyond = if parameter.when.is_empty() { BEYOND } else { BEYOND_BENT };
+            Some(Dimension { path: &parameter.path, distribution: &parameter.distribution, scale, beyond })
         });
         Self {
             space,
@@ -182,10 +221,13 @@ impl<'a> UnitCube<'a> {
         self.space.activate_in(&self.parents_first, values)
     }
 
-    /// Returns the canonical point of a configuration. It may come from another space: what is missing or unknown counts as inactive,
-    /// numbers out of range are moved to the edge.
+    /// Returns the canonical point of a configuration. It may come from an earlier space: what is missing counts as inactive, numbers out of
+    /// range lie beyond the edge, as far as [`BEYOND`], and a value that is not in the list is a value of its own.
     pub fn point_of(&self, config: &Config) -> Vec<f64> {
-        let coordinate = |dimension: &Dimension<'_>| config.0.get(dimension.path).and_then(|value| dimension.coordinate(value));
+        let coordinate = |dimension: &Dimension<'_>| {
+            let value = config.0.get(dimension.path)?;
+            dimension.coordinate(value).or_else(|| dimension.unlisted(value))
+        };
         self.dimensions.iter().map(|dimension| coordinate(dimension).unwrap_or(INACTIVE)).collect()
     }
 
@@ -215,7 +257,8 @@ impl Dimension<'_> {
     fn coordinate(&self, value: &Value) -> Option<f64> {
         match (&self.scale, self.distribution) {
             (Scale::Cells(count), Distribution::IntUniform { min, .. }) => {
-                Some(((number(value)? - *min as f64 + 0.5) / *count as f64).clamp(0.0, 1.0))
+                let place = (number(value)? - *min as f64 + 0.5) / *count as f64;
+                Some(place.clamp(-self.beyond, 1.0 + self.beyond))
             }
             (Scale::Ranked(order), Distribution::Categorical { values }) => {
                 let rank = order.iter().position(|place| values[*place].identity() == value.identity())?;
@@ -225,7 +268,20 @@ impl Dimension<'_> {
                 let place = values.iter().position(|own| own.identity() == value.identity())?;
                 middles.get(place).copied()
             }
-            _ => self.distribution.cdf(value),
+            _ => Some(self.distribution.cdf(value)? + self.distribution.excess(value).clamp(-self.beyond, self.beyond)),
+        }
+    }
+
+    /// Returns the coordinate of a value that is none of the list's: of a number among numbers where it would stand.
+    fn unlisted(&self, value: &Value) -> Option<f64> {
+        match (&self.scale, self.distribution) {
+            (Scale::Ranked(order), Distribution::Categorical { values }) => {
+                let value = number(value)?;
+                let below = order.iter().filter(|place| number(&values[**place]).is_some_and(|other| other < value)).count();
+                Some((below as f64 / order.len() as f64).clamp(-self.beyond, 1.0 + self.beyond))
+            }
+            (Scale::Nominal(_), _) => Some(UNLISTED),
+            _ => None,
         }
     }
 

@@ -424,3 +424,49 @@ fn many_dimensions_work() {
     sweep.run(20, 2, |config| Outcome::Value(numbers(config)[7]));
     assert!(sweep.observations.iter().all(|run| numbers(&run.config).iter().all(|x| (0.0..=1.0).contains(x))));
 }
+
+/// What lies beside the space says where in it to look, and is never suggested or built upon.
+#[test]
+fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_suggested() {
+    let list = |values: &[&str]| Distribution::Categorical { values: values.iter().map(|value| Value::Str((*value).to_owned())).collect() };
+    let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: vec![] };
+    let space = Space::new(vec![
+        parameter("x", Distribution::LogUniformValues { min: 1e-3, max: 1e-1 }),
+        parameter("kind", list(&["a", "b"])),
+        parameter("n", Distribution::IntUniform { min: 4, max: 8 }),
+    ])
+    .unwrap();
+    let config = |x: f64, kind: &str, n: i64| {
+        Config([(Path::flat("x"), Value::Float(x)), (Path::flat("kind"), Value::Str(kind.into())), (Path::flat("n"), Value::Int(n))].into())
+    };
+    // The lowest values lie beyond the upper edge of x; of what is inside, near it.
+    let observations: Vec<Observation> = (0..24)
+        .map(|index| {
+            let x = 10f64.powf(-3.5 + f64::from(index % 12) * 0.35);
+            let kind = ["a", "b", "c"][index as usize % 3];
+            let value = (x.log10() + 0.5).powi(2) + if kind == "c" { -1.0 } else { 0.0 };
+            let config = config(x, kind, 2 + i64::from(index % 9));
+            let outside = !space.holds(&config);
+            Observation { outside, ..Observation::new(u64::from(index as u32) + 1, config, Outcome::Value(value)) }
+        })
+        .collect();
+    assert!(observations.iter().filter(|seen| seen.outside).count() > 10);
+    for observations in [observations.clone(), observations.into_iter().filter(|seen| seen.outside).collect()] {
+        let request = Request {
+            space: &space,
+            method: Method::Bayes,
+            goal: Goal::Minimize,
+            seed: 5,
+            observations: &observations,
+            pending: &[],
+            taken: &Taken::new(),
+            code: CodeLine::default(),
+            next_index: 25,
+            count: 4,
+        };
+        let found = suggest(&request);
+        assert!(found.suggestions.iter().all(|suggestion| space.holds(&suggestion.config)), "{:?}", found.suggestions);
+        let x = |config: &Config| config.0[&Path::flat("x")].as_f64().unwrap();
+        assert!(x(&found.suggestions[0].config) > 0.03, "it looks near the edge that leads to better values: {:?}", found.suggestions[0]);
+    }
+}

@@ -111,7 +111,14 @@ impl Surrogate {
         let newer = valued.iter().filter(|ended| ended.counts || best.is_none()).take(AROUND);
         // What was good with older code may still be.
         let older = valued.iter().filter(|ended| !ended.counts && ended.group < groups.changes() && keeps(ended.observation)).take(AROUND);
-        let around = newer.chain(older).map(|ended| ended.point.clone()).collect();
+        let inside = |ended: &&Ended<'_>| {
+            let mut point = ended.point.clone();
+            if ended.observation.outside {
+                cube.snap(&mut point);
+            }
+            point
+        };
+        let around = newer.chain(older).map(inside).collect();
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
         let ensemble = Ensemble { members: Vec::new(), feasibility };
         let effort = Effort::of(values.len());
@@ -306,10 +313,14 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
         observation: seen,
         point: Vec::new(),
         value: value(&seen.outcome),
-        counts: keeps(seen),
+        counts: keeps(seen) && !seen.outside,
         group: groups.of(&seen.code_version),
     };
     let mut order: Vec<Ended<'_>> = observations.iter().map(of).collect();
+    // In a space that was moved to where nothing has been tried yet, what lies beside it is all there is to go by.
+    if !order.iter().any(|ended| ended.value.is_some() && ended.counts) {
+        order.iter_mut().for_each(|ended| ended.counts = keeps(ended.observation));
+    }
     let newest = order.iter().filter(|ended| ended.value.is_some()).map(|ended| ended.group).max().unwrap_or(0);
     order.sort_by(|a, b| {
         let value = |ended: &Ended<'_>| ended.value.unwrap_or(f64::INFINITY);

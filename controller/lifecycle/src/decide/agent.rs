@@ -83,7 +83,9 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     let limit = draft.progress().limit(&draft.sweep.spec);
     // What was suggested without knowing of this code can wait: the search has more to say now.
     let knows = draft.sweep.spec.method != Method::Bayes || !draft.sees(code_version) || draft.sweep.runs.is_empty();
-    let offer = offers.iter().filter(|_| knows).find(|offer| !draft.sweep.taken.contains(&offer.point(draft.sweep)));
+    let fits = |offer: &Offer| offer.history >= draft.sweep.edited && draft.holds(&offer.suggestion.config);
+    let holds = |offer: &&Offer| knows && fits(offer);
+    let offer = offers.iter().filter(holds).find(|offer| !draft.sweep.taken.contains(&offer.point(draft.sweep)));
     match (limit, offer) {
         (None, _) if draft.sweep.spec.method == Method::External => {
             Ok(wait(draft, "waiting for `sweep offer` or OfferRuns: the method is external", false))

@@ -48,7 +48,9 @@ pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Resu
         let key = import.config.key();
         let known = if draft.sweep.taken.contains(&key) { Some("the sweep has a run with these parameters".to_owned()) } else { None };
         let known = known.or_else(|| new.get(&key).map(|earlier| format!("the same parameters as entry {earlier}")));
-        if let Some(reason) = known {
+        let outside = (!draft.holds(&import.config))
+            .then(|| format!("it is not in space version {}, which the sweep has now", draft.sweep.space_version()));
+        if let Some(reason) = known.or(outside) {
             skipped.note(index, &reason);
             continue;
         }

@@ -168,7 +168,9 @@ fn may_be_late(draft: &Draft<'_>) -> bool {
 pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRef) -> bool {
     let Ok(found) = find(draft, agent, attempt) else { return false };
     let (run, lost) = found.parts();
-    let unclaimed = attempt.attempt == run.newest() && run.state == RunState::Queued;
+    // What an edit has withdrawn in the meantime may still end by itself, as what ran on did.
+    let withdrawn = run.withdrawn && !draft.sweep.state.is_terminal();
+    let unclaimed = attempt.attempt == run.newest() && (run.state == RunState::Queued || withdrawn);
     unclaimed && given_up(lost) && lost.stop.is_none() && may_be_late(draft)
 }
 

@@ -55,12 +55,30 @@ impl<'a> Draft<'a> {
         self.push(Event::StopRequested { attempt, request: StopRequest { kind, reason: reason.into(), predicted: None } });
     }
 
-    pub(super) fn requeue(&mut self, run: RunNumber, reason: String, counts: Option<RetryCause>, avoid: Option<AgentId>) {
-        self.push(Event::RunRequeued { sweep: self.id.clone(), run, reason, counts, avoid });
+    /// Puts a run back into the queue, or withdraws it where the space does not hold it any more. Returns its state.
+    pub(super) fn requeue(&mut self, run: RunNumber, reason: String, counts: Option<RetryCause>, avoid: Option<AgentId>) -> RunState {
+        let sweep = self.id.clone();
+        if self.sweep.runs.get(run).is_some_and(|run| !self.holds(&run.config)) {
+            let reason = format!("{reason}; withdrawn, since it is not in space version {}", self.sweep.space_version());
+            self.withdraw(run, reason);
+            return RunState::Cancelled;
+        }
+        self.push(Event::RunRequeued { sweep, run, reason, counts, avoid });
+        RunState::Queued
+    }
+
+    /// Whether the space holds a configuration. Before the first edit it holds whatever there is.
+    pub(super) fn holds(&self, config: &Config) -> bool {
+        self.sweep.revisions.len() < 2 || self.sweep.spec.space.holds(config)
+    }
+
+    pub(super) fn withdraw(&mut self, run: RunNumber, reason: String) {
+        let (sweep, state) = (self.id.clone(), RunState::Cancelled);
+        self.push(Event::RunEnded { sweep, run, state, value: None, reason, blamed: false, withdrawn: true });
     }
 
     pub(super) fn end_run(&mut self, run: RunNumber, state: RunState, value: Option<f64>, reason: String, blamed: bool) {
-        self.push(Event::RunEnded { sweep: self.id.clone(), run, state, value, reason, blamed });
+        self.push(Event::RunEnded { sweep: self.id.clone(), run, state, value, reason, blamed, withdrawn: false });
     }
 
     /// The sweep's state once the events have been recorded.
@@ -88,8 +106,9 @@ impl<'a> Draft<'a> {
                     progress.tried += 1;
                     self.rank(&mut progress, *run, *value);
                 }
-                Event::RunEnded { run, value, .. } => {
+                Event::RunEnded { run, value, withdrawn, .. } => {
                     self.leave(&mut progress, *run);
+                    self.move_point(&mut progress, *run, *withdrawn);
                     self.rank(&mut progress, *run, *value);
                 }
                 Event::RunRequeued { run, .. } => {
@@ -107,16 +126,26 @@ impl<'a> Draft<'a> {
         progress
     }
 
+    /// A point that is withdrawn is free again, and one that was is not, once its run has ended after all.
+    fn move_point(&self, progress: &mut Progress, number: RunNumber, withdrawn: bool) {
+        let Some(run) = self.sweep.runs.get(number).filter(|run| run.withdrawn != withdrawn) else { return };
+        let Some(point) = self.sweep.point_of(&Run { withdrawn: false, ..run.into_owned() }) else { return };
+        let is_there = |(other, run): (RunNumber, Cow<'_, Run>)| other != number && self.sweep.point_of(&run) == Some(point);
+        if self.sweep.runs.iter().any(is_there) {
+            return;
+        }
+        progress.tried = if withdrawn { progress.tried.saturating_sub(1) } else { progress.tried + 1 };
+    }
+
     fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {
-        let constraints = &self.sweep.spec.constraints;
         let (run, value) = match self.sweep.runs.first_of(run) {
             Some(first) => {
                 let point: Vec<_> =
                     repeats::of(self.sweep, first).map(|(number, run)| Cow::Owned(self.after(number, run.into_owned()))).collect();
-                (first, repeats::ranked(&point, constraints))
+                (first, repeats::ranked(self.sweep, &point))
             }
             // Imported just now: nothing is known of it but its value.
-            None => (run, value.filter(|_| constraints.is_empty())),
+            None => (run, value.filter(|_| self.sweep.spec.constraints.is_empty())),
         };
         let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
         if let Some(value) = value.filter(|value| progress.best.is_none_or(|(_, best)| goal.is_better(*value, best))) {

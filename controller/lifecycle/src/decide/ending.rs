@@ -167,8 +167,7 @@ impl Settling<'_, '_> {
         self.draft.end_attempt(self.attempt, failed_state(&failure), Some(failure.clone()));
         let after = match verdict {
             Verdict::Requeue(counts) if goes_on => {
-                self.draft.requeue(run, format!("tried again after attempt {}: {message}", self.attempt.attempt), counts, avoid);
-                RunState::Queued
+                self.draft.requeue(run, format!("tried again after attempt {}: {message}", self.attempt.attempt), counts, avoid)
             }
             Verdict::Requeue(_) if taken_away => {
                 let reason = format!("{message}; not tried again, since the sweep was {}", self.draft.sweep_state());
@@ -199,8 +198,7 @@ impl Settling<'_, '_> {
             return self.close(AttemptState::Returned, None, RunState::Cancelled, None, reason);
         }
         self.draft.end_attempt(self.attempt, AttemptState::Returned, None);
-        self.draft.requeue(self.attempt.run, "given back by its agent without having started".to_owned(), None, None);
-        RunState::Queued
+        self.draft.requeue(self.attempt.run, "given back by its agent without having started".to_owned(), None, None)
     }
 }
 

@@ -5,6 +5,7 @@ mod asked;
 mod attempt;
 mod code;
 mod draft;
+mod edit;
 mod ending;
 mod health;
 mod offered;
@@ -25,7 +26,9 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
     match command {
         Command::CreateSweep { sweep, spec, source, seed } => sweep::create(state, sweep, spec, source, *seed),
         Command::SetSweep { sweep, action } => sweep::set(state, sweep, *action),
-        Command::ExhaustSpace { sweep, history: _ } => sweep::exhaust(state, sweep),
+        Command::EditSweep { sweep, spec, source, base } => edit::edit(state, sweep, spec, source, *base),
+        Command::UndoEdit { sweep, base } => edit::undo(state, sweep, *base),
+        Command::ExhaustSpace { sweep, history } => sweep::exhaust(state, sweep, *history),
         Command::CancelRun { sweep, run } => run::cancel(state, sweep, *run),
         Command::RetryRuns { sweep, runs } => run::retry(state, sweep, runs),
         Command::RegisterAgent { agent, sweep, info, attempts } => agent::register(state, agent, sweep, info, attempts),

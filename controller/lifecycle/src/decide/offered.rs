@@ -28,6 +28,10 @@ pub(super) fn offer(state: &State, sweep: &SweepId, runs: &[Offered], end: bool)
         };
         return Err(Refusal::WrongState(format!("{}: it takes no more runs{hint}", standing(sweep, draft.sweep))));
     }
+    if let Some(index) = runs.iter().position(|offered| !draft.holds(&offered.config)) {
+        let version = draft.sweep.space_version();
+        return Err(Refusal::WrongState(format!("entry {}: it is not in space version {version}, which the sweep has now", index + 1)));
+    }
     let keys: Vec<PointKey> = runs.iter().map(|offered| offered.config.key()).collect();
     let new: BTreeSet<_> = keys.iter().filter(|key| !draft.sweep.taken.contains(*key)).collect();
     refuse_beyond_limit(&draft, new.len() as u64)?;
@@ -79,7 +83,7 @@ fn queue(draft: &mut Draft<'_>, runs: &[Offered], keys: &[PointKey]) -> (Vec<Run
     let (history, taken) = (draft.sweep.history, &draft.sweep.taken);
     let mut known = BTreeMap::new();
     if keys.iter().any(|key| taken.contains(key)) {
-        known.extend(draft.sweep.runs.points().filter_map(|(number, key)| Some((key, draft.sweep.runs.first_of(number)?))));
+        known.extend(draft.sweep.runs.iter().filter_map(|(_, run)| Some((draft.sweep.point_of(&run)?, run.first))));
     }
     let mut entries = BTreeMap::new();
     let (mut numbers, mut skipped) = (Vec::new(), Skipped::default());

@@ -45,6 +45,11 @@ pub(super) fn retry(state: &State, sweep: &SweepId, runs: &[RunNumber]) -> Resul
         match draft.sweep.runs.get(number) {
             None => skipped.push(format!("run {number}: sweep {sweep} has no such run")),
             Some(run) if !run.state.is_terminal() => skipped.push(format!("run {number}: it is {} and has not ended", run.state)),
+            Some(run) if !draft.holds(&run.config) => {
+                let version = draft.sweep.space_version();
+                skipped.push(format!("run {number}: it is not in space version {version}, which the sweep has now"));
+            }
+            Some(run) if run.withdrawn => skipped.push(format!("run {number}: it was withdrawn; the search tries its point by itself")),
             Some(_) => requeued.push(number),
         }
     }

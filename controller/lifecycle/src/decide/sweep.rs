@@ -110,11 +110,11 @@ pub(super) fn standing(id: &SweepId, sweep: &Sweep) -> String {
     format!("sweep {id} is {}{reason}", sweep.state)
 }
 
-// A claim from an older history stays true: the space never grows and points are never given back. It must be made only when
-// the search found nothing at all, not when it found the last points.
-pub(super) fn exhaust(state: &State, sweep: &SweepId) -> Result<Decision, Refusal> {
+// A claim from an older history stays true until the sweep is edited: by itself a space never grows and points are never given back. It must be
+// made only when the search found nothing at all, not when it found the last points.
+pub(super) fn exhaust(state: &State, sweep: &SweepId, history: u64) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
-    if !draft.sweep.exhausted {
+    if !draft.sweep.exhausted && history >= draft.sweep.edited {
         draft.push(Event::SpaceExhausted { sweep: sweep.clone() });
         draft.finish_if_done();
     }

@@ -6,6 +6,7 @@
 //!                               └ metric, early_terminate, upkeep
 //! ```
 
+mod changes;
 mod constraints;
 mod diagnostic;
 mod early_terminate;
@@ -21,6 +22,7 @@ mod upkeep;
 mod when;
 mod yaml;
 
+pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{Bound, CodePolicy, Constraint, Impute, MetricPattern, Objective, OnLeaseLost, Reduce, RetryPolicy, Summary, SweepSpec};
 pub use render::render;

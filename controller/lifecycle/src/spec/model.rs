@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use sweep_search::early_stop::EarlyStop;
 use sweep_search::observation::Goal;
-use sweep_search::space::Space;
+use sweep_search::space::{Origins, Space};
 use sweep_search::suggest::Method;
 
 /// What a sweep file says, checked and with W&B's defaults filled in.
@@ -32,6 +32,9 @@ pub struct SweepSpec {
     pub method: Method,
     /// `parameters`.
     pub space: Space,
+    /// `was` and `renamed_from`: where parameters come from that are new in an edited file.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
     /// `metric`; absent for grid and random sweeps that name none.
     #[serde(default)]
     pub objective: Option<Objective>,

@@ -59,14 +59,15 @@ pub(super) const DISTRIBUTIONS: [&str; 18] = [
     "q_beta",
 ];
 
-/// Keys of a parameter that a later version will know.
-const LATER: [&str; 2] = ["was", "renamed_from"];
-
 /// A parameter with its place in the file, before conditions are resolved.
 pub(super) struct Read {
     pub(super) parameter: Parameter,
     pub(super) span: Span,
     pub(super) wishes: Vec<Wish>,
+    /// `was`.
+    pub(super) was: Option<Value>,
+    /// `renamed_from`.
+    pub(super) renamed_from: Option<Path>,
 }
 
 /// Reads the map `parameters`.
@@ -136,9 +137,6 @@ fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, 
     };
     let mut wishes = above.to_vec();
     wishes.extend(when::read(&path, &fields, report));
-    for entry in fields.entries.iter().filter(|entry| LATER.contains(&entry.key.as_str())) {
-        report.error(Some(entry.key_span), format!("parameter `{name}`: `{}` is not supported yet", entry.key), None);
-    }
     match form(&fields, report) {
         Some("nested" | "param_nested") => {
             fields.close(&["distribution", "parameters", "when"], report);
@@ -151,7 +149,9 @@ fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, 
             fields.close(&known, report);
             if let Some(distribution) = distribution(form, &fields, report) {
                 let parameter = Parameter { path: Path(path), distribution, when: Vec::new() };
-                found.push(Read { parameter, span: entry.key_span, wishes });
+                let was = fields.entry("was").map(|entry| entry.value.to_value());
+                let renamed_from = fields.text("renamed_from", report).map(Path::flat);
+                found.push(Read { parameter, span: entry.key_span, wishes, was, renamed_from });
             }
         }
         None => {}

@@ -188,6 +188,12 @@ fn parameter_forms() -> Vec<Value> {
             required.iter().chain(*optional).map(|key| ((*key).to_owned(), key_schema(name, key))).collect();
         properties.insert("distribution".to_owned(), json!({"const": name}));
         properties.insert("when".to_owned(), json!({"$ref": "#/$defs/when"}));
+        if *name != "nested" && *name != "param_nested" {
+            properties
+                .insert("was".to_owned(), json!({"description": "What the code used before there was the parameter, for `sweep edit`."}));
+            let renamed = json!({"description": "Its name before, for `sweep edit`.", "type": ["string", "integer"]});
+            properties.insert("renamed_from".to_owned(), renamed);
+        }
         let distribution = (!inferred).then_some("distribution");
         let required: Vec<_> = required.iter().copied().chain(distribution).collect();
         json!({"title": name, "properties": properties, "required": required, "additionalProperties": false})

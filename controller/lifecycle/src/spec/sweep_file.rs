@@ -1,7 +1,7 @@
 //! The top level of a sweep file.
 
 use regex::Regex;
-use sweep_search::space::{Distribution, Parameter, Space, Value};
+use sweep_search::space::{Distribution, Origins, Parameter, Space, Value};
 use sweep_search::suggest::Method;
 
 use super::diagnostic::{Report, Span, nearest, suggestion};
@@ -82,7 +82,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
             report.error(Some(entry.key_span), format!("`{wants}` needs a `metric` to go by"), Some(help));
         }
     }
-    let space = space(&fields, method, report);
+    let (space, origins) = space(&fields, method, report).unzip();
     let (program, command) = command(&fields, report);
     let spec = SweepSpec {
         name: fields.text("name", report),
@@ -93,6 +93,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         command,
         method: method.unwrap_or(Method::Random),
         space: space.unwrap_or_default(),
+        origins: origins.unwrap_or_default(),
         objective,
         constraints: constraints.unwrap_or_default(),
         early_terminate,
@@ -174,7 +175,7 @@ fn method(fields: &Fields<'_>, report: &mut Report) -> Option<Method> {
     fields.word("method", &METHODS, report)
 }
 
-fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut Report) -> Option<Space> {
+fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut Report) -> Option<(Space, Origins)> {
     let Some(entry) = fields.entry("parameters") else {
         if !misspelt(fields, "parameters") {
             let help = "for example `parameters: {lr: {min: 0.001, max: 0.1}}`".to_owned();
@@ -189,11 +190,19 @@ fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut Report) -> Op
     conditions(&mut read, report);
     let parameters: Vec<Parameter> = read.iter().map(|read| read.parameter.clone()).collect();
     match Space::new(parameters) {
-        Ok(space) => Some(space),
+        Ok(space) => Some((space, origins(&read))),
         Err(error) => {
             report.error(Some(entry.key_span), error.to_string(), None);
             None
         }
+    }
+}
+
+fn origins(read: &[Read]) -> Origins {
+    let path = |read: &Read| read.parameter.path.clone();
+    Origins {
+        renamed: read.iter().filter_map(|read| Some((path(read), read.renamed_from.clone()?))).collect(),
+        was: read.iter().filter_map(|read| Some((path(read), read.was.clone()?))).collect(),
     }
 }
 

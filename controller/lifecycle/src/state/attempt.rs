@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::{AgentId, Timestamp};
+use super::run::{first_revision, is_first_revision};
 
 /// One execution of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct Attempt {
     /// The objective's values in the order of their arrival, those that are not finite included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<f64>,
+    /// The objective has become another one: `series` holds no curve of it, but what its best and its last value follow from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub summarised: bool,
     /// The last value of each metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
@@ -39,6 +43,9 @@ pub struct Attempt {
     /// The number of the code version that it executes, from 1; 0: not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub code: u32,
+    /// The revision of the sweep that it is executed by, from 1.
+    #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
+    pub revision: u32,
     /// What its agent said of it when that had no effect any more, in words; mostly empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub orphan: String,

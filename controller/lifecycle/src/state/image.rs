@@ -19,7 +19,7 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, CodeVersion, State, Sweep, SweepState};
+use super::{Agent, CodeVersion, Revision, State, Sweep, SweepState};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -55,6 +55,8 @@ struct Head<'a> {
 struct SweepHead<'a> {
     spec: Arc<SweepSpec>,
     source: Arc<str>,
+    revisions: Cow<'a, [Revision]>,
+    edited: u64,
     seed: u64,
     grid_size: Option<u64>,
     state: SweepState,
@@ -154,12 +156,14 @@ impl State {
 impl<'a> SweepHead<'a> {
     fn of(sweep: &'a Sweep) -> Self {
         // `queued`, `live` and `taken` follow from the runs.
-        let Sweep { spec, source, seed, grid_size, state, reason, stalled, assignments, exhausted, runs, .. } = sweep;
+        let Sweep { spec, source, revisions, seed, grid_size, state, reason, stalled, assignments, exhausted, runs, .. } = sweep;
         let open: BTreeMap<_, _> =
             runs.open().filter(|(_, run)| !run.state.is_terminal()).map(|(number, run)| (number, Cow::Borrowed(run))).collect();
         Self {
             spec: Arc::clone(spec),
             source: Arc::clone(source),
+            revisions: Cow::Borrowed(revisions),
+            edited: sweep.edited,
             seed: *seed,
             grid_size: *grid_size,
             state: *state,
@@ -186,12 +190,12 @@ impl<'a> SweepHead<'a> {
         let in_state =
             |states: &[RunState]| self.open.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| *number).collect();
         let (queued, live) = (in_state(&[RunState::Queued]), in_state(&[RunState::Assigned, RunState::Running]));
-        let mut keys: Vec<_> = ended.iter().map(|(_, sealed)| sealed.key).chain(self.open.values().map(|run| run.point())).collect();
-        keys.sort_unstable();
         let open = self.open.into_iter().map(|(number, run)| (number, run.into_owned()));
-        Ok(Sweep {
+        let mut sweep = Sweep {
             spec: self.spec,
             source: self.source,
+            revisions: self.revisions.into_owned(),
+            edited: self.edited,
             seed: self.seed,
             grid_size: self.grid_size,
             state: self.state,
@@ -205,11 +209,13 @@ impl<'a> SweepHead<'a> {
             best: self.best,
             codes: self.codes.into_owned(),
             imported: self.imported,
-            taken: keys.into_iter().collect::<Taken>(),
+            taken: Taken::new(),
             history: self.history,
             created: self.created,
             updated: self.updated,
-        })
+        };
+        sweep.taken = sweep.points();
+        Ok(sweep)
     }
 }
 

@@ -8,6 +8,7 @@ mod code;
 mod failure;
 mod ids;
 pub mod image;
+mod revision;
 mod run;
 mod runs;
 
@@ -23,6 +24,8 @@ pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
 pub use self::code::{CodeAbout, CodeVersion};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
+pub use self::revision::{Effect, Placed, Revision};
+pub(crate) use self::revision::{placed, point_of};
 pub use self::run::{Retries, Run, RunState};
 pub use self::runs::{Runs, Sealed};
 use crate::spec::SweepSpec;
@@ -39,10 +42,14 @@ pub struct State {
 /// One search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
-    /// What the file says.
+    /// What the file says now.
     pub spec: Arc<SweepSpec>,
     /// The text of the file.
     pub source: Arc<str>,
+    /// What the file has said, the first and the newest included.
+    pub revisions: Vec<Revision>,
+    /// The `history` at which it was edited last: what was suggested before does not hold any more.
+    pub edited: u64,
     /// The seed of its search.
     pub seed: u64,
     /// How many points the grid has, where the method is grid: at least as many as can be tried.
@@ -63,14 +70,14 @@ pub struct Sweep {
     pub queued: BTreeSet<RunNumber>,
     /// The assigned and the running ones of `runs`.
     pub live: BTreeSet<RunNumber>,
-    /// The best value of the finished and stopped ones of `runs`, by the objective's goal; the lower number wins a tie. With repeats: the first
+    /// The best value of the finished and stopped ones of `runs` that are in the space, by the objective's goal; the lower number wins a tie. With repeats: the first
     /// run of the best point, and the mean of its values.
     pub best: Option<(RunNumber, f64)>,
     /// The versions of the code that its runs were to be executed with, in the order of their first appearance.
     pub codes: Vec<CodeVersion>,
     /// How many of `runs` were imported.
     pub imported: u64,
-    /// The points of all runs.
+    /// The points of all runs that are in the space.
     pub taken: Taken,
     /// Grows with every change that the search can see: a run created, ended, or taken up again after it had ended.
     pub history: u64,

@@ -43,6 +43,12 @@ pub struct Run {
     /// The code for which the point is tried again, although it was tried before; empty where it was not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub again: String,
+    /// The revision of the sweep in which it was created, from 1.
+    #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
+    pub revision: u32,
+    /// It never ended, since an edit took its point out of the space: that may be tried again once it is back in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
     /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
     #[serde(default, skip_serializing_if = "Retries::is_none")]
     pub retries: Retries,
@@ -86,6 +92,15 @@ pub enum RunState {
     Cancelled,
 }
 
+pub(super) fn first_revision() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+pub(super) fn is_first_revision(revision: &u32) -> bool {
+    *revision == 1
+}
+
 impl Retries {
     fn is_none(&self) -> bool {
         *self == Self::default()
@@ -93,7 +108,7 @@ impl Retries {
 }
 
 impl Run {
-    /// Returns the identity of its point.
+    /// Returns the identity of its point in the space that it was created in.
     pub fn point(&self) -> PointKey {
         if self.again.is_empty() { self.config.key() } else { self.config.key_again(&self.again) }
     }
@@ -121,9 +136,10 @@ impl Run {
         constraints.iter().map(|constraint| value(constraint).map(|value| constraint.violation(value))).collect()
     }
 
-    /// Returns the objective's values in the newest attempt that has any.
+    /// Returns the objective's values in the newest attempt that has any, all of them and in their order.
     pub fn series(&self) -> &[f64] {
-        self.attempts.iter().rev().map(|attempt| attempt.series.as_slice()).find(|series| !series.is_empty()).unwrap_or_default()
+        let whole = self.attempts.iter().rev().filter(|attempt| !attempt.summarised);
+        whole.map(|attempt| attempt.series.as_slice()).find(|series| !series.is_empty()).unwrap_or_default()
     }
 }
 

@@ -115,6 +115,17 @@ impl Runs {
         })
     }
 
+    /// Begins, or ends, to seal runs that have ended.
+    pub(crate) fn set_seals(&mut self, seals: bool) {
+        if self.seals == seals {
+            return;
+        }
+        self.seals = seals;
+        for number in self.numbers().collect::<Vec<_>>() {
+            self.change(number, |_| ());
+        }
+    }
+
     /// Returns whether ended runs are sealed.
     pub(super) fn seals(&self) -> bool {
         self.seals

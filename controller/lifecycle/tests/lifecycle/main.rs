@@ -6,6 +6,7 @@ mod asked;
 mod attempts;
 mod constraints;
 mod early_stop;
+mod edits;
 mod health;
 mod model;
 mod offered;

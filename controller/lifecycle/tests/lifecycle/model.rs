@@ -2,14 +2,17 @@
 //! agents that go on working bring every sweep to its end. A naive account of the rules, [`Reference`], comes to the same after every step.
 
 use proptest::prelude::*;
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Offered, Refusal, Reply, SweepAction, Told};
-use sweep_lifecycle::spec::{OnLeaseLost, Reduce, SweepSpec};
-use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, FailureKind, RunState, StopKind, SweepId, SweepState};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Offer, Offered, Refusal, Reply, SweepAction, Told};
+use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, OnLeaseLost, Reduce, Summary, SweepSpec};
+use sweep_lifecycle::state::{
+    AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, FailureKind, RunState, StopKind, Sweep, SweepId, SweepState,
+};
 use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
-use sweep_search::suggest::Method;
+use sweep_search::space::{Distribution, Origins, Parameter, Path, Space, Value};
+use sweep_search::suggest::{Method, Suggestion};
 
 use crate::reference::Reference;
-use crate::world::{World, failed, grid, offer, points, probe};
+use crate::world::{World, failed, grid, objective, offer, points, probe};
 
 const POINTS: i64 = 6;
 const KINDS: u8 = 4;
@@ -36,6 +39,8 @@ enum Step {
     Import(u8, Vec<(i64, Option<f64>)>),
     Offer(u8, Vec<i64>, bool),
     Retry(u8, Vec<u64>),
+    Edit(u8, u8),
+    Undo(u8),
     /// An earlier command once more.
     Repeat(u16),
 }
@@ -67,6 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<u8>(), prop::collection::vec(1..=POINTS, 0..3), prop::bool::weighted(0.1))
             .prop_map(|(sweep, points, end)| Step::Offer(sweep, points, end)),
         2 => (any::<u8>(), prop::collection::vec(0..8_u64, 0..4)).prop_map(|(sweep, runs)| Step::Retry(sweep, runs)),
+        2 => any::<(u8, u8)>().prop_map(|(sweep, how)| Step::Edit(sweep, how)),
+        1 => any::<u8>().prop_map(Step::Undo),
         6 => any::<u16>().prop_map(Step::Repeat),
     ]
 }
@@ -124,6 +131,54 @@ fn spec(kind: u8) -> SweepSpec {
         _ => spec.method = Method::External,
     }
     spec
+}
+
+/// Each of the things that an edit may change.
+fn edited(spec: &SweepSpec, how: u8) -> SweepSpec {
+    let mut spec = SweepSpec { origins: Origins::default(), ..spec.clone() };
+    let values = |points: std::ops::RangeInclusive<i64>| Distribution::Categorical { values: points.map(Value::Int).collect() };
+    let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+    let space = |parameters: Vec<Parameter>| Space::new(parameters).expect("no two have one name");
+    let switch = || parameter("y", Distribution::Categorical { values: vec![Value::Int(0), Value::Int(1)] });
+    match how % 12 {
+        0 => spec.space = space(vec![parameter("x", values(1..=3))]),
+        1 => spec.space = space(vec![parameter("x", values(3..=POINTS))]),
+        2 => spec.space = space(vec![parameter("x", values(1..=POINTS))]),
+        3 | 4 => {
+            spec.space = space(vec![parameter("x", values(1..=POINTS)), switch()]);
+            if how % 12 == 3 {
+                spec.origins.was.insert(Path::flat("y"), Value::Int(0));
+            }
+        }
+        5 => spec.space = space(vec![parameter("x", values(1..=POINTS)), parameter("y", Distribution::Constant { value: Value::Int(0) })]),
+        6 => {
+            spec.space = space(vec![parameter("z", values(1..=POINTS))]);
+            spec.origins.renamed.insert(Path::flat("z"), Path::flat("x"));
+        }
+        7 => spec.objective = Some(Objective { metric: "accuracy".to_owned(), goal: Goal::Maximize, ..objective() }),
+        8 => spec.objective = Some(Objective { reduce: Reduce::Last, ..objective() }),
+        9 => spec.run_cap = Some(u64::from(how % 7) + 3),
+        10 => (spec.run_cap, spec.early_terminate) = (None, None),
+        _ => spec.constraints = vec![Constraint { metric: "accuracy".to_owned(), bound: Bound::Max(0.6), of: Summary::Last }],
+    }
+    spec
+}
+
+/// Suggestions that the newest space holds, made from all that is known.
+fn fitting(sweep: Option<&Sweep>, points: impl Iterator<Item = i64>, make: fn(i64) -> Offer) -> Vec<Offer> {
+    let fit = |x: i64| {
+        let mut offer = make(x);
+        offer.history = u64::MAX;
+        let Some(sweep) = sweep else { return vec![offer] };
+        let x = Value::Int(x);
+        let config = |y: i64| {
+            let values = [("x", x.clone()), ("z", x.clone()), ("y", Value::Int(y))];
+            sweep.spec.space.activate(values.map(|(name, value)| (Path::flat(name), value)).into())
+        };
+        let configs = [config(0), config(1)].into_iter().filter(|config| sweep.spec.space.holds(config));
+        configs.map(|config| Offer { suggestion: Suggestion { config, ..offer.suggestion.clone() }, ..offer.clone() }).collect()
+    };
+    points.flat_map(fit).collect()
 }
 
 /// A version of the code, or none.
@@ -201,14 +256,15 @@ impl Chaos {
             Step::Acquire(name, number, offers) => {
                 let works_for = self.world.state.agents.get(&agent(*name)).map(|agent| agent.sweep.clone());
                 let sweep = works_for.filter(|_| !number.is_multiple_of(8)).unwrap_or_else(|| sweep(*number));
+                let works_on = self.world.state.sweeps.get(&sweep);
                 Command::Acquire {
                     agent: agent(*name),
                     sweep,
-                    offers: offers.iter().copied().map(if number % 3 == 0 { probe } else { offer }).collect(),
+                    offers: fitting(works_on, offers.iter().copied(), if number % 3 == 0 { probe } else { offer }),
                     code_version: code(offers.len()),
                 }
             }
-            Step::Exhaust(number) => Command::ExhaustSpace { sweep: sweep(*number), history: 0 },
+            Step::Exhaust(number) => Command::ExhaustSpace { sweep: sweep(*number), history: u64::MAX },
             Step::Describe(name, number, version) => {
                 let about = CodeAbout { branch: "main".to_owned(), ..CodeAbout::default() };
                 let version = format!("code {}", version % 4);
@@ -248,6 +304,12 @@ impl Chaos {
             }
             Step::Offer(number, points, end) => offered(&sweep(*number), points, *end),
             Step::Retry(number, runs) => Command::RetryRuns { sweep: sweep(*number), runs: runs.clone() },
+            Step::Edit(number, how) => {
+                let sweep = sweep(*number);
+                let spec = edited(&self.world.state.sweeps.get(&sweep)?.spec, *how);
+                Command::EditSweep { sweep, spec: Box::new(spec), source: String::new(), base: None }
+            }
+            Step::Undo(number) => Command::UndoEdit { sweep: sweep(*number), base: None },
             Step::Repeat(index) => self.told.get(usize::from(*index) % self.told.len().max(1))?.clone(),
         })
     }
@@ -291,10 +353,11 @@ impl Chaos {
         // Each of the points may be tried, lost, crashed and asked for as often as the policy allows, and then some.
         for turn in 0..POINTS as usize * 100 {
             let worker = &workers[turn % workers.len()];
-            let taken = &self.world.state.sweeps[sweep].taken;
-            let left: Vec<_> = (1..=POINTS).map(offer).filter(|offer| !taken.contains(&offer.suggestion.config.key())).collect();
+            let known = &self.world.state.sweeps[sweep];
+            let mut left = fitting(Some(known), 1..=POINTS, offer);
+            left.retain(|offer| !known.taken.contains(&offer.suggestion.config.key()));
             if left.is_empty() {
-                self.ask(&Command::ExhaustSpace { sweep: sweep.clone(), history: 0 });
+                self.ask(&Command::ExhaustSpace { sweep: sweep.clone(), history: u64::MAX });
             }
             let acquire = Command::Acquire { agent: worker.clone(), sweep: sweep.clone(), offers: left, code_version: String::new() };
             match self.ask(&acquire) {

@@ -26,6 +26,7 @@ struct Run {
     state: RunState,
     attempts: Vec<Attempt>,
     used: BTreeMap<&'static str, u32>,
+    withdrawn: bool,
 }
 
 #[derive(Default)]
@@ -38,7 +39,8 @@ impl Reference {
     /// Follows a command that was answered, and compares. `before`: the state when it came.
     pub(crate) fn follow(&mut self, before: &State, command: &Command, answer: &Result<(Vec<Event>, Reply), Refusal>, state: &State) {
         if let Ok((events, reply)) = answer {
-            self.take_news(events);
+            let used: BTreeMap<RunId, _> = self.runs.iter().map(|(id, run)| (id.clone(), run.used.clone())).collect();
+            self.take_news(events, state);
             // An agent that fails by itself may cost its run nothing.
             let spared = |run: u64| {
                 let free = |event: &Event| matches!(event, Event::RunRequeued { run: requeued, counts: None, .. } if *requeued == run);
@@ -46,15 +48,20 @@ impl Reference {
             };
             self.work_out(before, command, reply, state, &spared);
             self.take_pardons(command, events);
+            self.take_withdrawals(command, events, &used);
         }
         self.compare(command, state);
     }
 
     // What the reference cannot know: new sweeps and runs, assignments, reported values, early stops.
-    fn take_news(&mut self, events: &[Event]) {
+    fn take_news(&mut self, events: &[Event], state: &State) {
         for event in events {
             match event {
                 Event::SweepCreated { sweep, spec, .. } => drop(self.specs.insert(sweep.clone(), (**spec).clone())),
+                Event::SweepEdited { sweep, spec, .. } => {
+                    self.specs.insert(sweep.clone(), (**spec).clone());
+                    self.judge_anew(sweep, state);
+                }
                 Event::RunCreated { sweep, run, .. } => self.insert(sweep, *run, RunState::Queued),
                 Event::RunImported { sweep, run, state, .. } => self.insert(sweep, *run, *state),
                 Event::MetricsReported { attempt, points, .. } => {
@@ -72,7 +79,32 @@ impl Reference {
     }
 
     fn insert(&mut self, sweep: &SweepId, run: u64, state: RunState) {
-        self.runs.insert((sweep.clone(), run), Run { state, attempts: Vec::new(), used: BTreeMap::new() });
+        self.runs.insert((sweep.clone(), run), Run { state, attempts: Vec::new(), used: BTreeMap::new(), withdrawn: false });
+    }
+
+    // Of another objective the last value and the extremes are known: as many values as the state has, of which one is finite or none.
+    fn judge_anew(&mut self, sweep: &SweepId, state: &State) {
+        for ((of, number), run) in self.runs.iter_mut().filter(|((of, _), _)| of == sweep) {
+            let known = state.sweeps[of].runs.get(*number).expect("it is there");
+            for (attempt, known) in run.attempts.iter_mut().zip(&known.attempts) {
+                attempt.values = known.series.len() as u64;
+                attempt.finite = known.series.iter().any(|value| value.is_finite());
+            }
+        }
+    }
+
+    // Queued runs that an edit took out of the space, and runs that would have been queued again and are not in it any more.
+    fn take_withdrawals(&mut self, command: &Command, events: &[Event], used: &BTreeMap<RunId, BTreeMap<&'static str, u32>>) {
+        for event in events {
+            if let Event::RunEnded { sweep, run, withdrawn: true, .. } = event {
+                let id = (sweep.clone(), *run);
+                let withdrawn = self.run(sweep, *run);
+                // A failed one would have been pardoned.
+                assert!(matches!(withdrawn.state, RunState::Queued | RunState::Failed), "{command:?} withdraws run {run}");
+                (withdrawn.state, withdrawn.withdrawn) = (RunState::Cancelled, true);
+                withdrawn.used = used.get(&id).cloned().unwrap_or_default();
+            }
+        }
     }
 
     // Runs that get another chance since their agent was at fault.
@@ -151,12 +183,16 @@ impl Reference {
 
     fn finish(&mut self, before: &State, name: &AttemptRef, result: &AttemptResult, spared: bool) {
         let spec = self.specs[&name.sweep].clone();
+        let goes_on = !before.sweeps[&name.sweep].state.is_terminal();
         let run = self.run(&name.sweep, name.run);
         let newest = run.attempts.len() == name.attempt as usize;
         let Some(attempt) = run.attempts.get(name.attempt as usize - 1).cloned() else { return };
         let given_up = matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted);
-        let late =
-            newest && given_up && run.state == RunState::Queued && attempt.stop.is_none() && spec.on_lease_lost == OnLeaseLost::Continue;
+        let late = newest
+            && given_up
+            && (run.state == RunState::Queued || run.withdrawn && goes_on)
+            && attempt.stop.is_none()
+            && spec.on_lease_lost == OnLeaseLost::Continue;
         if late && matches!(result, AttemptResult::Preempted | AttemptResult::Returned) || !(late || attempt.state.is_live()) {
             return;
         }
@@ -171,7 +207,6 @@ impl Reference {
             evidence: String::new(),
         };
         let preempted = Failure { kind: FailureKind::Preempted, blame: Blame::Nobody, ..no_value.clone() };
-        let goes_on = !before.sweeps[&name.sweep].state.is_terminal();
         let ends = match (attempt.stop, result) {
             (Some(StopKind::Cancel), _) | (_, AttemptResult::Stopped(StopKind::Cancel)) => RunState::Cancelled,
             (_, AttemptResult::Told(Told::Value(value))) if value.is_finite() => RunState::Finished,
@@ -194,7 +229,8 @@ impl Reference {
             (AttemptResult::Preempted, _) | (_, Some(FailureKind::Preempted)) => AttemptState::Preempted,
             _ => AttemptState::Finished,
         };
-        self.run(&name.sweep, name.run).state = ends;
+        let run = self.run(&name.sweep, name.run);
+        (run.state, run.withdrawn) = (ends, false);
     }
 
     fn fail(&mut self, name: &AttemptRef, spec: &SweepSpec, failure: &Failure, goes_on: bool, spared: bool) -> RunState {
@@ -235,12 +271,13 @@ impl Reference {
 
     fn resume(&mut self, agent: &AgentId, name: &AttemptRef, state: &State) {
         let continues = self.specs[&name.sweep].on_lease_lost == OnLeaseLost::Continue;
+        let goes_on = !state.sweeps[&name.sweep].state.is_terminal();
         let Some(run) = self.runs.get_mut(&(name.sweep.clone(), name.run)) else { return };
         let newest = run.attempts.len() == name.attempt as usize;
         let Some(lost) = run.attempts.last_mut().filter(|lost| newest && lost.agent == *agent) else { return };
         let given_up = matches!(lost.state, AttemptState::Lost | AttemptState::Preempted);
-        if continues && given_up && lost.stop.is_none() && run.state == RunState::Queued {
-            let counted = u32::from(lost.state == AttemptState::Lost);
+        if continues && given_up && lost.stop.is_none() && (run.state == RunState::Queued || run.withdrawn && goes_on) {
+            let counted = u32::from(lost.state == AttemptState::Lost && !std::mem::take(&mut run.withdrawn));
             let started = state.sweeps[&name.sweep].attempt(name).is_some_and(|attempt| attempt.started.is_some());
             (lost.state, run.state) =
                 if started { (AttemptState::Running, RunState::Running) } else { (AttemptState::Assigned, RunState::Assigned) };

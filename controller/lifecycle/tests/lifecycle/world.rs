@@ -13,7 +13,7 @@ use sweep_lifecycle::state::{
     AgentId, AgentInfo, Attempt, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, Sweep, SweepId, Timestamp,
 };
 use sweep_search::observation::Goal;
-use sweep_search::space::{Config, Distribution, Parameter, Path, Space, Value};
+use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
 use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
@@ -168,6 +168,7 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         command: vec!["${program}".to_owned()],
         method: Method::Grid,
         space,
+        origins: Origins::default(),
         objective: Some(objective()),
         constraints: Vec::new(),
         repeats: 1,
@@ -220,8 +221,12 @@ pub(crate) fn acquire(name: &str, offers: &[i64]) -> Command {
     }
 }
 
+pub(crate) fn point(name: &str, value: f64) -> MetricPoint {
+    MetricPoint { name: name.to_owned(), step: None, wall: Timestamp(0), value }
+}
+
 pub(crate) fn points(values: &[f64]) -> Vec<MetricPoint> {
-    values.iter().map(|value| MetricPoint { name: "loss".to_owned(), step: None, wall: Timestamp(0), value: *value }).collect()
+    values.iter().map(|value| point("loss", *value)).collect()
 }
 
 pub(crate) fn start(name: &str, attempt: &AttemptRef) -> Command {

@@ -16,7 +16,7 @@ use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Timestamp};
 use sweep_search::observation::Goal;
-use sweep_search::space::{Config, Distribution, Parameter, Path, Space, Value};
+use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
 use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
@@ -188,6 +188,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         command: vec!["train".to_owned()],
         method,
         space: Space::new(vec![x]).unwrap(),
+        origins: Origins::default(),
         objective: Some(objective),
         constraints: vec![],
         repeats: 1,
@@ -207,7 +208,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
 /// The first attempt of a run that [`counted`] found.
 fn assignment(run: u64) -> Assignment {
     let why = Why::new(Kind::Grid, format!("x is {run}"));
-    Assignment { attempt: attempt(run, 1), config: point(run), why, history: 0, repeat: 1, seed: repeats::seed(1, run) }
+    Assignment { attempt: attempt(run, 1), config: point(run), why, history: 0, repeat: 1, seed: repeats::seed(1, run), edited: None }
 }
 
 fn point(x: u64) -> Config {

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::super::limits;
 use super::super::refusal::invalid;
-use super::from_word;
+use super::{from_word, program};
 use crate::engine::Acquired;
 use crate::store::RunRow;
 
@@ -92,6 +92,7 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
             params_json: assignment.config.to_nested().to_json().to_string(),
             repeat: assignment.repeat,
             seed: assignment.seed,
+            program: assignment.edited.as_deref().map(program),
         }),
         Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
         Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
@@ -108,6 +109,7 @@ pub(in crate::service) fn assignment_of(row: &RunRow, attempt: AttemptRef, sweep
         params_json: row.params_json.clone(),
         repeat: row.repeats.as_ref().map_or(1, |repeats| repeats.number),
         seed: sweep_lifecycle::repeats::seed(sweep_seed, attempt.run),
+        program: None,
     }
 }
 
@@ -148,7 +150,8 @@ mod tests {
         let entry = |path: &[&str], value| (Path(path.iter().map(|key| (*key).to_owned()).collect()), value);
         let config = Config([entry(&["model", "depth"], Value::Int(3)), entry(&["clip"], Value::Float(f64::INFINITY))].into());
         let attempt = attempt_ref("abcdefgh", 1, 2).unwrap();
-        let response = acquired(Acquired::Assigned(Assignment { attempt, config, why: Why::default(), history: 0, repeat: 1, seed: 7 }));
+        let response =
+            acquired(Acquired::Assigned(Assignment { attempt, config, why: Why::default(), history: 0, repeat: 1, seed: 7, edited: None }));
         let Some(Next::Assignment(assignment)) = response.next else { panic!("{response:?}") };
         assert_eq!(assignment.params_json, r#"{"clip":{"$float":"inf"},"model":{"depth":3}}"#);
     }

@@ -26,6 +26,8 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
         violates: row.violates,
         repeats: row.repeats.map(repeats),
         code_version: row.code,
+        revision: row.revision,
+        aside: row.aside,
         suggestion: Some(suggestion(&row.suggestion, row.history)),
     }
 }

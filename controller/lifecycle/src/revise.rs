@@ -1,0 +1,110 @@
+//! What a new revision makes of the runs that there are. Seen beforehand by the decision, and made so when it happens: by the same functions.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use sweep_search::space::Taken;
+
+use crate::observe::reduced;
+use crate::repeats;
+use crate::spec::{Objective, Reduce, SweepSpec};
+use crate::state::{Attempt, Effect, Revision, Run, RunNumber, RunState, Sweep, placed, point_of};
+
+/// What will be of a sweep's runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outlook {
+    pub(crate) effect: Effect,
+    /// Queued runs that the new space does not hold.
+    pub(crate) withdrawn: Vec<RunNumber>,
+    pub(crate) taken: Taken,
+    pub(crate) best: Option<(RunNumber, f64)>,
+}
+
+/// Looks at all runs with the eyes of the last of some revisions, of which the sweep has all but that one.
+pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
+    let mut outlook = Outlook::default();
+    let Some(newest) = revisions.last() else { return outlook };
+    let spec = &newest.spec;
+    let revalues = revalues(&sweep.spec, spec);
+    let mut points: BTreeMap<RunNumber, Vec<Cow<'_, Run>>> = BTreeMap::new();
+    let mut first_is_inside = BTreeMap::new();
+    for (number, mut run) in sweep.runs.iter() {
+        let withdrawn = run.state == RunState::Queued && !spec.space.holds(&run.config);
+        if revalues {
+            revalue(run.to_mut(), &sweep.spec, spec);
+        }
+        if withdrawn {
+            outlook.withdrawn.push(number);
+            outlook.effect.withdrawn += 1;
+            continue;
+        }
+        outlook.effect.running += u64::from(matches!(run.state, RunState::Assigned | RunState::Running));
+        if run.withdrawn {
+            continue;
+        }
+        let place = placed(revisions, &run);
+        match &place {
+            Some(placed) if placed.outside => outlook.effect.outside += 1,
+            Some(_) => outlook.effect.inside += 1,
+            None => outlook.effect.nowhere += 1,
+        }
+        let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
+        outlook.effect.unreported += u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
+        outlook.taken.extend(point_of(revisions, &run));
+        if run.first == number {
+            first_is_inside.insert(number, place.is_some_and(|place| !place.outside));
+        }
+        points.entry(run.first).or_default().push(run);
+    }
+    let goal = spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
+    let inside = points.into_iter().filter(|(first, _)| first_is_inside.get(first) == Some(&true));
+    let values = inside.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
+    outlook.best = values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best });
+    outlook
+}
+
+/// Returns whether another objective gives the runs other values.
+pub(crate) fn revalues(before: &SweepSpec, after: &SweepSpec) -> bool {
+    let judged = |objective: &Objective| (objective.metric.clone(), objective.goal, objective.reduce);
+    before.objective.as_ref().map(judged) != after.objective.as_ref().map(judged)
+}
+
+/// Returns whether runs may get another value or rank.
+pub(crate) fn judges_anew(before: &SweepSpec, after: &SweepSpec) -> bool {
+    revalues(before, after) || before.constraints != after.constraints
+}
+
+/// Judges a run by another objective, from what it has reported of all metrics.
+pub(crate) fn revalue(run: &mut Run, before: &SweepSpec, after: &SweepSpec) {
+    let metric = |spec: &SweepSpec| spec.objective.as_ref().map(|objective| objective.metric.clone());
+    let same_metric = metric(before) == metric(after);
+    let Some(objective) = &after.objective else {
+        run.value = None;
+        return;
+    };
+    for attempt in &mut run.attempts {
+        if !same_metric || attempt.summarised {
+            summarise_series(attempt, objective);
+        }
+        // It was a value of the other objective.
+        if let Some(stop) = &mut attempt.stop {
+            stop.predicted = stop.predicted.filter(|_| same_metric);
+        }
+    }
+    run.value = match run.state {
+        RunState::Finished | RunState::Stopped if run.attempts.is_empty() => run.value.filter(|_| same_metric),
+        RunState::Finished | RunState::Stopped => run.attempts.last().and_then(|last| reduced(objective, &last.series)),
+        RunState::Queued | RunState::Assigned | RunState::Running | RunState::Failed | RunState::Cancelled => None,
+    };
+}
+
+// Of a metric that was not the objective only the last value and the extremes are here: a series that comes to the same best and to the same last value.
+fn summarise_series(attempt: &mut Attempt, objective: &Objective) {
+    attempt.summarised = true;
+    attempt.series.clear();
+    let last = attempt.metrics.get(&objective.metric).copied();
+    if objective.reduce == Reduce::Best {
+        attempt.series.extend(attempt.extremes.get(&objective.metric).into_iter().flat_map(|(min, max)| [*min, *max]));
+    }
+    attempt.series.extend(last);
+}

@@ -1,0 +1,158 @@
+//! The revisions of a sweep: what its file has said, one after the other. They are only ever appended to.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sweep_search::space::revision::{carry, carry_back};
+use sweep_search::space::{Config, Place, PointKey, Taken};
+
+use super::ids::Timestamp;
+use super::{Run, Sweep};
+use crate::spec::SweepSpec;
+
+/// What a sweep's file said from some moment on. The first is what the sweep was created with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// What the file says.
+    pub spec: Arc<SweepSpec>,
+    /// Its text.
+    pub source: Arc<str>,
+    /// The number of its space: the same as before where the space has not changed.
+    pub space: u32,
+    /// The number of the revision that it goes back to.
+    pub restores: Option<u32>,
+    /// What it changed, in words.
+    pub changes: Vec<String>,
+    /// What that meant for the runs that there were.
+    pub effect: Effect,
+    /// Runs may be judged or placed otherwise than before: what people see of each is made anew.
+    pub changes_rows: bool,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What a revision means for the runs of before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Effect {
+    /// Runs that are in the space.
+    pub inside: u64,
+    /// Runs that are beside the space and still say something of it.
+    pub outside: u64,
+    /// Runs of which nobody knows where they are in the space: kept, and of no use to the search.
+    pub nowhere: u64,
+    /// Runs that have ended well and never reported the objective.
+    pub unreported: u64,
+    /// Runs that waited for an agent and are not in the space: withdrawn.
+    pub withdrawn: u64,
+    /// Runs that are being executed as the revision before says.
+    pub running: u64,
+}
+
+/// A run as the newest revision sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed<'a> {
+    /// Its configuration with the parameters of the newest space.
+    pub config: Cow<'a, Config>,
+    /// It has a value that the space has no longer.
+    pub outside: bool,
+}
+
+impl Sweep {
+    /// Returns the number of the newest revision, from 1.
+    pub fn revision(&self) -> u32 {
+        number(self.revisions.len())
+    }
+
+    /// Returns the number of the newest space, from 1.
+    pub fn space_version(&self) -> u32 {
+        self.revisions.last().map_or(1, |newest| newest.space)
+    }
+
+    /// Returns what the sweep's file said in a revision; of an unknown one what it says now.
+    pub fn spec_of(&self, revision: u32) -> &Arc<SweepSpec> {
+        self.revisions.get((revision as usize).wrapping_sub(1)).map_or(&self.spec, |revision| &revision.spec)
+    }
+
+    /// Says where a run is in the newest space; `None`: nobody knows.
+    pub fn placed<'a>(&self, run: &'a Run) -> Option<Placed<'a>> {
+        placed(&self.revisions, run)
+    }
+
+    /// Returns the identity of a run's point in the newest space; `None` where it is not in it, or was withdrawn.
+    pub fn point_of(&self, run: &Run) -> Option<PointKey> {
+        point_of(&self.revisions, run)
+    }
+
+    /// Returns the points of all runs, as far as they are in the newest space.
+    pub(crate) fn points(&self) -> Taken {
+        if self.revisions.len() < 2 {
+            let mut keys: Vec<_> = self.runs.points().map(|(_, key)| key).collect();
+            keys.sort_unstable();
+            return keys.into_iter().collect();
+        }
+        self.runs.iter().filter_map(|(_, run)| self.point_of(&run)).collect()
+    }
+}
+
+/// As [`Sweep::placed`], with revisions that the sweep does not have yet.
+pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<Placed<'a>> {
+    let newest = number(revisions.len());
+    if run.revision >= newest {
+        return Some(Placed { config: Cow::Borrowed(&run.config), outside: false });
+    }
+    let config = forward(revisions, &run.config, run.revision, newest)?;
+    match revisions.last()?.spec.space.locate(config) {
+        Place::Inside(config) => Some(Placed { config: Cow::Owned(config), outside: false }),
+        Place::Outside(config) => Some(Placed { config: Cow::Owned(config), outside: true }),
+        Place::Nowhere => None,
+    }
+}
+
+/// As [`Sweep::point_of`], with revisions that the sweep does not have yet.
+pub(crate) fn point_of(revisions: &[Revision], run: &Run) -> Option<PointKey> {
+    let placed = placed(revisions, run).filter(|placed| !placed.outside && !run.withdrawn)?;
+    Some(if run.again.is_empty() { placed.config.key() } else { placed.config.key_again(&run.again) })
+}
+
+/// Carries a configuration on from a revision to a later one.
+fn forward(revisions: &[Revision], config: &Config, from: u32, to: u32) -> Option<Config> {
+    if from >= to {
+        return Some(config.clone());
+    }
+    let at = |number: u32| revisions.get((number as usize).checked_sub(1)?);
+    let newest = at(to)?;
+    // What was restored is as it was: nothing that came between has happened to what is older.
+    if let Some(restored) = newest.restores {
+        return if from <= restored { forward(revisions, config, from, restored) } else { back(revisions, config, from, restored) };
+    }
+    let before = at(to - 1)?;
+    let config = forward(revisions, config, from, to - 1)?;
+    if before.space == newest.space {
+        return Some(config);
+    }
+    carry(&config, &before.spec.space, &newest.spec.space, &newest.spec.origins)
+}
+
+/// Carries a configuration back from a revision to an earlier one.
+fn back(revisions: &[Revision], config: &Config, from: u32, to: u32) -> Option<Config> {
+    if from <= to {
+        return Some(config.clone());
+    }
+    let at = |number: u32| revisions.get((number as usize).checked_sub(1)?);
+    let (later, earlier) = (at(from)?, at(from - 1)?);
+    if let Some(restored) = later.restores {
+        return if restored <= to { forward(revisions, config, restored, to) } else { back(revisions, config, restored, to) };
+    }
+    let config = if earlier.space == later.space {
+        config.clone()
+    } else {
+        carry_back(config, &earlier.spec.space, &later.spec.space, &later.spec.origins)?
+    };
+    back(revisions, &config, from - 1, to)
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

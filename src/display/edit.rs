@@ -1,0 +1,117 @@
+//! Edits of a sweep: what they change, what that means, and what there has been.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use sweep_proto::v1::{CodeVersion, EditSweepResponse, Revision, RevisionEffect, Sweep};
+
+use super::code::{origin, short};
+use super::{ago, printable};
+
+/// What an edit changes and what that means for the runs so far.
+pub(crate) fn preview(sweep: &Sweep, edit: &EditSweepResponse) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "Sweep {}, revision {}:", sweep.id, edit.revision);
+    for change in &edit.changes {
+        let _ = writeln!(text, "  {}", printable(change));
+    }
+    let lines = edit.effect.as_ref().map(|effect| effects(effect, &sweep.metric, &edit.changes)).unwrap_or_default();
+    if !lines.is_empty() {
+        let _ = writeln!(text, "\nWhat it means for the runs so far:");
+        let width = lines.iter().map(|(count, _)| count.to_string().len()).max().unwrap_or(1);
+        for (count, meaning) in lines {
+            let _ = writeln!(text, "  {count:>width$} {meaning}");
+        }
+    }
+    if sweep.state == "finished" && edit.state == "running" {
+        let _ = writeln!(text, "\nThe sweep was finished; it goes on.");
+    } else if sweep.state == "running" && edit.state == "finished" {
+        let _ = writeln!(text, "\nNothing is left to do then: the sweep ends.");
+    }
+    text
+}
+
+fn effects(effect: &RevisionEffect, metric: &str, changes: &[String]) -> Vec<(u64, String)> {
+    let objective = changes.iter().any(|change| change.starts_with("metric: "));
+    let reported = if objective { "the new metric" } else { metric };
+    let lines = [
+        (effect.inside, "in the space: the search goes on from them".to_owned()),
+        (effect.outside, "outside of it: kept, and they still inform the search, but none of them is the best".to_owned()),
+        (effect.nowhere, "whose place in it nobody knows: kept, but the search cannot use them".to_owned()),
+        (effect.unreported, format!("of all these ended without ever reporting {}", printable(reported))),
+        (effect.withdrawn, "waiting and not in the space: withdrawn".to_owned()),
+        (effect.running, "running: they end as they are".to_owned()),
+    ];
+    lines.into_iter().filter(|(count, _)| *count > 0).collect()
+}
+
+/// The same for programs.
+pub(crate) fn json(sweep: &Sweep, edit: &EditSweepResponse, done: bool) -> Value {
+    json!({"sweep": sweep.id, "revision": edit.revision, "done": done, "changes": edit.changes, "state": edit.state,
+        "effect": edit.effect.as_ref().map(effect_json),
+        "unexplained": edit.questions.iter().map(|question| &question.parameter).collect::<Vec<_>>()})
+}
+
+fn effect_json(effect: &RevisionEffect) -> Value {
+    let RevisionEffect { inside, outside, nowhere, unreported, withdrawn, running } = *effect;
+    json!({"inside": inside, "outside": outside, "nowhere": nowhere, "unreported": unreported, "withdrawn": withdrawn, "running": running})
+}
+
+/// All that has changed in a sweep, the oldest first.
+pub(crate) fn history(revisions: &[Revision], versions: &[CodeVersion]) -> String {
+    let mut entries: Vec<(i64, String)> = revisions.iter().map(|revision| (revision.since_ms, entry(revision))).collect();
+    entries.extend(versions.iter().map(|version| (version.since_ms, code_entry(version))));
+    entries.sort_by_key(|(since, _)| *since);
+    entries.into_iter().map(|(since, text)| format!("{:<12} {text}", ago(since))).collect()
+}
+
+fn entry(revision: &Revision) -> String {
+    let number = revision.revision;
+    if number == 1 {
+        return "created: revision 1\n".to_owned();
+    }
+    let restores = if revision.restores > 0 { format!(", back to revision {}", revision.restores) } else { String::new() };
+    let mut text = format!("edited: revision {number}, space version {}{restores}\n", revision.space);
+    for change in &revision.changes {
+        let _ = writeln!(text, "{:13}{}", "", printable(change));
+    }
+    let Some(effect) = &revision.effect else { return text };
+    let counts = [
+        (effect.inside, "inside"),
+        (effect.outside, "outside"),
+        (effect.nowhere, "of unknown place"),
+        (effect.unreported, "without a value"),
+        (effect.withdrawn, "withdrawn"),
+        (effect.running, "running"),
+    ];
+    let counts: Vec<_> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if !counts.is_empty() {
+        let _ = writeln!(text, "{:13}runs then: {}", "", counts.join(", "));
+    }
+    text
+}
+
+fn code_entry(version: &CodeVersion) -> String {
+    let Some(code) = &version.code else { return String::new() };
+    let origin = origin(code);
+    let from = if origin.is_empty() { String::new() } else { format!(" from {origin}") };
+    format!("code: version {} ({}){from}\n", version.number, short(&code.version))
+}
+
+/// The same for programs.
+pub(crate) fn history_json(revisions: &[Revision], versions: &[CodeVersion]) -> Vec<Value> {
+    let mut entries: Vec<(i64, Value)> = Vec::new();
+    entries.extend(revisions.iter().map(|revision| {
+        let restores = (revision.restores > 0).then_some(revision.restores);
+        let effect = revision.effect.as_ref().map(effect_json);
+        let object = json!({"type": "revision", "revision": revision.revision, "space": revision.space, "restores": restores,
+            "changes": revision.changes, "effect": effect, "since_ms": revision.since_ms});
+        (revision.since_ms, object)
+    }));
+    entries.extend(versions.iter().map(|version| {
+        let hash = version.code.as_ref().map(|code| code.version.as_str());
+        (version.since_ms, json!({"type": "code", "number": version.number, "version": hash, "since_ms": version.since_ms}))
+    }));
+    entries.sort_by_key(|(since, _)| *since);
+    entries.into_iter().map(|(_, object)| object).collect()
+}
