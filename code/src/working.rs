@@ -400,17 +400,20 @@ impl Source {
         if !is_version(version) {
             return Err(CodeError::NoVersion(version.escape_debug().to_string()));
         }
-        // In our own repository, which knows the objects of the user's: no ref is ever made there.
-        let own = || {
-            let mut git = git();
-            git.env("GIT_DIR", &self.private);
-            git
-        };
+        // No ref is ever made in the user's.
+        let own = || self.git();
         output(own().args(["update-ref", &name_of(version), &commit(&mut own(), version)?]))?;
         // What was never seen here cannot be built upon.
         let seen = |other: &str| quick(own().args(["cat-file", "-e", &format!("{other}^{{tree}}")]));
         let have: Vec<_> = have.iter().filter(|other| is_version(other) && *other != version && seen(other)).collect();
         bundle(&mut own(), version, &have, to)
+    }
+
+    /// git in our own repository, which knows the objects of the user's.
+    pub(crate) fn git(&self) -> Command {
+        let mut git = git();
+        git.env("GIT_DIR", &self.private);
+        git
     }
 }
 
