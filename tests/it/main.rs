@@ -17,6 +17,7 @@ mod kills;
 mod mistakes;
 mod network;
 mod outcome;
+mod pin;
 mod reporting;
 mod restart;
 mod token;

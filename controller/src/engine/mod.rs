@@ -197,6 +197,8 @@ pub struct Assignment {
     pub why: Why,
     /// The sweep's `history` that the suggestion was computed from.
     pub history: u64,
+    /// The code that it is to execute, and where in it; empty: what the agent has.
+    pub code: (String, String),
     /// Which repeat of its point it is, from 1.
     pub repeat: u32,
     /// A seed for the program.

@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{AttemptRef, Run, Sweep, SweepId};
 
 use super::group::{Group, Pending};
 use super::reply::{digest_acquire, pack};
@@ -137,7 +137,8 @@ impl Writer {
                         let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
                         let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);
                         let seed = repeats::seed(sweep.seed, attempt.run);
-                        Acquired::Assigned(Assignment { attempt, config, why, history, repeat, seed })
+                        let code = pinned_code(sweep, &run, &attempt);
+                        Acquired::Assigned(Assignment { attempt, config, why, history, code, repeat, seed })
                     }
                     None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
                 }
@@ -148,4 +149,11 @@ impl Writer {
             other => Acquired::Wait(format!("the controller gave an answer that does not fit: {other:?}")),
         }
     }
+}
+
+/// Returns the version that an attempt was told to execute, and where in it; empty where it executes what its agent has.
+fn pinned_code(sweep: &Sweep, run: &Run, attempt: &AttemptRef) -> (String, String) {
+    let pinned = run.attempt(attempt.attempt).filter(|attempt| attempt.pinned);
+    let code = pinned.and_then(|attempt| sweep.codes.get(usize::try_from(attempt.code).ok()?.checked_sub(1)?));
+    code.map(|code| (code.version.clone(), code.about.prefix.clone())).unwrap_or_default()
 }

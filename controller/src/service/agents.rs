@@ -75,11 +75,12 @@ impl AgentService for Services {
         limits::optional_name("request_id", &request_id)?;
         limits::name("sweep_id", &sweep_id)?;
         let (version, about) = convert::code(code)?;
-        let sweep = SweepId(sweep_id);
-        let command = Command::DescribeCode { agent: agent(agent_id)?, sweep: sweep.clone(), version: version.clone(), about };
+        let (sweep, agent) = (SweepId(sweep_id), agent(agent_id)?);
+        let command = Command::DescribeCode { agent: agent.clone(), sweep: sweep.clone(), version: version.clone(), about };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
-        let (wanted, have) = self.wanted(&sweep, &version).await;
-        Ok(Response::new(v1::DescribeCodeResponse { wanted, have }))
+        let (wanted, have) = self.wanted(Some(&sweep), &version).await;
+        let others = self.others(&sweep, &agent, &version).await?;
+        Ok(Response::new(v1::DescribeCodeResponse { wanted, have, others }))
     }
 
     async fn push_code(&self, request: Request<Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {

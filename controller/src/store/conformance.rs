@@ -84,6 +84,7 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
         yaml: "method: grid\n".to_owned(),
         stalled: false,
         codes: Vec::new(),
+        pinned: String::new(),
     }
 }
 

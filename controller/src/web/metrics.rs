@@ -88,6 +88,7 @@ mod tests {
             yaml: String::new(),
             stalled: false,
             codes: Vec::new(),
+            pinned: String::new(),
         };
         let counts = SweepCounts { queued: 1, failed: 2, ..SweepCounts::default() };
         let text = text(&[(row.clone(), counts.clone()), (row, counts)], &[], 7, &[("/sweep.v1.X/Y", 16, 3)], 5000);

@@ -11,7 +11,9 @@ use crate::observe::Progress;
 use crate::repeats;
 use crate::state::{
     AgentId, AttemptRef, AttemptState, Failure, Run, RunNumber, RunState, State, StopKind, StopRequest, Sweep, SweepId, SweepState,
+    is_rerun,
 };
+use crate::versions::counts;
 
 pub(super) struct Draft<'a> {
     pub(super) state: &'a State,
@@ -79,9 +81,9 @@ impl<'a> Draft<'a> {
         let mut progress = Progress::of(self.sweep);
         for event in &self.events {
             match event {
-                Event::RunCreated { repeats, .. } => {
-                    progress.created += 1;
-                    progress.tried += u64::from(repeats.is_none());
+                Event::RunCreated { repeats, again, why, .. } => {
+                    progress.created += u64::from(!is_rerun(again, why));
+                    progress.tried += u64::from(repeats.is_none() && again.is_empty());
                     progress.queued += 1;
                 }
                 Event::RunImported { run, value, .. } => {
@@ -111,8 +113,8 @@ impl<'a> Draft<'a> {
         let constraints = &self.sweep.spec.constraints;
         let (run, value) = match self.sweep.runs.first_of(run) {
             Some(first) => {
-                let point: Vec<_> =
-                    repeats::of(self.sweep, first).map(|(number, run)| Cow::Owned(self.after(number, run.into_owned()))).collect();
+                let runs = repeats::of(self.sweep, first).map(|(number, run)| self.after(number, run.into_owned()));
+                let point: Vec<_> = runs.filter(|run| counts(&self.sweep.codes, run)).map(Cow::Owned).collect();
                 (first, repeats::ranked(&point, constraints))
             }
             // Imported just now: nothing is known of it but its value.
@@ -141,11 +143,13 @@ impl<'a> Draft<'a> {
         run
     }
 
-    /// Makes a run of a point, which may have been tried before if it is tried `again` for some code, and as many more as the sweep repeats each, as far as its cap allows. Returns the first.
+    /// Makes a run of a point, which may have been tried before if it is tried `again` for some code, and as many more as the sweep repeats each, as
+    /// far as its cap allows, which does not count what a person asks for again. Returns the first.
     pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why, again: &str) -> RunNumber {
         let first = self.sweep.runs.last() + 1 + self.created;
         let created = Progress::of(self.sweep).created + self.created;
-        let left = self.sweep.spec.run_cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
+        let cap = self.sweep.spec.run_cap.filter(|_| !is_rerun(again, why));
+        let left = cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
         let count = u64::from(self.sweep.spec.repeats).min(left).max(1);
         for place in 0..count {
             let (sweep, run, config, again) = (self.id.clone(), first + place, config.clone(), again.to_owned());

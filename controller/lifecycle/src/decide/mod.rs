@@ -8,6 +8,7 @@ mod draft;
 mod ending;
 mod health;
 mod offered;
+mod rerun;
 mod run;
 mod skipped;
 mod sweep;
@@ -24,6 +25,10 @@ use crate::state::State;
 pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
     match command {
         Command::CreateSweep { sweep, spec, source, seed } => sweep::create(state, sweep, spec, source, *seed),
+        Command::CreatePinnedSweep { sweep, spec, source, seed, code } => code::create(state, sweep, spec, (source, *seed), code),
+        Command::PinCode { sweep, code, push } => code::pin(state, sweep, code, *push),
+        Command::MarkCode { sweep, version, mark } => code::mark(state, sweep, version, mark.as_ref()),
+        Command::RerunPoints { sweep, which } => rerun::rerun(state, sweep, *which),
         Command::SetSweep { sweep, action } => sweep::set(state, sweep, *action),
         Command::ExhaustSpace { sweep, history: _ } => sweep::exhaust(state, sweep),
         Command::CancelRun { sweep, run } => run::cancel(state, sweep, *run),

@@ -39,6 +39,9 @@ pub struct Attempt {
     /// The number of the code version that it executes, from 1; 0: not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub code: u32,
+    /// Its agent was told to execute that version, whatever it had itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
     /// What its agent said of it when that had no effect any more, in words; mostly empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub orphan: String,
@@ -99,6 +102,8 @@ pub enum StopKind {
     Early,
     /// A person.
     Cancel,
+    /// A person, since the sweep moves to other code: the run goes back into the queue.
+    Requeue,
 }
 
 impl Attempt {
