@@ -1,5 +1,7 @@
 //! Folders of every kind survive the way from where they lie to where they are executed, and lie there afterwards as they did before.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sweep_proto::v1;
 use sweep_proto::v1::acquire_response::Next;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::pinned::Code;

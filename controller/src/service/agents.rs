@@ -32,12 +32,15 @@ impl AgentService for Services {
         let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info, attempts };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
         let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
+        let id = sweep.clone();
+        let pinned = self.read(move |query| query.sweep(&id)).await?.is_some_and(|(row, _)| !row.pinned.is_empty());
+        let program = v1::Program { code_pinned: pinned, ..convert::program(&spec) };
         tracing::info!(agent = %agent.0, sweep = %sweep.0, "agent registered");
         Ok(Response::new(v1::RegisterAgentResponse {
             sweep_id: sweep.0,
             lease_ms: milliseconds(self.about.lease),
             heartbeat_ms: milliseconds(self.about.lease / HEARTBEATS_PER_LEASE),
-            program: Some(convert::program(&spec)),
+            program: Some(program),
         }))
     }
 
@@ -79,6 +82,8 @@ impl AgentService for Services {
         let command = Command::DescribeCode { agent: agent.clone(), sweep: sweep.clone(), version: version.clone(), about };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
         let (wanted, have) = self.wanted(Some(&sweep), &version).await;
+        // What an agent of a pinned sweep has itself is not taken down.
+        let wanted = wanted && self.versions(&sweep).await?.contains(&version);
         let others = self.others(&sweep, &agent, &version).await?;
         Ok(Response::new(v1::DescribeCodeResponse { wanted, have, others }))
     }

@@ -117,7 +117,7 @@ impl Services {
         self.snapshots.clone().ok_or_else(|| Status::unimplemented("this controller keeps no code"))
     }
 
-    async fn versions(&self, sweep: &SweepId) -> Result<Vec<String>, Status> {
+    pub(super) async fn versions(&self, sweep: &SweepId) -> Result<Vec<String>, Status> {
         let id = sweep.clone();
         let found = self.read(move |query| query.sweep(&id)).await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
         Ok(found.0.codes.into_iter().map(|code| code.version).collect())

@@ -1,7 +1,7 @@
 //! Points that were tried, tried again with other code because a person asks for it. A new run each: what came of the old code stays.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sweep_search::space::{Config, PointKey};
 use sweep_search::why::{Kind, Why};
@@ -45,11 +45,10 @@ pub(super) fn points(draft: &mut Draft<'_>, which: Rerun, version: Option<&str>)
         Some(version) => versions::canonical(&sweep.codes, version).to_owned(),
         None => versions::target(sweep).unwrap_or_default(),
     };
-    let points = tried(sweep);
-    let is_new = |version: &str| version == target;
-    let all_new = version.is_none() && points.values().all(|point| point.versions.iter().all(|version| is_new(version)));
+    let points = tried(sweep, &target);
+    let all_new = version.is_none() && points.values().all(|point| point.results.iter().all(|(_, is_new)| *is_new));
     if all_new && sweep.pinned.is_some() && !points.is_empty() {
-        let hint = format!("`sweep code push {0}` moves it to other code, `sweep retry {0}/RUN` executes a run once more", draft.id);
+        let hint = format!("`sweep code push {0}` moves it to other code, `sweep retry {0} RUN` executes a run once more", draft.id);
         return Err(Refusal::WrongState(format!("all results of sweep {} are of the code that it is pinned to: {hint}", draft.id)));
     }
     let newest = sweep.codes.last().map(|code| code.version.as_str()).unwrap_or_default();
@@ -58,7 +57,7 @@ pub(super) fn points(draft: &mut Draft<'_>, which: Rerun, version: Option<&str>)
         target if all_new => format!("after {target}"),
         target => target.to_owned(),
     };
-    let chosen = chosen(sweep, points, which, |point| all_new || !point.versions.iter().all(|version| is_new(version)));
+    let chosen = chosen(sweep, points, which, all_new);
     if chosen.len() > POINTS_MAX {
         return Err(Refusal::WrongState(format!(
             "{} points would be tried again, and at most {POINTS_MAX} are at once: name the best {POINTS_MAX}",
@@ -67,23 +66,22 @@ pub(super) fn points(draft: &mut Draft<'_>, which: Rerun, version: Option<&str>)
     }
     let mut result = Again::default();
     let mut fresh = Vec::new();
-    for point in chosen {
-        let shown = point.shown;
+    for (shown, point) in chosen {
         if sweep.taken.contains(&point.config.key_again(&tag)) {
             result.skipped.push(format!("the point of run {shown} has been asked for with that code already"));
-        } else if !all_new && point.versions.contains(&target) {
+        } else if !all_new && point.results.iter().any(|(_, is_new)| *is_new) {
             result.skipped.push(format!("the point of run {shown} has a result of that code already"));
         } else if let Some(open) = point.open {
             result.skipped.push(format!("the point of run {shown} is being tried: run {open} has not ended"));
         } else {
-            fresh.push(point);
+            fresh.push((shown, point.config));
         }
     }
     if draft.sweep.state.is_terminal() && !fresh.is_empty() {
         let count = if fresh.len() == 1 { "a point is".to_owned() } else { format!("{} points are", fresh.len()) };
         draft.change_sweep(SweepState::Running, format!("{count} tried again with other code"));
     }
-    for Point { config, shown, .. } in fresh {
+    for (shown, config) in fresh {
         let why = Why::new(Kind::External, format!("run {shown} again with other code"));
         result.again.push(draft.create_runs(&config, sweep.history, &why, &tag));
     }
@@ -101,46 +99,40 @@ fn refuse_cancelled(draft: &Draft<'_>) -> Result<(), Refusal> {
 /// A configuration that was tried, with all that came of it.
 struct Point {
     config: Config,
-    /// The run that stands for it: the first of the newest that has come to something.
-    shown: RunNumber,
-    /// What that is ranked by.
-    value: Option<f64>,
-    /// The code of what has come of it.
-    versions: BTreeSet<String>,
+    /// The first runs of what has come to something, and whether with the code that is asked for.
+    results: Vec<(RunNumber, bool)>,
     /// A run that has not ended.
     open: Option<RunNumber>,
 }
 
 /// Returns all configurations of which something has come, by their identity. What a person has cancelled is none.
-fn tried(sweep: &Sweep) -> BTreeMap<PointKey, Point> {
+fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, Point> {
     let mut points: BTreeMap<PointKey, Point> = BTreeMap::new();
     for first in sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number)) {
         for (number, run) in repeats::of(sweep, first) {
-            let new = || Point { config: run.config.clone(), shown: 0, value: None, versions: BTreeSet::new(), open: None };
+            let new = || Point { config: run.config.clone(), results: Vec::new(), open: None };
             let point = points.entry(run.config.key()).or_insert_with(new);
             if !run.state.is_terminal() {
                 point.open = Some(number);
             } else if run.state != RunState::Cancelled {
-                point.versions.insert(versions::canonical(&sweep.codes, &run.code_version).to_owned());
-                if point.shown != first {
-                    (point.shown, point.value) = (first, versions::ranked(sweep, first));
-                }
+                point.results.push((first, versions::canonical(&sweep.codes, &run.code_version) == target));
             }
         }
     }
-    points.retain(|_, point| point.shown > 0);
+    points.retain(|_, point| !point.results.is_empty());
     points
 }
 
-/// Returns those that are asked for, the best or the oldest first.
-fn chosen(sweep: &Sweep, points: BTreeMap<PointKey, Point>, which: Rerun, is_old: impl Fn(&Point) -> bool) -> Vec<Point> {
+/// Returns those that are asked for, each by the run that stands for it: of its old results the newest. The best come first, or the oldest.
+fn chosen(sweep: &Sweep, points: BTreeMap<PointKey, Point>, which: Rerun, all_new: bool) -> Vec<(RunNumber, Point)> {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let mut points: Vec<_> = points.into_values().filter(is_old).collect();
-    points.sort_by_key(|point| point.shown);
+    let stands = |point: &Point| point.results.iter().rev().find(|(_, is_new)| all_new || !is_new).map(|(first, _)| *first);
+    let mut points: Vec<_> = points.into_values().filter_map(|point| Some((stands(&point)?, point))).collect();
+    points.sort_by_key(|(first, _)| *first);
     let Rerun::Best(count) = which else { return points };
-    points.retain(|point| point.value.is_some());
-    let minimized = |point: &Point| point.value.map_or(f64::INFINITY, |value| goal.minimized(value));
-    points.sort_by(|a, b| minimized(a).partial_cmp(&minimized(b)).unwrap_or(Ordering::Equal));
-    points.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-    points
+    let ranked = points.into_iter().filter_map(|(first, point)| Some((goal.minimized(versions::ranked(sweep, first)?), first, point)));
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort_by(|(a, ..), (b, ..)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    ranked.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    ranked.into_iter().map(|(_, first, point)| (first, point)).collect()
 }

@@ -1,7 +1,7 @@
 //! Sweeps, their files and what may be done to them.
 
 use sweep_lifecycle::command::SweepAction;
-use sweep_lifecycle::spec::{CodeMode, Diagnostic, OnLeaseLost, Severity, SweepSpec};
+use sweep_lifecycle::spec::{Diagnostic, OnLeaseLost, Severity, SweepSpec};
 use sweep_lifecycle::state::SweepState;
 use sweep_proto::v1;
 use sweep_proto::v1::set_sweep_state_request::Action;
@@ -85,6 +85,7 @@ pub(in crate::service) fn program(spec: &SweepSpec) -> v1::Program {
         max_silence_ms: spec.max_silence_ms.unwrap_or(0),
         stop_on_lease_lost: spec.on_lease_lost == OnLeaseLost::Stop,
         preflight: spec.preflight.clone(),
-        code_pinned: spec.code.mode == CodeMode::Pin,
+        // That is no matter of the file: a sweep may be pinned later.
+        code_pinned: false,
     }
 }
