@@ -66,6 +66,14 @@ impl Store {
             return Ok(());
         }
         let incoming = format!("refs/incoming/{version}");
+        output(self.fetching(bundle).arg(format!("+{}:{incoming}", name_of(version))))?;
+        let kept = self.keep(version, &incoming);
+        let removed = output(self.git().args(["update-ref", "-d", &incoming]));
+        kept.and(removed.map(drop))
+    }
+
+    /// git about to fetch from a bundle, and to believe nothing of it.
+    fn fetching(&self, bundle: &Path) -> Command {
         let mut fetch = self.git();
         for setting in [
             "transfer.fsckObjects=true",
@@ -77,10 +85,8 @@ impl Store {
             fetch.args(["-c", setting]);
         }
         fetch.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"]);
-        output(fetch.arg(bundle).arg(format!("+{}:{incoming}", name_of(version))))?;
-        let kept = self.keep(version, &incoming);
-        let removed = output(self.git().args(["update-ref", "-d", &incoming]));
-        kept.and(removed.map(drop))
+        fetch.arg(bundle);
+        fetch
     }
 
     fn keep(&self, version: &str, incoming: &str) -> Result<(), CodeError> {
@@ -101,6 +107,33 @@ impl Store {
         refuse_name(version)?;
         let have: Vec<_> = have.iter().filter(|other| *other != version && self.holds(other)).collect();
         bundle(&mut self.git(), version, &have, to)
+    }
+
+    /// Writes a bundle of all versions; returns whether there are any. A version that comes meanwhile is in it or is not.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn back_up(&self, to: &Path) -> Result<bool, CodeError> {
+        let listed = output(self.git().args(["for-each-ref", "--format=%(refname)", "refs/sweep"]))?;
+        if listed.is_empty() {
+            return Ok(false);
+        }
+        feed(self.git().args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), &listed)?;
+        Ok(true)
+    }
+
+    /// Takes in all versions of such a bundle.
+    ///
+    /// # Errors
+    /// See [`CodeError`]. What one of its names says is not what is there: then none is to be relied on.
+    pub fn restore(&self, bundle: &Path) -> Result<(), CodeError> {
+        output(self.fetching(bundle).arg("+refs/sweep/*:refs/sweep/*"))?;
+        let listed = output(self.git().args(["for-each-ref", "--format=%(refname:lstrip=2) %(tree)", "refs/sweep"]))?;
+        let listed = String::from_utf8_lossy(&listed);
+        match listed.lines().find(|line| line.split_once(' ').is_none_or(|(version, tree)| version != tree)) {
+            None => Ok(()),
+            Some(line) => Err(CodeError::Mismatch(line.split(' ').next().unwrap_or_default().to_owned())),
+        }
     }
 
     /// Returns how much a version holds.

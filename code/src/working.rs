@@ -216,7 +216,7 @@ impl Working {
             fs::write(&alternates, [objects.as_os_str().as_bytes(), b"\n"].concat()).map_err(|source| trouble(&alternates, source))?;
             let theirs = git_dir.join("index");
             if theirs.exists() {
-                return fs::copy(&theirs, &own).map(drop).map_err(|source| trouble(&own, source));
+                return copy_index(&theirs, &own).map_err(|source| trouble(&own, source));
             }
         }
         match fs::remove_file(&own) {
@@ -373,6 +373,14 @@ impl Working {
         };
         git
     }
+}
+
+/// Copies an index with the time when it was written: by that git knows which files it may not have seen in their last state, although they look as
+/// it has noted them.
+fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
+    let written = fs::metadata(from)?.modified()?;
+    fs::copy(from, to)?;
+    File::options().write(true).open(to)?.set_modified(written)
 }
 
 /// What has been seen of a working folder, whatever becomes of that.

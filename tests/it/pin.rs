@@ -165,7 +165,7 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     let bench = Bench::new();
     project(&bench, &program("0.1", "1"));
     let file = bench.write("project/src/sweep.yaml", GRID);
-    let _controller = bench.controller();
+    let controller = bench.controller();
     // The program lies beside the file.
     let id = bench.ok(&["create", &file]).trim().to_owned();
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
@@ -210,6 +210,24 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     assert!(refused(&bench, &["code", "mark", &id, "@1", "same-as", "@2"], 1).contains("said to be the same as this"));
     assert!(refused(&bench, &["code", "mark", &id, "@7", "unusable"], 2).contains("no code version"));
     assert!(refused(&bench, &["code", "mark", &id, "@1", "great"], 2).contains("unusable"));
+    bench.ok(&["code", "mark", &id, "@1", "unusable"]);
+    let verified = bench.ok(&["controller", "verify", "--data-dir", "controller"]);
+    assert!(verified.contains("All is well"), "{verified}");
+
+    // Elsewhere, from a backup: an agent that has never seen the code gets it there too.
+    bench.ok(&["code", "mark", &id, "@1", "clear"]);
+    bench.write("project/src/train.sh", &program("0.1", "3"));
+    let points = bench.ok(&["code", "push", &id, "--workdir", "project/src", "--rerun", "best", "1"]);
+    assert!(points.contains("1 point is tried again: run 9"), "{points}");
+    bench.ok(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
+    controller.kill();
+    fs::remove_dir_all(bench.path("state/sweep/pinned")).expect("it is there");
+    bench.ok(&["controller", "restore", "backup.db", "--data-dir", "restored"]);
+    let listen = format!("127.0.0.1:{}", bench.port());
+    let restored = bench.start(&["controller", "--listen", &listen, "--data-dir", "restored"]);
+    bench.listening(&restored);
+    let (status, output) = bench.start(&["agent", &id, "--workdir", "elsewhere"]).wait();
+    assert!(status == 0 && output.contains("fetched from the controller") && output.contains("3.1"), "{status} {output}");
 }
 
 #[test]

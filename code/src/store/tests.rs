@@ -206,6 +206,25 @@ fn a_tree_that_leads_out_of_its_folder_is_refused() {
 }
 
 #[test]
+fn all_versions_go_into_a_backup_and_come_out_of_it() {
+    let place = Place::new();
+    let backup = place.path("backup.code");
+    assert!(!place.store.back_up(&backup).unwrap() && !backup.exists());
+    let (first, _) = place.send(&[], "first");
+    place.write("train.py", "print('loss: 0.3')\n");
+    let (second, _) = place.send(std::slice::from_ref(&first), "second");
+    assert!(place.store.back_up(&backup).unwrap());
+    let other = Store::open(&place.path("other.git")).unwrap();
+    other.restore(&backup).unwrap();
+    assert!(other.holds(&first) && other.holds(&second));
+    other.check_out(&second, &place.path("elsewhere")).unwrap();
+    assert_eq!(contents(&place.path("elsewhere")), contents(&place.root()));
+    // Somebody has changed what a name stands for.
+    let forged = place.forged("HEAD", &"c".repeat(40));
+    assert!(matches!(Store::open(&place.path("third.git")).unwrap().restore(&forged), Err(CodeError::Mismatch(_))));
+}
+
+#[test]
 fn files_that_lie_elsewhere_are_named() {
     let place = Place::new();
     place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");

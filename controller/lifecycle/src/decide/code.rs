@@ -69,6 +69,12 @@ pub(super) fn pin(state: &State, sweep: &SweepId, code: &Pin, push: Push) -> Res
     }
     let moved = draft.sweep.pinned.as_deref() != Some(&code.version);
     note(&mut draft, None, &code.version, &code.about);
+    // The same files, and another folder of them to run in.
+    let known = draft.sweep.codes.iter().find(|known| known.version == code.version);
+    if known.is_some_and(|known| known.about.prefix != code.about.prefix && known.about != CodeAbout::default()) {
+        let (version, about) = (code.version.clone(), Box::new(code.about.clone()));
+        draft.push(Event::CodeSeen { sweep: sweep.clone(), version, agent: None, about });
+    }
     if moved {
         draft.push(Event::CodePinned { sweep: sweep.clone(), version: code.version.clone() });
     }
