@@ -86,7 +86,7 @@ pub(crate) async fn send(client: &Client, sweep: &str, taken: &Taken) -> Result<
         taken.source.bundle(version, &wish.have, &file)?;
         let header = PushCodeHeader { sweep_id: String::new(), version: version.clone() };
         let parts = std::iter::once(Part::Header(header)).chain(chunks(File::open(&file)?).map(Part::Chunk));
-        let parts = tokio_stream::iter(parts.map(|part| PushCodeRequest { part: Some(part) }).collect::<Vec<_>>());
+        let parts = tokio_stream::iter(parts.map(|part| PushCodeRequest { part: Some(part) }));
         match client.service.clone().stage_code(parts).await {
             Ok(_) => return Ok(()),
             Err(status) if attempt < TRIES && crate::client::is_unknown(status.code()) => {}

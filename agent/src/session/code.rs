@@ -55,13 +55,14 @@ impl Session {
             code: Some(code),
             request_id: chance::id(),
         };
-        let (link, sweep) = (Arc::clone(&self.link), self.sweep.clone());
+        let (link, sweep, others_told) = (Arc::clone(&self.link), self.sweep.clone(), Arc::clone(&self.others_told));
         self.book().sending.spawn(async move {
             let answer = match link.until_answered(async |mut client| client.describe_code(request.clone()).await).await {
                 Ok(answer) => answer,
                 Err(status) => return tracing::debug!(%status, "the controller was not told of the code"),
             };
-            if !answer.others.is_empty() {
+            // Once: where programs change their own code, agents differ again and again.
+            if !answer.others.is_empty() && !others_told.swap(true, Ordering::Relaxed) {
                 link.notice(Notice::Note(format!("other agents work with other code at the same time: {}", answer.others.join("; "))));
             }
             if let Some(source) = source.filter(|_| answer.wanted) {

@@ -65,6 +65,8 @@ struct Session {
     capture: Option<Capture>,
     /// The controller says which code is executed, whatever lies here.
     pinned: AtomicBool,
+    /// It was said that other agents have other code.
+    others_told: Arc<AtomicBool>,
     book: Mutex<Book>,
 }
 
@@ -255,6 +257,7 @@ async fn join(
         patterns,
         capture: options.captures.then(|| Capture::new(options.workdir.clone(), options.runs_dir.clone())),
         pinned: AtomicBool::new(pinned),
+        others_told: Arc::default(),
         options,
         heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
         lease: Duration::from_millis(answer.lease_ms.max(1000)),
