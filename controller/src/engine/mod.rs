@@ -45,7 +45,7 @@ pub use clock::{Clock, SystemClock};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
-pub use need::{Computed, Need, Results};
+pub use need::{Basis, Computed, Need, Results};
 pub use projection::rows;
 use request::Request;
 use writer::Writer;
@@ -345,16 +345,16 @@ impl Engine {
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
     pub async fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
-        Ok(self.seeded(sweep).await?.0)
+        Ok(self.basis(sweep).await?.spec)
     }
 
-    /// Returns what the file of a sweep says, and the seed of the sweep.
+    /// Returns what all runs of a sweep have in common.
     ///
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
-    pub async fn seeded(&self, sweep: &SweepId) -> Result<(Arc<SweepSpec>, u64), EngineError> {
+    pub async fn basis(&self, sweep: &SweepId) -> Result<Basis, EngineError> {
         let sweep = sweep.clone();
-        self.ask(|reply| Request::Spec { sweep, reply }).await?
+        self.ask(|reply| Request::Basis { sweep, reply }).await?
     }
 
     /// Returns what has come of a sweep so far.

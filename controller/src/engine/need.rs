@@ -36,6 +36,17 @@ pub struct Need {
     pub observed: u64,
 }
 
+/// What all runs of a sweep have in common.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    /// What its file says.
+    pub spec: Arc<SweepSpec>,
+    /// The seed of its search.
+    pub seed: u64,
+    /// Whether they execute code that it names.
+    pub pinned: bool,
+}
+
 /// What has come of a sweep so far, for whoever wants to look at it.
 #[derive(Clone, Debug)]
 pub struct Results {

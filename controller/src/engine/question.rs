@@ -6,12 +6,11 @@ use std::sync::Arc;
 use sweep_lifecycle::command::{Directive, Refusal};
 use sweep_lifecycle::decide::directive;
 use sweep_lifecycle::observe::{code_line, observations};
-use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
 
 use super::request::Request;
 use super::writer::Writer;
-use super::{EngineError, Need, Results};
+use super::{Basis, EngineError, Need, Results};
 
 /// Candidates that a message names at most.
 const NAMED_MAX: usize = 5;
@@ -23,8 +22,8 @@ impl Writer {
             Request::Heartbeat { agent, attempts, reply } => {
                 let _ = reply.send(self.heartbeat(&agent, &attempts));
             }
-            Request::Spec { sweep, reply } => {
-                let _ = reply.send(self.spec(&sweep));
+            Request::Basis { sweep, reply } => {
+                let _ = reply.send(self.basis(&sweep));
             }
             Request::Results { sweep, reply } => {
                 let _ = reply.send(self.results(&sweep));
@@ -51,8 +50,9 @@ impl Writer {
         Ok(attempts.iter().map(|attempt| directive(&self.state, agent, attempt)).collect())
     }
 
-    fn spec(&self, sweep: &SweepId) -> Result<(Arc<SweepSpec>, u64), EngineError> {
-        let found = self.state.sweeps.get(sweep).map(|sweep| (Arc::clone(&sweep.spec), sweep.seed));
+    fn basis(&self, sweep: &SweepId) -> Result<Basis, EngineError> {
+        let basis = |sweep: &Sweep| Basis { spec: Arc::clone(&sweep.spec), seed: sweep.seed, pinned: sweep.pinned.is_some() };
+        let found = self.state.sweeps.get(sweep).map(basis);
         found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
     }
 

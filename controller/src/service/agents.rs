@@ -31,16 +31,13 @@ impl AgentService for Services {
         let info = AgentInfo { host, slots, version, process: process_id, asks: false };
         let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info, attempts };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
-        let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
-        let id = sweep.clone();
-        let pinned = self.read(move |query| query.sweep(&id)).await?.is_some_and(|(row, _)| !row.pinned.is_empty());
-        let program = v1::Program { code_pinned: pinned, ..convert::program(&spec) };
+        let basis = self.engine.basis(&sweep).await.map_err(from_engine)?;
         tracing::info!(agent = %agent.0, sweep = %sweep.0, "agent registered");
         Ok(Response::new(v1::RegisterAgentResponse {
             sweep_id: sweep.0,
             lease_ms: milliseconds(self.about.lease),
             heartbeat_ms: milliseconds(self.about.lease / HEARTBEATS_PER_LEASE),
-            program: Some(program),
+            program: Some(convert::program(&basis)),
         }))
     }
 

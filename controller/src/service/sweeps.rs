@@ -112,9 +112,9 @@ impl SweepService for Services {
         let sweep = self.find_sweep(&sweep_id).await?;
         let row = self.run_row(&sweep, run).await?;
         let attempt = follow::attempt_of(&row, attempt)?;
-        let (spec, seed) = self.engine.seeded(&sweep).await.map_err(from_engine)?;
-        let assignment = convert::assignment_of(&row, attempt, seed);
-        Ok(Response::new(v1::GetExecutionResponse { program: Some(convert::program(&spec)), assignment: Some(assignment) }))
+        let basis = self.engine.basis(&sweep).await.map_err(from_engine)?;
+        let assignment = convert::assignment_of(&row, attempt, basis.seed);
+        Ok(Response::new(v1::GetExecutionResponse { program: Some(convert::program(&basis)), assignment: Some(assignment) }))
     }
 
     async fn get_metrics(&self, request: Request<v1::GetMetricsRequest>) -> Result<Response<Self::GetMetricsStream>, Status> {
