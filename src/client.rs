@@ -170,7 +170,8 @@ impl Client {
     }
 }
 
-fn is_unknown(code: Code) -> bool {
+/// Returns whether a call may have had its effect.
+pub(crate) fn is_unknown(code: Code) -> bool {
     matches!(code, Code::Cancelled | Code::Unavailable | Code::DeadlineExceeded | Code::Unknown)
 }
 

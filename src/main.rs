@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod display;
 mod failure;
+mod pinning;
 mod places;
 mod shell;
 mod snapshots;

@@ -53,3 +53,21 @@ pub(crate) async fn versions(client: &Client, sweep: &Sweep) -> Result<Vec<CodeV
     let request = ListCodeRequest { sweep_id: sweep.id.clone() };
     Ok(client.call(request, async |mut service, request| service.list_code(request).await).await?.versions)
 }
+
+/// Finds a version by its number or the beginning of its hash, with an `@` before it or without.
+pub(crate) fn find(sweep: &Sweep, versions: &[CodeVersion], text: &str) -> Result<String> {
+    let text = text.strip_prefix('@').unwrap_or(text);
+    let name = |version: &CodeVersion| version.code.as_ref().map(|code| code.version.clone()).unwrap_or_default();
+    let by_number = text.parse().ok().and_then(|number: u32| versions.iter().find(|version| version.number == number));
+    let mut begun = versions.iter().filter(|version| !text.is_empty() && name(version).starts_with(text));
+    match (by_number, begun.next(), begun.next()) {
+        (Some(version), ..) | (None, Some(version), None) => Ok(name(version)),
+        (None, Some(_), Some(_)) => {
+            Err(Failure::input(format!("`{text}` begins several versions of sweep {}; give more of it", sweep.id)).into())
+        }
+        (None, None, _) => {
+            let failure = Failure::input(format!("sweep {} has no code version `{text}`", sweep.id));
+            Err(failure.hint(format!("`sweep code {}` lists them", sweep.id)).into())
+        }
+    }
+}

@@ -114,6 +114,7 @@ fn job(what: Reproduction) -> Result<Job, String> {
         project: program.project,
         entity: program.entity,
         code_version: String::new(),
+        obstacle: None,
         slot: Slot { devices: None, driver_order: false, exclusive: false },
         gpu_bytes: BTreeMap::new(),
         workdir,

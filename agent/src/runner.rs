@@ -80,6 +80,9 @@ pub(crate) struct Job {
     /// The version of the code that it executes; empty: not known.
     #[serde(default)]
     pub(crate) code_version: String,
+    /// Why that cannot be executed here.
+    #[serde(skip)]
+    pub(crate) obstacle: Option<String>,
     /// Which GPUs it may use.
     pub(crate) slot: Slot,
     /// Bytes in use on each of them before it began, as far as it can be said.
@@ -456,6 +459,9 @@ fn build_argv(job: &Job, place: &Place) -> Argv {
 
 /// Starts the shim that starts the program.
 fn start(job: &Job, place: &Place, argv: &Argv) -> Result<Program, Obstacle> {
+    if let Some(reason) = &job.obstacle {
+        return Err(Obstacle::Machine(reason.clone()));
+    }
     let project = Project { project: &job.project, entity: &job.entity };
     let mut variables = argv::variables(place, &job.params, project, &ThisMachine);
     if let Some(devices) = &job.slot.devices {

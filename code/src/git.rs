@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::error::CodeError;
 
@@ -35,10 +35,22 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, CodeError> {
     if done.status.success() { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
 }
 
+/// What a search has found; it ends with 1 where that is nothing.
+pub(crate) fn git_found(command: &mut Command) -> Result<Vec<u8>, CodeError> {
+    let done = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().map_err(CodeError::NoGit)?;
+    if matches!(done.status.code(), Some(0 | 1)) { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
+}
+
 pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Result<(), CodeError> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
     // It reads all of its input before it says much; one that ends early says why.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+    let done = child.wait_with_output().map_err(CodeError::NoGit)?;
+    if done.status.success() { Ok(()) } else { Err(refused(command, &done.stderr)) }
+}
+
+/// Waits for the end of one whose output was read.
+pub(crate) fn ended(command: &Command, child: Child) -> Result<(), CodeError> {
     let done = child.wait_with_output().map_err(CodeError::NoGit)?;
     if done.status.success() { Ok(()) } else { Err(refused(command, &done.stderr)) }
 }

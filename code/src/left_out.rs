@@ -15,7 +15,7 @@ const NAMED_MAX: usize = 5;
 /// What people write into it is left out, in the form of `.gitignore`.
 pub(crate) const IGNORE_FILE: &str = ".sweepignore";
 /// What interpreters, trackers and training programs write beside the code, in the form of `.gitignore`. Whoever tracks such a file with git keeps it.
-pub(crate) const OUTPUTS: [&str; 22] = [
+pub(crate) const OUTPUTS: [&str; 25] = [
     "__pycache__/",
     "*.pyc",
     ".ipynb_checkpoints/",
@@ -38,6 +38,10 @@ pub(crate) const OUTPUTS: [&str; 22] = [
     "*.log",
     ".DS_Store",
     "core.[0-9]*",
+    // The data of a controller: a version that held those before it would grow with each.
+    "sweep.db",
+    "sweep.db-*",
+    "code.git/",
 ];
 
 /// Files that are not part of a version, by why.

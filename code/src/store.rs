@@ -9,13 +9,13 @@ mod tests;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::CodeError;
-use crate::git::{feed, git, line, output, paths, quick};
+use crate::git::{ended, feed, git, line, output, paths, quick};
 
 /// More files, or bytes in all of them, than this are not checked out: no code is so large, and a small bundle may unfold to anything.
 const FILES_MAX: usize = 500_000;
@@ -66,6 +66,14 @@ impl Store {
             return Ok(());
         }
         let incoming = format!("refs/incoming/{version}");
+        output(self.fetching(bundle).arg(format!("+{}:{incoming}", name_of(version))))?;
+        let kept = self.keep(version, &incoming);
+        let removed = output(self.git().args(["update-ref", "-d", &incoming]));
+        kept.and(removed.map(drop))
+    }
+
+    /// git about to fetch from a bundle, and to believe nothing of it.
+    fn fetching(&self, bundle: &Path) -> Command {
         let mut fetch = self.git();
         for setting in [
             "transfer.fsckObjects=true",
@@ -77,10 +85,8 @@ impl Store {
             fetch.args(["-c", setting]);
         }
         fetch.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"]);
-        output(fetch.arg(bundle).arg(format!("+{}:{incoming}", name_of(version))))?;
-        let kept = self.keep(version, &incoming);
-        let removed = output(self.git().args(["update-ref", "-d", &incoming]));
-        kept.and(removed.map(drop))
+        fetch.arg(bundle);
+        fetch
     }
 
     fn keep(&self, version: &str, incoming: &str) -> Result<(), CodeError> {
@@ -103,21 +109,63 @@ impl Store {
         bundle(&mut self.git(), version, &have, to)
     }
 
-    /// Returns how much a version holds.
+    /// Writes a bundle of all versions; returns whether there are any. A version that comes meanwhile is in it or is not.
     ///
     /// # Errors
     /// See [`CodeError`].
+    pub fn back_up(&self, to: &Path) -> Result<bool, CodeError> {
+        let listed = output(self.git().args(["for-each-ref", "--format=%(refname)", "refs/sweep"]))?;
+        if listed.is_empty() {
+            return Ok(false);
+        }
+        feed(self.git().args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), &listed)?;
+        Ok(true)
+    }
+
+    /// Takes in all versions of such a bundle.
+    ///
+    /// # Errors
+    /// See [`CodeError`]. What one of its names says is not what is there: then none is to be relied on.
+    pub fn restore(&self, bundle: &Path) -> Result<(), CodeError> {
+        output(self.fetching(bundle).arg("+refs/sweep/*:refs/sweep/*"))?;
+        let listed = output(self.git().args(["for-each-ref", "--format=%(refname:lstrip=2) %(tree)", "refs/sweep"]))?;
+        let listed = String::from_utf8_lossy(&listed);
+        match listed.lines().find(|line| line.split_once(' ').is_none_or(|(version, tree)| version != tree)) {
+            None => Ok(()),
+            Some(line) => Err(CodeError::Mismatch(line.split(' ').next().unwrap_or_default().to_owned())),
+        }
+    }
+
+    /// Returns how much a version holds.
+    ///
+    /// # Errors
+    /// See [`CodeError`]; [`CodeError::TooLarge`] where it is more than any code.
     pub fn size(&self, version: &str) -> Result<Size, CodeError> {
         refuse_name(version)?;
-        let listed = output(self.git().args(["ls-tree", "-r", "-l", "-z", version]))?;
+        let mut list = self.git();
+        list.args(["ls-tree", "-r", "-l", "-z", version]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut listing = list.spawn().map_err(CodeError::NoGit)?;
         let mut size = Size::default();
-        for entry in paths(&listed) {
+        let entries = listing.stdout.take().into_iter().flat_map(|listed| BufReader::new(listed).split(0).map_while(Result::ok));
+        for entry in entries {
             size.files += 1;
             // `mode type hash size\tpath`; submodules that were never checked out have a dash.
             let head = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
             let bytes = String::from_utf8_lossy(head).split_whitespace().nth(3).and_then(|bytes| bytes.parse().ok());
             size.bytes = size.bytes.saturating_add(bytes.unwrap_or(0));
+            // A few small trees that name each other unfold to more entries than anybody could list.
+            if size.files > FILES_MAX || size.bytes > BYTES_MAX {
+                let _ = listing.kill();
+                let _ = listing.wait();
+                return Err(CodeError::TooLarge(format!(
+                    "version {version} unfolds to {} files and {} MB or more, which is no code: at most {FILES_MAX} files and {} MB are written",
+                    size.files,
+                    size.bytes >> 20,
+                    BYTES_MAX >> 20
+                )));
+            }
         }
+        ended(&list, listing)?;
         Ok(size)
     }
 
@@ -126,35 +174,27 @@ impl Store {
     /// # Errors
     /// See [`CodeError`].
     pub fn check_out(&self, version: &str, dir: &Path) -> Result<CheckedOut, CodeError> {
+        let index = self.dir.join(format!("index.{}", std::process::id()));
+        let written = self.write_out(version, dir, &index);
+        let _ = fs::remove_file(&index);
+        written
+    }
+
+    /// Does that, and keeps git's notes on the files in `index`: see [`Store::is_intact`].
+    pub(crate) fn write_out(&self, version: &str, dir: &Path, index: &Path) -> Result<CheckedOut, CodeError> {
         let size = self.size(version)?;
-        if size.files > FILES_MAX || size.bytes > BYTES_MAX {
-            return Err(CodeError::TooLarge(format!(
-                "version {version} unfolds to {} files and {} MB, which is no code: at most {FILES_MAX} files and {} MB are written",
-                size.files,
-                size.bytes >> 20,
-                BYTES_MAX >> 20
-            )));
-        }
         let trouble = |source| CodeError::File { path: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(trouble)?;
         if fs::read_dir(dir).map_err(trouble)?.next().is_some() {
             return Err(trouble(io::Error::from(io::ErrorKind::DirectoryNotEmpty)));
         }
         let dir = dir.canonicalize().map_err(trouble)?;
-        let index = self.dir.join(format!("index.{}", std::process::id()));
-        let here = || {
-            let mut git = self.git();
-            // No attribute of the code may have a program of this machine's configuration executed.
-            git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-            git.env("GIT_WORK_TREE", &dir).env("GIT_INDEX_FILE", &index).current_dir(&dir);
-            git
-        };
+        let here = || self.over(&dir, index);
         let written = output(here().args(["read-tree", version]))
             .and_then(|_| output(here().args(["checkout-index", "--all", "--quiet"])))
             .and_then(|_| output(here().args(["add", "--all", "--force", "."])))
             .and_then(|_| output(here().arg("write-tree")));
         let pointers = self.pointers(version);
-        let _ = fs::remove_file(&index);
         let found = line(written?);
         if found != version {
             return Err(CodeError::Mismatch(version.to_owned()));
@@ -192,11 +232,58 @@ impl Store {
         output(diff.args([from, to]))
     }
 
+    /// Returns how much two versions differ.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn changes(&self, from: &str, to: &str) -> Result<Changes, CodeError> {
+        refuse_name(from)?;
+        refuse_name(to)?;
+        let mut diff = self.git();
+        diff.args(["diff-tree", "-r", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", "--numstat"]);
+        let listed = output(diff.args([from, to]))?;
+        let mut changes = Changes::default();
+        for entry in paths(&listed) {
+            let text = String::from_utf8_lossy(entry);
+            // Binary files have dashes.
+            let mut numbers = text.split('\t').take(2).map(|number| number.parse::<u64>().unwrap_or(0));
+            changes.files += 1;
+            changes.added += numbers.next().unwrap_or(0);
+            changes.removed += numbers.next().unwrap_or(0);
+        }
+        Ok(changes)
+    }
+
+    /// Returns whether the files of a version that was written are as they were, by the notes that were kept. Files that came since do not count.
+    pub(crate) fn is_intact(&self, dir: &Path, index: &Path) -> bool {
+        index.exists() && quick(self.over(dir, index).args(["diff-files", "--quiet", "--ignore-submodules=all"]))
+    }
+
+    /// git over the files of a version.
+    fn over(&self, dir: &Path, index: &Path) -> Command {
+        let mut git = self.git();
+        // No attribute of the code may have a program of this machine's configuration executed.
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        git.env("GIT_WORK_TREE", dir).env("GIT_INDEX_FILE", index).current_dir(dir);
+        git
+    }
+
     fn git(&self) -> Command {
         let mut git = git();
         git.env("GIT_DIR", &self.dir);
         git
     }
+}
+
+/// How much two versions differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files.
+    pub files: u64,
+    /// Lines that only the later one has.
+    pub added: u64,
+    /// Lines that only the earlier one has.
+    pub removed: u64,
 }
 
 /// What was written.

@@ -216,7 +216,7 @@ impl Working {
             fs::write(&alternates, [objects.as_os_str().as_bytes(), b"\n"].concat()).map_err(|source| trouble(&alternates, source))?;
             let theirs = git_dir.join("index");
             if theirs.exists() {
-                return fs::copy(&theirs, &own).map(drop).map_err(|source| trouble(&own, source));
+                return copy_index(&theirs, &own).map_err(|source| trouble(&own, source));
             }
         }
         match fs::remove_file(&own) {
@@ -375,6 +375,14 @@ impl Working {
     }
 }
 
+/// Copies an index with the time when it was written: by that git knows which files it may not have seen in their last state, although they look as
+/// it has noted them.
+fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
+    let written = fs::metadata(from)?.modified()?;
+    fs::copy(from, to)?;
+    File::options().write(true).open(to)?.set_modified(written)
+}
+
 /// What has been seen of a working folder, whatever becomes of that.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -400,17 +408,20 @@ impl Source {
         if !is_version(version) {
             return Err(CodeError::NoVersion(version.escape_debug().to_string()));
         }
-        // In our own repository, which knows the objects of the user's: no ref is ever made there.
-        let own = || {
-            let mut git = git();
-            git.env("GIT_DIR", &self.private);
-            git
-        };
+        // No ref is ever made in the user's.
+        let own = || self.git();
         output(own().args(["update-ref", &name_of(version), &commit(&mut own(), version)?]))?;
         // What was never seen here cannot be built upon.
         let seen = |other: &str| quick(own().args(["cat-file", "-e", &format!("{other}^{{tree}}")]));
         let have: Vec<_> = have.iter().filter(|other| is_version(other) && *other != version && seen(other)).collect();
         bundle(&mut own(), version, &have, to)
+    }
+
+    /// git in our own repository, which knows the objects of the user's.
+    pub(crate) fn git(&self) -> Command {
+        let mut git = git();
+        git.env("GIT_DIR", &self.private);
+        git
     }
 }
 

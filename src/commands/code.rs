@@ -1,28 +1,42 @@
-//! `sweep code`: the versions of the code that a sweep has seen.
+//! `sweep code`: the versions of the code that a sweep has seen, and what people do with them.
+
+mod mark;
+mod push;
+mod rerun;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::json;
 use sweep_proto::v1::{ListAgentsRequest, ListCodeRequest};
 
 use crate::client::ControllerArgs;
 use crate::display::{self, out};
+use crate::failure::Failure;
 
-/// Lists the versions of the code that runs of a sweep were executed with
+/// Lists the versions of the code of a sweep; moves it to other code, tries points again, marks versions
 ///
-/// A version is the tree hash that git gives to all that is executed, uncommitted and untracked files included. Agents look before each run; nothing
-/// has to be committed, and a folder need not be a repository.
+/// A version is the tree hash that git gives to all that is executed, uncommitted and untracked files included. Nothing has to be committed, and a folder
+/// need not be a repository. With `code: {mode: track}`, the default, agents look before each run at what they have; with `code: {mode: pin}` all of them
+/// execute the snapshot that `sweep create` has taken, or the one that `sweep code push` has moved the sweep to.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
   sweep code ab12cd34
-  sweep code ab12cd34 --json")]
+  sweep code ab12cd34 --json
+  sweep code push ab12cd34 --rerun best 3
+  sweep code rerun ab12cd34 all
+  sweep code mark ab12cd34 @2 same-as @1
+  sweep code mark ab12cd34 @3 unusable")]
 pub(crate) struct CodeArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
+
     /// The sweep: its id, the beginning of its id, or its name
-    #[arg(value_name = "SWEEP")]
-    sweep: String,
+    #[arg(value_name = "SWEEP", required = true)]
+    sweep: Option<String>,
 
     /// Print one JSON object a line
     #[arg(long)]
@@ -32,9 +46,27 @@ pub(crate) struct CodeArgs {
     controller: ControllerArgs,
 }
 
+/// What to do with versions.
+#[derive(Debug, Subcommand)]
+enum Action {
+    Push(push::PushArgs),
+    Rerun(rerun::RerunArgs),
+    Mark(mark::MarkArgs),
+}
+
 pub(crate) async fn run(args: &CodeArgs) -> Result<ExitCode> {
+    match &args.action {
+        None => list(args).await,
+        Some(Action::Push(args)) => push::run(args).await,
+        Some(Action::Rerun(args)) => rerun::run(args).await,
+        Some(Action::Mark(args)) => mark::run(args).await,
+    }
+}
+
+async fn list(args: &CodeArgs) -> Result<ExitCode> {
+    let named = args.sweep.as_deref().ok_or_else(|| Failure::input("no sweep is named"))?;
     let client = args.controller.connect().await?;
-    let sweep = client.sweep(&args.sweep).await?;
+    let sweep = client.sweep(named).await?;
     let request = ListCodeRequest { sweep_id: sweep.id.clone() };
     let answer = client.call(request, async |mut service, request| service.list_code(request).await).await?;
     let learnt = super::best::analysis(&client, &sweep).await?;

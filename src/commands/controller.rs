@@ -54,7 +54,7 @@ enum ControllerCommand {
     Status(StatusArgs),
     /// Stops the controller in good order; agents go on and wait for it to come back
     Stop(ControllerArgs),
-    /// Copies all data into one file, also while the controller runs
+    /// Copies all data into one file, and the code of runs into another one beside it, also while the controller runs
     Backup(BackupArgs),
     /// Puts a backup into a data directory that has no data yet
     Restore(BackupArgs),
@@ -292,9 +292,11 @@ async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
 
 fn back_up(args: &BackupArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
-    serve::back_up(&data_dir, &args.file).map_err(explain)?;
-    let size = std::fs::metadata(&args.file).map_or(0, |found| found.len());
-    eprintln!("Wrote {} ({} KiB).", args.file.display(), size.div_ceil(1024));
+    let code = serve::back_up(&data_dir, &args.file).map_err(explain)?;
+    for file in std::iter::once(&args.file).chain(&code) {
+        let size = std::fs::metadata(file).map_or(0, |found| found.len());
+        eprintln!("Wrote {} ({} KiB).", file.display(), size.div_ceil(1024));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::{CodeVersion, GetRunRequest, Run, Sweep};
+use sweep_proto::v1::{GetRunRequest, Run, Sweep};
 
 use super::best::best_run;
 use crate::client::{Client, ControllerArgs, split_run};
@@ -84,7 +84,7 @@ async fn side(client: &mut Client, text: &str) -> Result<Side> {
     if let Some((sweep, version)) = text.split_once('@') {
         let sweep = client.sweep(sweep).await?;
         let versions = snapshots::versions(client, &sweep).await?;
-        let version = find(&sweep, &versions, version)?;
+        let version = snapshots::find(&sweep, &versions, version)?;
         return Ok(Side { sweep, run: None, version });
     }
     let (target, number) = split_run(text)?;
@@ -102,21 +102,4 @@ async fn side(client: &mut Client, text: &str) -> Result<Side> {
     };
     let version = run.code_version.clone();
     Ok(Side { sweep, run: Some(run), version })
-}
-
-/// Finds a version by its number or the beginning of its hash.
-fn find(sweep: &Sweep, versions: &[CodeVersion], text: &str) -> Result<String> {
-    let name = |version: &CodeVersion| version.code.as_ref().map(|code| code.version.clone()).unwrap_or_default();
-    let by_number = text.parse().ok().and_then(|number: u32| versions.iter().find(|version| version.number == number));
-    let mut begun = versions.iter().filter(|version| !text.is_empty() && name(version).starts_with(text));
-    match (by_number, begun.next(), begun.next()) {
-        (Some(version), ..) | (None, Some(version), None) => Ok(name(version)),
-        (None, Some(_), Some(_)) => {
-            Err(Failure::input(format!("`{text}` begins several versions of sweep {}; give more of it", sweep.id)).into())
-        }
-        (None, None, _) => {
-            let failure = Failure::input(format!("sweep {} has no code version `{text}`", sweep.id));
-            Err(failure.hint(format!("`sweep code {}` lists them", sweep.id)).into())
-        }
-    }
 }

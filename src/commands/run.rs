@@ -11,7 +11,7 @@ use std::io::Write as _;
 use sweep_agent::{AgentSummary, Interrupt};
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, Controller, ServeOptions};
-use sweep_lifecycle::spec::{Method, SweepSpec};
+use sweep_lifecycle::spec::{CodeMode, Method, SweepSpec};
 use sweep_proto::v1::CreateSweepRequest;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -21,10 +21,11 @@ use crate::ci::report::Reproduce;
 use crate::ci::{End, Outcome, Verdict, junit, report};
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::agent::{self, PlaceArgs, at_least_one, duration};
-use crate::commands::{controller, runs, watch as watching};
+use crate::commands::{controller, create, runs, watch as watching};
 use crate::display::live::Live;
 use crate::display::{self, diagnostic, out};
 use crate::failure::Failure;
+use crate::pinning::{self, CodeFolderArgs, Taken};
 use crate::{places, shell};
 
 /// How long the view may lag behind the end of the sweep.
@@ -88,6 +89,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// Take the code of a sweep with `code: {mode: pin}` even if something in it looks like a secret
+    #[arg(long)]
+    allow_secrets: bool,
+
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -102,6 +107,8 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
             .hint(hint)
             .into());
     }
+    let folder = CodeFolderArgs { workdir: args.place.workdir.clone(), allow_secrets: args.allow_secrets };
+    let taken = if spec.code.mode == CodeMode::Pin { create::take_code(&folder, &args.file, &spec)? } else { None };
     let gate = args.fail_if.as_deref().map(Gate::parse).transpose().map_err(|error| Failure::input(error.to_string()))?;
     for file in [&args.junit, &args.report].into_iter().flatten() {
         writable(file)?;
@@ -114,7 +121,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
         grace: Duration::from_secs(2),
     };
     let controller = serve::start(options).await.map_err(controller::explain)?;
-    let outcome = work(args, &spec, text, &controller, began).await;
+    let outcome = work(args, &spec, (text, taken), &controller, began).await;
     let stopped = controller.stop().await.map_err(controller::explain);
     let outcome = outcome?;
     stopped?;
@@ -134,10 +141,20 @@ fn new_data_dir() -> Result<PathBuf> {
     Ok(places::state_dir()?.join(format!("run-{since}-{}", &request_id()?[..6])))
 }
 
-async fn work(args: &RunArgs, spec: &SweepSpec, text: String, controller: &Controller, began: Instant) -> Result<Outcome> {
+async fn work(
+    args: &RunArgs,
+    spec: &SweepSpec,
+    (text, taken): (String, Option<Taken>),
+    controller: &Controller,
+    began: Instant,
+) -> Result<Outcome> {
     let target = ControllerArgs { controller: Some(controller.address().to_string()), token: None };
     let mut client = target.connect().await?;
-    let request = CreateSweepRequest { yaml: text, request_id: request_id()?, name: String::new() };
+    if let Some(taken) = &taken {
+        pinning::send(&client, "", taken).await?;
+    }
+    let code = taken.as_ref().map(|taken| pinning::wire(&taken.snapshot));
+    let request = CreateSweepRequest { yaml: text, request_id: request_id()?, name: String::new(), code };
     let id = client.call(request, async |mut service, request| service.create_sweep(request).await).await?.sweep_id;
     if spec.run_cap.is_none() && args.count.is_none() && args.timeout.is_none() && spec.space.size().is_none() {
         eprintln!("The sweep has no end of its own (run_cap, --count, --timeout): Ctrl-C ends it.");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sweep_proto::v1::{Agent, Agreement, Code, CodeVersion, ListCodeResponse, Sweep};
+use sweep_proto::v1::{Agent, Agreement, Code, CodeChanges, CodeVersion, ListCodeResponse, Sweep};
 
 use super::{ago, number, printable, table};
 
@@ -29,6 +29,7 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
             let _ = writeln!(text, "  {}", agreement(sweep, one));
         });
     }
+    let _ = write!(text, "{}", said(&answer.versions));
     let used: Vec<_> = answer.versions.iter().filter(|version| !version.agents.is_empty()).collect();
     if used.len() > 1 {
         let _ = writeln!(text, "\nAgents work with {} versions at the same time:", used.len());
@@ -44,6 +45,32 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
         }
     }
     text
+}
+
+/// What a person has said of versions, and which one is pinned.
+fn said(versions: &[CodeVersion]) -> String {
+    let mut text = String::new();
+    for version in versions {
+        let number = version.number;
+        if version.pinned {
+            let _ = writeln!(text, "\nThe sweep is pinned to version {number}: every run that begins executes it.");
+        }
+        if version.unusable {
+            let _ =
+                writeln!(text, "\nVersion {number} is marked as unusable: the search does not learn from its runs, and none is the best.");
+        }
+        if version.same_as > 0 {
+            let _ =
+                writeln!(text, "\nVersion {number} is marked as the same as version {}: the search takes both for one.", version.same_as);
+        }
+    }
+    text
+}
+
+/// How a version differs from the one before.
+pub(super) fn changes(version: &CodeVersion) -> String {
+    let Some(CodeChanges { files, lines_added, lines_removed }) = version.changes else { return String::new() };
+    format!("{} +{lines_added} -{lines_removed}", counted(files, "file"))
 }
 
 fn host(id: &str, agents: &[Agent]) -> String {
@@ -103,5 +130,11 @@ pub(super) fn best(version: &CodeVersion) -> String {
 
 /// Who had a version first, and when.
 pub(super) fn seen(version: &CodeVersion) -> (String, String) {
-    (ago(version.since_ms), if version.host.is_empty() { "imported".to_owned() } else { printable(&version.host) })
+    let host = match version.host.as_str() {
+        // Of what came with imported runs nobody has the code.
+        "" if version.kept => "pushed".to_owned(),
+        "" => "imported".to_owned(),
+        host => printable(host),
+    };
+    (ago(version.since_ms), host)
 }

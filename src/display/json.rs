@@ -53,6 +53,10 @@ pub(crate) fn code(version: &CodeVersion) -> Value {
         "remote": code.remote,
         "uncommitted": {"files": code.files, "lines_added": code.lines_added, "lines_removed": code.lines_removed},
         "notes": code.notes,
+        "pinned": version.pinned,
+        "unusable": version.unusable,
+        "same_as": (version.same_as > 0).then_some(version.same_as),
+        "changes": version.changes.map(|changes| json!({"files": changes.files, "lines_added": changes.lines_added, "lines_removed": changes.lines_removed})),
     })
 }
 

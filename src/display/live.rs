@@ -21,12 +21,14 @@ pub(crate) struct Live {
     seen: BTreeSet<(u64, usize)>,
     began: Instant,
     last_state: String,
+    /// It was said that agents execute several versions of the code.
+    mixed_said: bool,
 }
 
 impl Live {
     /// Begins with nothing drawn.
     pub(crate) fn new() -> Self {
-        Self { term: Term::stderr(), drawn: 0, seen: BTreeSet::new(), began: Instant::now(), last_state: String::new() }
+        Self { term: Term::stderr(), drawn: 0, seen: BTreeSet::new(), began: Instant::now(), last_state: String::new(), mixed_said: false }
     }
 
     /// Shows how the sweep is now.
@@ -68,6 +70,9 @@ impl Live {
             let label = style(format!("{} = {value}", printable(&sweep.metric))).bold().for_stderr();
             lines.push(format!("  best {label} by run {}: {}", best.run, params_line(best)));
         }
+        if let Some(mixed) = mixed(sweep, view) {
+            lines.push(format!("  {}", style(mixed).yellow().for_stderr()));
+        }
         for run in view.running.iter().take(RUNNING_LINES_MAX) {
             lines.push(format!(
                 "  {} {:>4}  {}{}",
@@ -92,12 +97,24 @@ impl Live {
                 eprintln!("{}", ended_line(sweep, run).trim_start());
             }
         }
+        if let Some(mixed) = mixed(sweep, view).filter(|_| !self.mixed_said) {
+            self.mixed_said = true;
+            eprintln!("{mixed}");
+        }
         if self.last_state != sweep.state {
             self.last_state.clone_from(&sweep.state);
             let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
             eprintln!("sweep {} is {}{reason} ({})", sweep.id, sweep.state, counts(sweep));
         }
     }
+}
+
+/// Says so where running runs execute several versions of the code.
+fn mixed(sweep: &Sweep, view: &WatchSweepResponse) -> Option<String> {
+    let known = view.running.iter().map(|run| run.code_version.as_str()).filter(|version| !version.is_empty());
+    let versions: BTreeSet<_> = known.collect();
+    (versions.len() > 1)
+        .then(|| format!("{} versions of the code are executed at the same time: `sweep code {}` says where", versions.len(), sweep.id))
 }
 
 fn bar(sweep: &Sweep, width: usize) -> String {
@@ -176,4 +193,21 @@ pub(crate) fn notice(notice: &Notice) -> String {
 
 fn again(attempt: u32) -> String {
     if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_versions_of_the_code_at_the_same_time_are_no_secret() {
+        let sweep = Sweep { id: "ab12cd34".to_owned(), ..Sweep::default() };
+        let running = |versions: &[&str]| {
+            let run = |version: &&str| Run { code_version: (*version).to_owned(), ..Run::default() };
+            WatchSweepResponse { running: versions.iter().map(run).collect(), ..WatchSweepResponse::default() }
+        };
+        assert_eq!(mixed(&sweep, &running(&["a", "", "a"])), None);
+        let said = mixed(&sweep, &running(&["a", "b", "a"])).unwrap();
+        assert_eq!(said, "2 versions of the code are executed at the same time: `sweep code ab12cd34` says where");
+    }
 }

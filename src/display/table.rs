@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use sweep_proto::v1::{Agent, CodeVersion, Run, Sweep};
 
-use super::code::{best, origin, seen, short};
+use super::code::{best, changes, origin, seen, short};
 use super::{ago, number, params_line, printable, width};
 
 fn table(header: &[&str]) -> Table {
@@ -89,7 +89,7 @@ pub(crate) fn agents(agents: &[Agent]) -> String {
 
 /// Versions of the code, one a line.
 pub(crate) fn code(versions: &[CodeVersion]) -> String {
-    let mut table = table(&["#", "version", "seen", "first on", "runs", "failed", "best", "from"]);
+    let mut table = table(&["#", "version", "seen", "first on", "runs", "failed", "best", "changes", "from"]);
     for version in versions {
         let (seen, host) = seen(version);
         let about = version.code.clone().unwrap_or_default();
@@ -101,6 +101,7 @@ pub(crate) fn code(versions: &[CodeVersion]) -> String {
             version.runs.to_string(),
             version.failed.to_string(),
             best(version),
+            changes(version),
             origin(&about),
         ]);
     }

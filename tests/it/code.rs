@@ -153,3 +153,32 @@ fn the_search_learns_what_new_code_has_changed() {
     let recommended = bench.json_lines(&["best", &id, "--json"]).remove(0);
     assert!(recommended["run"].as_u64() > Some(10), "what older code gave does not compare: {recommended}");
 }
+
+#[test]
+fn agents_with_other_code_at_the_same_time_are_no_secret() {
+    let bench = Bench::new();
+    for (folder, loss) in [(PROJECT, "0.5"), ("other", "0.25")] {
+        fs::create_dir(bench.path(folder)).expect("the temporary folder can be written");
+        bench.write(&format!("{folder}/train.sh"), &program(loss));
+    }
+    let file = bench.write("sweep.yaml", SWEEP);
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let one = bench.start(&["agent", &id, "--workdir", PROJECT]);
+    let states = |state: &str| bench.json_lines(&["runs", &id, "--json"]).iter().filter(|run| run["state"] == state).count();
+    wait_for("a run", || (states("running") > 0).then_some(()));
+    let watching = bench.start(&["watch", &id]);
+    let other = bench.start(&["agent", &id, "--workdir", "other"]);
+    wait_for("two runs", || (states("running") > 1).then_some(()));
+    let text = bench.ok(&["code", &id]);
+    assert!(text.contains("Agents work with 2 versions at the same time"), "{text}");
+    for agent in [one, other] {
+        let (code, output) = agent.wait();
+        assert_eq!(code, 0, "{output}");
+        assert!(output.matches("other agents work with other code at the same time: version ").count() <= 1, "{output}");
+    }
+    let (_, seen) = watching.wait();
+    assert_eq!(seen.matches("2 versions of the code are executed at the same time").count(), 1, "{seen}");
+    let versions = bench.json_lines(&["code", &id, "--json"]);
+    assert_eq!(versions[1]["changes"], serde_json::json!({"files": 1, "lines_added": 1, "lines_removed": 1}));
+}

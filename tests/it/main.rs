@@ -18,6 +18,7 @@ mod kills;
 mod mistakes;
 mod network;
 mod outcome;
+mod pin;
 mod reporting;
 mod restart;
 mod token;

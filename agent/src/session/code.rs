@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sweep_code::{CodeError, Snapshot, Source};
@@ -26,7 +27,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 impl Session {
     /// Returns the version of the code that a program would execute now; empty where it cannot be told.
     pub(super) async fn code_version(&self) -> String {
-        let Some(capture) = &self.capture else { return String::new() };
+        let Some(capture) = self.capture.as_ref().filter(|_| !self.pinned.load(Ordering::Relaxed)) else { return String::new() };
         let look = capture.look(CODE_AGE_MAX).await;
         if let Some(complaint) = look.complaint {
             self.link.notice(Notice::Note(format!("runs are reported without the version of their code: {complaint}")));
@@ -54,12 +55,16 @@ impl Session {
             code: Some(code),
             request_id: chance::id(),
         };
-        let (link, sweep) = (Arc::clone(&self.link), self.sweep.clone());
+        let (link, sweep, others_told) = (Arc::clone(&self.link), self.sweep.clone(), Arc::clone(&self.others_told));
         self.book().sending.spawn(async move {
             let answer = match link.until_answered(async |mut client| client.describe_code(request.clone()).await).await {
                 Ok(answer) => answer,
                 Err(status) => return tracing::debug!(%status, "the controller was not told of the code"),
             };
+            // Once: where programs change their own code, agents differ again and again.
+            if !answer.others.is_empty() && !others_told.swap(true, Ordering::Relaxed) {
+                link.notice(Notice::Note(format!("other agents work with other code at the same time: {}", answer.others.join("; "))));
+            }
             if let Some(source) = source.filter(|_| answer.wanted) {
                 push(&link, &sweep, &version, &source, answer.have).await;
             }

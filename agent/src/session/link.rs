@@ -7,6 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
+use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{LiveAttempt, RegisterAgentRequest, RegisterAgentResponse};
 use tokio::sync::{Mutex, mpsc};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -28,6 +29,9 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 pub(super) type Client = AgentServiceClient<InterceptedService<Channel, Token>>;
 
+/// What people ask, agents ask for code.
+pub(super) type Sweeps = SweepServiceClient<InterceptedService<Channel, Token>>;
+
 /// Adds the token to each call.
 #[derive(Clone)]
 pub(super) struct Token(Option<MetadataValue<Ascii>>);
@@ -44,6 +48,7 @@ impl Interceptor for Token {
 /// Shared by everything that calls the controller.
 pub(super) struct Link {
     client: Client,
+    sweeps: Sweeps,
     registration: Mutex<RegisterAgentRequest>,
     /// The attempts that the agent holds: run and attempt.
     held: std::sync::Mutex<BTreeSet<(u64, u32)>>,
@@ -71,10 +76,12 @@ impl Link {
             value.set_sensitive(true);
             Ok::<_, String>(value)
         });
-        let client = AgentServiceClient::with_interceptor(controller, Token(token.transpose()?));
-        let client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
+        let token = Token(token.transpose()?);
+        let sweeps = SweepServiceClient::with_interceptor(controller.clone(), token.clone());
+        let client = AgentServiceClient::with_interceptor(controller, token);
         Ok(Arc::new(Self {
-            client,
+            client: client.max_decoding_message_size(ANSWER_BYTES_MAX),
+            sweeps: sweeps.max_decoding_message_size(ANSWER_BYTES_MAX),
             held: std::sync::Mutex::new(registration.attempts.iter().map(|live| (live.run, live.attempt)).collect()),
             registration: Mutex::new(registration),
             generation: AtomicU64::new(0),
@@ -164,6 +171,11 @@ impl Link {
         self.once(async |mut client| client.register_agent(request).await).await?;
         self.generation.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// The way to what people ask.
+    pub(super) fn sweeps(&self) -> Sweeps {
+        self.sweeps.clone()
     }
 
     /// See [`Link::register_again`].

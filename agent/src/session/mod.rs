@@ -9,10 +9,12 @@
 pub(crate) mod chance;
 mod code;
 mod link;
+mod pinned;
 mod report;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +43,12 @@ const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
 /// So many programs in a row that could not be started mean that this machine is no good for the sweep.
 const STARTS_FAILED_MAX: u32 = 3;
 
+/// How long an agent that was told to leave tries to say what became of its runs, once their programs have ended.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How far the agent was told to leave.
+type Level = watch::Receiver<Option<Interrupt>>;
+
 /// What all tasks of an agent share.
 struct Session {
     link: Arc<Link>,
@@ -55,6 +63,10 @@ struct Session {
     handover: Handover,
     /// `None`: nobody wants to know which code is executed.
     capture: Option<Capture>,
+    /// The controller says which code is executed, whatever lies here.
+    pinned: AtomicBool,
+    /// It was said that other agents have other code.
+    others_told: Arc<AtomicBool>,
     book: Mutex<Book>,
 }
 
@@ -69,6 +81,8 @@ struct Book {
     starts_failed: u32,
     /// Questions for a run whose slot has closed before the answer.
     late: Vec<AbortHandle>,
+    /// The version that the controller has named last.
+    code: String,
     /// Versions of the code that are on their way to the controller.
     sending: JoinSet<()>,
     failed: Option<AgentError>,
@@ -224,6 +238,7 @@ async fn join(
         }
     };
     let program = answer.program.unwrap_or_default();
+    let pinned = program.code_pinned;
     let patterns = patterns(&program.metric_patterns).map_err(AgentError::Refused)?;
     link.notice(Notice::Joined { sweep: answer.sweep_id.clone(), slots: slots.len(), gpus });
     for job in &jobs {
@@ -241,6 +256,8 @@ async fn join(
         program,
         patterns,
         capture: options.captures.then(|| Capture::new(options.workdir.clone(), options.runs_dir.clone())),
+        pinned: AtomicBool::new(pinned),
+        others_told: Arc::default(),
         options,
         heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
         lease: Duration::from_millis(answer.lease_ms.max(1000)),
@@ -386,6 +403,25 @@ async fn leave(session: &Session) {
     };
     if tokio::time::timeout(LEAVE_TIME_MAX, leaving).await.is_err() {
         tracing::warn!("the controller did not answer the agent's good-bye; it will miss it when its lease ends");
+    }
+}
+
+/// Gives a run back that was never begun.
+async fn give_run_back(session: &Session, sweep: &str, (run, attempt): (u64, u32)) {
+    let request = v1::FinishAttemptRequest {
+        agent_id: session.agent.clone(),
+        sweep_id: sweep.to_owned(),
+        run,
+        attempt,
+        result: v1::finish_attempt_request::Result::Returned.into(),
+        failure: None,
+        request_id: chance::id(),
+    };
+    let giving = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await);
+    match tokio::time::timeout(FAREWELL, giving).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(status)) => tracing::debug!(%status, "a run could not be given back"),
+        Err(_) => tracing::debug!("the controller did not answer when a run was given back"),
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use sweep_proto::v1;
 use sweep_proto::v1::acquire_response::Next;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::pinned::Code;
 use super::report::Report;
-use super::{STARTS_FAILED_MAX, Session, chance};
+use super::{FAREWELL, Level, STARTS_FAILED_MAX, Session, chance, give_run_back};
 use crate::attempt::{Failure, Limits, Outcome, Want};
 use crate::gpu::left_behind;
 use crate::process::launch::Launch;
@@ -24,8 +25,7 @@ use crate::{AgentError, Interrupt, Notice};
 const ACQUIRE_WAIT: Duration = Duration::from_secs(10);
 /// An answer that there is nothing to do and that came sooner than this is not followed by the next question at once.
 const ACQUIRE_PAUSE: Duration = Duration::from_millis(500);
-/// How long an agent that was told to leave tries to say what became of its runs, once their programs have ended; and one that was killed.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long an agent that was killed tries to say what became of its runs.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long the driver may take to free the memory of a program that has ended; and how often it is looked, before and after that.
 const GPU_PATIENCE: Duration = Duration::from_secs(5);
@@ -33,8 +33,6 @@ const GPU_LOOK: Duration = Duration::from_millis(100);
 const GPU_LOOK_ASIDE: Duration = Duration::from_secs(2);
 /// Things seen that wait for the reporter. Each may be a batch of points.
 const SEEN_MAX: usize = 16;
-
-type Level = watch::Receiver<Option<Interrupt>>;
 
 /// Works until there is nothing left to do for this slot.
 pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
@@ -54,9 +52,11 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
                 break;
             }
         };
-        // It may have come after a long wait.
-        let code_version = session.code_version().await;
-        let counts = match job(&session, &slot, &assignment, code_version) {
+        let Some(code) = session.ready(&assignment, &mut level).await else {
+            give_ticket_back(&session);
+            break;
+        };
+        let counts = match job(&session, &slot, &assignment, code) {
             Ok(job) => {
                 let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
                 let counts = attend(&session, job, Begin::Anew, &mut level).await;
@@ -121,24 +121,6 @@ async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<
     handles.push(late.abort_handle());
     session.book().late.extend(handles);
     None
-}
-
-async fn give_run_back(session: &Session, sweep: &str, (run, attempt): (u64, u32)) {
-    let request = v1::FinishAttemptRequest {
-        agent_id: session.agent.clone(),
-        sweep_id: sweep.to_owned(),
-        run,
-        attempt,
-        result: v1::finish_attempt_request::Result::Returned.into(),
-        failure: None,
-        request_id: chance::id(),
-    };
-    let giving = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await);
-    match tokio::time::timeout(FAREWELL, giving).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(status)) => tracing::debug!(%status, "a run could not be given back"),
-        Err(_) => tracing::debug!("the controller did not answer when a run was given back"),
-    }
 }
 
 /// Waits for a run; `None` if the sweep has ended.
@@ -279,7 +261,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
 ///
 /// # Errors
 /// It makes no sense: what is wrong, in words.
-fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code_version: String) -> Result<Job, String> {
+fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code: Code) -> Result<Job, String> {
     let sweep = &assignment.sweep_id;
     if sweep.is_empty() || !sweep.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Err(format!("the controller sent a sweep id that is none: {sweep:?}"));
@@ -309,9 +291,10 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code_version
         project: program.project.clone(),
         entity: program.entity.clone(),
         slot: slot.clone(),
-        code_version,
+        code_version: code.version,
+        obstacle: code.obstacle,
         gpu_bytes: slot.bytes_in_use(&*session.options.driver),
-        workdir: session.options.workdir.clone(),
+        workdir: code.workdir,
         runs_dir: session.options.runs_dir.clone(),
         limits: Limits { grace: session.options.grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
         preflight: program.preflight.clone(),

@@ -50,6 +50,18 @@ async fn each_bad_end_is_reported_as_what_it_is() {
 }
 
 #[tokio::test]
+async fn code_that_does_not_come_blames_the_machine_and_nothing_else_is_executed() {
+    let harness = one(&["./good.sh"]).await;
+    harness.fake.paper().queue[0].code_version = "a".repeat(40);
+    let summary = harness.run().await;
+    assert_eq!((summary.finished, summary.failed), (0, 1));
+    let (verdict, failure) = harness.only_end();
+    assert_eq!((verdict, failure.kind.as_str(), failure.blame.as_str()), (Verdict::Failed, "could_not_start", "machine"));
+    assert!(failure.message.contains("the controller does not give code version aaaaaaaa"), "{}", failure.message);
+    assert!(harness.fake.paper().started.is_empty());
+}
+
+#[tokio::test]
 async fn what_cannot_start_blames_the_machine_and_says_what_was_tried() {
     let cases: [(&[&str], &str); 4] = [
         (&["no-such-program"], "there is no program `no-such-program` on the PATH of this machine (looked in /"),

@@ -60,7 +60,15 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
 }
 
 pub(crate) fn assignment(run: u64, attempt: u32, params: &Value) -> v1::Assignment {
-    v1::Assignment { sweep_id: "wine1234".to_owned(), run, attempt, params_json: params.to_string(), repeat: 1, seed: 7, program: None }
+    v1::Assignment {
+        sweep_id: "wine1234".to_owned(),
+        run,
+        attempt,
+        params_json: params.to_string(),
+        repeat: 1,
+        seed: 7,
+        ..v1::Assignment::default()
+    }
 }
 
 /// One run without parameters.

@@ -206,9 +206,116 @@ fn a_tree_that_leads_out_of_its_folder_is_refused() {
 }
 
 #[test]
+fn all_versions_go_into_a_backup_and_come_out_of_it() {
+    let place = Place::new();
+    let backup = place.path("backup.code");
+    assert!(!place.store.back_up(&backup).unwrap() && !backup.exists());
+    let (first, _) = place.send(&[], "first");
+    place.write("train.py", "print('loss: 0.3')\n");
+    let (second, _) = place.send(std::slice::from_ref(&first), "second");
+    assert!(place.store.back_up(&backup).unwrap());
+    let other = Store::open(&place.path("other.git")).unwrap();
+    other.restore(&backup).unwrap();
+    assert!(other.holds(&first) && other.holds(&second));
+    other.check_out(&second, &place.path("elsewhere")).unwrap();
+    assert_eq!(contents(&place.path("elsewhere")), contents(&place.root()));
+    // Somebody has changed what a name stands for.
+    let forged = place.forged("HEAD", &"c".repeat(40));
+    assert!(matches!(Store::open(&place.path("third.git")).unwrap().restore(&forged), Err(CodeError::Mismatch(_))));
+}
+
+#[test]
 fn files_that_lie_elsewhere_are_named() {
     let place = Place::new();
     place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
     let (version, _) = place.send(&[], "bundle");
     assert_eq!(place.store.check_out(&version, &place.path("elsewhere")).unwrap().pointers, ["weights.bin"]);
+}
+
+/// Writes an object that git itself would not make; returns its hash.
+fn object(place: &Place, kind: &str, body: &[u8]) -> String {
+    fs::write(place.path("object"), body).unwrap();
+    place.git(&["hash-object", "-t", kind, "--literally", "-w", place.path("object").to_str().unwrap()])
+}
+
+fn raw(hash: &str) -> Vec<u8> {
+    (0..20).map(|byte| u8::from_str_radix(&hash[2 * byte..2 * byte + 2], 16).unwrap()).collect()
+}
+
+fn tree(place: &Place, entries: &[(&str, &str, &str)]) -> String {
+    let body: Vec<u8> =
+        entries.iter().flat_map(|(mode, name, hash)| [format!("{mode} {name}\0").as_bytes(), &raw(hash)].concat()).collect();
+    object(place, "tree", &body)
+}
+
+/// A bundle that is exactly what it says, whatever is in it.
+fn honest(place: &Place, tree: &str) -> PathBuf {
+    let commit = crate::store::commit(Command::new("git").arg("-C").arg(place.root()), tree).unwrap();
+    place.forged(&commit, tree)
+}
+
+#[test]
+fn trees_that_git_would_not_make_are_refused_even_under_the_right_name() {
+    let place = Place::new();
+    let blob = place.git(&["rev-parse", "HEAD:train.py"]);
+    let link = object(&place, "blob", b"/tmp");
+    let inner = tree(&place, &[("100644", "x", &blob)]);
+    for entries in [
+        vec![("100644", "..", blob.as_str())],
+        vec![("100644", ".git", &blob)],
+        vec![("40000", ".GIT", &inner)],
+        vec![("100644", "/etc/passwd", &blob)],
+        vec![("100644", "a/../../b", &blob)],
+        // A link that leads out, and a folder of the same name with a file in it.
+        vec![("120000", "out", &link), ("40000", "out", &inner)],
+        vec![("40000", "out", &inner), ("120000", "out", &link)],
+    ] {
+        let tree = tree(&place, &entries);
+        let bundle = honest(&place, &tree);
+        let error = place.refuses(&tree, &bundle);
+        assert!(matches!(error, CodeError::Git { .. } | CodeError::Mismatch(_)), "{entries:?}: {error}");
+        assert!(place.store.check_out(&tree, &place.path("elsewhere")).is_err());
+    }
+    for outside in ["b", "x", "passwd"] {
+        assert!(!place.path(outside).exists() && !Path::new("/tmp").join(outside).join("x").exists(), "{outside}");
+    }
+}
+
+#[test]
+fn a_link_that_leads_out_is_a_link_and_nothing_is_written_through_it() {
+    let place = Place::new();
+    let outside = place.path("outside");
+    fs::create_dir(&outside).unwrap();
+    let (blob, link) = (place.git(&["rev-parse", "HEAD:train.py"]), object(&place, "blob", outside.to_str().unwrap().as_bytes()));
+    let inner = tree(&place, &[("100644", "x", &blob)]);
+    // Told apart by case: a folder and a link that are one where names have no case.
+    let tree = tree(&place, &[("120000", "Out", &link), ("40000", "out", &inner)]);
+    let bundle = honest(&place, &tree);
+    place.store.receive(&tree, &bundle).unwrap();
+    place.store.check_out(&tree, &place.path("elsewhere")).unwrap();
+    assert!(place.path("elsewhere/Out").is_symlink());
+    assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
+}
+
+#[test]
+fn a_small_bundle_that_unfolds_to_more_than_any_code_is_not_written() {
+    let place = Place::new();
+    let blob = place.git(&["rev-parse", "HEAD:train.py"]);
+    // Ten entries a folder, nine folders deep: a billion files.
+    let names: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
+    let all = |mode, hash: &str| tree(&place, &names.iter().map(|name| (mode, name.as_str(), hash)).collect::<Vec<_>>());
+    let wide = (0..8).fold(all("100644", &blob), |hash, _| all("40000", &hash));
+    // One file of 100 MB, a hundred times.
+    fs::File::create(place.path("zeros")).unwrap().set_len(100 << 20).unwrap();
+    let zeros = place.git(&["hash-object", "-w", place.path("zeros").to_str().unwrap()]);
+    let names: Vec<String> = (100..200).map(|number| format!("f{number}")).collect();
+    let heavy = tree(&place, &names.iter().map(|name| ("100644", name.as_str(), zeros.as_str())).collect::<Vec<_>>());
+    for bomb in [wide, heavy] {
+        let bundle = honest(&place, &bomb);
+        assert!(fs::metadata(&bundle).unwrap().len() < 1 << 20);
+        place.store.receive(&bomb, &bundle).unwrap();
+        let refused = place.store.check_out(&bomb, &place.path("elsewhere")).unwrap_err();
+        assert!(matches!(&refused, CodeError::TooLarge(_)), "{refused}");
+        assert!(!place.path("elsewhere").exists());
+    }
 }

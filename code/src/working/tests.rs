@@ -142,6 +142,23 @@ fn an_edit_that_keeps_size_and_time_within_the_clock_is_seen() {
 }
 
 #[test]
+fn an_edit_in_the_second_of_the_last_add_is_seen_later() {
+    let place = Place::repository();
+    let (train, index) = (place.root().join("train.py"), place.root().join(".git/index"));
+    // As it is where the second in which git has noted the file is the one in which it was changed again, to the same length.
+    place.git(&["config", "core.trustctime", "false"]);
+    let noted = std::time::SystemTime::now() - std::time::Duration::from_secs(10);
+    let at = |path: &Path| fs::File::options().write(true).open(path).unwrap().set_modified(noted).unwrap();
+    at(&train);
+    place.git(&["add", "train.py"]);
+    at(&index);
+    let before = place.snapshot();
+    place.write("train.py", "print('loss: 0.4')\n");
+    at(&train);
+    assert_ne!(place.snapshot().version, before.version);
+}
+
+#[test]
 fn the_users_repository_stays_as_it_was() {
     let place = Place::repository();
     place.write("stashed.py", "x\n");
@@ -252,6 +269,8 @@ fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
     place.write("keys/id_rsa", "secret\n");
     place.write("wandb/run-1/files/output.log", "x\n");
     place.write("model.pt", "x\n");
+    place.write("data/sweep.db-wal", "x\n");
+    git_in(place.folder.path(), &["init", "--quiet", "--bare", place.root().join("data/code.git").to_str().unwrap()]);
     place.write("__pycache__/train.cpython-312.pyc", "x\n");
     fs::File::create(place.root().join("data.bin")).unwrap().set_len(2 << 30).unwrap();
     let snapshot = place.snapshot();

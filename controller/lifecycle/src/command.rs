@@ -10,7 +10,8 @@ use sweep_search::why::Kind;
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, Effect, Failure, RunNumber, RunState, StopKind, Sweep, SweepId, SweepState,
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Effect, Failure, RunNumber, RunState, StopKind, Sweep, SweepId,
+    SweepState,
 };
 
 /// Something asked of the lifecycle.
@@ -23,6 +24,14 @@ pub enum Command {
     EditSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, base: Option<u32> },
     /// Go back to what a sweep's file said before the last edit.
     UndoEdit { sweep: SweepId, base: Option<u32> },
+    /// Begin a sweep that is pinned to a version of the code, of which there is a snapshot.
+    CreatePinnedSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64, code: Pin },
+    /// Move a sweep to a version of the code, of which there is a snapshot, because a person asks for it.
+    PinCode { sweep: SweepId, code: Pin, push: Push },
+    /// Note what a person says of a version of the code; `None`: nothing any more.
+    MarkCode { sweep: SweepId, version: String, mark: Option<CodeMark> },
+    /// Try points again with the code that is searched for now, because a person asks for it.
+    RerunPoints { sweep: SweepId, which: Rerun },
     /// Change a sweep's state because a person asks for it.
     SetSweep { sweep: SweepId, action: SweepAction },
     /// End one run because a person asks for it.
@@ -60,6 +69,38 @@ pub enum Command {
     RemoveAgent { agent: AgentId, lost: bool, reason: String },
 }
 
+/// A version of the code that a sweep is pinned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Which.
+    pub version: String,
+    /// What is known of it.
+    pub about: CodeAbout,
+}
+
+/// How a sweep moves to other code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Push {
+    /// A sweep that is not pinned becomes so.
+    pub pin: bool,
+    /// Running attempts do not finish on the old code: they are asked to end, and their runs go back into the queue.
+    pub stop_running: bool,
+    /// What is tried again.
+    pub rerun: Rerun,
+}
+
+/// Which points are tried again with other code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rerun {
+    /// None.
+    #[default]
+    None,
+    /// So many of the best.
+    Best(u64),
+    /// All that have ended, but not by a person.
+    All,
+}
+
 /// What a person may do to a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,16 +125,17 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Returns the code for which a point that was tried before is to be tried again; empty where it was not.
-    pub(crate) fn again<'a>(&self, sweep: &'a Sweep) -> &'a str {
+    /// Returns the code for which a point that was tried before is to be tried again, of a sweep that searches for `target`; empty where it was
+    /// not.
+    pub(crate) fn again(&self, target: Option<&str>, sweep: &Sweep) -> String {
         let probes = self.suggestion.why.kind == Kind::Probe && sweep.spec.method == Method::Bayes;
-        sweep.codes.last().filter(|_| probes).map_or("", |newest| &newest.version)
+        target.filter(|_| probes).unwrap_or_default().to_owned()
     }
 
     /// Returns the identity of its point.
-    pub(crate) fn point(&self, sweep: &Sweep) -> PointKey {
+    pub(crate) fn point(&self, target: Option<&str>, sweep: &Sweep) -> PointKey {
         let config = &self.suggestion.config;
-        match self.again(sweep) {
+        match self.again(target, sweep).as_str() {
             "" => config.key(),
             version => config.key_again(version),
         }
@@ -165,6 +207,11 @@ pub enum Reply {
     Imported { imported: u64, skipped: Vec<String> },
     /// The run of each point that was offered, and why some were there already.
     Offered { runs: Vec<RunNumber>, skipped: Vec<String> },
+    /// The sweep is at this version, by its number; runs that were asked to end; points that are tried again, by the first run of each, and why
+    /// others are not.
+    Pinned { number: u32, moved: bool, stopped: Vec<RunNumber>, again: Vec<RunNumber>, skipped: Vec<String> },
+    /// Points that are tried again, by the first run of each, and why others are not.
+    Rerun { again: Vec<RunNumber>, skipped: Vec<String> },
     /// A run for the agent.
     Assigned(AttemptRef),
     /// Nothing for the agent now, and why: the engine may keep the call waiting.

@@ -6,8 +6,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, Effect, Failure, RunNumber, RunState, StopRequest, SweepId, SweepState,
-    Timestamp,
+    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, CodeMark, Effect, Failure, RunNumber, RunState, StopRequest, SweepId,
+    SweepState, Timestamp,
 };
 
 /// An event with its time, as the log holds it. Its place in the log is the store's.
@@ -57,6 +57,15 @@ pub enum Event {
     SpaceExhausted { sweep: SweepId },
     /// A version of the code was seen that is new in the sweep, or is described for the first time.
     CodeSeen { sweep: SweepId, version: String, agent: Option<AgentId>, about: Box<CodeAbout> },
+    /// From now on every attempt that begins executes this version, which has been seen.
+    CodePinned { sweep: SweepId, version: String },
+    /// A person says something of a version of the code, or takes it back.
+    CodeMarked {
+        sweep: SweepId,
+        version: String,
+        #[serde(default)]
+        mark: Option<CodeMark>,
+    },
     /// An agent came.
     AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
     /// An agent left or was lost.
@@ -82,12 +91,14 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         again: String,
     },
-    /// A queued run was given to an agent: a new attempt.
+    /// A queued run was given to an agent: a new attempt. `pinned`: it is to execute that code, whatever it has itself.
     AttemptAssigned {
         attempt: AttemptRef,
         agent: AgentId,
         #[serde(default)]
         code_version: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pinned: bool,
     },
     /// A run that was executed elsewhere, finished or failed.
     RunImported {
@@ -165,6 +176,8 @@ impl Event {
             | Self::SweepStalled { sweep, .. }
             | Self::SpaceExhausted { sweep }
             | Self::CodeSeen { sweep, .. }
+            | Self::CodePinned { sweep, .. }
+            | Self::CodeMarked { sweep, .. }
             | Self::AgentRegistered { sweep, .. }
             | Self::RunCreated { sweep, .. }
             | Self::RunImported { sweep, .. }

@@ -5,19 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Taken};
 use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
 use crate::event::{Event, MetricPoint, Recorded, RetryCause};
-use crate::repeats;
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
     Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, CodeVersion, Effect, Failure, Health, Retries, Revision, Run, RunNumber,
     RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
 };
+use crate::versions;
 
 /// Folds one event into the state.
 pub fn evolve(state: &mut State, recorded: &Recorded) {
@@ -59,10 +58,22 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 Some(known) => known.about.clone_from(about),
                 None => {
                     let (version, about, agent) = (version.clone(), about.as_ref().clone(), agent.clone());
-                    sweep.codes.push(CodeVersion { version, about, agent, since: at });
+                    sweep.codes.push(CodeVersion { version, about, agent, since: at, mark: None });
                     sweep.history += 1;
                 }
             }
+        }
+        Event::CodePinned { sweep, version } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.pinned = Some(version.clone());
+            sweep.history += 1;
+        }
+        Event::CodeMarked { sweep, version, mark } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let Some(code) = sweep.codes.iter_mut().find(|code| code.version == *version) else { return };
+            code.mark.clone_from(mark);
+            sweep.history += 1;
+            sweep.best = versions::best(sweep, &sweep.codes);
         }
         Event::AgentRegistered { agent, sweep, info } => register(state, agent, sweep, info, at),
         Event::AgentRemoved { agent, .. } => {
@@ -89,12 +100,14 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             let new =
                 Run { again: again.clone(), revision: sweep.revision(), ..new_run(repeats.unwrap_or(*run), config, why, *history, at) };
+            sweep.again += u64::from(repeats.is_none() && !again.is_empty());
+            sweep.reruns += u64::from(new.is_rerun());
             sweep.taken.insert(new.point());
             sweep.runs.insert(*run, new);
             sweep.queued.insert(*run);
             sweep.history += 1;
         }
-        Event::AttemptAssigned { attempt, agent, code_version } => assign(state, attempt, agent, code_version, at),
+        Event::AttemptAssigned { attempt, agent, code_version, pinned } => assign(state, attempt, agent, (code_version, *pinned), at),
         Event::RunImported { sweep, run, config, state: to, value, reason, code_version } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             let why = Why::new(Kind::External, "imported");
@@ -155,7 +168,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             list(sweep, *run, *to);
             sweep.history += 1;
             if moves {
-                sweep.taken = sweep.points();
+                sweep.take_anew();
             }
             rank(sweep, *run);
         }
@@ -176,8 +189,8 @@ fn edit(sweep: &mut Sweep, revision: Revision) {
         }
     }
     sweep.exhausted = false;
-    sweep.taken = sweep.points();
-    sweep.best = best(sweep);
+    sweep.take_anew();
+    sweep.best = versions::best(sweep, &sweep.codes);
     sweep.history += 1;
     sweep.edited = sweep.history;
 }
@@ -211,7 +224,10 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         live: BTreeSet::new(),
         best: None,
         codes: Vec::new(),
+        pinned: None,
         imported: 0,
+        again: 0,
+        reruns: 0,
         taken: Taken::new(),
         history: 0,
         created: at,
@@ -273,7 +289,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
     state.agents.insert(agent.clone(), registered);
 }
 
-fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version: &str, at: Timestamp) {
+fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, (code_version, pinned): (&str, bool), at: Timestamp) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     if sweep.runs.get(attempt.run).is_none_or(|run| attempt.attempt != run.newest() + 1) {
         return;
@@ -294,6 +310,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         command: Vec::new(),
         code,
         revision: sweep.revision(),
+        pinned,
         orphan: String::new(),
         assigned: at,
         started: None,
@@ -415,7 +432,7 @@ fn resume(state: &mut State, attempt: &AttemptRef) {
     });
     move_run(sweep, attempt.run, run_to);
     if withdrawn == Some(true) {
-        sweep.taken = sweep.points();
+        sweep.take_anew();
         sweep.history += 1;
     }
     if let Some(agent) = state.agents.get_mut(&agent) {
@@ -482,25 +499,9 @@ fn rank(sweep: &mut Sweep, number: RunNumber) {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
     let Some(first) = sweep.runs.first_of(number) else { return };
     if sweep.best.is_some_and(|(best, _)| best == first) {
-        sweep.best = best(sweep);
+        sweep.best = versions::best(sweep, &sweep.codes);
     } else {
-        sweep.best = better(goal, sweep.best, ranked(sweep, first));
+        let ranked = versions::ranked(sweep, first).map(|value| (first, value));
+        sweep.best = versions::better(goal, sweep.best, ranked);
     }
-}
-
-fn ranked(sweep: &Sweep, first: RunNumber) -> Option<(RunNumber, f64)> {
-    let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
-    repeats::ranked(sweep, &runs).map(|value| (first, value))
-}
-
-fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
-    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
-    firsts.fold(None, |best, number| better(goal, best, ranked(sweep, number)))
-}
-
-fn better(goal: Goal, a: Option<(RunNumber, f64)>, b: Option<(RunNumber, f64)>) -> Option<(RunNumber, f64)> {
-    let (Some(left), Some(right)) = (a, b) else { return a.or(b) };
-    let right_wins = goal.is_better(right.1, left.1) || (!goal.is_better(left.1, right.1) && right.0 < left.0);
-    Some(if right_wins { right } else { left })
 }

@@ -12,6 +12,7 @@ use crate::spec::RetryPolicy;
 use crate::state::{
     Agent, AgentId, Attempt, AttemptRef, AttemptState, Health, Retries, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState,
 };
+use crate::versions::counts;
 
 /// Returns every broken invariant, in words. Empty: all hold.
 pub fn broken(state: &State) -> Vec<String> {
@@ -77,7 +78,7 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
 fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
     let mut points: BTreeMap<RunNumber, Vec<Cow<'_, Run>>> = BTreeMap::new();
-    for (_, run) in sweep.runs.iter() {
+    for (_, run) in sweep.runs.iter().filter(|(_, run)| counts(&sweep.codes, run)) {
         points.entry(run.first).or_default().push(run);
     }
     let values = points.into_iter().filter_map(|(first, runs)| Some((first, ranked(sweep, &runs)?)));
@@ -107,7 +108,15 @@ fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
     found.must(numbered, "I9", || format!("sweep {id}: its runs are not numbered without a gap from 1"));
     let imported = sweep.runs.iter().filter(|(_, run)| run.imported).count() as u64;
     found.must(imported == sweep.imported, "I5", || format!("sweep {id}: `imported` is not what its runs say"));
-    let capped = sweep.revisions.iter().any(|revision| revision.spec.run_cap.is_none_or(|cap| sweep.runs.len() as u64 - imported <= cap));
+    let reruns = sweep.runs.iter().filter(|(_, run)| run.is_rerun()).count() as u64;
+    found.must(reruns == sweep.reruns, "I5", || format!("sweep {id}: `reruns` is not what its runs say"));
+    let again = sweep.runs.iter().filter(|(_, run)| !run.again.is_empty()).filter_map(|(_, run)| sweep.point_of(&run));
+    let again = again.collect::<BTreeSet<_>>().len() as u64;
+    found.must(again == sweep.again, "I5", || format!("sweep {id}: `again` is not what its runs say"));
+    let seen = sweep.pinned.as_deref().is_none_or(|pinned| sweep.code_number(pinned).is_some());
+    found.must(seen, "I5", || format!("sweep {id} is pinned to code that it has not seen"));
+    let own = sweep.runs.len() as u64 - imported - reruns;
+    let capped = sweep.revisions.iter().any(|revision| revision.spec.run_cap.is_none_or(|cap| own <= cap));
     found.must(capped, "I3", || format!("sweep {id} has more runs than its run cap"));
 }
 

@@ -4,7 +4,8 @@
 //! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and
 //! suggestions come in as arguments. It never calls `search::suggest`.
 //!
-//! Modules import leftwards only: `decide → observe, retry, quarantine, invariants → repeats → command → event → state → spec`; `evolve → revise → observe, repeats → event, state`.
+//! Modules import leftwards only: `decide → observe, retry, quarantine, invariants → versions → repeats → command → event → state → spec`; `evolve → revise →
+//! observe, versions → event, state`.
 
 pub mod command;
 pub mod decide;
@@ -19,3 +20,4 @@ pub mod retry;
 mod revise;
 pub mod spec;
 pub mod state;
+pub mod versions;

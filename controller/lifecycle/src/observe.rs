@@ -8,6 +8,7 @@ use sweep_search::suggest::Method;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
 use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
+use crate::versions;
 
 /// Returns what the search may learn from, by the number of the first run of each point: finished and stopped runs with their value, and failed
 /// ones whose configuration is to blame. Failures that blame the machine or nobody, and cancelled runs, say nothing about a configuration. Of
@@ -16,9 +17,9 @@ pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs)).collect()
 }
 
-/// Returns the ids of the versions of the code, the oldest first. Suggestions are for the last.
+/// Returns the ids of the versions of the code that are told apart. Suggestions are for the last.
 pub fn code_line(sweep: &Sweep) -> Vec<String> {
-    sweep.codes.iter().map(|code| code.version.clone()).collect()
+    versions::line(sweep)
 }
 
 /// Returns how many observations there are.
@@ -28,7 +29,7 @@ pub(crate) fn results(sweep: &Sweep) -> u64 {
 
 fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)> {
     let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
-    firsts.map(|first| (first, repeats::of(sweep, first).map(|(_, run)| run).collect()))
+    firsts.map(|first| (first, versions::counting(sweep, &sweep.codes, first)))
 }
 
 fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>]) -> Option<Observation> {
@@ -38,7 +39,7 @@ fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>]) -> Option
     let violations = repeats::violations(ended.clone(), &sweep.spec.constraints);
     let known = ended.clone().next()?;
     let placed = sweep.placed(known)?;
-    let (code_version, config) = (known.code_version.clone(), placed.config.into_owned());
+    let (code_version, config) = (versions::canonical(&sweep.codes, &known.code_version).to_owned(), placed.config.into_owned());
     Some(Observation { violations, code_version, repeats, outside: placed.outside, ..Observation::new(first, config, outcome) })
 }
 
@@ -80,19 +81,20 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
     let open = sweep.queued.union(&sweep.live).filter_map(|number| sweep.runs.first_of(*number));
     let firsts: std::collections::BTreeSet<_> = open.collect();
     let unknown = firsts.into_iter().filter_map(|first| {
-        let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
+        let runs = versions::counting(sweep, &sweep.codes, first);
         let run = runs.first()?;
         let placed = sweep.placed(run).filter(|_| outcome_of(runs.iter().map(AsRef::as_ref)).is_none())?;
-        Some(Pending { index: first, config: placed.config.into_owned(), code_version: run.code_version.clone() })
+        let code_version = versions::canonical(&sweep.codes, &run.code_version).to_owned();
+        Some(Pending { index: first, config: placed.config.into_owned(), code_version })
     });
     unknown.collect()
 }
 
 /// Returns how many runs the sweep will have when it ends by itself, short of its target: the run cap or the size of the grid, the
-/// smaller one. `None`: it is open-ended.
+/// smaller one; and what a person has asked for again. `None`: it is open-ended.
 pub fn planned(sweep: &Sweep) -> Option<u64> {
     let grid = sweep.grid_size.map(|size| size.saturating_mul(u64::from(sweep.spec.repeats)));
-    [sweep.spec.run_cap, grid].into_iter().flatten().min()
+    [sweep.spec.run_cap, grid].into_iter().flatten().min().map(|planned| planned.saturating_add(sweep.reruns))
 }
 
 /// Returns how many more points may be tried now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
@@ -128,9 +130,9 @@ pub fn reduced(objective: &Objective, series: &[f64]) -> Option<f64> {
 /// The counts that say whether a sweep goes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
-    /// Runs of the sweep's own: without imported ones.
+    /// Runs of the sweep's own: without imported ones, and those that a person has asked for again.
     pub(crate) created: u64,
-    /// Points that were tried, imported ones included.
+    /// Points that were tried, imported ones included; each once, however often it was tried again.
     pub(crate) tried: u64,
     pub(crate) queued: usize,
     pub(crate) live: usize,
@@ -142,8 +144,8 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn of(sweep: &Sweep) -> Self {
         Self {
-            created: (sweep.runs.len() as u64).saturating_sub(sweep.imported),
-            tried: sweep.taken.len() as u64,
+            created: (sweep.runs.len() as u64).saturating_sub(sweep.imported + sweep.reruns),
+            tried: (sweep.taken.len() as u64).saturating_sub(sweep.again),
             queued: sweep.queued.len(),
             live: sweep.live.len(),
             exhausted: sweep.exhausted,

@@ -9,6 +9,7 @@ use crate::observe::reduced;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
 use crate::state::{Attempt, Effect, Revision, Run, RunNumber, RunState, Sweep, placed, point_of};
+use crate::versions;
 
 /// What will be of a sweep's runs.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Outlook {
     /// Queued runs that the new space does not hold.
     pub(crate) withdrawn: Vec<RunNumber>,
     pub(crate) taken: Taken,
+    /// Those of them that were tried before.
+    pub(crate) again: Taken,
     pub(crate) best: Option<(RunNumber, f64)>,
 }
 
@@ -50,11 +53,15 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         }
         let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
         outlook.effect.unreported += u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
-        outlook.taken.extend(point_of(revisions, &run));
+        let point = point_of(revisions, &run);
+        outlook.taken.extend(point);
+        outlook.again.extend(point.filter(|_| !run.again.is_empty()));
         if run.first == number {
             first_is_inside.insert(number, place.is_some_and(|place| !place.outside));
         }
-        points.entry(run.first).or_default().push(run);
+        if versions::counts(&sweep.codes, &run) {
+            points.entry(run.first).or_default().push(run);
+        }
     }
     let goal = spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
     let inside = points.into_iter().filter(|(first, _)| first_is_inside.get(first) == Some(&true));

@@ -77,6 +77,8 @@ impl Touched {
             | Event::SweepStateChanged { sweep, .. }
             | Event::SweepStalled { sweep, .. }
             | Event::CodeSeen { sweep, .. }
+            | Event::CodePinned { sweep, .. }
+            | Event::CodeMarked { sweep, .. }
             | Event::SpaceExhausted { sweep } => {
                 self.sweeps.insert(sweep.clone());
             }

@@ -45,7 +45,7 @@ pub use clock::{Clock, SystemClock};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
-pub use need::{Computed, Need, Results};
+pub use need::{Basis, Computed, Need, Results};
 pub use projection::rows;
 use request::Request;
 use writer::Writer;
@@ -197,12 +197,14 @@ pub struct Assignment {
     pub why: Why,
     /// The sweep's `history` that the suggestion was computed from.
     pub history: u64,
+    /// The code that it is to execute, and where in it; empty: what the agent has.
+    pub code: (String, String),
     /// Which repeat of its point it is, from 1.
     pub repeat: u32,
     /// A seed for the program.
     pub seed: u32,
     /// What the sweep's file says, where it was edited.
-    pub edited: Option<Arc<SweepSpec>>,
+    pub edited: Option<Basis>,
 }
 
 /// What an agent that asked for a run gets.
@@ -353,16 +355,16 @@ impl Engine {
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
     pub async fn spec(&self, sweep: &SweepId) -> Result<Arc<SweepSpec>, EngineError> {
-        Ok(self.spec_of(sweep, None).await?.0)
+        Ok(self.basis(sweep, None).await?.spec)
     }
 
-    /// Returns what the file of a sweep says, or said in a revision, and the seed of the sweep.
+    /// Returns what all runs of a sweep have in common, now or those of a revision.
     ///
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
-    pub async fn spec_of(&self, sweep: &SweepId, revision: Option<u32>) -> Result<(Arc<SweepSpec>, u64), EngineError> {
+    pub async fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<Basis, EngineError> {
         let sweep = sweep.clone();
-        self.ask(|reply| Request::Spec { sweep, revision, reply }).await?
+        self.ask(|reply| Request::Basis { sweep, revision, reply }).await?
     }
 
     /// Returns what has come of a sweep so far.

@@ -36,6 +36,24 @@ pub struct Need {
     pub observed: u64,
 }
 
+/// What all runs of a sweep have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basis {
+    /// What its file says.
+    pub spec: Arc<SweepSpec>,
+    /// The seed of its search.
+    pub seed: u64,
+    /// Whether they execute code that it names.
+    pub pinned: bool,
+}
+
+impl Basis {
+    /// Returns what the runs of a revision have in common.
+    pub(super) fn of(sweep: &Sweep, revision: u32) -> Self {
+        Self { spec: Arc::clone(sweep.spec_of(revision)), seed: sweep.seed, pinned: sweep.pinned.is_some() }
+    }
+}
+
 /// What has come of a sweep so far, for whoever wants to look at it.
 #[derive(Clone, Debug)]
 pub struct Results {

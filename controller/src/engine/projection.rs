@@ -6,6 +6,7 @@ use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::Constraint;
 use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId};
+use sweep_lifecycle::versions;
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
 
@@ -73,6 +74,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         stalled: sweep.stalled,
         revisions: if sweep.revisions.len() > 1 { sweep.revisions.iter().map(revision_row).collect() } else { Vec::new() },
         codes: sweep.codes.clone(),
+        pinned: sweep.pinned.clone().unwrap_or_default(),
     }
 }
 
@@ -87,7 +89,7 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         value: run.value,
         best,
         last,
-        ranked: if run.first == number { ranked(sweep, number) } else { None },
+        ranked: if run.first == number { versions::ranked(sweep, number) } else { None },
         repeats: (sweep.spec.repeats > 1).then(|| repeats_row(sweep, number, run)),
         violates: if run.state.is_terminal() { violates(run, &sweep.spec.constraints) } else { Vec::new() },
         why: run.why.reason.clone(),
@@ -141,11 +143,6 @@ fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
         Goal::Maximize => *max,
     };
     (Some(best), attempt.series.iter().copied().rfind(|value| value.is_finite()))
-}
-
-fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {
-    let runs: Vec<_> = repeats::of(sweep, first).map(|(_, run)| run).collect();
-    repeats::ranked(sweep, &runs)
 }
 
 fn repeats_row(sweep: &Sweep, number: RunNumber, run: &Run) -> RepeatsRow {

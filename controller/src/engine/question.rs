@@ -6,12 +6,11 @@ use std::sync::Arc;
 use sweep_lifecycle::command::{Directive, Refusal};
 use sweep_lifecycle::decide::{decide, directive};
 use sweep_lifecycle::observe::{code_line, observations};
-use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
 
 use super::request::Request;
 use super::writer::Writer;
-use super::{EngineError, Need, Results};
+use super::{Basis, EngineError, Need, Results};
 
 /// Candidates that a message names at most.
 const NAMED_MAX: usize = 5;
@@ -27,8 +26,8 @@ impl Writer {
                 let preview = decide(&self.state, &command).map(|decision| decision.reply);
                 let _ = reply.send(preview.map_err(EngineError::Refused));
             }
-            Request::Spec { sweep, revision, reply } => {
-                let _ = reply.send(self.spec(&sweep, revision));
+            Request::Basis { sweep, revision, reply } => {
+                let _ = reply.send(self.basis(&sweep, revision));
             }
             Request::Results { sweep, reply } => {
                 let _ = reply.send(self.results(&sweep));
@@ -55,9 +54,9 @@ impl Writer {
         Ok(attempts.iter().map(|attempt| directive(&self.state, agent, attempt)).collect())
     }
 
-    fn spec(&self, sweep: &SweepId, revision: Option<u32>) -> Result<(Arc<SweepSpec>, u64), EngineError> {
-        let spec = |sweep: &Sweep| Arc::clone(sweep.spec_of(revision.unwrap_or(sweep.revision())));
-        let found = self.state.sweeps.get(sweep).map(|sweep| (spec(sweep), sweep.seed));
+    fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<Basis, EngineError> {
+        let basis = |sweep: &Sweep| Basis::of(sweep, revision.unwrap_or(sweep.revision()));
+        let found = self.state.sweeps.get(sweep).map(basis);
         found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
     }
 

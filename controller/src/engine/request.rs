@@ -1,13 +1,10 @@
 //! What the handle sends to the writer's thread.
 
-use std::sync::Arc;
-
 use sweep_lifecycle::command::{Command, Directive, Reply};
-use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
 use tokio::sync::oneshot;
 
-use super::{Acquired, Computed, EngineError, Need, Results, Wish};
+use super::{Acquired, Basis, Computed, EngineError, Need, Results, Wish};
 use crate::store::LogChunk;
 
 /// Where an answer goes.
@@ -39,10 +36,10 @@ pub(super) enum Request {
         attempts: Vec<AttemptRef>,
         reply: Answer<Vec<Directive>>,
     },
-    Spec {
+    Basis {
         sweep: SweepId,
         revision: Option<u32>,
-        reply: Answer<(Arc<SweepSpec>, u64)>,
+        reply: Answer<Basis>,
     },
     Results {
         sweep: SweepId,

@@ -1,17 +1,15 @@
 //! Calls of agents that want a run: served at once, kept waiting, served when something stirs.
 
-use std::sync::Arc;
-
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{AttemptRef, Run, Sweep, SweepId};
 
 use super::group::{Group, Pending};
 use super::reply::{digest_acquire, pack};
 use super::request::Answer;
 use super::writer::Writer;
-use super::{Acquired, Assignment, EngineError, Wish};
+use super::{Acquired, Assignment, Basis, EngineError, Wish};
 use crate::store::StoreError;
 
 /// Calls that may wait for a run in one sweep; further ones are told to ask again.
@@ -139,8 +137,9 @@ impl Writer {
                         let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
                         let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);
                         let seed = repeats::seed(sweep.seed, attempt.run);
-                        let edited = (sweep.revision() > 1).then(|| Arc::clone(&sweep.spec));
-                        Acquired::Assigned(Assignment { attempt, config, why, history, repeat, seed, edited })
+                        let code = pinned_code(sweep, &run, &attempt);
+                        let edited = (sweep.revision() > 1).then(|| Basis::of(sweep, sweep.revision()));
+                        Acquired::Assigned(Assignment { attempt, config, why, history, code, repeat, seed, edited })
                     }
                     None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
                 }
@@ -151,4 +150,11 @@ impl Writer {
             other => Acquired::Wait(format!("the controller gave an answer that does not fit: {other:?}")),
         }
     }
+}
+
+/// Returns the version that an attempt was told to execute, and where in it; empty where it executes what its agent has.
+fn pinned_code(sweep: &Sweep, run: &Run, attempt: &AttemptRef) -> (String, String) {
+    let pinned = run.attempt(attempt.attempt).filter(|attempt| attempt.pinned);
+    let code = pinned.and_then(|attempt| sweep.codes.get(usize::try_from(attempt.code).ok()?.checked_sub(1)?));
+    code.map(|code| (code.version.clone(), code.about.prefix.clone())).unwrap_or_default()
 }

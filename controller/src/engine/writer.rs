@@ -193,7 +193,9 @@ impl Writer {
         }
         let result = self.decide(group, command);
         // What is offered waits for an agent, and agents may wait for it.
-        if let (Command::OfferRuns { sweep, .. }, Ok(_)) = (command, &result) {
+        if let (Command::OfferRuns { sweep, .. } | Command::PinCode { sweep, .. } | Command::RerunPoints { sweep, .. }, Ok(_)) =
+            (command, &result)
+        {
             group.stirred.insert(sweep.clone());
         }
         // An agent that is not known any more registers and repeats what it said: then it is to be heard.
@@ -291,9 +293,16 @@ impl Writer {
                 self.ready.observe(sweep);
                 group.stirred.insert(sweep.clone());
             }
-            Event::CodeSeen { sweep, .. } => {
-                let bayes = self.state.sweeps.get(sweep).filter(|known| known.spec.method == Method::Bayes);
-                bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));
+            Event::CodeSeen { sweep, .. } | Event::CodePinned { sweep, .. } => self.outdate(sweep),
+            Event::CodeMarked { sweep, .. } => {
+                self.outdate(sweep);
+                self.ready.observe(sweep);
+                group.stirred.insert(sweep.clone());
+                // Which of them may be the best is in their rows.
+                let known = self.state.sweeps.get(sweep).into_iter().flat_map(|sweep| sweep.runs.iter());
+                // A version that is the same as this one follows it.
+                let valued = known.filter(|(_, run)| run.value.is_some());
+                group.touched.runs.extend(valued.map(|(number, _)| (sweep.clone(), number)));
             }
             Event::SweepCreated { .. }
             | Event::RunCreated { .. }
@@ -301,6 +310,12 @@ impl Writer {
             | Event::ResultOrphaned { .. }
             | Event::StopRequested { .. } => {}
         }
+    }
+
+    /// Has a search that learns from results begin anew: what was suggested did not know of the code that counts now.
+    fn outdate(&mut self, sweep: &SweepId) {
+        let bayes = self.state.sweeps.get(sweep).filter(|known| known.spec.method == Method::Bayes);
+        bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));
     }
 
     fn append_log(&mut self, group: &mut Group, chunk: LogChunk) -> Result<(), EngineError> {

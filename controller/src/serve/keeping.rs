@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sweep_code::{CodeError, Store};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::state::image::same;
 use sweep_lifecycle::state::{AttemptRef, State};
 
-use super::assembly::DATABASE;
+use super::assembly::{CODE, DATABASE};
 use super::data_dir::DataDir;
 use super::{ServeError, data_dir};
 use crate::engine::{from_image, rows};
@@ -36,20 +37,40 @@ pub struct Verified {
     pub problems: Vec<String>,
 }
 
-/// Copies the database of a data directory into a file while a controller may be using it.
+/// Copies the database of a data directory into a file while a controller may be using it, and the code of versions into one beside it, which is
+/// returned where there is any.
 ///
 /// # Errors
-/// There is no database, the file exists, or one of the two cannot be read or written.
-pub fn back_up(data_dir: &Path, file: &Path) -> Result<(), ServeError> {
+/// There is no database, one of the files exists, or something cannot be read or written.
+pub fn back_up(data_dir: &Path, file: &Path) -> Result<Option<PathBuf>, ServeError> {
     let database = existing(data_dir)?;
-    if file.exists() {
+    let beside = code_beside(file);
+    if let Some(path) = [file, &beside].into_iter().find(|path| path.exists()) {
         let source = io::Error::new(io::ErrorKind::AlreadyExists, "it exists, and a backup replaces nothing; give another name");
-        return Err(ServeError::File { path: file.to_owned(), source });
+        return Err(ServeError::File { path: path.to_owned(), source });
     }
-    copy(&database, file).map_err(|error| about(file, error))
+    copy(&database, file).map_err(|error| about(file, error))?;
+    // After the database: what that names is there before it is named.
+    let code = data_dir.join(CODE);
+    if !code.exists() {
+        return Ok(None);
+    }
+    let written = Store::open(&code).and_then(|store| store.back_up(&beside));
+    Ok(written.map_err(|error| about_code(&beside, &error))?.then_some(beside))
 }
 
-/// Puts a copy into a data directory that has no database yet.
+/// Where the code of a backup is.
+fn code_beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".code");
+    name.into()
+}
+
+fn about_code(file: &Path, error: &CodeError) -> ServeError {
+    ServeError::File { path: file.to_owned(), source: io::Error::other(error.to_string()) }
+}
+
+/// Puts a copy into a data directory that has no database yet, and the code that lies beside it, if any does.
 ///
 /// # Errors
 /// The file is no database that this version can read, the directory has one or is in use, or it cannot be written.
@@ -63,6 +84,11 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<(), ServeError> {
         let source =
             io::Error::new(io::ErrorKind::AlreadyExists, "there is a database already; restore into another --data-dir, or move it away");
         return Err(trouble(&database, source));
+    }
+    let beside = code_beside(file);
+    if beside.exists() {
+        let restored = Store::open(&held.path().join(CODE)).and_then(|store| store.restore(&beside));
+        restored.map_err(|error| about_code(&beside, &error))?;
     }
     let new = database.with_extension("new");
     fs::copy(file, &new).map_err(|source| trouble(&new, source))?;

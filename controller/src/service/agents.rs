@@ -31,13 +31,13 @@ impl AgentService for Services {
         let info = AgentInfo { host, slots, version, process: process_id, asks: false };
         let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info, attempts };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
-        let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
+        let basis = self.engine.basis(&sweep, None).await.map_err(from_engine)?;
         tracing::info!(agent = %agent.0, sweep = %sweep.0, "agent registered");
         Ok(Response::new(v1::RegisterAgentResponse {
             sweep_id: sweep.0,
             lease_ms: milliseconds(self.about.lease),
             heartbeat_ms: milliseconds(self.about.lease / HEARTBEATS_PER_LEASE),
-            program: Some(convert::program(&spec)),
+            program: Some(convert::program(&basis)),
         }))
     }
 
@@ -75,11 +75,14 @@ impl AgentService for Services {
         limits::optional_name("request_id", &request_id)?;
         limits::name("sweep_id", &sweep_id)?;
         let (version, about) = convert::code(code)?;
-        let sweep = SweepId(sweep_id);
-        let command = Command::DescribeCode { agent: agent(agent_id)?, sweep: sweep.clone(), version: version.clone(), about };
+        let (sweep, agent) = (SweepId(sweep_id), agent(agent_id)?);
+        let command = Command::DescribeCode { agent: agent.clone(), sweep: sweep.clone(), version: version.clone(), about };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
-        let (wanted, have) = self.wanted(&sweep, &version).await;
-        Ok(Response::new(v1::DescribeCodeResponse { wanted, have }))
+        let (wanted, have) = self.wanted(Some(&sweep), &version).await;
+        // What an agent of a pinned sweep has itself is not taken down.
+        let wanted = wanted && self.versions(&sweep).await?.contains(&version);
+        let others = self.others(&sweep, &agent, &version).await?;
+        Ok(Response::new(v1::DescribeCodeResponse { wanted, have, others }))
     }
 
     async fn push_code(&self, request: Request<Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {

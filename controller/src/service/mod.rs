@@ -15,6 +15,7 @@ mod pages;
 mod refusal;
 mod snapshots;
 mod sweeps;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! Snapshots of the code: taken in from agents, given out to whoever wants to see or execute a version again.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sweep_code::{CodeError, Store};
+use sweep_code::{Changes, CodeError, Store};
 use sweep_lifecycle::state::SweepId;
 use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
@@ -25,12 +26,17 @@ const AT_ONCE: usize = 2;
 const PASSING: &str = "bundle-";
 /// So many versions are named that a bundle may build on.
 const BASES_MAX: usize = 5;
+/// So many versions are compared with the one before, at most; and so many comparisons are remembered.
+const CHANGES_SHOWN_MAX: usize = 50;
+const CHANGES_KNOWN_MAX: usize = 1000;
 
 /// Where snapshots are kept.
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     dir: PathBuf,
     turns: Arc<Semaphore>,
+    /// How versions differ, which never changes.
+    changes: Arc<Mutex<BTreeMap<(String, String), Changes>>>,
 }
 
 impl Snapshots {
@@ -41,7 +47,7 @@ impl Snapshots {
         for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with(PASSING)) {
             let _ = std::fs::remove_file(entry.path());
         }
-        Self { dir, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { dir, turns: Arc::new(Semaphore::new(AT_ONCE)), changes: Arc::default() }
     }
 
     fn store(&self) -> Result<Store, Status> {
@@ -63,11 +69,41 @@ impl Snapshots {
     }
 }
 
+impl Snapshots {
+    /// Returns how each of some versions differs from the one before it, as far as both are kept; only for the last ones.
+    pub(super) async fn changes(&self, versions: Vec<String>) -> BTreeMap<String, Changes> {
+        let (dir, known) = (self.dir.clone(), Arc::clone(&self.changes));
+        let look = move || {
+            let Ok(store) = Store::open(&dir) else { return BTreeMap::new() };
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() > CHANGES_KNOWN_MAX {
+                known.clear();
+            }
+            let from = versions.len().saturating_sub(CHANGES_SHOWN_MAX);
+            let pairs = versions[from..].windows(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+            let change = |pair: (String, String)| {
+                if let Some(changes) = known.get(&pair) {
+                    return Some((pair.1, *changes));
+                }
+                let kept = store.holds(&pair.0) && store.holds(&pair.1);
+                let changes = kept.then(|| store.changes(&pair.0, &pair.1).ok()).flatten()?;
+                known.insert(pair.clone(), changes);
+                Some((pair.1, changes))
+            };
+            pairs.filter_map(change).collect()
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+}
+
 impl Services {
     /// Says whether the snapshot of a version is wanted, and which of the sweep's others are there to build on, the newest first.
-    pub(super) async fn wanted(&self, sweep: &SweepId, version: &str) -> (bool, Vec<String>) {
+    pub(super) async fn wanted(&self, sweep: Option<&SweepId>, version: &str) -> (bool, Vec<String>) {
         let Some(snapshots) = self.snapshots.as_ref().filter(|_| sweep_code::is_version(version)) else { return (false, Vec::new()) };
-        let mut others = self.versions(sweep).await.unwrap_or_default();
+        let mut others = match sweep {
+            Some(sweep) => self.versions(sweep).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
         others.retain(|other| other != version);
         others.reverse();
         others.truncate(BASES_MAX);
@@ -77,7 +113,11 @@ impl Services {
         (wanted, kept)
     }
 
-    async fn versions(&self, sweep: &SweepId) -> Result<Vec<String>, Status> {
+    pub(super) fn kept_code(&self) -> Result<Snapshots, Status> {
+        self.snapshots.clone().ok_or_else(|| Status::unimplemented("this controller keeps no code"))
+    }
+
+    pub(super) async fn versions(&self, sweep: &SweepId) -> Result<Vec<String>, Status> {
         let id = sweep.clone();
         let found = self.read(move |query| query.sweep(&id)).await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
         Ok(found.0.codes.into_iter().map(|code| code.version).collect())
@@ -85,16 +125,23 @@ impl Services {
 
     /// Takes in the bundle of a version that the sweep knows.
     pub(super) async fn receive_code(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<(), Status> {
-        let first = parts.message().await?.and_then(|request| request.part);
-        let Some(Part::Header(v1::PushCodeHeader { sweep_id, version })) = first else {
-            return Err(invalid("the first message of PushCode is the header"));
-        };
+        let v1::PushCodeHeader { sweep_id, version } = header(&mut parts).await?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        limits::name("version", &version)?;
-        let snapshots = self.snapshots.clone().ok_or_else(|| Status::unimplemented("this controller keeps no code"))?;
         if !self.versions(&sweep).await?.contains(&version) {
             return Err(Status::failed_precondition(format!("sweep {sweep} has no code version {version}; DescribeCode comes first")));
         }
+        self.take_in_bundle(version, parts).await
+    }
+
+    /// Takes in the bundle of a version that a sweep will name. It is known by what it holds: whatever becomes of the sweep, it costs space and
+    /// nothing else.
+    pub(super) async fn stage(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<(), Status> {
+        let v1::PushCodeHeader { sweep_id: _, version } = header(&mut parts).await?;
+        self.take_in_bundle(version, parts).await
+    }
+
+    async fn take_in_bundle(&self, version: String, mut parts: Streaming<v1::PushCodeRequest>) -> Result<(), Status> {
+        let snapshots = self.kept_code()?;
         let _turn = snapshots.turns.clone().acquire_owned().await;
         let mut file = snapshots.file()?;
         let mut bytes = 0;
@@ -125,7 +172,7 @@ impl Services {
     ) -> Result<ReceiverStream<Result<v1::GetCodeResponse, Status>>, Status> {
         let v1::GetCodeRequest { sweep_id, version, have } = request;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let snapshots = self.snapshots.clone().ok_or_else(|| Status::unimplemented("this controller keeps no code"))?;
+        let snapshots = self.kept_code()?;
         if !self.versions(&sweep).await?.contains(&version) {
             return Err(Status::not_found(format!("sweep {sweep} has no code version `{version}`; `sweep code {sweep}` lists them")));
         }
@@ -161,6 +208,13 @@ impl Services {
         });
         Ok(ReceiverStream::new(receiver))
     }
+}
+
+async fn header(parts: &mut Streaming<v1::PushCodeRequest>) -> Result<v1::PushCodeHeader, Status> {
+    let first = parts.message().await?.and_then(|request| request.part);
+    let Some(Part::Header(header)) = first else { return Err(invalid("the first message is the header")) };
+    limits::name("version", &header.version)?;
+    Ok(header)
 }
 
 fn refused(error: &CodeError) -> Status {

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
 use sweep_lifecycle::command::{Command, Reply};
-use sweep_lifecycle::spec::{self, Diagnostic, Severity, SweepSpec};
+use sweep_lifecycle::spec::{self, CodeMode, Diagnostic, Severity, SweepSpec};
 use sweep_lifecycle::state::{AgentId, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::follow::{self, Follow};
 use super::pages::{self, Pages};
@@ -28,7 +28,7 @@ impl SweepService for Services {
     type WatchSweepStream = Follow<v1::WatchSweepResponse>;
 
     async fn create_sweep(&self, request: Request<v1::CreateSweepRequest>) -> Result<Response<v1::CreateSweepResponse>, Status> {
-        let v1::CreateSweepRequest { yaml, request_id, name } = request.into_inner();
+        let v1::CreateSweepRequest { yaml, request_id, name, code } = request.into_inner();
         limits::optional_name("request_id", &request_id)?;
         limits::optional_name("name", &name)?;
         let (mut spec, warnings) = parse(&yaml).await?;
@@ -37,7 +37,12 @@ impl SweepService for Services {
         }
         let (sweep, drawn) = draw(&request_id)?;
         let seed = spec.seed.unwrap_or(drawn);
-        let command = Command::CreateSweep { sweep: sweep.clone(), spec: Box::new(spec), source: yaml, seed };
+        let (id, spec, source) = (sweep.clone(), Box::new(spec), yaml);
+        let command = if spec.code.mode == CodeMode::Pin && code.is_some() {
+            Command::CreatePinnedSweep { sweep: id, spec, source, seed, code: self.staged(code).await? }
+        } else {
+            Command::CreateSweep { sweep: id, spec, source, seed }
+        };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
         tracing::info!(sweep = %sweep.0, "sweep created");
         let warnings = warnings.into_iter().map(convert::diagnostic).collect();
@@ -108,9 +113,9 @@ impl SweepService for Services {
         let row = self.run_row(&sweep, run).await?;
         let attempt = follow::attempt_of(&row, attempt)?;
         let revision = row.attempts.iter().find(|known| known.attempt == attempt.attempt).map(|known| known.revision);
-        let (spec, seed) = self.engine.spec_of(&sweep, revision).await.map_err(from_engine)?;
-        let assignment = convert::assignment_of(&row, attempt, seed);
-        Ok(Response::new(v1::GetExecutionResponse { program: Some(convert::program(&spec)), assignment: Some(assignment) }))
+        let basis = self.engine.basis(&sweep, revision).await.map_err(from_engine)?;
+        let assignment = convert::assignment_of(&row, attempt, basis.seed);
+        Ok(Response::new(v1::GetExecutionResponse { program: Some(convert::program(&basis)), assignment: Some(assignment) }))
     }
 
     async fn get_metrics(&self, request: Request<v1::GetMetricsRequest>) -> Result<Response<Self::GetMetricsStream>, Status> {
@@ -160,20 +165,26 @@ impl SweepService for Services {
         let found = self.read(move |query| {
             let Some((row, _)) = query.sweep(&id)? else { return Ok(None) };
             let codes = query.codes(&row)?;
-            Ok(Some((row.codes, codes, query.agents(Some(&id))?)))
+            Ok(Some((row, codes, query.agents(Some(&id))?)))
         });
-        let (versions, mut counts, agents) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
-        let kept = match &self.snapshots {
-            Some(snapshots) => snapshots.kept(versions.iter().map(|version| version.version.clone()).collect()).await,
-            None => Vec::new(),
+        let (row, mut counts, agents) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        let names: Vec<_> = row.codes.iter().map(|version| version.version.clone()).collect();
+        let (kept, changes) = match &self.snapshots {
+            Some(snapshots) => (snapshots.kept(names.clone()).await, snapshots.changes(names.clone()).await),
+            None => Default::default(),
         };
-        let versions = (1..).zip(versions).map(|(number, version)| {
-            let kept = kept.contains(&version.version);
+        let versions = (1..).zip(row.codes).map(|(number, version)| {
+            let known = convert::Known {
+                kept: kept.contains(&version.version),
+                pinned: row.pinned == version.version,
+                changes: changes.get(&version.version).copied(),
+                names: &names,
+            };
             let host = version.agent.as_ref().and_then(|first| agents.iter().find(|row| row.id == first.0));
             let host = host.map(|row| row.host.clone()).unwrap_or_default();
             let having = agents.iter().filter(|row| row.alive && row.code == version.version).map(|row| row.id.clone()).collect();
             let counts = counts.remove(&version.version).unwrap_or_default();
-            convert::code_version(number, version, host, &counts, having, kept)
+            convert::code_version(number, version, host, &counts, having, &known)
         });
         let versions = versions.collect();
         let unknown = counts.values().map(|counts| counts.runs).sum();
@@ -193,6 +204,27 @@ impl SweepService for Services {
 
     async fn get_code(&self, request: Request<v1::GetCodeRequest>) -> Result<Response<Self::GetCodeStream>, Status> {
         self.give_code(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn prepare_code(&self, request: Request<v1::PrepareCodeRequest>) -> Result<Response<v1::PrepareCodeResponse>, Status> {
+        self.prepare(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn stage_code(&self, request: Request<Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::StageCodeResponse>, Status> {
+        self.stage(request.into_inner()).await?;
+        Ok(Response::new(v1::StageCodeResponse {}))
+    }
+
+    async fn move_code(&self, request: Request<v1::MoveCodeRequest>) -> Result<Response<v1::MoveCodeResponse>, Status> {
+        self.move_to(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn mark_code(&self, request: Request<v1::MarkCodeRequest>) -> Result<Response<v1::MarkCodeResponse>, Status> {
+        self.mark(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn rerun_points(&self, request: Request<v1::RerunPointsRequest>) -> Result<Response<v1::RerunPointsResponse>, Status> {
+        self.rerun(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_agents(&self, request: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {

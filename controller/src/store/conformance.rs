@@ -85,6 +85,7 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
         stalled: false,
         revisions: Vec::new(),
         codes: Vec::new(),
+        pinned: String::new(),
     }
 }
 

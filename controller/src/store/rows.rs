@@ -54,6 +54,9 @@ pub struct SweepRow {
     /// The versions of the code, in the order of their first appearance.
     #[serde(default)]
     pub codes: Vec<CodeVersion>,
+    /// The one of them that it is pinned to; empty: it tracks.
+    #[serde(default)]
+    pub pinned: String,
     /// What its file has said; empty while it was never edited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<RevisionRow>,

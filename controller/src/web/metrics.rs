@@ -89,6 +89,7 @@ mod tests {
             stalled: false,
             revisions: Vec::new(),
             codes: Vec::new(),
+            pinned: String::new(),
         };
         let counts = SweepCounts { queued: 1, failed: 2, ..SweepCounts::default() };
         let text = text(&[(row.clone(), counts.clone()), (row, counts)], &[], 7, &[("/sweep.v1.X/Y", 16, 3)], 5000);

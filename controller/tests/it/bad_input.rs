@@ -3,10 +3,14 @@
 use std::time::{Duration, Instant};
 
 use sweep_controller::serve::Controller;
+use sweep_proto::v1;
+use sweep_proto::v1::push_code_request::Part;
+use sweep_proto::v1::rerun::Which;
 use sweep_proto::v1::tell_request::Outcome;
 use sweep_proto::v1::{
     AppendLogRequest, AskRequest, CreateSweepRequest, Failure, FinishAttemptRequest, GetSweepRequest, ImportRunsRequest, ImportedRun,
-    ListSweepsRequest, MetricPoint, RegisterAgentRequest, ReportMetricsRequest, TellRequest, finish_attempt_request,
+    ListSweepsRequest, MarkCodeRequest, MetricPoint, MoveCodeRequest, PushCodeHeader, PushCodeRequest, RegisterAgentRequest,
+    ReportMetricsRequest, Rerun, RerunPointsRequest, TellRequest, finish_attempt_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -259,6 +263,32 @@ async fn calls_that_make_no_sense_are_refused_in_words() {
             Err(status) => no("what is no configuration", status, invalid),
         }
     }
+
+    let part = |part| PushCodeRequest { part: Some(part) };
+    let header = |version: &str| part(Part::Header(PushCodeHeader { sweep_id: String::new(), version: version.to_owned() }));
+    let unknown = "a".repeat(40);
+    for (what, parts) in [
+        ("no code at all", vec![]),
+        ("code without a header", vec![part(Part::Chunk(b"x".to_vec()))]),
+        ("code of a strange name", vec![header("../../etc/passwd"), part(Part::Chunk(b"x".to_vec()))]),
+        ("code that is none", vec![header(&unknown), part(Part::Chunk(b"# v2 git bundle\nx".to_vec()))]),
+        ("two headers", vec![header(&unknown), header(&unknown)]),
+    ] {
+        no(what, clients.sweeps.stage_code(tokio_stream::iter(parts)).await.unwrap_err(), invalid);
+    }
+    let code = Some(v1::Code { version: unknown.clone(), ..v1::Code::default() });
+    let request = MoveCodeRequest { sweep_id: sweep.clone(), code: code.clone(), pin: true, ..MoveCodeRequest::default() };
+    no("code that was never staged", clients.sweeps.move_code(request.clone()).await.unwrap_err(), stale);
+    no("no code to move to", clients.sweeps.move_code(MoveCodeRequest { code: None, ..request }).await.unwrap_err(), invalid);
+    let yaml = format!("{GRID}\ncode: {{mode: pin}}\n");
+    let request = CreateSweepRequest { yaml, ..CreateSweepRequest::default() };
+    no("a pinned sweep without its code", clients.sweeps.create_sweep(request.clone()).await.unwrap_err(), stale);
+    no("code that nobody has", clients.sweeps.create_sweep(CreateSweepRequest { code, ..request }).await.unwrap_err(), stale);
+    let request = MarkCodeRequest { sweep_id: sweep.clone(), version: unknown, ..MarkCodeRequest::default() };
+    no("a mark on nothing", clients.sweeps.mark_code(request).await.unwrap_err(), stale);
+    let rerun = Some(Rerun { which: Some(Which::Best(0)) });
+    let request = RerunPointsRequest { sweep_id: sweep.clone(), rerun, ..RerunPointsRequest::default() };
+    no("the best none", clients.sweeps.rerun_points(request).await.unwrap_err(), invalid);
 
     // Strange, and true all the same.
     clients

@@ -37,7 +37,7 @@ async fn a_repeated_create_makes_one_sweep() {
     let dir = tempfile::tempdir().unwrap();
     let controller = house::start(dir.path()).await;
     let mut clients = house::clients(&controller).await;
-    let request = CreateSweepRequest { yaml: GRID.to_owned(), request_id: "request-1".to_owned(), name: "other".to_owned() };
+    let request = CreateSweepRequest { yaml: GRID.to_owned(), request_id: "request-1".to_owned(), name: "other".to_owned(), code: None };
     let first = clients.sweeps.create_sweep(request.clone()).await.unwrap().into_inner();
     let second = clients.sweeps.create_sweep(request.clone()).await.unwrap().into_inner();
     assert_eq!(first.sweep_id, second.sweep_id);

@@ -139,7 +139,7 @@ pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: 
 /// A person who creates the sweep, and later does as wished.
 pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
     let mut client = SweepServiceClient::new(network::controller());
-    let create = CreateSweepRequest { yaml, request_id: "create".to_owned(), name: "simulated".to_owned() };
+    let create = CreateSweepRequest { yaml, request_id: "create".to_owned(), name: "simulated".to_owned(), code: None };
     let sweep = loop {
         match client.create_sweep(create.clone()).await {
             Ok(answer) => break answer.into_inner().sweep_id,

@@ -14,6 +14,7 @@ use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
 use crate::observe::results;
 use crate::state::{Agent, AgentId, AgentInfo, AttemptRef, Blame, FailureKind, Health, Run, RunNumber, State, Sweep, SweepId, SweepState};
+use crate::versions::target;
 
 pub(super) fn register(
     state: &State,
@@ -74,8 +75,11 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
         }
         Health::Probing { .. } => {}
     }
+    // Who executes its runs itself knows best with what.
+    let pinned = draft.sweep.pinned.as_deref().filter(|_| !asking.info.asks);
+    let code_version = pinned.unwrap_or(code_version);
     see(&mut draft, Some(agent), code_version);
-    let taker = Taker { agent, code_version, asks: asking.info.asks };
+    let taker = Taker { agent, code_version, pinned: pinned.is_some(), asks: asking.info.asks };
     if let Some(run) = queued_for(state, &draft, agent) {
         let attempt = AttemptRef { sweep: sweep.clone(), run, attempt: draft.run(run)?.newest() + 1 };
         return Ok(taker.assign(draft, attempt));
@@ -83,16 +87,18 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     let limit = draft.progress().limit(&draft.sweep.spec);
     // What was suggested without knowing of this code can wait: the search has more to say now.
     let knows = draft.sweep.spec.method != Method::Bayes || !draft.sees(code_version) || draft.sweep.runs.is_empty();
+    let target = target(draft.sweep);
+    let target = target.as_deref();
     let fits = |offer: &Offer| offer.history >= draft.sweep.edited && draft.holds(&offer.suggestion.config);
     let holds = |offer: &&Offer| knows && fits(offer);
-    let offer = offers.iter().filter(holds).find(|offer| !draft.sweep.taken.contains(&offer.point(draft.sweep)));
+    let offer = offers.iter().filter(holds).find(|offer| !draft.sweep.taken.contains(&offer.point(target, draft.sweep)));
     match (limit, offer) {
         (None, _) if draft.sweep.spec.method == Method::External => {
             Ok(wait(draft, "waiting for `sweep offer` or OfferRuns: the method is external", false))
         }
         (None, Some(offer)) => {
             let why = dated(draft.sweep, &offer.suggestion.why);
-            let again = offer.again(draft.sweep).to_owned();
+            let again = offer.again(target, draft.sweep);
             let run = draft.create_runs(&offer.suggestion.config, offer.history, &why, &again);
             Ok(taker.assign(draft, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
         }
@@ -135,6 +141,8 @@ fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> 
 struct Taker<'a> {
     agent: &'a AgentId,
     code_version: &'a str,
+    /// It executes that, whatever it has itself.
+    pinned: bool,
     asks: bool,
 }
 
@@ -142,7 +150,7 @@ impl Taker<'_> {
     // Who asks executes the run itself, and it runs from now on.
     fn assign(&self, mut draft: Draft<'_>, attempt: AttemptRef) -> Decision {
         let (agent, code_version) = (self.agent.clone(), self.code_version.to_owned());
-        draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent, code_version });
+        draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent, code_version, pinned: self.pinned });
         if self.asks {
             draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: Vec::new(), code_version: String::new() });
         }

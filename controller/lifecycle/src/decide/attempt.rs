@@ -15,6 +15,7 @@ use crate::spec::OnLeaseLost;
 use crate::state::{
     AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep,
 };
+use crate::versions::is_unusable;
 
 pub(super) fn start(
     state: &State,
@@ -99,7 +100,8 @@ fn early_stop(sweep: &Sweep, attempt: &AttemptRef, reporting: &Attempt, news: &[
     let best = sweep.best.map(|(_, value)| value);
     let reporting = Reporting { goal: objective.goal, series: &series, known: reporting.series.len(), best };
     // A sweep with such a rule seals nothing.
-    let others = sweep.runs.open().filter(|(number, _)| *number != attempt.run).map(|(_, run)| peer(run));
+    let usable = |run: &Run| !is_unusable(&sweep.codes, &run.code_version);
+    let others = sweep.runs.open().filter(|(number, run)| *number != attempt.run && usable(run)).map(|(_, run)| peer(run));
     let stop = rule.judge(&reporting, others)?;
     Some(StopRequest { kind: StopKind::Early, reason: stop.reason, predicted: stop.predicted })
 }

@@ -11,7 +11,9 @@ use crate::observe::Progress;
 use crate::repeats;
 use crate::state::{
     AgentId, AttemptRef, AttemptState, Failure, Run, RunNumber, RunState, State, StopKind, StopRequest, Sweep, SweepId, SweepState,
+    is_rerun,
 };
+use crate::versions::counts;
 
 pub(super) struct Draft<'a> {
     pub(super) state: &'a State,
@@ -97,9 +99,9 @@ impl<'a> Draft<'a> {
         let mut progress = Progress::of(self.sweep);
         for event in &self.events {
             match event {
-                Event::RunCreated { repeats, .. } => {
-                    progress.created += 1;
-                    progress.tried += u64::from(repeats.is_none());
+                Event::RunCreated { repeats, again, why, .. } => {
+                    progress.created += u64::from(!is_rerun(again, why));
+                    progress.tried += u64::from(repeats.is_none() && again.is_empty());
                     progress.queued += 1;
                 }
                 Event::RunImported { run, value, .. } => {
@@ -128,7 +130,8 @@ impl<'a> Draft<'a> {
 
     /// A point that is withdrawn is free again, and one that was is not, once its run has ended after all.
     fn move_point(&self, progress: &mut Progress, number: RunNumber, withdrawn: bool) {
-        let Some(run) = self.sweep.runs.get(number).filter(|run| run.withdrawn != withdrawn) else { return };
+        let moves = |run: &Cow<'_, Run>| run.withdrawn != withdrawn && run.again.is_empty();
+        let Some(run) = self.sweep.runs.get(number).filter(moves) else { return };
         let Some(point) = self.sweep.point_of(&Run { withdrawn: false, ..run.into_owned() }) else { return };
         let is_there = |(other, run): (RunNumber, Cow<'_, Run>)| other != number && self.sweep.point_of(&run) == Some(point);
         if self.sweep.runs.iter().any(is_there) {
@@ -140,8 +143,8 @@ impl<'a> Draft<'a> {
     fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {
         let (run, value) = match self.sweep.runs.first_of(run) {
             Some(first) => {
-                let point: Vec<_> =
-                    repeats::of(self.sweep, first).map(|(number, run)| Cow::Owned(self.after(number, run.into_owned()))).collect();
+                let runs = repeats::of(self.sweep, first).map(|(number, run)| self.after(number, run.into_owned()));
+                let point: Vec<_> = runs.filter(|run| counts(&self.sweep.codes, run)).map(Cow::Owned).collect();
                 (first, repeats::ranked(self.sweep, &point))
             }
             // Imported just now: nothing is known of it but its value.
@@ -170,11 +173,13 @@ impl<'a> Draft<'a> {
         run
     }
 
-    /// Makes a run of a point, which may have been tried before if it is tried `again` for some code, and as many more as the sweep repeats each, as far as its cap allows. Returns the first.
+    /// Makes a run of a point, which may have been tried before if it is tried `again` for some code, and as many more as the sweep repeats each, as
+    /// far as its cap allows, which does not count what a person asks for again. Returns the first.
     pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why, again: &str) -> RunNumber {
         let first = self.sweep.runs.last() + 1 + self.created;
         let created = Progress::of(self.sweep).created + self.created;
-        let left = self.sweep.spec.run_cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
+        let cap = self.sweep.spec.run_cap.filter(|_| !is_rerun(again, why));
+        let left = cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
         let count = u64::from(self.sweep.spec.repeats).min(left).max(1);
         for place in 0..count {
             let (sweep, run, config, again) = (self.id.clone(), first + place, config.clone(), again.to_owned());

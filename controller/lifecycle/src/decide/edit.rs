@@ -19,6 +19,10 @@ pub(super) fn edit(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &st
         let known = draft.sweep.seed;
         return Err(Refusal::WrongState(format!("`seed: {seed}`: sweep {sweep} keeps its seed, which is {known}; leave the key out")));
     }
+    if spec.code.mode != draft.sweep.spec.code.mode {
+        let hint = format!("`sweep code push {sweep} --pin` pins a sweep that tracks");
+        return Err(Refusal::WrongState(format!("`code.mode` cannot be edited; {hint}")));
+    }
     let mut spec = spec.clone();
     resolve(&mut spec, draft.sweep)?;
     revise(draft, spec, source, None)
@@ -122,7 +126,7 @@ fn revise(mut draft: Draft<'_>, spec: SweepSpec, source: &str, restores: Option<
 fn settle(draft: &mut Draft<'_>, spec: &SweepSpec, seen: &Outlook) {
     let before = Progress::of(draft.sweep);
     let progress = Progress {
-        tried: seen.taken.len() as u64,
+        tried: (seen.taken.len() - seen.again.len()) as u64,
         queued: before.queued - seen.withdrawn.len(),
         exhausted: false,
         grid_size: crate::evolve::grid_size(spec),

@@ -1,13 +1,13 @@
 //! What becomes of a run when an attempt of it ends.
 //!
-//! | the attempt | nothing asked of it | early stop requested | cancel requested |
-//! |---|---|---|---|
-//! | succeeded | finished, or failed without a finite objective | finished | cancelled |
-//! | failed | [`retry`](crate::retry) decides | stopped | cancelled |
-//! | stopped early | stopped | stopped | cancelled |
-//! | stopped by a person | cancelled | cancelled | cancelled |
-//! | lost, preempted | [`retry`](crate::retry) decides | stopped | cancelled |
-//! | returned | queued | stopped | cancelled |
+//! | the attempt | nothing asked of it | early stop requested | cancel requested | asked to make way for other code |
+//! |---|---|---|---|---|
+//! | succeeded | finished, or failed without a finite objective | finished | cancelled | as if nothing was asked |
+//! | failed | [`retry`](crate::retry) decides | stopped | cancelled | queued |
+//! | stopped early | stopped | stopped | cancelled | queued |
+//! | stopped by a person | cancelled | cancelled | cancelled | queued |
+//! | lost, preempted | [`retry`](crate::retry) decides | stopped | cancelled | queued |
+//! | returned | queued | stopped | cancelled | queued |
 //!
 //! A cancelled run stays cancelled even if its program still ended well: that is what the person asked for, and a program that
 //! exits with status 0 when it is told to stop cannot be told from one that was done. Its metrics are kept. A run that would go
@@ -56,6 +56,10 @@ pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Resu
             let (state, failure) = attempt_end(&how, AttemptState::Cancelled);
             Ok(settling.close(state, failure, RunState::Cancelled, None, stop.reason.clone()))
         }
+        // What has ended well by itself meanwhile counts.
+        (Some(stop), how @ (End::Failed(_) | End::Stopped(_) | End::Returned)) if stop.kind == StopKind::Requeue => {
+            Ok(settling.moved(&how, stop.reason.clone()))
+        }
         (_, End::Succeeded) => Ok(settling.succeeded()),
         (_, End::Told(told)) => Ok(settling.told(told)),
         (_, End::Stopped(StopKind::Cancel)) => {
@@ -67,6 +71,9 @@ pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Resu
         }
         (None, End::Stopped(StopKind::Early)) => Ok(settling.stopped(AttemptState::Stopped, None, "stopped early".to_owned())),
         (None, End::Failed(failure)) => Ok(settling.failed(failure)),
+        (None, End::Stopped(StopKind::Requeue)) => {
+            Ok(settling.moved(&End::Stopped(StopKind::Requeue), "given back by its agent".to_owned()))
+        }
         (None, End::Returned) => Ok(settling.returned()),
     }
 }
@@ -190,6 +197,18 @@ impl Settling<'_, '_> {
         };
         health::settle(self.draft, self.attempt, &self.ending.agent, &failure, health);
         after
+    }
+
+    // Uses up no retry: it is the sweep that has changed.
+    fn moved(self, how: &End, reason: String) -> RunState {
+        let (state, failure) = attempt_end(how, AttemptState::Cancelled);
+        if self.draft.sweep_state().is_terminal() {
+            let reason = format!("{reason}; not tried again, since the sweep was {}", self.draft.sweep_state());
+            return self.close(state, failure, RunState::Cancelled, None, reason);
+        }
+        self.draft.end_attempt(self.attempt, state, failure);
+        self.draft.requeue(self.attempt.run, reason, None, None);
+        RunState::Queued
     }
 
     fn returned(self) -> RunState {

@@ -9,6 +9,7 @@ mod edit;
 mod ending;
 mod health;
 mod offered;
+mod rerun;
 mod run;
 mod skipped;
 mod sweep;
@@ -25,6 +26,10 @@ use crate::state::State;
 pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
     match command {
         Command::CreateSweep { sweep, spec, source, seed } => sweep::create(state, sweep, spec, source, *seed),
+        Command::CreatePinnedSweep { sweep, spec, source, seed, code } => code::create(state, sweep, spec, (source, *seed), code),
+        Command::PinCode { sweep, code, push } => code::pin(state, sweep, code, *push),
+        Command::MarkCode { sweep, version, mark } => code::mark(state, sweep, version, mark.as_ref()),
+        Command::RerunPoints { sweep, which } => rerun::rerun(state, sweep, *which),
         Command::SetSweep { sweep, action } => sweep::set(state, sweep, *action),
         Command::EditSweep { sweep, spec, source, base } => edit::edit(state, sweep, spec, source, *base),
         Command::UndoEdit { sweep, base } => edit::undo(state, sweep, *base),

@@ -47,7 +47,7 @@ fn refuse_method(draft: &Draft<'_>, end: bool) -> Result<(), Refusal> {
     let id = draft.id;
     match draft.sweep.spec.method {
         Method::Grid => {
-            let hint = format!("`sweep retry {id}/RUN` runs one again");
+            let hint = format!("`sweep retry {id} RUN` runs one again");
             Err(Refusal::WrongState(format!("sweep {id} is a grid, and a grid tries each of its points by itself: {hint}")))
         }
         Method::Random | Method::Bayes if end => {

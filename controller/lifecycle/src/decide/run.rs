@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::sweep::standing;
 use crate::command::{Decision, Refusal, Reply};
 use crate::event::RetryCause;
-use crate::state::{AttemptRef, RunNumber, RunState, State, StopKind, SweepId, SweepState};
+use crate::state::{AttemptRef, RunNumber, RunState, State, StopKind, StopRequest, SweepId, SweepState};
 
 pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
@@ -19,7 +19,9 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
             after = RunState::Cancelled;
         }
         RunState::Assigned | RunState::Running => {
-            if run.attempts.last().is_some_and(|owner| owner.stop.is_none()) {
+            // To make way for other code is less than to end.
+            let goes_on = |stop: &StopRequest| stop.kind == StopKind::Requeue;
+            if run.attempts.last().is_some_and(|owner| owner.stop.as_ref().is_none_or(goes_on)) {
                 let owner = AttemptRef { sweep: sweep.clone(), run: number, attempt: run.newest() };
                 draft.request_stop(owner, StopKind::Cancel, "cancelled by a person");
             }

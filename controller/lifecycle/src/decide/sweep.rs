@@ -4,15 +4,24 @@ use super::draft::Draft;
 use super::health;
 use crate::command::{Decision, Refusal, Reply, SweepAction};
 use crate::event::Event;
-use crate::spec::SweepSpec;
-use crate::state::{AttemptRef, RunState, State, StopKind, Sweep, SweepId, SweepState};
+use crate::spec::{CodeMode, SweepSpec};
+use crate::state::{AttemptRef, RunState, State, StopKind, StopRequest, Sweep, SweepId, SweepState};
 
 pub(super) fn create(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &str, seed: u64) -> Result<Decision, Refusal> {
     if state.sweeps.contains_key(sweep) {
         return Err(Refusal::Exists(format!("sweep {sweep}")));
     }
+    if spec.code.mode == CodeMode::Pin {
+        let hint = "`sweep create` takes that from the working folder";
+        return Err(Refusal::WrongState(format!("the file says `code: {{mode: pin}}`, and no code came with it: {hint}")));
+    }
+    Ok(created(sweep, spec, source, seed))
+}
+
+/// The beginning of a sweep.
+pub(super) fn created(sweep: &SweepId, spec: &SweepSpec, source: &str, seed: u64) -> Decision {
     let created = Event::SweepCreated { sweep: sweep.clone(), spec: Box::new(spec.clone()), source: source.to_owned(), seed };
-    Ok(Decision { events: vec![created], reply: Reply::Sweep(SweepState::Running) })
+    Decision { events: vec![created], reply: Reply::Sweep(SweepState::Running) }
 }
 
 pub(super) fn set(state: &State, sweep: &SweepId, action: SweepAction) -> Result<Decision, Refusal> {
@@ -96,7 +105,8 @@ fn cancel_queued(draft: &mut Draft<'_>, reason: &str) {
 
 fn unasked(id: &SweepId, sweep: &Sweep, number: u64) -> Option<AttemptRef> {
     let run = sweep.runs.get(number)?;
-    let unasked = run.attempts.last().is_some_and(|newest| newest.state.is_live() && newest.stop.is_none());
+    let goes_on = |stop: &StopRequest| stop.kind == StopKind::Requeue;
+    let unasked = run.attempts.last().is_some_and(|newest| newest.state.is_live() && newest.stop.as_ref().is_none_or(goes_on));
     unasked.then(|| AttemptRef { sweep: id.clone(), run: number, attempt: run.newest() })
 }
 

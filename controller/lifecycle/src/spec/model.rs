@@ -220,16 +220,30 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What is done when the code changes while a sweep runs.
+/// Which code is executed, and what is done when it changes while a sweep runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodePolicy {
+    /// Which code runs execute. `code.mode`, `track` by default.
+    #[serde(default)]
+    pub mode: CodeMode,
     /// So many of the best configurations are tried again first. `code.probe`, 2 by default.
     pub probe: u32,
 }
 
+/// Which code the runs of a sweep execute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeMode {
+    /// Each agent executes what it has.
+    #[default]
+    Track,
+    /// Every agent executes the snapshot that was taken when the sweep was created, or the one that a person has moved it to.
+    Pin,
+}
+
 impl Default for CodePolicy {
     fn default() -> Self {
-        Self { probe: 2 }
+        Self { mode: CodeMode::Track, probe: 2 }
     }
 }
 

@@ -78,9 +78,14 @@ fn top_level() -> Value {
             "additionalProperties": false,
         },
         "code": {
-            "description": "What is done when the code changes while the sweep runs.",
+            "description": "Which code runs execute, and what is done when it changes while the sweep runs.",
             "type": "object",
             "properties": {
+                "mode": {
+                    "description": "track: each agent executes what it has. pin: all execute the snapshot taken by `sweep create`, or by `sweep code push` later.",
+                    "enum": ["track", "pin"],
+                    "default": "track",
+                },
                 "probe": {"description": "So many of the best configurations are tried again first with the new code.", "type": "integer", "minimum": 0, "maximum": 100, "default": 2},
             },
             "additionalProperties": false,

@@ -6,7 +6,7 @@ use sweep_search::early_stop::{Asha, Bands, EarlyStop, Hyperband, Median, Predic
 use sweep_search::space::{Distribution, Path, Step, Value};
 use sweep_search::suggest::Method;
 
-use super::{OnLeaseLost, Severity, parse, render};
+use super::{CodeMode, CodePolicy, OnLeaseLost, Severity, parse, render};
 
 fn seen(text: &str) -> String {
     render(&parse(text).1, "sweep.yaml", text, false)
@@ -150,6 +150,16 @@ fn how_new_code_is_probed_may_be_said() {
     assert_eq!(parse(&file("{}")).0.unwrap().code.probe, 2);
     assert_snapshot!(seen(&file("{probe: 101, prob: 3}")));
     assert_snapshot!(seen(&file("pin")));
+}
+
+#[test]
+fn which_code_runs_execute_may_be_said() {
+    let file = |code: &str| format!("program: t.py\nmethod: random\ncode: {code}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n");
+    assert_eq!(parse(&file("{mode: pin}")).0.unwrap().code, CodePolicy { mode: CodeMode::Pin, probe: 2 });
+    assert_eq!(parse(&file("{mode: track, probe: 1}")).0.unwrap().code, CodePolicy { mode: CodeMode::Track, probe: 1 });
+    // As in logs from the time when there was one mode.
+    assert_eq!(serde_json::from_str::<CodePolicy>("{\"probe\": 3}").unwrap(), CodePolicy { mode: CodeMode::Track, probe: 3 });
+    assert_snapshot!(seen(&file("{mode: pinned}")));
 }
 
 #[test]

@@ -6,11 +6,12 @@ use sweep_search::space::Value;
 
 use super::diagnostic::Report;
 use super::fields::{Fields, at};
-use super::model::{CodePolicy, OnLeaseLost, RetryPolicy};
+use super::model::{CodeMode, CodePolicy, OnLeaseLost, RetryPolicy};
 use super::yaml::{Entry, Kind};
 
 const RETRIES_MAX: u32 = 1000;
 const PROBES_MAX: u32 = 100;
+const MODES: [(&str, CodeMode); 2] = [("track", CodeMode::Track), ("pin", CodeMode::Pin)];
 const WORDS: [(&str, OnLeaseLost); 2] = [("continue", OnLeaseLost::Continue), ("stop", OnLeaseLost::Stop)];
 
 /// `retry`.
@@ -42,8 +43,11 @@ pub(super) fn retry(fields: &Fields<'_>, report: &mut Report) -> RetryPolicy {
 pub(super) fn code(fields: &Fields<'_>, report: &mut Report) -> CodePolicy {
     let mut policy = CodePolicy::default();
     let Some(entry) = fields.entry("code") else { return policy };
-    let Some(fields) = Fields::new("`code`", entry.key_span, &entry.value, "`code: {probe: 2}`", report) else { return policy };
-    fields.close(&["probe"], report);
+    let Some(fields) = Fields::new("`code`", entry.key_span, &entry.value, "`code: {mode: track, probe: 2}`", report) else {
+        return policy;
+    };
+    fields.close(&["mode", "probe"], report);
+    policy.mode = fields.word("mode", &MODES, report).unwrap_or_default();
     if let Some(number) = fields.whole("probe", 0, report) {
         match u32::try_from(number).ok().filter(|number| *number <= PROBES_MAX) {
             Some(number) => policy.probe = number,

@@ -43,6 +43,9 @@ pub struct Attempt {
     /// The number of the code version that it executes, from 1; 0: not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub code: u32,
+    /// Its agent was told to execute that version, whatever it had itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
     /// The revision of the sweep that it is executed by, from 1.
     #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
     pub revision: u32,
@@ -106,6 +109,8 @@ pub enum StopKind {
     Early,
     /// A person.
     Cancel,
+    /// A person, since the sweep moves to other code: the run goes back into the queue.
+    Requeue,
 }
 
 impl Attempt {

@@ -15,6 +15,19 @@ pub struct CodeVersion {
     pub agent: Option<AgentId>,
     /// When it was seen first.
     pub since: Timestamp,
+    /// What a person says of it.
+    #[serde(default)]
+    pub mark: Option<CodeMark>,
+}
+
+/// What a person says of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeMark {
+    /// It gives what another version gives: the search takes both for one.
+    SameAs(String),
+    /// What came of it says nothing: its runs are kept, but are no observations, and none of them is the best.
+    Unusable,
 }
 
 /// What an agent says of the code that it has.

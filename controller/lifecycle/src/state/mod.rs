@@ -21,11 +21,12 @@ use sweep_search::space::Taken;
 
 pub use self::agent::{Agent, AgentInfo, Health};
 pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
-pub use self::code::{CodeAbout, CodeVersion};
+pub use self::code::{CodeAbout, CodeMark, CodeVersion};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
 pub use self::revision::{Effect, Placed, Revision};
 pub(crate) use self::revision::{placed, point_of};
+pub(crate) use self::run::is_rerun;
 pub use self::run::{Retries, Run, RunState};
 pub use self::runs::{Runs, Sealed};
 use crate::spec::SweepSpec;
@@ -75,8 +76,14 @@ pub struct Sweep {
     pub best: Option<(RunNumber, f64)>,
     /// The versions of the code that its runs were to be executed with, in the order of their first appearance.
     pub codes: Vec<CodeVersion>,
+    /// The version that every attempt executes which begins from now on; `None`: agents execute what they have.
+    pub pinned: Option<String>,
     /// How many of `runs` were imported.
     pub imported: u64,
+    /// How many of `taken` are points that were tried before: see [`Run::again`].
+    pub again: u64,
+    /// How many of `runs` a person has asked for again with other code: no run cap counts them.
+    pub reruns: u64,
     /// The points of all runs that are in the space.
     pub taken: Taken,
     /// Grows with every change that the search can see: a run created, ended, or taken up again after it had ended.

@@ -96,6 +96,15 @@ impl Sweep {
     }
 }
 
+impl Sweep {
+    /// Looks anew at which points are in the newest space.
+    pub(crate) fn take_anew(&mut self) {
+        self.taken = self.points();
+        let again = self.runs.iter().filter(|(_, run)| !run.again.is_empty());
+        self.again = again.filter_map(|(_, run)| self.point_of(&run)).collect::<Taken>().len() as u64;
+    }
+}
+
 /// As [`Sweep::placed`], with revisions that the sweep does not have yet.
 pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<Placed<'a>> {
     let newest = number(revisions.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sweep_search::space::{Config, PointKey};
-use sweep_search::why::Why;
+use sweep_search::why::{Kind, Why};
 
 use super::attempt::Attempt;
 use super::ids::{AgentId, AttemptNumber, RunNumber, Timestamp};
@@ -113,6 +113,11 @@ impl Run {
         if self.again.is_empty() { self.config.key() } else { self.config.key_again(&self.again) }
     }
 
+    /// Returns whether a person has asked for its point again, though it was tried before.
+    pub fn is_rerun(&self) -> bool {
+        is_rerun(&self.again, &self.why)
+    }
+
     /// Returns an attempt by its number.
     pub fn attempt(&self, number: AttemptNumber) -> Option<&Attempt> {
         self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)
@@ -148,6 +153,11 @@ impl RunState {
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Finished | Self::Stopped | Self::Failed | Self::Cancelled)
     }
+}
+
+/// Returns whether a person has asked for a run that tries a point `again`: probes are the search's own wish.
+pub(crate) fn is_rerun(again: &str, why: &Why) -> bool {
+    !again.is_empty() && why.kind != Kind::Probe
 }
 
 impl std::fmt::Display for RunState {

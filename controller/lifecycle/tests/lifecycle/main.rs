@@ -4,6 +4,7 @@
 mod agents;
 mod asked;
 mod attempts;
+mod code;
 mod constraints;
 mod early_stop;
 mod edits;

@@ -2,10 +2,12 @@
 //! agents that go on working bring every sweep to its end. A naive account of the rules, [`Reference`], comes to the same after every step.
 
 use proptest::prelude::*;
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Import, Offer, Offered, Refusal, Reply, SweepAction, Told};
+use sweep_lifecycle::command::{
+    AttemptResult, Command, Directive, Import, Offer, Offered, Pin, Push, Refusal, Reply, Rerun, SweepAction, Told,
+};
 use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, OnLeaseLost, Reduce, Summary, SweepSpec};
 use sweep_lifecycle::state::{
-    AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, FailureKind, RunState, StopKind, Sweep, SweepId, SweepState,
+    AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, CodeMark, FailureKind, RunState, StopKind, Sweep, SweepId, SweepState,
 };
 use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 use sweep_search::space::{Distribution, Origins, Parameter, Path, Space, Value};
@@ -41,6 +43,9 @@ enum Step {
     Retry(u8, Vec<u64>),
     Edit(u8, u8),
     Undo(u8),
+    Pin(u8, u8, Push),
+    Mark(u8, u8, Option<u8>),
+    Rerun(u8, Rerun),
     /// An earlier command once more.
     Repeat(u16),
 }
@@ -74,8 +79,17 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), prop::collection::vec(0..8_u64, 0..4)).prop_map(|(sweep, runs)| Step::Retry(sweep, runs)),
         2 => any::<(u8, u8)>().prop_map(|(sweep, how)| Step::Edit(sweep, how)),
         1 => any::<u8>().prop_map(Step::Undo),
+        2 => (any::<u8>(), any::<u8>(), any::<(bool, bool)>(), rerun()).prop_map(|(sweep, version, (pin, stop_running), rerun)| {
+            Step::Pin(sweep, version, Push { pin, stop_running, rerun })
+        }),
+        2 => (any::<u8>(), any::<u8>(), prop::option::of(any::<u8>())).prop_map(|(sweep, version, other)| Step::Mark(sweep, version, other)),
+        1 => (any::<u8>(), rerun()).prop_map(|(sweep, which)| Step::Rerun(sweep, which)),
         6 => any::<u16>().prop_map(Step::Repeat),
     ]
+}
+
+fn rerun() -> impl Strategy<Value = Rerun> {
+    prop_oneof![2 => Just(Rerun::None), 2 => (1..4_u64).prop_map(Rerun::Best), 1 => Just(Rerun::All)]
 }
 
 fn result() -> impl Strategy<Value = AttemptResult> {
@@ -303,6 +317,21 @@ impl Chaos {
                 Command::ImportRuns { sweep: sweep(*number), runs: runs.iter().map(import).collect() }
             }
             Step::Offer(number, points, end) => offered(&sweep(*number), points, *end),
+            Step::Pin(number, version, push) => {
+                let version = format!("code {}", version % 4);
+                Command::PinCode { sweep: sweep(*number), code: Pin { version, about: CodeAbout::default() }, push: *push }
+            }
+            Step::Mark(number, version, other) => {
+                let codes = &self.world.state.sweeps.get(&sweep(*number))?.codes;
+                let named = |index: u8| Some(codes.get(usize::from(index) % codes.len().max(1))?.version.clone());
+                let mark = match other {
+                    None => None,
+                    Some(other) if other % 3 == 0 => Some(CodeMark::Unusable),
+                    Some(other) => Some(CodeMark::SameAs(named(*other)?)),
+                };
+                Command::MarkCode { sweep: sweep(*number), version: named(*version)?, mark }
+            }
+            Step::Rerun(number, which) => Command::RerunPoints { sweep: sweep(*number), which: *which },
             Step::Retry(number, runs) => Command::RetryRuns { sweep: sweep(*number), runs: runs.clone() },
             Step::Edit(number, how) => {
                 let sweep = sweep(*number);

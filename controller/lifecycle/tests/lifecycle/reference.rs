@@ -207,7 +207,13 @@ impl Reference {
             evidence: String::new(),
         };
         let preempted = Failure { kind: FailureKind::Preempted, blame: Blame::Nobody, ..no_value.clone() };
+        let moves =
+            matches!(result, AttemptResult::Stopped(_) | AttemptResult::Failed(_) | AttemptResult::Preempted | AttemptResult::Returned);
         let ends = match (attempt.stop, result) {
+            (Some(StopKind::Requeue), _) if moves && goes_on => RunState::Queued,
+            (Some(StopKind::Requeue), _) if moves => RunState::Cancelled,
+            (None, AttemptResult::Stopped(StopKind::Requeue)) if goes_on => RunState::Queued,
+            (None, AttemptResult::Stopped(StopKind::Requeue)) => RunState::Cancelled,
             (Some(StopKind::Cancel), _) | (_, AttemptResult::Stopped(StopKind::Cancel)) => RunState::Cancelled,
             (_, AttemptResult::Told(Told::Value(value))) if value.is_finite() => RunState::Finished,
             (_, AttemptResult::Told(_)) => RunState::Failed,
@@ -217,6 +223,7 @@ impl Reference {
             (Some(StopKind::Early), _) | (None, AttemptResult::Stopped(StopKind::Early)) => {
                 self.fail(name, &spec, &no_value, goes_on, spared)
             }
+            (Some(StopKind::Requeue), _) => unreachable!("it is told above"),
             (None, AttemptResult::Failed(failure)) => self.fail(name, &spec, failure, goes_on, spared),
             (None, AttemptResult::Preempted) => self.fail(name, &spec, &preempted, goes_on, spared),
             (None, AttemptResult::Returned) if goes_on => RunState::Queued,

@@ -208,7 +208,16 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
 /// The first attempt of a run that [`counted`] found.
 fn assignment(run: u64) -> Assignment {
     let why = Why::new(Kind::Grid, format!("x is {run}"));
-    Assignment { attempt: attempt(run, 1), config: point(run), why, history: 0, repeat: 1, seed: repeats::seed(1, run), edited: None }
+    Assignment {
+        attempt: attempt(run, 1),
+        config: point(run),
+        why,
+        history: 0,
+        code: Default::default(),
+        repeat: 1,
+        seed: repeats::seed(1, run),
+        edited: None,
+    }
 }
 
 fn point(x: u64) -> Config {

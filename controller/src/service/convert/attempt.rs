@@ -76,7 +76,7 @@ pub(in crate::service) fn directive(directive: Directive) -> v1::Directive {
     let (kind, reason) = match directive {
         Directive::Continue => (Kind::Continue, String::new()),
         Directive::Stop { kind: StopKind::Early, reason } => (Kind::Stop, reason),
-        Directive::Stop { kind: StopKind::Cancel, reason } => (Kind::Cancel, reason),
+        Directive::Stop { kind: StopKind::Cancel | StopKind::Requeue, reason } => (Kind::Cancel, reason),
         Directive::Abandon { reason } => (Kind::Abandon, reason),
     };
     v1::Directive { kind: kind.into(), reason }
@@ -92,7 +92,9 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
             params_json: assignment.config.to_nested().to_json().to_string(),
             repeat: assignment.repeat,
             seed: assignment.seed,
-            program: assignment.edited.as_deref().map(program),
+            code_version: assignment.code.0,
+            code_prefix: assignment.code.1,
+            program: assignment.edited.as_ref().map(program),
         }),
         Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
         Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
@@ -109,6 +111,9 @@ pub(in crate::service) fn assignment_of(row: &RunRow, attempt: AttemptRef, sweep
         params_json: row.params_json.clone(),
         repeat: row.repeats.as_ref().map_or(1, |repeats| repeats.number),
         seed: sweep_lifecycle::repeats::seed(sweep_seed, attempt.run),
+        // Who asks wants to know how it is executed, and finds the code by itself.
+        code_version: String::new(),
+        code_prefix: String::new(),
         program: None,
     }
 }
@@ -150,8 +155,16 @@ mod tests {
         let entry = |path: &[&str], value| (Path(path.iter().map(|key| (*key).to_owned()).collect()), value);
         let config = Config([entry(&["model", "depth"], Value::Int(3)), entry(&["clip"], Value::Float(f64::INFINITY))].into());
         let attempt = attempt_ref("abcdefgh", 1, 2).unwrap();
-        let response =
-            acquired(Acquired::Assigned(Assignment { attempt, config, why: Why::default(), history: 0, repeat: 1, seed: 7, edited: None }));
+        let response = acquired(Acquired::Assigned(Assignment {
+            attempt,
+            config,
+            why: Why::default(),
+            history: 0,
+            code: Default::default(),
+            repeat: 1,
+            seed: 7,
+            edited: None,
+        }));
         let Some(Next::Assignment(assignment)) = response.next else { panic!("{response:?}") };
         assert_eq!(assignment.params_json, r#"{"clip":{"$float":"inf"},"model":{"depth":3}}"#);
     }

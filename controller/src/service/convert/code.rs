@@ -1,6 +1,7 @@
 //! Versions of the code.
 
-use sweep_lifecycle::state::{CodeAbout, CodeVersion};
+use sweep_code::Changes;
+use sweep_lifecycle::state::{CodeAbout, CodeMark, CodeVersion};
 use sweep_proto::v1;
 use tonic::Status;
 
@@ -27,6 +28,18 @@ pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAb
     Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes, prefix }))
 }
 
+/// What is known of a version beside what the sweep says.
+pub(in crate::service) struct Known<'a> {
+    /// There is a snapshot of it.
+    pub(in crate::service) kept: bool,
+    /// The sweep is pinned to it.
+    pub(in crate::service) pinned: bool,
+    /// How it differs from the one before.
+    pub(in crate::service) changes: Option<Changes>,
+    /// All versions of the sweep.
+    pub(in crate::service) names: &'a [String],
+}
+
 /// What a sweep knows of a version, as the wire has it. `agents` are those that have it.
 pub(in crate::service) fn code_version(
     number: u32,
@@ -34,9 +47,14 @@ pub(in crate::service) fn code_version(
     host: String,
     counts: &CodeCounts,
     agents: Vec<String>,
-    kept: bool,
+    known: &Known<'_>,
 ) -> v1::CodeVersion {
-    let CodeVersion { version, about, agent, since } = version;
+    let CodeVersion { version, about, agent, since, mark } = version;
+    let same_as = match &mark {
+        Some(CodeMark::SameAs(other)) => known.names.iter().position(|name| name == other).map_or(0, |index| index + 1),
+        _ => 0,
+    };
+    let changes = |Changes { files, added, removed }| v1::CodeChanges { files, lines_added: added, lines_removed: removed };
     let CodeAbout { commit, subject, branch, remote, files, added, removed, notes, prefix } = about;
     let code = v1::Code { version, commit, subject, branch, remote, files, lines_added: added, lines_removed: removed, notes, prefix };
     v1::CodeVersion {
@@ -52,6 +70,10 @@ pub(in crate::service) fn code_version(
         best_run: counts.best.map(|(run, _)| run),
         best_value: counts.best.map(|(_, value)| value),
         agents,
-        kept,
+        kept: known.kept,
+        pinned: known.pinned,
+        same_as: u32::try_from(same_as).unwrap_or(u32::MAX),
+        unusable: mark == Some(CodeMark::Unusable),
+        changes: known.changes.map(changes),
     }
 }

@@ -1,7 +1,7 @@
 //! Sweeps, their files and what may be done to them.
 
 use sweep_lifecycle::command::SweepAction;
-use sweep_lifecycle::spec::{Diagnostic, OnLeaseLost, Severity, SweepSpec};
+use sweep_lifecycle::spec::{Diagnostic, OnLeaseLost, Severity};
 use sweep_lifecycle::state::SweepState;
 use sweep_proto::v1;
 use sweep_proto::v1::set_sweep_state_request::Action;
@@ -9,6 +9,7 @@ use tonic::Status;
 
 use super::super::refusal::invalid;
 use super::from_word;
+use crate::engine::Basis;
 use crate::store::{SweepCounts, SweepRow};
 
 /// A sweep as the wire has it.
@@ -70,7 +71,8 @@ pub(in crate::service) fn diagnostic(diagnostic: Diagnostic) -> v1::Diagnostic {
 }
 
 /// What agents need to know to execute a sweep's runs.
-pub(in crate::service) fn program(spec: &SweepSpec) -> v1::Program {
+pub(in crate::service) fn program(basis: &Basis) -> v1::Program {
+    let spec = &basis.spec;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let patterns = spec.metric_patterns.iter();
     v1::Program {
@@ -85,5 +87,6 @@ pub(in crate::service) fn program(spec: &SweepSpec) -> v1::Program {
         max_silence_ms: spec.max_silence_ms.unwrap_or(0),
         stop_on_lease_lost: spec.on_lease_lost == OnLeaseLost::Stop,
         preflight: spec.preflight.clone(),
+        code_pinned: basis.pinned,
     }
 }

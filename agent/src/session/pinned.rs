@@ -1,0 +1,122 @@
+//! Code that the controller names: fetched once, and executed in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use sweep_code::{Checkouts, CodeError, folder_in};
+use sweep_proto::v1;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::link::{Backoff, is_outcome_unknown, reason};
+use super::{Level, Session, give_run_back};
+use crate::{Interrupt, Notice};
+
+/// Where checkouts are kept in the folder for run folders.
+const FOLDER: &str = "pinned";
+/// What a bundle may build on: so many versions are named.
+const BASES_MAX: usize = 5;
+/// How often a controller is asked that answers, but not with the code.
+const TRIES: u32 = 5;
+
+/// What a run is to execute.
+pub(super) struct Code {
+    /// Which version; empty: it cannot be told.
+    pub(super) version: String,
+    /// Where the program runs.
+    pub(super) workdir: PathBuf,
+    /// Why it cannot be executed here.
+    pub(super) obstacle: Option<String>,
+}
+
+impl Session {
+    /// Makes ready what an attempt is to execute. `None`: the agent was told to leave meanwhile, and the run was given back.
+    pub(super) async fn ready(&self, assignment: &v1::Assignment, level: &mut Level) -> Option<Code> {
+        let (version, workdir) = (assignment.code_version.clone(), self.options.workdir.clone());
+        if version.is_empty() {
+            // It may have come after a long wait.
+            return Some(Code { version: self.code_version().await, workdir, obstacle: None });
+        }
+        self.pinned.store(true, Ordering::Relaxed);
+        // A large program takes a while to come, and the run stays this agent's meanwhile. What is wanted of it is said again once it begins.
+        let attempt = (assignment.run, assignment.attempt);
+        let (wants, _unheard) = mpsc::unbounded_channel();
+        self.hold(attempt, wants);
+        let found = tokio::select! {
+            found = self.place(&version, &assignment.code_prefix) => Some(found),
+            _ = level.wait_for(Option::<Interrupt>::is_some) => None,
+        };
+        let Some(found) = found else {
+            give_run_back(self, &assignment.sweep_id, attempt).await;
+            self.release(attempt);
+            return None;
+        };
+        let before = std::mem::replace(&mut self.book().code, version.clone());
+        if before != version {
+            let news = if before.is_empty() { "code" } else { "the sweep has moved to other code" };
+            self.link.notice(Notice::Note(format!("{news}: version {version:.8}, fetched from the controller")));
+        }
+        Some(match found {
+            Ok(workdir) => Code { version, workdir, obstacle: None },
+            Err(reason) => Code { version, workdir, obstacle: Some(reason) },
+        })
+    }
+
+    /// Returns the folder where a program of a version runs.
+    async fn place(&self, version: &str, prefix: &str) -> Result<PathBuf, String> {
+        let dir = self.options.runs_dir.join(FOLDER);
+        let unready = |error: CodeError| format!("code version {version:.8} cannot be executed here: {error}");
+        let checkouts = blocking(move || Checkouts::open(&dir)).await?.map_err(unready)?;
+        let (known, name) = (checkouts.clone(), version.to_owned());
+        if !blocking(move || known.holds(&name)).await? {
+            self.fetch(version, &checkouts).await?;
+        }
+        let (prefix, name) = (prefix.to_owned(), version.to_owned());
+        let tree = blocking(move || checkouts.take(&name).map(|tree| folder_in(&tree, &prefix))).await?.map_err(unready)?;
+        tree.ok_or_else(|| format!("the folder in which programs are to run is not in code version {version:.8}"))
+    }
+
+    async fn fetch(&self, version: &str, checkouts: &Checkouts) -> Result<(), String> {
+        let (here, mut backoff) = (checkouts.clone(), Backoff::default());
+        let mut have = blocking(move || here.have()).await?;
+        have.truncate(BASES_MAX);
+        let file = checkouts.file().map_err(|error| error.to_string())?;
+        let mut tries = 0;
+        loop {
+            match self.download(version, have.clone(), &file).await {
+                Ok(()) => break,
+                Err(status) if is_outcome_unknown(status.code()) => {
+                    // One that is away comes back.
+                    let is_away =
+                        matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::DeadlineExceeded);
+                    tries += u32::from(!is_away);
+                    if tries >= TRIES {
+                        return Err(format!("the controller does not give code version {version:.8}: {}", reason(&status)));
+                    }
+                    backoff.wait().await;
+                }
+                Err(status) => return Err(format!("the controller does not give code version {version:.8}: {}", reason(&status))),
+            }
+        }
+        let (here, name) = (checkouts.clone(), version.to_owned());
+        let received = blocking(move || here.receive(&name, &file)).await?;
+        received.map_err(|error| format!("code version {version:.8} has not come as it should: {error}"))
+    }
+
+    async fn download(&self, version: &str, have: Vec<String>, to: &Path) -> Result<(), Status> {
+        let unwritten = |error: std::io::Error| Status::failed_precondition(format!("{}: {error}", to.display()));
+        let mut file = tokio::fs::File::create(to).await.map_err(unwritten)?;
+        let request = v1::GetCodeRequest { sweep_id: self.sweep.clone(), version: version.to_owned(), have };
+        let mut parts = self.link.sweeps().get_code(request).await?.into_inner();
+        while let Some(part) = parts.message().await? {
+            file.write_all(&part.chunk).await.map_err(unwritten)?;
+        }
+        file.flush().await.map_err(unwritten)
+    }
+}
+
+/// Does something that takes its time.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| format!("it broke off: {error}"))
+}

@@ -1,0 +1,119 @@
+//! Takes the code of a working folder to the controller, for sweeps that are pinned to it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use sweep_code::{Snapshot, Source, Working};
+use sweep_proto::v1::push_code_request::Part;
+use sweep_proto::v1::{Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest};
+
+use crate::client::Client;
+use crate::display::printable;
+use crate::failure::Failure;
+use crate::places;
+
+/// Of a bundle, in one message.
+const CHUNK_BYTES: u64 = 256 << 10;
+/// Files that look like secrets are named up to so many.
+const NAMED_MAX: usize = 20;
+/// How often the code is sent when the way to the controller breaks.
+const TRIES: u32 = 3;
+
+/// Which code.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CodeFolderArgs {
+    /// Where the code is that runs execute: the folder in which programs run. By default the current directory
+    #[arg(long, value_name = "DIR", help_heading = "Code")]
+    pub(crate) workdir: Option<PathBuf>,
+
+    /// Take the code even if something in it looks like a secret: every agent gets it
+    #[arg(long, help_heading = "Code")]
+    pub(crate) allow_secrets: bool,
+}
+
+impl CodeFolderArgs {
+    /// Returns whether any of it was given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.workdir.is_some() || self.allow_secrets
+    }
+}
+
+/// A snapshot that was taken and is on nobody's disk but this one's.
+pub(crate) struct Taken {
+    pub(crate) snapshot: Snapshot,
+    source: Source,
+}
+
+/// Takes a snapshot of a working folder, unless something in it looks like a secret.
+pub(crate) fn take(workdir: &Path, allow_secrets: bool) -> Result<Taken> {
+    let named = workdir.display();
+    let workdir = workdir.canonicalize().map_err(|error| Failure::input(format!("{named}: {error}")))?;
+    if !workdir.is_dir() {
+        return Err(Failure::input(format!("{named} is no directory")).into());
+    }
+    let trouble = |error: sweep_code::CodeError| Failure::new(format!("the code in {named} cannot be taken: {error}"));
+    let mut working = Working::find(&workdir, &places::state_dir()?).map_err(trouble)?;
+    let snapshot = working.snapshot().map_err(trouble)?;
+    let source = working.source();
+    if !allow_secrets {
+        let suspects = source.suspects(&snapshot.version).map_err(trouble)?;
+        if !suspects.is_empty() {
+            let lines: Vec<_> = suspects.iter().take(NAMED_MAX).map(|suspect| format!("\n  {}", printable(&suspect.to_string()))).collect();
+            let more = suspects.len() - lines.len();
+            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+            let message =
+                format!("the code in {named} holds what looks like secrets, and every agent would get them:{}{more}", lines.concat());
+            let hint = "take them out of the code (a file that git does not track and whose name says so is left out by itself), or say --allow-secrets";
+            return Err(Failure::input(message).hint(hint).into());
+        }
+    }
+    Ok(Taken { snapshot, source })
+}
+
+/// Brings a snapshot to the controller, as far as it is not there. `sweep`: may be empty, where it is yet to be created.
+pub(crate) async fn send(client: &Client, sweep: &str, taken: &Taken) -> Result<()> {
+    let version = &taken.snapshot.version;
+    for attempt in 1.. {
+        let request = PrepareCodeRequest { sweep_id: sweep.to_owned(), version: version.clone() };
+        let wish = client.call(request, async |mut service, request| service.prepare_code(request).await).await?;
+        if !wish.wanted {
+            return Ok(());
+        }
+        let file = tempfile::NamedTempFile::new()?.into_temp_path();
+        taken.source.bundle(version, &wish.have, &file)?;
+        let header = PushCodeHeader { sweep_id: String::new(), version: version.clone() };
+        let parts = std::iter::once(Part::Header(header)).chain(chunks(File::open(&file)?).map(Part::Chunk));
+        let parts = tokio_stream::iter(parts.map(|part| PushCodeRequest { part: Some(part) }));
+        match client.service.clone().stage_code(parts).await {
+            Ok(_) => return Ok(()),
+            Err(status) if attempt < TRIES && crate::client::is_unknown(status.code()) => {}
+            Err(status) => return Err(client.explain(&status)),
+        }
+    }
+    Ok(())
+}
+
+/// The pieces of a bundle. One that cannot be read to its end is refused over there.
+fn chunks(file: File) -> impl Iterator<Item = Vec<u8>> {
+    std::iter::from_fn(move || {
+        let mut chunk = Vec::new();
+        (&file).take(CHUNK_BYTES).read_to_end(&mut chunk).ok().filter(|read| *read > 0).map(|_| chunk)
+    })
+}
+
+/// A version as the wire has it.
+pub(crate) fn wire(snapshot: &Snapshot) -> Code {
+    let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), prefix, notes } =
+        snapshot.clone();
+    Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix }
+}
+
+/// Says what was not taken along.
+pub(crate) fn tell_notes(snapshot: &Snapshot) {
+    for note in &snapshot.notes {
+        eprintln!("note: {}", printable(note));
+    }
+}
