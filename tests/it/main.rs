@@ -5,6 +5,7 @@ mod asked;
 mod background;
 mod black_hole;
 mod cancel;
+mod capture;
 mod code;
 mod digits;
 mod disk;

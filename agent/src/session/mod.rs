@@ -8,6 +8,7 @@
 
 pub(crate) mod chance;
 mod code;
+mod environment;
 mod link;
 mod report;
 mod worker;
@@ -55,6 +56,8 @@ struct Session {
     handover: Handover,
     /// `None`: nobody wants to know which code is executed.
     capture: Option<Capture>,
+    /// What is said of where attempts are executed; `None`: nobody wants to know.
+    observer: Option<Arc<environment::Observer>>,
     book: Mutex<Book>,
 }
 
@@ -238,9 +241,10 @@ async fn join(
         executor: surroundings.executor,
         agent,
         sweep: answer.sweep_id,
-        program,
         patterns,
+        observer: options.captures.then(|| Arc::new(environment::Observer::new(host(), &options))),
         capture: options.captures.then(|| Capture::new(options.workdir.clone(), options.runs_dir.clone())),
+        program,
         options,
         heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
         lease: Duration::from_millis(answer.lease_ms.max(1000)),

@@ -6,8 +6,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, Effect, Failure, RunNumber, RunState, StopRequest, SweepId, SweepState,
-    Timestamp,
+    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, Effect, Environment, Failure, RunNumber, RunState, StopRequest, SweepId,
+    SweepState, Timestamp,
 };
 
 /// An event with its time, as the log holds it. Its place in the log is the store's.
@@ -57,6 +57,14 @@ pub enum Event {
     SpaceExhausted { sweep: SweepId },
     /// A version of the code was seen that is new in the sweep, or is described for the first time.
     CodeSeen { sweep: SweepId, version: String, agent: Option<AgentId>, about: Box<CodeAbout> },
+    /// An agent executes attempts in this environment from now on. `about`: what is known of it, where it is new in the sweep.
+    EnvironmentSeen {
+        sweep: SweepId,
+        agent: AgentId,
+        digest: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<Box<Environment>>,
+    },
     /// An agent came.
     AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
     /// An agent left or was lost.
@@ -165,6 +173,7 @@ impl Event {
             | Self::SweepStalled { sweep, .. }
             | Self::SpaceExhausted { sweep }
             | Self::CodeSeen { sweep, .. }
+            | Self::EnvironmentSeen { sweep, .. }
             | Self::AgentRegistered { sweep, .. }
             | Self::RunCreated { sweep, .. }
             | Self::RunImported { sweep, .. }

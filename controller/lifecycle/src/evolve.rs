@@ -64,6 +64,14 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 }
             }
         }
+        Event::EnvironmentSeen { sweep, agent, digest, about } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            if let Some(about) = about.as_ref().filter(|_| sweep.environment_number(digest).is_none()) {
+                sweep.environments.push(about.as_ref().clone());
+            }
+            let Some(agent) = state.agents.get_mut(agent) else { return };
+            agent.environment = sweep.environment_number(digest).unwrap_or(0);
+        }
         Event::AgentRegistered { agent, sweep, info } => register(state, agent, sweep, info, at),
         Event::AgentRemoved { agent, .. } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };
@@ -211,6 +219,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         live: BTreeSet::new(),
         best: None,
         codes: Vec::new(),
+        environments: Vec::new(),
         imported: 0,
         taken: Taken::new(),
         history: 0,
@@ -267,6 +276,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
         failed: 0,
         streak: Vec::new(),
         code: 0,
+        environment: 0,
         registered: at,
         left: None,
     };
@@ -294,6 +304,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
         command: Vec::new(),
         code,
         revision: sweep.revision(),
+        environment: 0,
         orphan: String::new(),
         assigned: at,
         started: None,
@@ -314,7 +325,9 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, code_version
 fn start(state: &mut State, attempt: &AttemptRef, command: &[String], code_version: &str, at: Timestamp) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     let code = sweep.code_number(code_version);
+    let agents = &state.agents;
     let started = change_attempt(sweep, attempt, |started| {
+        started.environment = agents.get(&started.agent).map_or(0, |agent| agent.environment);
         started.state = AttemptState::Running;
         started.started = Some(at);
         started.command = command.to_vec();

@@ -296,6 +296,7 @@ impl Writer {
                 bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));
             }
             Event::SweepCreated { .. }
+            | Event::EnvironmentSeen { .. }
             | Event::RunCreated { .. }
             | Event::RunAbsolved { .. }
             | Event::ResultOrphaned { .. }

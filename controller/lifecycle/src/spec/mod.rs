@@ -8,6 +8,7 @@
 
 mod changes;
 mod constraints;
+mod data;
 mod diagnostic;
 mod early_terminate;
 mod fields;
@@ -24,7 +25,9 @@ mod yaml;
 
 pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
-pub use model::{Bound, CodePolicy, Constraint, Impute, MetricPattern, Objective, OnLeaseLost, Reduce, RetryPolicy, Summary, SweepSpec};
+pub use model::{
+    Bound, CodePolicy, Constraint, DataSource, Impute, MetricPattern, Objective, OnLeaseLost, Reduce, RetryPolicy, Summary, SweepSpec,
+};
 pub use render::render;
 pub use schema::schema;
 // Whoever reads a spec needs these two, and should not have to know the search for them.

@@ -19,7 +19,7 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, CodeVersion, Revision, State, Sweep, SweepState};
+use super::{Agent, CodeVersion, Environment, Revision, State, Sweep, SweepState};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -71,6 +71,7 @@ struct SweepHead<'a> {
     ended: u64,
     best: Option<(RunNumber, f64)>,
     codes: Cow<'a, [CodeVersion]>,
+    environments: Cow<'a, [Environment]>,
     imported: u64,
     history: u64,
     created: Timestamp,
@@ -176,6 +177,7 @@ impl<'a> SweepHead<'a> {
             open,
             best: sweep.best,
             codes: Cow::Borrowed(&sweep.codes),
+            environments: Cow::Borrowed(&sweep.environments),
             imported: sweep.imported,
             history: sweep.history,
             created: sweep.created,
@@ -208,6 +210,7 @@ impl<'a> SweepHead<'a> {
             live,
             best: self.best,
             codes: self.codes.into_owned(),
+            environments: self.environments.into_owned(),
             imported: self.imported,
             taken: Taken::new(),
             history: self.history,

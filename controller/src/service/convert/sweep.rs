@@ -85,5 +85,6 @@ pub(in crate::service) fn program(spec: &SweepSpec) -> v1::Program {
         max_silence_ms: spec.max_silence_ms.unwrap_or(0),
         stop_on_lease_lost: spec.on_lease_lost == OnLeaseLost::Stop,
         preflight: spec.preflight.clone(),
+        data: spec.data.iter().map(|set| v1::DataSource { name: set.name.clone(), location: set.location.clone() }).collect(),
     }
 }
