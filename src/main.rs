@@ -4,6 +4,7 @@ mod ci;
 mod client;
 mod commands;
 mod display;
+mod environments;
 mod failure;
 mod pinning;
 mod places;

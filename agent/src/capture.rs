@@ -1,4 +1,11 @@
-//! What an attempt executes, captured without asking anybody: the exact code.
+//! What an attempt executes and in what, captured without asking anybody: the exact code (here), the environment, the data.
+
+mod bucket;
+pub(crate) mod data;
+pub(crate) mod environment;
+mod machine;
+mod python;
+mod variables;
 
 use std::path::PathBuf;
 use std::sync::Arc;

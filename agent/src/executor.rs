@@ -3,12 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
 use crate::attempt::Want;
+use crate::gpu::GpuDriver;
 use crate::process::spawn;
 use crate::process::tree::Tree;
 use crate::runner::{self, Begin, Ended, Job, Seen};
@@ -38,8 +40,11 @@ pub(crate) trait Executor: Send + Sync {
 }
 
 /// Real programs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Programs;
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    /// What says how busy GPUs are; `None`: nobody wants to know what attempts use of their machine.
+    pub(crate) driver: Option<Arc<dyn GpuDriver>>,
+}
 
 impl Executor for Programs {
     fn execute<'a>(
@@ -49,7 +54,7 @@ impl Executor for Programs {
         wants: &'a mut mpsc::UnboundedReceiver<Want>,
         seen: mpsc::Sender<Seen>,
     ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>> {
-        Box::pin(runner::execute(job, begin, wants, seen))
+        Box::pin(runner::execute(job, begin, wants, seen, self.driver.clone()))
     }
 
     fn has_begun(&self, job: &Job) -> bool {

@@ -26,6 +26,17 @@ pub trait GpuDriver: fmt::Debug + Send + Sync {
 
     /// Returns how much of one, by its number or its UUID, is in use; `None`: it cannot say.
     fn in_use(&self, name: &str) -> Option<GpuUse>;
+
+    /// Returns what is known of the GPUs and the driver, by name: `gpu.0`, `gpu_driver`, `cuda`.
+    fn facts(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Returns how busy one is, in percent of the time; `None`: it cannot say.
+    fn busy(&self, name: &str) -> Option<u32> {
+        let _ = name;
+        None
+    }
 }
 
 /// NVIDIA's, if it is installed.
@@ -60,14 +71,35 @@ impl GpuDriver for Nvidia {
         let look = |device: Device<'_>| -> Result<GpuUse, NvmlError> {
             Ok(GpuUse { bytes: device.memory_info()?.used, programs: device.running_compute_processes_count()? })
         };
-        let device = match name.parse() {
-            Ok(number) => nvml.device_by_index(number),
-            Err(_) => nvml.device_by_uuid(name),
-        };
-        device
+        device(nvml, name)
             .and_then(look)
             .inspect_err(|error| tracing::debug!(%error, gpu = name, "the driver cannot say how much of it is in use"))
             .ok()
+    }
+
+    fn facts(&self) -> BTreeMap<String, String> {
+        let Some(nvml) = self.nvml() else { return BTreeMap::new() };
+        let words = |number| {
+            let device = nvml.device_by_index(number).ok()?;
+            let memory = device.memory_info().ok()?.total as f64 / f64::from(1 << 30);
+            Some((format!("gpu.{number}"), format!("{}, {memory:.0} GB", device.name().ok()?)))
+        };
+        let mut facts: BTreeMap<_, _> = (0..self.count()).filter_map(words).collect();
+        facts.extend(nvml.sys_driver_version().ok().map(|version| ("gpu_driver".to_owned(), version)));
+        let cuda = nvml.sys_cuda_driver_version().ok().map(|version| format!("{}.{}", version / 1000, version % 1000 / 10));
+        facts.extend(cuda.map(|version| ("cuda".to_owned(), version)));
+        facts
+    }
+
+    fn busy(&self, name: &str) -> Option<u32> {
+        device(self.nvml()?, name).and_then(|device| device.utilization_rates()).ok().map(|rates| rates.gpu)
+    }
+}
+
+fn device<'a>(nvml: &'a Nvml, name: &str) -> Result<Device<'a>, NvmlError> {
+    match name.parse() {
+        Ok(number) => nvml.device_by_index(number),
+        Err(_) => nvml.device_by_uuid(name),
     }
 }
 

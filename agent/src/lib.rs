@@ -1,6 +1,6 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → attempt, slot, process, argv, intake, spool`; `session → handover, capture`; `slot → gpu`.
+//! Modules import leftwards only: `session → executor → runner → monitor, attempt, slot, process, argv, intake, spool`; `session → handover, capture`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod gpu;
 mod handover;
 mod intake;
+mod monitor;
 mod process;
 mod reproduce;
 mod runner;
@@ -30,6 +31,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::transport::Endpoint;
 
+pub use crate::capture::data::{DataSet, DataSource};
+pub use crate::capture::environment::{Environment, survey};
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
 
@@ -162,6 +165,7 @@ pub async fn run(
     interrupts: mpsc::Receiver<Interrupt>,
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
-    let surroundings = Surroundings { controller: options.controller.connect_lazy(), executor: Arc::new(Programs) };
+    let driver = options.captures.then(|| Arc::clone(&options.driver));
+    let surroundings = Surroundings { controller: options.controller.connect_lazy(), executor: Arc::new(Programs { driver }) };
     session::run(surroundings, options, interrupts, notices).await
 }

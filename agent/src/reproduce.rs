@@ -56,7 +56,7 @@ pub async fn reproduce(
     let (sender, mut seen) = mpsc::channel(16);
     let output = job.output();
     let mut metrics = BTreeMap::new();
-    let executing = runner::execute(&job, Begin::Anew, &mut wants, sender);
+    let executing = runner::execute(&job, Begin::Anew, &mut wants, sender, None);
     tokio::pin!(executing);
     let ended = loop {
         tokio::select! {

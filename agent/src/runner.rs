@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
@@ -16,9 +17,11 @@ use tokio::time::MissedTickBehavior;
 
 use crate::argv::{self, Argv, Machine, Place, Project, Template};
 use crate::attempt::{Action, AttemptState, Input, Limits, Outcome, Want};
+use crate::gpu::GpuDriver;
 use crate::intake::Reading;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::{Output, Pattern};
+use crate::monitor::{self, Monitor};
 use crate::process::exit::Obstacle;
 use crate::process::launch::{self, Alone, Launch, Word};
 use crate::process::memory::Kills;
@@ -171,7 +174,7 @@ impl Job {
     }
 }
 
-/// Executes an attempt to its end. When it returns, no process of the attempt is left.
+/// Executes an attempt to its end. When it returns, no process of the attempt is left. With a `driver`, what it uses of the machine is seen as well.
 ///
 /// # Errors
 /// A folder or file of the attempt cannot be made or read: the path and why.
@@ -180,6 +183,7 @@ pub(crate) async fn execute(
     begin: Begin,
     wants: &mut mpsc::UnboundedReceiver<Want>,
     seen: mpsc::Sender<Seen>,
+    driver: Option<Arc<dyn GpuDriver>>,
 ) -> Result<Ended, (PathBuf, io::Error)> {
     let place = place_of(job);
     let kills = Kills::so_far();
@@ -210,7 +214,13 @@ pub(crate) async fn execute(
     };
     let output = Output::new(job.output(), job.patterns.clone());
     let metrics = MetricsFile::new(PathBuf::from(&place.metrics_file));
+    let monitor = driver.map(|driver| {
+        let gpus = job.slot.gpus(&*driver);
+        Monitor::new(driver, gpus, job.folder(), begin == Begin::Anew)
+    });
     Watch {
+        monitor,
+        theirs: BTreeSet::from([job.objective.clone()]),
         began: Instant::now().checked_sub(program.age()).unwrap_or_else(Instant::now),
         kills,
         attempt,
@@ -235,6 +245,9 @@ pub(crate) async fn execute(
 /// An attempt whose program was begun.
 struct Watch {
     began: Instant,
+    monitor: Option<Monitor>,
+    /// Names that what the monitor sees must not have.
+    theirs: BTreeSet<String>,
     /// As they were when it began.
     kills: Kills,
     attempt: AttemptState,
@@ -284,6 +297,7 @@ impl Watch {
                 _ = look.tick() => {
                     if running {
                         self.read(false).await?;
+                        self.monitor().await;
                     }
                     if self.attempt.awaits_empty() && self.is_empty().await {
                         self.handle(Input::Empty).await?;
@@ -371,7 +385,20 @@ impl Watch {
         Ok(output.more || metrics.more)
     }
 
+    /// Sends out what the attempt uses of its machine, where it is time to. It says nothing of whether the program lives.
+    async fn monitor(&mut self) {
+        let Some(monitor) = &mut self.monitor else { return };
+        let readings = monitor.look(self.program.tree(), &self.theirs).await;
+        // What was sent out before counts as read, however far the files have been read again.
+        let (read, sent) = (self.counts, self.skip);
+        let counts = Counts { output: read.output.max(sent.output), metrics: read.metrics.max(sent.metrics) };
+        self.pending.extend(readings.into_iter().map(|reading| Point { reading, wall_ms: wall_ms(), counts }));
+    }
+
     fn take(&mut self, reading: Reading, is_new: bool) {
+        if reading.name.starts_with(monitor::PREFIX) {
+            self.theirs.insert(reading.name.clone());
+        }
         let input = Input::Metric { name: reading.name.clone(), value: reading.value };
         self.attempt.handle(input, self.began.elapsed());
         if is_new {

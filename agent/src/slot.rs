@@ -31,10 +31,15 @@ impl Slot {
     /// Returns the bytes in use on each of its GPUs, as far as it can be said: not where other slots share them, nor where a number may not be the
     /// driver's.
     pub(crate) fn bytes_in_use(&self, driver: &dyn GpuDriver) -> BTreeMap<String, u64> {
-        let names = self.devices.iter().flat_map(|devices| devices.split(',')).filter(|name| !name.is_empty() && self.exclusive);
-        let numbered_alike = self.driver_order || driver.count() == 1;
-        let known = names.filter(|name| numbered_alike || name.parse::<u32>().is_err());
-        known.filter_map(|name| Some((name.to_owned(), driver.in_use(name)?.bytes))).collect()
+        let known = self.gpus(driver).into_iter().filter(|_| self.exclusive);
+        known.filter_map(|name| driver.in_use(&name).map(|in_use| (name, in_use.bytes))).collect()
+    }
+
+    /// Returns its GPUs by the names that the driver has for them, as far as those can be told.
+    pub(crate) fn gpus(&self, driver: &dyn GpuDriver) -> Vec<String> {
+        let names = self.devices.iter().flat_map(|devices| devices.split(',')).filter(|name| !name.is_empty());
+        let numbered_alike = || self.driver_order || driver.count() == 1;
+        names.filter(|name| name.parse::<u32>().is_err() || numbered_alike()).map(str::to_owned).collect()
     }
 }
 

@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::{GetRunRequest, Run, Sweep};
+use sweep_proto::v1::{Environment, GetRunRequest, Run, Sweep};
 
 use super::best::best_run;
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
+use crate::environments;
 use crate::failure::Failure;
 use crate::snapshots::{self, Snapshots};
 
-/// Says how two runs differ: parameters, results, code
+/// Says how two runs differ: parameters, results, environment, data, code
 ///
 /// Each side is a run (SWEEP/RUN), a version of a sweep's code (SWEEP@2, or SWEEP@ and the beginning of its hash), or a sweep, which stands for its best run.
 /// The code is compared with all that was not committed.
@@ -54,6 +55,10 @@ pub(crate) async fn run(args: &DiffArgs) -> Result<ExitCode> {
     if let (Some(one), Some(other)) = (&left.run, &right.run) {
         let heads = (head(&left, one), head(&right, other));
         writeln!(out(), "{}", display::compare::runs((&heads.0, &heads.1), one, other))?;
+        let environments = (environment(&client, &left, one).await?, environment(&client, &right, other).await?);
+        if let (Some(one), Some(other)) = environments {
+            writeln!(out(), "{}\n", display::environment::compared((&heads.0, &heads.1), &one, &other))?;
+        }
     }
     if left.version.is_empty() || right.version.is_empty() {
         let which = if left.version.is_empty() { &args.left } else { &args.right };
@@ -78,6 +83,12 @@ pub(crate) async fn run(args: &DiffArgs) -> Result<ExitCode> {
 
 fn head(side: &Side, run: &Run) -> String {
     format!("{}/{}", side.sweep.id, run.run)
+}
+
+/// What the newest attempt of a run was executed in.
+async fn environment(client: &Client, side: &Side, run: &Run) -> Result<Option<Environment>> {
+    let digest = run.attempts.last().map(|attempt| attempt.environment.as_str()).unwrap_or_default();
+    environments::fetch(client, &side.sweep, digest).await
 }
 
 async fn side(client: &mut Client, text: &str) -> Result<Side> {

@@ -3,18 +3,20 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
-use sweep_agent::{Notice, Reproduced, Reproduction};
-use sweep_proto::v1::{Attempt, GetExecutionRequest, GetRunRequest, Run, Sweep};
+use sweep_agent::{DataSource, Notice, Nvidia, Reproduced, Reproduction};
+use sweep_proto::v1::{Attempt, DataSet, Environment, GetExecutionRequest, GetRunRequest, Run, Sweep};
 use tokio::sync::mpsc;
 
 use super::agent::{duration, forward_signals};
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
+use crate::environments;
 use crate::failure::Failure;
 use crate::snapshots::{self, Snapshots};
 use crate::{places, shell};
@@ -23,7 +25,8 @@ use crate::{places, shell};
 ///
 /// The code is that which the run executed, uncommitted and untracked files included; what is written is read again, and has to have the same tree hash. The
 /// folder must be empty or not be there. With --run the program is executed there as an agent would, with the same parameters and the same seed, and what comes out is
-/// compared with what was recorded; nothing is reported.
+/// compared with what was recorded; nothing is reported. How this machine differs from the recorded one (interpreter, packages, GPUs), and whether the declared data is
+/// the same, is said first.
 ///
 /// Exit status: 0 when the objective is the same to the last bit (without --run: when the code was written), 1 when it is not.
 #[derive(Debug, Args)]
@@ -95,7 +98,21 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
             writeln!(out, "  {} is only a pointer: Git LFS keeps the file elsewhere", display::printable(pointer))?;
         }
     }
-    let object = json!({"sweep": sweep.id, "run": number, "attempt": attempt.attempt, "code_version": attempt.code_version,
+    let differs = match environments::fetch(&client, &sweep, &attempt.environment).await? {
+        Some(recorded) => Some(here_and_then(&recorded, attempt, &workdir).await?),
+        None => None,
+    };
+    if let Some(differs) = differs.as_ref().filter(|_| !args.json) {
+        let mut out = out();
+        if differs.is_empty() {
+            writeln!(out, "  the environment and the data are those of then")?;
+        } else {
+            writeln!(out, "  what is not as it was then:\n{}", display::table::compared(&["", "RECORDED", "HERE"], differs))?;
+        }
+    }
+    let differs = differs
+        .map(|rows| rows.into_iter().map(|[what, then, here]| json!({"what": what, "recorded": then, "here": here})).collect::<Vec<_>>());
+    let object = json!({"differs": differs, "sweep": sweep.id, "run": number, "attempt": attempt.attempt, "code_version": attempt.code_version,
         "dir": dir, "workdir": workdir, "files": written.size.files, "lfs_pointers": written.pointers, "command": attempt.command});
     if args.execute {
         return execute(args, &client, (&sweep, number, attempt), workdir, object).await;
@@ -112,6 +129,22 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How this machine, and the data here, differ from what the attempt was executed in.
+async fn here_and_then(recorded: &Environment, attempt: &Attempt, workdir: &Path) -> Result<Vec<display::environment::Difference>> {
+    let source = |set: &DataSet| DataSource { name: set.name.clone(), location: set.location.clone() };
+    let sources: Vec<_> = recorded.data.iter().map(source).collect();
+    let (command, workdir, cache) = (attempt.command.clone(), workdir.to_owned(), made(places::state_dir()?)?);
+    let looking =
+        tokio::task::spawn_blocking(move || sweep_agent::survey(Arc::new(Nvidia::default()), &command, &workdir, &sources, &cache));
+    let sweep_agent::Environment { facts, packages, variables, data } = looking.await.context("looking at this machine broke off")?;
+    let data = data.into_iter().map(|set| {
+        let sweep_agent::DataSet { name, location, digest, basis, files, bytes, note } = set;
+        DataSet { name, location, digest, basis, files, bytes, note }
+    });
+    let here = Environment { digest: String::new(), facts: facts.into_iter().collect(), packages, variables, data: data.collect() };
+    Ok(display::environment::differences(recorded, &here))
 }
 
 fn chosen<'a>(sweep: &Sweep, run: &'a Run, wanted: Option<u32>) -> Result<&'a Attempt> {
@@ -177,7 +210,7 @@ async fn execute(
         object["reproduced"] = same.into();
         object["trouble"] = reproduced.trouble.clone().into();
         object["output"] = reproduced.output.display().to_string().into();
-        object["metrics"] = display::compare::metrics_json(&attempt.metrics, &reproduced.metrics);
+        object["metrics"] = display::compare::metrics_json(attempt, &reproduced.metrics);
         writeln!(out(), "{object}")?;
     } else {
         write!(out(), "{}", display::compare::reproduced(&metric, attempt, &reproduced, same))?;
@@ -196,5 +229,5 @@ fn is_same(metric: &str, attempt: &Attempt, reproduced: &Reproduced) -> bool {
     let same = |name: &String| bits(attempt.metrics.get(name)) == bits(reproduced.metrics.get(name));
     let ended_alike = (attempt.state == "finished") == reproduced.trouble.is_none();
     let metric = metric.to_owned();
-    ended_alike && if metric.is_empty() { attempt.metrics.keys().all(same) } else { same(&metric) }
+    ended_alike && if metric.is_empty() { display::metrics(attempt).0.into_keys().all(same) } else { same(&metric) }
 }

@@ -12,6 +12,7 @@ use crate::client::{ControllerArgs, split_run};
 use crate::commands::best::{analysis, best_run};
 use crate::commands::runs;
 use crate::display::{self, out};
+use crate::environments;
 use crate::failure::Failure;
 
 /// Shows how far a sweep is, or what became of one run
@@ -23,7 +24,8 @@ use crate::failure::Failure;
 #[command(after_help = "Examples:
   sweep show ab12cd34
   sweep show ab12cd34/7
-  sweep show --why ab12cd34/7")]
+  sweep show --why ab12cd34/7
+  sweep show --environment ab12cd34/7")]
 pub(crate) struct ShowArgs {
     /// The sweep (its id, the beginning of its id, or its name), or a run as <SWEEP>/<RUN>
     #[arg(value_name = "SWEEP[/RUN]")]
@@ -32,6 +34,10 @@ pub(crate) struct ShowArgs {
     /// Say why the run was suggested: what the search expected of it, and from what it knew
     #[arg(long)]
     why: bool,
+
+    /// Of a run, show all that is known of what it was executed in: machine, packages, variables, data
+    #[arg(long)]
+    environment: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -49,14 +55,24 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
         let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
         let run = answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?;
-        if args.json {
-            writeln!(out(), "{}", display::json::run(&run))?;
-        } else if args.why {
+        if args.why && !args.json {
             write!(out(), "{}", display::why(&sweep, &run))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let environments = environments::of_run(&client, &sweep, &run).await?;
+        if args.json {
+            let mut object = display::json::run(&run);
+            object["environments"] = environments.values().map(display::environment::json).collect();
+            writeln!(out(), "{object}")?;
         } else {
-            write!(out(), "{}", display::run(&sweep, &run))?;
+            write!(out(), "{}", display::run(&sweep, &run, &environments, args.environment))?;
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    if args.environment {
+        return Err(Failure::input("`--environment` is about one run")
+            .hint(format!("for example `sweep show --environment {}/1`", sweep.id))
+            .into());
     }
     if args.why {
         return Err(Failure::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());

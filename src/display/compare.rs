@@ -1,6 +1,6 @@
 //! What two runs have in common and what not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -12,9 +12,10 @@ use super::{flatten, json as plain, number, printable, table};
 /// What came of a run that was executed again.
 pub(crate) fn reproduced(metric: &str, attempt: &Attempt, again: &Reproduced, same: bool) -> String {
     let mut text = String::new();
-    let names: BTreeSet<&String> = attempt.metrics.keys().chain(again.metrics.keys()).collect();
+    let recorded = super::metrics(attempt).0;
+    let names: BTreeSet<&String> = recorded.keys().copied().chain(again.metrics.keys()).collect();
     let rows = names.into_iter().map(|name| {
-        let (then, now) = (attempt.metrics.get(name), again.metrics.get(name));
+        let (then, now) = (recorded.get(name).copied(), again.metrics.get(name));
         let verdict = match (then, now) {
             (Some(then), Some(now)) if then.to_bits() == now.to_bits() => "the same".to_owned(),
             (Some(then), Some(now)) => format!("differs by {}", number(now - then)),
@@ -41,8 +42,9 @@ pub(crate) fn reproduced(metric: &str, attempt: &Attempt, again: &Reproduced, sa
 }
 
 /// The same for programs.
-pub(crate) fn metrics_json(then: &HashMap<String, f64>, now: &BTreeMap<String, f64>) -> Value {
-    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+pub(crate) fn metrics_json(attempt: &Attempt, now: &BTreeMap<String, f64>) -> Value {
+    let then = super::metrics(attempt).0;
+    let names: BTreeSet<&String> = then.keys().copied().chain(now.keys()).collect();
     let one = |name: &String| {
         let (then, now) = (then.get(name), now.get(name));
         let same = then.map(|then| then.to_bits()) == now.map(|now| now.to_bits());
@@ -67,7 +69,7 @@ pub(crate) fn runs(heads: (&str, &str), left: &Run, right: &Run) -> String {
     }
     let metrics = |run: &Run| -> BTreeMap<String, String> {
         let newest = run.attempts.last();
-        newest.into_iter().flat_map(|attempt| &attempt.metrics).map(|(name, value)| (printable(name), number(*value))).collect()
+        newest.into_iter().flat_map(|attempt| super::metrics(attempt).0).map(|(name, value)| (printable(name), number(*value))).collect()
     };
     let (left, right) = (metrics(left), metrics(right));
     let rows: Vec<[String; 3]> = merged(&left, &right).collect();

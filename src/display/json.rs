@@ -1,5 +1,7 @@
 //! What machines read: one object a sweep, run or agent.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sweep_proto::v1::{
     Agent, Agreement, AnalyzeSweepResponse, Attempt, CodeVersion, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep,
@@ -135,9 +137,11 @@ pub(crate) fn params(run: &Run) -> Value {
 }
 
 fn metrics(attempt: &Attempt) -> Value {
-    let mut names: Vec<_> = attempt.metrics.iter().collect();
-    names.sort_by(|a, b| a.0.cmp(b.0));
-    names.into_iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+    object(super::metrics(attempt).0)
+}
+
+fn object(metrics: BTreeMap<&String, &f64>) -> Value {
+    metrics.into_iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn attempt(attempt: &Attempt) -> Value {
@@ -151,7 +155,8 @@ fn attempt(attempt: &Attempt) -> Value {
         "attempt": attempt.attempt, "agent": attempt.agent_id, "host": attempt.host, "state": attempt.state, "failure": failure,
         "assigned_ms": attempt.assigned_ms, "started_ms": attempt.started_ms, "ended_ms": attempt.ended_ms, "command": attempt.command,
         "code_version": attempt.code_version,
-        "metrics": metrics(attempt), "orphan": if attempt.orphan.is_empty() { None } else { Some(&attempt.orphan) },
+        "environment": if attempt.environment.is_empty() { None } else { Some(&attempt.environment) },
+        "metrics": metrics(attempt), "system": object(super::metrics(attempt).1), "orphan": if attempt.orphan.is_empty() { None } else { Some(&attempt.orphan) },
     })
 }
 

@@ -4,16 +4,18 @@ pub(crate) mod code;
 pub(crate) mod compare;
 pub(crate) mod diagnostic;
 pub(crate) mod edit;
+pub(crate) mod environment;
 mod failures;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod table;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, StdoutLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Recommendation, Repeats, Run, Sweep};
+use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Environment, Recommendation, Repeats, Run, Sweep};
 
 use crate::shell;
 
@@ -270,7 +272,7 @@ fn repeat(repeats: &Repeats) -> String {
 }
 
 /// A run in full.
-pub(crate) fn run(sweep: &Sweep, run: &Run) -> String {
+pub(crate) fn run(sweep: &Sweep, run: &Run, environments: &BTreeMap<String, Environment>, in_full: bool) -> String {
     let mut text = String::new();
     let reason = if run.reason.is_empty() { String::new() } else { format!(": {}", printable(&run.reason)) };
     let _ = writeln!(text, "Run {}/{} is {}{reason}", run.sweep_id, run.run, run.state);
@@ -293,12 +295,12 @@ pub(crate) fn run(sweep: &Sweep, run: &Run) -> String {
     let _ = writeln!(text, "\nParameters:");
     params_block(run, &mut text);
     for attempt in &run.attempts {
-        attempt_block(attempt, &mut text);
+        attempt_block(attempt, environments, in_full, &mut text);
     }
     text
 }
 
-fn attempt_block(attempt: &Attempt, text: &mut String) {
+fn attempt_block(attempt: &Attempt, environments: &BTreeMap<String, Environment>, in_full: bool, text: &mut String) {
     let took = if attempt.started_ms > 0 && attempt.ended_ms > 0 {
         format!(", took {}", span(attempt.ended_ms - attempt.started_ms))
     } else {
@@ -311,6 +313,9 @@ fn attempt_block(attempt: &Attempt, text: &mut String) {
     if !attempt.code_version.is_empty() {
         let _ = writeln!(text, "  code: version {}", code::short(&attempt.code_version));
     }
+    if let Some(found) = environments.get(&attempt.environment) {
+        text.push_str(&if in_full { environment::full(found) } else { environment::summary(found) });
+    }
     if let Some(failure) = &attempt.failure {
         let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, failure.blame, printable(&failure.message));
         if !failure.evidence.is_empty() && !failure.message.contains(&failure.evidence) {
@@ -321,11 +326,24 @@ fn attempt_block(attempt: &Attempt, text: &mut String) {
     if !attempt.orphan.is_empty() {
         let _ = writeln!(text, "  {}", printable(&attempt.orphan));
     }
-    let mut metrics: Vec<_> = attempt.metrics.iter().collect();
-    metrics.sort_by(|a, b| a.0.cmp(b.0));
-    for (name, value) in metrics {
+    let (own, system) = metrics(attempt);
+    for (name, value) in own {
         let _ = writeln!(text, "  {} = {}", printable(name), number(*value));
     }
+    if !system.is_empty() {
+        let _ = writeln!(text, "  at last it used:");
+    }
+    for (name, value) in system {
+        let _ = writeln!(text, "    {} = {}", printable(name), number(*value));
+    }
+}
+
+/// What names of metrics begin with that an agent measures.
+const SYSTEM: &str = "system/";
+
+/// Returns the metrics of an attempt by name: its program's own, and those that its agent has measured.
+pub(crate) fn metrics(attempt: &Attempt) -> (BTreeMap<&String, &f64>, BTreeMap<&String, &f64>) {
+    attempt.metrics.iter().partition(|(name, _)| !name.starts_with(SYSTEM))
 }
 
 #[cfg(test)]

@@ -7,3 +7,4 @@ pub(crate) mod memory;
 pub(crate) mod shim;
 pub(crate) mod spawn;
 pub(crate) mod tree;
+pub(crate) mod usage;

@@ -8,6 +8,7 @@
 
 pub(crate) mod chance;
 mod code;
+mod environment;
 mod link;
 mod pinned;
 mod report;
@@ -67,6 +68,8 @@ struct Session {
     pinned: AtomicBool,
     /// It was said that other agents have other code.
     others_told: Arc<AtomicBool>,
+    /// What is said of where attempts are executed; `None`: nobody wants to know.
+    observer: Option<Arc<environment::Observer>>,
     book: Mutex<Book>,
 }
 
@@ -253,11 +256,12 @@ async fn join(
         executor: surroundings.executor,
         agent,
         sweep: answer.sweep_id,
-        program,
         patterns,
+        observer: options.captures.then(|| Arc::new(environment::Observer::new(host(), &options))),
         capture: options.captures.then(|| Capture::new(options.workdir.clone(), options.runs_dir.clone())),
         pinned: AtomicBool::new(pinned),
         others_told: Arc::default(),
+        program,
         options,
         heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
         lease: Duration::from_millis(answer.lease_ms.max(1000)),

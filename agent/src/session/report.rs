@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::chance;
+use super::environment::Observer;
 use super::link::Link;
 use crate::Notice;
 use crate::attempt::{Failure, Outcome, Want};
@@ -31,6 +32,7 @@ pub(super) struct Report {
     pub(super) job: Arc<Job>,
     pub(super) wants: mpsc::UnboundedSender<Want>,
     pub(super) spool: Spool,
+    pub(super) observer: Option<Arc<Observer>>,
 }
 
 impl Report {
@@ -102,6 +104,9 @@ impl Report {
 
     /// Returns whether the attempt still owns its run.
     async fn start(&self, command: Vec<String>) -> bool {
+        if let Some(observer) = &self.observer {
+            observer.describe(&self.link, &self.job, &command).await;
+        }
         let request = v1::StartAttemptRequest {
             agent_id: self.job.agent.clone(),
             sweep_id: self.job.sweep.clone(),

@@ -37,6 +37,10 @@ const SEEN_MAX: usize = 16;
 /// Works until there is nothing left to do for this slot.
 pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
     while level.borrow().is_none() && take_ticket(&session) {
+        tokio::select! {
+            () = session.look_at_data() => {}
+            _ = level.wait_for(Option::is_some) => {}
+        }
         let Some(next) = ask(&session, &mut level).await else {
             give_ticket_back(&session);
             break;
@@ -56,6 +60,7 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
             give_ticket_back(&session);
             break;
         };
+        session.look_at_data_of(&assignment).await;
         let counts = match job(&session, &slot, &assignment, code) {
             Ok(job) => {
                 let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
@@ -223,7 +228,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
     let written = job.write();
     let (spool, recovered) = Spool::open(&job.folder());
     let job = Arc::new(job);
-    let report = Report { link: Arc::clone(&session.link), job: Arc::clone(&job), wants, spool };
+    let report = Report { link: Arc::clone(&session.link), job: Arc::clone(&job), wants, spool, observer: session.observer.clone() };
     if let Some(note) = &recovered.note {
         report.note(note);
     }

@@ -35,6 +35,7 @@ pub(crate) struct Paper {
     pub(crate) registrations: Vec<v1::RegisterAgentRequest>,
     pub(crate) started: Vec<v1::StartAttemptRequest>,
     pub(crate) codes: Vec<v1::Code>,
+    pub(crate) environments: Vec<v1::Environment>,
     pub(crate) points: BTreeMap<(u64, u32), Vec<v1::MetricPoint>>,
     pub(crate) logs: BTreeMap<(u64, u32), Vec<u8>>,
     pub(crate) heartbeats: u64,
@@ -166,6 +167,15 @@ impl AgentService for Fake {
         let request = self.enter(request)?;
         self.paper().codes.extend(request.code);
         self.answer(v1::DescribeCodeResponse::default())
+    }
+
+    async fn describe_environment(
+        &self,
+        request: Request<v1::DescribeEnvironmentRequest>,
+    ) -> Result<Response<v1::DescribeEnvironmentResponse>, Status> {
+        let request = self.enter(request)?;
+        self.paper().environments.extend(request.environment);
+        self.answer(v1::DescribeEnvironmentResponse::default())
     }
 
     async fn push_code(&self, _: Request<tonic::Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {

@@ -10,8 +10,8 @@ use sweep_search::why::Kind;
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Effect, Failure, RunNumber, RunState, StopKind, Sweep, SweepId,
-    SweepState,
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber, RunState, StopKind, Sweep,
+    SweepId, SweepState,
 };
 
 /// Something asked of the lifecycle.
@@ -53,6 +53,8 @@ pub enum Command {
     StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String>, code_version: String },
     /// An agent says what is known of a version of the code.
     DescribeCode { agent: AgentId, sweep: SweepId, version: String, about: CodeAbout },
+    /// An agent says what it executes attempts in from now on.
+    DescribeEnvironment { agent: AgentId, sweep: SweepId, environment: Box<Environment> },
     /// An attempt reports metrics.
     ReportMetrics { agent: AgentId, attempt: AttemptRef, first_seq: u64, points: Vec<MetricPoint> },
     /// An attempt has ended.

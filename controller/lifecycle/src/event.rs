@@ -6,8 +6,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, CodeMark, Effect, Failure, RunNumber, RunState, StopRequest, SweepId,
-    SweepState, Timestamp,
+    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber, RunState, StopRequest,
+    SweepId, SweepState, Timestamp,
 };
 
 /// An event with its time, as the log holds it. Its place in the log is the store's.
@@ -65,6 +65,14 @@ pub enum Event {
         version: String,
         #[serde(default)]
         mark: Option<CodeMark>,
+    },
+    /// An agent executes attempts in this environment from now on. `about`: what is known of it, where it is new in the sweep.
+    EnvironmentSeen {
+        sweep: SweepId,
+        agent: AgentId,
+        digest: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<Box<Environment>>,
     },
     /// An agent came.
     AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
@@ -178,6 +186,7 @@ impl Event {
             | Self::CodeSeen { sweep, .. }
             | Self::CodePinned { sweep, .. }
             | Self::CodeMarked { sweep, .. }
+            | Self::EnvironmentSeen { sweep, .. }
             | Self::AgentRegistered { sweep, .. }
             | Self::RunCreated { sweep, .. }
             | Self::RunImported { sweep, .. }

@@ -75,6 +75,14 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.history += 1;
             sweep.best = versions::best(sweep, &sweep.codes);
         }
+        Event::EnvironmentSeen { sweep, agent, digest, about } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            if let Some(about) = about.as_ref().filter(|_| sweep.environment_number(digest).is_none()) {
+                sweep.environments.push(about.as_ref().clone());
+            }
+            let Some(agent) = state.agents.get_mut(agent) else { return };
+            agent.environment = sweep.environment_number(digest).unwrap_or(0);
+        }
         Event::AgentRegistered { agent, sweep, info } => register(state, agent, sweep, info, at),
         Event::AgentRemoved { agent, .. } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };
@@ -225,6 +233,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         best: None,
         codes: Vec::new(),
         pinned: None,
+        environments: Vec::new(),
         imported: 0,
         again: 0,
         reruns: 0,
@@ -283,6 +292,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
         failed: 0,
         streak: Vec::new(),
         code: 0,
+        environment: 0,
         registered: at,
         left: None,
     };
@@ -311,6 +321,7 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, (code_versio
         code,
         revision: sweep.revision(),
         pinned,
+        environment: 0,
         orphan: String::new(),
         assigned: at,
         started: None,
@@ -331,7 +342,9 @@ fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, (code_versio
 fn start(state: &mut State, attempt: &AttemptRef, command: &[String], code_version: &str, at: Timestamp) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     let code = sweep.code_number(code_version);
+    let agents = &state.agents;
     let started = change_attempt(sweep, attempt, |started| {
+        started.environment = agents.get(&started.agent).map_or(0, |agent| agent.environment);
         started.state = AttemptState::Running;
         started.started = Some(at);
         started.command = command.to_vec();

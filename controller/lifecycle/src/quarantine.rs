@@ -139,6 +139,7 @@ mod tests {
             failed: 0,
             streak: Vec::new(),
             code: 0,
+            environment: 0,
             registered: crate::state::Timestamp::default(),
             left: None,
         }

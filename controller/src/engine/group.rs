@@ -38,6 +38,8 @@ pub(super) struct Touched {
     /// Runs of which nothing but metrics has changed.
     pub(super) reported: BTreeSet<(SweepId, RunNumber)>,
     pub(super) agents: BTreeSet<AgentId>,
+    /// By their digests.
+    pub(super) environments: BTreeSet<(SweepId, String)>,
     /// Sweeps that may need suggestions now.
     pub(super) hungry: BTreeSet<SweepId>,
 }
@@ -81,6 +83,10 @@ impl Touched {
             | Event::CodeMarked { sweep, .. }
             | Event::SpaceExhausted { sweep } => {
                 self.sweeps.insert(sweep.clone());
+            }
+            Event::EnvironmentSeen { sweep, agent, digest, .. } => {
+                self.agents.insert(agent.clone());
+                self.environments.insert((sweep.clone(), digest.clone()));
             }
             Event::AgentRegistered { agent, sweep, .. } => {
                 self.agents.insert(agent.clone());

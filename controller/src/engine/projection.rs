@@ -28,6 +28,10 @@ pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
         let Some(sweep) = state.sweeps.get(id) else { continue };
         batch.runs.extend(sweep.runs.get(*number).map(|run| run_row(id, sweep, *number, &run, state)));
     }
+    for (id, digest) in &touched.environments {
+        let found = state.sweeps.get(id).and_then(|sweep| sweep.environments.iter().find(|known| known.digest == *digest));
+        batch.environments.extend(found.map(|known| (id.clone(), known.clone())));
+    }
     for id in &touched.agents {
         batch.agents.extend(state.agents.get(id).map(|agent| agent_row(id, agent, state)));
     }
@@ -36,10 +40,13 @@ pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
 /// Returns all rows of the query tables as they follow from a state.
 pub fn rows(state: &State) -> Batch {
     let runs = |(id, sweep): (&SweepId, &Sweep)| sweep.runs.numbers().map(|number| (id.clone(), number)).collect::<Vec<_>>();
+    let environments =
+        |(id, sweep): (&SweepId, &Sweep)| sweep.environments.iter().map(|known| (id.clone(), known.digest.clone())).collect::<Vec<_>>();
     let touched = Touched {
         sweeps: state.sweeps.keys().cloned().collect(),
         runs: state.sweeps.iter().flat_map(runs).collect(),
         agents: state.agents.keys().cloned().collect(),
+        environments: state.sweeps.iter().flat_map(environments).collect(),
         ..Touched::default()
     };
     let mut batch = Batch::default();
@@ -183,7 +190,14 @@ fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> 
         orphan: attempt.orphan.clone(),
         code: version(sweep, attempt.code),
         revision: attempt.revision,
+        environment: environment(sweep, attempt.environment),
     }
+}
+
+/// Returns the digest of the environment that has a number; empty where it is 0.
+fn environment(sweep: &Sweep, number: u32) -> String {
+    let found = usize::try_from(number).ok().and_then(|number| sweep.environments.get(number.checked_sub(1)?));
+    found.map(|known| known.digest.clone()).unwrap_or_default()
 }
 
 /// Returns the version of the code that has a number; empty where it is 0.

@@ -305,6 +305,7 @@ impl Writer {
                 group.touched.runs.extend(valued.map(|(number, _)| (sweep.clone(), number)));
             }
             Event::SweepCreated { .. }
+            | Event::EnvironmentSeen { .. }
             | Event::RunCreated { .. }
             | Event::RunAbsolved { .. }
             | Event::ResultOrphaned { .. }

@@ -85,6 +85,19 @@ impl AgentService for Services {
         Ok(Response::new(v1::DescribeCodeResponse { wanted, have, others }))
     }
 
+    async fn describe_environment(
+        &self,
+        request: Request<v1::DescribeEnvironmentRequest>,
+    ) -> Result<Response<v1::DescribeEnvironmentResponse>, Status> {
+        let v1::DescribeEnvironmentRequest { agent_id, sweep_id, environment, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        limits::name("sweep_id", &sweep_id)?;
+        let environment = Box::new(convert::environment(environment)?);
+        let command = Command::DescribeEnvironment { agent: agent(agent_id)?, sweep: SweepId(sweep_id), environment };
+        self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        Ok(Response::new(v1::DescribeEnvironmentResponse {}))
+    }
+
     async fn push_code(&self, request: Request<Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {
         self.receive_code(request.into_inner()).await?;
         Ok(Response::new(v1::PushCodeResponse {}))

@@ -16,6 +16,8 @@ const POINTS_MAX: usize = 20_000;
 const LOG_BYTES_MAX: usize = 1 << 20;
 const COMMAND_ARGUMENTS_MAX: usize = 20_000;
 const COMMAND_BYTES_MAX: usize = 2 << 20;
+const ENVIRONMENT_TEXTS_MAX: usize = 20_000;
+const ENVIRONMENT_BYTES_MAX: usize = 1 << 20;
 const ATTEMPTS_MAX: usize = 10_000;
 const REASON_BYTES_MAX: usize = 1024;
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -85,6 +87,13 @@ pub(super) fn log(offset: u64, data: &[u8]) -> Result<(), Status> {
         Some(end) if i64::try_from(end).is_ok() => Ok(()),
         _ => Err(invalid(format!("offset {offset} is too large"))),
     }
+}
+
+/// Checks all the texts of an environment: at most 20,000, and 1 MiB.
+pub(super) fn environment<'a>(texts: impl Iterator<Item = &'a str>) -> Result<(), Status> {
+    let (count, bytes) = texts.fold((0, 0), |(count, bytes), text| (count + 1, bytes + text.len()));
+    at_most("environment", "texts", count, ENVIRONMENT_TEXTS_MAX)?;
+    at_most("environment", "bytes", bytes, ENVIRONMENT_BYTES_MAX)
 }
 
 /// Checks how many attempts, runs or states a request names.

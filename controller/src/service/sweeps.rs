@@ -200,6 +200,15 @@ impl SweepService for Services {
         self.revisions(&sweep).await.map(Response::new)
     }
 
+    async fn get_environment(&self, request: Request<v1::GetEnvironmentRequest>) -> Result<Response<v1::GetEnvironmentResponse>, Status> {
+        let v1::GetEnvironmentRequest { sweep_id, digest } = request.into_inner();
+        limits::name("digest", &digest)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let unknown = Status::not_found(format!("no run of sweep {} was executed in an environment {digest}", sweep.0));
+        let found = self.read(move |query| query.environment(&sweep, &digest)).await?.ok_or(unknown)?;
+        Ok(Response::new(v1::GetEnvironmentResponse { environment: Some(convert::wire_environment(found)) }))
+    }
+
     type GetCodeStream = Follow<v1::GetCodeResponse>;
 
     async fn get_code(&self, request: Request<v1::GetCodeRequest>) -> Result<Response<Self::GetCodeStream>, Status> {

@@ -102,6 +102,7 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         metrics: BTreeMap::from([("loss".to_owned(), 0.1)]),
         command: vec!["python".to_owned(), "train.py".to_owned()],
         orphan: String::new(),
+        environment: String::new(),
         code: String::new(),
         revision: 1,
     };

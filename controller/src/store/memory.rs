@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
-use sweep_lifecycle::state::{AttemptRef, SweepId};
+use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
 use super::{AgentRow, Batch, Block, CodeCounts, ImageHead, Query, RunRow, Store, StoreError, StoredReply, SweepCounts, SweepRow};
 
@@ -26,6 +26,7 @@ struct Tables {
     sweeps: BTreeMap<String, SweepRow>,
     runs: BTreeMap<(String, u64), RunRow>,
     agents: BTreeMap<String, AgentRow>,
+    environments: BTreeMap<(SweepId, String), Environment>,
     metrics: BTreeMap<(AttemptRef, u64), MetricPoint>,
     logs: BTreeMap<AttemptRef, Vec<u8>>,
     replies: BTreeMap<String, StoredReply>,
@@ -57,6 +58,8 @@ impl Store for MemoryStore {
         tables.sweeps.extend(batch.sweeps.iter().map(|row| (row.id.clone(), row.clone())));
         tables.runs.extend(batch.runs.iter().map(|row| ((row.sweep.clone(), row.run), row.clone())));
         tables.agents.extend(batch.agents.iter().map(|row| (row.id.clone(), row.clone())));
+        let environments = batch.environments.iter();
+        tables.environments.extend(environments.map(|(sweep, known)| ((sweep.clone(), known.digest.clone()), known.clone())));
         for (attempt, number, point) in &batch.metrics {
             tables.metrics.entry((attempt.clone(), *number)).or_insert_with(|| point.clone());
         }
@@ -147,6 +150,10 @@ impl Query for MemoryQuery {
 
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
         Ok(lock(&self.tables).runs.get(&(sweep.0.clone(), run)).cloned())
+    }
+
+    fn environment(&self, sweep: &SweepId, digest: &str) -> Result<Option<Environment>, StoreError> {
+        Ok(lock(&self.tables).environments.get(&(sweep.clone(), digest.to_owned())).cloned())
     }
 
     fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError> {

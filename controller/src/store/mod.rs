@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 pub use sweep_lifecycle::state::image::Block;
-use sweep_lifecycle::state::{AttemptRef, SweepId};
+use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
 /// How many bytes of an attempt's output are kept.
 pub const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
@@ -30,6 +30,8 @@ pub struct Batch {
     pub runs: Vec<RunRow>,
     /// See `sweeps`.
     pub agents: Vec<AgentRow>,
+    /// What runs are executed in, by sweep and digest; see `sweeps`.
+    pub environments: Vec<(SweepId, Environment)>,
     /// Metric points with the number of each in its attempt; a number already known is ignored.
     pub metrics: Vec<(AttemptRef, u64, MetricPoint)>,
     /// Pieces of output; bytes already known are ignored, and so are those beyond [`LOG_BYTES_MAX`]. A gap reads as zero bytes.
@@ -165,6 +167,11 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError>;
+    /// What runs of a sweep were executed in, by its digest.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn environment(&self, sweep: &SweepId, digest: &str) -> Result<Option<Environment>, StoreError>;
     /// Metric points of an attempt with a number from `from` on, in order, at most `limit`.
     ///
     /// # Errors

@@ -204,6 +204,9 @@ pub struct AttemptRow {
     /// The revision of the sweep that it is executed by.
     #[serde(default = "first")]
     pub revision: u32,
+    /// The digest of the environment that it is executed in; empty: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub environment: String,
 }
 
 /// An agent.

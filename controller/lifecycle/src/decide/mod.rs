@@ -7,6 +7,7 @@ mod code;
 mod draft;
 mod edit;
 mod ending;
+mod environment;
 mod health;
 mod offered;
 mod rerun;
@@ -45,6 +46,7 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::OfferRuns { sweep, runs, end } => offered::offer(state, sweep, runs, *end),
         Command::RemoveAgent { agent, lost, reason } => agent::remove(state, agent, *lost, reason),
         Command::StartAttempt { agent, attempt, command, code_version } => attempt::start(state, agent, attempt, command, code_version),
+        Command::DescribeEnvironment { agent, sweep, environment } => environment::describe(state, agent, sweep, environment),
         Command::DescribeCode { agent, sweep, version, about } => code::describe(state, agent, sweep, version, about),
         Command::ReportMetrics { agent, attempt, first_seq, points } => attempt::report(state, agent, attempt, *first_seq, points),
         Command::FinishAttempt { agent, attempt, result } => attempt::finish(state, agent, attempt, result),

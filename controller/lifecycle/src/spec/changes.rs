@@ -168,6 +168,7 @@ fn settings(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
         ("program", name(&before.program), name(&after.program)),
         ("command", argv(&before.command), argv(&after.command)),
         ("preflight", argv(&before.preflight), argv(&after.preflight)),
+        ("data", plain(&before.data), plain(&after.data)),
         ("retry", plain(&before.retry), plain(&after.retry)),
         ("code", plain(&before.code), plain(&after.code)),
         ("max_runtime", time(before.max_runtime_ms), time(after.max_runtime_ms)),

@@ -8,6 +8,7 @@
 
 mod changes;
 mod constraints;
+mod data;
 mod diagnostic;
 mod early_terminate;
 mod fields;
@@ -25,7 +26,8 @@ mod yaml;
 pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{
-    Bound, CodeMode, CodePolicy, Constraint, Impute, MetricPattern, Objective, OnLeaseLost, Reduce, RetryPolicy, Summary, SweepSpec,
+    Bound, CodeMode, CodePolicy, Constraint, DataSource, Impute, MetricPattern, Objective, OnLeaseLost, Reduce, RetryPolicy, Summary,
+    SweepSpec,
 };
 pub use render::render;
 pub use schema::schema;

@@ -71,6 +71,9 @@ pub struct SweepSpec {
     /// `preflight`: argv of a program that has to end well before each run; empty: none.
     #[serde(default)]
     pub preflight: Vec<String>,
+    /// `data`: what runs read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataSource>,
     /// `metric_patterns`.
     #[serde(default)]
     pub metric_patterns: Vec<MetricPattern>,
@@ -105,6 +108,15 @@ pub struct Objective {
     /// How a series becomes one number.
     #[serde(default)]
     pub reduce: Reduce,
+}
+
+/// Something that runs read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataSource {
+    /// Its name; where the file gives none, the location.
+    pub name: String,
+    /// A path, from the agent's working folder, or `s3://bucket/prefix`, `gs://bucket/prefix`.
+    pub location: String,
 }
 
 fn once() -> u32 {

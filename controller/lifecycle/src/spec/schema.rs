@@ -103,6 +103,14 @@ fn top_level() -> Value {
             "items": {"type": ["string", "integer"]},
             "minItems": 1,
         },
+        "data": {
+            "description": "What runs read: files, folders, s3://bucket/prefix or gs://bucket/prefix, as a list or by name. What was in it is recorded with each run.",
+            "anyOf": [
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
+                {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
+                {"type": "string", "minLength": 1},
+            ],
+        },
         "metric_patterns": {
             "description": "Regular expressions that find metrics in the output: by metric with one group, or a list with named groups.",
             "anyOf": [

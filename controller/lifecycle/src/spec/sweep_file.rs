@@ -9,13 +9,13 @@ use super::fields::{Fields, at};
 use super::model::{MetricPattern, SweepSpec};
 use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
-use super::{constraints, early_terminate, metric, upkeep, when};
+use super::{constraints, data, early_terminate, metric, upkeep, when};
 
 /// Each point becomes so many runs at once.
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "method",
     "parameters",
     "metric",
@@ -36,6 +36,7 @@ const KEYS: [&str; 22] = [
     "max_silence",
     "on_lease_lost",
     "preflight",
+    "data",
     "metric_patterns",
     "metrics",
 ];
@@ -44,7 +45,7 @@ const KEYS: [&str; 22] = [
 const WITHOUT_EFFECT: [&str; 8] = ["controller", "scheduler", "launch", "job", "image_uri", "apiVersion", "kind", "settings"];
 
 /// Our keys that a later version will know: ignoring one would be a silent lie.
-const LATER: [&str; 5] = ["transfer", "data", "fidelity", "patience", "artifacts"];
+const LATER: [&str; 4] = ["transfer", "fidelity", "patience", "artifacts"];
 
 const METHODS: [(&str, Method); 4] =
     [("grid", Method::Grid), ("random", Method::Random), ("bayes", Method::Bayes), ("external", Method::External)];
@@ -106,6 +107,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         max_silence_ms: upkeep::time(&fields, "max_silence", report),
         on_lease_lost: upkeep::on_lease_lost(&fields, report),
         preflight: upkeep::preflight(&fields, report),
+        data: data::read(&fields, report),
         metric_patterns: metric_patterns(&fields, report),
     };
     (!report.has_errors()).then_some(spec)

@@ -180,6 +180,19 @@ fn how_runs_are_looked_after() {
 }
 
 #[test]
+fn data_is_named_or_names_itself() {
+    let text = |data: &str| format!("program: t.py\nmethod: random\ndata: {data}\nparameters: {{x: {{value: 1}}}}\n");
+    let read = |data: &str| parse(&text(data)).0.map(|spec| spec.data.into_iter().map(|set| (set.name, set.location)).collect::<Vec<_>>());
+    let pair = |name: &str, location: &str| (name.to_owned(), location.to_owned());
+    assert_eq!(read("[a/b.csv, 's3://b/p']"), Some(vec![pair("a/b.csv", "a/b.csv"), pair("s3://b/p", "s3://b/p")]));
+    assert_eq!(read("{train: /a}"), Some(vec![pair("train", "/a")]));
+    assert_eq!(read("a.csv"), Some(vec![pair("a.csv", "a.csv")]));
+    for wrong in ["[1]", "['']", "'http://x/y'", "'s3://'", "{a: [b]}"] {
+        assert_eq!(read(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
 fn a_search_of_ones_own_needs_no_metric_and_wandb_s_word_for_it_is_explained() {
     let text = |method: &str| format!("program: t.py\nmethod: {method}\nparameters: {{x: {{min: 0.0, max: 1.0}}}}\n");
     assert_eq!(parse(&text("external")).0.expect("it is right").method, Method::External);

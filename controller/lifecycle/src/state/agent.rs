@@ -27,6 +27,8 @@ pub struct Agent {
     pub streak: Vec<AttemptRef>,
     /// The number of the code version that it was last given a run for, or has started one with, from 1; 0: not known.
     pub code: u32,
+    /// The number of the environment that it executes attempts in now, from 1; 0: not known.
+    pub environment: u32,
     /// When it registered.
     pub registered: Timestamp,
     /// When it left or was lost.

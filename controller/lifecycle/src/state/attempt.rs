@@ -49,6 +49,9 @@ pub struct Attempt {
     /// The revision of the sweep that it is executed by, from 1.
     #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
     pub revision: u32,
+    /// The number of the environment that it is executed in, from 1; 0: not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub environment: u32,
     /// What its agent said of it when that had no effect any more, in words; mostly empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub orphan: String,

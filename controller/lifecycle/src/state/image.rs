@@ -19,7 +19,7 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, CodeVersion, Revision, State, Sweep, SweepState};
+use super::{Agent, CodeVersion, Environment, Revision, State, Sweep, SweepState};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -72,6 +72,7 @@ struct SweepHead<'a> {
     best: Option<(RunNumber, f64)>,
     codes: Cow<'a, [CodeVersion]>,
     pinned: Option<Cow<'a, str>>,
+    environments: Cow<'a, [Environment]>,
     imported: u64,
     again: u64,
     reruns: u64,
@@ -180,6 +181,7 @@ impl<'a> SweepHead<'a> {
             best: sweep.best,
             codes: Cow::Borrowed(&sweep.codes),
             pinned: sweep.pinned.as_deref().map(Cow::Borrowed),
+            environments: Cow::Borrowed(&sweep.environments),
             imported: sweep.imported,
             again: sweep.again,
             reruns: sweep.reruns,
@@ -215,6 +217,7 @@ impl<'a> SweepHead<'a> {
             best: self.best,
             codes: self.codes.into_owned(),
             pinned: self.pinned.map(Cow::into_owned),
+            environments: self.environments.into_owned(),
             imported: self.imported,
             again: self.again,
             reruns: self.reruns,

@@ -5,6 +5,7 @@
 mod agent;
 mod attempt;
 mod code;
+mod environment;
 mod failure;
 mod ids;
 pub mod image;
@@ -22,6 +23,7 @@ use sweep_search::space::Taken;
 pub use self::agent::{Agent, AgentInfo, Health};
 pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
 pub use self::code::{CodeAbout, CodeMark, CodeVersion};
+pub use self::environment::{DataSet, Environment};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
 pub use self::revision::{Effect, Placed, Revision};
@@ -78,6 +80,8 @@ pub struct Sweep {
     pub codes: Vec<CodeVersion>,
     /// The version that every attempt executes which begins from now on; `None`: agents execute what they have.
     pub pinned: Option<String>,
+    /// What its runs were executed in, in the order of first appearance.
+    pub environments: Vec<Environment>,
     /// How many of `runs` were imported.
     pub imported: u64,
     /// How many of `taken` are points that were tried before: see [`Run::again`].
@@ -114,6 +118,12 @@ impl Sweep {
     /// Returns the number of a version of the code, from 1; `None` where it has not been seen.
     pub fn code_number(&self, version: &str) -> Option<u32> {
         let index = self.codes.iter().position(|code| code.version == version)?;
+        u32::try_from(index + 1).ok()
+    }
+
+    /// Returns the number of an environment, from 1; `None` where it has not been seen.
+    pub fn environment_number(&self, digest: &str) -> Option<u32> {
+        let index = self.environments.iter().position(|known| known.digest == digest)?;
         u32::try_from(index + 1).ok()
     }
 

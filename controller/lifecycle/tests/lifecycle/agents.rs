@@ -5,7 +5,7 @@ use sweep_lifecycle::decide::directive;
 use sweep_lifecycle::event::Event;
 use sweep_lifecycle::observe::observations;
 use sweep_lifecycle::spec::{OnLeaseLost, SweepSpec};
-use sweep_lifecycle::state::{AgentInfo, AttemptRef, AttemptState, RunState, SweepId};
+use sweep_lifecycle::state::{AgentInfo, AttemptRef, AttemptState, Environment, RunState, SweepId};
 use sweep_search::suggest::Method;
 
 use crate::world::{World, acquire, agent, crash, finish, grid, offer, probe, register, remove, report, start, sweep};
@@ -321,4 +321,26 @@ fn a_late_result_does_not_undo_what_was_settled() {
         last = world.begin("ann", 2);
     }
     assert_eq!(world.orphan("ann", &last, AttemptResult::Succeeded), "attempt 4 is lost, the run is failed");
+}
+
+#[test]
+fn an_environment_is_recorded_once_and_named_by_each_attempt_that_begins_in_it() {
+    let mut world = running(&["ann", "bob"]);
+    let described = |name: &str, digest: &str| {
+        let environment = Box::new(Environment { digest: digest.to_owned(), packages: vec!["a==1".to_owned()], ..Environment::default() });
+        Command::DescribeEnvironment { agent: agent(name), sweep: sweep(), environment }
+    };
+    let begin = |world: &mut World, name: &str, x: i64| {
+        let attempt = world.acquire(name, &[x]);
+        world.ask(&start(name, &attempt));
+        world.run(attempt.run).attempts[0].environment
+    };
+    assert_eq!(begin(&mut world, "ann", 1), 0, "nothing was said of it");
+    world.ask(&described("ann", "one"));
+    world.ask(&described("bob", "one"));
+    world.ask_idly(&described("bob", "one"));
+    assert_eq!((begin(&mut world, "ann", 2), begin(&mut world, "bob", 3)), (1, 1));
+    world.ask(&described("bob", "other"));
+    assert_eq!(begin(&mut world, "bob", 4), 2);
+    assert_eq!(world.sweep().environments.len(), 2);
 }

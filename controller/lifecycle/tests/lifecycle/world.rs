@@ -181,6 +181,7 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         max_silence_ms: None,
         on_lease_lost: OnLeaseLost::Continue,
         preflight: Vec::new(),
+        data: Vec::new(),
         metric_patterns: Vec::new(),
     }
 }

@@ -201,6 +201,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         max_silence_ms: None,
         on_lease_lost: OnLeaseLost::Continue,
         preflight: vec![],
+        data: vec![],
         metric_patterns: vec![],
     }
 }

@@ -3,12 +3,14 @@
 mod agent;
 mod attempt;
 mod code;
+mod environment;
 mod run;
 mod sweep;
 
 pub(super) use agent::agent;
 pub(super) use attempt::{acquired, assignment_of, attempt_ref, attempt_result, directive, live_attempts, metric_point, points};
 pub(super) use code::{Known, code, code_version};
+pub(super) use environment::{environment, wire_environment};
 pub(super) use run::suggestion;
 pub(super) use run::{run, run_states};
 pub(super) use sweep::{diagnostic, program, sweep, sweep_action, sweep_state};

@@ -66,6 +66,7 @@ fn attempt(row: AttemptRow) -> v1::Attempt {
         command: row.command,
         orphan: row.orphan,
         code_version: row.code,
+        environment: row.environment,
     }
 }
 

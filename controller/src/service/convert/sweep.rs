@@ -88,5 +88,6 @@ pub(in crate::service) fn program(basis: &Basis) -> v1::Program {
         stop_on_lease_lost: spec.on_lease_lost == OnLeaseLost::Stop,
         preflight: spec.preflight.clone(),
         code_pinned: basis.pinned,
+        data: spec.data.iter().map(|set| v1::DataSource { name: set.name.clone(), location: set.location.clone() }).collect(),
     }
 }

@@ -89,6 +89,16 @@ CREATE TABLE replies (
 CREATE INDEX replies_by_time ON replies (at_ms);
 ";
 
+/// What a database of an earlier version of the program lacks: added beside what there is, which that version goes on understanding.
+const ADDED: &str = "
+CREATE TABLE IF NOT EXISTS environments (
+    sweep TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (sweep, digest)
+) WITHOUT ROWID;
+";
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -113,6 +123,7 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     if found == 0 {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
     }
+    connection.execute_batch(ADDED)?;
     Ok(connection)
 }
 

@@ -8,7 +8,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
 use sweep_lifecycle::event::MetricPoint;
-use sweep_lifecycle::state::{AttemptRef, SweepId, Timestamp};
+use sweep_lifecycle::state::{AttemptRef, Environment, SweepId, Timestamp};
 
 use super::{count, int, open_to_read};
 use crate::store::{AgentRow, CodeCounts, LOG_BYTES_MAX, Query, RunRow, StoreError, SweepCounts, SweepRow};
@@ -106,6 +106,12 @@ impl Query for SqliteQuery {
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
         let values = [text(&sweep.0), Sql::Integer(int(run))];
         let found = self.read(|connection| bodies(connection, "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2", &values))?;
+        Ok(found.into_iter().next())
+    }
+
+    fn environment(&self, sweep: &SweepId, digest: &str) -> Result<Option<Environment>, StoreError> {
+        let sql = "SELECT body FROM environments WHERE sweep = ?1 AND digest = ?2";
+        let found = self.read(|connection| bodies(connection, sql, &[text(&sweep.0), text(digest)]))?;
         Ok(found.into_iter().next())
     }
 

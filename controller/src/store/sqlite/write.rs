@@ -183,6 +183,10 @@ fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreErr
     for row in &batch.agents {
         put.execute(params![row.id, row.sweep, row.alive, to_json(row)?])?;
     }
+    let mut put = transaction.prepare_cached("REPLACE INTO environments (sweep, digest, body) VALUES (?1, ?2, ?3)")?;
+    for (sweep, known) in &batch.environments {
+        put.execute(params![sweep.0, known.digest, to_json(known)?])?;
+    }
     let mut insert = transaction.prepare_cached(
         "INSERT INTO metrics (sweep, run, attempt, seq, name, step, wall_ms, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT DO NOTHING",

@@ -1,0 +1,99 @@
+//! What a running attempt uses of its machine, as metrics under `system/`. They are nobody's sign of life, and never take the place of a program's own.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::gpu::GpuDriver;
+use crate::intake::Reading;
+use crate::process::tree::Tree;
+use crate::process::usage::Usage;
+
+/// What their names begin with.
+pub(crate) const PREFIX: &str = "system/";
+/// When it is first looked: most of what is of interest has begun by then, and short runs have not ended.
+const FIRST: Duration = Duration::from_secs(1);
+/// From one look to the next.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Looks at one attempt again and again.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    driver: Arc<dyn GpuDriver>,
+    /// Those that the attempt may use.
+    gpus: Vec<String>,
+    /// Of this folder's disk it is said how much is free.
+    folder: PathBuf,
+    usage: Arc<Mutex<Usage>>,
+    next: Instant,
+}
+
+impl Monitor {
+    /// Makes one. `anew`: the program has just been started.
+    pub(crate) fn new(driver: Arc<dyn GpuDriver>, gpus: Vec<String>, folder: PathBuf, anew: bool) -> Self {
+        let usage = if anew { Usage::from_now() } else { Usage::default() };
+        Self { driver, gpus, folder, usage: Arc::new(Mutex::new(usage)), next: Instant::now() + FIRST }
+    }
+
+    /// Returns what is used now, where it is time to look, without what the program reports by the same name.
+    pub(crate) async fn look(&mut self, tree: &Tree, theirs: &BTreeSet<String>) -> Vec<Reading> {
+        let now = Instant::now();
+        if now < self.next {
+            return Vec::new();
+        }
+        self.next = now + EVERY;
+        let (driver, gpus, folder, usage) = (Arc::clone(&self.driver), self.gpus.clone(), self.folder.clone(), Arc::clone(&self.usage));
+        let tree = tree.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let mut usage = usage.lock().unwrap_or_else(PoisonError::into_inner);
+            seen(&mut usage, &tree, &folder, &*driver, &gpus)
+        });
+        let seen = looking.await.unwrap_or_default();
+        let reading = |(name, value): (String, f64)| Reading { name: format!("{PREFIX}{name}"), step: None, value };
+        seen.into_iter().map(reading).filter(|reading| reading.value.is_finite() && !theirs.contains(&reading.name)).collect()
+    }
+}
+
+fn seen(usage: &mut Usage, tree: &Tree, folder: &Path, driver: &dyn GpuDriver, gpus: &[String]) -> Vec<(String, f64)> {
+    let mut found: Vec<_> = usage.look(tree, folder).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    for (index, gpu) in gpus.iter().enumerate() {
+        // With one there is nothing to number.
+        let name = |what: &str| if gpus.len() == 1 { format!("gpu_{what}") } else { format!("gpu.{index}.{what}") };
+        found.extend(driver.busy(gpu).map(|percent| (name("percent"), f64::from(percent))));
+        found.extend(driver.in_use(gpu).map(|in_use| (name("memory_mb"), in_use.bytes as f64 / 1e6)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::paper::Paper;
+
+    fn names(gpus: &[&str]) -> Vec<String> {
+        let tree = Tree { main: 0, shim: 0, marker: "nobody's".to_owned() };
+        let gpus: Vec<_> = gpus.iter().map(|gpu| (*gpu).to_owned()).collect();
+        let found = seen(&mut Usage::default(), &tree, Path::new("/"), &Paper(&[(1, 0), (2, 0)]), &gpus);
+        found.into_iter().map(|(name, _)| name).filter(|name| name.starts_with("gpu")).collect()
+    }
+
+    #[test]
+    fn several_gpus_are_numbered_within_the_slot() {
+        assert_eq!(names(&["1"]), ["gpu_memory_mb"]);
+        assert_eq!(names(&["0", "1"]), ["gpu.0.memory_mb", "gpu.1.memory_mb"]);
+        assert!(names(&[]).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_program_reports_itself_is_left_to_it() {
+        let tree = Tree { main: 0, shim: 0, marker: "nobody's".to_owned() };
+        let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);
+        let theirs = BTreeSet::from(["system/disk_free_gb".to_owned()]);
+        assert!(monitor.look(&tree, &theirs).await.is_empty(), "it is too early");
+        monitor.next = Instant::now();
+        let seen = monitor.look(&tree, &theirs).await;
+        assert!(!seen.iter().any(|reading| theirs.contains(&reading.name)), "{seen:?}");
+        assert!(seen.iter().all(|reading| reading.name.starts_with(PREFIX)));
+    }
+}

@@ -1,0 +1,97 @@
+//! What a run was executed in, with which data, and what it used: captured without asking anybody.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Bench, finish};
+
+const SWEEP: &str = "method: random
+seed: 1
+metric: {name: loss, goal: minimize}
+program: ./train.py
+command: ['${program}', '${args_no_hyphens}']
+run_cap: 4
+data: {train: data, bucket: 's3://b/p', lost: nowhere}
+parameters:
+  x: {min: 0.0, max: 1.0}
+";
+
+/// What says of itself that it is Python.
+const PYTHON: &str = "#!/bin/sh
+if [ \"$1\" = -c ]; then echo cpython 3.12.1; echo /venv/bin/python3; echo \"$SITE\"; exit; fi
+sleep 1.5
+echo '{\"loss\": 0.5}'
+";
+
+fn program(bench: &Bench, name: &str, text: &str) {
+    let path = bench.write(name, text);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+#[test]
+fn the_environment_and_the_data_of_a_run_are_known() {
+    let bench = Bench::new();
+    for folder in ["project", "project/data", "bin", "site/numpy-2.1.0.dist-info", "site/hostile\u{1b}[2J-1.0.dist-info"] {
+        fs::create_dir_all(bench.path(folder)).expect("the temporary folder can be written");
+    }
+    program(&bench, "bin/python3", &PYTHON.replace("$SITE", &bench.path("site").display().to_string()));
+    program(&bench, "bin/aws", "#!/bin/sh\necho '[[\"p/a\", \"etag\", 7]]'\n");
+    program(&bench, "project/train.py", &format!("#!{}\n", bench.path("bin/python3").display()));
+    bench.write("project/data/a.csv", "1\n");
+    let file = bench.write("project/sweep.yaml", SWEEP);
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let path = format!("{}:{}", bench.path("bin").display(), std::env::var("PATH").expect("there is one"));
+    let variables = [("PATH", path.as_str()), ("OMP_NUM_THREADS", "3"), ("SECRET_TOKEN", "hidden")];
+    let agent = |count: &str| {
+        let mut command = bench.sweep(&["agent", &id, "--workdir", "project", "--count", count]);
+        command.envs(variables);
+        finish(command)
+    };
+    let first = agent("2");
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    bench.write("project/data/a.csv", "2\n");
+    assert_eq!(agent("1").code, 0);
+
+    let run = |number: u32| bench.json_lines(&["show", &format!("{id}/{number}"), "--json"]).remove(0);
+    let (one, two, three) = (run(1), run(2), run(3));
+    let digest = |run: &serde_json::Value| run["executions"][0]["environment"].as_str().expect("it is known").to_owned();
+    assert_eq!(digest(&one), digest(&two));
+    assert_ne!(digest(&one), digest(&three), "the data has changed");
+    let environment = &one["environments"][0];
+    assert_eq!(environment["facts"]["python"], "cpython 3.12.1");
+    assert_eq!(environment["packages"], serde_json::json!(["numpy==2.1.0"]), "{environment}");
+    let variables = environment["variables"].to_string();
+    assert!(variables.contains("OMP_NUM_THREADS=3") && variables.contains("SECRET_TOKEN") && !variables.contains("hidden"), "{variables}");
+    let set = |name: &str| {
+        environment["data"].as_array().expect("a list").iter().find(|set| set["name"] == name).expect("it is declared").clone()
+    };
+    assert_eq!((&set("train")["basis"], &set("train")["files"]), (&"content".into(), &1.into()));
+    assert_eq!((&set("bucket")["basis"], &set("bucket")["bytes"]), (&"versions".into(), &7.into()), "{}", set("bucket"));
+    assert!(set("lost")["digest"].is_null() && set("lost")["note"].to_string().contains("not there"), "{}", set("lost"));
+
+    let attempt = &one["executions"][0];
+    assert!(attempt["system"]["system/memory_mb"].as_f64().is_some_and(|used| used > 0.0), "{attempt}");
+    assert_eq!(
+        attempt["metrics"].as_object().map(serde_json::Map::len),
+        Some(1),
+        "what is measured is no metric of the program: {attempt}"
+    );
+    let shown = bench.ok(&["show", &format!("{id}/1")]);
+    assert!(shown.contains("interpreter: cpython 3.12.1 (/venv/bin/python3), 1 packages") && shown.contains("at last it used:"), "{shown}");
+    let full = bench.ok(&["show", "--environment", &format!("{id}/1")]);
+    assert!(full.contains("numpy==2.1.0") && !full.contains('\u{1b}'), "{full}");
+    let diff = bench.ok(&["diff", &format!("{id}/1"), &format!("{id}/3")]);
+    assert!(diff.contains("data train") && !diff.contains("numpy"), "{diff}");
+    let diff = bench.ok(&["diff", &format!("{id}/1"), &format!("{id}/2")]);
+    assert!(diff.contains("The same environment and data."), "{diff}");
+    let again = bench.json_lines(&["reproduce", &format!("{id}/1"), "again", "--json"]).remove(0);
+    let differs = again["differs"].to_string();
+    assert!(
+        differs.contains("data bucket")
+            && differs.contains("OMP_NUM_THREADS")
+            && !differs.contains("numpy")
+            && !differs.contains("data train"),
+        "{differs}"
+    );
+}
