@@ -204,7 +204,7 @@ pub struct Assignment {
     /// A seed for the program.
     pub seed: u32,
     /// What the sweep's file says, where it was edited.
-    pub edited: Option<Basis>,
+    pub edited: Option<Box<Basis>>,
 }
 
 /// What an agent that asked for a run gets.

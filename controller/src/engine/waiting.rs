@@ -138,7 +138,9 @@ impl Writer {
                         let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);
                         let seed = repeats::seed(sweep.seed, attempt.run);
                         let code = pinned_code(sweep, &run, &attempt);
-                        let edited = (sweep.revision() > 1).then(|| Basis::of(sweep, sweep.revision()));
+                        // Of when it was assigned: a repeated request gets the same answer.
+                        let revision = run.attempt(attempt.attempt).map_or(sweep.revision(), |assigned| assigned.revision);
+                        let edited = (revision > 1).then(|| Box::new(Basis::of(sweep, revision)));
                         Acquired::Assigned(Assignment { attempt, config, why, history, code, repeat, seed, edited })
                     }
                     None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),

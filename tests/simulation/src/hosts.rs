@@ -15,7 +15,7 @@ use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::Timestamp;
 use sweep_proto::v1::set_sweep_state_request::Action;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
-use sweep_proto::v1::{CancelRunRequest, CreateSweepRequest, RetryRunsRequest, SetSweepStateRequest};
+use sweep_proto::v1::{CancelRunRequest, CreateSweepRequest, EditSweepRequest, RetryRunsRequest, SetSweepStateRequest};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Endpoint, Server};
@@ -139,7 +139,7 @@ pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: 
 /// A person who creates the sweep, and later does as wished.
 pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
     let mut client = SweepServiceClient::new(network::controller());
-    let create = CreateSweepRequest { yaml, request_id: "create".to_owned(), name: "simulated".to_owned(), code: None };
+    let create = CreateSweepRequest { yaml: yaml.clone(), request_id: "create".to_owned(), name: "simulated".to_owned(), code: None };
     let sweep = loop {
         match client.create_sweep(create.clone()).await {
             Ok(answer) => break answer.into_inner().sweep_id,
@@ -167,6 +167,14 @@ pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
                 Wish::Pause => client.set_sweep_state(set(Action::Pause)).await.map(|_| ()),
                 Wish::Resume => client.set_sweep_state(set(Action::Resume)).await.map(|_| ()),
                 Wish::RetryFailed => client.retry_runs(RetryRunsRequest { sweep_id, runs: Vec::new(), request_id }).await.map(|_| ()),
+                Wish::Edit(how) => {
+                    let yaml = edited(&yaml, how);
+                    client.edit_sweep(EditSweepRequest { sweep_id, yaml, request_id, ..EditSweepRequest::default() }).await.map(|_| ())
+                }
+                Wish::UndoEdit => {
+                    let request = EditSweepRequest { sweep_id, undo: true, request_id, ..EditSweepRequest::default() };
+                    client.edit_sweep(request).await.map(|_| ())
+                }
                 Wish::CancelRun(run) => client.cancel_run(CancelRunRequest { sweep_id, run, request_id }).await.map(|_| ()),
             };
             match answer.map_err(|status| status.code()) {
@@ -178,4 +186,14 @@ pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
         }
     }
     Ok(())
+}
+
+/// The sweep file with something of it changed: fewer values, one parameter more, another goal; or as it was.
+fn edited(yaml: &str, how: u64) -> String {
+    match how {
+        0 => yaml.replace("x: {values: [0, ", "x: {values: [").replace("max: 1.0", "max: 0.6"),
+        1 => format!("{yaml}  z: {{values: [0, 1], was: 0}}\n"),
+        2 => yaml.replace("goal: minimize", "goal: maximize"),
+        _ => yaml.to_owned(),
+    }
 }

@@ -58,7 +58,7 @@ pub fn run(seed: u64, mutation: Mutation) -> Result<Report, String> {
         .simulation_duration(Duration::from_secs(3600))
         .rng_seed(seed)
         .build();
-    let (points, yaml) = sweep(&mut chance);
+    let yaml = sweep(&mut chance);
     let preempt = settle(&mut sim, &world, &agents, folder.path(), &yaml, mutation, &mut chance);
     let mut trouble = Trouble { chance: Chance::of(seed, "trouble"), agents, preempt, down: Vec::new(), heal_at: Duration::ZERO };
     let complaint = |error: Box<dyn std::error::Error>| error.to_string();
@@ -79,7 +79,7 @@ pub fn run(seed: u64, mutation: Mutation) -> Result<Report, String> {
         }
     }
     if world.record().violations.is_empty() {
-        check_end(&world, sim.elapsed(), ended, points);
+        check_end(&world, sim.elapsed(), ended);
     }
     let record = world.record();
     Ok(Report { trace: record.trace, events: record.events, violations: record.violations.clone() })
@@ -97,20 +97,20 @@ fn align_task_ids() -> Result<(), String> {
     }
 }
 
-/// Returns how many points a grid has (`None`: the sweep is no grid) and the sweep file.
-fn sweep(chance: &mut Chance) -> (Option<usize>, String) {
+/// Returns the sweep file.
+fn sweep(chance: &mut Chance) -> String {
     let common = "metric: {name: loss, goal: minimize}\nprogram: simulated\nmax_silence: 6s\nretry: {lost: 6, machine: 3, crashed: 2}\n";
     if chance.is(60) {
         let (width, height) = (chance.between(3, 8), chance.between(2, 5));
         let values = |count: u64| (0..count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
         let text =
             format!("method: grid\n{common}parameters:\n  x: {{values: [{}]}}\n  y: {{values: [{}]}}\n", values(width), values(height));
-        return (Some((width * height) as usize), text);
+        return text;
     }
     let method = if chance.is(25) { "bayes" } else { "random" };
     let stop = if chance.is(30) { "early_terminate: {type: median}\n" } else { "" };
     let cap = chance.between(8, 25);
-    (None, format!("method: {method}\n{common}{stop}run_cap: {cap}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n  y: {{values: [a, b]}}\n"))
+    format!("method: {method}\n{common}{stop}run_cap: {cap}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n  y: {{values: [a, b]}}\n")
 }
 
 /// Puts everybody on their machines; returns how agents are told that theirs is taken away.
@@ -203,10 +203,12 @@ impl Trouble {
             }
             10 => self.preempt.send_modify(|count| *count += 1),
             _ => {
-                let wish = match self.chance.below(4) {
+                let wish = match self.chance.below(8) {
                     0 => Wish::Pause,
                     1 => Wish::Resume,
                     2 => Wish::RetryFailed,
+                    3 | 4 => Wish::Edit(self.chance.below(4)),
+                    5 => Wish::UndoEdit,
                     _ => Wish::CancelRun(self.chance.between(1, 12)),
                 };
                 world.record().wishes.push(wish);
@@ -267,7 +269,7 @@ fn is_over(world: &World) -> bool {
     over
 }
 
-fn check_end(world: &World, now: Duration, ended: Option<Duration>, points: Option<usize>) {
+fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
     let running = world.processes().running(now);
     let mut record = world.record();
     let Some(sweep) = record.state.sweeps.values().next().cloned() else {
@@ -280,13 +282,17 @@ fn check_end(world: &World, now: Duration, ended: Option<Duration>, points: Opti
     if !running.is_empty() {
         record.violated(format!("I8: left running: {running:?}"));
     }
-    let distinct: BTreeSet<_> = sweep.runs.iter().map(|(_, run)| run.config.key()).collect();
-    if let Some(points) = points {
-        let ended = sweep.runs.iter().filter(|(_, run)| run.state.is_terminal()).count();
-        if (sweep.runs.len(), distinct.len(), ended) != (points, points, points) {
-            let counts = (sweep.runs.len(), distinct.len(), ended);
-            record.violated(format!("I3: a grid of {points} points has (runs, points, ended) {counts:?}"));
+    // What was tried beside the newest space stays, and counts no more; an edit may bring points together that were apart.
+    let ended = || sweep.runs.iter().filter(|(_, run)| run.state.is_terminal() && !run.withdrawn);
+    if let Some(points) = sweep.grid_size {
+        let tried = ended().filter_map(|(_, run)| sweep.point_of(&run)).collect::<BTreeSet<_>>().len() as u64;
+        if tried != points {
+            record.violated(format!("I3: of a grid of {points} points {tried} were tried"));
         }
+    }
+    let distinct = ended().map(|(_, run)| run.point()).collect::<BTreeSet<_>>().len();
+    if distinct != ended().count() {
+        record.violated(format!("I3: {} runs are of {distinct} points", ended().count()));
     }
     for (number, run) in sweep.runs.iter() {
         for (attempt, index) in run.attempts.iter().zip(1u32..) {

@@ -68,6 +68,9 @@ pub(crate) enum Wish {
     Resume,
     RetryFailed,
     CancelRun(u64),
+    /// One of a few ways to change the sweep file.
+    Edit(u64),
+    UndoEdit,
 }
 
 impl World {
@@ -107,11 +110,15 @@ impl World {
         record.note(&format!("told {run}/{attempt} {state}"));
         let known = record.state.sweeps.values().next().and_then(|sweep| sweep.runs.get(run)).map(|run| {
             let attempt = run.attempt(attempt).map(|attempt| attempt.state);
-            (run.state, attempt)
+            (run.state, attempt, run.withdrawn)
         });
+        let withdrawn = known.is_some_and(|(.., withdrawn)| withdrawn);
+        let known = known.map(|(run, attempt, _)| (run, attempt));
         let holds = match state {
             "finished" => matches!(known, Some((_, Some(AttemptState::Finished)))),
             "failed" => matches!(known, Some((_, Some(AttemptState::Failed | AttemptState::Lost)))),
+            // An edit may have withdrawn what would have been tried again.
+            "cancelled" if withdrawn => true,
             "cancelled" => matches!(known, Some((_, Some(AttemptState::Cancelled | AttemptState::Lost | AttemptState::Preempted)))),
             _ => true,
         };

@@ -171,7 +171,7 @@ pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRe
     let Ok(found) = find(draft, agent, attempt) else { return false };
     let (run, lost) = found.parts();
     // What an edit has withdrawn in the meantime may still end by itself, as what ran on did.
-    let withdrawn = run.withdrawn && !draft.sweep.state.is_terminal();
+    let withdrawn = run.withdrawn && !draft.sweep.state.is_terminal() && !draft.sweep.has_instead(run);
     let unclaimed = attempt.attempt == run.newest() && (run.state == RunState::Queued || withdrawn);
     unclaimed && given_up(lost) && lost.stop.is_none() && may_be_late(draft)
 }

@@ -24,6 +24,8 @@ pub(super) fn edit(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &st
         return Err(Refusal::WrongState(format!("`code.mode` cannot be edited; {hint}")));
     }
     let mut spec = spec.clone();
+    // It may have been given when the sweep was created, beside the file.
+    spec.name = spec.name.or_else(|| draft.sweep.spec.name.clone());
     resolve(&mut spec, draft.sweep)?;
     revise(draft, spec, source, None)
 }

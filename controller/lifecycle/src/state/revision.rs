@@ -85,6 +85,11 @@ impl Sweep {
         point_of(&self.revisions, run)
     }
 
+    /// Returns whether another run has come for the point of one that was withdrawn.
+    pub fn has_instead(&self, run: &Run) -> bool {
+        self.point_of(&Run { withdrawn: false, ..run.clone() }).is_some_and(|point| self.taken.contains(&point))
+    }
+
     /// Returns the points of all runs, as far as they are in the newest space.
     pub(crate) fn points(&self) -> Taken {
         if self.revisions.len() < 2 {
@@ -108,7 +113,8 @@ impl Sweep {
 /// As [`Sweep::placed`], with revisions that the sweep does not have yet.
 pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<Placed<'a>> {
     let newest = number(revisions.len());
-    if run.revision >= newest {
+    // What is one of the newest space as it stands needs no way to it: it may have been out of the space in between.
+    if run.revision >= newest || revisions.last().is_some_and(|newest| newest.spec.space.holds(&run.config)) {
         return Some(Placed { config: Cow::Borrowed(&run.config), outside: false });
     }
     let config = forward(revisions, &run.config, run.revision, newest)?;

@@ -139,7 +139,8 @@ fn a_new_parameter_is_filled_in_with_what_the_code_used_before() {
     let effect = undo(&mut world);
     assert_eq!((effect.inside, effect.nowhere, world.sweep().best), (4, 1, Some((1, 1.0))));
     let (_, effect, _) = edit(&mut world, with(None));
-    assert_eq!((effect.inside, effect.nowhere, world.sweep().best, observations(world.sweep()).len()), (0, 5, None, 0));
+    let seen = observations(world.sweep()).len();
+    assert_eq!((effect.inside, effect.nowhere, world.sweep().best, seen), (1, 4, Some((5, 0.25)), 1), "what was tried with y is known");
     undo(&mut world);
     let said = world.refused(&Command::UndoEdit { sweep: sweep(), base: None });
     assert_eq!(said, "sweep k3x9q2ab is as it was created: there is no edit to undo");

@@ -183,14 +183,16 @@ impl Reference {
 
     fn finish(&mut self, before: &State, name: &AttemptRef, result: &AttemptResult, spared: bool) {
         let spec = self.specs[&name.sweep].clone();
-        let goes_on = !before.sweeps[&name.sweep].state.is_terminal();
+        let known = &before.sweeps[&name.sweep];
+        let goes_on = !known.state.is_terminal();
+        let instead = known.runs.get(name.run).is_some_and(|run| known.has_instead(&run));
         let run = self.run(&name.sweep, name.run);
         let newest = run.attempts.len() == name.attempt as usize;
         let Some(attempt) = run.attempts.get(name.attempt as usize - 1).cloned() else { return };
         let given_up = matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted);
         let late = newest
             && given_up
-            && (run.state == RunState::Queued || run.withdrawn && goes_on)
+            && (run.state == RunState::Queued || run.withdrawn && goes_on && !instead)
             && attempt.stop.is_none()
             && spec.on_lease_lost == OnLeaseLost::Continue;
         if late && matches!(result, AttemptResult::Preempted | AttemptResult::Returned) || !(late || attempt.state.is_live()) {
@@ -278,12 +280,13 @@ impl Reference {
 
     fn resume(&mut self, agent: &AgentId, name: &AttemptRef, state: &State) {
         let continues = self.specs[&name.sweep].on_lease_lost == OnLeaseLost::Continue;
-        let goes_on = !state.sweeps[&name.sweep].state.is_terminal();
+        let known = &state.sweeps[&name.sweep];
+        let adopts = !known.state.is_terminal() && known.runs.get(name.run).is_some_and(|run| !known.has_instead(&run));
         let Some(run) = self.runs.get_mut(&(name.sweep.clone(), name.run)) else { return };
         let newest = run.attempts.len() == name.attempt as usize;
         let Some(lost) = run.attempts.last_mut().filter(|lost| newest && lost.agent == *agent) else { return };
         let given_up = matches!(lost.state, AttemptState::Lost | AttemptState::Preempted);
-        if continues && given_up && lost.stop.is_none() && (run.state == RunState::Queued || run.withdrawn && goes_on) {
+        if continues && given_up && lost.stop.is_none() && (run.state == RunState::Queued || run.withdrawn && adopts) {
             let counted = u32::from(lost.state == AttemptState::Lost && !std::mem::take(&mut run.withdrawn));
             let started = state.sweeps[&name.sweep].attempt(name).is_some_and(|attempt| attempt.started.is_some());
             (lost.state, run.state) =

@@ -94,7 +94,7 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
             seed: assignment.seed,
             code_version: assignment.code.0,
             code_prefix: assignment.code.1,
-            program: assignment.edited.as_ref().map(program),
+            program: assignment.edited.as_deref().map(program),
         }),
         Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
         Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),

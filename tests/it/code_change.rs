@@ -1,0 +1,99 @@
+//! examples/code-change: the code, the space and a value change half-way, with two agents at work.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{Bench, finish, has_python, wait_for};
+
+/// Results of the new code that are compared with those of a sweep that begins anew.
+const FIRST: usize = 5;
+
+fn mended(program: &str) -> String {
+    let wrong = "    # The empty line at the end of the file counts as an example that is always wrong.\n    total += cross_entropy(0.0, 1)\n    return total / (len(valid) + 1)\n";
+    let flag = "    args = parser.parse_args()\n";
+    assert!(
+        program.contains(wrong) && program.contains(flag) && program.contains("args.lr, 0.0)"),
+        "examples/code-change/README.md says so"
+    );
+    program
+        .replace(wrong, "    return total / len(valid)\n")
+        .replace(flag, "    parser.add_argument(\"--decay\", type=float, default=0.0)\n    args = parser.parse_args()\n")
+        .replace("args.lr, 0.0)", "args.lr, args.decay)")
+}
+
+fn ended(runs: &[Value]) -> usize {
+    runs.iter().filter(|run| run["state"] == "finished").count()
+}
+
+/// The lowest losses of the first runs of some code, the best so far after each.
+fn best_so_far<'a>(runs: impl Iterator<Item = &'a Value>) -> f64 {
+    runs.take(FIRST).map(|run| run["value"].as_f64().expect("it has ended well")).fold(f64::INFINITY, f64::min)
+}
+
+#[test]
+fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
+    // Nothing but Python itself.
+    if !has_python("json", "python", "nothing") {
+        return;
+    }
+    let example = format!("{}/examples/code-change", env!("CARGO_MANIFEST_DIR"));
+    let bench = Bench::new();
+    fs::create_dir(bench.path("project")).expect("the temporary folder can be written");
+    let program = fs::read_to_string(format!("{example}/train.py")).expect("it is there");
+    bench.write("project/train.py", &program);
+    for arguments in [vec!["init", "--quiet"], vec!["add", "-A"], vec!["commit", "--quiet", "-m", "Begin"]] {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(arguments).current_dir(bench.path("project"));
+        assert_eq!(finish(git).code, 0);
+    }
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &format!("{example}/sweep.yaml")]).trim().to_owned();
+    let agents: Vec<_> = (0..2).map(|_| bench.start(&["agent", &id, "--workdir", "project"])).collect();
+    let runs = || bench.json_lines(&["runs", &id, "--json"]);
+    wait_for("half of the runs", || (ended(&runs()) >= 20).then_some(()));
+    bench.write("project/train.py", &mended(&program));
+    let said = bench.ok(&["edit", &id, &format!("{example}/edited.yaml"), "--yes"]);
+    assert!(said.contains("`decay` is new") && said.contains("step dropped"), "{said}");
+    for agent in agents {
+        let (code, output) = agent.wait();
+        assert_eq!(code, 0, "{output}");
+    }
+
+    // Nothing is lost, and nothing is run twice but the probes.
+    let runs = runs();
+    let counted: Vec<_> = runs.iter().filter(|run| run["state"] != "cancelled").collect();
+    assert_eq!((runs.len(), ended(&runs)), (44, counted.len()), "{runs:#?}");
+    let own: Vec<_> = counted.iter().filter(|run| run["suggestion"]["kind"] != "probe").collect();
+    let points: BTreeSet<_> = own.iter().map(|run| run["params"].to_string()).collect();
+    assert_eq!(points.len(), own.len());
+    let versions = bench.json_lines(&["code", &id, "--json"]);
+    assert_eq!(versions.len(), 2, "{versions:#?}");
+    let diff = bench.ok(&["diff", &format!("{id}@1"), &format!("{id}@2")]);
+    assert!(diff.contains("-    total += cross_entropy(0.0, 1)") && diff.contains("+    return total / len(valid)"), "{diff}");
+    assert!(bench.ok(&["code", &id]).contains("What the search has learnt"));
+    let new: Vec<&Value> = counted.iter().copied().filter(|run| run["code_version"] == versions[1]["version"]).collect();
+    assert!(new.len() >= 12, "{} runs of the new code", new.len());
+    assert!(new.iter().all(|run| run["revision"] == 1 || run["params"]["activation"] != "step"), "what was dropped is not tried again");
+
+    // As many runs of a sweep that begins anew with the new code know less.
+    let fresh =
+        bench.write("fresh.yaml", &format!("{}name: fresh\n", fs::read_to_string(format!("{example}/edited.yaml")).expect("it is there")));
+    let anew = bench.ok(&["create", &fresh]).trim().to_owned();
+    bench.ok(&["agent", &anew, "--workdir", "project", "--count", &FIRST.to_string()]);
+    let anew = bench.json_lines(&["runs", &anew, "--json"]);
+    let (ours, theirs) = (best_so_far(new.iter().copied()), best_so_far(anew.iter()));
+    assert!(ours <= theirs, "the best of the first {FIRST} runs of the new code is {ours}, and {theirs} where nothing was known");
+
+    for run in [counted[0], new[new.len() - 1]] {
+        let (number, dir) = (run["run"].to_string(), format!("again-{}", run["run"]));
+        let again = bench.json_lines(&["reproduce", &format!("{id}/{number}"), &dir, "--run", "--json"]).remove(0);
+        assert_eq!(
+            (&again["reproduced"], &again["metrics"]["val_loss"]["recorded"]),
+            (&true.into(), &again["metrics"]["val_loss"]["now"]),
+            "{again}"
+        );
+    }
+}
