@@ -10,7 +10,9 @@ const CAUTION: f64 = 8.0;
 
 /// How much of the models' deviation counts in a score. One is the expected improvement; a little less looks closer at what is known to be good,
 /// which pays where several runs are in flight and costs nothing where there is one.
-const CURIOSITY: f64 = 0.8;
+pub(crate) const CURIOSITY: f64 = 0.8;
+/// The same where it is time to look for something else than what is known to be good.
+pub(crate) const RESTLESS: f64 = 2.0;
 
 /// So many members give a rough score.
 const ROUGH: usize = 3;
@@ -31,6 +33,8 @@ pub(crate) struct Ensemble {
     /// Empty: nothing was seen that counts, and all that matters is to find something that does.
     pub(crate) members: Vec<Member>,
     pub(crate) feasibility: Option<Feasibility>,
+    /// How much of the members' deviation counts in a score.
+    pub(crate) curiosity: f64,
 }
 
 impl Ensemble {
@@ -45,7 +49,7 @@ impl Ensemble {
     }
 
     fn scores_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
-        let mut scores = self.log_improvements_by(points, step, CURIOSITY);
+        let mut scores = self.log_improvements_by(points, step, self.curiosity);
         if let Some(feasibility) = &self.feasibility {
             for (score, log) in scores.iter_mut().zip(feasibility.log_probabilities(points)) {
                 *score += CAUTION * log;
@@ -72,7 +76,7 @@ impl Ensemble {
 
     /// Returns the score at one point and its gradient.
     pub(crate) fn slope(&self, point: &[f64]) -> (f64, Vec<f64>) {
-        let each: Vec<(f64, Vec<f64>)> = self.members.iter().map(|member| member.slope(point)).collect();
+        let each: Vec<(f64, Vec<f64>)> = self.members.iter().map(|member| member.slope(point, self.curiosity)).collect();
         let mut score = log_mean(each.iter().map(|(score, _)| *score));
         let mut gradient = vec![0.0; point.len()];
         for (own, slope) in &each {
@@ -93,10 +97,10 @@ impl Ensemble {
 }
 
 impl Member {
-    fn slope(&self, point: &[f64]) -> (f64, Vec<f64>) {
+    fn slope(&self, point: &[f64], curiosity: f64) -> (f64, Vec<f64>) {
         let mut slope = self.posterior.slope(point);
-        slope.deviation *= CURIOSITY;
-        slope.deviation_slope.iter_mut().for_each(|slope| *slope *= CURIOSITY);
+        slope.deviation *= curiosity;
+        slope.deviation_slope.iter_mut().for_each(|slope| *slope *= curiosity);
         let z = (self.incumbent - slope.mean) / slope.deviation;
         let rate = log_h_slope(z);
         let both = slope.mean_slope.iter().zip(&slope.deviation_slope);
@@ -137,7 +141,8 @@ mod tests {
             Member { posterior, incumbent: -0.5, log_scale }
         };
         let members = vec![member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0, -2.0]), member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0, -1.5])];
-        let ensemble = Ensemble { members, feasibility: Feasibility::new(&geometry, &Seen::once(x, Vec::new()), &failed, &[]) };
+        let feasibility = Feasibility::new(&geometry, &Seen::once(x, Vec::new()), &failed, &[]);
+        let ensemble = Ensemble { members, feasibility, curiosity: CURIOSITY };
         let point = vec![0.42, 0.61];
         let (score, gradient) = ensemble.slope(&point);
         assert!((score - ensemble.scores(std::slice::from_ref(&point))[0]).abs() < 1e-9);

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | *n*, *d* | `x.len()`, `geometry.len()` | number of observations, of coordinates | |
 //! | *X* | `x` | canonical points of the unit cube | n × d |
-//! | *z* | `z` | warped values: small is good, mean 0, variance 1 | n |
+//! | *z* | `z` | warped values: small is good, variance 1, and 0 is what is expected where nothing was seen | n |
 //! | *ℓ* | `log_length` | length scales, one a coordinate | d |
 //! | *σ²*, *ν*, *τ²*, *ς²* | `signal`, `noise`, `curve`, `alone` | variance of the rough part, of the noise, of the quadratic parts with and without interactions | |
 //! | *θ* | `theta` | (log ℓ, log ν, log σ², log τ², log ς²), and what is in `kinship` for each change of the code | d + 4 + 2c |

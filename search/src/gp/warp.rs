@@ -8,6 +8,7 @@ pub(crate) struct Warp {
     unit: f64,
     /// Below the best value, in units.
     floor: f64,
+    /// The logarithm that is expected where nothing was seen.
     mean: f64,
     deviation: f64,
 }
@@ -15,6 +16,11 @@ pub(crate) struct Warp {
 /// The floor lies as far below the best value as this many times the way from there to the median. The first sees orders of magnitude, the
 /// last is nearly straight. Which one suits is learnt from the data with all else: no single one was good for all problems.
 pub(crate) const FLOORS: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
+
+/// A doubting warp expects in the end so many deviations worse where nothing was seen than the average of what was.
+const DOUBT: f64 = 1.5;
+/// So many of the values were not sought out: of them the average is as good as any guess.
+const UNSOUGHT: f64 = 15.0;
 
 impl Warp {
     /// Learns the warp with a floor from the finite values that were seen.
@@ -34,6 +40,13 @@ impl Warp {
         let variance = logs.iter().map(|log| (log - mean) * (log - mean)).sum::<f64>() / logs.len().max(1) as f64;
         let deviation = if variance > 1e-20 { variance.sqrt() } else { 1.0 };
         Self { unit, floor, mean, deviation }
+    }
+
+    /// Returns the same for a model that expects worse where nothing was seen, with this many values. A search sees what is good, and were the rest
+    /// expected to be like it, the far corners of the space would be tried again and again.
+    pub(crate) fn doubting(self, count: usize) -> Self {
+        let sought = (1.0 - UNSOUGHT / count.max(1) as f64).max(0.0);
+        Self { mean: self.mean + DOUBT * sought * self.deviation, ..self }
     }
 
     /// Returns what the model sees of a value.
@@ -84,5 +97,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn once_values_were_sought_out_worse_is_expected_elsewhere() {
+        let expected = |count: u32| {
+            let values: Vec<f64> = (0..count).map(|place| f64::from(place % 5)).collect();
+            Warp::new(&values, 10.0).doubting(values.len()).unwarped(0.0, 0.0).0
+        };
+        assert!((expected(15) - 2.0).abs() < 0.1, "the average: {}", expected(15));
+        assert!(expected(60) > 3.0 && expected(60) < expected(500), "{} {}", expected(60), expected(500));
     }
 }

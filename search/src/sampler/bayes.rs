@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::random::{Free, generator};
 use super::{Ask, Suggestion, Suggestions, random, sobol};
+use crate::acquisition::ensemble::{CURIOSITY, RESTLESS};
 use crate::acquisition::maximize::{Candidate, maximize};
 use crate::observation::{CodeLine, Goal, Observation, Outcome, Pending};
 use crate::space::enumeration::Enumeration;
@@ -30,6 +31,8 @@ const PROBED_MIN: usize = 3;
 const PROBED_SHARE: usize = 4;
 /// With so little of the newest code a search of its own would know nothing.
 const ALONE_FROM: usize = 2;
+/// Of the suggestions that rest on older code too, every other one looks for something else than what was good with it.
+const RESTLESS_EVERY: usize = 4;
 /// Keeps the spread candidates apart from the start-up points, which are the same sequence under the sweep's own seed.
 const SPREAD_SEED: u64 = 0x5eed_0f5b_12ea_d001;
 
@@ -53,6 +56,14 @@ impl History<'_> {
     fn looks_alone(&self, made: usize) -> bool {
         let newest = self.newest() + made;
         self.code.newest() > 0 && newest > ALONE_FROM && newest % 2 == 1
+    }
+
+    /// Returns how curious the next suggestion but so many is. With many results of older code a model is sure of much that holds no more, and goes
+    /// on refining what was good before.
+    fn curiosity(&self, made: usize) -> f64 {
+        let newest = self.newest() + made;
+        let restless = self.code.newest() > 0 && newest > ALONE_FROM && newest % RESTLESS_EVERY == 2;
+        if restless { RESTLESS } else { CURIOSITY }
     }
 
     /// Returns how much there is of the newest code.
@@ -94,7 +105,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
             let model = models.entry(alone).or_insert_with(|| Model::new(&cube, history, alone, &found.suggestions, ask.seed, index));
             match model {
                 None => start_up(ask, &cube, history, &mut free, index, known + made, "too few results for a model yet"),
-                Some(model) => model.suggest(&cube, &mut free, points.as_ref(), ask.seed, index),
+                Some(model) => model.suggest(&cube, &mut free, points.as_ref(), ask.seed, index, history.curiosity(made)),
             }
         };
         let Some(suggestion) = suggestion else {
@@ -233,7 +244,9 @@ impl Model {
         points: Option<&Enumeration>,
         seed: u64,
         index: u64,
+        curiosity: f64,
     ) -> Option<Suggestion> {
+        self.surrogate.ensemble.curiosity = curiosity;
         let candidates = match points.filter(|points| points.size() <= WHOLE_MAX) {
             Some(points) => self.whole(cube, free, points),
             None => self.search(cube, seed, index),

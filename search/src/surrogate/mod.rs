@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use crate::acquisition::effort::Effort;
-use crate::acquisition::ensemble::{Ensemble, Member};
+use crate::acquisition::ensemble::{CURIOSITY, Ensemble, Member};
 use crate::acquisition::feasibility::Feasibility;
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
@@ -120,7 +120,7 @@ impl Surrogate {
         };
         let around = newer.chain(older).map(inside).collect();
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
-        let ensemble = Ensemble { members: Vec::new(), feasibility };
+        let ensemble = Ensemble { members: Vec::new(), feasibility, curiosity: CURIOSITY };
         let effort = Effort::of(values.len());
         let mut surrogate = Self { ensemble, effort, warps: Vec::new(), goal, best, around, seen, points };
         // Without a value that counts, what matters is to find one.
@@ -253,7 +253,12 @@ fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: usize) -> Vec
     let each = found.into_iter().flat_map(|alignment| {
         let aligned = |place: usize| if valued[place].group < changes { alignment.apply(y[place]) } else { y[place] };
         let aligned: Vec<f64> = (0..y.len()).map(aligned).collect();
-        FLOORS.map(|floor| View { warp: Warp::new(&aligned, floor), values: aligned.clone(), alignment })
+        FLOORS.map(|floor| {
+            let warp = Warp::new(&aligned, floor);
+            // What all versions have in common would be taken for likeness.
+            let warp = if changes == 0 { warp.doubting(aligned.len()) } else { warp };
+            View { warp, values: aligned.clone(), alignment }
+        })
     });
     each.collect()
 }
