@@ -108,7 +108,7 @@ mod tests {
     fn a_digest_changes_with_each_part_and_not_with_the_borders_between_them() {
         let one = Environment { packages: vec!["a==1".to_owned()], ..Environment::default() };
         let other = Environment { variables: vec!["a==1".to_owned()], ..Environment::default() };
-        assert_eq!(one.digest(), one.clone().digest());
+        assert_eq!(one.digest(), one.digest());
         assert_eq!(one.digest().len(), DIGEST_DIGITS);
         assert_ne!(one.digest(), other.digest());
         let split =

@@ -25,7 +25,7 @@ const NAME: &str = "paper";
 /// A request that may be sent again at any time, with the answer it had.
 #[derive(Clone)]
 enum Old {
-    Acquire(AcquireRequest, Assignment),
+    Acquire(AcquireRequest, Box<Assignment>),
     Start(StartAttemptRequest),
     Report(ReportMetricsRequest),
     Finish(FinishAttemptRequest, String),
@@ -153,7 +153,7 @@ impl Paper {
         if before.is_some_and(|before| before != request.request_id) {
             self.world.record().violated(format!("I2: attempt {key:?} was given away twice"));
         }
-        self.old.push(Old::Acquire(request.clone(), assignment.clone()));
+        self.old.push(Old::Acquire(request.clone(), Box::new(assignment.clone())));
     }
 
     async fn execute(&mut self, assignment: Assignment) -> Result<(), Status> {
@@ -221,7 +221,7 @@ impl Paper {
             Old::Acquire(request, before) => {
                 let answer = self.client.acquire(request).await;
                 if let Some(again) = answer.ok().and_then(|answer| assignment(answer.get_ref()))
-                    && again != before
+                    && again != *before
                 {
                     self.world.record().violated(format!("I4: a repeated request to acquire got {again:?} after {before:?}"));
                 }
