@@ -470,3 +470,53 @@ fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_sugge
         assert!(x(&found.suggestions[0].config) > 0.03, "it looks near the edge that leads to better values: {:?}", found.suggestions[0]);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_space_becomes_nothing_beside_it_is_suggested(spaces in prop::collection::vec(any_space(), 2..4), seed in 0..1000_u64) {
+        use crate::space::revision::carry;
+        use crate::space::{Origins, Place};
+
+        let mut carried: Vec<(Config, f64)> = Vec::new();
+        for (edit, space) in spaces.iter().enumerate() {
+            let origins = Origins {
+                was: space.parameters().iter().map(|parameter| (parameter.path.clone(), parameter.distribution.quantile(0.3))).collect(),
+                ..Origins::default()
+            };
+            if edit > 0 {
+                let on = |(config, value): (Config, f64)| Some((carry(&config, &spaces[edit - 1], space, &origins)?, value));
+                carried = carried.into_iter().filter_map(on).collect();
+            }
+            let observations: Vec<Observation> = carried
+                .iter()
+                .zip(1..)
+                .filter_map(|((config, value), index)| {
+                    let (config, outside) = match space.locate(config.clone()) {
+                        Place::Inside(config) => (config, false),
+                        Place::Outside(config) => (config, true),
+                        Place::Nowhere => return None,
+                    };
+                    Some(Observation { outside, ..Observation::new(index, config, Outcome::Value(*value)) })
+                })
+                .collect();
+            let found = suggest(&Request {
+                space,
+                method: Method::Bayes,
+                goal: Goal::Minimize,
+                seed,
+                observations: &observations,
+                pending: &[],
+                taken: &observations.iter().filter(|seen| !seen.outside).map(|seen| seen.config.key()).collect(),
+                code: CodeLine::default(),
+                next_index: carried.len() as u64 + 1,
+                count: 8,
+            });
+            for (place, suggestion) in found.suggestions.iter().enumerate() {
+                prop_assert!(space.holds(&suggestion.config), "{:?} in {:?}", suggestion.config, space);
+                carried.push((suggestion.config.clone(), place as f64));
+            }
+        }
+    }
+}
