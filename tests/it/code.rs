@@ -19,8 +19,9 @@ parameters:
   x: {min: 0.0, max: 1.0}
 ";
 
-fn program(loss: &str) -> String {
-    format!("sleep 0.4\necho '{{\"loss\": {loss}}}'\n")
+/// Leaves a line beside the project when it has begun: what it executes is read by then.
+fn program(bench: &Bench, loss: &str) -> String {
+    format!("echo begun >> '{}'\nsleep 0.4\necho '{{\"loss\": {loss}}}'\n", bench.path("begun").display())
 }
 
 fn git(bench: &Bench, arguments: &[&str]) -> String {
@@ -35,7 +36,7 @@ fn git(bench: &Bench, arguments: &[&str]) -> String {
 fn code_that_changes_half_way_is_another_version() {
     let bench = Bench::new();
     fs::create_dir(bench.path(PROJECT)).expect("the temporary folder can be written");
-    bench.write("project/train.sh", &program("0.5"));
+    bench.write("project/train.sh", &program(&bench, "0.5"));
     let file = bench.write("project/sweep.yaml", SWEEP);
     git(&bench, &["init", "--quiet", "--initial-branch", "main"]);
     git(&bench, &["add", "train.sh", "sweep.yaml"]);
@@ -45,9 +46,10 @@ fn code_that_changes_half_way_is_another_version() {
     let id = bench.ok(&["create", &file]).trim().to_owned();
     assert!(bench.ok(&["code", &id]).contains("No run of"));
     let agent = bench.start(&["agent", &id, "--workdir", PROJECT]);
-    let finished = || bench.json_lines(&["runs", &id, "--json"]).iter().filter(|run| run["state"] == "finished").count();
-    wait_for("three runs", || (finished() >= 3).then_some(()));
-    bench.write("project/train.sh", &program("0.25"));
+    let begun = || fs::read_to_string(bench.path("begun")).unwrap_or_default().lines().count();
+    // In the middle of a run: no look is under way then.
+    wait_for("the fourth run", || (begun() >= 4).then_some(()));
+    bench.write("project/train.sh", &program(&bench, "0.25"));
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");
     assert!(output.contains("the code has changed: version "), "{output}");
@@ -161,7 +163,7 @@ fn agents_with_other_code_at_the_same_time_are_no_secret() {
     let bench = Bench::new();
     for (folder, loss) in [(PROJECT, "0.5"), ("other", "0.25")] {
         fs::create_dir(bench.path(folder)).expect("the temporary folder can be written");
-        bench.write(&format!("{folder}/train.sh"), &program(loss));
+        bench.write(&format!("{folder}/train.sh"), &program(&bench, loss));
     }
     let file = bench.write("sweep.yaml", SWEEP);
     let _controller = bench.controller();
