@@ -62,6 +62,17 @@ fn files() -> Vec<(&'static str, String, Option<bool>)> {
         wrong("deep JSON", "{\"a\":".repeat(10_000)),
         wrong("more than it may be", GRID.to_owned() + "# " + &"x".repeat(2 << 20)),
         wrong("a hundred thousand keys", (0..100_000).map(|key| format!("k{key}: 1\n")).collect()),
+        any("one key fifty thousand times", GRID.to_owned() + &"name: x\n".repeat(50_000)),
+        any(
+            "thousands of merge keys",
+            GRID.to_owned() + "settings:\n" + &(0..20_000).map(|key| format!("  <<: {{k{key}: 1}}\n")).collect::<String>(),
+        ),
+        any("fifty thousand choices", sweep_file(&format!("{{values: {:?}}}", (0..50_000).collect::<Vec<_>>()))),
+        any("fifty thousand equal choices", sweep_file(&format!("{{values: {:?}}}", [1; 50_000]))),
+        wrong(
+            "fifty thousand choices that are none",
+            sweep_file(&format!("{{valuse: {:?}, {}}}", [1; 9], (0..50_000).map(|key| format!("k{key}: 1, ")).collect::<String>())),
+        ),
         // As PyYAML reads it, with a warning.
         right("duplicate keys", GRID.to_owned() + "method: random\n"),
         wrong("a tag", "method: !!python/object:os.system grid\n".to_owned() + &GRID[13..]),
@@ -101,9 +112,15 @@ fn files() -> Vec<(&'static str, String, Option<bool>)> {
     ] {
         files.push(wrong(what, sweep_file(parameter)));
     }
-    for (what, key) in
-        [("run_cap", "-1"), ("run_cap", "9223372036854775808"), ("run_cap", "many"), ("seed", "-1"), ("seed", "1e400"), ("repeats", "0")]
-    {
+    for (what, key) in [
+        ("run_cap", "0"),
+        ("run_cap", "-1"),
+        ("run_cap", "9223372036854775808"),
+        ("run_cap", "many"),
+        ("seed", "-1"),
+        ("seed", "1e400"),
+        ("repeats", "0"),
+    ] {
         files.push(wrong(what, format!("{GRID}{what}: {key}\n")));
     }
     for (what, parameter) in [
@@ -114,6 +131,8 @@ fn files() -> Vec<(&'static str, String, Option<bool>)> {
         ("negative zero", "{values: [0.0, -0.0]}"),
         ("denormal", "{min: 0.0, max: 5.0e-324}"),
         ("the largest float", "{min: -1.8e308, max: 1.7e308}"),
+        ("a step that does not divide", "{distribution: q_uniform, min: 0, max: 1, q: 0.3}"),
+        ("a step beyond", "{distribution: q_uniform, min: 0, max: 1, q: 5}"),
         ("min is max", "{min: 1.0, max: 1.0}"),
         ("Norway", "{values: [no, 1:30, 2026-01-01, 0o17, 1e3]}"),
         (

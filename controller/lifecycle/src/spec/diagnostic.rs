@@ -49,30 +49,50 @@ impl std::fmt::Display for Diagnostic {
     }
 }
 
+/// So many errors and so many warnings are told; nobody reads more, and a hostile file could have one in each line.
+const TOLD_MAX: usize = 100;
+
 /// Gathers diagnostics while a file is read.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    diagnostics: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    untold_errors: usize,
+    untold_warnings: usize,
 }
 
 impl Report {
     pub(super) fn error(&mut self, span: Option<Span>, message: impl Into<String>, help: Option<String>) {
-        self.diagnostics.push(Diagnostic { severity: Severity::Error, message: message.into(), span, help });
+        match self.errors.len() < TOLD_MAX {
+            true => self.errors.push(Diagnostic { severity: Severity::Error, message: message.into(), span, help }),
+            false => self.untold_errors += 1,
+        }
     }
 
     pub(super) fn warning(&mut self, span: Option<Span>, message: impl Into<String>, help: Option<String>) {
-        self.diagnostics.push(Diagnostic { severity: Severity::Warning, message: message.into(), span, help });
+        match self.warnings.len() < TOLD_MAX {
+            true => self.warnings.push(Diagnostic { severity: Severity::Warning, message: message.into(), span, help }),
+            false => self.untold_warnings += 1,
+        }
     }
 
     /// Returns whether an error has been reported.
     pub(super) fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        !self.errors.is_empty()
     }
 
     /// Returns the diagnostics in the order of the file; those without a place come last.
-    pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.is_none(), diagnostic.span.map(|span| span.start)));
-        self.diagnostics
+    pub(super) fn into_sorted(self) -> Vec<Diagnostic> {
+        let untold = [(Severity::Error, "errors", self.untold_errors), (Severity::Warning, "warnings", self.untold_warnings)];
+        let untold = untold.into_iter().filter(|(_, _, count)| *count > 0).map(|(severity, what, count)| {
+            let message = format!("the file has {count} more {what} than the {TOLD_MAX} that are told");
+            Diagnostic { severity, message, span: None, help: None }
+        });
+        let mut told = self.errors;
+        told.extend(self.warnings);
+        told.extend(untold);
+        told.sort_by_key(|diagnostic| (diagnostic.span.is_none(), diagnostic.span.map(|span| span.start)));
+        told
     }
 }
 
@@ -92,7 +112,12 @@ pub(super) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
 
 /// Returns "did you mean `x`?", or the whole list where nothing is near.
 pub(super) fn suggestion(word: &str, words: &[&str]) -> String {
-    match nearest(word, words) {
+    instead(nearest(word, words), words)
+}
+
+/// Says which word was meant, or which there are.
+pub(super) fn instead(near: Option<&str>, words: &[&str]) -> String {
+    match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
     }

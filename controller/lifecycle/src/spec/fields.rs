@@ -2,8 +2,11 @@
 
 use sweep_search::space::Value;
 
-use super::diagnostic::{Report, Span, suggestion};
+use super::diagnostic::{Report, Span, instead, nearest, suggestion};
 use super::yaml::{Entry, Kind, Node};
+
+/// So many unknown keys are compared with the known ones. A file that has more was not mistyped.
+const COMPARED_MAX: usize = 100;
 
 /// A mapping whose keys are known.
 pub(super) struct Fields<'n> {
@@ -36,10 +39,16 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
+    /// Returns the entries whose keys are none of `known`, each with the known key that was probably meant.
+    pub(super) fn strange<'k>(&self, known: &'k [&'k str]) -> impl Iterator<Item = (&'n Entry, Option<&'k str>)> + use<'n, 'k> {
+        let strange = self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str()));
+        strange.enumerate().map(|(place, entry)| (entry, if place < COMPARED_MAX { nearest(&entry.key, known) } else { None }))
+    }
+
     /// Reports keys other than `known` as errors.
     pub(super) fn close(&self, known: &[&str], report: &mut Report) {
-        for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            report.error(Some(entry.key_span), format!("{} has no key `{}`", self.of, entry.key), Some(suggestion(&entry.key, known)));
+        for (entry, near) in self.strange(known) {
+            report.error(Some(entry.key_span), format!("{} has no key `{}`", self.of, entry.key), Some(instead(near, known)));
         }
     }
 

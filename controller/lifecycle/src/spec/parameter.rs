@@ -2,7 +2,7 @@
 
 use sweep_search::space::{Distribution, Parameter, Path, Step, Value};
 
-use super::diagnostic::{Report, Span, nearest, suggestion};
+use super::diagnostic::{Report, Span, instead, suggestion};
 use super::fields::{Fields, at};
 use super::when::{self, Wish};
 use super::yaml::{Entry, Kind, Node};
@@ -77,6 +77,7 @@ pub(super) fn read_all(node: &Node, key_span: Span, report: &mut Report) -> Vec<
     if found.len() > PARAMETERS_MAX {
         let message = format!("the sweep has {} parameters; at most {PARAMETERS_MAX} are possible", found.len());
         report.error(Some(key_span), message, None);
+        found.truncate(PARAMETERS_MAX);
     }
     found
 }
@@ -218,10 +219,10 @@ fn unknown_form(fields: &Fields<'_>, report: &mut Report) {
     } else if !fields.entries.is_empty() && fields.entries.iter().all(|entry| matches!(entry.value.kind, Kind::Map(_))) {
         help = "nested parameters stand under a key `parameters`".to_owned();
     }
-    let strange = fields.entries.iter().find(|entry| !KEYS.contains(&entry.key.as_str()) && nearest(&entry.key, &KEYS).is_some());
-    match strange {
-        Some(entry) => {
-            report.error(Some(entry.key_span), format!("{} has no key `{}`", fields.of, entry.key), Some(suggestion(&entry.key, &KEYS)));
+    let misspelt = fields.strange(&KEYS).find(|(_, near)| near.is_some());
+    match misspelt {
+        Some((entry, near)) => {
+            report.error(Some(entry.key_span), format!("{} has no key `{}`", fields.of, entry.key), Some(instead(near, &KEYS)));
         }
         None => report.error(Some(fields.span), format!("{} does not say how it varies", fields.of), Some(help)),
     }

@@ -4,7 +4,7 @@ use regex::Regex;
 use sweep_search::space::{Distribution, Origins, Parameter, Space, Value};
 use sweep_search::suggest::Method;
 
-use super::diagnostic::{Report, Span, nearest, suggestion};
+use super::diagnostic::{Report, Span, suggestion};
 use super::fields::{Fields, at};
 use super::model::{MetricPattern, SweepSpec};
 use super::parameter::{self, Read};
@@ -125,12 +125,12 @@ fn repeats(fields: &Fields<'_>, report: &mut Report) -> u32 {
 
 fn unknown_keys(fields: &Fields<'_>, report: &mut Report) {
     let missing = |key: &str| fields.entry(key).is_none();
-    for entry in fields.entries {
+    if let Some(entry) = fields.entry("metrics") {
+        report.error(Some(entry.key_span), "several `metrics` are not supported yet", Some("name one with `metric`".to_owned()));
+    }
+    for (entry, near) in fields.strange(&KEYS) {
         let key = entry.key.as_str();
-        if key == "metrics" {
-            report.error(Some(entry.key_span), "several `metrics` are not supported yet", Some("name one with `metric`".to_owned()));
-        } else if KEYS.contains(&key) {
-        } else if WITHOUT_EFFECT.contains(&key) {
+        if WITHOUT_EFFECT.contains(&key) {
             report.warning(
                 Some(entry.key_span),
                 format!("`{key}` has no effect here"),
@@ -140,7 +140,7 @@ fn unknown_keys(fields: &Fields<'_>, report: &mut Report) {
             report.error(Some(entry.key_span), format!("`{key}` is not supported yet"), Some("remove it to run without".to_owned()));
         } else {
             // A near miss of a key that the file lacks and needs is why that key is missing.
-            match nearest(key, &KEYS) {
+            match near {
                 Some(near) if missing(near) && matches!(near, "method" | "parameters" | "metric" | "command" | "early_terminate") => {
                     report.error(Some(entry.key_span), format!("unknown key `{key}`"), Some(format!("did you mean `{near}`?")));
                 }
@@ -157,7 +157,7 @@ fn unknown_keys(fields: &Fields<'_>, report: &mut Report) {
 
 /// Returns whether some unknown key is a near miss of `key`: then that has been reported already.
 fn misspelt(fields: &Fields<'_>, key: &str) -> bool {
-    fields.entries.iter().any(|entry| !KEYS.contains(&entry.key.as_str()) && nearest(&entry.key, &KEYS) == Some(key))
+    fields.strange(&KEYS).any(|(_, near)| near == Some(key))
 }
 
 fn method(fields: &Fields<'_>, report: &mut Report) -> Option<Method> {

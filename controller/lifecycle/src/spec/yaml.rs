@@ -144,7 +144,40 @@ struct Open {
 
 enum Items {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, merged: Vec<Entry>, key: Option<(String, Span)> },
+    Map(OpenMap),
+}
+
+/// A mapping that has begun and not ended.
+#[derive(Default)]
+struct OpenMap {
+    /// In the order of the file, duplicates included.
+    entries: Vec<Entry>,
+    /// The place in `entries` of each key's last entry: looking through `entries` would take the square of their number.
+    last: BTreeMap<String, usize>,
+    /// What merge keys bring, duplicates included: the first counts, and only where the mapping itself has no such key.
+    merged: Vec<Entry>,
+    key: Option<(String, Span)>,
+}
+
+impl OpenMap {
+    /// Adds an entry, and returns the line of an earlier one with its key.
+    fn add(&mut self, entry: Entry) -> Option<u32> {
+        let earlier = self.last.insert(entry.key.clone(), self.entries.len());
+        self.entries.push(entry);
+        earlier.and_then(|place| self.entries.get(place)).map(|entry| entry.key_span.line)
+    }
+
+    fn end(self) -> Vec<Entry> {
+        let Self { entries, mut last, merged, .. } = self;
+        let mut whole: Vec<_> =
+            entries.into_iter().enumerate().filter(|(place, entry)| last.get(&entry.key) == Some(place)).map(|(_, entry)| entry).collect();
+        for entry in merged {
+            if last.insert(entry.key.clone(), whole.len()).is_none() {
+                whole.push(entry);
+            }
+        }
+        whole
+    }
 }
 
 struct Builder<'r> {
@@ -162,16 +195,14 @@ impl Builder<'_> {
                 let quoted = !matches!(style, ScalarStyle::Plain);
                 let tag = tag.as_ref().map(|tag| tag.to_string());
                 let value = scalar::resolve(text, quoted, tag.as_deref()).map_err(|message| (Some(span), message, None))?;
-                let is_key = matches!(self.open.last(), Some(Open { items: Items::Map { key: None, .. }, .. }));
+                let is_key = matches!(self.open.last(), Some(Open { items: Items::Map(OpenMap { key: None, .. }), .. }));
                 if is_key {
                     return self.take_key(text.to_string(), span);
                 }
                 self.add(Node { span, kind: Kind::Scalar { value, quoted } }, *anchor)
             }
             Event::SequenceStart(_, anchor, _) => self.begin(Open { span, anchor: *anchor, items: Items::List(Vec::new()) }),
-            Event::MappingStart(_, anchor, _) => {
-                self.begin(Open { span, anchor: *anchor, items: Items::Map { entries: Vec::new(), merged: Vec::new(), key: None } })
-            }
+            Event::MappingStart(_, anchor, _) => self.begin(Open { span, anchor: *anchor, items: Items::Map(OpenMap::default()) }),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(anchor).cloned() else {
@@ -193,7 +224,7 @@ impl Builder<'_> {
     }
 
     fn begin(&mut self, open: Open) -> Result<(), Refused> {
-        if let Some(Open { items: Items::Map { key: None, .. }, .. }) = self.open.last() {
+        if let Some(Open { items: Items::Map(OpenMap { key: None, .. }), .. }) = self.open.last() {
             return Err((Some(open.span), "a key must be text, not a collection".to_owned(), None));
         }
         if self.open.len() >= DEPTH_MAX {
@@ -207,22 +238,15 @@ impl Builder<'_> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let kind = match open.items {
             Items::List(items) => Kind::List(items),
-            Items::Map { mut entries, merged, .. } => {
-                for entry in merged {
-                    if !entries.iter().any(|own| own.key == entry.key) {
-                        entries.push(entry);
-                    }
-                }
-                Kind::Map(entries)
-            }
+            Items::Map(map) => Kind::Map(map.end()),
         };
         self.add(Node { span: open.span, kind }, open.anchor)
     }
 
     fn take_key(&mut self, text: String, span: Span) -> Result<(), Refused> {
         self.count(span)?;
-        if let Some(Open { items: Items::Map { key, .. }, .. }) = self.open.last_mut() {
-            *key = Some((text, span));
+        if let Some(Open { items: Items::Map(map), .. }) = self.open.last_mut() {
+            map.key = Some((text, span));
         }
         Ok(())
     }
@@ -245,17 +269,15 @@ impl Builder<'_> {
         match self.open.last_mut().map(|open| &mut open.items) {
             None => self.root = Some(node),
             Some(Items::List(items)) => items.push(node),
-            Some(Items::Map { entries, merged, key }) => {
-                let Some((key, key_span)) = key.take() else { return Ok(()) };
+            Some(Items::Map(map)) => {
+                let Some((key, key_span)) = map.key.take() else { return Ok(()) };
                 if key == "<<" {
-                    return merge(merged, node);
+                    return merge(&mut map.merged, node);
                 }
-                if let Some(first) = entries.iter().position(|entry| entry.key == key) {
-                    let line = entries.remove(first).key_span.line;
+                if let Some(line) = map.add(Entry { key: key.clone(), key_span, value: node }) {
                     let message = format!("`{key}` stands here for the second time, first in line {line}; the last one counts");
                     self.report.warning(Some(key_span), message, Some("remove one of them".to_owned()));
                 }
-                entries.push(Entry { key, key_span, value: node });
             }
         }
         Ok(())
@@ -265,11 +287,7 @@ impl Builder<'_> {
 fn merge(merged: &mut Vec<Entry>, node: Node) -> Result<(), Refused> {
     match node.kind {
         Kind::Map(entries) => {
-            for entry in entries {
-                if !merged.iter().any(|earlier| earlier.key == entry.key) {
-                    merged.push(entry);
-                }
-            }
+            merged.extend(entries);
             Ok(())
         }
         Kind::List(items) => items.into_iter().try_for_each(|item| merge(merged, item)),
