@@ -48,14 +48,17 @@ pub(crate) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// Looks at the other agents when `failing` fails.
+    /// Looks at the other agents when `failing` fails. The rows of those that are in quarantine count only where nobody does well: then
+    /// configurations may be to blame. Otherwise one broken machine would excuse the next.
     pub(crate) fn of(state: &State, sweep: &Sweep, failing: &AttemptRef, agent: &AgentId) -> Self {
         let order = sweep.attempt(failing).map_or(0, |failing| failing.order);
         let running = |live: &Attempt| live.state == AttemptState::Running && live.order < order && live.agent != *agent;
         let outlived = |run: &&RunNumber| sweep.runs.get(**run).is_some_and(|run| run.attempts.last().is_some_and(running));
         let others = || state.agents.iter().filter(|(id, other)| *id != agent && other.sweep == failing.sweep && !other.info.asks);
         let ended: u64 = others().map(|(_, other)| other.succeeded).sum();
-        Self { well: ended + sweep.live.iter().filter(outlived).count() as u64, badly: others().map(|(_, other)| other.failed).sum() }
+        let well = ended + sweep.live.iter().filter(outlived).count() as u64;
+        let own_fault = |other: &Agent| if well > 0 && other.health != Health::Ok { other.streak.len() as u64 } else { 0 };
+        Self { well, badly: others().map(|(_, other)| other.failed.saturating_sub(own_fault(other))).sum() }
     }
 
     fn is_empty(self) -> bool {

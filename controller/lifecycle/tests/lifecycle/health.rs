@@ -93,6 +93,31 @@ fn configurations_that_fail_everywhere_are_no_fault_of_agents() {
 }
 
 #[test]
+fn one_broken_machine_is_no_excuse_for_the_next() {
+    let mut world = world(&["broken"]);
+    for x in 1..=3 {
+        fail_one(&mut world, "broken", x);
+    }
+    for x in 4..=6 {
+        probe(&mut world, "broken");
+        fail_one(&mut world, "broken", x);
+    }
+    for name in GOOD {
+        world.register(name);
+    }
+    world.register("hole");
+    for (x, name) in (7..).zip(GOOD) {
+        world.begin(name, x);
+    }
+    for x in 12..=14 {
+        assert_eq!(health(&world, "hole"), Health::Ok);
+        fail_one(&mut world, "hole", x);
+    }
+    let Health::Quarantined { reason, .. } = health(&world, "hole") else { panic!("{:?}", health(&world, "hole")) };
+    assert_eq!(reason, "3 runs in a row failed on it; elsewhere 5 of 5 did well; the last: exit status 1");
+}
+
+#[test]
 fn what_fails_elsewhere_too_exonerates_the_first() {
     let mut world = world(&GOOD);
     world.register("unlucky");
