@@ -239,7 +239,8 @@ pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agent
             text.push_str(&printable_lines(&last_lines(&group.tail, 5), "    | "));
         }
         if rest > 0 {
-            let _ = writeln!(text, "  and {rest} other causes: `sweep runs {} --state failed`", sweep.id);
+            let causes = if rest == 1 { "cause" } else { "causes" };
+            let _ = writeln!(text, "  and {rest} other {causes}: `sweep runs {} --state failed`", sweep.id);
         }
         let _ = writeln!(text, "  `sweep retry {}` runs them again", sweep.id);
     }

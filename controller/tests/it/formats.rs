@@ -46,7 +46,10 @@ async fn data_of_format_1_is_served_as_it_was() {
 async fn data_of_a_later_format_is_left_alone() {
     let dir = write(&FORMAT_1.replace("user_version = 1", "user_version = 999"));
     let before = std::fs::read(dir.path().join("sweep.db")).unwrap();
-    let error = serve::start(house::options(dir.path())).await.unwrap_err();
-    assert!(matches!(error, ServeError::Store(StoreError::TooNew { found: 999, .. })), "{error}");
+    let start = serve::start(house::options(dir.path())).await.map(drop);
+    let verify = serve::verify(dir.path()).map(drop);
+    for error in [start.unwrap_err(), verify.unwrap_err()] {
+        assert!(matches!(error, ServeError::Store(StoreError::TooNew { found: 999, .. })), "{error}");
+    }
     assert_eq!(std::fs::read(dir.path().join("sweep.db")).unwrap(), before, "nothing was written");
 }

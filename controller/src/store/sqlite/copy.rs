@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use super::{FORMAT, open_to_read};
 use crate::store::StoreError;
 
@@ -36,7 +38,11 @@ pub fn copy(database: &Path, file: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// It is none, or was written by a newer version.
 pub fn look(file: &Path) -> Result<(), StoreError> {
-    let connection = open_to_read(file)?;
+    known_format(&open_to_read(file)?)
+}
+
+/// As [`look`], for a database that is open.
+pub(super) fn known_format(connection: &Connection) -> Result<(), StoreError> {
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
         0 => Err(StoreError::Failed("it is no database of sweep".to_owned())),

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use sweep_lifecycle::event::Recorded;
 use sweep_lifecycle::state::{AttemptRef, SweepId};
 
+use super::copy::known_format;
 use super::query::bodies;
 use super::write::read_events;
 use super::{count, image, open_to_read};
@@ -22,9 +23,10 @@ impl SqliteSnapshot {
     /// Opens the database for reading.
     ///
     /// # Errors
-    /// It cannot be opened; so for all below.
+    /// It cannot be opened, or was written by a newer version; so for all below.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = open_to_read(path)?;
+        known_format(&connection)?;
         connection.execute_batch("BEGIN")?;
         Ok(Self { connection })
     }
