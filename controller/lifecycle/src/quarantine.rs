@@ -39,6 +39,18 @@ pub(crate) fn taken_over(state: &State, id: &AgentId, agent: &Agent) -> bool {
     others.any(|(_, other)| other.alive && other.health == Health::Ok && other.sweep == agent.sweep && !other.info.asks)
 }
 
+impl Agent {
+    /// Failures that are not put down to the agent itself, as its row is while it is in quarantine.
+    fn blameless_failures(&self) -> u64 {
+        match (&self.health, self.succeeded) {
+            (Health::Ok, _) => self.failed,
+            // Its row may be shorter than what has failed on it: another broken machine on which the same runs fail shortens it.
+            (_, 0) => 0,
+            _ => self.failed.saturating_sub(self.streak.len() as u64),
+        }
+    }
+}
+
 /// What has become of attempts on other agents of the sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Elsewhere {
@@ -57,8 +69,8 @@ impl Elsewhere {
         let others = || state.agents.iter().filter(|(id, other)| *id != agent && other.sweep == failing.sweep && !other.info.asks);
         let ended: u64 = others().map(|(_, other)| other.succeeded).sum();
         let well = ended + sweep.live.iter().filter(outlived).count() as u64;
-        let own_fault = |other: &Agent| if well > 0 && other.health != Health::Ok { other.streak.len() as u64 } else { 0 };
-        Self { well, badly: others().map(|(_, other)| other.failed.saturating_sub(own_fault(other))).sum() }
+        let badly = |(_, other): (_, &Agent)| if well > 0 { other.blameless_failures() } else { other.failed };
+        Self { well, badly: others().map(badly).sum() }
     }
 
     fn is_empty(self) -> bool {

@@ -118,6 +118,28 @@ fn one_broken_machine_is_no_excuse_for_the_next() {
 }
 
 #[test]
+fn two_broken_machines_do_not_bring_each_other_back() {
+    let mut world = world(&GOOD);
+    for name in ["one", "two"] {
+        world.register(name);
+    }
+    for (x, name) in (1..).zip(GOOD) {
+        world.begin(name, x);
+    }
+    let mut tried = 0;
+    for (x, name) in (6..).zip(["one", "two"].into_iter().cycle().take(60)) {
+        if let Ok((_, Reply::Assigned(attempt))) = world.tell(&acquire(name, &[x])) {
+            world.finish(name, &attempt, crash());
+            tried += 1;
+        }
+    }
+    assert!(tried <= 20, "{tried}: beside each other they are found out later than one alone, and then for good");
+    for name in ["one", "two"] {
+        assert!(matches!(health(&world, name), Health::Quarantined { .. }), "{name}: {:?}", health(&world, name));
+    }
+}
+
+#[test]
 fn what_fails_elsewhere_too_exonerates_the_first() {
     let mut world = world(&GOOD);
     world.register("unlucky");
