@@ -106,9 +106,9 @@ fn chunks(file: File) -> impl Iterator<Item = Vec<u8>> {
 
 /// A version as the wire has it.
 pub(crate) fn wire(snapshot: &Snapshot) -> Code {
-    let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), prefix, notes } =
+    let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), patch, prefix, notes } =
         snapshot.clone();
-    Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix }
+    Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: patch.to_string() }
 }
 
 /// Says what was not taken along.

@@ -42,11 +42,16 @@ pub(crate) fn git_found(command: &mut Command) -> Result<Vec<u8>, CodeError> {
 }
 
 pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Result<(), CodeError> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
+    answer(command, input).map(drop)
+}
+
+/// Returns what one says that was given something to read, all of which it reads first.
+pub(crate) fn answer(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, CodeError> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
     // It reads all of its input before it says much; one that ends early says why.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
     let done = child.wait_with_output().map_err(CodeError::NoGit)?;
-    if done.status.success() { Ok(()) } else { Err(refused(command, &done.stderr)) }
+    if done.status.success() { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
 }
 
 /// Waits for the end of one whose output was read.

@@ -4,12 +4,13 @@
 //! versions, takes them in and gives them out as bundles, writes them into a folder and says how they differ. [`Checkouts`] keeps a folder for each
 //! version that is executed. git does the work.
 //!
-//! Modules import rightwards only: `suspect → working → left_out → secret`; `working, checkouts → store → git → error`.
+//! Modules import rightwards only: `suspect → working → left_out, patch → secret`; `working, checkouts → store → git → error`; `patch → git`.
 
 mod checkouts;
 mod error;
 mod git;
 mod left_out;
+mod patch;
 mod secret;
 mod store;
 mod suspect;
@@ -17,6 +18,7 @@ mod working;
 
 pub use checkouts::{Checkouts, folder_in};
 pub use error::CodeError;
+pub use patch::PATCH_BYTES_MAX;
 pub use store::{Changes, CheckedOut, Size, Store, is_version};
 pub use suspect::Suspect;
 pub use working::{Snapshot, Source, Working};

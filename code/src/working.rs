@@ -14,10 +14,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use crate::error::CodeError;
 use crate::git::{feed, git, line, output, paths, quick};
 use crate::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
+use crate::patch::patch;
 use crate::store::{bundle, commit, is_version, name_of};
 
 /// Files that git does not track, and all their bytes, beyond which a folder is no code.
@@ -40,6 +42,8 @@ pub struct Snapshot {
     pub remote: String,
     /// What differs from the commit: files, lines added, lines removed.
     pub changed: (u64, u64, u64),
+    /// That in full, as far as it can be shown: at most [`PATCH_BYTES_MAX`](crate::PATCH_BYTES_MAX).
+    pub patch: Arc<str>,
     /// Where in it the working folder is; empty: at its root.
     pub prefix: String,
     /// What was left out, for a person.
@@ -352,6 +356,7 @@ impl Working {
         // Against the index, so that a repository inside of this one counts as one file.
         let stat =
             output(self.git().args(["diff-index", "--cached", "--numstat", "-z", "--no-renames", "--ignore-submodules=all", commit]))?;
+        let mut names = Vec::new();
         for entry in paths(&stat) {
             let text = String::from_utf8_lossy(entry);
             // Binary files have dashes.
@@ -359,7 +364,12 @@ impl Working {
             let (added, removed) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
             let (files, more, fewer) = snapshot.changed;
             snapshot.changed = (files + 1, more + added, fewer + removed);
+            names.extend(entry.splitn(3, |byte| *byte == b'\t').nth(2));
         }
+        let mut differences = self.git();
+        differences.args(["diff-index", "--cached", commit]);
+        // Without it the version is as good.
+        snapshot.patch = patch(differences, &names).unwrap_or_default().into();
         Ok(())
     }
 

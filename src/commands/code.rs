@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use sweep_proto::v1::{ListAgentsRequest, ListCodeRequest};
+use sweep_proto::v1::{GetPatchRequest, ListAgentsRequest, ListCodeRequest, Sweep};
 
-use crate::client::ControllerArgs;
+use crate::client::{Client, ControllerArgs};
 use crate::display::{self, out};
 use crate::failure::Failure;
+use crate::snapshots;
 
 /// Lists the versions of the code of a sweep; moves it to other code, tries points again, marks versions
 ///
@@ -26,6 +27,7 @@ use crate::failure::Failure;
 #[command(after_help = "Examples:
   sweep code ab12cd34
   sweep code ab12cd34 --json
+  sweep code ab12cd34 --diff @2
   sweep code push ab12cd34 --rerun best 3
   sweep code rerun ab12cd34 all
   sweep code mark ab12cd34 @2 same-as @1
@@ -37,6 +39,10 @@ pub(crate) struct CodeArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP", required = true)]
     sweep: Option<String>,
+
+    /// Print what in a version was not committed, as `git diff` does: @2, 2, or the beginning of its hash
+    #[arg(long, value_name = "VERSION", conflicts_with = "json")]
+    diff: Option<String>,
 
     /// Print one JSON object a line
     #[arg(long)]
@@ -67,6 +73,9 @@ async fn list(args: &CodeArgs) -> Result<ExitCode> {
     let named = args.sweep.as_deref().ok_or_else(|| Failure::input("no sweep is named"))?;
     let client = args.controller.connect().await?;
     let sweep = client.sweep(named).await?;
+    if let Some(version) = &args.diff {
+        return diff(&client, &sweep, version).await;
+    }
     let request = ListCodeRequest { sweep_id: sweep.id.clone() };
     let answer = client.call(request, async |mut service, request| service.list_code(request).await).await?;
     let learnt = super::best::analysis(&client, &sweep).await?;
@@ -86,5 +95,27 @@ async fn list(args: &CodeArgs) -> Result<ExitCode> {
     let request = ListAgentsRequest { sweep_id: sweep.id.clone() };
     let agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
     write!(out, "{}", display::code(&sweep, &answer, &agents, &learnt.agreements))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what in a version was not committed.
+async fn diff(client: &Client, sweep: &Sweep, named: &str) -> Result<ExitCode> {
+    let versions = snapshots::versions(client, sweep).await?;
+    let name = snapshots::find(sweep, &versions, named)?;
+    let version = versions.iter().find(|version| version.code.as_ref().is_some_and(|code| code.version == name));
+    let code = version.and_then(|version| version.code.clone()).unwrap_or_default();
+    let short = display::code::short(&name);
+    if !version.is_some_and(|version| version.has_patch) {
+        let why = match (code.commit.as_str(), code.files) {
+            ("", _) => format!("version {short} has no commit that it could be compared with; `sweep diff` compares versions"),
+            (commit, 0) => format!("version {short} is what commit {} holds: all was committed", display::code::short(commit)),
+            _ => format!("the controller does not have what was not committed in version {short}"),
+        };
+        eprintln!("{why}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let request = GetPatchRequest { sweep_id: sweep.id.clone(), version: name };
+    let patch = client.call(request, async |mut service, request| service.get_patch(request).await).await?.patch;
+    write!(out(), "{}", display::code::patch(&patch))?;
     Ok(ExitCode::SUCCESS)
 }

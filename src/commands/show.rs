@@ -14,6 +14,7 @@ use crate::commands::runs;
 use crate::display::{self, out};
 use crate::environments;
 use crate::failure::Failure;
+use crate::snapshots;
 
 /// Shows how far a sweep is, or what became of one run
 ///
@@ -65,7 +66,8 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
             object["environments"] = environments.values().map(display::environment::json).collect();
             writeln!(out(), "{object}")?;
         } else {
-            write!(out(), "{}", display::run(&sweep, &run, &environments, args.environment))?;
+            let versions = snapshots::versions(&client, &sweep).await?;
+            write!(out(), "{}", display::run(&sweep, &run, &environments, &versions, args.environment))?;
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -1,6 +1,7 @@
 //! The versions of a sweep's code, for people.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 use sweep_proto::v1::{Agent, Agreement, Code, CodeChanges, CodeVersion, ListCodeResponse, Sweep};
 
@@ -104,6 +105,30 @@ pub(crate) fn short(hash: &str) -> String {
     // An id that is no hash is shown as it is.
     let is_hash = hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     printable(if is_hash { &hash[..HASH_CHARACTERS] } else { hash })
+}
+
+/// What was not committed: as it is for a program, and without what steers a terminal for a person.
+pub(crate) fn patch(text: &str) -> String {
+    if !std::io::stdout().is_terminal() {
+        return text.to_owned();
+    }
+    text.split_inclusive('\n').map(|line| line.split_inclusive('\t').map(tamed).collect::<String>()).collect()
+}
+
+/// The whitespace at the end of a piece stays.
+fn tamed(piece: &str) -> String {
+    let words = piece.trim_end_matches(['\n', '\t']);
+    format!("{}{}", printable(words), &piece[words.len()..])
+}
+
+/// Which code an attempt had, and how to see what of it was not committed.
+pub(super) fn of_attempt(sweep: &str, version: &str, versions: &[CodeVersion]) -> String {
+    let known = versions.iter().find(|known| known.has_patch && known.code.as_ref().is_some_and(|code| code.version == version));
+    let Some((number, code)) = known.and_then(|known| Some((known.number, known.code.as_ref()?))) else {
+        return format!("  code: version {}\n", short(version));
+    };
+    let (files, added, removed) = (counted(code.files, "file"), code.lines_added, code.lines_removed);
+    format!("  code: version {}, {files} uncommitted (+{added} -{removed}): `sweep code {sweep} --diff {number}`\n", short(version))
 }
 
 /// Where a version comes from: branch, commit, what is uncommitted.

@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, StdoutLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, Environment, Recommendation, Repeats, Run, Sweep};
+use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Environment, Recommendation, Repeats, Run, Sweep};
 
 use crate::shell;
 
@@ -273,7 +273,13 @@ fn repeat(repeats: &Repeats) -> String {
 }
 
 /// A run in full.
-pub(crate) fn run(sweep: &Sweep, run: &Run, environments: &BTreeMap<String, Environment>, in_full: bool) -> String {
+pub(crate) fn run(
+    sweep: &Sweep,
+    run: &Run,
+    environments: &BTreeMap<String, Environment>,
+    versions: &[CodeVersion],
+    in_full: bool,
+) -> String {
     let mut text = String::new();
     let reason = if run.reason.is_empty() { String::new() } else { format!(": {}", printable(&run.reason)) };
     let _ = writeln!(text, "Run {}/{} is {}{reason}", run.sweep_id, run.run, run.state);
@@ -296,12 +302,14 @@ pub(crate) fn run(sweep: &Sweep, run: &Run, environments: &BTreeMap<String, Envi
     let _ = writeln!(text, "\nParameters:");
     params_block(run, &mut text);
     for attempt in &run.attempts {
-        attempt_block(attempt, environments, in_full, &mut text);
+        let version = &attempt.code_version;
+        let code = if version.is_empty() { String::new() } else { code::of_attempt(&sweep.id, version, versions) };
+        attempt_block(attempt, &code, environments, in_full, &mut text);
     }
     text
 }
 
-fn attempt_block(attempt: &Attempt, environments: &BTreeMap<String, Environment>, in_full: bool, text: &mut String) {
+fn attempt_block(attempt: &Attempt, code: &str, environments: &BTreeMap<String, Environment>, in_full: bool, text: &mut String) {
     let took = if attempt.started_ms > 0 && attempt.ended_ms > 0 {
         format!(", took {}", span(attempt.ended_ms - attempt.started_ms))
     } else {
@@ -311,9 +319,7 @@ fn attempt_block(attempt: &Attempt, environments: &BTreeMap<String, Environment>
     if !attempt.command.is_empty() {
         let _ = writeln!(text, "  {}", printable(&shell::line(&attempt.command)));
     }
-    if !attempt.code_version.is_empty() {
-        let _ = writeln!(text, "  code: version {}", code::short(&attempt.code_version));
-    }
+    text.push_str(code);
     if let Some(found) = environments.get(&attempt.environment) {
         text.push_str(&if in_full { environment::full(found) } else { environment::summary(found) });
     }

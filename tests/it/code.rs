@@ -68,10 +68,13 @@ fn code_that_changes_half_way_is_another_version() {
         let version = if run["value"] == 0.5 { &versions[0] } else { &versions[1] };
         assert_eq!(run["code_version"], version["version"], "{run}");
     }
+    let uncommitted = bench.ok(&["code", &id, "--diff", "@2"]);
+    assert!(uncommitted.contains("-echo '{\"loss\": 0.5}'") && uncommitted.contains("+echo '{\"loss\": 0.25}'"), "{uncommitted}");
+    assert_eq!(bench.ok(&["code", &id, "--diff", "1"]), "", "all of it was committed");
     let text = bench.ok(&["code", &id]);
     assert!(text.contains("main at ") && text.contains("\"Begin\", 1 file uncommitted (+1 -1)"), "{text}");
     let shown = bench.ok(&["show", &format!("{id}/10")]);
-    assert!(shown.contains("code: version "), "{shown}");
+    assert!(shown.contains("code: version ") && shown.contains(&format!("`sweep code {id} --diff 2`")), "{shown}");
 
     assert_eq!(fs::read(bench.path("project/.git/index")).expect("it is there"), index, "the user's index is as it was");
     assert_eq!(git(&bench, &["rev-parse", "HEAD"]), head);

@@ -46,9 +46,11 @@ impl Session {
 
     /// Tells the controller, which may be away, what is known of a version, and sends the code itself if it wants it.
     fn describe(&self, snapshot: &Snapshot, source: Option<Source>) {
-        let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), prefix, notes } =
+        let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), patch, prefix, notes } =
             snapshot.clone();
-        let code = v1::Code { version: version.clone(), commit, subject, branch, remote, files, lines_added, lines_removed, prefix, notes };
+        let patch = patch.to_string();
+        let code =
+            v1::Code { version: version.clone(), commit, subject, branch, remote, files, lines_added, lines_removed, prefix, notes, patch };
         let request = v1::DescribeCodeRequest {
             agent_id: self.agent.clone(),
             sweep_id: self.sweep.clone(),

@@ -9,7 +9,7 @@ use sweep_code::{CodeError, Store};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::state::image::same;
-use sweep_lifecycle::state::{AttemptRef, State};
+use sweep_lifecycle::state::{AttemptRef, Environment, State};
 
 use super::assembly::{CODE, DATABASE};
 use super::data_dir::DataDir;
@@ -133,9 +133,13 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
     for row in expected.runs {
         by_sweep.entry(row.sweep.clone()).or_default().push(row);
     }
-    for id in state.sweeps.keys() {
+    for (id, sweep) in &state.sweeps {
         let expected = by_sweep.remove(&id.0).unwrap_or_default();
         compare(&mut found.problems, &runs(expected), &runs(snapshot.runs(id)?));
+        let environments = |rows: Vec<Environment>| -> BTreeMap<String, Environment> {
+            rows.into_iter().map(|row| (format!("environment {id}/{}", row.digest), row)).collect()
+        };
+        compare(&mut found.problems, &environments(sweep.environments.clone()), &environments(snapshot.environments(id)?));
     }
     let agents =
         |rows: Vec<AgentRow>| -> BTreeMap<String, AgentRow> { rows.into_iter().map(|row| (format!("agent {}", row.id), row)).collect() };

@@ -8,6 +8,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::agent_service_server::AgentService;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::patches::Patch;
 use super::refusal::{from_engine, orphaned, out_of_turn};
 use super::{Services, convert, limits};
 use crate::engine::Wish;
@@ -71,13 +72,15 @@ impl AgentService for Services {
     }
 
     async fn describe_code(&self, request: Request<v1::DescribeCodeRequest>) -> Result<Response<v1::DescribeCodeResponse>, Status> {
-        let v1::DescribeCodeRequest { agent_id, sweep_id, code, request_id } = request.into_inner();
+        let v1::DescribeCodeRequest { agent_id, sweep_id, mut code, request_id } = request.into_inner();
         limits::optional_name("request_id", &request_id)?;
         limits::name("sweep_id", &sweep_id)?;
+        let patch = Patch::take(&mut code)?;
         let (version, about) = convert::code(code)?;
         let (sweep, agent) = (SweepId(sweep_id), agent(agent_id)?);
         let command = Command::DescribeCode { agent: agent.clone(), sweep: sweep.clone(), version: version.clone(), about };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        self.keep_patch(patch).await;
         let (wanted, have) = self.wanted(Some(&sweep), &version).await;
         // What an agent of a pinned sweep has itself is not taken down.
         let wanted = wanted && self.versions(&sweep).await?.contains(&version);

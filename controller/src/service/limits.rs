@@ -96,6 +96,11 @@ pub(super) fn environment<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()
     at_most("environment", "bytes", bytes, ENVIRONMENT_BYTES_MAX)
 }
 
+/// Checks what of the code was not committed.
+pub(super) fn patch(text: &str) -> Result<(), Status> {
+    at_most("code.patch", "bytes", text.len(), sweep_code::PATCH_BYTES_MAX)
+}
+
 /// Checks how many attempts, runs or states a request names.
 pub(super) fn list(field: &str, length: usize) -> Result<(), Status> {
     at_most(field, "entries", length, ATTEMPTS_MAX)

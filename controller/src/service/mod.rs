@@ -12,6 +12,7 @@ mod edits;
 mod follow;
 mod limits;
 mod pages;
+mod patches;
 mod refusal;
 mod snapshots;
 mod sweeps;

@@ -50,7 +50,7 @@ impl Snapshots {
         Self { dir, turns: Arc::new(Semaphore::new(AT_ONCE)), changes: Arc::default() }
     }
 
-    fn store(&self) -> Result<Store, Status> {
+    pub(super) fn store(&self) -> Result<Store, Status> {
         Store::open(&self.dir).map_err(|error| refused(&error))
     }
 
@@ -58,11 +58,16 @@ impl Snapshots {
         std::fs::create_dir_all(&self.dir).and_then(|()| tempfile::Builder::new().prefix(PASSING).tempfile_in(&self.dir)).map_err(unwritten)
     }
 
+    /// Returns the store where anything was ever kept.
+    pub(super) fn existing(&self) -> Option<Store> {
+        self.dir.join("HEAD").exists().then(|| Store::open(&self.dir).ok()).flatten()
+    }
+
     /// Returns which of some versions are kept.
     pub(super) async fn kept(&self, versions: Vec<String>) -> Vec<String> {
-        let dir = self.dir.clone();
+        let snapshots = self.clone();
         let look = move || {
-            let Some(store) = dir.join("HEAD").exists().then(|| Store::open(&dir).ok()).flatten() else { return Vec::new() };
+            let Some(store) = snapshots.existing() else { return Vec::new() };
             versions.into_iter().filter(|version| store.holds(version)).collect()
         };
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
@@ -217,7 +222,7 @@ async fn header(parts: &mut Streaming<v1::PushCodeRequest>) -> Result<v1::PushCo
     Ok(header)
 }
 
-fn refused(error: &CodeError) -> Status {
+pub(super) fn refused(error: &CodeError) -> Status {
     match error {
         CodeError::NoGit(_) => Status::failed_precondition(format!("the controller keeps no code: {error}")),
         CodeError::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Status::resource_exhausted(error.to_string()),

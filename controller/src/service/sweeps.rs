@@ -169,13 +169,14 @@ impl SweepService for Services {
         });
         let (row, mut counts, agents) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
         let names: Vec<_> = row.codes.iter().map(|version| version.version.clone()).collect();
-        let (kept, changes) = match &self.snapshots {
-            Some(snapshots) => (snapshots.kept(names.clone()).await, snapshots.changes(names.clone()).await),
+        let (kept, changes, patches) = match &self.snapshots {
+            Some(snapshots) => (snapshots.kept(names.clone()).await, snapshots.changes(names.clone()).await, snapshots.patches().await),
             None => Default::default(),
         };
         let versions = (1..).zip(row.codes).map(|(number, version)| {
             let known = convert::Known {
                 kept: kept.contains(&version.version),
+                has_patch: patches.contains(&(version.version.clone(), version.about.commit.clone())),
                 pinned: row.pinned == version.version,
                 changes: changes.get(&version.version).copied(),
                 names: &names,
@@ -213,6 +214,10 @@ impl SweepService for Services {
 
     async fn get_code(&self, request: Request<v1::GetCodeRequest>) -> Result<Response<Self::GetCodeStream>, Status> {
         self.give_code(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_patch(&self, request: Request<v1::GetPatchRequest>) -> Result<Response<v1::GetPatchResponse>, Status> {
+        self.patch(request.into_inner()).await.map(Response::new)
     }
 
     async fn prepare_code(&self, request: Request<v1::PrepareCodeRequest>) -> Result<Response<v1::PrepareCodeResponse>, Status> {

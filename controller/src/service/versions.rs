@@ -12,6 +12,7 @@ use sweep_proto::v1::mark_code_request::Mark;
 use sweep_proto::v1::rerun::Which;
 use tonic::Status;
 
+use super::patches::Patch;
 use super::refusal::{from_engine, invalid, out_of_turn};
 use super::{Services, convert, limits};
 
@@ -27,11 +28,13 @@ impl Services {
     }
 
     /// Returns a version that was staged, checked against the limits.
-    pub(super) async fn staged(&self, code: Option<v1::Code>) -> Result<Pin, Status> {
+    pub(super) async fn staged(&self, mut code: Option<v1::Code>) -> Result<Pin, Status> {
+        let patch = Patch::take(&mut code)?;
         let (version, about) = convert::code(code)?;
         if self.kept_code()?.kept(vec![version.clone()]).await.is_empty() {
             return Err(Status::failed_precondition(format!("there is no snapshot of code version {version}: StageCode comes first")));
         }
+        self.keep_patch(patch).await;
         Ok(Pin { version, about })
     }
 

@@ -12,9 +12,9 @@ use crate::store::CodeCounts;
 /// How many notes a version may have.
 const NOTES_MAX: usize = 20;
 
-/// What an agent says of its code, checked against the limits: the version, and what is known of it.
+/// What an agent says of its code, checked against the limits: the version, and what is known of it. Its patch goes another way.
 pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAbout), Status> {
-    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix } =
+    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: _ } =
         code.ok_or_else(|| invalid("code is missing"))?;
     limits::name("code.version", &version)?;
     limits::optional_name("code.commit", &commit)?;
@@ -32,6 +32,8 @@ pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAb
 pub(in crate::service) struct Known<'a> {
     /// There is a snapshot of it.
     pub(in crate::service) kept: bool,
+    /// It is kept how it differs from its commit.
+    pub(in crate::service) has_patch: bool,
     /// The sweep is pinned to it.
     pub(in crate::service) pinned: bool,
     /// How it differs from the one before.
@@ -56,7 +58,9 @@ pub(in crate::service) fn code_version(
     };
     let changes = |Changes { files, added, removed }| v1::CodeChanges { files, lines_added: added, lines_removed: removed };
     let CodeAbout { commit, subject, branch, remote, files, added, removed, notes, prefix } = about;
-    let code = v1::Code { version, commit, subject, branch, remote, files, lines_added: added, lines_removed: removed, notes, prefix };
+    let patch = String::new();
+    let code =
+        v1::Code { version, commit, subject, branch, remote, files, lines_added: added, lines_removed: removed, notes, prefix, patch };
     v1::CodeVersion {
         code: Some(code),
         number,
@@ -75,5 +79,6 @@ pub(in crate::service) fn code_version(
         same_as: u32::try_from(same_as).unwrap_or(u32::MAX),
         unusable: mark == Some(CodeMark::Unusable),
         changes: known.changes.map(changes),
+        has_patch: known.has_patch,
     }
 }

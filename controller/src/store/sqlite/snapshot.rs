@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use sweep_lifecycle::event::Recorded;
-use sweep_lifecycle::state::{AttemptRef, SweepId};
+use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
 use super::copy::known_format;
 use super::query::bodies;
@@ -87,6 +87,14 @@ impl SqliteSnapshot {
     /// See [`SqliteSnapshot::open`].
     pub fn agents(&self) -> Result<Vec<AgentRow>, StoreError> {
         bodies(&self.connection, "SELECT body FROM agents ORDER BY id", &[])
+    }
+
+    /// Returns what runs of a sweep were executed in, by digest.
+    ///
+    /// # Errors
+    /// See [`SqliteSnapshot::open`].
+    pub fn environments(&self, sweep: &SweepId) -> Result<Vec<Environment>, StoreError> {
+        bodies(&self.connection, "SELECT body FROM environments WHERE sweep = ?1 ORDER BY digest", &[sweep.0.clone().into()])
     }
 
     /// Returns how many metric points each attempt has.

@@ -1,0 +1,73 @@
+//! How versions of the code differ from their commits: kept beside the code, once, whoever says it again.
+
+use std::collections::BTreeSet;
+
+use sweep_code::is_version;
+use sweep_proto::v1;
+use tonic::Status;
+
+use super::refusal::unknown_sweep;
+use super::snapshots::{Snapshots, refused};
+use super::{Services, limits};
+
+/// What in a version was not committed, on its way into the store.
+pub(super) struct Patch {
+    version: String,
+    commit: String,
+    text: String,
+}
+
+impl Patch {
+    /// Takes it out of what somebody says of a version, if there is any, checked against the limits.
+    pub(super) fn take(code: &mut Option<v1::Code>) -> Result<Option<Self>, Status> {
+        let Some(code) = code else { return Ok(None) };
+        let text = std::mem::take(&mut code.patch);
+        limits::patch(&text)?;
+        // A version that a program has named itself has no commit that could be told.
+        let is_known = !text.is_empty() && is_version(&code.version) && is_version(&code.commit);
+        Ok(is_known.then(|| Self { version: code.version.clone(), commit: code.commit.clone(), text }))
+    }
+}
+
+impl Snapshots {
+    /// Returns of which versions it is kept how they differ from which commits.
+    pub(super) async fn patches(&self) -> BTreeSet<(String, String)> {
+        let snapshots = self.clone();
+        let look = move || snapshots.existing().and_then(|store| store.patches().ok()).unwrap_or_default();
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+}
+
+impl Services {
+    /// Keeps a patch. Where that fails, runs go on as well.
+    pub(super) async fn keep_patch(&self, patch: Option<Patch>) {
+        let (Some(Patch { version, commit, text }), Some(snapshots)) = (patch, self.snapshots.clone()) else { return };
+        let keeping = tokio::task::spawn_blocking(move || {
+            let outcome = snapshots.store().and_then(|store| store.keep_patch(&version, &commit, &text).map_err(|error| refused(&error)));
+            if let Err(status) = outcome {
+                tracing::warn!(version, status = status.message(), "what was not committed is not kept");
+            }
+        });
+        let _ = keeping.await;
+    }
+
+    /// Gives out the patch of a version.
+    pub(super) async fn patch(&self, request: v1::GetPatchRequest) -> Result<v1::GetPatchResponse, Status> {
+        let v1::GetPatchRequest { sweep_id, version } = request;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let snapshots = self.kept_code()?;
+        let id = sweep.clone();
+        let found = self.read(move |query| query.sweep(&id)).await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        let Some(code) = found.0.codes.into_iter().find(|code| code.version == version) else {
+            return Err(Status::not_found(format!("sweep {sweep} has no code version `{version}`; `sweep code {sweep}` lists them")));
+        };
+        let name = version.clone();
+        let look = move || match snapshots.existing().filter(|_| is_version(&code.version) && is_version(&code.about.commit)) {
+            Some(store) => store.patch(&code.version, &code.about.commit).map_err(|error| refused(&error)),
+            None => Ok(None),
+        };
+        let looked = tokio::task::spawn_blocking(look).await.map_err(|error| Status::internal(format!("looking broke off: {error}")))?;
+        let patch = looked?.ok_or_else(|| Status::not_found(format!("of version {name} nothing is kept that was not committed")))?;
+        Ok(v1::GetPatchResponse { patch })
+    }
+}
