@@ -20,6 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     methods.push(']');
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("methods.rs"), methods)?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    // The page speaks JSON: a field that is left out has its default, one that does not exist is a mistake.
+    tonic_prost_build::configure()
+        .type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")
+        .message_attribute(".", "#[serde(default, deny_unknown_fields)]")
+        .enum_attribute(".", "#[serde(rename_all = \"snake_case\")]")
+        .compile_fds(descriptors)?;
     Ok(())
 }

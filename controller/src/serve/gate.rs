@@ -6,6 +6,8 @@
 //! - On loopback no token is asked for, but the caller must name this machine as itself: a browser that was led here by a name
 //!   which somebody else has pointed at 127.0.0.1 (DNS rebinding) names that.
 //! - The services are spoken to in HTTP/2, which no browser speaks without TLS: one more bar for web pages of others.
+//! - What a browser sends to change something comes from our own page, and the browser says so: with the origin of another page it is
+//!   refused, and a `Basic` login counts there only beside our own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tonic::Status;
 
+use crate::service::json;
 use crate::token::TokenHash;
 use crate::web;
 
@@ -45,6 +48,7 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
 enum Refused {
     NoToken,
     ForeignHost,
+    ForeignOrigin,
     OldHttp,
 }
 
@@ -58,6 +62,9 @@ impl Gate {
             Self::Loopback => return Err(Refused::ForeignHost),
             Self::Token(hash) if shown_token(request).is_some_and(|token| hash.matches(&token)) => {}
             Self::Token(_) => return Err(Refused::NoToken),
+        }
+        if !request.method().is_safe() && origin(request) == Origin::Foreign {
+            return Err(Refused::ForeignOrigin);
         }
         if is_service(request) && request.version() != Version::HTTP_2 {
             return Err(Refused::OldHttp);
@@ -76,6 +83,34 @@ fn is_service(request: &Request) -> bool {
     request.uri().path().starts_with(SERVICES)
 }
 
+/// Where a browser says that a request comes from.
+#[derive(PartialEq, Eq)]
+enum Origin {
+    /// No browser made it, or it says nothing of it.
+    Unsaid,
+    /// A page of ours.
+    Own,
+    /// A page of somebody else.
+    Foreign,
+}
+
+fn origin(request: &Request) -> Origin {
+    let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    if text(header::HeaderName::from_static("sec-fetch-site")).is_some_and(|site| site != "same-origin") {
+        return Origin::Foreign;
+    }
+    let Some(origin) = text(header::ORIGIN) else { return Origin::Unsaid };
+    let host = text(header::HOST).or(request.uri().authority().map(Authority::as_str));
+    let named = origin.split_once("://").map(|(_, authority)| authority);
+    if named.is_some() && named == host { Origin::Own } else { Origin::Foreign }
+}
+
+/// Whether a login that a browser sends on its own counts: it looks at a page, or acts from one of ours.
+fn may_log_in(request: &Request) -> bool {
+    let acts = request.uri().path().starts_with(json::PREFIX) && origin(request) == Origin::Own;
+    !is_service(request) && (request.method().is_safe() || acts)
+}
+
 /// Returns the token in the one `Authorization` header.
 fn shown_token(request: &Request) -> Option<String> {
     let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
@@ -86,7 +121,7 @@ fn shown_token(request: &Request) -> Option<String> {
         None
     } else if scheme.eq_ignore_ascii_case("bearer") {
         Some(credentials.to_owned())
-    } else if scheme.eq_ignore_ascii_case("basic") && request.method().is_safe() && !is_service(request) {
+    } else if scheme.eq_ignore_ascii_case("basic") && may_log_in(request) {
         let login = String::from_utf8(base64_decoded(credentials)?).ok()?;
         login.split_once(':').map(|(_, password)| password.to_owned())
     } else {
@@ -149,6 +184,9 @@ impl Refused {
                 let message = "name the controller as localhost or by its address: other names may be somebody else's";
                 (StatusCode::MISDIRECTED_REQUEST, Status::permission_denied(message))
             }
+            Self::ForeignOrigin => {
+                (StatusCode::FORBIDDEN, Status::permission_denied("a page of another origin may not change anything here"))
+            }
             Self::OldHttp => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, Status::internal("the services speak HTTP/2 alone")),
         };
         if grpc {
@@ -210,6 +248,37 @@ mod tests {
             assert_eq!(shown("/", &[("authorization", refused)]), None, "{refused}");
         }
         assert_eq!(shown("/", &[("authorization", "Bearer a"), ("authorization", "Bearer b")]), None);
+    }
+
+    #[test]
+    fn what_changes_something_comes_from_our_own_page() {
+        let judged = |headers: &[(&str, &str)]| {
+            let mut request = request("/json/SetSweepState", headers);
+            *request.method_mut() = axum::http::Method::POST;
+            Gate::Loopback.judge(&request)
+        };
+        let host = ("host", "localhost:7433");
+        for own in [&[host][..], &[host, ("origin", "http://localhost:7433")], &[host, ("sec-fetch-site", "same-origin")]] {
+            assert_eq!(judged(own), Ok(()), "{own:?}");
+        }
+        for foreign in ["http://evil.example", "http://localhost:7434", "null", "", "http://127.0.0.1:7433"] {
+            assert_eq!(judged(&[host, ("origin", foreign)]), Err(Refused::ForeignOrigin), "{foreign}");
+        }
+        assert_eq!(judged(&[host, ("sec-fetch-site", "cross-site")]), Err(Refused::ForeignOrigin));
+    }
+
+    #[test]
+    fn a_login_acts_only_from_our_own_page() {
+        let shown = |path: &str, origin: &[(&str, &str)]| {
+            let headers = [&[("host", "box:7433"), ("authorization", "Basic YW55b25lOnN3cF8x")], origin].concat();
+            let mut request = request(path, &headers);
+            *request.method_mut() = axum::http::Method::POST;
+            shown_token(&request)
+        };
+        assert_eq!(shown("/json/SetSweepState", &[("origin", "http://box:7433")]), Some("swp_1".to_owned()));
+        assert_eq!(shown("/json/SetSweepState", &[("origin", "http://evil.example")]), None);
+        assert_eq!(shown("/json/SetSweepState", &[]), None);
+        assert_eq!(shown("/sweep.v1.SweepService/GetStatus", &[("origin", "http://box:7433")]), None);
     }
 
     #[test]

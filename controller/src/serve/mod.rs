@@ -146,9 +146,14 @@ fn routes(services: Services, gate: Gate) -> Routes {
         reader: services.reader.clone(),
         traffic: Arc::clone(&traffic),
         commits: services.engine.commits(),
+        stopping: services.stopping.subscribe(),
         started_ms: services.about.started_ms,
     };
-    let router = service::routes(&services).into_axum_router().merge(web::routes(page)).fallback(web::nothing);
+    let router = service::routes(&services)
+        .into_axum_router()
+        .merge(service::json::routes(services))
+        .merge(web::routes(page))
+        .fallback(web::nothing);
     // Each layer goes around those before it: refused calls are counted, and end at the gate.
     let router = router
         .layer(middleware::from_fn(calls::bound))

@@ -10,6 +10,7 @@ mod asked;
 mod convert;
 mod edits;
 mod follow;
+pub(crate) mod json;
 mod limits;
 mod pages;
 mod patches;

@@ -52,6 +52,7 @@ conformance!(
     runs_are_counted_by_the_version_of_their_code,
     runs_are_paged_and_filtered,
     runs_that_ended_last_come_first,
+    values_come_in_the_order_in_which_they_ended,
     metric_points_that_are_known_are_ignored,
     values_that_are_not_finite_come_back,
     known_output_is_ignored_and_a_gap_reads_as_zeros,
@@ -273,6 +274,14 @@ fn runs_that_ended_last_come_first(bench: &dyn Bench) {
     store.append(&Batch { runs, ..Batch::default() }).unwrap();
     assert_eq!(numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), usize::MAX).unwrap()), [4, 1, 3]);
     assert_eq!(numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), 1).unwrap()), [4]);
+}
+
+fn values_come_in_the_order_in_which_they_ended(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let ranked = |number, value, ended_ms| RunRow { ranked: value, ..run(number, "finished", value, ended_ms) };
+    let runs = vec![ranked(1, Some(1.5), 30), ranked(2, Some(2.5), 10), ranked(3, None, 20)];
+    store.append(&Batch { runs, ..Batch::default() }).unwrap();
+    assert_eq!(query.values(&sweep_id("aaaaaaaa")).unwrap(), [2.5, 1.5]);
 }
 
 fn metric_points_that_are_known_are_ignored(bench: &dyn Bench) {

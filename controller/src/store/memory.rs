@@ -148,6 +148,13 @@ impl Query for MemoryQuery {
         Ok(ended)
     }
 
+    fn values(&self, sweep: &SweepId) -> Result<Vec<f64>, StoreError> {
+        let tables = lock(&self.tables);
+        let mut ended: Vec<_> = tables.runs_of(&sweep.0).filter_map(|row| Some((row.ended_ms, row.run, row.ranked?))).collect();
+        ended.sort_by_key(|(ended_ms, run, _)| (*ended_ms, *run));
+        Ok(ended.into_iter().map(|(_, _, value)| value).collect())
+    }
+
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
         Ok(lock(&self.tables).runs.get(&(sweep.0.clone(), run)).cloned())
     }

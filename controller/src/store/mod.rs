@@ -162,6 +162,11 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError>;
+    /// The values of the runs that can be the best, in the order in which they ended.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn values(&self, sweep: &SweepId) -> Result<Vec<f64>, StoreError>;
     /// One run.
     ///
     /// # Errors

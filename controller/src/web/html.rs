@@ -1,6 +1,8 @@
-//! Text made safe for HTML.
+//! Text made safe for HTML, and the small pieces that all pages are made of.
 
 use std::fmt;
+
+use maud::{Markup, PreEscaped, Render, html};
 
 /// Shows a text inside HTML, in an element or in a quoted attribute. Control characters and those that change the direction of
 /// writing are shown by their number, so that a name cannot disguise itself.
@@ -27,6 +29,91 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+impl Render for Escaped<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        use fmt::Write;
+        // Writing to a string does not fail.
+        let _ = write!(buffer, "{self}");
+    }
+}
+
+/// The state of a sweep, a run or an attempt.
+pub(super) fn state(state: &str) -> Markup {
+    html! { span class={ "state " (Escaped(state)) } { (Escaped(state)) } }
+}
+
+/// A moment: in words that the page's script turns into the reader's own time.
+pub(super) fn moment(ms: i64, now_ms: i64) -> Markup {
+    if ms == 0 {
+        return html! {};
+    }
+    html! { time data-ms=(ms) { (duration(now_ms - ms)) " ago" } }
+}
+
+/// A length of time as people say it: `8.2 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
+pub(super) fn duration(ms: i64) -> String {
+    let ms = ms.max(0);
+    let seconds = ms / 1000;
+    match seconds {
+        0..10 => format!("{:.1} s", ms as f64 / 1000.0),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// A number with up to five significant digits.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.abs().to_string();
+    }
+    let rounded: f64 = format!("{value:.4e}").parse().unwrap_or(value);
+    if (1e-4..1e9).contains(&rounded.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
+}
+
+/// A whole page. `live` names what the page is about: when that changes, its script asks for the page again, or for the news.
+pub(super) fn document(title: &str, live: &str, trail: &[(&str, &str)], body: &Markup) -> String {
+    let assets = super::assets::base();
+    let page = html! {
+        (PreEscaped("<!doctype html>"))
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (Escaped(title)) " · sweep" }
+                link rel="icon" href={ (assets) "icon.svg" } type="image/svg+xml";
+                link rel="stylesheet" href={ (assets) "style.css" };
+                script type="module" src={ (assets) "page.js" } {}
+            }
+            body data-live=(Escaped(live)) {
+                a.skip href="#main" { "Skip to the content" }
+                header.top {
+                    nav aria-label="Pages" {
+                        a.brand href="/" { "sweep" }
+                        a href="/" { "Sweeps" }
+                        a href="/agents" { "Agents" }
+                        @for (href, name) in trail { span.soft aria-hidden="true" { "›" } a href=(Escaped(href)) { (Escaped(name)) } }
+                    }
+                    div.tools {
+                        span #live.soft role="status" {}
+                        button #theme type="button" hidden { "Theme" }
+                    }
+                }
+                main #main { (body) }
+                div #toast role="status" aria-live="polite" {}
+            }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+/// A page with a title and one sentence.
+pub(super) fn message(title: &str, text: &str) -> String {
+    document(title, "", &[], &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +121,20 @@ mod tests {
     #[test]
     fn nothing_can_leave_its_place() {
         let hostile = "<script>alert(\"1\")</script>'&\u{202e}\u{1b}[31m ü";
-        assert_eq!(Escaped(hostile).to_string(), "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;U+202EU+001B[31m ü");
+        let safe = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;U+202EU+001B[31m ü";
+        assert_eq!(Escaped(hostile).to_string(), safe);
+        assert_eq!(html! { (Escaped(hostile)) }.into_string(), safe);
+        let page = document(hostile, hostile, &[(hostile, hostile)], &html! {});
+        assert!(!page.contains("<script>") && !page.contains('\u{202e}'), "{page}");
+    }
+
+    #[test]
+    fn numbers_and_times_are_short() {
+        for (value, text) in [(0.0, "0"), (0.012_345_678, "0.012346"), (1e-7, "1e-7"), (-60.0, "-60"), (0.1 + 0.2, "0.3")] {
+            assert_eq!(number(value), text);
+        }
+        for (ms, text) in [(40, "0.0 s"), (59_900, "59 s"), (200_000, "3 min 20 s"), (7_500_000, "2 h 5 min"), (360_000_000, "4 d 4 h")] {
+            assert_eq!(duration(ms), text);
+        }
     }
 }

@@ -1,47 +1,55 @@
-//! The page for people and the figures for machines: read queries only, never the engine's channel. No route changes anything.
+//! The page for people and the figures for machines: read queries only, never the engine's channel. No route changes anything: what people do on
+//! the page goes through `service::json`, as it goes through gRPC from the command line.
+//!
+//! Pages are written on the server and can be read without scripts; the modules under `assets` draw what is better looked at, and ask the routes that
+//! answer in JSON.
 
+mod agents;
+mod answer;
+mod assets;
+mod axes;
+mod compare;
+mod failures;
 mod html;
+mod live;
 mod metrics;
-mod page;
-
-use std::sync::Arc;
+mod rows;
+mod run;
+mod series;
+mod spark;
+mod sweep;
+mod sweeps;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use sweep_lifecycle::state::SweepId;
-use tokio::sync::watch;
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 
-use crate::reader::Reader;
-use crate::store::StoreError;
-use crate::traffic::Traffic;
-
-/// Most runs that a sweep's page shows, the newest of those that ended last.
-const RUNS_SHOWN: usize = 200;
-
-/// Nothing but our own style sheet: no script, no frame, no form, no picture.
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// What the page is made from. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Web {
-    /// The way to the query tables.
-    pub reader: Reader,
-    /// Calls so far.
-    pub traffic: Arc<Traffic>,
-    /// Commits so far.
-    pub commits: watch::Receiver<u64>,
-    /// When the controller started: milliseconds since 1970.
-    pub started_ms: i64,
-}
+pub use answer::Web;
+use answer::{failed, json, missing, now_ms, plain};
 
 /// The one route that answers without a token.
 pub const HEALTH: &str = "/healthz";
 
-fn table() -> [(&'static str, MethodRouter<Web>); 5] {
-    [("/", get(index)), ("/sweeps/{id}", get(sweep)), ("/style.css", get(style)), (HEALTH, get(health)), ("/metrics", get(figures))]
+fn table() -> [(&'static str, MethodRouter<Web>); 13] {
+    [
+        ("/", get(index)),
+        ("/agents", get(agents)),
+        ("/sweeps/{id}", get(sweep)),
+        ("/sweeps/{id}/data.json", get(data)),
+        ("/sweeps/{id}/compare", get(compare)),
+        ("/sweeps/{id}/curves.json", get(curves)),
+        ("/sweeps/{id}/runs/{run}", get(run)),
+        ("/sweeps/{id}/runs/{run}/series.json", get(series)),
+        ("/sweeps/{id}/runs/{run}/log", get(log)),
+        ("/live", get(live)),
+        ("/assets/{version}/{name}", get(asset)),
+        (HEALTH, get(health)),
+        ("/metrics", get(figures)),
+    ]
 }
 
 /// Returns the pattern of every route.
@@ -52,7 +60,8 @@ pub fn paths() -> Vec<&'static str> {
 /// Returns the routes.
 pub fn routes(web: Web) -> Router {
     let routes = table().into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
-    routes.with_state(web)
+    // The runs of a large sweep are megabytes; fast, since most readers are near.
+    routes.with_state(web).layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
 }
 
 /// Answers what no route and no service is for.
@@ -61,37 +70,96 @@ pub async fn nothing(request: Request) -> Response {
     if is_call {
         return tonic::Status::unimplemented(format!("there is no call {}", request.uri().path())).into_http();
     }
-    html(StatusCode::NOT_FOUND, page::message("Nothing here", "There is no such page."))
+    answer::page(StatusCode::NOT_FOUND, html::message("Nothing here", "There is no such page."))
 }
 
 async fn index(State(web): State<Web>) -> Response {
-    match web.reader.ask(|query| query.sweeps()).await {
-        Ok(sweeps) => html(StatusCode::OK, page::index(&sweeps)),
+    match web.reader.ask(sweeps::read).await {
+        Ok(sweeps) => answer::page(StatusCode::OK, sweeps::page(&sweeps, now_ms())),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn agents(State(web): State<Web>) -> Response {
+    match web.reader.ask(agents::read).await {
+        Ok(found) => answer::page(StatusCode::OK, agents::page(&found, now_ms())),
         Err(error) => failed(&error),
     }
 }
 
 async fn sweep(State(web): State<Web>, Path(id): Path<String>) -> Response {
     let sweep = SweepId(id.clone());
-    let found = web.reader.ask(move |query| {
-        let Some(found) = query.sweep(&sweep)? else { return Ok(None) };
-        let live = query.runs(&sweep, &["assigned".to_owned(), "running".to_owned()], 0, RUNS_SHOWN)?;
-        let ended = query.ended_runs(&sweep, RUNS_SHOWN)?;
-        Ok(Some((found, live, ended)))
-    });
-    match found.await {
-        Ok(Some(((row, counts), live, ended))) => html(StatusCode::OK, page::sweep(&row, &counts, &live, &ended)),
-        Ok(None) => html(StatusCode::NOT_FOUND, page::message("No such sweep", &format!("There is no sweep {id}."))),
+    match web.reader.ask(move |query| sweep::read(query, &sweep)).await {
+        Ok(Some(found)) => answer::page(StatusCode::OK, sweep::page(&found, now_ms())),
+        Ok(None) => missing(&format!("sweep {id}")),
         Err(error) => failed(&error),
     }
 }
 
-async fn style() -> Response {
-    plain(StatusCode::OK, "text/css; charset=utf-8", page::STYLE.to_owned())
+async fn data(State(web): State<Web>, Path(id): Path<String>) -> Response {
+    let sweep = SweepId(id.clone());
+    match web.reader.ask(move |query| rows::read(query, &sweep)).await {
+        Ok(Some(data)) => json(&data),
+        Ok(None) => missing(&format!("sweep {id}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn compare(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<compare::Asked>) -> Response {
+    let sweep = SweepId(id.clone());
+    match web.reader.ask(move |query| compare::read(query, &sweep, &asked)).await {
+        Ok(Some(found)) => answer::page(StatusCode::OK, compare::page(&found)),
+        Ok(None) => missing(&format!("sweep {id}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn curves(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<series::Asked>) -> Response {
+    let sweep = SweepId(id.clone());
+    match web.reader.ask(move |query| series::curves(query, &sweep, &asked)).await {
+        Ok(Some(curves)) => json(&curves),
+        Ok(None) => missing(&format!("sweep {id}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(State(web): State<Web>, Path((id, run)): Path<(String, u64)>) -> Response {
+    let sweep = SweepId(id.clone());
+    match web.reader.ask(move |query| run::read(query, &sweep, run)).await {
+        Ok(Some(found)) => answer::page(StatusCode::OK, run::page(&found, now_ms())),
+        Ok(None) => missing(&format!("run {id}/{run}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn series(State(web): State<Web>, Path((id, run)): Path<(String, u64)>, Query(asked): Query<series::Attempt>) -> Response {
+    let sweep = SweepId(id.clone());
+    match web.reader.ask(move |query| series::of_run(query, &sweep, run, &asked)).await {
+        Ok(Some(series)) => json(&series),
+        Ok(None) => missing(&format!("run {id}/{run}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn log(State(web): State<Web>, Path((id, run)): Path<(String, u64)>, Query(asked): Query<series::LogAsked>) -> Response {
+    let sweep = SweepId(id.clone());
+    match web.reader.ask(move |query| series::log(query, &sweep, run, &asked)).await {
+        Ok(Some(bytes)) => plain(StatusCode::OK, "text/plain; charset=utf-8", bytes),
+        Ok(None) => missing(&format!("run {id}/{run}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn live(State(web): State<Web>, Query(asked): Query<live::Asked>) -> Response {
+    live::stream(web, asked)
+}
+
+async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
+    assets::file(&version, &name)
 }
 
 async fn health() -> Response {
-    plain(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".to_owned())
+    plain(StatusCode::OK, "text/plain; charset=utf-8", "ok\n")
 }
 
 async fn figures(State(web): State<Web>) -> Response {
@@ -103,29 +171,4 @@ async fn figures(State(web): State<Web>) -> Response {
         }
         Err(error) => failed(&error),
     }
-}
-
-fn failed(error: &StoreError) -> Response {
-    tracing::error!(%error, "a page could not be made");
-    html(StatusCode::INTERNAL_SERVER_ERROR, page::message("The database failed", &error.to_string()))
-}
-
-fn html(status: StatusCode, body: String) -> Response {
-    plain(status, "text/html; charset=utf-8", body)
-}
-
-fn plain(status: StatusCode, content_type: &'static str, body: String) -> Response {
-    let mut response = (status, body).into_response();
-    let fixed = [
-        (header::CONTENT_TYPE, content_type),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    for (name, value) in fixed {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

@@ -72,8 +72,11 @@ async fn beyond_loopback_every_route_but_one_is_refused_without_the_token() {
                 assert!(!answer.body.contains("<html"), "{}", answer.body);
             }
         }
-        let answer = house::http(&controller, "GET", &path, &[("Authorization", &token)]).await;
-        assert_ne!(answer.status, 401, "{path}");
+        // It answers for as long as somebody listens.
+        if path != "/live" {
+            let answer = house::http(&controller, "GET", &path, &[("Authorization", &token)]).await;
+            assert_ne!(answer.status, 401, "{path}");
+        }
     }
     assert_eq!(house::http(&controller, "GET", "/", &[("Authorization", &token)]).await.status, 200);
     assert_eq!(house::http(&controller, "GET", "/", &[("Authorization", "Basic YW55b25lOnN3cF8x")]).await.status, 401);

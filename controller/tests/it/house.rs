@@ -146,8 +146,13 @@ pub(crate) struct Answer {
 
 /// Sends a request as a browser would.
 pub(crate) async fn http(controller: &Controller, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    http_with(controller, method, path, headers, "").await
+}
+
+/// Sends a request with a body.
+pub(crate) async fn http_with(controller: &Controller, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port())).await.expect("the controller listens");
-    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         request += "Host: localhost\r\n";
     }
@@ -155,6 +160,7 @@ pub(crate) async fn http(controller: &Controller, method: &str, path: &str, head
         request += &format!("{name}: {value}\r\n");
     }
     request += "\r\n";
+    request += body;
     stream.write_all(request.as_bytes()).await.expect("the controller reads");
     let mut answer = String::new();
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("text");

@@ -21,17 +21,121 @@ async fn the_page_lists_sweeps_and_a_hostile_name_is_only_text() {
         let page = house::http(&controller, "GET", &path, &[]).await;
         assert_eq!(page.status, 200);
         assert!(page.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{}", page.body);
-        assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
+        assert!(!page.body.contains("<script>") && !page.body.contains("<img"), "{}", page.body);
+        assert_eq!(page.body.matches("<script").count(), 1, "our own: {}", page.body);
         assert!(page.body.contains(&id), "{}", page.body);
-        for header in
-            ["content-security-policy: default-src 'none'; style-src 'self'", "x-content-type-options: nosniff", "frame-ancestors 'none'"]
-        {
+        for header in [
+            "content-security-policy: default-src 'none'; script-src 'self'; ",
+            "x-content-type-options: nosniff",
+            "frame-ancestors 'none'",
+        ] {
             assert!(page.head.contains(header), "no {header} in\n{}", page.head);
         }
     }
     assert_eq!(house::http(&controller, "GET", "/sweeps/%3Cscript%3E", &[]).await.status, 404);
-    assert!(!house::http(&controller, "GET", "/sweeps/%3Cscript%3E", &[]).await.body.contains("<script"));
+    assert!(!house::http(&controller, "GET", "/sweeps/%3Cscript%3E", &[]).await.body.contains("<script>"));
     assert_eq!(house::http(&controller, "POST", "/", &[]).await.status, 405);
+    controller.stop().await.unwrap();
+}
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+#[tokio::test]
+async fn what_the_page_does_is_what_the_services_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let id = clients.create(GRID).await;
+    let pause = format!(r#"{{"sweep_id": "{id}", "action": 1, "request_id": "pause"}}"#);
+    let answer = house::http_with(&controller, "POST", "/json/SetSweepState", &[JSON], &pause).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"state":"paused"}"#));
+    // What a page of somebody else can send without being asked first, and what it cannot.
+    let resume = pause.replace("\"action\": 1", "\"action\": 2").replace("pause", "resume");
+    let origin = ("Origin", "http://evil.example");
+    let refused = [
+        ("POST", vec![("Content-Type", "text/plain")], 400),
+        ("POST", vec![], 400),
+        ("POST", vec![JSON, origin], 403),
+        ("POST", vec![JSON, ("Sec-Fetch-Site", "cross-site")], 403),
+        ("GET", vec![JSON], 405),
+    ];
+    for (method, headers, status) in refused {
+        assert_eq!(
+            house::http_with(&controller, method, "/json/SetSweepState", &headers, &resume).await.status,
+            status,
+            "{method} {headers:?}"
+        );
+    }
+    let page = house::http(&controller, "GET", &format!("/sweeps/{id}"), &[]).await;
+    assert!(page.body.contains("state paused"), "{}", page.body);
+    for (call, body, status, said) in [
+        ("SetSweepState", r#"{"sweep_id": "nowhere", "action": 1}"#, 404, "no sweep `nowhere`"),
+        ("SetSweepState", r#"{"sweep": "x"}"#, 400, "unknown field `sweep`"),
+        ("SetSweepState", "no json", 400, "the body is not what this call takes"),
+        ("StopController", "{}", 404, "there is no call StopController in JSON"),
+    ] {
+        let answer = house::http_with(&controller, "POST", &format!("/json/{call}"), &[JSON], body).await;
+        assert!(answer.status == status && answer.body.contains(said), "{call} {body}: {} {}", answer.status, answer.body);
+    }
+    controller.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_of_news_tells_what_has_changed_and_nothing_else() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let id = clients.create(GRID).await;
+    clients.register(&id, "agent-1").await;
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", controller.address().port())).await.unwrap();
+    stream.write_all(format!("GET /live?sweep={id} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+    let mut said = String::new();
+    let mut until = async |wanted: &str| {
+        while !said.contains(wanted) {
+            let mut piece = [0; 16 << 10];
+            let read = tokio::time::timeout(house::PATIENCE, stream.read(&mut piece)).await.expect(wanted).unwrap();
+            assert!(read > 0, "it ended without {wanted}: {said}");
+            said += &String::from_utf8_lossy(&piece[..read]);
+        }
+        std::mem::take(&mut said)
+    };
+    let first = until("\"reload\":false").await;
+    assert!(first.contains("text/event-stream") && first.contains("event: news"), "{first}");
+    clients.execute(&id, "agent-1", 0.5).await;
+    let news = until("\"value\":0.5").await;
+    assert!(news.contains("\"state\":\"finished\"") && news.contains("\"run\":1"), "{news}");
+    controller.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn all_that_a_page_draws_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let id = clients.create(GRID).await;
+    clients.register(&id, "agent-1").await;
+    clients.execute(&id, "agent-1", 0.5).await;
+    let get = async |path: String| house::http(&controller, "GET", &path, &[]).await;
+    for (path, said) in [
+        (format!("/sweeps/{id}/data.json"), "\"params\":{\"x\":1}"),
+        (format!("/sweeps/{id}/curves.json?runs=1,2,x"), "\"values\":[0.5]"),
+        (format!("/sweeps/{id}/runs/1"), "sweep reproduce"),
+        (format!("/sweeps/{id}/runs/1/series.json"), "\"loss\":{\"run\":1"),
+        (format!("/sweeps/{id}/compare?runs=1"), "Runs side by side"),
+        ("/agents".to_owned(), "agent-1"),
+    ] {
+        let answer = get(path.clone()).await;
+        assert!(answer.status == 200 && answer.body.contains(said), "{path}: {} {}", answer.status, answer.body);
+    }
+    assert_eq!(get(format!("/sweeps/{id}/runs/1/log")).await.status, 200);
+    for missing in ["/sweeps/nowhere/data.json", "/sweeps/nowhere/runs/1", &format!("/sweeps/{id}/runs/9"), "/assets/x/nothing.js"] {
+        assert_eq!(get(missing.to_owned()).await.status, 404, "{missing}");
+    }
+    let page = get("/".to_owned()).await.body;
+    let script = page.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a script").to_owned();
+    let file = get(script).await;
+    assert!(file.status == 200 && file.head.contains("immutable") && file.head.contains("text/javascript"), "{}", file.head);
     controller.stop().await.unwrap();
 }
 

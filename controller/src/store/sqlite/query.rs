@@ -103,6 +103,11 @@ impl Query for SqliteQuery {
         self.read(|connection| bodies(connection, sql, &[text(&sweep.0), Sql::Integer(int(limit as u64))]))
     }
 
+    fn values(&self, sweep: &SweepId) -> Result<Vec<f64>, StoreError> {
+        let sql = "SELECT value FROM runs WHERE sweep = ?1 AND value IS NOT NULL ORDER BY ended_ms, run";
+        self.read(|connection| Ok(connection.prepare_cached(sql)?.query_map([&sweep.0], |row| row.get(0))?.collect::<Result<_, _>>()?))
+    }
+
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
         let values = [text(&sweep.0), Sql::Integer(int(run))];
         let found = self.read(|connection| bodies(connection, "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2", &values))?;

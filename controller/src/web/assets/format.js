@@ -1,0 +1,73 @@
+// Values as people write them, and elements made without HTML: a text of a sweep can never become markup.
+
+export function number(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e-4 && size < 1e9 ? String(Number(value.toPrecision(5))) : Number(value.toPrecision(4)).toExponential();
+}
+
+export function duration(ms) {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+}
+
+// What could disguise a text is shown by its number, as on the server.
+const DISGUISES = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+export const inert = (text) => String(text).replace(DISGUISES, (found) => `U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
+
+export function label(value) {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "number") return number(value);
+  return inert(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+// For texts that plotly draws: it reads some HTML in them.
+export const plain = (text) => inert(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key in made && typeof value !== "string") made[key] = value;
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : inert(child))));
+  return made;
+}
+
+export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+export function toast(text, wrong = false) {
+  const note = element("div", { class: wrong ? "wrong" : "" }, text);
+  document.getElementById("toast").append(note);
+  setTimeout(() => note.remove(), wrong ? 12000 : 5000);
+}
+
+export function choice(title, options, chosen, changed) {
+  const list = element("div");
+  for (const option of options) {
+    const box = element("input", { type: "checkbox", checked: chosen.has(option.key) });
+    box.addEventListener("change", () => {
+      if (box.checked) chosen.add(option.key);
+      else chosen.delete(option.key);
+      changed();
+    });
+    list.append(element("label", {}, box, option.name));
+  }
+  return element("details", { class: "choice" }, element("summary", {}, title), list);
+}
+
+// Soon, and once: for what follows many small changes.
+export function later(ms, action) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(action, ms);
+  };
+}

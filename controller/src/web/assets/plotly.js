@@ -1,0 +1,65 @@
+// plotly.js, loaded when the first chart comes into view: it is large, and nothing else waits for it.
+
+import { color } from "./format.js";
+
+let loading = null;
+
+function library() {
+  loading ??= new Promise((resolve, reject) => {
+    // It sets styles through an element of its own, which it takes if it is there.
+    const script = document.createElement("script");
+    script.src = new URL("plotly.min.js", import.meta.url).href;
+    script.onload = () => resolve(globalThis.Plotly);
+    script.onerror = () => reject(new Error("the charts could not be loaded"));
+    document.head.append(script);
+  });
+  return loading;
+}
+
+const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"], showTips: false };
+
+// Draws a chart, or draws it anew.
+export async function draw(place, traces, layout = {}) {
+  const plotly = await library();
+  const axis = { gridcolor: color("faint"), linecolor: color("line"), zeroline: false, automargin: true };
+  const full = {
+    paper_bgcolor: "transparent",
+    plot_bgcolor: "transparent",
+    font: { color: color("text"), family: "system-ui, sans-serif", size: 12 },
+    margin: { l: 50, r: 15, t: 15, b: 40 },
+    hoverlabel: { bgcolor: color("card"), bordercolor: color("line"), font: { color: color("text") }, align: "left" },
+    legend: { orientation: "h", y: 1.08, x: 0 },
+    ...layout,
+    xaxis: { ...axis, ...layout.xaxis },
+    yaxis: { ...axis, ...layout.yaxis },
+  };
+  await plotly.react(place, traces, full, CONFIG);
+  return place;
+}
+
+// Calls when an element comes near the view, once.
+export function whenSeen(place, action) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    action();
+  }, { rootMargin: "300px" });
+  observer.observe(place);
+}
+
+// A scale of colours that reads the same for colour-blind eyes, dark for good.
+const SCALE = [[0, "#2c115f"], [0.25, "#721f81"], [0.5, "#b73779"], [0.75, "#f1605d"], [1, "#feb078"]];
+const LIGHT = [[0, "#fcfdbf"], [0.25, "#feb078"], [0.5, "#f1605d"], [0.75, "#b73779"], [1, "#721f81"]];
+export const isDark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
+export const scale = () => (isDark() ? LIGHT : SCALE);
+
+// The colour at a place of the scale: 0 is the best.
+export function colorAt(share) {
+  const stops = scale();
+  const at = Math.min(1, Math.max(0, share));
+  const upper = Math.max(1, stops.findIndex(([place]) => place >= at));
+  const [[low, from], [high, to]] = [stops[upper - 1], stops[upper]];
+  const part = (at - low) / (high - low);
+  const channel = (hex, index) => parseInt(hex.slice(1 + 2 * index, 3 + 2 * index), 16);
+  return `rgb(${[0, 1, 2].map((index) => Math.round(channel(from, index) * (1 - part) + channel(to, index) * part)).join(",")})`;
+}

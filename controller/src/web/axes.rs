@@ -1,0 +1,104 @@
+//! The parameters of a sweep as axes to draw on.
+
+use serde::Serialize;
+use sweep_lifecycle::spec::{self, Bound, Constraint, SweepSpec};
+use sweep_search::space::{Distribution, Parameter, Value};
+
+use crate::store::SweepRow;
+
+/// A parameter as an axis.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Axis {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether equal factors are equal distances.
+    log: bool,
+    /// Where a number may lie, where that is bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<(f64, f64)>,
+    /// What it may be, where that is a list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    values: Vec<serde_json::Value>,
+    /// It has one value: nothing to see.
+    constant: bool,
+    /// It exists only beside certain values of others.
+    conditional: bool,
+}
+
+/// A bound on a metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Limit {
+    metric: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<f64>,
+}
+
+/// Reads the file of a sweep in its newest revision. A file that was taken once is always taken; if not, the page does without.
+pub(super) fn spec(row: &SweepRow) -> Option<SweepSpec> {
+    let newest = row.revisions.last().map_or(&row.yaml, |revision| &revision.yaml);
+    spec::parse(newest).0
+}
+
+/// Returns the axes of a sweep.
+pub(super) fn axes(spec: &SweepSpec) -> Vec<Axis> {
+    spec.space.parameters().iter().map(axis).collect()
+}
+
+/// Returns the bounds of a sweep.
+pub(super) fn limits(spec: &SweepSpec) -> Vec<Limit> {
+    let limit = |constraint: &Constraint| {
+        let (min, max) = match constraint.bound {
+            Bound::Min(min) => (Some(min), None),
+            Bound::Max(max) => (None, Some(max)),
+        };
+        Limit { metric: constraint.metric.clone(), min, max }
+    };
+    spec.constraints.iter().map(limit).collect()
+}
+
+fn axis(parameter: &Parameter) -> Axis {
+    let axis = Axis { name: parameter.path.to_string(), conditional: !parameter.when.is_empty(), ..Axis::default() };
+    let listed = |values: &[Value]| values.iter().map(Value::to_json).collect();
+    match &parameter.distribution {
+        Distribution::Constant { value } => Axis { values: vec![value.to_json()], constant: true, ..axis },
+        Distribution::Categorical { values } | Distribution::CategoricalWithProbabilities { values, .. } => {
+            Axis { values: listed(values), constant: values.len() == 1, ..axis }
+        }
+        Distribution::IntUniform { min, max } => Axis { range: Some((*min as f64, *max as f64)), constant: min == max, ..axis },
+        Distribution::Uniform { min, max } | Distribution::QUniform { min, max, .. } => Axis { range: Some((*min, *max)), ..axis },
+        Distribution::LogUniformValues { min, max }
+        | Distribution::InvLogUniformValues { min, max }
+        | Distribution::QLogUniformValues { min, max, .. } => Axis { range: Some((*min, *max)), log: true, ..axis },
+        Distribution::LogUniform { min, max } | Distribution::QLogUniform { min, max, .. } => {
+            Axis { range: Some((min.exp(), max.exp())), log: true, ..axis }
+        }
+        Distribution::InvLogUniform { min, max } => Axis { range: Some(((-max).exp(), (-min).exp())), log: true, ..axis },
+        Distribution::Normal { .. } | Distribution::QNormal { .. } => axis,
+        Distribution::LogNormal { .. } | Distribution::QLogNormal { .. } => Axis { log: true, ..axis },
+        Distribution::Beta { .. } | Distribution::QBeta { .. } => Axis { range: Some((0.0, 1.0)), ..axis },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_have_the_scale_of_their_distribution() {
+        let file = "method: random\nprogram: t.py\nmetric: {name: loss}\nconstraints: [{metric: gb, max: 40}]\nparameters:\n  \
+                    lr: {distribution: log_uniform_values, min: 1e-4, max: 0.1}\n  opt: {values: [adam, 7]}\n  seed: {value: 3}\n  \
+                    n: {min: 1, max: 9}\n  m: {min: 0.0, max: 1.0, when: {opt: adam}}\n";
+        let (spec, mistakes) = spec::parse(file);
+        let spec = spec.unwrap_or_else(|| panic!("{mistakes:?}"));
+        let axes = axes(&spec);
+        let named = |name: &str| axes.iter().find(|axis| axis.name == name).unwrap();
+        assert_eq!((named("lr").log, named("lr").range), (true, Some((1e-4, 0.1))));
+        assert_eq!(named("opt").values, [serde_json::json!("adam"), serde_json::json!(7)]);
+        assert!(named("seed").constant && !named("opt").constant);
+        assert_eq!(named("n").range, Some((1.0, 9.0)));
+        assert!(named("m").conditional);
+        assert_eq!(limits(&spec), [Limit { metric: "gb".into(), min: None, max: Some(40.0) }]);
+    }
+}

@@ -1,0 +1,143 @@
+//! News as server-sent events: that something has changed, and for a sweep the runs that have.
+//!
+//! A stream waits for a commit, looks at most once a second, and says nothing where nothing has changed: an open page costs nothing while a sweep rests.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use sweep_lifecycle::state::SweepId;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::answer::Web;
+use super::rows::{self, Head, Row};
+use crate::store::{Query, StoreError};
+
+/// Shortest time between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Runs that one look compares: those that run, and those that ended last.
+const RUNS_MAX: usize = 500;
+
+/// What a page wants to hear of.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// A sweep; absent: all of them, and the agents.
+    #[serde(default)]
+    sweep: String,
+    /// One of its runs: nothing is told of the others.
+    run: Option<u64>,
+}
+
+/// What has changed in a sweep.
+#[derive(Serialize)]
+struct News {
+    sweep: Head,
+    runs: Vec<Row>,
+    /// More has changed than is here: the page asks for everything again.
+    reload: bool,
+}
+
+/// What a page has been told.
+#[derive(Default)]
+struct Told {
+    summary: u64,
+    runs: BTreeMap<u64, u64>,
+    began: bool,
+}
+
+/// Streams what a page wants to hear of, until the page goes or the controller stops.
+pub(super) fn stream(web: Web, asked: Asked) -> Response {
+    let (sender, receiver) = mpsc::channel::<Result<Event, Infallible>>(1);
+    tokio::spawn(tell(web, asked, sender));
+    // Proxies and browsers give up connections without a sign of life.
+    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+}
+
+async fn tell(web: Web, asked: Asked, sender: mpsc::Sender<Result<Event, Infallible>>) {
+    let (mut commits, mut stopping) = (web.commits.clone(), web.stopping.clone());
+    let (mut told, sweep, run) = (Told::default(), SweepId(asked.sweep), asked.run);
+    loop {
+        commits.mark_unchanged();
+        let id = sweep.clone();
+        let look = web.reader.ask(move |query| {
+            let event = if id.0.is_empty() { anything(query, &mut told)? } else { news(query, &id, run, &mut told)? };
+            Ok((event, told))
+        });
+        let event = match look.await {
+            Ok((event, known)) => {
+                told = known;
+                event
+            }
+            Err(error) => {
+                tracing::error!(%error, "a page gets no news");
+                return;
+            }
+        };
+        if let Some(event) = event
+            && sender.send(Ok(event)).await.is_err()
+        {
+            return;
+        }
+        let change = async {
+            tokio::time::sleep(LOOK_EVERY).await;
+            commits.changed().await
+        };
+        tokio::select! {
+            changed = change => if changed.is_err() { return },
+            () = sender.closed() => return,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+    }
+}
+
+/// Whether anything has changed in the list of sweeps or of agents.
+fn anything(query: &dyn Query, told: &mut Told) -> Result<Option<Event>, StoreError> {
+    let summary = digest(&format!("{:?}{:?}", query.sweeps()?, query.agents(None)?));
+    let is_news = told.began && told.summary != summary;
+    (told.began, told.summary) = (true, summary);
+    Ok(is_news.then(|| Event::default().event("changed").data("")))
+}
+
+fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut Told) -> Result<Option<Event>, StoreError> {
+    let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
+    let seen: Vec<_> = match run {
+        Some(run) => query.run(sweep, run)?.into_iter().collect(),
+        None => {
+            let mut seen = query.runs(sweep, &["assigned".to_owned(), "running".to_owned()], 0, RUNS_MAX)?;
+            seen.extend(query.ended_runs(sweep, RUNS_MAX)?);
+            seen
+        }
+    };
+    let counted = seen.len();
+    let mut runs = Vec::new();
+    for found in seen {
+        let (number, mark) = (found.run, digest(&format!("{found:?}")));
+        if told.runs.insert(number, mark) != Some(mark) {
+            runs.push(rows::run(found));
+        }
+    }
+    let agents = if run.is_none() { query.agents(Some(sweep))? } else { Vec::new() };
+    let head = rows::head(row, &counts);
+    let summary = digest(&(serde_json::to_string(&head).unwrap_or_default() + &format!("{agents:?}")));
+    let first = !std::mem::replace(&mut told.began, true);
+    let same = std::mem::replace(&mut told.summary, summary) == summary;
+    // What a page has read is a moment older than the first look, which tells it nothing but what has happened meanwhile.
+    if !first && same && runs.is_empty() {
+        return Ok(None);
+    }
+    let reload = !first && runs.len() >= counted.min(RUNS_MAX) && counted >= RUNS_MAX;
+    let news = News { sweep: head, runs, reload };
+    let data = serde_json::to_string(&news).map_err(|error| StoreError::Failed(format!("news cannot be written as JSON: {error}")))?;
+    Ok(Some(Event::default().event("news").data(data)))
+}
+
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

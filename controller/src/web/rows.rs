@@ -1,0 +1,229 @@
+//! All runs of a sweep, for the scripts of its page.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use sweep_lifecycle::state::SweepId;
+
+use super::axes::{self, Axis, Limit};
+use crate::store::{AgentRow, Query, RunRow, StoreError, SweepCounts, SweepRow};
+
+/// More runs than this are no picture any more.
+const RUNS_MAX: usize = 50_000;
+/// Runs that are asked for at once.
+const PAGE: usize = 5_000;
+
+/// Everything that a sweep's page draws.
+#[derive(Serialize)]
+pub(super) struct Data {
+    sweep: Head,
+    axes: Vec<Axis>,
+    limits: Vec<Limit>,
+    codes: Vec<String>,
+    agents: Vec<Machine>,
+    runs: Vec<Row>,
+    /// There are more than are here.
+    cut: bool,
+}
+
+/// A sweep, and what is counted of it.
+#[derive(Clone, PartialEq, Serialize)]
+pub(super) struct Head {
+    id: String,
+    name: String,
+    state: String,
+    reason: String,
+    method: String,
+    metric: String,
+    goal: String,
+    planned: u64,
+    queued: u64,
+    running: u64,
+    finished: u64,
+    stopped: u64,
+    failed: u64,
+    cancelled: u64,
+    agents: u64,
+    best: Option<(u64, f64)>,
+    created_ms: i64,
+    revision: usize,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    id: String,
+    host: String,
+    slots: u32,
+    alive: bool,
+    health: String,
+    reason: String,
+    succeeded: u64,
+    failed: u64,
+}
+
+/// A run as the page's scripts know it. What is empty is left out.
+#[derive(Clone, PartialEq, Serialize)]
+pub(super) struct Row {
+    pub(super) run: u64,
+    pub(super) state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<f64>,
+    params: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: BTreeMap<String, f64>,
+    created: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    ended: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tries: Vec<Try>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    code: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    failure: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    why: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violates: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    aside: String,
+}
+
+/// An attempt: agent, state, and when it was assigned, started and ended.
+#[derive(Clone, PartialEq, Serialize)]
+struct Try(String, String, i64, i64, i64);
+
+/// Reads everything of a sweep.
+pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, StoreError> {
+    let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
+    let agents = query.agents(Some(sweep))?.into_iter().map(machine).collect();
+    let mut runs = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = query.runs(sweep, &[], after, PAGE.min(RUNS_MAX - runs.len()))?;
+        let Some(last) = page.last() else { break };
+        after = last.run;
+        runs.extend(page.into_iter().map(run));
+    }
+    let spec = axes::spec(&row);
+    let codes = row.codes.iter().map(|code| code.version.clone()).collect();
+    Ok(Some(Data {
+        cut: runs.len() == RUNS_MAX,
+        axes: spec.as_ref().map(axes::axes).unwrap_or_default(),
+        limits: spec.as_ref().map(axes::limits).unwrap_or_default(),
+        sweep: head(row, &counts),
+        codes,
+        agents,
+        runs,
+    }))
+}
+
+/// A sweep for the page's scripts.
+pub(super) fn head(row: SweepRow, counts: &SweepCounts) -> Head {
+    Head {
+        revision: row.revisions.len().max(1),
+        id: row.id,
+        name: row.name,
+        state: row.state,
+        reason: row.reason,
+        method: row.method,
+        metric: row.metric,
+        goal: row.goal,
+        planned: row.planned,
+        queued: counts.queued,
+        running: counts.running,
+        finished: counts.finished,
+        stopped: counts.stopped,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+        agents: counts.agents,
+        best: counts.best,
+        created_ms: row.created_ms,
+    }
+}
+
+/// A run for the page's scripts.
+pub(super) fn run(row: RunRow) -> Row {
+    let failure = row.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref());
+    let failure = failure.filter(|_| row.state == "failed").map(|failure| word(&failure.kind)).unwrap_or_default();
+    let metrics = row.attempts.iter().rev().find(|attempt| !attempt.metrics.is_empty());
+    Row {
+        metrics: metrics.map(|attempt| attempt.metrics.clone()).unwrap_or_default(),
+        tries: row.attempts.into_iter().map(|try_| Try(try_.agent, try_.state, try_.assigned_ms, try_.started_ms, try_.ended_ms)).collect(),
+        params: params(&row.params_json),
+        run: row.run,
+        state: row.state,
+        value: row.value,
+        best: row.best,
+        last: row.last,
+        created: row.created_ms,
+        ended: row.ended_ms,
+        code: row.code,
+        failure,
+        reason: row.reason,
+        why: word(&row.suggestion.kind),
+        violates: row.violates,
+        aside: row.aside,
+    }
+}
+
+fn machine(row: AgentRow) -> Machine {
+    let AgentRow { id, host, slots, alive, health, reason, succeeded, failed, .. } = row;
+    Machine { id, host, slots, alive, health, reason, succeeded, failed }
+}
+
+/// The parameters of a configuration by their names, those inside others joined by dots.
+pub(super) fn params(json: &str) -> BTreeMap<String, Value> {
+    let mut flat = BTreeMap::new();
+    if let Ok(Value::Object(object)) = serde_json::from_str(json) {
+        flatten("", object, &mut flat);
+    }
+    flat
+}
+
+fn flatten(prefix: &str, object: serde_json::Map<String, Value>, flat: &mut BTreeMap<String, Value>) {
+    for (name, value) in object {
+        let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            // How a configuration writes a number that JSON does not have.
+            Value::Object(inner) if inner.len() == 1 && inner.contains_key("$float") => {
+                flat.insert(name, inner.into_iter().next().map(|(_, value)| value).unwrap_or_default());
+            }
+            Value::Object(inner) if !inner.is_empty() => flatten(&name, inner, flat),
+            value => {
+                flat.insert(name, value);
+            }
+        }
+    }
+}
+
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_parameters_have_names_with_dots() {
+        let flat = params(r#"{"lr": 0.1, "net": {"depth": 3, "cell": {"kind": "lstm"}}, "big": {"$float": "inf"}, "empty": {}}"#);
+        let names: Vec<_> = flat.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(names, ["big=\"inf\"", "empty={}", "lr=0.1", "net.cell.kind=\"lstm\"", "net.depth=3"]);
+        assert!(params("no json").is_empty());
+    }
+}

@@ -1,0 +1,268 @@
+//! The page of one run.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use serde_json::Value;
+use sweep_lifecycle::state::{CodeVersion, Environment, SweepId};
+
+use super::agents::brief;
+use super::failures::word;
+use super::html::{Escaped, document, duration, moment, number, state};
+use super::rows::params;
+use super::series;
+use super::sweep::{short, value_text};
+use super::sweeps::title;
+use crate::store::{AttemptRow, Query, RunRow, StoreError, SweepRow};
+
+/// Bytes of output that are shown without scripts.
+const TAIL: usize = 32 << 10;
+
+/// What the page says.
+pub(super) struct Found {
+    sweep: SweepRow,
+    run: RunRow,
+    best: Option<RunRow>,
+    environment: Option<Environment>,
+    tail: String,
+}
+
+/// Reads what the page says.
+pub(super) fn read(query: &dyn Query, sweep: &SweepId, run: u64) -> Result<Option<Found>, StoreError> {
+    let (Some((row, counts)), Some(run)) = (query.sweep(sweep)?, query.run(sweep, run)?) else { return Ok(None) };
+    let best = match counts.best {
+        Some((best, _)) => query.run(sweep, best)?,
+        None => None,
+    };
+    let known = run.attempts.iter().rev().find(|attempt| !attempt.environment.is_empty());
+    let environment = match known {
+        Some(attempt) => query.environment(sweep, &attempt.environment)?,
+        None => None,
+    };
+    let tail = match series::attempt(&run, None) {
+        Some(attempt) => String::from_utf8_lossy(&series::tail(query, &attempt, TAIL)?).into_owned(),
+        None => String::new(),
+    };
+    Ok(Some(Found { sweep: row, run, best, environment, tail }))
+}
+
+/// Writes the page.
+pub(super) fn page(found: &Found, now_ms: i64) -> String {
+    let (sweep, run) = (&found.sweep, &found.run);
+    let body = html! {
+        div #run data-sweep=(Escaped(&sweep.id)) data-run=(run.run) data-metric=(Escaped(&sweep.metric)) data-goal=(Escaped(&sweep.goal))
+            data-code=(Escaped(&run.code)) data-best=[found.best.as_ref().map(|best| best.run)] data-best-code=[found.best.as_ref().map(|best| Escaped(&best.code).to_string())] {
+            div data-refresh="head" { (head(found, now_ms)) }
+            div.grid2 {
+                section #parameters { h2 { "Parameters" } (parameters(found)) }
+                section #why { h2 { "Why it was suggested" } (why(found)) }
+            }
+            section #metrics { h2 { "Metrics" } div data-refresh="metrics" { (metrics(run)) } div #metrics-plot.charts {} }
+            section #system hidden { h2 { "The machine" } div #system-plot.charts {} }
+            section #attempts { h2 { "Attempts" } div data-refresh="attempts" { (attempts(found, now_ms)) } }
+            section #log { div.row.between { h2 { "Output" } div #log-tools.row {} } div.scroll { pre #output tabindex="0" { (Escaped(&found.tail)) } } }
+            section #code { h2 { "Code" } (code(found)) div #code-diff {} }
+            section #environment { h2 { "Environment" } (environment(found)) }
+            section #again { h2 { "Again" } (again(found)) }
+        }
+    };
+    let place = format!("/sweeps/{}", sweep.id);
+    let here = format!("{place}/runs/{}", run.run);
+    document(
+        &format!("run {} of {}", run.run, title(sweep)),
+        &format!("{}/{}", sweep.id, run.run),
+        &[(&place, title(sweep)), (&here, &format!("run {}", run.run))],
+        &body,
+    )
+}
+
+fn head(found: &Found, now_ms: i64) -> Markup {
+    let run = &found.run;
+    let attempt = run.attempts.last();
+    html! {
+        div.row.between {
+            h1 { "Run " (run.run) " " (state(&run.state)) }
+            div #actions.row {}
+        }
+        @if !run.reason.is_empty() { p { (Escaped(&run.reason)) } }
+        @if !run.aside.is_empty() { p.soft { (Escaped(&run.aside)) } }
+        @for violated in &run.violates { p.bad { "Violates a constraint: " (Escaped(violated)) } }
+        p.facts {
+            @if let Some(value) = run.value { span { (Escaped(&found.sweep.metric)) " = " strong { (number(value)) } } }
+            @if let (Some(best), Some(last)) = (run.best, run.last) { span.soft { "best " (number(best)) ", last " (number(last)) } }
+            @if let Some(attempt) = attempt {
+                span { "on " strong { (Escaped(&attempt.host)) } }
+                @if attempt.started_ms > 0 {
+                    span { "took " (duration(if attempt.ended_ms > 0 { attempt.ended_ms } else { now_ms } - attempt.started_ms)) }
+                }
+            }
+            @if let Some(best) = &found.best { @if best.run == run.run { span.state.finished { "the best" } } @else {
+                span { a href={ "/sweeps/" (Escaped(&run.sweep)) "/compare?runs=" (best.run) "," (run.run) } { "compare with the best, run " (best.run) } }
+            } }
+            span.soft { "created " (moment(run.created_ms, now_ms)) }
+        }
+    }
+}
+
+fn parameters(found: &Found) -> Markup {
+    let own = params(&found.run.params_json);
+    let best = found.best.as_ref().filter(|best| best.run != found.run.run).map(|best| (best.run, params(&best.params_json)));
+    let names: std::collections::BTreeSet<&String> = own.keys().chain(best.iter().flat_map(|(_, params)| params.keys())).collect();
+    html! {
+        div.scroll { table {
+            thead { tr { th { "Parameter" } th.number { "Value" } @if let Some((run, _)) = &best { th.number { "Best (run " (run) ")" } th.number { "Difference" } } } }
+            tbody { @for name in names {
+                @let (here, there) = (own.get(name), best.as_ref().map(|(_, params)| params.get(name)));
+                tr class=[there.is_some_and(|there| there != here).then_some("differs")] {
+                    td { (Escaped(name)) }
+                    td.number { (Escaped(&here.map(value_text).unwrap_or_default())) }
+                    @if let Some(there) = there { td.number { (Escaped(&there.map(value_text).unwrap_or_default())) } td.number.soft { (difference(here, there)) } }
+                }
+            } }
+        } }
+    }
+}
+
+/// How far a number is from another one: a factor where both have a sign.
+fn difference(here: Option<&Value>, there: Option<&Value>) -> String {
+    let (Some(here), Some(there)) = (here.and_then(Value::as_f64), there.and_then(Value::as_f64)) else { return String::new() };
+    if here == there {
+        String::new()
+    } else if here > 0.0 && there > 0.0 {
+        format!("× {}", number(here / there))
+    } else {
+        format!("{:+}", here - there)
+    }
+}
+
+fn why(found: &Found) -> Markup {
+    let (run, why) = (&found.run, &found.run.suggestion);
+    let metric = Escaped(&found.sweep.metric);
+    html! {
+        p { (Escaped(&run.why)) }
+        dl.findings {
+            dt { "Kind" } dd { (Escaped(&word(&why.kind))) }
+            @if let Some(predicted) = why.predicted { dt { "Predicted" } dd { (metric) " = " (number(predicted.mean)) " ± " (number(predicted.deviation)) } }
+            @if let (Some(value), true) = (run.value, why.predicted.is_some()) { dt { "Came to" } dd { (number(value)) } }
+            @if let Some(improvement) = why.improvement { dt { "Improvement" } dd { (number(improvement)) " expected over the best before" } }
+            @if let Some(success) = why.success { dt { "Success" } dd { (format!("{:.0} %", 100.0 * success)) " likely to end well" } }
+            dt { "Computed from" } dd { (why.observations) " ended and " (why.pending) " open runs" }
+        }
+    }
+}
+
+fn metrics(run: &RunRow) -> Markup {
+    let mut last: BTreeMap<&str, f64> = BTreeMap::new();
+    for attempt in &run.attempts {
+        last.extend(attempt.metrics.iter().map(|(name, value)| (name.as_str(), *value)));
+    }
+    if last.is_empty() {
+        return html! { p.soft { "None was reported." } };
+    }
+    html! {
+        div.scroll { table.narrow {
+            thead { tr { th { "Metric" } th.number { "Last value" } } }
+            tbody { @for (name, value) in last { tr { td { (Escaped(name)) } td.number { (number(value)) } } } }
+        } }
+    }
+}
+
+fn attempts(found: &Found, now_ms: i64) -> Markup {
+    if found.run.attempts.is_empty() {
+        return html! { p.soft { "It has not begun." } };
+    }
+    html! { @for attempt in &found.run.attempts { (one(found, attempt, now_ms)) } }
+}
+
+fn one(found: &Found, attempt: &AttemptRow, now_ms: i64) -> Markup {
+    let end = if attempt.ended_ms > 0 { attempt.ended_ms } else { now_ms };
+    html! {
+        div.card {
+            p.facts {
+                strong { "Attempt " (attempt.attempt) } (state(&attempt.state))
+                span { "on " (Escaped(&attempt.host)) " " code.soft title=(Escaped(&attempt.agent)) { (Escaped(brief(&attempt.agent))) } }
+                @if attempt.started_ms > 0 { span { (duration(end - attempt.started_ms)) } }
+                span.soft { "assigned " (moment(attempt.assigned_ms, now_ms)) }
+                @if !attempt.code.is_empty() { span.soft { "code " (Escaped(&version(found, &attempt.code))) } }
+            }
+            @if let Some(failure) = &attempt.failure {
+                p { span.state.failed { (Escaped(&word(&failure.kind))) } " blames the " strong { (Escaped(&word(&failure.blame))) } ": " (Escaped(&failure.message)) }
+                @if !failure.evidence.is_empty() { p { span.soft { "Evidence: " } (Escaped(&failure.evidence)) } }
+                @if !failure.output_tail.is_empty() { div.scroll { pre { (Escaped(&failure.output_tail)) } } }
+            }
+            @if !attempt.orphan.is_empty() { p.soft { "Too late: " (Escaped(&attempt.orphan)) } }
+        }
+    }
+}
+
+fn version(found: &Found, code: &str) -> String {
+    let place = found.sweep.codes.iter().position(|known| known.version == code);
+    place.map_or_else(|| short(code).to_owned(), |place| format!("version {} ({})", place + 1, short(code)))
+}
+
+fn code(found: &Found) -> Markup {
+    let Some(CodeVersion { version: digest, about, .. }) = found.sweep.codes.iter().find(|known| known.version == found.run.code) else {
+        return html! { p.soft { "Its version is not known." } };
+    };
+    html! {
+        p { (Escaped(&version(found, digest))) " " code.soft { (Escaped(digest)) } }
+        @if !about.commit.is_empty() {
+            p { "commit " code { (Escaped(short(&about.commit))) } " " (Escaped(&about.subject)) @if !about.branch.is_empty() { ", branch " (Escaped(&about.branch)) }
+                @if !about.remote.is_empty() { ", " (Escaped(&about.remote)) }
+                @if about.files > 0 { ", " (about.files) " files uncommitted (+" (about.added) " −" (about.removed) ")" } }
+        }
+        @for note in &about.notes { p.soft { (Escaped(note)) } }
+    }
+}
+
+fn environment(found: &Found) -> Markup {
+    let Some(Environment { facts, packages, variables, data, .. }) = &found.environment else {
+        return html! { p.soft { "Nothing is known of it." } };
+    };
+    html! {
+        div.scroll { table.narrow { tbody { @for (name, fact) in facts { tr { td.soft { (Escaped(name)) } td { (Escaped(fact)) } } } } } }
+        @if !data.is_empty() { p { "Data: " @for set in data { span { (Escaped(&set.name)) " " code { (Escaped(short(&set.digest))) } " " } } } }
+        details { summary { (packages.len()) " packages" } p { @for package in packages { code { (Escaped(package)) } " " } } }
+        details { summary { (variables.len()) " variables" } p { @for variable in variables { code { (Escaped(variable)) } " " } } }
+    }
+}
+
+fn again(found: &Found) -> Markup {
+    let run = &found.run;
+    let command = run.attempts.iter().rev().find(|attempt| !attempt.command.is_empty()).map(|attempt| attempt.command.as_slice());
+    html! {
+        p { "Exactly that code, configuration and result:" }
+        div.scroll { pre { "sweep reproduce " (Escaped(&run.sweep)) "/" (run.run) " --run" } }
+        @if let Some(command) = command {
+            p { "The command:" }
+            div.scroll { pre { @for (index, argument) in command.iter().enumerate() { @if index > 0 { " " } (Escaped(&quoted(argument))) } } }
+        }
+    }
+}
+
+/// An argument as a shell takes it.
+fn quoted(argument: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
+    if !argument.is_empty() && argument.chars().all(plain) { argument.to_owned() } else { format!("'{}'", argument.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_differ_by_a_factor_and_words_do_not() {
+        assert_eq!(difference(Some(&json!(0.2)), Some(&json!(0.1))), "× 2");
+        assert_eq!(difference(Some(&json!(-1)), Some(&json!(1))), "-2");
+        assert_eq!(difference(Some(&json!("a")), Some(&json!("b"))), "");
+        assert_eq!(difference(None, Some(&json!(1))), "");
+    }
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        assert_eq!(quoted("--lr=0.1"), "--lr=0.1");
+        assert_eq!(quoted("it's; rm"), r"'it'\''s; rm'");
+    }
+}

@@ -1,0 +1,294 @@
+//! The page of one sweep: what can be read without scripts, and the places where they draw.
+
+use maud::{Markup, html};
+use sweep_lifecycle::state::{CodeVersion, SweepId};
+
+use super::agents::{self, Busy};
+use super::failures::{self, Group};
+use super::html::{Escaped, document, duration, moment, number, state};
+use super::sweeps::{progress, title};
+use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
+
+/// Runs that are listed without scripts: the newest.
+const RUNS_SHOWN: usize = 200;
+/// Failed runs that are grouped.
+const FAILED_MAX: usize = 5_000;
+
+/// What the page says in itself.
+pub(super) struct Found {
+    row: SweepRow,
+    counts: SweepCounts,
+    codes: Vec<(CodeVersion, CodeCounts)>,
+    agents: Vec<Busy>,
+    failed: Vec<RunRow>,
+    newest: Vec<RunRow>,
+    best: Option<RunRow>,
+}
+
+/// Reads what the page says in itself.
+pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Found>, StoreError> {
+    let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
+    let mut counted = query.codes(&row)?;
+    let codes = row.codes.iter().map(|code| (code.clone(), counted.remove(&code.version).unwrap_or_default())).collect();
+    let mut newest = query.runs(sweep, &["queued".to_owned(), "assigned".to_owned(), "running".to_owned()], 0, RUNS_SHOWN)?;
+    newest.extend(query.ended_runs(sweep, RUNS_SHOWN - newest.len())?);
+    let best = match counts.best {
+        Some((run, _)) => query.run(sweep, run)?,
+        None => None,
+    };
+    let agents = agents::of_sweep(query, sweep, query.agents(Some(sweep))?)?;
+    let failed = query.runs(sweep, &["failed".to_owned()], 0, FAILED_MAX)?;
+    Ok(Some(Found { row, counts, codes, agents, failed, newest, best }))
+}
+
+/// Writes the page.
+pub(super) fn page(found: &Found, now_ms: i64) -> String {
+    let row = &found.row;
+    let groups = failures::groups(&found.failed);
+    let body = html! {
+        div #sweep data-sweep=(Escaped(&row.id)) data-metric=(Escaped(&row.metric)) {
+            (head(found, now_ms))
+            nav.sections aria-label="Sections" {
+                @for (place, name) in SECTIONS { a href={ "#" (place) } { (name) } }
+            }
+            (findings(found, &groups))
+            div.grid2 {
+                (drawn("history", "Best so far", "The value of each run in the order in which they ended, and the best so far."))
+                (drawn("importance", "What matters", "How much of what is seen each parameter explains by itself, by the model of the search."))
+            }
+            section #parallel hidden {
+                div.row.between {
+                    h2 { "Parallel coordinates" }
+                    div #parallel-tools.row {}
+                }
+                p #selection.row.soft role="status" {}
+                div #parallel-plot.plot.tall {}
+            }
+            div.grid2 {
+                (drawn("slices", "What the search believes", "The model along parameters, the others held at the best configuration: mean, two deviations, runs, and where they fail."))
+                (drawn("curves", "Learning curves", "The objective over the course of runs; those that were stopped early end in a cross."))
+            }
+            (drawn("sliders", "What if", "Bounds on metrics, and which run is the best within them."))
+            section #timeline-agents {
+                h2 #timeline { "Agents and what they ran" }
+                div #timeline-plot.plot hidden {}
+                div data-refresh="agents" {
+                    @if found.agents.is_empty() {
+                        p.soft { "No agent has joined. Start one with " code { "sweep agent " (Escaped(&row.id)) } "." }
+                    } @else { (agents::table(&found.agents, false, now_ms)) }
+                }
+            }
+            section #code {
+                h2 { "Code versions" }
+                div data-refresh="code" { (codes(found, now_ms)) }
+                div #code-learnt {}
+                div #code-diff {}
+            }
+            section #failures {
+                h2 { "Failures" }
+                div data-refresh="failures" {
+                    @if groups.is_empty() { p.soft { "No run has failed." } } @else { (failures::list(&row.id, &groups)) }
+                }
+            }
+            section #runs {
+                div.row.between { h2 { "Runs" } div #runs-tools.row {} }
+                div #table { (runs(found)) }
+            }
+            section #file {
+                h2 { "Sweep file" @if !row.revisions.is_empty() { span.soft { " revision " (row.revisions.len()) } } }
+                (revisions(row, now_ms))
+                details { summary { "Show the file" } div.scroll { pre #yaml { (Escaped(row.revisions.last().map_or(&row.yaml, |last| &last.yaml))) } } }
+            }
+        }
+    };
+    document(title(row), &row.id, &[(&format!("/sweeps/{}", row.id), title(row))], &body)
+}
+
+const SECTIONS: [(&str, &str); 10] = [
+    ("findings", "Findings"),
+    ("history", "History"),
+    ("parallel", "Parameters"),
+    ("slices", "Model"),
+    ("curves", "Curves"),
+    ("timeline", "Agents"),
+    ("code", "Code"),
+    ("failures", "Failures"),
+    ("runs", "Runs"),
+    ("file", "File"),
+];
+
+/// A place in which a script draws; without scripts there is nothing to see in it.
+fn drawn(id: &str, title: &str, about: &str) -> Markup {
+    html! {
+        section id=(id) hidden {
+            h2 title=(about) { (title) }
+            div id={ (id) "-tools" } class="row" {}
+            div id={ (id) "-plot" } class="plot" role="img" aria-label=(about) {}
+        }
+    }
+}
+
+fn head(found: &Found, now_ms: i64) -> Markup {
+    let (row, counts) = (&found.row, &found.counts);
+    let (done, total) = progress(row, counts);
+    html! {
+        div data-refresh="head" {
+            div.row.between {
+                h1 { (Escaped(title(row))) " " (state(&row.state)) @if row.stalled { " " span.state.failed { "stalled" } } }
+                div #actions.row {}
+            }
+            @if !row.reason.is_empty() { p.soft { (Escaped(&row.reason)) } }
+            p.facts {
+                span { code { (Escaped(&row.id)) } }
+                span { (Escaped(&row.method)) ", " (Escaped(&row.goal)) " " strong { (Escaped(&row.metric)) } }
+                span {
+                    @if let Some(total) = total { progress max=(total) value=(done) aria-label="progress" {} " " }
+                    strong { (done) } @if let Some(total) = total { " of " (total) } " runs ended"
+                }
+                @for (count, name, class) in [
+                    (counts.running, "running", ""), (counts.queued, "queued", ""), (counts.finished, "finished", ""),
+                    (counts.stopped, "stopped early", ""), (counts.failed, "failed", "bad"), (counts.cancelled, "cancelled", ""),
+                ] {
+                    @if count > 0 { span class=(class) { strong { (count) } " " (name) } }
+                }
+                span { strong { (counts.agents) } " agents" }
+                span.soft { "begun " (moment(row.created_ms, now_ms)) }
+            }
+        }
+    }
+}
+
+/// What somebody who looks wants to know first, in words. Scripts add what the search has learnt.
+fn findings(found: &Found, groups: &[Group]) -> Markup {
+    let row = &found.row;
+    let suspects = agents::suspects(&found.agents, &found.failed);
+    html! {
+        section #findings {
+            h2 { "Findings" }
+            dl.findings data-refresh="findings" {
+                dt { "Best" }
+                dd #finding-best { (best(found)) }
+                dt { "Machines" }
+                dd #finding-machines {
+                    @if suspects.is_empty() { "No machine stands out." }
+                    @for suspect in &suspects { div { (suspect) } }
+                }
+                dt { "Failures" }
+                dd #finding-failures {
+                    @match groups.first() {
+                        None => "None.",
+                        Some(worst) => {
+                            (found.failed.len()) " runs failed, of " (groups.len()) @if groups.len() == 1 { " cause" } @else { " causes" } "; the most frequent on "
+                            (Escaped(&failures::hosts(&worst.hosts))) ": " a href="#failures" { (worst.runs.len()) " runs" } "."
+                        },
+                    }
+                }
+                @if found.codes.len() > 1 {
+                    dt { "Code" }
+                    dd #finding-code { (found.codes.len()) " versions: " a href="#code" { "what they came to" } "." }
+                }
+            }
+            dl.findings #learnt data-sweep=(Escaped(&row.id)) {}
+        }
+    }
+}
+
+fn best(found: &Found) -> Markup {
+    let Some(run) = &found.best else { return html! { "No run has a result yet." } };
+    let value = found.counts.best.map(|(_, value)| value);
+    html! {
+        a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { "Run " (run.run) }
+        @if let Some(value) = value { ": " (Escaped(&found.row.metric)) " = " strong { (number(value)) } }
+        " with " (params(&run.params_json))
+        div.soft { "Suggested as: " (Escaped(&run.why)) }
+    }
+}
+
+/// The parameters of a run in a line.
+pub(super) fn params(json: &str) -> Markup {
+    let params = super::rows::params(json);
+    html! {
+        span.params { @for (name, value) in &params { span { (Escaped(name)) "=" b { (Escaped(&value_text(value))) } } " " } }
+    }
+}
+
+/// A parameter's value as people write it.
+pub(super) fn value_text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(float) if float.is_f64() => float.as_f64().map_or_else(|| float.to_string(), number),
+        other => other.to_string(),
+    }
+}
+
+fn codes(found: &Found, now_ms: i64) -> Markup {
+    if found.codes.is_empty() {
+        return html! { p.soft { "No run has begun yet." } };
+    }
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th.number { "Version" } th { "Code" } th { "Commit" } th { "Uncommitted" } th { "Since" } th.number { "Runs" }
+                th.number { "Running" } th.number { "Failed" } th.number { "Best" } th {}
+            } }
+            tbody { @for (index, (code, counts)) in found.codes.iter().enumerate() {
+                tr data-version=(Escaped(&code.version)) {
+                    td.number { (index + 1) @if found.row.pinned == code.version { " " span.state { "pinned" } } }
+                    td { code { (Escaped(short(&code.version))) } }
+                    td { code { (Escaped(short(&code.about.commit))) } " " (Escaped(&code.about.subject)) }
+                    td.soft { @if code.about.files > 0 { (code.about.files) " files +" (code.about.added) " −" (code.about.removed) } }
+                    td.soft { (moment(code.since.0, now_ms)) }
+                    td.number { (counts.runs) } td.number { (counts.running) }
+                    td.number { @if counts.failed > 0 { span.bad { (counts.failed) } } }
+                    td.number { @if let Some((run, value)) = counts.best {
+                        a href={ "/sweeps/" (Escaped(&found.row.id)) "/runs/" (run) } { (number(value)) }
+                    } }
+                    td data-diff=(index + 1) {}
+                }
+            } }
+        } }
+    }
+}
+
+/// As much of a digest as tells it from others.
+pub(super) fn short(hash: &str) -> &str {
+    if hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) { &hash[..8] } else { hash }
+}
+
+fn runs(found: &Found) -> Markup {
+    if found.newest.is_empty() {
+        return html! { p.soft { "None yet." } };
+    }
+    html! {
+        div.scroll { table {
+            thead { tr { th.number { "Run" } th { "State" } th.number { "Value" } th { "Parameters" } th.number { "Took" } th { "Why" } } }
+            tbody { @for run in &found.newest { (line(run)) } }
+        } }
+        @if found.newest.len() == RUNS_SHOWN { p.soft { "The newest " (RUNS_SHOWN) "; " code { "sweep runs " (Escaped(&found.row.id)) } " lists all." } }
+    }
+}
+
+fn line(run: &RunRow) -> Markup {
+    let started = run.attempts.iter().map(|attempt| attempt.started_ms).find(|ms| *ms > 0);
+    html! {
+        tr {
+            td.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { (run.run) } }
+            td { (state(&run.state)) }
+            td.number { @if let Some(value) = run.value.or(run.best) { (number(value)) } }
+            td { (params(&run.params_json)) }
+            td.number { @if let (Some(started), true) = (started, run.ended_ms > 0) { (duration(run.ended_ms - started)) } }
+            td.soft { (Escaped(if run.reason.is_empty() { &run.why } else { &run.reason })) }
+        }
+    }
+}
+
+fn revisions(row: &SweepRow, now_ms: i64) -> Markup {
+    html! {
+        @if row.revisions.len() > 1 { ul {
+            @for (index, revision) in row.revisions.iter().enumerate().skip(1) {
+                li { "Revision " (index + 1) ", " (moment(revision.since_ms, now_ms)) ": "
+                    @for (place, change) in revision.changes.iter().enumerate() { @if place > 0 { "; " } (Escaped(change)) } }
+            }
+        } }
+    }
+}
