@@ -105,8 +105,10 @@ pub(crate) fn expected(recommendation: &Recommendation) -> Value {
 pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
     let value = |point: &EffectPoint| serde_json::from_str(&point.value_json).unwrap_or_else(|_| Value::String(point.value_json.clone()));
     let effect = |effect: &Effect| {
-        let curve: Vec<_> = effect.curve.iter().map(|point| json!({"value": value(point), "mean": point.mean})).collect();
-        json!({"parameter": effect.parameter, "share": effect.share, "curve": curve})
+        let curve: Vec<_> =
+            effect.curve.iter().map(|point| json!({"value": value(point), "mean": point.mean, "deviation": point.deviation})).collect();
+        let direction = (!effect.direction.is_empty()).then_some(&effect.direction);
+        json!({"parameter": effect.parameter, "share": effect.share, "share_deviation": effect.share_deviation, "direction": direction, "curve": curve})
     };
     json!({
         "recommendation": analysis.recommendation.as_ref().map(|run| json!({"run": run.run, "by_model": run.by_model, "expected": expected(run)})),

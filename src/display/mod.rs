@@ -193,7 +193,9 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
         let best = effect.curve.iter().map(|point| point.mean);
         let (low, high) = (best.clone().fold(f64::INFINITY, f64::min), best.fold(f64::NEG_INFINITY, f64::max));
         let range = if low.is_finite() { format!("  {} to {}", number(low), number(high)) } else { String::new() };
-        let _ = writeln!(text, "  {:<widest$}  {:>3.0} %{range}", printable(&effect.parameter), 100.0 * effect.share);
+        let share = format!("{:>3.0} ± {:.0} %", 100.0 * effect.share, 100.0 * effect.share_deviation);
+        let direction = if effect.direction.is_empty() { String::new() } else { format!(", {}", effect.direction) };
+        let _ = writeln!(text, "  {:<widest$}  {share}{range}{direction}", printable(&effect.parameter));
     }
 }
 

@@ -20,7 +20,7 @@ SHIFT = 0.0
 
 if os.environ.get("BROKEN_MACHINE"):
     sys.exit("RuntimeError: no usable device found")
-if arguments.width > 160 and arguments.lr > 0.02:
+if arguments.width > 128 and arguments.lr > 0.004:
     print(f"allocating for width {arguments.width}", flush=True)
     sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB")
 

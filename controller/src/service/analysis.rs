@@ -1,31 +1,27 @@
-//! `AnalyzeSweep`: what a sweep has shown.
+//! `AnalyzeSweep` and `SliceSweep`: what a sweep has shown, and what the model of its search expects.
 
+use sweep_lifecycle::state::SweepId;
 use sweep_proto::v1;
-use sweep_search::analysis::{Agreement, Analysis, Effect, analyze};
+use sweep_search::analysis::{Agreement, Analysis, CurvePoint, Cut, Effect, SliceError, analyze, slice};
 use sweep_search::observation::CodeLine;
+use sweep_search::space::{Config, Space};
 use tonic::Status;
 
-use super::Services;
-use super::refusal::from_engine;
+use super::refusal::{from_engine, invalid};
+use super::{Services, limits};
+use crate::engine::Results;
 
 impl Services {
     pub(super) async fn analyze(&self, request: v1::AnalyzeSweepRequest) -> Result<v1::AnalyzeSweepResponse, Status> {
         let sweep = self.find_sweep(&request.sweep_id).await?;
-        // Held by the work itself: a caller that has gone away does not stop it.
-        let turn = self.analyses.next().await;
-        let results = self.engine.results(&sweep).await.map_err(from_engine)?;
-        let observations = results.observations.len() as u64;
-        let versions = results.code.clone();
-        let computed = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+        let analyse = |results: &Results| {
             let Some(objective) = &results.spec.objective else { return Analysis::default() };
             let code = CodeLine { versions: &results.code, probes: 0 };
             analyze(&results.spec.space, objective.goal, &results.observations, code, results.seed)
-        });
-        let found = computed.await.map_err(|error| {
-            tracing::error!(sweep = sweep.0, %error, "the analysis has failed");
-            Status::internal("the analysis has failed; the log of the controller says more")
-        })?;
+        };
+        let (found, results) = self.compute(&sweep, analyse).await?;
+        let observations = results.observations.len() as u64;
+        let versions = results.code;
         Ok(v1::AnalyzeSweepResponse {
             recommendation: found.recommendation.map(|recommendation| v1::Recommendation {
                 run: recommendation.index,
@@ -39,6 +35,66 @@ impl Services {
             agreements: found.agreements.iter().filter_map(|agreement| agreed(agreement, &versions)).collect(),
         })
     }
+
+    pub(super) async fn cut(&self, request: v1::SliceSweepRequest) -> Result<v1::SliceSweepResponse, Status> {
+        let v1::SliceSweepRequest { sweep_id, x, y, through_json } = request;
+        limits::name("x", &x)?;
+        limits::optional_name("y", &y)?;
+        limits::yaml(&through_json)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let ask = move |results: &Results| {
+            let spec = &results.spec;
+            let objective =
+                spec.objective.as_ref().ok_or_else(|| Status::failed_precondition("the sweep has no metric, so there is no model"))?;
+            let code = CodeLine { versions: &results.code, probes: 0 };
+            let through = held(&spec.space, &through_json)?;
+            let cut = Cut { x: &x, y: (!y.is_empty()).then_some(&*y), through: through.as_ref() };
+            slice(&spec.space, objective.goal, &results.observations, code, results.seed, cut).map_err(|error| match error {
+                SliceError::TooFew => Status::failed_precondition(error.to_string()),
+                _ => invalid(error.to_string()),
+            })
+        };
+        let (slice, results) = self.compute(&sweep, ask).await?;
+        let slice = slice?;
+        let json = |values: &[sweep_search::space::Value]| values.iter().map(|value| value.to_json().to_string()).collect();
+        Ok(v1::SliceSweepResponse {
+            x_json: json(&slice.x),
+            y_json: json(&slice.y),
+            mean: slice.points.iter().map(|point| point.mean).collect(),
+            deviation: slice.points.iter().map(|point| point.deviation).collect(),
+            success: slice.points.iter().map(|point| point.success).collect(),
+            through_json: slice.through.to_nested().to_json().to_string(),
+            observations: results.observations.len() as u64,
+        })
+    }
+
+    /// Computes something from a sweep's results on a thread that may block, when its turn has come.
+    async fn compute<T: Send + 'static>(
+        &self,
+        sweep: &SweepId,
+        of: impl FnOnce(&Results) -> T + Send + 'static,
+    ) -> Result<(T, Results), Status> {
+        // Held by the work itself: a caller that has gone away does not stop it.
+        let turn = self.analyses.next().await;
+        let results = self.engine.results(sweep).await.map_err(from_engine)?;
+        let computed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            (of(&results), results)
+        });
+        computed.await.map_err(|error| {
+            tracing::error!(sweep = sweep.0, %error, "the analysis has failed");
+            Status::internal("the analysis has failed; the log of the controller says more")
+        })
+    }
+}
+
+/// Reads the configuration at which parameters are held.
+fn held(space: &Space, json: &str) -> Result<Option<Config>, Status> {
+    if json.is_empty() {
+        return Ok(None);
+    }
+    let value = serde_json::from_str(json).map_err(|error| invalid(format!("through_json is no JSON: {error}")))?;
+    space.read(&value).map(Some).map_err(|mistakes| invalid(format!("through_json: {}", mistakes.join("; "))))
 }
 
 fn agreed(agreement: &Agreement, versions: &[String]) -> Option<v1::Agreement> {
@@ -49,6 +105,13 @@ fn agreed(agreement: &Agreement, versions: &[String]) -> Option<v1::Agreement> {
 }
 
 fn effect(effect: Effect) -> v1::Effect {
-    let point = |(value, mean): (sweep_search::space::Value, f64)| v1::EffectPoint { value_json: value.to_json().to_string(), mean };
-    v1::Effect { parameter: effect.path.to_string(), share: effect.share, curve: effect.curve.into_iter().map(point).collect() }
+    let point =
+        |point: CurvePoint| v1::EffectPoint { value_json: point.value.to_json().to_string(), mean: point.mean, deviation: point.deviation };
+    v1::Effect {
+        parameter: effect.path.to_string(),
+        share: effect.share,
+        share_deviation: effect.share_deviation,
+        curve: effect.curve.into_iter().map(point).collect(),
+        direction: effect.direction.map(|direction| direction.to_string()).unwrap_or_default(),
+    }
 }

@@ -46,6 +46,7 @@ async fn dispatch(services: &Services, call: &str, body: &[u8]) -> Result<String
     match call {
         "AnalyzeSweep" => answer!(analyze_sweep),
         "CancelRun" => answer!(cancel_run),
+        "DiffCode" => answer!(diff_code),
         "EditSweep" => answer!(edit_sweep),
         "GetEnvironment" => answer!(get_environment),
         "GetPatch" => answer!(get_patch),
@@ -60,6 +61,7 @@ async fn dispatch(services: &Services, call: &str, body: &[u8]) -> Result<String
         "RerunPoints" => answer!(rerun_points),
         "RetryRuns" => answer!(retry_runs),
         "SetSweepState" => answer!(set_sweep_state),
+        "SliceSweep" => answer!(slice_sweep),
         other => Err(Status::unimplemented(format!("there is no call {} in JSON", other.escape_debug()))),
     }
 }

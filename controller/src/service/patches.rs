@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use sweep_code::is_version;
+use sweep_code::{Changes, Store, is_version};
 use sweep_proto::v1;
 use tonic::Status;
 
 use super::refusal::unknown_sweep;
 use super::snapshots::{Snapshots, refused};
 use super::{Services, limits};
+
+/// Most of a difference that is given out.
+const DIFFERENCE_BYTES_MAX: usize = 1 << 20;
 
 /// What in a version was not committed, on its way into the store.
 pub(super) struct Patch {
@@ -69,5 +72,33 @@ impl Services {
         let looked = tokio::task::spawn_blocking(look).await.map_err(|error| Status::internal(format!("looking broke off: {error}")))?;
         let patch = looked?.ok_or_else(|| Status::not_found(format!("of version {name} nothing is kept that was not committed")))?;
         Ok(v1::GetPatchResponse { patch })
+    }
+
+    /// Says how two versions of a sweep's code differ.
+    pub(super) async fn difference(&self, request: v1::DiffCodeRequest) -> Result<v1::DiffCodeResponse, Status> {
+        let v1::DiffCodeRequest { sweep_id, from, to } = request;
+        limits::name("from", &from)?;
+        limits::name("to", &to)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let known = self.versions(&sweep).await?;
+        if let Some(unknown) = [&from, &to].into_iter().find(|version| !known.contains(version)) {
+            return Err(Status::not_found(format!("sweep {sweep} has no code version `{unknown}`; `sweep code {sweep}` lists them")));
+        }
+        let snapshots = self.kept_code()?;
+        let look = move || {
+            let lacking = |version: &String| Status::failed_precondition(format!("no agent has sent the code of version {version:.8}"));
+            let kept = |store: &Store, version: &String| is_version(version) && store.holds(version);
+            let store = snapshots.existing().ok_or_else(|| lacking(&from))?;
+            if let Some(lost) = [&from, &to].into_iter().find(|version| !kept(&store, version)) {
+                return Err(lacking(lost));
+            }
+            let patch = store.diff(&from, &to, false, false).map_err(|error| refused(&error))?;
+            let Changes { files, added, removed } = store.changes(&from, &to).map_err(|error| refused(&error))?;
+            let cut = patch.len() > DIFFERENCE_BYTES_MAX;
+            let patch = String::from_utf8_lossy(&patch[..patch.len().min(DIFFERENCE_BYTES_MAX)]).into_owned();
+            let changes = Some(v1::CodeChanges { files, lines_added: added, lines_removed: removed });
+            Ok(v1::DiffCodeResponse { patch, changes, cut })
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|error| Status::internal(format!("looking broke off: {error}")))?
     }
 }

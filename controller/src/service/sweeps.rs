@@ -69,6 +69,10 @@ impl SweepService for Services {
         self.analyze(request.into_inner()).await.map(Response::new)
     }
 
+    async fn slice_sweep(&self, request: Request<v1::SliceSweepRequest>) -> Result<Response<v1::SliceSweepResponse>, Status> {
+        self.cut(request.into_inner()).await.map(Response::new)
+    }
+
     async fn list_sweeps(&self, _: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
         let sweeps = self.read(|query| query.sweeps()).await?;
         let brief = |(row, counts)| v1::Sweep { yaml: String::new(), ..convert::sweep(row, &counts) };
@@ -218,6 +222,10 @@ impl SweepService for Services {
 
     async fn get_patch(&self, request: Request<v1::GetPatchRequest>) -> Result<Response<v1::GetPatchResponse>, Status> {
         self.patch(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn diff_code(&self, request: Request<v1::DiffCodeRequest>) -> Result<Response<v1::DiffCodeResponse>, Status> {
+        self.difference(request.into_inner()).await.map(Response::new)
     }
 
     async fn prepare_code(&self, request: Request<v1::PrepareCodeRequest>) -> Result<Response<v1::PrepareCodeResponse>, Status> {

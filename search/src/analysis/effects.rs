@@ -1,8 +1,9 @@
 //! What each parameter does, by the model.
 
+use super::curve::{CurvePoint, Direction};
 use crate::sampler::sobol;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
-use crate::space::{Path, Value};
+use crate::space::Path;
 use crate::surrogate::Surrogate;
 
 /// With fewer values than this the model says more of the prior than of the objective.
@@ -20,11 +21,15 @@ pub struct Effect {
     /// Which parameter.
     pub path: Path,
     /// Its importance: the share of the model's variance that would be gone if it were known, alone and together with others (the total effect
-    /// of Homma and Saltelli 1996, by Jansen's estimator), divided by the sum over all parameters.
+    /// of Homma and Saltelli 1996, by Jansen's estimator), divided by the sum over all parameters. The mean over the models.
     pub share: f64,
+    /// How far the models are from agreeing on the share: one standard deviation.
+    pub share_deviation: f64,
     /// Partial dependence: values of the parameter, rising where they have an order, and what the model expects of the objective there, all else
     /// being anywhere.
-    pub curve: Vec<(Value, f64)>,
+    pub curve: Vec<CurvePoint>,
+    /// Which way to go, where the curve says so clearly.
+    pub direction: Option<Direction>,
 }
 
 /// Returns the effects of all parameters that vary, the most important first.
@@ -35,54 +40,76 @@ pub(super) fn effects(cube: &UnitCube<'_>, model: &Surrogate, seed: u64) -> Vec<
     let dimensions = cube.scales().len();
     let spread = |scramble: u64| (0..POINTS).map(|place| sobol::point(place, dimensions, scramble)).collect::<Vec<_>>();
     let (here, there) = (spread(seed ^ SPREAD_SEED), spread(!(seed ^ SPREAD_SEED)));
-    let snapped = |points: &[Vec<f64>]| {
-        let mut points = points.to_vec();
-        points.iter_mut().for_each(|point| cube.snap(point));
-        points
-    };
-    let at = |points: &[Vec<f64>]| model.warped_means(&snapped(points));
-    let base = at(&here);
-    let exchanged = |coordinate: usize| {
-        let both = here.iter().zip(&there);
-        let moved: Vec<Vec<f64>> = both
-            .map(|(here, there)| {
-                let mut moved = here.clone();
-                moved[coordinate] = there[coordinate];
-                moved
-            })
-            .collect();
-        base.iter().zip(at(&moved)).map(|(base, moved)| (base - moved).powi(2)).sum::<f64>()
-    };
-    let totals: Vec<f64> = (0..dimensions).map(exchanged).collect();
-    let sum = totals.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let shares = shares(cube, model, &here, &there);
     let effect = |(coordinate, (path, scale)): (usize, (&Path, &Scale))| {
-        let curve = places(scale).into_iter().filter_map(|place| {
-            let moved = here.iter().map(|point| {
-                let mut moved = point.clone();
-                moved[coordinate] = place;
-                moved
-            });
-            let mut points = snapped(&moved.collect::<Vec<_>>());
-            points.retain(|point| point[coordinate] != INACTIVE);
-            let value = cube.config_at(points.first()?).0.get(path).cloned()?;
-            Some((value, model.goal.minimized(model.typical(&points))))
-        });
-        let mut curve: Vec<(Value, f64)> = curve.collect();
-        curve.dedup_by(|a, b| a.0.identity() == b.0.identity());
-        Effect { path: path.clone(), share: totals[coordinate] / sum, curve }
+        let curve = curve(cube, model, &here, coordinate, path, scale);
+        let (share, share_deviation) = moments(shares.iter().map(|own| own[coordinate]));
+        let has_order = !matches!(scale, Scale::Nominal(_));
+        let direction = has_order.then(|| Direction::of(&curve, model.goal)).flatten();
+        Effect { path: path.clone(), share, share_deviation, curve, direction }
     };
     let mut effects: Vec<Effect> = cube.paths().zip(cube.scales()).enumerate().map(effect).collect();
     effects.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.path.cmp(&b.path)));
     effects
 }
 
-/// Where a curve is looked at.
-fn places(scale: &Scale) -> Vec<f64> {
+/// Returns the shares of all coordinates, by each of the models.
+fn shares(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], there: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let at = |points: &[Vec<f64>]| model.warped_means(&snapped(cube, points));
+    let base = at(here);
+    let dimensions = cube.scales().len();
+    let mut totals = vec![vec![0.0; dimensions]; base.len()];
+    for coordinate in 0..dimensions {
+        let mut moved = here.to_vec();
+        moved.iter_mut().zip(there).for_each(|(moved, there)| moved[coordinate] = there[coordinate]);
+        for ((own, base), moved) in totals.iter_mut().zip(&base).zip(at(&moved)) {
+            own[coordinate] = base.iter().zip(moved).map(|(base, moved)| (base - moved).powi(2)).sum();
+        }
+    }
+    for own in &mut totals {
+        let sum = own.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        own.iter_mut().for_each(|total| *total /= sum);
+    }
+    totals
+}
+
+fn curve(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], coordinate: usize, path: &Path, scale: &Scale) -> Vec<CurvePoint> {
+    let point = |place: f64| {
+        let mut moved = here.to_vec();
+        moved.iter_mut().for_each(|point| point[coordinate] = place);
+        let mut points = snapped(cube, &moved);
+        points.retain(|point| point[coordinate] != INACTIVE);
+        let value = cube.config_at(points.first()?).0.get(path).cloned()?;
+        let (mean, deviation) = moments(model.typical(&points).into_iter());
+        Some(CurvePoint { value, mean: model.goal.minimized(mean), deviation })
+    };
+    let mut curve: Vec<CurvePoint> = places(scale, CURVE_MAX).into_iter().filter_map(point).collect();
+    curve.dedup_by(|a, b| a.value.identity() == b.value.identity());
+    curve
+}
+
+fn snapped(cube: &UnitCube<'_>, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let mut points = points.to_vec();
+    points.iter_mut().for_each(|point| cube.snap(point));
+    points
+}
+
+/// Returns mean and standard deviation.
+fn moments(values: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
+    let count = values.len().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / count;
+    // Squares of large values would overflow.
+    let deviation = values.fold(0.0f64, |sum, value| sum.hypot((value - mean) / count.sqrt()));
+    (mean, deviation)
+}
+
+/// Where along a coordinate is looked: at most so many places, in order where there is one.
+pub(super) fn places(scale: &Scale, max: usize) -> Vec<f64> {
     let even = |count: usize| (0..count).map(|place| (place as f64 + 0.5) / count as f64).collect::<Vec<_>>();
     match scale {
-        Scale::Nominal(middles) => middles.iter().copied().take(CURVE_MAX).collect(),
-        Scale::Cells(count) => even(usize::try_from(*count).unwrap_or(usize::MAX).min(CURVE_MAX)),
-        Scale::Ranked(order) => even(order.len().min(CURVE_MAX)),
-        Scale::Continuous | Scale::Rounded => even(CURVE_MAX),
+        Scale::Nominal(middles) => middles.iter().copied().take(max).collect(),
+        Scale::Cells(count) => even(usize::try_from(*count).unwrap_or(usize::MAX).min(max)),
+        Scale::Ranked(order) => even(order.len().min(max)),
+        Scale::Continuous | Scale::Rounded => even(max),
     }
 }

@@ -2,9 +2,11 @@
 
 mod agreement;
 mod best;
+mod curve;
 mod effects;
 mod recommend;
 mod region;
+mod slice;
 
 use crate::observation::{CodeLine, Goal, Observation};
 use crate::sampler::random::generator;
@@ -14,9 +16,11 @@ use crate::surrogate::{self, Surrogate};
 
 pub use agreement::Agreement;
 pub use best::best;
+pub use curve::{CurvePoint, Direction};
 pub use effects::Effect;
 pub use recommend::Recommendation;
 pub use region::{Region, Side, failing};
+pub use slice::{Cut, Slice, SliceError, SlicePoint, slice};
 
 /// What a sweep has shown.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,10 +96,12 @@ mod tests {
         let names: Vec<_> = analysis.effects.iter().map(|effect| effect.path.to_string()).collect();
         assert_eq!(names[..2], ["x", "word"], "{:?}", analysis.effects);
         assert!(analysis.effects[0].share > 0.5 && analysis.effects[2].share < 0.05, "{:?}", analysis.effects);
-        let lowest = analysis.effects[0].curve.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-        assert!((lowest.0.as_f64().unwrap() - 0.3).abs() < 0.15, "{lowest:?}");
+        let lowest = analysis.effects[0].curve.iter().min_by(|a, b| a.mean.total_cmp(&b.mean)).unwrap();
+        assert!((lowest.value.as_f64().unwrap() - 0.3).abs() < 0.15, "{lowest:?}");
         assert_eq!(analysis, analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1));
         assert_eq!(analysis.failing, None);
+        assert_eq!(analysis.effects[0].direction, Some(Direction::Between), "{:?}", analysis.effects[0]);
+        assert!(analysis.effects.iter().all(|effect| effect.share_deviation < 0.2), "{:?}", analysis.effects);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use line::Groups;
 /// Keeps the draws of hyperparameters apart from all others.
 pub(crate) const SEED: u64 = 0x0de1_5eed_77ab_c0de;
 /// With fewer finite values there is nothing to model.
-const VALUES_MIN: usize = 2;
+pub(crate) const VALUES_MIN: usize = 2;
 /// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
 /// the rest.
 const OBSERVATIONS_MAX: usize = 400;
@@ -187,20 +187,19 @@ impl Surrogate {
         counting.map(|((index, _), (mean, deviation))| (*index, mean, deviation)).collect()
     }
 
-    /// Returns what the models see at points, averaged over the members: small is good, in no unit, terrible values drawn near.
-    pub(crate) fn warped_means(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        let all: Vec<Vec<f64>> = self.ensemble.members.iter().map(|member| member.posterior.means(points)).collect();
-        (0..points.len()).map(|point| all.iter().map(|own| own[point]).sum::<f64>() / all.len().max(1) as f64).collect()
+    /// Returns what each member sees at points: small is good, in no unit, terrible values drawn near.
+    pub(crate) fn warped_means(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        self.ensemble.members.iter().map(|member| member.posterior.means(points)).collect()
     }
 
     /// Returns the objective, turned so that small is good, at the average of what each member sees at several points.
-    pub(crate) fn typical(&self, points: &[Vec<f64>]) -> f64 {
+    pub(crate) fn typical(&self, points: &[Vec<f64>]) -> Vec<f64> {
         let members = self.ensemble.members.iter().zip(&self.warps);
         let each = members.map(|(member, warp)| {
             let means = member.posterior.means(points);
             warp.unwarped(means.iter().sum::<f64>() / means.len().max(1) as f64, 0.0).0
         });
-        each.sum::<f64>() / self.warps.len().max(1) as f64
+        each.collect()
     }
 
     fn mixed(&self, count: usize, of: impl Fn(&Member) -> Vec<(f64, f64)>) -> Vec<(f64, f64)> {
