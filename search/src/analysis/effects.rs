@@ -2,8 +2,8 @@
 
 use super::curve::{CurvePoint, Direction};
 use crate::sampler::sobol;
-use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 use crate::space::Path;
+use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 use crate::surrogate::Surrogate;
 
 /// With fewer values than this the model says more of the prior than of the objective.

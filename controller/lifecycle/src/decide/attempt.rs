@@ -15,7 +15,7 @@ use crate::spec::OnLeaseLost;
 use crate::state::{
     AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep,
 };
-use crate::versions::is_unusable;
+use crate::versions::{canonical, is_unusable};
 
 pub(super) fn start(
     state: &State,
@@ -97,13 +97,24 @@ fn early_stop(sweep: &Sweep, attempt: &AttemptRef, reporting: &Attempt, news: &[
         return None;
     }
     let series = [reporting.series.as_slice(), &new_values].concat();
-    let best = sweep.best.map(|(_, value)| value);
-    let reporting = Reporting { goal: objective.goal, series: &series, known: reporting.series.len(), best };
+    // Beside runs of other code, that of code which moves every result would all be stopped, or none of them.
+    let code = canonical(&sweep.codes, sweep.code_of(reporting));
+    let comparable = |run: &Run| !is_unusable(&sweep.codes, &run.code_version) && canonical(&sweep.codes, &run.code_version) == code;
     // A sweep with such a rule seals nothing.
-    let usable = |run: &Run| !is_unusable(&sweep.codes, &run.code_version);
-    let others = sweep.runs.open().filter(|(number, run)| *number != attempt.run && usable(run)).map(|(_, run)| peer(run));
-    let stop = rule.judge(&reporting, others)?;
+    let others = sweep.runs.open().filter(|(number, run)| *number != attempt.run && comparable(run)).map(|(_, run)| run);
+    let best = match sweep.best {
+        Some((_, value)) if sweep.codes.len() < 2 => Some(value),
+        _ => others.clone().filter_map(|run| eligible(sweep, run)).reduce(|a, b| if objective.goal.is_better(b, a) { b } else { a }),
+    };
+    let reporting = Reporting { goal: objective.goal, series: &series, known: reporting.series.len(), best };
+    let stop = rule.judge(&reporting, others.map(peer))?;
     Some(StopRequest { kind: StopKind::Early, reason: stop.reason, predicted: stop.predicted })
+}
+
+/// The value of a run that could be the best.
+fn eligible(sweep: &Sweep, run: &Run) -> Option<f64> {
+    let keeps = run.violations(&sweep.spec.constraints).iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0));
+    run.value.filter(|_| keeps && matches!(run.state, RunState::Finished | RunState::Stopped))
 }
 
 fn peer(run: &Run) -> Peer<'_> {

@@ -121,6 +121,12 @@ impl Sweep {
         u32::try_from(index + 1).ok()
     }
 
+    /// Returns the version of the code that an attempt executes; empty: not known.
+    pub fn code_of(&self, attempt: &Attempt) -> &str {
+        let place = usize::try_from(attempt.code).ok().and_then(|number| number.checked_sub(1));
+        place.and_then(|place| self.codes.get(place)).map_or("", |code| code.version.as_str())
+    }
+
     /// Returns the number of an environment, from 1; `None` where it has not been seen.
     pub fn environment_number(&self, digest: &str) -> Option<u32> {
         let index = self.environments.iter().position(|known| known.digest == digest)?;

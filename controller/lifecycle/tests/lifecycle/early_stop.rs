@@ -1,13 +1,13 @@
 //! The sweep's own rule ends a run early.
 
-use sweep_lifecycle::command::{AttemptResult, Directive, Reply};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::observe::observations;
 use sweep_lifecycle::spec::Reduce;
 use sweep_lifecycle::state::{AttemptRef, RunState, StopKind, StopRequest};
 use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 use sweep_search::observation::Outcome;
 
-use crate::world::{World, grid, report};
+use crate::world::{World, agent, grid, report};
 
 /// Three runs have ended at band 3 with 0.1, 0.2 and 0.3; a fourth has come to 0.9 there.
 fn with_hyperband() -> (World, AttemptRef, Reply) {
@@ -78,4 +78,36 @@ fn what_was_predicted_to_lose_is_stopped_and_its_prediction_teaches_the_search()
 fn a_stop_that_was_logged_without_a_prediction_can_be_read() {
     let request: StopRequest = serde_json::from_str(r#"{"kind": "early", "reason": "band 3"}"#).expect("it can be read");
     assert_eq!(request.predicted, None);
+}
+
+#[test]
+fn runs_of_other_code_are_no_measure() {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true }));
+    world.create(spec);
+    world.register("ann");
+    let mut begin = |world: &mut World, x: i64, version: &str| {
+        let attempt = world.acquire("ann", &[x]);
+        let command = vec!["train".to_owned()];
+        world.ask(&Command::StartAttempt { agent: agent("ann"), attempt: attempt.clone(), command, code_version: version.to_owned() });
+        attempt
+    };
+    for (x, value) in [(1, 0.1), (2, 0.2), (3, 0.3)] {
+        let attempt = begin(&mut world, x, "old");
+        world.report("ann", &attempt, 0, &[value; 3]);
+        world.succeed("ann", &attempt, value);
+    }
+    // The new code moves every loss by five.
+    let mut directive = |world: &mut World, x: i64, value: f64| {
+        let attempt = begin(world, x, "new");
+        let reply = world.report("ann", &attempt, 0, &[value; 3]);
+        world.finish("ann", &attempt, AttemptResult::Succeeded);
+        reply
+    };
+    assert_eq!(directive(&mut world, 4, 5.1), Reply::Directive(Directive::Continue));
+    directive(&mut world, 5, 5.2);
+    directive(&mut world, 6, 5.3);
+    let worst = directive(&mut world, 7, 5.9);
+    assert!(matches!(worst, Reply::Directive(Directive::Stop { kind: StopKind::Early, .. })), "{worst:?}");
 }
