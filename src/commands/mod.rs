@@ -16,6 +16,7 @@ mod history;
 mod import;
 mod logs;
 mod ls;
+mod note;
 mod offer;
 mod reproduce;
 mod retry;
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Resume(set_state::SetStateArgs),
     Cancel(cancel::CancelArgs),
     Retry(retry::RetryArgs),
+    Note(note::NoteArgs),
     Ask(ask::AskArgs),
     Tell(tell::TellArgs),
     Import(import::ImportArgs),
@@ -101,6 +103,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Resume(args) => runtime.block_on(set_state::run(&args, Action::Resume)),
         Command::Cancel(args) => runtime.block_on(cancel::run(&args)),
         Command::Retry(args) => runtime.block_on(retry::run(&args)),
+        Command::Note(args) => runtime.block_on(note::run(&args)),
         Command::Ask(args) => runtime.block_on(ask::run(&args)),
         Command::Tell(args) => runtime.block_on(tell::run(&args)),
         Command::Import(args) => runtime.block_on(import::run(&args)),

@@ -55,6 +55,10 @@ pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
     }
     let request = RetryRunsRequest { sweep_id: args.sweep.clone(), runs, request_id: request_id()? };
     let answer = client.call(request, async |mut service, request| service.retry_runs(request).await).await?;
+    // Who names runs wants them: none of them is a mistake, as a typo in a number is.
+    if answer.requeued.is_empty() && !args.runs.is_empty() && !args.json {
+        return Err(Failure::input(format!("nothing to run again: {}", answer.skipped.join("; "))).into());
+    }
     if args.json {
         writeln!(out(), "{}", json!({"requeued": answer.requeued, "skipped": answer.skipped}))?;
         return Ok(ExitCode::SUCCESS);

@@ -15,6 +15,7 @@ use crate::display::{json, out, table};
 #[command(after_help = "Examples:
   sweep runs ab12cd34
   sweep runs ab12cd34 --state failed
+  sweep runs ab12cd34 --tag paper
   sweep runs ab12cd34 --json | jq 'select(.state == \"finished\") | [.run, .value]'")]
 pub(crate) struct RunsArgs {
     /// The sweep: its id, the beginning of its id, or its name
@@ -24,6 +25,10 @@ pub(crate) struct RunsArgs {
     /// Only runs in this state; may be given more than once
     #[arg(long, value_name = "STATE", value_parser = ["queued", "assigned", "running", "finished", "stopped", "failed", "cancelled"])]
     state: Vec<String>,
+
+    /// Only runs with this tag, see `sweep note`; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
 
     /// Print one JSON object a line: run, state, params, value, attempts (how many) and more
     #[arg(long)]
@@ -36,14 +41,17 @@ pub(crate) struct RunsArgs {
 pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let runs = list(&mut client, &sweep.id, args.state.clone()).await?;
+    let mut runs = list(&mut client, &sweep.id, args.state.clone()).await?;
+    runs.retain(|run| args.tag.iter().all(|tag| run.tags.contains(tag)));
+    // What somebody has pinned comes first.
+    runs.sort_by_key(|run| !run.pinned);
     let mut out = out();
     if args.json {
         for run in &runs {
             writeln!(out, "{}", json::run(run))?;
         }
     } else if runs.is_empty() {
-        eprintln!("No runs{}.", if args.state.is_empty() { " yet" } else { " in this state" });
+        eprintln!("No runs{}.", if args.state.is_empty() && args.tag.is_empty() { " yet" } else { " like that" });
     } else {
         writeln!(out, "{}", table::runs(&sweep, &runs))?;
     }

@@ -85,6 +85,9 @@ pub(crate) fn run(run: &Run) -> Value {
         "code_version": run.code_version,
         "revision": run.revision,
         "aside": if run.aside.is_empty() { None } else { Some(&run.aside) },
+        "note": run.note,
+        "tags": run.tags,
+        "pinned": run.pinned,
         "executions": run.attempts.iter().map(attempt).collect::<Vec<_>>(),
     })
 }

@@ -108,6 +108,13 @@ fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, Stri
     }
 }
 
+/// What people say of a run, in a line; empty: nothing.
+pub(crate) fn said(run: &Run) -> String {
+    let tags: Vec<_> = run.tags.iter().map(|tag| format!("#{}", printable(tag))).collect();
+    let parts = [if run.pinned { "pinned".to_owned() } else { String::new() }, tags.join(" "), printable(&run.note)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
+}
+
 /// The best run of a sweep: value, parameters, how to run it again.
 pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
     let mut text = String::new();
@@ -296,6 +303,9 @@ pub(crate) fn run(
     }
     if !run.aside.is_empty() {
         let _ = writeln!(text, "  {}", printable(&run.aside));
+    }
+    if run.pinned || !run.tags.is_empty() || !run.note.is_empty() {
+        let _ = writeln!(text, "  {}", said(run));
     }
     for violated in &run.violates {
         let _ = writeln!(text, "  violates {}", printable(violated));

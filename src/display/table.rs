@@ -57,7 +57,9 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
         let violates = run.violates.iter().map(|violated| format!("violates {violated}"));
         let repeat = run.repeats.as_ref().map(super::repeat);
         let aside = Some(run.aside.clone()).filter(|aside| !aside.is_empty());
-        let notes: Vec<_> = repeat.into_iter().chain(run.reason.lines().next().map(str::to_owned)).chain(violates).chain(aside).collect();
+        let said = Some(super::said(run)).filter(|said| !said.is_empty());
+        let notes: Vec<_> =
+            said.into_iter().chain(repeat).chain(run.reason.lines().next().map(str::to_owned)).chain(violates).chain(aside).collect();
         let note = printable(&notes.join("; "));
         table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
     }

@@ -1,6 +1,6 @@
 //! What may be asked of the lifecycle, and what it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sweep_search::space::{Config, PointKey};
@@ -36,6 +36,8 @@ pub enum Command {
     SetSweep { sweep: SweepId, action: SweepAction },
     /// End one run because a person asks for it.
     CancelRun { sweep: SweepId, run: RunNumber },
+    /// Note what a person says of a run.
+    AnnotateRun { sweep: SweepId, run: RunNumber, said: Said },
     /// Put ended runs back into the queue because a person asks for it. Empty: all failed ones.
     RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
     /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed, unless the sweep was edited since.
@@ -224,6 +226,19 @@ pub enum Reply {
     Directive(Directive),
     /// The result came too late and is kept beside the run.
     Orphaned { run: RunNumber, attempt: AttemptNumber, reason: String },
+}
+
+/// What a person says of a run, beside what was said before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Takes the place of the note; empty: there is none any more.
+    pub note: Option<String>,
+    /// Tags that it gets.
+    pub add: BTreeSet<String>,
+    /// Tags that it loses.
+    pub remove: BTreeSet<String>,
+    /// Whether it is listed above the others.
+    pub pinned: Option<bool>,
 }
 
 /// What the controller wants of an attempt.

@@ -6,8 +6,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptRef, AttemptState, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber, RunState, StopRequest,
-    SweepId, SweepState, Timestamp,
+    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber, RunState,
+    StopRequest, SweepId, SweepState, Timestamp,
 };
 
 /// An event with its time, as the log holds it. Its place in the log is the store's.
@@ -99,6 +99,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         again: String,
     },
+    /// A person says something of a run; `annotation` is all that is said of it now.
+    RunAnnotated { sweep: SweepId, run: RunNumber, annotation: Annotation },
     /// A queued run was given to an agent: a new attempt. `pinned`: it is to execute that code, whatever it has itself.
     AttemptAssigned {
         attempt: AttemptRef,
@@ -191,6 +193,7 @@ impl Event {
             | Self::RunCreated { sweep, .. }
             | Self::RunImported { sweep, .. }
             | Self::RunAbsolved { sweep, .. }
+            | Self::RunAnnotated { sweep, .. }
             | Self::RunRequeued { sweep, .. }
             | Self::RunEnded { sweep, .. } => Some(sweep),
             Self::AttemptAssigned { attempt, .. }

@@ -13,8 +13,8 @@ use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Attempt, AttemptRef, AttemptState, CodeVersion, Effect, Failure, Health, Retries, Revision, Run, RunNumber,
-    RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Annotation, Attempt, AttemptRef, AttemptState, CodeVersion, Effect, Failure, Health, Retries, Revision, Run,
+    RunNumber, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
 };
 use crate::versions;
 
@@ -149,6 +149,10 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
             change_attempt(sweep, attempt, |orphaned| orphaned.orphan.clone_from(words));
         }
+        Event::RunAnnotated { sweep, run, annotation } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.runs.change(*run, |run| run.annotation.clone_from(annotation));
+        }
         Event::RunAbsolved { sweep, run, agent } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             sweep.runs.change(*run, |absolved| {
@@ -269,6 +273,7 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
         again: String::new(),
         revision: 1,
         withdrawn: false,
+        annotation: Annotation::default(),
         retries: Retries::default(),
         avoid: BTreeSet::new(),
         created: at,

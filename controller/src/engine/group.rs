@@ -101,6 +101,7 @@ impl Touched {
             Event::RunCreated { sweep, run, .. }
             | Event::RunImported { sweep, run, .. }
             | Event::RunAbsolved { sweep, run, .. }
+            | Event::RunAnnotated { sweep, run, .. }
             | Event::RunRequeued { sweep, run, .. }
             | Event::RunEnded { sweep, run, .. } => {
                 self.sweeps.insert(sweep.clone());

@@ -108,6 +108,7 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         code: run.code_version.clone(),
         revision: run.revision,
         aside: aside(sweep, run),
+        annotation: run.annotation.clone(),
     }
 }
 

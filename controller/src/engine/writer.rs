@@ -308,6 +308,7 @@ impl Writer {
             | Event::EnvironmentSeen { .. }
             | Event::RunCreated { .. }
             | Event::RunAbsolved { .. }
+            | Event::RunAnnotated { .. }
             | Event::ResultOrphaned { .. }
             | Event::StopRequested { .. } => {}
         }

@@ -45,6 +45,7 @@ async fn dispatch(services: &Services, call: &str, body: &[u8]) -> Result<String
     }
     match call {
         "AnalyzeSweep" => answer!(analyze_sweep),
+        "AnnotateRun" => answer!(annotate_run),
         "CancelRun" => answer!(cancel_run),
         "DiffCode" => answer!(diff_code),
         "EditSweep" => answer!(edit_sweep),

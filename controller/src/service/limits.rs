@@ -19,6 +19,8 @@ const COMMAND_BYTES_MAX: usize = 2 << 20;
 const ENVIRONMENT_TEXTS_MAX: usize = 20_000;
 const ENVIRONMENT_BYTES_MAX: usize = 1 << 20;
 const ATTEMPTS_MAX: usize = 10_000;
+const NOTE_BYTES_MAX: usize = 4 << 10;
+const TAG_BYTES_MAX: usize = 64;
 const REASON_BYTES_MAX: usize = 1024;
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -46,6 +48,24 @@ pub(super) fn reason(field: &str, text: &str) -> Result<(), String> {
     }
     if text.chars().any(char::is_control) {
         return Err(format!("{field} holds a control character, and it must be one line"));
+    }
+    Ok(())
+}
+
+/// Checks what a person says of a run: at most 4 KiB, no control characters but ends of lines.
+pub(super) fn note(text: &str) -> Result<(), Status> {
+    at_most("note", "bytes", text.len(), NOTE_BYTES_MAX)?;
+    if text.chars().any(|character| character.is_control() && character != '\n') {
+        return Err(invalid("note holds a control character"));
+    }
+    Ok(())
+}
+
+/// Checks a tag: not empty, at most 64 bytes, neither spaces nor control characters.
+pub(super) fn tag(text: &str) -> Result<(), Status> {
+    at_most("a tag", "bytes", text.len(), TAG_BYTES_MAX)?;
+    if text.is_empty() || text.chars().any(|character| character.is_control() || character.is_whitespace()) {
+        return Err(invalid(format!("`{}` is no tag: one word is", text.escape_debug())));
     }
     Ok(())
 }

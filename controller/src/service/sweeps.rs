@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
-use sweep_lifecycle::command::{Command, Reply};
+use sweep_lifecycle::command::{Command, Reply, Said};
 use sweep_lifecycle::spec::{self, CodeMode, Diagnostic, Severity, SweepSpec};
 use sweep_lifecycle::state::{AgentId, SweepId};
 use sweep_proto::v1;
@@ -137,6 +137,19 @@ impl SweepService for Services {
         let reply = self.engine.command(&request_id, Command::CancelRun { sweep, run }).await.map_err(from_engine)?;
         let Reply::Run(state) = reply else { return Err(out_of_turn()) };
         Ok(Response::new(v1::CancelRunResponse { state: convert::word(state) }))
+    }
+
+    async fn annotate_run(&self, request: Request<v1::AnnotateRunRequest>) -> Result<Response<v1::AnnotateRunResponse>, Status> {
+        let v1::AnnotateRunRequest { sweep_id, run, request_id, note, add_tags, remove_tags, pinned } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        limits::note(note.as_deref().unwrap_or_default())?;
+        limits::list("tags", add_tags.len() + remove_tags.len())?;
+        add_tags.iter().chain(&remove_tags).try_for_each(|tag| limits::tag(tag))?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let said = Said { note, add: add_tags.into_iter().collect(), remove: remove_tags.into_iter().collect(), pinned };
+        let command = Command::AnnotateRun { sweep: sweep.clone(), run, said };
+        self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        Ok(Response::new(v1::AnnotateRunResponse { run: Some(convert::run(self.run_row(&sweep, run).await?)) }))
     }
 
     async fn retry_runs(&self, request: Request<v1::RetryRunsRequest>) -> Result<Response<v1::RetryRunsResponse>, Status> {

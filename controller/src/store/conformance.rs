@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
-use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, SweepId, Timestamp};
+use sweep_lifecycle::state::{AgentId, AgentInfo, Annotation, AttemptRef, SweepId, Timestamp};
 use sweep_search::why::{Kind, Why};
 
 use super::{
@@ -128,6 +128,7 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         code: if number < 4 { "old" } else { "" }.to_owned(),
         revision: 1,
         aside: String::new(),
+        annotation: Annotation::default(),
     }
 }
 

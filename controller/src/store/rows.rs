@@ -1,7 +1,7 @@
 //! The rows of the query tables: what people see, made from the state by the engine.
 
 use serde::{Deserialize, Serialize};
-use sweep_lifecycle::state::{AttemptRef, CodeVersion, Effect, Failure};
+use sweep_lifecycle::state::{Annotation, AttemptRef, CodeVersion, Effect, Failure};
 use sweep_search::why::Why;
 
 use super::LOG_BYTES_MAX;
@@ -166,6 +166,9 @@ pub struct RunRow {
     /// Why it does not count among the runs of the newest revision, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aside: String,
+    /// What people say of it.
+    #[serde(default, skip_serializing_if = "Annotation::is_empty")]
+    pub annotation: Annotation,
 }
 
 fn first() -> u32 {

@@ -1,6 +1,6 @@
 //! All runs of a sweep, for the scripts of its page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -93,6 +93,12 @@ pub(super) struct Row {
     violates: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     aside: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    tags: BTreeSet<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pinned: bool,
 }
 
 /// An attempt: agent, state, and when it was assigned, started and ended.
@@ -170,6 +176,9 @@ pub(super) fn run(row: RunRow) -> Row {
         why: word(&row.suggestion.kind),
         violates: row.violates,
         aside: row.aside,
+        note: row.annotation.note,
+        tags: row.annotation.tags,
+        pinned: row.annotation.pinned,
     }
 }
 

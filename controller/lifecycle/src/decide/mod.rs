@@ -36,6 +36,7 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::UndoEdit { sweep, base } => edit::undo(state, sweep, *base),
         Command::ExhaustSpace { sweep, history } => sweep::exhaust(state, sweep, *history),
         Command::CancelRun { sweep, run } => run::cancel(state, sweep, *run),
+        Command::AnnotateRun { sweep, run, said } => run::annotate(state, sweep, *run, said),
         Command::RetryRuns { sweep, runs } => run::retry(state, sweep, runs),
         Command::RegisterAgent { agent, sweep, info, attempts } => agent::register(state, agent, sweep, info, attempts),
         Command::ProbeAgent { agent } => agent::probe(state, agent),

@@ -1,11 +1,11 @@
-//! Runs, as people deal with them: cancel and retry.
+//! Runs, as people deal with them: cancel, retry, annotate.
 
 use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::sweep::standing;
-use crate::command::{Decision, Refusal, Reply};
-use crate::event::RetryCause;
+use crate::command::{Decision, Refusal, Reply, Said};
+use crate::event::{Event, RetryCause};
 use crate::state::{AttemptRef, RunNumber, RunState, State, StopKind, StopRequest, SweepId, SweepState};
 
 pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Result<Decision, Refusal> {
@@ -32,6 +32,29 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
         }
     }
     Ok(draft.reply(Reply::Run(after)))
+}
+
+/// Tags that one run may have.
+const TAGS_MAX: usize = 32;
+
+pub(super) fn annotate(state: &State, sweep: &SweepId, number: RunNumber, said: &Said) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(state, sweep)?;
+    let before = draft.run(number)?.annotation.clone();
+    let mut annotation = before.clone();
+    if let Some(note) = &said.note {
+        annotation.note.clone_from(note);
+    }
+    annotation.tags.retain(|tag| !said.remove.contains(tag));
+    annotation.tags.extend(said.add.iter().cloned());
+    annotation.pinned = said.pinned.unwrap_or(before.pinned);
+    if annotation.tags.len() > TAGS_MAX {
+        let reason = format!("run {sweep}/{number} would have {} tags, and {TAGS_MAX} are the most", annotation.tags.len());
+        return Err(Refusal::WrongState(reason));
+    }
+    if annotation != before {
+        draft.push(Event::RunAnnotated { sweep: sweep.clone(), run: number, annotation });
+    }
+    Ok(draft.reply(Reply::Done))
 }
 
 pub(super) fn retry(state: &State, sweep: &SweepId, runs: &[RunNumber]) -> Result<Decision, Refusal> {

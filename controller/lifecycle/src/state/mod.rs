@@ -3,6 +3,7 @@
 //! The whole state is a fold of the event log. What does not survive a restart (leases, suggestions that lie ready) is not here.
 
 mod agent;
+mod annotation;
 mod attempt;
 mod code;
 mod environment;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sweep_search::space::Taken;
 
 pub use self::agent::{Agent, AgentInfo, Health};
+pub use self::annotation::Annotation;
 pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
 pub use self::code::{CodeAbout, CodeMark, CodeVersion};
 pub use self::environment::{DataSet, Environment};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sweep_search::space::{Config, PointKey};
 use sweep_search::why::{Kind, Why};
 
+use super::annotation::Annotation;
 use super::attempt::Attempt;
 use super::ids::{AgentId, AttemptNumber, RunNumber, Timestamp};
 use crate::spec::{Constraint, Summary};
@@ -55,6 +56,9 @@ pub struct Run {
     /// Agents it failed on: others are preferred.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub avoid: BTreeSet<AgentId>,
+    /// What people say of it.
+    #[serde(default, skip_serializing_if = "Annotation::is_empty")]
+    pub annotation: Annotation,
     /// When it was created.
     pub created: Timestamp,
     /// When it reached a terminal state.

@@ -87,7 +87,7 @@ fn runs_of_other_code_are_no_measure() {
     spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true }));
     world.create(spec);
     world.register("ann");
-    let mut begin = |world: &mut World, x: i64, version: &str| {
+    let begin = |world: &mut World, x: i64, version: &str| {
         let attempt = world.acquire("ann", &[x]);
         let command = vec!["train".to_owned()];
         world.ask(&Command::StartAttempt { agent: agent("ann"), attempt: attempt.clone(), command, code_version: version.to_owned() });
@@ -99,7 +99,7 @@ fn runs_of_other_code_are_no_measure() {
         world.succeed("ann", &attempt, value);
     }
     // The new code moves every loss by five.
-    let mut directive = |world: &mut World, x: i64, value: f64| {
+    let directive = |world: &mut World, x: i64, value: f64| {
         let attempt = begin(world, x, "new");
         let reply = world.report("ann", &attempt, 0, &[value; 3]);
         world.finish("ann", &attempt, AttemptResult::Succeeded);

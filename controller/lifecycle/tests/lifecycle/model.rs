@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use sweep_lifecycle::command::{
-    AttemptResult, Command, Directive, Import, Offer, Offered, Pin, Push, Refusal, Reply, Rerun, SweepAction, Told,
+    AttemptResult, Command, Directive, Import, Offer, Offered, Pin, Push, Refusal, Reply, Rerun, Said, SweepAction, Told,
 };
 use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, OnLeaseLost, Reduce, Summary, SweepSpec};
 use sweep_lifecycle::state::{
@@ -37,6 +37,7 @@ enum Step {
     Lose(u8),
     Remove(u8, bool),
     Cancel(u8),
+    Annotate(u8, u8),
     Tell(u8, Option<f64>),
     Import(u8, Vec<(i64, Option<f64>)>),
     Offer(u8, Vec<i64>, bool),
@@ -71,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<u8>().prop_map(Step::Lose),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(agent, lost)| Step::Remove(agent, lost)),
         2 => any::<u8>().prop_map(Step::Cancel),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(index, tag)| Step::Annotate(index, tag)),
         8 => (any::<u8>(), prop::option::weighted(0.8, value.clone())).prop_map(|(attempt, value)| Step::Tell(attempt, value)),
         1 => (any::<u8>(), prop::collection::vec((1..=POINTS, prop::option::of(value)), 0..3))
             .prop_map(|(sweep, runs)| Step::Import(sweep, runs)),
@@ -303,6 +305,17 @@ impl Chaos {
             Step::Cancel(index) => {
                 let (attempt, _) = self.attempt(*index, true)?;
                 Command::CancelRun { sweep: attempt.sweep, run: attempt.run }
+            }
+            Step::Annotate(index, tag) => {
+                let (attempt, _) = self.attempt(*index, true)?;
+                let tags = |wanted: bool| wanted.then(|| format!("tag-{}", tag % 8)).into_iter().collect();
+                let said = Said {
+                    note: (tag % 3 == 0).then(|| format!("note {tag}")),
+                    add: tags(tag % 2 == 0),
+                    remove: tags(tag % 2 == 1),
+                    pinned: (tag % 5 == 0).then_some(tag % 10 == 0),
+                };
+                Command::AnnotateRun { sweep: attempt.sweep, run: attempt.run, said }
             }
             Step::Tell(index, value) => {
                 let (attempt, _) = self.attempt(*index, true)?;

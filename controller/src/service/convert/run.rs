@@ -28,6 +28,9 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
         code_version: row.code,
         revision: row.revision,
         aside: row.aside,
+        note: row.annotation.note,
+        tags: row.annotation.tags.into_iter().collect(),
+        pinned: row.annotation.pinned,
         suggestion: Some(suggestion(&row.suggestion, row.history)),
     }
 }
