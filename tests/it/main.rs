@@ -4,6 +4,7 @@ mod architecture;
 mod asked;
 mod background;
 mod black_hole;
+mod browser;
 mod cancel;
 mod capture;
 mod code;

@@ -79,15 +79,16 @@ export async function history(place, selection) {
 
 export async function importance(place, effects) {
   const shown = [...effects].sort((a, b) => a.share - b.share).slice(-14);
-  const arrows = { "higher is better": "↑ higher is better", "lower is better": "↓ lower is better", "best in between": "∩ best in between", "worst in between": "∪ worst in between" };
+  const widest = Math.max(...shown.map((effect) => effect.share + (effect.share_deviation ?? 0)));
   const trace = {
     type: "bar", orientation: "h", x: shown.map((effect) => 100 * effect.share), y: shown.map((effect) => plain(effect.parameter)),
     error_x: { type: "data", array: shown.map((effect) => 100 * (effect.share_deviation ?? 0)), color: color("soft"), thickness: 1.2 },
     marker: { color: color("accent"), opacity: 0.85 },
-    text: shown.map((effect) => arrows[effect.direction] ?? ""), textposition: "auto", insidetextfont: { color: color("card") },
     hovertemplate: "%{y}: %{x:.1f} %<extra></extra>",
   };
-  await draw(place, [trace], { showlegend: false, xaxis: { title: { text: "share of what is seen, %" }, rangemode: "tozero" }, yaxis: { type: "category" }, margin: { l: 110, r: 15, t: 10, b: 40 } });
+  const directions = shown.filter((effect) => effect.direction);
+  const annotations = directions.map((effect) => ({ x: 1, xref: "paper", xanchor: "right", y: plain(effect.parameter), text: effect.direction, showarrow: false, font: { color: color("soft") } }));
+  await draw(place, [trace], { annotations, showlegend: false, xaxis: { title: { text: "share of what is seen, %" }, range: [0, 140 * widest || 1] }, yaxis: { type: "category" }, margin: { l: 110, r: 15, t: 10, b: 40 } });
 }
 
 // One metric of one attempt.

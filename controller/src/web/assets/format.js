@@ -33,9 +33,10 @@ export const plain = (text) => inert(text).replaceAll("&", "&amp;").replaceAll("
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key in made && typeof value !== "string") made[key] = value;
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value === true ? "" : value);
+    else if (key in made && typeof value !== "string" && !key.startsWith("aria-")) made[key] = value;
+    else made.setAttribute(key, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : inert(child))));
   return made;

@@ -157,15 +157,18 @@ export class Parallel {
 
   // Axes have names that can be focused: arrows move the range, with shift its upper end, Escape clears it.
   label() {
+    // New runs bring the names anew: who is at one of them stays there.
+    const focused = [...this.names.children].find((name) => name === document.activeElement)?.dataset.key;
     this.names.replaceChildren(
       ...this.axes.map((axis) => {
-        const name = element("button", { type: "button", class: `axis${axis.scale.log ? " log" : ""}`, style: `left:${axis.x}px`, title: `${inert(axis.name)}: drag along the axis to choose; arrow keys move the range, with Shift its upper end, Escape clears, L changes between linear and logarithmic` }, axis.name);
+        const name = element("button", { type: "button", "data-key": axis.key, class: `axis${axis.scale.log ? " log" : ""}`, style: `left:${axis.x}px`, title: `${inert(axis.name)}: drag along the axis to choose; arrow keys move the range, with Shift its upper end, Escape clears, L changes between linear and logarithmic` }, axis.name);
         name.addEventListener("pointerdown", (event) => event.stopPropagation());
         name.addEventListener("dblclick", () => this.toggleLog(axis));
         name.addEventListener("keydown", (event) => this.key(event, axis));
         return name;
       }),
     );
+    if (focused !== undefined) [...this.names.children].find((name) => name.dataset.key === focused)?.focus();
   }
 
   key(event, axis) {
@@ -184,7 +187,6 @@ export class Parallel {
     this.logs.set(axis.key, !axis.scale.log);
     this.brush(axis.key, null);
     this.build();
-    [...this.names.children].find((name) => name.textContent === inert(axis.name))?.focus();
   }
 
   brush(key, range) {

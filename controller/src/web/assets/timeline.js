@@ -62,7 +62,7 @@ export class Timeline {
     const { width } = this.place.getBoundingClientRect();
     if (!width) return;
     const { rows, height } = this.collect();
-    this.place.style.height = `${Math.max(80, Math.min(height, 520))}px`;
+    this.place.style.height = `${Math.max(50, Math.min(height, 520))}px`;
     this.place.style.minHeight = "0";
     this.place.style.overflowY = "auto";
     const ratio = devicePixelRatio || 1;

@@ -1,0 +1,323 @@
+"""Walks through the page as a person would, in Chromium, on a sweep that runs, and fails at the first thing that is not as it should be.
+
+    python tests/browser/walk.py http://127.0.0.1:7433 SWEEP HOSTILE_SWEEP FOLDER_FOR_SCREENSHOTS
+"""
+
+import json
+import pathlib
+import re
+import shutil
+import sys
+import urllib.request
+
+from playwright.sync_api import expect, sync_playwright
+
+BASE, SWEEP, HOSTILE, FOLDER = sys.argv[1], sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4])
+# Far longer than anything takes, on a busy machine too.
+PATIENCE = 60_000
+FOLDER.mkdir(parents=True, exist_ok=True)
+said = []
+
+
+def watch(page):
+    page.set_default_timeout(PATIENCE)
+    page.on("console", lambda message: said.append(f"{page.url}: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(f"{page.url}: {error}"))
+    page.on("dialog", lambda dialog: said.append(f"{page.url}: a dialog: {dialog.message}"))
+    return page
+
+
+def is_well():
+    assert not said, "\n".join(said)
+
+
+def visit(page, path):
+    page.goto(BASE + path)
+    page.wait_for_selector("body[data-ready=yes]")
+
+
+def shot(page, name, full=True):
+    if full:
+        # What comes into view is drawn.
+        page.evaluate("async () => { const to = (top) => scrollTo({ top, behavior: 'instant' }); for (let y = 0; y < document.body.scrollHeight; y += 400) { to(y); await new Promise((r) => setTimeout(r, 60)); } to(0); }")
+    page.wait_for_timeout(300)
+    page.screenshot(path=FOLDER / f"{name}.png", full_page=full)
+
+
+def call(name, **body):
+    request = urllib.request.Request(f"{BASE}/json/{name}", json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def drawn(page, id):
+    place = page.locator(f"#{id}-plot")
+    place.scroll_into_view_if_needed()
+    expect(place.locator(".main-svg").first).to_be_attached(timeout=PATIENCE)
+    return place
+
+
+def count(page):
+    text = page.locator("#table > p").inner_text()
+    numbers = [int(number) for number in re.findall(r"\d+", text)]
+    return numbers[0]
+
+
+def sweeps(page):
+    visit(page, "/")
+    row = page.locator("#sweeps tbody tr", has_text=SWEEP)
+    expect(row.locator(".spark path")).to_be_attached()
+    page.fill("#q", "no such sweep at all")
+    expect(row).to_be_hidden()
+    page.fill("#q", SWEEP)
+    expect(row).to_be_visible()
+    assert f"q={SWEEP}" in page.url, page.url
+    page.reload()
+    expect(page.locator("#q")).to_have_value(SWEEP)
+    page.select_option("#state", "cancelled")
+    expect(row).to_be_hidden()
+    page.select_option("#state", "")
+    shot(page, "sweeps")
+
+
+def pictures(page):
+    visit(page, f"/sweeps/{SWEEP}")
+    for id in ["history", "importance", "slices", "curves"]:
+        drawn(page, id)
+    expect(page.locator("#parallel-plot canvas")).to_have_count(3)
+    assert page.locator("#timeline-plot canvas").count() == 1
+    page.select_option("#slices-tools select >> nth=0", "lr")
+    page.select_option("#slices-tools select >> nth=1", "width")
+    expect(page.locator("#slices-plot .cbcoords, #slices-plot .colorbar").first).to_be_attached(timeout=PATIENCE)
+    for what in ["uncertainty", "success", "mean"]:
+        page.select_option("#slices-tools select >> nth=2", what)
+    shot(page, "sweep")
+    is_well()
+
+
+def brush(page):
+    plot = page.locator("#parallel-plot")
+    plot.scroll_into_view_if_needed()
+    total = count(page)
+    name = plot.locator(".axis").first
+    box, axis = plot.bounding_box(), name.bounding_box()
+    x = axis["x"] + axis["width"] / 2
+    page.mouse.move(x, box["y"] + box["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + box["height"] * 0.55, steps=8)
+    page.mouse.up()
+    expect(page.locator("#selection")).to_contain_text("lr ")
+    brushed = count(page)
+    assert 0 < brushed < total, (brushed, total)
+    page.get_by_role("button", name="Clear brushes").click()
+    expect(page.locator("#selection")).to_contain_text("Drag along an axis")
+    assert count(page) >= total
+    # The same from the keyboard.
+    name.focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowUp")
+    expect(page.locator("#selection")).to_contain_text("lr ")
+    assert count(page) < total
+    page.keyboard.press("Escape")
+    expect(page.locator("#selection")).to_contain_text("Drag along an axis")
+    page.keyboard.press("l")
+    expect(plot.locator(".axis").first).not_to_have_class(re.compile("log"))
+    page.keyboard.press("l")
+    expect(plot.locator(".axis").first).to_have_class(re.compile("log"))
+
+
+def filters(page):
+    search = page.get_by_role("searchbox", name="Filter runs by an expression")
+    search.fill("state = failed and lr > 0.001")
+    expect(page.locator(".virtual tbody tr[data-run] .state").first).to_have_text("failed")
+    assert all(text == "failed" for text in page.locator(".virtual tbody .state").all_inner_texts())
+    page.wait_for_url(re.compile("q=state"))
+    search.fill("lr > ")
+    expect(page.locator("#runs-tools [role=alert]")).to_contain_text("a value must stand behind")
+    search.fill("nothing = 3")
+    expect(page.locator("#runs-tools [role=alert]")).to_contain_text('no run has "nothing"')
+    search.fill("")
+    expect(page.locator("#runs-tools [role=alert]")).to_be_empty()
+    page.locator(".virtual th button", has_text="val_loss").click()
+    expect(page.locator(".virtual th[aria-sort=ascending]")).to_contain_text("val_loss")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    lines = pathlib.Path(download.value.path()).read_text().splitlines()
+    assert len(lines) == count(page) + 1 and "val_loss" in lines[0], lines[:2]
+    page.locator("#runs-tools summary", has_text="Columns").click()
+    page.locator("#runs-tools").get_by_label("pedestrians").check()
+    expect(page.locator(".virtual th", has_text="pedestrians")).to_be_visible()
+    page.locator("#runs-tools summary", has_text="Columns").click()
+
+
+def what_if(page):
+    before = page.locator("#sliders [role=status]").inner_text()
+    page.get_by_label("least pedestrians").evaluate("(input) => { input.value = 195; input.dispatchEvent(new Event('input')); }")
+    expect(page.locator("#sliders [role=status]")).to_contain_text("that are chosen")
+    assert page.locator("#sliders [role=status]").inner_text() != before
+    page.get_by_label("least pedestrians").evaluate("(input) => { input.value = 0; input.dispatchEvent(new Event('input')); }")
+
+
+def acts(page):
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("h1 .state.paused")).to_be_visible(timeout=PATIENCE)
+    assert call("GetSweep", sweep_id=SWEEP)["sweep"]["state"] == "paused"
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("h1 .state.running")).to_be_visible(timeout=PATIENCE)
+    # One failed run again.
+    page.get_by_role("searchbox", name="Filter runs by an expression").fill("state = failed")
+    failed = page.locator(".virtual tbody tr[data-run]").first
+    run = int(failed.get_attribute("data-run"))
+    failed.get_by_role("checkbox").check()
+    page.locator("#runs-tools").get_by_role("button", name="Retry").click()
+    expect(page.locator("#toast")).to_contain_text(f"queued again: {run}")
+    assert len(call("GetRun", sweep_id=SWEEP, run=run)["run"]["attempts"]) >= 1
+    page.get_by_role("searchbox", name="Filter runs by an expression").fill("")
+    # A point of one's own.
+    page.get_by_role("button", name="Enqueue a point").click()
+    fields = page.get_by_role("dialog")
+    fields.locator(".fields input").first.fill("0.0123")
+    shot(page, "enqueue", full=False)
+    fields.get_by_role("button", name="Enqueue").click()
+    expect(page.locator("#toast")).to_contain_text("queued as run")
+    # An edit says first what it means.
+    page.get_by_role("button", name="Edit").click()
+    editor = page.get_by_role("dialog")
+    text = editor.get_by_label("Sweep file").input_value()
+    editor.get_by_label("Sweep file").fill(text.replace("max: 256", "max: two"))
+    editor.get_by_role("button", name="What would that change?").click()
+    expect(editor.locator(".bad")).to_contain_text("max")
+    said[:] = [message for message in said if "400" not in message]
+    editor.get_by_label("Sweep file").fill(text.replace("max: 256", "max: 240"))
+    editor.get_by_role("button", name="What would that change?").click()
+    expect(editor).to_contain_text("This would change")
+    shot(page, "edit", full=False)
+    editor.get_by_role("button", name="Apply").click()
+    expect(page.locator("#toast")).to_contain_text("revision 2 is in force")
+
+
+def marks(page):
+    # Rows move as the sweep goes on.
+    run = page.locator(".virtual tbody tr[data-run]").nth(3).get_attribute("data-run")
+    page.locator(f".virtual tbody tr[data-run='{run}']").get_by_role("button").first.click()
+    expect(page.locator(".virtual tbody tr[data-run]").first).to_have_attribute("data-run", run)
+    assert call("GetRun", sweep_id=SWEEP, run=int(run))["run"]["pinned"]
+
+
+def code(page):
+    page.locator("#code [data-diff]").get_by_role("button", name="diff to 1").first.click()
+    expect(page.locator("#code-diff .add", has_text="a mended loss")).to_be_visible(timeout=PATIENCE)
+    page.locator(".failure summary").first.click()
+    expect(page.locator(".failure pre").first).to_contain_text("OutOfMemoryError")
+
+
+def runs(page):
+    listed = page.evaluate("(id) => fetch(`/sweeps/${id}/data.json`).then((answer) => answer.json())", SWEEP)["runs"]
+    failed = next(run for run in listed if run.get("failure") == "cuda_out_of_memory")
+    visit(page, f"/sweeps/{SWEEP}/runs/{failed['run']}")
+    expect(page.locator("#attempts")).to_contain_text("blames the configuration")
+    expect(page.locator("#output")).to_contain_text("OutOfMemoryError")
+    page.get_by_role("searchbox", name="Search the output").fill("memory")
+    expect(page.locator("#output mark.now")).to_be_visible()
+    expect(page.locator("#log-tools [role=status]")).to_contain_text("1 of")
+    page.get_by_label("Note").fill("too wide for this learning rate")
+    page.get_by_label("Note").press("Enter")
+    page.get_by_label("Tags, separated by spaces").fill("looked-at paper")
+    page.get_by_label("Tags, separated by spaces").press("Enter")
+    page.wait_for_timeout(500)
+    page.reload()
+    expect(page.get_by_label("Note")).to_have_value("too wide for this learning rate")
+    expect(page.get_by_label("Tags, separated by spaces")).to_have_value("looked-at paper")
+    shot(page, "run-failed")
+    newest = call("ListCode", sweep_id=SWEEP)["versions"][-1]["code"]["version"]
+    done = next(run for run in reversed(listed) if run["state"] == "finished" and run.get("code") == newest)
+    visit(page, f"/sweeps/{SWEEP}/runs/{done['run']}")
+    expect(page.locator("#metrics-plot .main-svg").first).to_be_attached(timeout=PATIENCE)
+    expect(page.locator("#again")).to_contain_text(f"sweep reproduce {SWEEP}/{done['run']} --run")
+    page.get_by_role("button", name="Diff to the commit").click()
+    expect(page.locator("#code-diff .add", has_text="a mended loss")).to_be_visible(timeout=PATIENCE)
+    shot(page, "run")
+    best = call("GetSweep", sweep_id=SWEEP)["sweep"]["best_run"]
+    visit(page, f"/sweeps/{SWEEP}/compare?runs={best},{done['run']},{failed['run']}")
+    expect(page.locator("tr.differs", has_text="lr")).to_be_visible()
+    drawn(page, "curves")
+    shot(page, "compare")
+
+
+def agents(page):
+    visit(page, "/agents")
+    row = page.locator("tr[data-agent]", has_text="no usable device").first
+    expect(row).to_be_visible()
+    shot(page, "agents")
+    row.get_by_role("button", name="Readmit").click()
+    expect(page.locator("#toast")).to_contain_text("gets runs again")
+
+
+def answers(page):
+    """What somebody with only the page open wants to know."""
+    visit(page, f"/sweeps/{SWEEP}")
+    best = call("GetSweep", sweep_id=SWEEP)["sweep"]["best_run"]
+    answers = {
+        "which run is best": ("#finding-best", [f"Run {best}", "val_loss", "lr="]),
+        "and why": ("#finding-best", ["Suggested as"]),
+        "which box is bad": ("#finding-machines", ["no usable device"]),
+        "which region crashes": ("#finding-region", ["runs fail where", "lr", "width"]),
+        "what changed between the versions": ("#finding-agreement", ["version 2", "version 1"]),
+        "what to try next": ("#finding-next", ["."]),
+    }
+    for question, (place, words) in answers.items():
+        expect(page.locator(place)).to_be_visible(timeout=PATIENCE)
+        text = page.locator(place).inner_text()
+        assert all(word in text for word in words), f"{question}? {text}"
+        print(f"{question}? {text}")
+
+
+def hostile(page):
+    visit(page, f"/sweeps/{HOSTILE}")
+    shot(page, "hostile")
+    for path in [f"/sweeps/{HOSTILE}", f"/sweeps/{HOSTILE}/runs/1", f"/sweeps/{HOSTILE}/compare?runs=1,2", "/", "/agents"]:
+        visit(page, path)
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.hurt") is None, path
+        assert page.locator("main img, main iframe, main script, main a[href^='javascript:']").count() == 0, path
+        text = page.locator("body").inner_text()
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", text), path
+    visit(page, f"/sweeps/{HOSTILE}/runs/1")
+    expect(page.locator("#output")).to_contain_text("<img src=x onerror=")
+
+
+def without_scripts(browser):
+    page = browser.new_context(java_script_enabled=False, viewport={"width": 1200, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{BASE}/sweeps/{SWEEP}")
+    for place in ["#finding-best", "#timeline-agents table", "#code table", "#failures details", "#table table"]:
+        expect(page.locator(place).first).to_be_visible()
+    page.screenshot(path=FOLDER / "without-scripts.png", full_page=True)
+
+
+def narrow_and_dark(browser):
+    context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme="dark")
+    page = watch(context.new_page())
+    visit(page, f"/sweeps/{SWEEP}")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), "it is wider than the window"
+    shot(page, "narrow-dark")
+    wide = watch(browser.new_context(viewport={"width": 1500, "height": 900}, color_scheme="dark").new_page())
+    visit(wide, f"/sweeps/{SWEEP}")
+    shot(wide, "dark")
+    wide.get_by_role("button", name="Light").click()
+    expect(wide.locator("html")).to_have_attribute("data-theme", "light")
+
+
+with sync_playwright() as playwright:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    page = watch(browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True).new_page())
+    for step in [sweeps, pictures, brush, filters, what_if, acts, marks, code, answers, runs, agents, hostile]:
+        print(f"- {step.__name__}", flush=True)
+        step(page)
+        is_well()
+    without_scripts(browser)
+    narrow_and_dark(browser)
+    is_well()
+    browser.close()
+print("all is well")
