@@ -8,6 +8,7 @@ pub(crate) mod environment;
 mod failures;
 pub(crate) mod json;
 pub(crate) mod live;
+pub(crate) mod spark;
 pub(crate) mod table;
 
 use std::collections::BTreeMap;
@@ -86,9 +87,14 @@ pub(crate) fn span(ms: i64) -> String {
 
 /// Returns the parameters of a run on one line: `lr=0.01 layers=3`.
 pub(crate) fn params_line(run: &Run) -> String {
+    params(run).iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the parameters of a run by name, as text that steers nothing.
+pub(crate) fn params(run: &Run) -> Vec<(String, String)> {
     let mut parts = Vec::new();
     flatten("", &json::params(run), &mut parts);
-    parts.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    parts
 }
 
 fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, String)>) {
@@ -99,12 +105,12 @@ fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, Stri
                 flatten(&name, value, parts);
             }
         }
-        serde_json::Value::Object(entries) => parts.push((above.to_owned(), entries["$float"].as_str().unwrap_or_default().to_owned())),
+        serde_json::Value::Object(entries) => parts.push((printable(above), printable(entries["$float"].as_str().unwrap_or_default()))),
         serde_json::Value::Number(float) if float.is_f64() => {
-            parts.push((above.to_owned(), float.as_f64().map(number).unwrap_or_default()));
+            parts.push((printable(above), float.as_f64().map(number).unwrap_or_default()));
         }
         serde_json::Value::String(text) => parts.push((printable(above), printable(text))),
-        other => parts.push((printable(above), other.to_string())),
+        other => parts.push((printable(above), printable(&other.to_string()))),
     }
 }
 
@@ -207,8 +213,7 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
 }
 
 fn params_block(run: &Run, text: &mut String) {
-    let mut parts = Vec::new();
-    flatten("", &json::params(run), &mut parts);
+    let parts = params(run);
     let widest = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in parts {
         let _ = writeln!(text, "  {name:<widest$}  {value}");
