@@ -24,3 +24,4 @@ mod pin;
 mod reporting;
 mod restart;
 mod token;
+mod watching;
