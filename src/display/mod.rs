@@ -25,6 +25,8 @@ pub(crate) use failures::failures;
 
 /// Causes of failures that are shown of a sweep.
 const GROUPS_MAX: usize = 8;
+/// A wider course shows no more.
+const COURSE_WIDTH_MAX: usize = 100;
 /// Width where standard output is no terminal: nothing is cut.
 const WIDTH_UNLIMITED: usize = 10_000;
 
@@ -35,7 +37,7 @@ pub(crate) fn out() -> StdoutLock<'static> {
 
 /// Returns how many columns a line may have.
 pub(crate) fn width() -> usize {
-    if std::io::stdout().is_terminal() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
+    if is_seen() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
 }
 
 /// Returns text without characters that steer a terminal or turn its direction round.
@@ -189,6 +191,22 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     text
 }
 
+/// Returns whether people look at what is printed: scripts get what they always got.
+pub(crate) fn is_seen() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// The course of values on one line, nothing where there is none.
+pub(crate) fn course(title: &str, values: &[f64]) -> String {
+    let (Some(first), Some(last)) = (values.first(), values.last()) else { return String::new() };
+    if values.len() < 2 {
+        return String::new();
+    }
+    let ends = format!("{} → {}", number(*first), number(*last));
+    let room = width().min(COURSE_WIDTH_MAX).saturating_sub(title.len() + ends.chars().count() + 6);
+    format!("  {title}  {}  {ends}\n", spark::spark(values, room))
+}
+
 /// What a sweep has shown: where runs fail, what the newest code has changed, and what matters.
 fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     if !analysis.failing.is_empty() {
@@ -221,7 +239,14 @@ fn params_block(run: &Run, text: &mut String) {
 }
 
 /// A sweep in full.
-pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agents: &[Agent], analysis: &AnalyzeSweepResponse) -> String {
+pub(crate) fn sweep(
+    sweep: &Sweep,
+    best_run: Option<&Run>,
+    history: &[f64],
+    failed: &[Run],
+    agents: &[Agent],
+    analysis: &AnalyzeSweepResponse,
+) -> String {
     let mut text = String::new();
     let name = if sweep.name.is_empty() { String::new() } else { format!(" ({})", printable(&sweep.name)) };
     let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
@@ -232,6 +257,7 @@ pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agent
         text.push('\n');
         text.push_str(&best(sweep, run));
     }
+    text.push_str(&course("so far", history));
     shown(sweep, analysis, &mut text);
     let groups = failures(failed);
     if !groups.is_empty() {
@@ -290,6 +316,7 @@ fn repeat(repeats: &Repeats) -> String {
 pub(crate) fn run(
     sweep: &Sweep,
     run: &Run,
+    values: &[f64],
     environments: &BTreeMap<String, Environment>,
     versions: &[CodeVersion],
     in_full: bool,
@@ -303,6 +330,7 @@ pub(crate) fn run(
     if let (Some(best), Some(last)) = (run.best, run.last) {
         let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
     }
+    text.push_str(&course("course", values));
     if let Some(repeats) = &run.repeats {
         let _ = writeln!(text, "  {}", repeat(repeats));
     }

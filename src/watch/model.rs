@@ -186,8 +186,8 @@ impl Model {
     }
 
     /// Returns the failed runs.
-    pub(crate) fn failed(&self) -> Vec<Run> {
-        self.runs.values().filter(|run| run.state == "failed").cloned().collect()
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().filter(|run| run.state == "failed")
     }
 }
 

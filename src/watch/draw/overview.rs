@@ -116,7 +116,7 @@ fn ended_line(run: &Run, look: Look, width: usize) -> Line<'static> {
 }
 
 fn causes(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
-    let groups = display::failures(&model.failed());
+    let groups = display::failures(model.failed());
     if groups.is_empty() {
         return Vec::new();
     }
