@@ -132,11 +132,11 @@ fn footer(model: &Model, look: Look, width: usize) -> Line<'static> {
     if model.log.typing {
         return Line::raw(cut(&format!("/{}_", printable(&model.log.search)), width));
     }
-    if !model.said.is_empty() {
-        return Line::styled(cut(&printable(&model.said), width), look.color(Color::Yellow));
-    }
     if let Some(reason) = &model.lost {
         return Line::styled(cut(&format!("waiting for the controller … ({})", printable(reason)), width), strong);
+    }
+    if !model.said.is_empty() {
+        return Line::styled(cut(&printable(&model.said), width), look.color(Color::Yellow));
     }
     let keys = match model.view {
         View::Overview => "q leave  ? help  Enter runs  p pause  j/k move",

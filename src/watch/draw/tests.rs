@@ -138,6 +138,8 @@ fn output_is_shown_as_inert_text() {
 #[test]
 fn questions_and_a_lost_controller_stand_in_the_last_line() {
     let mut model = model();
+    model.apply(Event::Said("the sweep is paused".to_owned()));
+    assert!(picture(&model, 80, 24).contains("the sweep is paused"));
     model.apply(Event::Lost("connection refused".to_owned()));
     assert!(picture(&model, 80, 24).contains("waiting for the controller … (connection refused)"));
     model.asking = Some(Deed::Retry(4));
