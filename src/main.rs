@@ -10,6 +10,7 @@ mod pinning;
 mod places;
 mod shell;
 mod snapshots;
+mod watch;
 
 use std::process::ExitCode;
 

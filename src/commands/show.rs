@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use sweep_proto::v1::{GetRunRequest, ListAgentsRequest};
+use sweep_proto::v1::{GetMetricsRequest, GetRunRequest, ListAgentsRequest, Sweep};
 
-use crate::client::{ControllerArgs, split_run};
+use crate::client::{Client, ControllerArgs, split_run};
 use crate::commands::best::{analysis, best_run};
 use crate::commands::runs;
 use crate::display::{self, out};
@@ -67,7 +67,8 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
             writeln!(out(), "{object}")?;
         } else {
             let versions = snapshots::versions(&client, &sweep).await?;
-            write!(out(), "{}", display::run(&sweep, &run, &environments, &versions, args.environment))?;
+            let values = if display::is_seen() { course(&mut client, &sweep, number).await? } else { Vec::new() };
+            write!(out(), "{}", display::run(&sweep, &run, &values, &environments, &versions, args.environment))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -96,7 +97,27 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         object["yaml"] = sweep.yaml.as_str().into();
         writeln!(out(), "{object}")?;
     } else {
-        write!(out(), "{}", display::sweep(&sweep, best.as_ref(), &failed, &agents, &analysis))?;
+        let history = if display::is_seen() { history(&mut client, &sweep).await? } else { Vec::new() };
+        write!(out(), "{}", display::sweep(&sweep, best.as_ref(), &history, &failed, &agents, &analysis))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the best value after each run that has ended.
+async fn history(client: &mut Client, sweep: &Sweep) -> Result<Vec<f64>> {
+    let ended = runs::list(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
+    Ok(display::spark::best_so_far(sweep, ended.iter()))
+}
+
+/// Returns the objective of a run as it was reported.
+async fn course(client: &mut Client, sweep: &Sweep, run: u64) -> Result<Vec<f64>> {
+    let request = GetMetricsRequest { sweep_id: sweep.id.clone(), run, attempt: 0 };
+    // A run that has not begun has no attempt, and no course.
+    let Ok(stream) = client.service.get_metrics(request).await else { return Ok(Vec::new()) };
+    let mut stream = stream.into_inner();
+    let mut values = Vec::new();
+    while let Some(page) = stream.message().await.map_err(|status| client.explain(&status))? {
+        values.extend(page.points.into_iter().filter(|point| point.name == sweep.metric).map(|point| point.value));
+    }
+    Ok(values)
 }

@@ -1,6 +1,6 @@
 //! `sweep watch`: a live view of a sweep.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -10,10 +10,12 @@ use sweep_proto::v1::{Sweep, WatchSweepRequest};
 use crate::client::{Client, ControllerArgs};
 use crate::display::live::Live;
 use crate::display::{json, out};
+use crate::watch;
 
-/// Watches a sweep until it ends
+/// Watches a sweep
 ///
-/// On a terminal: progress, the best run, what runs, what failed, redrawn in place. Elsewhere: one line for each run that ends.
+/// On a terminal: a full screen with progress, the best run, agents, what runs, what failed, and from there to each run and its output; `?` lists the keys. It stays
+/// until you leave it with `q`, and waits for the controller when that goes away. Elsewhere: one line for each run that ends, until the sweep ends.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     /// The sweep: its id, the beginning of its id, or its name
@@ -32,6 +34,11 @@ pub(crate) async fn run(args: &WatchArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     if args.json {
         return watch_json(client, &args.sweep).await;
+    }
+    if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        // A sweep that is not there is said before the screen is taken.
+        let sweep = client.sweep(&args.sweep).await?;
+        return watch::full_screen(&args.controller, &sweep.id).await;
     }
     let mut live = Live::new();
     follow(client, &args.sweep, &mut live).await?;

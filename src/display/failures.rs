@@ -20,7 +20,7 @@ pub(crate) struct FailureGroup {
 }
 
 /// Groups failed runs by the cause of their last failure, the most frequent first. What differs in numbers alone is one cause.
-pub(crate) fn failures(failed: &[Run]) -> Vec<FailureGroup> {
+pub(crate) fn failures<'a>(failed: impl IntoIterator<Item = &'a Run>) -> Vec<FailureGroup> {
     let mut groups: BTreeMap<(&str, String), FailureGroup> = BTreeMap::new();
     for run in failed {
         let failure = run.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref());

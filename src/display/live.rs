@@ -111,7 +111,12 @@ impl Live {
 
 /// Says so where running runs execute several versions of the code.
 fn mixed(sweep: &Sweep, view: &WatchSweepResponse) -> Option<String> {
-    let known = view.running.iter().map(|run| run.code_version.as_str()).filter(|version| !version.is_empty());
+    mixed_versions(sweep, view.running.iter())
+}
+
+/// As [`mixed`], of these runs.
+pub(crate) fn mixed_versions<'a>(sweep: &Sweep, running: impl Iterator<Item = &'a Run>) -> Option<String> {
+    let known = running.map(|run| run.code_version.as_str()).filter(|version| !version.is_empty());
     let versions: BTreeSet<_> = known.collect();
     (versions.len() > 1)
         .then(|| format!("{} versions of the code are executed at the same time: `sweep code {}` says where", versions.len(), sweep.id))

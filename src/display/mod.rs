@@ -8,6 +8,7 @@ pub(crate) mod environment;
 mod failures;
 pub(crate) mod json;
 pub(crate) mod live;
+pub(crate) mod spark;
 pub(crate) mod table;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ pub(crate) use failures::failures;
 
 /// Causes of failures that are shown of a sweep.
 const GROUPS_MAX: usize = 8;
+/// A wider course shows no more.
+const COURSE_WIDTH_MAX: usize = 100;
 /// Width where standard output is no terminal: nothing is cut.
 const WIDTH_UNLIMITED: usize = 10_000;
 
@@ -34,7 +37,7 @@ pub(crate) fn out() -> StdoutLock<'static> {
 
 /// Returns how many columns a line may have.
 pub(crate) fn width() -> usize {
-    if std::io::stdout().is_terminal() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
+    if is_seen() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
 }
 
 /// Returns text without characters that steer a terminal or turn its direction round.
@@ -86,9 +89,14 @@ pub(crate) fn span(ms: i64) -> String {
 
 /// Returns the parameters of a run on one line: `lr=0.01 layers=3`.
 pub(crate) fn params_line(run: &Run) -> String {
+    params(run).iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the parameters of a run by name, as text that steers nothing.
+pub(crate) fn params(run: &Run) -> Vec<(String, String)> {
     let mut parts = Vec::new();
     flatten("", &json::params(run), &mut parts);
-    parts.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    parts
 }
 
 fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, String)>) {
@@ -99,12 +107,12 @@ fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, Stri
                 flatten(&name, value, parts);
             }
         }
-        serde_json::Value::Object(entries) => parts.push((above.to_owned(), entries["$float"].as_str().unwrap_or_default().to_owned())),
+        serde_json::Value::Object(entries) => parts.push((printable(above), printable(entries["$float"].as_str().unwrap_or_default()))),
         serde_json::Value::Number(float) if float.is_f64() => {
-            parts.push((above.to_owned(), float.as_f64().map(number).unwrap_or_default()));
+            parts.push((printable(above), float.as_f64().map(number).unwrap_or_default()));
         }
         serde_json::Value::String(text) => parts.push((printable(above), printable(text))),
-        other => parts.push((printable(above), other.to_string())),
+        other => parts.push((printable(above), printable(&other.to_string()))),
     }
 }
 
@@ -183,6 +191,22 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     text
 }
 
+/// Returns whether people look at what is printed: scripts get what they always got.
+pub(crate) fn is_seen() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// The course of values on one line, nothing where there is none.
+pub(crate) fn course(title: &str, values: &[f64]) -> String {
+    let (Some(first), Some(last)) = (values.first(), values.last()) else { return String::new() };
+    if values.len() < 2 {
+        return String::new();
+    }
+    let ends = format!("{} → {}", number(*first), number(*last));
+    let room = width().min(COURSE_WIDTH_MAX).saturating_sub(title.len() + ends.chars().count() + 6);
+    format!("  {title}  {}  {ends}\n", spark::spark(values, room))
+}
+
 /// What a sweep has shown: where runs fail, what the newest code has changed, and what matters.
 fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     if !analysis.failing.is_empty() {
@@ -207,8 +231,7 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
 }
 
 fn params_block(run: &Run, text: &mut String) {
-    let mut parts = Vec::new();
-    flatten("", &json::params(run), &mut parts);
+    let parts = params(run);
     let widest = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in parts {
         let _ = writeln!(text, "  {name:<widest$}  {value}");
@@ -216,7 +239,14 @@ fn params_block(run: &Run, text: &mut String) {
 }
 
 /// A sweep in full.
-pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agents: &[Agent], analysis: &AnalyzeSweepResponse) -> String {
+pub(crate) fn sweep(
+    sweep: &Sweep,
+    best_run: Option<&Run>,
+    history: &[f64],
+    failed: &[Run],
+    agents: &[Agent],
+    analysis: &AnalyzeSweepResponse,
+) -> String {
     let mut text = String::new();
     let name = if sweep.name.is_empty() { String::new() } else { format!(" ({})", printable(&sweep.name)) };
     let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
@@ -227,6 +257,7 @@ pub(crate) fn sweep(sweep: &Sweep, best_run: Option<&Run>, failed: &[Run], agent
         text.push('\n');
         text.push_str(&best(sweep, run));
     }
+    text.push_str(&course("so far", history));
     shown(sweep, analysis, &mut text);
     let groups = failures(failed);
     if !groups.is_empty() {
@@ -285,6 +316,7 @@ fn repeat(repeats: &Repeats) -> String {
 pub(crate) fn run(
     sweep: &Sweep,
     run: &Run,
+    values: &[f64],
     environments: &BTreeMap<String, Environment>,
     versions: &[CodeVersion],
     in_full: bool,
@@ -298,6 +330,7 @@ pub(crate) fn run(
     if let (Some(best), Some(last)) = (run.best, run.last) {
         let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
     }
+    text.push_str(&course("course", values));
     if let Some(repeats) = &run.repeats {
         let _ = writeln!(text, "  {}", repeat(repeats));
     }

@@ -1,10 +1,16 @@
 //! Tables for the terminal.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use sweep_proto::v1::{Agent, CodeVersion, Run, Sweep};
 
 use super::code::{best, changes, origin, seen, short};
 use super::{ago, number, params_line, printable, width};
+
+/// The name of the objective is cut to this in a terminal narrower than [`METRIC_WHOLE`].
+const METRIC_WIDTH: usize = 14;
+const METRIC_WHOLE: usize = 120;
+/// A narrower terminal has no room to say how often a run was tried.
+const TRIES_FROM: usize = 70;
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -47,10 +53,14 @@ pub(crate) fn sweeps(sweeps: &[Sweep]) -> String {
     fitted(&table)
 }
 
-/// Runs, one a line; the best one is marked.
+/// Runs, one a line; the best one is marked. Objective and state are there however narrow the terminal is.
 pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
+    let width = width();
     let metric = if sweep.metric.is_empty() { "value" } else { &sweep.metric };
-    let mut table = table(&["run", "state", &printable(metric), "tries", "parameters", "note"]);
+    let metric = printable(metric);
+    // The value stands at the right of its column: a long name must not push it out of sight.
+    let metric = if width < METRIC_WHOLE { console::truncate_str(&metric, METRIC_WIDTH, "…") } else { metric.as_str().into() };
+    let mut table = table(&["run", "state", &metric, "tries", "parameters", "note"]);
     for run in runs {
         let star = if sweep.best_run == Some(run.run) { "*" } else { "" };
         let value = run.value.or(run.best).map(number).unwrap_or_default();
@@ -64,6 +74,9 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
         table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
     }
     right(&mut table, &[0, 2, 3]);
+    if let Some(tries) = table.column_mut(3).filter(|_| width < TRIES_FROM) {
+        tries.set_constraint(ColumnConstraint::Hidden);
+    }
     fitted(&table)
 }
 

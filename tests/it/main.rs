@@ -25,3 +25,4 @@ mod pin;
 mod reporting;
 mod restart;
 mod token;
+mod watching;

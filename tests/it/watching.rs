@@ -1,0 +1,160 @@
+//! The full screen of `sweep watch`, in a terminal of its own.
+
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::{Bench, has_python, wait_for};
+
+/// Gives a command a terminal of 80 by 24: what comes in goes there, what it writes comes out, and at last its exit status.
+const TERMINAL: &str = "
+import fcntl, os, pty, select, struct, sys, termios
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
+    os.execvp(sys.argv[1], sys.argv[1:])
+sources = [0, terminal]
+while True:
+    for ready in select.select(sources, [], [])[0]:
+        try:
+            data = os.read(ready, 65536)
+        except OSError:
+            data = b''
+        if ready == 0:
+            if data: os.write(terminal, data)
+            else: sources.remove(0)
+        elif data:
+            os.write(1, data)
+        else:
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            os.write(1, f'\\nstatus={status}\\n'.encode())
+            sys.exit(0)
+";
+
+const SWEEP: &str = "
+name: watched
+method: grid
+run_cap: 3
+metric: {name: loss, goal: minimize}
+metric_patterns: {loss: 'loss=([0-9.]+)'}
+command: [sh, train.sh, '${args_no_hyphens}']
+parameters: {x: {values: [1, 2, 3]}}
+";
+
+const TRAIN: &str = r#"
+printf '\033[2Jsteers nothing\n'
+echo "loss=0.${1#x=}"
+if [ "$1" = x=2 ]; then echo "crashed on purpose" >&2; exit 3; fi
+"#;
+
+/// `sweep watch` in a terminal.
+struct Screen {
+    child: Child,
+    output: std::path::PathBuf,
+}
+
+impl Screen {
+    fn open(bench: &Bench, id: &str) -> Self {
+        let watch = bench.sweep(&["watch", id]);
+        let mut command = Command::new("python");
+        command.args(["-c", TERMINAL]).arg(watch.get_program()).args(watch.get_args());
+        for (name, value) in watch.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let output = bench.path("screen");
+        let file = std::fs::File::create(&output).expect("the temporary folder can be written");
+        let command = command.env("TERM", "xterm").stdin(Stdio::piped()).stdout(file).stderr(Stdio::inherit());
+        Self { child: command.spawn().expect("Python is here"), output }
+    }
+
+    fn press(&mut self, keys: &str) {
+        let input = self.child.stdin.as_mut().expect("it is piped");
+        input.write_all(keys.as_bytes()).and_then(|()| input.flush()).expect("it reads");
+    }
+
+    fn written(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until something stands on the screen.
+    fn shows(&self, text: &str) {
+        wait_for(text, || picture(&self.written()).contains(text).then_some(()));
+    }
+}
+
+/// Returns what a terminal shows after all this: only cells that change are written, so the text is nowhere in one piece.
+fn picture(written: &str) -> String {
+    let mut cells = vec![vec![' '; 80]; 24];
+    let (mut row, mut column) = (0_usize, 0_usize);
+    let mut rest = written.chars();
+    while let Some(char) = rest.next() {
+        match char {
+            '\x1b' if rest.as_str().starts_with('[') => {
+                let text = &rest.as_str()[1..];
+                let Some(end) = text.find(|char: char| char.is_ascii_alphabetic()) else { break };
+                match &text[end..=end] {
+                    "H" => (row, column) = place(&text[..end]),
+                    "J" => cells = vec![vec![' '; 80]; 24],
+                    _ => {}
+                }
+                rest = text[end + 1..].chars();
+            }
+            '\n' => row += 1,
+            char if char.is_control() => column = 0,
+            char => {
+                if let Some(cell) = cells.get_mut(row).and_then(|row| row.get_mut(column)) {
+                    *cell = char;
+                }
+                column += 1;
+            }
+        }
+    }
+    cells.iter().map(|row| row.iter().collect::<String>() + "\n").collect()
+}
+
+/// Returns the row and column, from 0, of a movement of the cursor.
+fn place(parameters: &str) -> (usize, usize) {
+    let (row, column) = parameters.split_once(';').unwrap_or(("1", "1"));
+    let from_zero = |text: &str| text.parse::<usize>().unwrap_or(1).saturating_sub(1);
+    (from_zero(row), from_zero(column))
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_goes_from_the_sweep_to_the_output_and_gives_the_terminal_back() {
+    if !has_python("pty", "python", "no package: it is part of Python") {
+        return;
+    }
+    let bench = Bench::new();
+    let controller = bench.controller();
+    bench.write("train.sh", TRAIN);
+    let file = bench.write("sweep.yaml", SWEEP);
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    bench.run(&["agent", &id]);
+
+    let mut screen = Screen::open(&bench, &id);
+    screen.shows("Failures by cause");
+    screen.press("2");
+    screen.shows("by number");
+    screen.press("ffff\r");
+    screen.shows("blames");
+    screen.press("\r");
+    screen.shows("steers nothing");
+    screen.shows("\\u{1b}[2J");
+    controller.kill();
+    screen.shows("waiting for the controller");
+    let _controller = bench.controller();
+    screen.press("q?");
+    screen.shows("any key closes this");
+    screen.press("\x03");
+    wait_for("its end", || screen.written().contains("status=130").then_some(()));
+    assert!(screen.written().contains("\x1b[?1049l"), "the screen before is back");
+}
