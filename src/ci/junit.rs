@@ -35,6 +35,21 @@ pub(crate) fn xml(outcome: &Outcome, gate: Option<&Judgement>) -> Result<String,
     report.to_string()
 }
 
+/// Writes the verdict of a comparison as JUnit XML.
+///
+/// # Errors
+/// As [`xml`].
+pub(crate) fn gate(name: &str, failed: bool, words: &str) -> Result<String, SerializeError> {
+    let judgement = Judgement { failed, text: name.to_owned(), explanation: words.to_owned() };
+    let mut case = TestCase::new(clean(name), gate_status(&judgement));
+    case.set_classname("sweep.gate").set_system_out(clean(words));
+    let mut suite = TestSuite::new("sweep gate");
+    suite.add_test_case(case);
+    let mut report = Report::new("sweep gate");
+    report.add_test_suite(suite);
+    report.to_string()
+}
+
 fn whole_status(outcome: &Outcome) -> TestCaseStatus {
     match (outcome.end, outcome.verdict(None)) {
         (End::Done, Verdict::Passed) => TestCaseStatus::success(),

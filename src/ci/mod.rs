@@ -2,6 +2,7 @@
 //!
 //! Pure functions over the messages of `sweep.v1`; files and the terminal are the caller's.
 
+pub(crate) mod compare;
 pub(crate) mod gate;
 pub(crate) mod junit;
 pub(crate) mod report;

@@ -12,6 +12,7 @@ mod controller;
 mod create;
 mod diff;
 mod edit;
+mod gate;
 mod history;
 mod import;
 mod logs;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Edit(edit::EditArgs),
     History(history::HistoryArgs),
     Reproduce(reproduce::ReproduceArgs),
+    Gate(gate::GateArgs),
     /// Begins no new runs; running ones may end
     ///
     /// Queued runs are cancelled. `sweep resume` goes on.
@@ -97,6 +99,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::History(args) => runtime.block_on(history::run(&args)),
         Command::Diff(args) => runtime.block_on(diff::run(&args)),
         Command::Reproduce(args) => runtime.block_on(reproduce::run(&args)),
+        Command::Gate(args) => runtime.block_on(gate::run(&args)),
         Command::Best(args) => runtime.block_on(best::run(&args)),
         Command::Stop(args) => runtime.block_on(set_state::run(&args, Action::Stop)),
         Command::Pause(args) => runtime.block_on(set_state::run(&args, Action::Pause)),

@@ -13,6 +13,7 @@ mod digits;
 mod disk;
 mod edit;
 mod external;
+mod gate;
 mod grid;
 mod harness;
 mod insight;
