@@ -1,9 +1,10 @@
 //! The outcome as Markdown that reads well in a pull request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use sweep_proto::v1::{Failure, Run};
+use sweep_proto::v1::{AnalyzeSweepResponse, CodeVersion, Failure, Run};
 
 use super::gate::Judgement;
 use super::{Outcome, Verdict, duration_text, last_attempt, number_text, params};
@@ -38,6 +39,119 @@ pub(crate) fn markdown(outcome: &Outcome, gate: Option<&Judgement>, reproduce: &
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n\n") + "\n"
+}
+
+/// What a sweep's report says beside what its runs say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Learnt {
+    /// What the search has learnt.
+    pub(crate) analysis: AnalyzeSweepResponse,
+    /// The versions of the code.
+    pub(crate) versions: Vec<CodeVersion>,
+    /// How it compares with a baseline, in words; empty: it was not compared.
+    pub(crate) compared: String,
+    /// The newest sweep file.
+    pub(crate) yaml: String,
+}
+
+/// Writes the report of a sweep that need not have ended: question, budget, best, comparison, importance, failures, code, how to reproduce.
+pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce) -> String {
+    let sweep = &outcome.sweep;
+    let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", escape(&sweep.reason)) };
+    let parts = [
+        marker(outcome.title()),
+        format!("## Sweep {} is {}{reason}", code(outcome.title()), escape(&sweep.state)),
+        question(outcome),
+        progress(outcome),
+        budget(outcome),
+        best(outcome),
+        recommended(outcome, &learnt.analysis),
+        comparison(&learnt.compared),
+        importance(&learnt.analysis),
+        top_runs(outcome),
+        failures(outcome),
+        if learnt.analysis.failing.is_empty() { String::new() } else { format!("Where: {}.", escape(&learnt.analysis.failing)) },
+        versions(outcome, &learnt.versions),
+        reproduction(reproduce),
+        format!("<details><summary>Sweep file</summary>\n\n{}\n\n</details>", block("yaml", learnt.yaml.trim_end())),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n\n") + "\n"
+}
+
+fn question(outcome: &Outcome) -> String {
+    let sweep = &outcome.sweep;
+    if sweep.metric.is_empty() {
+        return String::new();
+    }
+    format!(
+        "Question: with which configuration is {} {}?",
+        code(&sweep.metric),
+        if sweep.goal == "maximize" { "highest" } else { "lowest" }
+    )
+}
+
+fn budget(outcome: &Outcome) -> String {
+    let attempts = || outcome.runs.iter().flat_map(|run| &run.attempts).filter(|attempt| attempt.started_ms > 0 && attempt.ended_ms > 0);
+    let spent: i64 = attempts().map(|attempt| attempt.ended_ms - attempt.started_ms).sum();
+    let machines: BTreeSet<&str> = attempts().map(|attempt| attempt.host.as_str()).collect();
+    if machines.is_empty() {
+        return String::new();
+    }
+    let spent = duration_text(Duration::from_millis(u64::try_from(spent).unwrap_or(0)));
+    format!("Budget: {spent} of training in {} attempts on {} machines.", attempts().count(), machines.len())
+}
+
+fn recommended(outcome: &Outcome, analysis: &AnalyzeSweepResponse) -> String {
+    let Some(run) = analysis.recommendation.as_ref().filter(|run| run.by_model) else { return String::new() };
+    let (mean, deviation) = (number_text(run.mean), number_text(run.deviation));
+    format!("By a model of all results, run {} is the one to go on with: {} = {mean} ± {deviation}.", run.run, code(&outcome.sweep.metric))
+}
+
+fn comparison(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!("### Against the baseline\n\n{}", escape(words)) }
+}
+
+fn importance(analysis: &AnalyzeSweepResponse) -> String {
+    if analysis.effects.is_empty() {
+        return String::new();
+    }
+    let mut text = "### What matters\n\n| parameter | share of what is seen | |\n|---|---:|---|\n".to_owned();
+    for effect in &analysis.effects {
+        let (share, deviation) = (100.0 * effect.share, 100.0 * effect.share_deviation);
+        let _ = writeln!(text, "| {} | {share:.0} ± {deviation:.0} % | {} |", code(&effect.parameter), escape(&effect.direction));
+    }
+    text.trim_end().to_owned()
+}
+
+fn versions(outcome: &Outcome, versions: &[CodeVersion]) -> String {
+    if versions.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "### Code\n\n| version | commit | uncommitted | since the one before | runs | best |\n|---:|---|---|---|---:|---:|\n".to_owned();
+    for version in versions {
+        let about = version.code.clone().unwrap_or_default();
+        let commit = about.commit.get(..8).unwrap_or_default();
+        let uncommitted = if about.files == 0 {
+            String::new()
+        } else {
+            format!("{} files +{} −{}", about.files, about.lines_added, about.lines_removed)
+        };
+        let changes = version.changes.map(|changes| format!("{} files +{} −{}", changes.files, changes.lines_added, changes.lines_removed));
+        let best = version.best_value.map(number_text).unwrap_or_default();
+        let subject = format!("{commit} {}", about.subject);
+        let subject = if subject.trim().is_empty() { String::new() } else { code(subject.trim()) };
+        let _ = writeln!(
+            text,
+            "| {} | {subject} | {uncommitted} | {} | {} | {best} |",
+            version.number,
+            changes.unwrap_or_default(),
+            version.runs
+        );
+    }
+    let _ = write!(text, "\n`sweep code {0}` lists them, `sweep diff {0}@1 {0}@2` compares two.", outcome.sweep.id);
+    text
 }
 
 fn marker(title: &str) -> String {

@@ -16,6 +16,9 @@ use crate::commands::{best, runs};
 use crate::display::{number, out, printable};
 use crate::failure::Failure;
 
+/// How often sweeps that are equal may fail, unless told otherwise.
+const ALPHA: f64 = 0.05;
+
 /// Says whether a sweep came out worse than another one, given the noise that was seen
 ///
 /// Training has luck in it, so two results are never the same. With `repeats` in the sweep files, the repeats of each sweep's best configuration are
@@ -47,7 +50,7 @@ pub(crate) struct GateArgs {
     metric: Option<String>,
 
     /// How often sweeps that are equal may fail
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, value_name = "SHARE", default_value_t = ALPHA)]
     alpha: f64,
 
     /// By how much the sweep may be worse, in the metric's unit
@@ -96,16 +99,11 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
         eprintln!("{} of {} is kept as a baseline", candidate.basis, sweep.id);
         return Ok(ExitCode::SUCCESS);
     };
-    let baseline = if Path::new(baseline).is_file() {
-        of_file(Path::new(baseline))?
-    } else {
-        let other = client.sweep(baseline).await?;
-        of_sweep(&mut client, &other, args.metric.as_deref()).await?
-    };
+    let baseline = side(&mut client, baseline, args.metric.as_deref()).await?;
     let compared = candidate.evidence.zip(baseline.evidence);
     let compared = compared.map(|(own, other)| compare(own, other, sweep.goal == "maximize", args.margin, args.alpha));
     let metric = args.metric.as_deref().unwrap_or(&sweep.metric);
-    let words = in_words(metric, args, &candidate, &baseline, compared.as_ref());
+    let words = in_words(metric, (args.margin, args.alpha), &candidate, &baseline, compared.as_ref());
     if let Some(path) = &args.junit {
         let failed = compared.is_none_or(|compared| compared.fails);
         let xml = junit::gate(&format!("{} against {}", candidate.name, baseline.name), failed, &words)?;
@@ -151,6 +149,24 @@ async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> R
     Ok(Side { name, basis: basis.to_owned(), values, evidence })
 }
 
+/// Says in words how a sweep compares with a baseline, by the gate's usual terms.
+pub(crate) async fn against(client: &mut Client, sweep: &Sweep, baseline: &str) -> Result<String> {
+    let candidate = of_sweep(client, sweep, None).await?;
+    let other = side(client, baseline, None).await?;
+    let compared = candidate.evidence.zip(other.evidence);
+    let compared = compared.map(|(own, other)| compare(own, other, sweep.goal == "maximize", 0.0, ALPHA));
+    Ok(in_words(&sweep.metric, (0.0, ALPHA), &candidate, &other, compared.as_ref()))
+}
+
+/// What is known of a baseline: of another sweep, or what a file says.
+async fn side(client: &mut Client, baseline: &str, metric: Option<&str>) -> Result<Side> {
+    if Path::new(baseline).is_file() {
+        return of_file(Path::new(baseline));
+    }
+    let other = client.sweep(baseline).await?;
+    of_sweep(client, &other, metric).await
+}
+
 fn of_file(path: &Path) -> Result<Side> {
     let wrong = |what: String| Failure::input(format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
@@ -193,7 +209,7 @@ fn save(path: &Path, sweep: &Sweep, metric: Option<&str>, side: &Side) -> Result
     Ok(())
 }
 
-fn in_words(metric: &str, args: &GateArgs, candidate: &Side, baseline: &Side, compared: Option<&Comparison>) -> String {
+fn in_words(metric: &str, (margin, alpha): (f64, f64), candidate: &Side, baseline: &Side, compared: Option<&Comparison>) -> String {
     let sides = format!("{} of {} against {} of {}", candidate.basis, candidate.name, baseline.basis, baseline.name);
     let Some(compared) = compared else {
         let hint = "`repeats: 5` in the sweep file, or more results, say how much of a difference is noise";
@@ -201,7 +217,7 @@ fn in_words(metric: &str, args: &GateArgs, candidate: &Side, baseline: &Side, co
     };
     let Comparison { worse_by, interval, fails, detectable } = *compared;
     let way = if worse_by > 0.0 { "worse" } else { "better" };
-    let level = 100.0 * (1.0 - 2.0 * args.alpha);
+    let level = 100.0 * (1.0 - 2.0 * alpha);
     let verdict = if fails { "fails" } else { "passes" };
     let interval = format!("{level:.0} % interval {} to {}", number(interval.0), number(interval.1));
     let seen =
@@ -210,7 +226,7 @@ fn in_words(metric: &str, args: &GateArgs, candidate: &Side, baseline: &Side, co
         "{verdict}: {} {way} by {}, {interval} worse, margin {}\n{sides}{seen}",
         printable(metric),
         number(worse_by.abs()),
-        number(args.margin)
+        number(margin)
     )
 }
 

@@ -19,6 +19,7 @@ mod logs;
 mod ls;
 mod note;
 mod offer;
+mod report;
 mod reproduce;
 mod retry;
 mod run;
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     History(history::HistoryArgs),
     Reproduce(reproduce::ReproduceArgs),
     Gate(gate::GateArgs),
+    Report(report::ReportArgs),
     /// Begins no new runs; running ones may end
     ///
     /// Queued runs are cancelled. `sweep resume` goes on.
@@ -99,6 +101,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::History(args) => runtime.block_on(history::run(&args)),
         Command::Diff(args) => runtime.block_on(diff::run(&args)),
         Command::Reproduce(args) => runtime.block_on(reproduce::run(&args)),
+        Command::Report(args) => runtime.block_on(report::run(&args)),
         Command::Gate(args) => runtime.block_on(gate::run(&args)),
         Command::Best(args) => runtime.block_on(best::run(&args)),
         Command::Stop(args) => runtime.block_on(set_state::run(&args, Action::Stop)),

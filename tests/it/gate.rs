@@ -37,6 +37,12 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
     assert!(
         json.code == 1 && verdict["verdict"] == "fails" && verdict["baseline"]["values"].as_array().is_some_and(|values| values.len() == 5)
     );
+    let report = bench.ok(&["report", &worse, "--baseline", &old]);
+    for said in
+        ["## Sweep `worse` is finished", "is `loss` lowest?", "fails: loss worse by 0.05", "Budget: ", "sweep reproduce", "repeats: 5"]
+    {
+        assert!(report.contains(said), "no {said} in\n{report}");
+    }
     let few = bench.write("few.txt", "0.3\n");
     let unsure = bench.run(&["gate", &worse, "--baseline", &few]);
     assert!(unsure.code == 3 && unsure.stdout.starts_with("cannot tell: "), "{unsure:?}");
