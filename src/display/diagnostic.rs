@@ -38,7 +38,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<SweepSpec> {
     spec.ok_or_else(|| {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let mistakes = if errors == 1 { "a mistake".to_owned() } else { format!("{errors} mistakes") };
-        Failure::input(format!("{file} has {mistakes}; nothing was started")).into()
+        Failure::input(format!("{file} has {mistakes}; nothing was done")).into()
     })
 }
 
