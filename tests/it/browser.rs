@@ -63,7 +63,7 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     let (code, said) = agent(&bench, "gpu-box-1", &[&id, "--slots", "2", "--count", "30"], &[]).wait();
     assert_eq!(code, 0, "{said}");
     let program = bench.read("project/train.py").replace("SHIFT = 0.0", "SHIFT = 0.05  # a mended loss");
-    bench.write("project/train.py", &program);
+    bench.replace("project/train.py", &program);
     let (code, said) = agent(&bench, "gpu-box-2", &[&id, "--slots", "2", "--count", "24"], &[]).wait();
     assert_eq!(code, 0, "{said}");
     // Somebody still works while it is looked at.

@@ -53,7 +53,7 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
     let agents: Vec<_> = (0..2).map(|_| bench.start(&["agent", &id, "--workdir", "project"])).collect();
     let runs = || bench.json_lines(&["runs", &id, "--json"]);
     wait_for("half of the runs", || (ended(&runs()) >= 20).then_some(()));
-    bench.write("project/train.py", &mended(&program));
+    bench.replace("project/train.py", &mended(&program));
     let said = bench.ok(&["edit", &id, &format!("{example}/edited.yaml"), "--yes"]);
     assert!(said.contains("`decay` is new") && said.contains("step dropped"), "{said}");
     for agent in agents {

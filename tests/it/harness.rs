@@ -73,6 +73,12 @@ impl Bench {
         self.path(name).display().to_string()
     }
 
+    /// Puts a file with another text in the place of one, at once: who looks meanwhile sees one of the two, and no third.
+    pub(crate) fn replace(&self, name: &str, text: &str) {
+        self.write("replacement", text);
+        fs::rename(self.path("replacement"), self.path(name)).expect("the temporary folder can be written");
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
