@@ -25,7 +25,7 @@ use crate::token::TokenHash;
 use crate::web;
 
 /// What the paths of all our services begin with.
-const SERVICES: &str = "/sweep.v1.";
+pub(super) const SERVICES: &str = "/sweep.v1.";
 
 /// Who is let in.
 #[derive(Clone)]
