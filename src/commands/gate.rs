@@ -49,6 +49,10 @@ pub(crate) struct GateArgs {
     #[arg(long, value_name = "METRIC")]
     metric: Option<String>,
 
+    /// Which way that metric is better
+    #[arg(long, value_enum, requires = "metric")]
+    goal: Option<Goal>,
+
     /// How often sweeps that are equal may fail
     #[arg(long, value_name = "SHARE", default_value_t = ALPHA)]
     alpha: f64,
@@ -73,6 +77,13 @@ pub(crate) struct GateArgs {
     controller: ControllerArgs,
 }
 
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Goal {
+    Minimize,
+    Maximize,
+}
+
 /// One side of the comparison.
 struct Side {
     name: String,
@@ -91,6 +102,7 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
     }
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
+    let maximize = is_maximized(args, &sweep)?;
     let candidate = of_sweep(&mut client, &sweep, args.metric.as_deref()).await?;
     if let Some(path) = &args.save {
         save(path, &sweep, args.metric.as_deref(), &candidate)?;
@@ -101,7 +113,7 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
     };
     let baseline = side(&mut client, baseline, args.metric.as_deref()).await?;
     let compared = candidate.evidence.zip(baseline.evidence);
-    let compared = compared.map(|(own, other)| compare(own, other, sweep.goal == "maximize", args.margin, args.alpha));
+    let compared = compared.map(|(own, other)| compare(own, other, maximize, args.margin, args.alpha));
     let metric = args.metric.as_deref().unwrap_or(&sweep.metric);
     let words = in_words(metric, (args.margin, args.alpha), &candidate, &baseline, compared.as_ref());
     if let Some(path) = &args.junit {
@@ -118,6 +130,18 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
         None => 3,
         Some(compared) => u8::from(compared.fails),
     }))
+}
+
+/// Says whether more is better. The sweep's goal speaks of its objective alone.
+fn is_maximized(args: &GateArgs, sweep: &Sweep) -> Result<bool> {
+    match (args.goal, &args.metric) {
+        (Some(goal), _) => Ok(goal == Goal::Maximize),
+        (None, Some(metric)) if *metric != sweep.metric => {
+            let failure = Failure::input(format!("nobody has said which way `{}` is better", printable(metric)));
+            Err(failure.hint("`--goal minimize` or `--goal maximize`").into())
+        }
+        _ => Ok(sweep.goal == "maximize"),
+    }
 }
 
 /// What is known of the best configuration of a sweep: its repeats, or what the model expects.

@@ -28,7 +28,7 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
     assert!(failed.code == 1 && failed.stdout.starts_with("fails: loss worse by 0.05, "), "{failed:?}");
     assert!(bench.read("gate.xml").contains("<failure") && bench.read("gate.xml").contains("worse by 0.05"), "{}", bench.read("gate.xml"));
     assert_eq!(bench.run(&["gate", &worse, "--baseline", &old, "--margin", "0.1"]).code, 0);
-    assert_eq!(bench.run(&["gate", &worse, "--baseline", &old, "--metric", "accuracy"]).code, 0);
+    assert_eq!(bench.run(&["gate", &worse, "--baseline", &old, "--metric", "accuracy", "--goal", "maximize"]).code, 0);
     // A baseline outlives the sweep that it was made from.
     let saved = bench.path("baseline.json").display().to_string();
     bench.ok(&["gate", &old, "--save", &saved]);
@@ -47,7 +47,8 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
     let unsure = bench.run(&["gate", &worse, "--baseline", &few]);
     assert!(unsure.code == 3 && unsure.stdout.starts_with("cannot tell: "), "{unsure:?}");
     for (arguments, said) in [
-        (vec!["--baseline", &old, "--metric", "los"], "did not report `los`"),
+        (vec!["--baseline", &old, "--metric", "accuracy"], "which way `accuracy` is better"),
+        (vec!["--baseline", &old, "--metric", "los", "--goal", "minimize"], "did not report `los`"),
         (vec!["--baseline", &bench.write("words.txt", "0.3\nhello\n")], "line 2: `hello` is no number"),
         (vec!["--baseline", "nowhere"], "no sweep `nowhere`"),
         (vec!["--baseline", &old, "--alpha", "2"], "above 0 and below 0.5"),
