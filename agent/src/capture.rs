@@ -76,7 +76,8 @@ impl Capture {
                 Some(code) => code,
                 None => Working::find(&workdir, &runs_dir)?,
             };
-            let snapshot = code.snapshot()?;
+            // A file may have been written at that very moment.
+            let snapshot = code.snapshot().or_else(|error| if error.is_lasting() { Err(error) } else { code.snapshot() })?;
             Ok::<_, CodeError>((code, snapshot))
         });
         let seen = match timeout(LOOK_TIME_MAX, looking).await {
