@@ -55,9 +55,12 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
         yaml: sweep.yaml.clone(),
     };
     let best = best::best_run(&client, &sweep).await?;
-    let command = best.as_ref().map(|best| format!("sweep reproduce {}/{} --run", sweep.id, best.run));
-    let reproduce =
-        Reproduce { sweep: format!("sweep show {}", sweep.id), best: command.or_else(|| best.as_ref().and_then(shell::command_line)) };
+    // Without a known version of the code the line that was executed is all there is.
+    let again = best.as_ref().and_then(|best| match best.code_version.as_str() {
+        "" => shell::command_line(best),
+        _ => Some(format!("sweep reproduce {}/{} --run", sweep.id, best.run)),
+    });
+    let reproduce = Reproduce { sweep: format!("sweep show {}", sweep.id), best: again };
     let runs = runs::list(&mut client, &sweep.id, Vec::new()).await?;
     let last = runs.iter().map(|run| run.ended_ms).max().unwrap_or(sweep.created_ms);
     let duration = Duration::from_millis(u64::try_from(last - sweep.created_ms).unwrap_or(0));

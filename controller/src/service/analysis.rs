@@ -40,7 +40,7 @@ impl Services {
         let v1::SliceSweepRequest { sweep_id, x, y, through_json } = request;
         limits::name("x", &x)?;
         limits::optional_name("y", &y)?;
-        limits::yaml(&through_json)?;
+        limits::configuration("through_json", &through_json)?;
         let sweep = self.find_sweep(&sweep_id).await?;
         let ask = move |results: &Results| {
             let spec = &results.spec;

@@ -81,6 +81,11 @@ pub(super) fn yaml(text: &str) -> Result<(), Status> {
     at_most("the sweep file", "bytes", text.len(), YAML_BYTES_MAX)
 }
 
+/// Checks the size of a configuration in JSON.
+pub(super) fn configuration(field: &str, json: &str) -> Result<(), Status> {
+    at_most(field, "bytes", json.len(), YAML_BYTES_MAX)
+}
+
 /// Checks an argv.
 pub(super) fn command(command: &[String]) -> Result<(), Status> {
     at_most("command", "arguments", command.len(), COMMAND_ARGUMENTS_MAX)?;

@@ -11,6 +11,8 @@ use crate::store::SweepRow;
 pub(super) struct Axis {
     /// Its name.
     pub(super) name: String,
+    /// Where it stands, outermost first: a name alone does not tell dots of its own from those that lead inside.
+    path: Vec<String>,
     /// Whether equal factors are equal distances.
     log: bool,
     /// Where a number may lie, where that is bounded.
@@ -59,7 +61,12 @@ pub(super) fn limits(spec: &SweepSpec) -> Vec<Limit> {
 }
 
 fn axis(parameter: &Parameter) -> Axis {
-    let axis = Axis { name: parameter.path.to_string(), conditional: !parameter.when.is_empty(), ..Axis::default() };
+    let axis = Axis {
+        name: parameter.path.to_string(),
+        path: parameter.path.0.clone(),
+        conditional: !parameter.when.is_empty(),
+        ..Axis::default()
+    };
     let listed = |values: &[Value]| values.iter().map(Value::to_json).collect();
     match &parameter.distribution {
         Distribution::Constant { value } => Axis { values: vec![value.to_json()], constant: true, ..axis },
@@ -89,7 +96,8 @@ mod tests {
     fn axes_have_the_scale_of_their_distribution() {
         let file = "method: random\nprogram: t.py\nmetric: {name: loss}\nconstraints: [{metric: gb, max: 40}]\nparameters:\n  \
                     lr: {distribution: log_uniform_values, min: 1e-4, max: 0.1}\n  opt: {values: [adam, 7]}\n  seed: {value: 3}\n  \
-                    n: {min: 1, max: 9}\n  m: {min: 0.0, max: 1.0, when: {opt: adam}}\n";
+                    n: {min: 1, max: 9}\n  m: {min: 0.0, max: 1.0, when: {opt: adam}}\n  \
+                    net: {parameters: {depth: {values: [1, 2]}}}\n  flat.name: {values: [1, 2]}\n";
         let (spec, mistakes) = spec::parse(file);
         let spec = spec.unwrap_or_else(|| panic!("{mistakes:?}"));
         let axes = axes(&spec);
@@ -99,6 +107,7 @@ mod tests {
         assert!(named("seed").constant && !named("opt").constant);
         assert_eq!(named("n").range, Some((1.0, 9.0)));
         assert!(named("m").conditional);
+        assert_eq!((named("net.depth").path.len(), named("flat.name").path.len()), (2, 1));
         assert_eq!(limits(&spec), [Limit { metric: "gb".into(), min: None, max: Some(40.0) }]);
     }
 }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use super::html::Escaped;
+use super::rows;
 use crate::store::RunRow;
 
 /// Failures with one cause.
@@ -87,12 +88,9 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// The word that a kind or a blame is written with.
+/// A kind or a blame in words.
 pub(super) fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word.replace('_', " "),
-        _ => String::new(),
-    }
+    rows::word(value).replace('_', " ")
 }
 
 fn without_numbers(message: &str) -> String {

@@ -212,7 +212,8 @@ fn flatten(prefix: &str, object: serde_json::Map<String, Value>, flat: &mut BTre
     }
 }
 
-fn word(value: &impl Serialize) -> String {
+/// The word that a kind is written with.
+pub(super) fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,
         _ => String::new(),

@@ -81,7 +81,6 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
             section #code {
                 h2 { "Code versions" }
                 div data-refresh="code" { (codes(found, now_ms)) }
-                div #code-learnt {}
                 div #code-diff {}
             }
             section #failures {

@@ -58,8 +58,16 @@ async fn beyond_loopback_every_route_but_one_is_refused_without_the_token() {
     let dir = tempfile::tempdir().unwrap();
     let controller = house::start_open(dir.path()).await.unwrap();
     let token = format!("Bearer {}", controller.new_token().unwrap());
-    let unknown =
-        ["/nope", "//healthz", "/healthz/", "/%68ealthz", "/./healthz", "/healthz/../metrics", "/sweep.v1.SweepService/GetStatus"];
+    let unknown = [
+        "/nope",
+        "//healthz",
+        "/healthz/",
+        "/%68ealthz",
+        "/./healthz",
+        "/healthz/../metrics",
+        "/json/SetSweepState",
+        "/sweep.v1.SweepService/GetStatus",
+    ];
     for path in sweep_controller::web::paths().into_iter().chain(unknown) {
         let path = path.replace("{id}", "abcdefgh");
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {

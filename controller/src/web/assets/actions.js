@@ -70,25 +70,23 @@ export function enqueue(selection, from) {
   fields.append(element("label", {}, "why"), why);
   dialog("Try this configuration next", fields, "Enqueue", () =>
     attempt("Enqueue", async () => {
-      const params = {};
-      for (const axis of selection.axes.filter((known) => known.constant)) params[axis.name] = axis.values[0];
+      const constants = selection.axes.filter((known) => known.constant).map((axis) => [axis, axis.values[0] ?? axis.range[0]]);
       // What exists only beside certain values is left to the controller where the field is empty.
-      for (const [axis, input] of inputs) if (input.value.trim() !== "") params[axis.name] = typed(input.value, axis);
-      const { runs, skipped } = await call("OfferRuns", { sweep_id: selection.sweep.id, request_id: requestId(), runs: [{ params_json: JSON.stringify(nested(params, selection)), why: why.value }] });
+      const chosen = inputs.filter(([, input]) => input.value.trim() !== "").map(([axis, input]) => [axis, typed(input.value, axis)]);
+      const params = nested([...constants, ...chosen]);
+      const { runs, skipped } = await call("OfferRuns", { sweep_id: selection.sweep.id, request_id: requestId(), runs: [{ params_json: JSON.stringify(params), why: why.value }] });
       return skipped.length ? skipped.join("\n") : `queued as run ${runs.join(", ")}`;
     }),
   );
 }
 
-// Parameters inside others have names with dots; a name that has dots of its own is told from them by a run that has it so.
-function nested(params, selection) {
-  const flat = new Set(selection.runs.slice(0, 50).flatMap((run) => Object.keys(run.flat ?? {})));
+// Parameters inside others are written inside them.
+function nested(values) {
   const object = {};
-  for (const [name, value] of Object.entries(params)) {
-    const parts = flat.has(name) ? [name] : name.split(".");
+  for (const [axis, value] of values) {
     let inner = object;
-    for (const part of parts.slice(0, -1)) inner = inner[part] ??= {};
-    inner[parts.at(-1)] = value;
+    for (const part of axis.path.slice(0, -1)) inner = inner[part] ??= {};
+    inner[axis.path.at(-1)] = value;
   }
   return object;
 }

@@ -59,7 +59,6 @@ export async function start(refresh) {
   const analyze = async () => {
     const analysis = await call("AnalyzeSweep", { sweep_id: id }).catch((error) => ({ effects: [], agreements: [], observations: 0, failing: "", error }));
     learnt(byId("learnt"), selection, analysis);
-    byId("code-learnt").replaceChildren();
     return analysis;
   };
   let analysis = await analyze();
