@@ -73,7 +73,7 @@ pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce)
         if learnt.analysis.failing.is_empty() { String::new() } else { format!("Where: {}.", escape(&learnt.analysis.failing)) },
         versions(outcome, &learnt.versions),
         reproduction(reproduce),
-        format!("<details><summary>Sweep file</summary>\n\n{}\n\n</details>", block("yaml", learnt.yaml.trim_end())),
+        format!("<details><summary>sweep.yaml</summary>\n\n{}\n\n</details>", block("yaml", learnt.yaml.trim_end())),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n\n") + "\n"

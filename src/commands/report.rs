@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
         "" => shell::command_line(best),
         _ => Some(format!("sweep reproduce {}/{} --run", sweep.id, best.run)),
     });
-    let reproduce = Reproduce { sweep: format!("sweep show {}", sweep.id), best: again };
+    let reproduce = Reproduce { sweep: "sweep create sweep.yaml".to_owned(), best: again };
     let runs = runs::list(&mut client, &sweep.id, Vec::new()).await?;
     let last = runs.iter().map(|run| run.ended_ms).max().unwrap_or(sweep.created_ms);
     let duration = Duration::from_millis(u64::try_from(last - sweep.created_ms).unwrap_or(0));

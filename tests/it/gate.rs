@@ -38,9 +38,15 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
         json.code == 1 && verdict["verdict"] == "fails" && verdict["baseline"]["values"].as_array().is_some_and(|values| values.len() == 5)
     );
     let report = bench.ok(&["report", &worse, "--baseline", &old]);
-    for said in
-        ["## Sweep `worse` is finished", "is `loss` lowest?", "fails: loss worse by 0.05", "Budget: ", "sweep reproduce", "repeats: 5"]
-    {
+    for said in [
+        "## Sweep `worse` is finished",
+        "is `loss` lowest?",
+        "fails: loss worse by 0.05",
+        "Budget: ",
+        "sweep reproduce",
+        "sweep create sweep.yaml",
+        "repeats: 5",
+    ] {
         assert!(report.contains(said), "no {said} in\n{report}");
     }
     let few = bench.write("few.txt", "0.3\n");
