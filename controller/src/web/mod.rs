@@ -7,10 +7,10 @@
 mod agents;
 mod answer;
 mod assets;
-mod axes;
 mod compare;
 mod failures;
 mod html;
+mod limits;
 mod live;
 mod metrics;
 mod rows;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
+use sweep_lifecycle::spec::{self, Axis};
 use sweep_lifecycle::state::SweepId;
 
-use super::axes::{self, Axis, Limit};
+use super::limits::{self, Limit};
 use crate::store::{AgentRow, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
 /// More runs than this are no picture any more.
@@ -117,12 +118,12 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, S
         after = last.run;
         runs.extend(page.into_iter().map(run));
     }
-    let spec = axes::spec(&row);
+    let file = limits::spec(&row);
     let codes = row.codes.iter().map(|code| code.version.clone()).collect();
     Ok(Some(Data {
         cut: runs.len() == RUNS_MAX,
-        axes: spec.as_ref().map(axes::axes).unwrap_or_default(),
-        limits: spec.as_ref().map(axes::limits).unwrap_or_default(),
+        axes: file.as_ref().map(spec::axes).unwrap_or_default(),
+        limits: file.as_ref().map(limits::limits).unwrap_or_default(),
         sweep: head(row, &counts),
         codes,
         agents,

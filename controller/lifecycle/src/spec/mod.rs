@@ -6,6 +6,7 @@
 //!                               └ metric, early_terminate, upkeep
 //! ```
 
+mod axes;
 mod changes;
 mod constraints;
 mod data;
@@ -23,6 +24,7 @@ mod upkeep;
 mod when;
 mod yaml;
 
+pub use axes::{Axis, axes};
 pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{

@@ -1,63 +1,34 @@
 //! The parameters of a sweep as axes to draw on.
 
 use serde::Serialize;
-use sweep_lifecycle::spec::{self, Bound, Constraint, SweepSpec};
 use sweep_search::space::{Distribution, Parameter, Value};
 
-use crate::store::SweepRow;
+use super::SweepSpec;
 
 /// A parameter as an axis.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Axis {
+pub struct Axis {
     /// Its name.
-    pub(super) name: String,
+    pub name: String,
     /// Where it stands, outermost first: a name alone does not tell dots of its own from those that lead inside.
-    path: Vec<String>,
+    pub path: Vec<String>,
     /// Whether equal factors are equal distances.
-    log: bool,
+    pub log: bool,
     /// Where a number may lie, where that is bounded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    range: Option<(f64, f64)>,
+    pub range: Option<(f64, f64)>,
     /// What it may be, where that is a list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    values: Vec<serde_json::Value>,
+    pub values: Vec<serde_json::Value>,
     /// It has one value: nothing to see.
-    constant: bool,
+    pub constant: bool,
     /// It exists only beside certain values of others.
-    conditional: bool,
+    pub conditional: bool,
 }
 
-/// A bound on a metric.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Limit {
-    metric: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max: Option<f64>,
-}
-
-/// Reads the file of a sweep in its newest revision. A file that was taken once is always taken; if not, the page does without.
-pub(super) fn spec(row: &SweepRow) -> Option<SweepSpec> {
-    let newest = row.revisions.last().map_or(&row.yaml, |revision| &revision.yaml);
-    spec::parse(newest).0
-}
-
-/// Returns the axes of a sweep.
-pub(super) fn axes(spec: &SweepSpec) -> Vec<Axis> {
+/// Returns the axes of a sweep, in the order of its parameters.
+pub fn axes(spec: &SweepSpec) -> Vec<Axis> {
     spec.space.parameters().iter().map(axis).collect()
-}
-
-/// Returns the bounds of a sweep.
-pub(super) fn limits(spec: &SweepSpec) -> Vec<Limit> {
-    let limit = |constraint: &Constraint| {
-        let (min, max) = match constraint.bound {
-            Bound::Min(min) => (Some(min), None),
-            Bound::Max(max) => (None, Some(max)),
-        };
-        Limit { metric: constraint.metric.clone(), min, max }
-    };
-    spec.constraints.iter().map(limit).collect()
 }
 
 fn axis(parameter: &Parameter) -> Axis {
@@ -90,15 +61,16 @@ fn axis(parameter: &Parameter) -> Axis {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse;
     use super::*;
 
     #[test]
     fn axes_have_the_scale_of_their_distribution() {
-        let file = "method: random\nprogram: t.py\nmetric: {name: loss}\nconstraints: [{metric: gb, max: 40}]\nparameters:\n  \
+        let file = "method: random\nprogram: t.py\nmetric: {name: loss}\nparameters:\n  \
                     lr: {distribution: log_uniform_values, min: 1e-4, max: 0.1}\n  opt: {values: [adam, 7]}\n  seed: {value: 3}\n  \
                     n: {min: 1, max: 9}\n  m: {min: 0.0, max: 1.0, when: {opt: adam}}\n  \
                     net: {parameters: {depth: {values: [1, 2]}}}\n  flat.name: {values: [1, 2]}\n";
-        let (spec, mistakes) = spec::parse(file);
+        let (spec, mistakes) = parse(file);
         let spec = spec.unwrap_or_else(|| panic!("{mistakes:?}"));
         let axes = axes(&spec);
         let named = |name: &str| axes.iter().find(|axis| axis.name == name).unwrap();
@@ -108,6 +80,5 @@ mod tests {
         assert_eq!(named("n").range, Some((1.0, 9.0)));
         assert!(named("m").conditional);
         assert_eq!((named("net.depth").path.len(), named("flat.name").path.len()), (2, 1));
-        assert_eq!(limits(&spec), [Limit { metric: "gb".into(), min: None, max: Some(40.0) }]);
     }
 }
