@@ -6,6 +6,7 @@ mod commands;
 mod display;
 mod environments;
 mod failure;
+mod figures;
 mod pinning;
 mod places;
 mod shell;

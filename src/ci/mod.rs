@@ -118,7 +118,7 @@ impl Outcome {
     }
 
     /// Returns what people call the sweep: its name, or else its id.
-    fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         if self.sweep.name.is_empty() { &self.sweep.id } else { &self.sweep.name }
     }
 

@@ -68,14 +68,14 @@ struct BackupArgs {
     file: PathBuf,
 
     /// Where the data lives; by default $XDG_DATA_HOME/sweep
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "SWEEP_DATA_DIR")]
     data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
     /// Where the data lives; by default $XDG_DATA_HOME/sweep
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "SWEEP_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
     /// Print JSON
@@ -86,11 +86,11 @@ struct VerifyArgs {
 #[derive(Clone, Debug, Args)]
 struct ServeArgs {
     /// Where to listen; port 0 takes any free one
-    #[arg(long, value_name = "HOST:PORT", default_value = places::LOCAL)]
+    #[arg(long, value_name = "HOST:PORT", env = "SWEEP_LISTEN", default_value = places::LOCAL)]
     listen: SocketAddr,
 
     /// Where the data lives; by default $XDG_DATA_HOME/sweep
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "SWEEP_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
     /// An agent or attempt without news for this long is lost

@@ -122,7 +122,7 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
         std::fs::write(path, xml).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
     }
     if args.json {
-        writeln!(out(), "{}", as_json(metric, args, &candidate, &baseline, compared.as_ref()))?;
+        writeln!(out(), "{}", as_json(metric, (args.margin, args.alpha), &candidate, &baseline, compared.as_ref()))?;
     } else {
         writeln!(out(), "{words}")?;
     }
@@ -173,13 +173,23 @@ async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> R
     Ok(Side { name, basis: basis.to_owned(), values, evidence })
 }
 
-/// Says in words how a sweep compares with a baseline, by the gate's usual terms.
-pub(crate) async fn against(client: &mut Client, sweep: &Sweep, baseline: &str) -> Result<String> {
+/// How a sweep compares with a baseline.
+pub(crate) struct Against {
+    /// In words.
+    pub(crate) words: String,
+    /// For machines.
+    pub(crate) json: Value,
+}
+
+/// Compares a sweep with a baseline by the gate's usual terms.
+pub(crate) async fn against(client: &mut Client, sweep: &Sweep, baseline: &str) -> Result<Against> {
     let candidate = of_sweep(client, sweep, None).await?;
     let other = side(client, baseline, None).await?;
     let compared = candidate.evidence.zip(other.evidence);
     let compared = compared.map(|(own, other)| compare(own, other, sweep.goal == "maximize", 0.0, ALPHA));
-    Ok(in_words(&sweep.metric, (0.0, ALPHA), &candidate, &other, compared.as_ref()))
+    let terms = (0.0, ALPHA);
+    let words = in_words(&sweep.metric, terms, &candidate, &other, compared.as_ref());
+    Ok(Against { words, json: as_json(&sweep.metric, terms, &candidate, &other, compared.as_ref()) })
 }
 
 /// What is known of a baseline: of another sweep, or what a file says.
@@ -254,7 +264,7 @@ fn in_words(metric: &str, (margin, alpha): (f64, f64), candidate: &Side, baselin
     )
 }
 
-fn as_json(metric: &str, args: &GateArgs, candidate: &Side, baseline: &Side, compared: Option<&Comparison>) -> Value {
+fn as_json(metric: &str, (margin, alpha): (f64, f64), candidate: &Side, baseline: &Side, compared: Option<&Comparison>) -> Value {
     let side = |side: &Side| json!({"name": side.name, "basis": side.basis, "mean": side.evidence.map(|own| own.mean), "error": side.evidence.map(|own| own.error), "values": side.values});
     json!({
         "verdict": compared.map_or("cannot tell", |compared| if compared.fails { "fails" } else { "passes" }),
@@ -262,8 +272,8 @@ fn as_json(metric: &str, args: &GateArgs, candidate: &Side, baseline: &Side, com
         "worse_by": compared.map(|compared| compared.worse_by),
         "interval": compared.map(|compared| [compared.interval.0, compared.interval.1]),
         "detectable": compared.map(|compared| compared.detectable),
-        "alpha": args.alpha,
-        "margin": args.margin,
+        "alpha": alpha,
+        "margin": margin,
         "candidate": side(candidate),
         "baseline": side(baseline),
     })

@@ -19,6 +19,7 @@ mod logs;
 mod ls;
 mod note;
 mod offer;
+mod plot;
 mod report;
 mod reproduce;
 mod retry;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Reproduce(reproduce::ReproduceArgs),
     Gate(gate::GateArgs),
     Report(report::ReportArgs),
+    Plot(plot::PlotArgs),
     /// Begins no new runs; running ones may end
     ///
     /// Queued runs are cancelled. `sweep resume` goes on.
@@ -101,6 +103,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::History(args) => runtime.block_on(history::run(&args)),
         Command::Diff(args) => runtime.block_on(diff::run(&args)),
         Command::Reproduce(args) => runtime.block_on(reproduce::run(&args)),
+        Command::Plot(args) => runtime.block_on(plot::run(&args)),
         Command::Report(args) => runtime.block_on(report::run(&args)),
         Command::Gate(args) => runtime.block_on(gate::run(&args)),
         Command::Best(args) => runtime.block_on(best::run(&args)),

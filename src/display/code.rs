@@ -70,7 +70,12 @@ fn said(versions: &[CodeVersion]) -> String {
 
 /// How a version differs from the one before.
 pub(super) fn changes(version: &CodeVersion) -> String {
-    let Some(CodeChanges { files, lines_added, lines_removed }) = version.changes else { return String::new() };
+    version.changes.map(stat).unwrap_or_default()
+}
+
+/// How much was changed.
+pub(crate) fn stat(changes: CodeChanges) -> String {
+    let CodeChanges { files, lines_added, lines_removed } = changes;
     format!("{} +{lines_added} -{lines_removed}", counted(files, "file"))
 }
 

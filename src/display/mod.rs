@@ -21,7 +21,7 @@ use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Environ
 use crate::shell;
 
 pub(crate) use code::code;
-pub(crate) use failures::failures;
+pub(crate) use failures::{FailureGroup, failures};
 
 /// Causes of failures that are shown of a sweep.
 const GROUPS_MAX: usize = 8;

@@ -1,13 +1,14 @@
 //! The outcome as Markdown that reads well in a pull request.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use sweep_proto::v1::{AnalyzeSweepResponse, CodeVersion, Failure, Run};
+use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges};
 
-use super::gate::Judgement;
-use super::{Outcome, Verdict, duration_text, last_attempt, number_text, params};
+use super::super::gate::Judgement;
+use super::super::{Outcome, Verdict, duration_text, number_text, params};
+use super::escape::{block, code, escape, printable};
+use super::{Budget, Figure, Learnt, Reproduce, grouped};
+use crate::display::{self, FailureGroup};
 
 /// Rows of the table of the best runs.
 const TOP_RUNS: usize = 5;
@@ -15,15 +16,6 @@ const TOP_RUNS: usize = 5;
 const FAILURE_GROUPS_MAX: usize = 5;
 /// Lines of output shown for each kind.
 const TAIL_LINES_MAX: usize = 20;
-
-/// How to get the same again; the caller knows the files and how a shell quotes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Reproduce {
-    /// The line that ran the sweep: `sweep run examples/digits/sweep.yaml`.
-    pub(crate) sweep: String,
-    /// The line that runs the best configuration again.
-    pub(crate) best: Option<String>,
-}
 
 /// Writes the report. Its first line is a hidden comment by which a bot can find its earlier report on the same sweep.
 pub(crate) fn markdown(outcome: &Outcome, gate: Option<&Judgement>, reproduce: &Reproduce) -> String {
@@ -41,26 +33,13 @@ pub(crate) fn markdown(outcome: &Outcome, gate: Option<&Judgement>, reproduce: &
     parts.join("\n\n") + "\n"
 }
 
-/// What a sweep's report says beside what its runs say.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Learnt {
-    /// What the search has learnt.
-    pub(crate) analysis: AnalyzeSweepResponse,
-    /// The versions of the code.
-    pub(crate) versions: Vec<CodeVersion>,
-    /// How it compares with a baseline, in words; empty: it was not compared.
-    pub(crate) compared: String,
-    /// The newest sweep file.
-    pub(crate) yaml: String,
-}
-
 /// Writes the report of a sweep that need not have ended: question, budget, best, comparison, importance, failures, code, how to reproduce.
 pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce) -> String {
     let sweep = &outcome.sweep;
-    let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", escape(&sweep.reason)) };
     let parts = [
         marker(outcome.title()),
-        format!("## Sweep {} is {}{reason}", code(outcome.title()), escape(&sweep.state)),
+        format!("## Sweep {} is {}", code(outcome.title()), escape(&sweep.state)),
+        escape(&sweep.reason),
         question(outcome),
         progress(outcome),
         budget(outcome),
@@ -71,7 +50,8 @@ pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce)
         top_runs(outcome),
         failures(outcome),
         if learnt.analysis.failing.is_empty() { String::new() } else { format!("Where: {}.", escape(&learnt.analysis.failing)) },
-        versions(outcome, &learnt.versions),
+        versions(outcome, learnt),
+        figures(&learnt.figures),
         reproduction(reproduce),
         format!("<details><summary>sweep.yaml</summary>\n\n{}\n\n</details>", block("yaml", learnt.yaml.trim_end())),
     ];
@@ -92,14 +72,12 @@ fn question(outcome: &Outcome) -> String {
 }
 
 fn budget(outcome: &Outcome) -> String {
-    let attempts = || outcome.runs.iter().flat_map(|run| &run.attempts).filter(|attempt| attempt.started_ms > 0 && attempt.ended_ms > 0);
-    let spent: i64 = attempts().map(|attempt| attempt.ended_ms - attempt.started_ms).sum();
-    let machines: BTreeSet<&str> = attempts().map(|attempt| attempt.host.as_str()).collect();
+    let Budget { attempts, spent, machines } = Budget::of(outcome);
     if machines.is_empty() {
         return String::new();
     }
-    let spent = duration_text(Duration::from_millis(u64::try_from(spent).unwrap_or(0)));
-    format!("Budget: {spent} of training in {} attempts on {} machines.", attempts().count(), machines.len())
+    let noun = if machines.len() == 1 { "machine" } else { "machines" };
+    format!("Budget: {} of training in {attempts} attempts on {} {noun}.", duration_text(spent), machines.len())
 }
 
 fn recommended(outcome: &Outcome, analysis: &AnalyzeSweepResponse) -> String {
@@ -124,7 +102,15 @@ fn importance(analysis: &AnalyzeSweepResponse) -> String {
     text.trim_end().to_owned()
 }
 
-fn versions(outcome: &Outcome, versions: &[CodeVersion]) -> String {
+fn figures(figures: &[Figure]) -> String {
+    let figure =
+        |figure: &Figure| format!("![{}](<{}>)", escape(&figure.caption), printable(&figure.address).replace(['<', '>', '\n'], ""));
+    let figures: Vec<String> = figures.iter().map(figure).collect();
+    if figures.is_empty() { String::new() } else { format!("### Figures\n\n{}", figures.join("\n\n")) }
+}
+
+fn versions(outcome: &Outcome, learnt: &Learnt) -> String {
+    let versions = &learnt.versions;
     if versions.is_empty() {
         return String::new();
     }
@@ -133,12 +119,9 @@ fn versions(outcome: &Outcome, versions: &[CodeVersion]) -> String {
     for version in versions {
         let about = version.code.clone().unwrap_or_default();
         let commit = about.commit.get(..8).unwrap_or_default();
-        let uncommitted = if about.files == 0 {
-            String::new()
-        } else {
-            format!("{} files +{} −{}", about.files, about.lines_added, about.lines_removed)
-        };
-        let changes = version.changes.map(|changes| format!("{} files +{} −{}", changes.files, changes.lines_added, changes.lines_removed));
+        let own = CodeChanges { files: about.files, lines_added: about.lines_added, lines_removed: about.lines_removed };
+        let uncommitted = if own.files == 0 { String::new() } else { display::code::stat(own) };
+        let changes = version.changes.map(display::code::stat);
         let best = version.best_value.map(number_text).unwrap_or_default();
         let subject = format!("{commit} {}", about.subject);
         let subject = if subject.trim().is_empty() { String::new() } else { code(subject.trim()) };
@@ -149,6 +132,9 @@ fn versions(outcome: &Outcome, versions: &[CodeVersion]) -> String {
             changes.unwrap_or_default(),
             version.runs
         );
+    }
+    for agreement in &learnt.analysis.agreements {
+        let _ = writeln!(text, "\nThe search has learnt: {}.", escape(&display::code::agreement(&outcome.sweep, agreement)));
     }
     let _ = write!(text, "\n`sweep code {0}` lists them, `sweep diff {0}@1 {0}@2` compares two.", outcome.sweep.id);
     text
@@ -219,24 +205,14 @@ fn top_runs(outcome: &Outcome) -> String {
     text.trim_end().to_owned()
 }
 
-/// A failed run and why its last attempt ended, where that is known.
-type FailedRun<'a> = (&'a Run, Option<&'a Failure>);
-
 fn failures(outcome: &Outcome) -> String {
-    let mut groups: BTreeMap<(&str, &str), Vec<FailedRun<'_>>> = BTreeMap::new();
-    for run in outcome.runs.iter().filter(|run| run.state == "failed") {
-        let failure = last_attempt(run).and_then(|attempt| attempt.failure.as_ref());
-        let key = failure.map_or(("failed", run.reason.as_str()), |failure| (failure.kind.as_str(), failure.message.as_str()));
-        groups.entry(key).or_default().push((run, failure));
-    }
+    let groups = grouped(outcome);
     if groups.is_empty() {
         return String::new();
     }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, runs)| std::cmp::Reverse(runs.len()));
     let mut text = "### Failures\n".to_owned();
-    for ((kind, message), runs) in groups.iter().take(FAILURE_GROUPS_MAX) {
-        let _ = write!(text, "\n{}", failure_group(kind, message, runs));
+    for group in groups.iter().take(FAILURE_GROUPS_MAX) {
+        let _ = write!(text, "\n{}", failure_group(group));
     }
     if let Some(rest) = groups.get(FAILURE_GROUPS_MAX..).filter(|rest| !rest.is_empty()) {
         let _ = write!(text, "\nAnd {} further kinds of failure.", rest.len());
@@ -244,16 +220,16 @@ fn failures(outcome: &Outcome) -> String {
     text.trim_end().to_owned()
 }
 
-fn failure_group(kind: &str, message: &str, runs: &[FailedRun<'_>]) -> String {
-    let numbers: Vec<String> = runs.iter().take(10).map(|(run, _)| run.run.to_string()).collect();
+fn failure_group(group: &FailureGroup) -> String {
+    let FailureGroup { kind, runs, example, tail, .. } = group;
+    let numbers: Vec<String> = runs.iter().take(10).map(u64::to_string).collect();
     let more = if runs.len() > 10 { ", …" } else { "" };
     let noun = if runs.len() == 1 { "run" } else { "runs" };
-    let mut text = format!("- **{}** · {} · {} {noun} ({}{more})\n", escape(kind), escape(message), runs.len(), numbers.join(", "));
-    let with_output = runs.iter().find_map(|(run, failure)| Some((run, failure.filter(|failure| !failure.output_tail.trim().is_empty())?)));
-    if let Some((run, failure)) = with_output {
-        let lines: Vec<&str> = failure.output_tail.trim_end().lines().collect();
+    let mut text = format!("- **{}** · {} · {} {noun} ({}{more})\n", escape(kind), escape(example), runs.len(), numbers.join(", "));
+    if let (Some(run), false) = (runs.first(), tail.trim().is_empty()) {
+        let lines: Vec<&str> = tail.trim_end().lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].join("\n");
-        let _ = write!(text, "\n<details><summary>Last output of run {}</summary>\n\n{}\n\n</details>\n", run.run, block("", &tail));
+        let _ = write!(text, "\n<details><summary>Last output of run {run}</summary>\n\n{}\n\n</details>\n", block("", &tail));
     }
     text
 }
@@ -269,80 +245,13 @@ fn reproduction(reproduce: &Reproduce) -> String {
     if lines.is_empty() { String::new() } else { format!("### Reproduce\n\n{}", block("sh", lines.trim_end())) }
 }
 
-/// Makes text harmless between words of Markdown, in a table too.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in printable(text).chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '\n' => escaped.push(' '),
-            // `@` and `#` would call people and link issues.
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '@' | '!' => {
-                escaped.push('\\');
-                escaped.push(c);
-            }
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// Makes text a code span that survives in a table cell too. A span in backticks cannot hold backticks and `|` everywhere: then it is HTML.
-fn code(text: &str) -> String {
-    let text = printable(text).replace('\n', " ");
-    if !text.trim().is_empty() && !text.contains(['`', '|']) {
-        return format!("`{text}`");
-    }
-    let mut escaped = String::with_capacity(text.len() + 13);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '@' | '!' => {
-                let _ = write!(escaped, "&#{};", u32::from(c));
-            }
-            c => escaped.push(c),
-        }
-    }
-    format!("<code>{escaped}</code>")
-}
-
-/// Makes text a fenced block, with a fence longer than any row of backticks in it.
-fn block(language: &str, text: &str) -> String {
-    let text = printable(text);
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}{language}\n{text}\n{fence}")
-}
-
-/// Removes control characters, such as those that colour a terminal.
-fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            // A colour or cursor sequence: ESC [ … letter.
-            '\u{1b}' if chars.as_str().starts_with('[') => {
-                let _ = chars.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
-            }
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || c == '\u{ffff}' || c == '\u{fffe}' => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
 
-    use super::super::End;
-    use super::super::gate::Gate;
-    use super::super::tests::{outcome, run};
+    use super::super::super::End;
+    use super::super::super::gate::Gate;
+    use super::super::super::tests::{outcome, run};
     use super::*;
 
     fn reproduce() -> Reproduce {
@@ -432,30 +341,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_a_program_prints_leaves_its_place() {
-        let hostile = "</code></details> | a | `b` \n\n# title @everyone <script>";
-        assert_snapshot!(escape(hostile), @r#"&lt;/code&gt;&lt;/details&gt; \| a \| \`b\`   \# title \@everyone &lt;script&gt;"#);
-        assert_snapshot!(code(hostile), @"<code>&lt;/code&gt;&lt;/details&gt; &#124; a &#124; &#96;b&#96;   &#35; title &#64;everyone &lt;script&gt;</code>");
-        assert_snapshot!(block("", "````\nend"), @r#"
-        `````
-        ````
-        end
-        `````
-        "#);
-        assert_eq!(printable("\u{1b}[1;31mred\u{1b}[0m\u{7}\r plain"), "red plain");
-    }
-
-    #[test]
     fn failures_are_grouped_and_the_most_frequent_come_first() {
         let mut outcome = outcome();
         for number in 5..20 {
             let mut failed = run(number, "failed", "{}", None);
-            failed.reason = format!("reason {}", number % 7);
+            failed.reason = format!("reason {}", ["a", "b", "c", "d", "e", "f", "g"][number as usize % 7]);
             failed.attempts.clear();
             outcome.runs.push(failed);
         }
         let text = failures(&outcome);
-        assert!(text.starts_with("### Failures\n\n- **failed** · reason 5 · 3 runs (5, 12, 19)\n"), "{text}");
+        assert!(text.starts_with("### Failures\n\n- **unknown** · reason f · 3 runs (5, 12, 19)\n"), "{text}");
         assert!(text.ends_with("And 3 further kinds of failure."), "{text}");
     }
 }
