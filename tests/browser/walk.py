@@ -95,6 +95,20 @@ def pictures(page):
     is_well()
 
 
+def timeline(page):
+    """The stay of the broken machine in quarantine is seen and named."""
+    plot = page.locator("#timeline-plot")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    for down in range(30, int(box["height"]), 6):
+        page.mouse.move(box["x"] + box["width"] - 16, box["y"] + down)
+        tip = plot.locator(".tip")
+        if tip.is_visible() and "quarantined" in tip.inner_text():
+            assert "failed on it" in tip.inner_text(), tip.inner_text()
+            return
+    raise AssertionError("no stay in quarantine is seen")
+
+
 def brush(page):
     plot = page.locator("#parallel-plot")
     plot.scroll_into_view_if_needed()
@@ -312,7 +326,7 @@ with sync_playwright() as playwright:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
     page = watch(browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True).new_page())
-    for step in [sweeps, pictures, brush, filters, what_if, acts, marks, code, answers, runs, agents, hostile]:
+    for step in [sweeps, pictures, brush, filters, what_if, acts, marks, code, answers, timeline, runs, agents, hostile]:
         print(f"- {step.__name__}", flush=True)
         step(page)
         is_well()

@@ -88,10 +88,12 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let Some(agent) = state.agents.get_mut(agent) else { return };
             agent.alive = false;
             agent.left = Some(at);
+            agent.release(at);
         }
         Event::AgentQuarantined { agent, reason, probes } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };
             agent.health = Health::Quarantined { reason: reason.clone(), probes: *probes };
+            agent.isolate(at);
         }
         Event::AgentProbed { agent } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };
@@ -103,6 +105,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let Some(agent) = state.agents.get_mut(agent) else { return };
             agent.health = Health::Ok;
             agent.streak.clear();
+            agent.release(at);
         }
         Event::RunCreated { sweep, run, config, why, history, repeats, again } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
@@ -285,6 +288,9 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
     if let Some(known) = state.agents.get_mut(agent) {
         (known.sweep, known.info) = (sweep.clone(), info.clone());
         (known.alive, known.registered, known.left) = (true, at, None);
+        if known.health != Health::Ok {
+            known.isolate(at);
+        }
         return;
     }
     let registered = Agent {
@@ -293,6 +299,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
         alive: true,
         holds: BTreeSet::new(),
         health: Health::Ok,
+        stays: Vec::new(),
         succeeded: 0,
         failed: 0,
         streak: Vec::new(),

@@ -205,5 +205,10 @@ fn check_agent(found: &mut Found, name: &str, state: &State, id: &AgentId, agent
         Health::Quarantined { reason, .. } | Health::Probing { reason, .. } => !reason.is_empty(),
     };
     found.must(said, "I7", || format!("{name} is in quarantine for no reason"));
+    let stays = agent.stays.last().is_some_and(|stay| stay.until.is_none());
+    let isolated = agent.alive && agent.health != Health::Ok;
+    found.must(stays == isolated, "I7", || {
+        format!("{name} is {:?}, but its last stay in quarantine is {:?}", agent.health, agent.stays.last())
+    });
     found.must(agent.alive || agent.holds.is_empty(), "I2", || format!("{name} has left, but holds attempts"));
 }

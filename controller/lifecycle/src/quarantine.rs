@@ -150,6 +150,7 @@ mod tests {
             alive: true,
             holds: BTreeSet::new(),
             health,
+            stays: Vec::new(),
             succeeded: 0,
             failed: 0,
             streak: Vec::new(),

@@ -224,6 +224,7 @@ fn agent_row(id: &AgentId, agent: &Agent, state: &State) -> AgentRow {
         seen_ms: agent.left.unwrap_or(agent.registered).0,
         health: health.to_owned(),
         reason,
+        stays: agent.stays.iter().map(|stay| (stay.from.0, stay.until.map_or(0, |until| until.0))).collect(),
         succeeded: agent.succeeded,
         failed: agent.failed,
         code: state.sweeps.get(&agent.sweep).map(|sweep| version(sweep, agent.code)).unwrap_or_default(),

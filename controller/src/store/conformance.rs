@@ -144,6 +144,7 @@ fn agent(id: &str, sweep: &str, alive: bool) -> AgentRow {
         seen_ms: 5,
         health: "ok".to_owned(),
         reason: String::new(),
+        stays: vec![(3, 4)],
         succeeded: 1,
         failed: 0,
         code: String::new(),

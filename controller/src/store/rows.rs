@@ -237,6 +237,9 @@ pub struct AgentRow {
     /// Why it is not ok, in words.
     #[serde(default)]
     pub reason: String,
+    /// When it got no runs: milliseconds since 1970 from and until; 0: it is still so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<(i64, i64)>,
     /// Attempts of it that ended well.
     #[serde(default)]
     pub succeeded: u64,

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::answer::Web;
-use super::rows::{self, Head, Row};
+use super::rows::{self, Head, Machine, Row};
 use crate::store::{Query, StoreError};
 
 /// Shortest time between two looks.
@@ -38,6 +38,8 @@ pub(super) struct Asked {
 struct News {
     sweep: Head,
     runs: Vec<Row>,
+    /// All of them; those of a single run are not told.
+    agents: Vec<Machine>,
     /// More has changed than is here: the page asks for everything again.
     reload: bool,
 }
@@ -131,7 +133,8 @@ fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut Told) -
         return Ok(None);
     }
     let reload = !first && runs.len() >= counted.min(RUNS_MAX) && counted >= RUNS_MAX;
-    let news = News { sweep: head, runs, reload };
+    let agents = agents.into_iter().map(rows::machine).collect();
+    let news = News { sweep: head, runs, agents, reload };
     let data = serde_json::to_string(&news).map_err(|error| StoreError::Failed(format!("news cannot be written as JSON: {error}")))?;
     Ok(Some(Event::default().event("news").data(data)))
 }

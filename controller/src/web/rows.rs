@@ -52,13 +52,16 @@ pub(super) struct Head {
 }
 
 #[derive(Serialize)]
-struct Machine {
+pub(super) struct Machine {
     id: String,
     host: String,
     slots: u32,
     alive: bool,
     health: String,
     reason: String,
+    /// When it got no runs: from and until; 0: it is still so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stays: Vec<(i64, i64)>,
     succeeded: u64,
     failed: u64,
 }
@@ -183,9 +186,9 @@ pub(super) fn run(row: RunRow) -> Row {
     }
 }
 
-fn machine(row: AgentRow) -> Machine {
-    let AgentRow { id, host, slots, alive, health, reason, succeeded, failed, .. } = row;
-    Machine { id, host, slots, alive, health, reason, succeeded, failed }
+pub(super) fn machine(row: AgentRow) -> Machine {
+    let AgentRow { id, host, slots, alive, health, reason, stays, succeeded, failed, .. } = row;
+    Machine { id, host, slots, alive, health, reason, stays, succeeded, failed }
 }
 
 /// The parameters of a configuration by their names, those inside others joined by dots.

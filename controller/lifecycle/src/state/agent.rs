@@ -19,6 +19,8 @@ pub struct Agent {
     pub holds: BTreeSet<AttemptRef>,
     /// Whether it gets runs.
     pub health: Health,
+    /// When it got no runs, the first time first; see [`STAYS_MAX`].
+    pub stays: Vec<Stay>,
     /// Its attempts that ended well.
     pub succeeded: u64,
     /// Its attempts that failed.
@@ -33,6 +35,18 @@ pub struct Agent {
     pub registered: Timestamp,
     /// When it left or was lost.
     pub left: Option<Timestamp>,
+}
+
+/// Stays in quarantine that are remembered of an agent: the last ones.
+pub const STAYS_MAX: usize = 50;
+
+/// A stay in quarantine, its probes included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stay {
+    /// When it began.
+    pub from: Timestamp,
+    /// When the agent got runs again, or was gone.
+    pub until: Option<Timestamp>,
 }
 
 /// Whether an agent gets runs.
@@ -75,6 +89,23 @@ pub struct AgentInfo {
 }
 
 impl Agent {
+    /// Begins a stay in quarantine, if none is going on.
+    pub(crate) fn isolate(&mut self, at: Timestamp) {
+        if self.stays.last().is_some_and(|stay| stay.until.is_none()) {
+            return;
+        }
+        self.stays.push(Stay { from: at, until: None });
+        let gone = self.stays.len().saturating_sub(STAYS_MAX);
+        self.stays.drain(..gone);
+    }
+
+    /// Ends the stay in quarantine that is going on.
+    pub(crate) fn release(&mut self, at: Timestamp) {
+        if let Some(stay) = self.stays.last_mut().filter(|stay| stay.until.is_none()) {
+            stay.until = Some(at);
+        }
+    }
+
     /// Returns how many runs it may be executing soon: a program that asks wants one more than it has.
     pub fn places(&self) -> usize {
         if self.info.asks { self.holds.len() + 1 } else { self.slots() }

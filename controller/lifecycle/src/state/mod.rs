@@ -21,7 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sweep_search::space::Taken;
 
-pub use self::agent::{Agent, AgentInfo, Health};
+pub use self::agent::{Agent, AgentInfo, Health, STAYS_MAX, Stay};
 pub use self::annotation::Annotation;
 pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
 pub use self::code::{CodeAbout, CodeMark, CodeVersion};

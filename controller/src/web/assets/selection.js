@@ -113,8 +113,10 @@ export class Selection extends EventTarget {
   }
 
   // Takes in what has changed.
-  merge(sweep, runs) {
+  merge(sweep, runs, agents) {
     this.sweep = sweep;
+    this.agents = agents;
+    this.hosts = new Map(agents.map((agent) => [agent.id, agent.host]));
     if (runs.length) {
       for (const run of runs) {
         const index = this.place.get(run.run);

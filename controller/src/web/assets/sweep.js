@@ -133,12 +133,12 @@ export async function start(refresh) {
     status();
   });
   live(`sweep=${encodeURIComponent(id)}`, {
-    news: ({ sweep, runs, reload }) => {
+    news: ({ sweep, runs, agents: machines, reload }) => {
       if (reload) return location.reload();
       const same = JSON.stringify(sweep) === JSON.stringify(selection.sweep);
       const fresh = runs.filter((run) => JSON.stringify(run) !== JSON.stringify(selection.runs[selection.place.get(run.run)]));
-      if (same && !fresh.length) return;
-      selection.merge(sweep, fresh);
+      if (same && !fresh.length && JSON.stringify(machines) === JSON.stringify(selection.agents)) return;
+      selection.merge(sweep, fresh, machines);
       news();
       relearn();
       refresh();

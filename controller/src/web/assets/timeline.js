@@ -48,6 +48,7 @@ export class Timeline {
       }
     }
     const rows = [...agents.values()].filter(({ agent, attempts }) => attempts.length || agent.alive);
+    for (const row of rows) row.stays = (row.agent.stays ?? []).map(([from, until]) => ({ from, to: until || (row.agent.alive ? now : from) }));
     rows.sort((a, b) => a.agent.host.localeCompare(b.agent.host) || a.agent.id.localeCompare(b.agent.id));
     let top = AXIS;
     for (const row of rows) {
@@ -72,7 +73,7 @@ export class Timeline {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const all = rows.flatMap((row) => row.attempts);
     this.from = Math.min(...all.map((attempt) => attempt.from), Date.now());
-    this.to = Math.max(...all.map((attempt) => attempt.to), this.from + 1000);
+    this.to = Math.max(...all.map((attempt) => attempt.to), ...rows.flatMap((row) => row.stays).map((stay) => stay.to), this.from + 1000);
     this.scale = (width - LEFT - 12) / (this.to - this.from);
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
@@ -121,24 +122,55 @@ export class Timeline {
       }
     }
     context.globalAlpha = 1;
+    for (const stay of row.stays) this.stay(context, row, stay);
   }
 
-  at(event) {
+  // A stay in quarantine: a frame around all lanes, with its word where there is room.
+  stay(context, row, { from, to }) {
+    const [x, wide] = [LEFT + (from - this.from) * this.scale, Math.max(3, (to - from) * this.scale)];
+    context.strokeStyle = context.fillStyle = color("bad");
+    context.globalAlpha = 0.12;
+    context.fillRect(x, row.top, wide, row.lanes * LANE);
+    context.globalAlpha = 1;
+    context.setLineDash([4, 3]);
+    context.strokeRect(x + 0.5, row.top + 0.5, wide - 1, row.lanes * LANE - 1);
+    context.setLineDash([]);
+    const free = !row.attempts.some((attempt) => attempt.lane === 0 && attempt.to > from && attempt.from < from + 90 / this.scale);
+    if (wide > 90 && free) context.fillText("quarantined", x + 6, row.top + LANE / 2);
+  }
+
+  // The agent and the moment under the mouse, and how far down in the agent's row it is.
+  under(event) {
     const box = this.canvas.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const row = this.rows?.find((known) => y >= known.top && y < known.top + known.lanes * LANE);
-    if (!row) return null;
-    const [lane, time] = [Math.floor((y - row.top) / LANE), this.from + (x - LEFT) / this.scale];
+    return row ? { row, lane: Math.floor((y - row.top) / LANE), time: this.from + (x - LEFT) / this.scale } : null;
+  }
+
+  stayAt(event) {
+    const { row, time } = this.under(event) ?? {};
+    const stay = row?.stays.find(({ from, to }) => time >= from && time <= to);
+    return stay ? { ...stay, reason: stay === row.stays.at(-1) ? row.agent.reason : "" } : null;
+  }
+
+  at(event) {
+    const found = this.under(event);
+    if (!found) return null;
+    const { row, lane, time } = found;
     const slack = 2 / this.scale;
     return row.attempts.find((attempt) => attempt.lane === lane && time >= attempt.from - slack && time <= attempt.to + slack) ?? null;
   }
 
   point(event) {
     const found = this.at(event);
-    this.tip.hidden = !found;
-    if (!found) return;
-    const { run, state, from, to } = found;
-    this.tip.textContent = [`run ${run.run}: ${state}`, duration(to - from), run.value === undefined ? run.failure || "" : `${this.selection.sweep.metric} ${number(run.value)}`].filter(Boolean).map(inert).join("\n");
+    const stay = found ? null : this.stayAt(event);
+    this.tip.hidden = !found && !stay;
+    if (this.tip.hidden) return;
+    const { run, state, from, to } = found ?? stay;
+    const lines = found
+      ? [`run ${run.run}: ${state}`, duration(to - from), run.value === undefined ? run.failure || "" : `${this.selection.sweep.metric} ${number(run.value)}`]
+      : ["quarantined", duration(to - from), stay.reason];
+    this.tip.textContent = lines.filter(Boolean).map(inert).join("\n");
     const box = this.place.getBoundingClientRect();
     this.tip.style.left = `${Math.min(event.clientX - box.left + 12, box.width - 200)}px`;
     this.tip.style.top = `${event.clientY - box.top + this.place.scrollTop + 12}px`;
