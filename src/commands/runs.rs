@@ -1,14 +1,22 @@
 //! `sweep runs`: the runs of a sweep.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::{ListRunsRequest, Run};
+use sweep_proto::v1::{ListRunsRequest, Run, Sweep};
 
 use crate::client::{Client, ControllerArgs};
-use crate::display::{json, out, table};
+use crate::commands::show;
+use crate::display::{self, json, out, table};
+
+/// Runs whose courses are drawn: the last ones of the list, which a terminal shows.
+const COURSES_MAX: usize = 100;
+/// Nobody waits longer for courses.
+const COURSES_WAIT: Duration = Duration::from_secs(1);
 
 /// Lists the runs of a sweep
 #[derive(Debug, Args)]
@@ -53,9 +61,24 @@ pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     } else if runs.is_empty() {
         eprintln!("No runs{}.", if args.state.is_empty() && args.tag.is_empty() { " yet" } else { " like that" });
     } else {
-        writeln!(out, "{}", table::runs(&sweep, &runs))?;
+        let courses = if display::is_seen() { courses(&mut client, &sweep, &runs).await } else { BTreeMap::new() };
+        writeln!(out, "{}", table::runs(&sweep, &runs, &courses))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads how the objective of the last runs of a list went, as far as there is time.
+async fn courses(client: &mut Client, sweep: &Sweep, runs: &[Run]) -> BTreeMap<u64, Vec<f64>> {
+    let mut courses = BTreeMap::new();
+    let read = async {
+        for run in runs.iter().rev().take(COURSES_MAX).filter(|run| !run.attempts.is_empty()) {
+            let Ok(course) = show::course(client, sweep, run.run).await else { return };
+            courses.insert(run.run, course);
+        }
+    };
+    // They are a nicety: without them the list says the same.
+    let _ = tokio::time::timeout(COURSES_WAIT, read).await;
+    courses
 }
 
 /// Returns all runs of a sweep in the order of their numbers.

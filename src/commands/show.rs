@@ -110,7 +110,7 @@ async fn history(client: &mut Client, sweep: &Sweep) -> Result<Vec<f64>> {
 }
 
 /// Returns the objective of a run as it was reported.
-async fn course(client: &mut Client, sweep: &Sweep, run: u64) -> Result<Vec<f64>> {
+pub(crate) async fn course(client: &mut Client, sweep: &Sweep, run: u64) -> Result<Vec<f64>> {
     let request = GetMetricsRequest { sweep_id: sweep.id.clone(), run, attempt: 0 };
     // A run that has not begun has no attempt, and no course.
     let Ok(stream) = client.service.get_metrics(request).await else { return Ok(Vec::new()) };

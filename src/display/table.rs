@@ -1,14 +1,21 @@
 //! Tables for the terminal.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use sweep_proto::v1::{Agent, CodeVersion, Run, Sweep};
 
 use super::code::{best, changes, origin, seen, short};
+use super::spark::spark;
 use super::{ago, number, params_line, printable, width};
 
 /// The name of the objective is cut to this in a terminal narrower than [`METRIC_WHOLE`].
 const METRIC_WIDTH: usize = 14;
 const METRIC_WHOLE: usize = 120;
+/// A course is at most so wide.
+const COURSE_WIDTH: usize = 12;
+/// A narrower terminal has no room for courses.
+const COURSES_FROM: usize = 80;
 /// A narrower terminal has no room to say how often a run was tried.
 const TRIES_FROM: usize = 70;
 
@@ -53,15 +60,16 @@ pub(crate) fn sweeps(sweeps: &[Sweep]) -> String {
     fitted(&table)
 }
 
-/// Runs, one a line; the best one is marked. Objective and state are there however narrow the terminal is.
-pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
+/// Runs, one a line; the best one is marked. Objective and state are there however narrow the terminal is. `courses` has the objective of runs as it went.
+pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>>) -> String {
     let width = width();
     let metric = if sweep.metric.is_empty() { "value" } else { &sweep.metric };
     let metric = printable(metric);
     // The value stands at the right of its column: a long name must not push it out of sight.
     let metric = if width < METRIC_WHOLE { console::truncate_str(&metric, METRIC_WIDTH, "…") } else { metric.as_str().into() };
-    let mut table = table(&["run", "state", &metric, "tries", "parameters", "note"]);
+    let mut table = table(&["run", "state", &metric, "course", "tries", "parameters", "note"]);
     for run in runs {
+        let course = courses.get(&run.run).filter(|course| course.len() > 1).map(|course| spark(course, COURSE_WIDTH));
         let star = if sweep.best_run == Some(run.run) { "*" } else { "" };
         let value = run.value.or(run.best).map(number).unwrap_or_default();
         let violates = run.violates.iter().map(|violated| format!("violates {violated}"));
@@ -71,11 +79,15 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run]) -> String {
         let notes: Vec<_> =
             said.into_iter().chain(repeat).chain(run.reason.lines().next().map(str::to_owned)).chain(violates).chain(aside).collect();
         let note = printable(&notes.join("; "));
-        table.add_row([format!("{star}{}", run.run), run.state.clone(), value, run.attempts.len().to_string(), params_line(run), note]);
+        let (course, tries) = (course.unwrap_or_default(), run.attempts.len().to_string());
+        table.add_row([format!("{star}{}", run.run), run.state.clone(), value, course, tries, params_line(run), note]);
     }
-    right(&mut table, &[0, 2, 3]);
-    if let Some(tries) = table.column_mut(3).filter(|_| width < TRIES_FROM) {
-        tries.set_constraint(ColumnConstraint::Hidden);
+    right(&mut table, &[0, 2, 4]);
+    let has_courses = width >= COURSES_FROM && courses.values().any(|course| course.len() > 1);
+    for (column, is_seen) in [(3, has_courses), (4, width >= TRIES_FROM)] {
+        if let Some(column) = table.column_mut(column).filter(|_| !is_seen) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
     }
     fitted(&table)
 }

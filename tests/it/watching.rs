@@ -46,18 +46,19 @@ echo "loss=0.${1#x=}"
 if [ "$1" = x=2 ]; then echo "crashed on purpose" >&2; exit 3; fi
 "#;
 
-/// `sweep watch` in a terminal.
+/// `sweep …` in a terminal.
 struct Screen {
     child: Child,
     output: std::path::PathBuf,
 }
 
 impl Screen {
-    fn open(bench: &Bench, id: &str) -> Self {
-        let watch = bench.sweep(&["watch", id]);
+    /// Starts `sweep …` in a terminal.
+    fn open(bench: &Bench, arguments: &[&str]) -> Self {
+        let sweep = bench.sweep(arguments);
         let mut command = Command::new("python");
-        command.args(["-c", TERMINAL]).arg(watch.get_program()).args(watch.get_args());
-        for (name, value) in watch.get_envs() {
+        command.args(["-c", TERMINAL]).arg(sweep.get_program()).args(sweep.get_args());
+        for (name, value) in sweep.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
@@ -140,7 +141,7 @@ fn it_goes_from_the_sweep_to_the_output_and_gives_the_terminal_back() {
     let id = bench.ok(&["create", &file]).trim().to_owned();
     bench.run(&["agent", &id]);
 
-    let mut screen = Screen::open(&bench, &id);
+    let mut screen = Screen::open(&bench, &["watch", &id]);
     screen.shows("Failures by cause");
     screen.press("2");
     screen.shows("by number");
@@ -157,4 +158,22 @@ fn it_goes_from_the_sweep_to_the_output_and_gives_the_terminal_back() {
     screen.press("\x03");
     wait_for("its end", || screen.written().contains("status=130").then_some(()));
     assert!(screen.written().contains("\x1b[?1049l"), "the screen before is back");
+}
+
+#[test]
+fn courses_are_drawn_in_a_terminal_and_nowhere_else() {
+    if !has_python("pty", "python", "no package: it is part of Python") {
+        return;
+    }
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let file = "method: grid\nmetric: {name: loss, goal: minimize}\ncommand: [sh, -c, 'for l in 4 3 1; do echo \"{\\\"loss\\\": $l}\"; done']\nparameters: {x: {values: [1]}}\n";
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", file)]).trim().to_owned();
+    let (code, said) = bench.start(&["agent", &id]).wait();
+    assert_eq!(code, 0, "{said}");
+    let screen = Screen::open(&bench, &["runs", &id]);
+    screen.shows("COURSE");
+    screen.shows("█▆▁");
+    let plain = bench.ok(&["runs", &id]);
+    assert!(!plain.contains("COURSE") && !plain.contains('█'), "{plain}");
 }
