@@ -300,6 +300,25 @@ def hostile(page):
     expect(page.locator("#output")).to_contain_text("<img src=x onerror=")
 
 
+NAMED = {"button", "link", "textbox", "searchbox", "combobox", "slider", "checkbox", "spinbutton", "image", "Canvas", "table", "columnheader", "region"}
+
+
+def listened_to(page):
+    """What a screen reader is told: everything that can be used or looked at has a name, and headings leave no level out."""
+    session = page.context.new_cdp_session(page)
+    for path in ["/", "/agents", f"/sweeps/{SWEEP}", f"/sweeps/{SWEEP}/runs/1", f"/sweeps/{SWEEP}/compare?runs=1,2"]:
+        visit(page, path)
+        nodes = [node for node in session.send("Accessibility.getFullAXTree")["nodes"] if not node.get("ignored")]
+        text = lambda node, key: node.get(key, {}).get("value", "")
+        nameless = [node["backendDOMNodeId"] for node in nodes if text(node, "role") in NAMED and not text(node, "name").strip()]
+        found = [session.send("DOM.describeNode", {"backendNodeId": id})["node"] for id in nameless]
+        assert not found, (path, [(node["nodeName"], node.get("attributes")) for node in found])
+        roles = [text(node, "role") for node in nodes]
+        assert roles.count("main") == 1 and "navigation" in roles and roles.count("heading") > 0, (path, roles)
+        levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map((heading) => Number(heading.tagName[1]))")
+        assert levels[0] == 1 and all(after - before <= 1 for before, after in zip(levels, levels[1:])), (path, levels)
+
+
 def without_scripts(browser):
     page = browser.new_context(java_script_enabled=False, viewport={"width": 1200, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE)
@@ -326,7 +345,7 @@ with sync_playwright() as playwright:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
     page = watch(browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True).new_page())
-    for step in [sweeps, pictures, brush, filters, what_if, acts, marks, code, answers, timeline, runs, agents, hostile]:
+    for step in [sweeps, pictures, brush, filters, what_if, acts, marks, code, answers, timeline, runs, agents, listened_to, hostile]:
         print(f"- {step.__name__}", flush=True)
         step(page)
         is_well()

@@ -72,8 +72,8 @@ fn table(found: &Found) -> Markup {
     let facts: BTreeSet<&String> = runs.iter().flat_map(|(_, facts)| facts.keys()).collect();
     let text = |value: Option<&serde_json::Value>| value.map(value_text).unwrap_or_default();
     html! {
-        div.scroll { table.compare {
-            thead { tr { th {} @for (run, _) in runs { th.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { "run " (run.run) } } } } }
+        div.scroll { table.compare aria-label="Runs side by side" {
+            thead { tr { th aria-label="What" {} @for (run, _) in runs { th.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { "run " (run.run) } } } } }
             tbody {
                 tr { td { "State" } @for (run, _) in runs { td.number { (state(&run.state)) } } }
                 (row(&found.sweep.metric, runs.iter().map(|(run, _)| run.value.map(number).unwrap_or_default()).collect(), true))

@@ -109,7 +109,7 @@ fn parameters(found: &Found) -> Markup {
     let best = found.best.as_ref().filter(|best| best.run != found.run.run).map(|best| (best.run, params(&best.params_json)));
     let names: std::collections::BTreeSet<&String> = own.keys().chain(best.iter().flat_map(|(_, params)| params.keys())).collect();
     html! {
-        div.scroll { table {
+        div.scroll { table aria-label="Parameters" {
             thead { tr { th { "Parameter" } th.number { "Value" } @if let Some((run, _)) = &best { th.number { "Best (run " (run) ")" } th.number { "Difference" } } } }
             tbody { @for name in names {
                 @let (here, there) = (own.get(name), best.as_ref().map(|(_, params)| params.get(name)));
@@ -160,7 +160,7 @@ fn metrics(run: &RunRow) -> Markup {
         return html! { p.soft { "None was reported." } };
     }
     html! {
-        div.scroll { table.narrow {
+        div.scroll { table.narrow aria-label="Metrics" {
             thead { tr { th { "Metric" } th.number { "Last value" } } }
             tbody { @for (name, value) in last { tr { td { (Escaped(name)) } td.number { (number(value)) } } } }
         } }
@@ -220,7 +220,7 @@ fn environment(found: &Found) -> Markup {
         return html! { p.soft { "Nothing is known of it." } };
     };
     html! {
-        div.scroll { table.narrow { tbody { @for (name, fact) in facts { tr { td.soft { (Escaped(name)) } td { (Escaped(fact)) } } } } } }
+        div.scroll { table.narrow aria-label="Environment" { tbody { @for (name, fact) in facts { tr { td.soft { (Escaped(name)) } td { (Escaped(fact)) } } } } } }
         @if !data.is_empty() { p { "Data: " @for set in data { span { (Escaped(&set.name)) " " code { (Escaped(short(&set.digest))) } " " } } } }
         details { summary { (packages.len()) " packages" } p { @for package in packages { code { (Escaped(package)) } " " } } }
         details { summary { (variables.len()) " variables" } p { @for variable in variables { code { (Escaped(variable)) } " " } } }

@@ -225,10 +225,10 @@ fn codes(found: &Found, now_ms: i64) -> Markup {
         return html! { p.soft { "No run has begun yet." } };
     }
     html! {
-        div.scroll { table {
+        div.scroll { table aria-label="Code versions" {
             thead { tr {
                 th.number { "Version" } th { "Code" } th { "Commit" } th { "Uncommitted" } th { "Since" } th.number { "Runs" }
-                th.number { "Running" } th.number { "Failed" } th.number { "Best" } th {}
+                th.number { "Running" } th.number { "Failed" } th.number { "Best" } th aria-label="Differences" {}
             } }
             tbody { @for (index, (code, counts)) in found.codes.iter().enumerate() {
                 tr data-version=(Escaped(&code.version)) {
@@ -259,7 +259,7 @@ fn runs(found: &Found) -> Markup {
         return html! { p.soft { "None yet." } };
     }
     html! {
-        div.scroll { table {
+        div.scroll { table aria-label="Runs" {
             thead { tr { th.number { "Run" } th { "State" } th.number { "Value" } th { "Parameters" } th.number { "Took" } th { "Why" } } }
             tbody { @for run in &found.newest { (line(run)) } }
         } }

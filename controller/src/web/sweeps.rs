@@ -40,7 +40,7 @@ pub(super) fn page(sweeps: &[Listed], now_ms: i64) -> String {
                     }
                 }
             }
-            div.scroll { table #sweeps data-refresh="sweeps" {
+            div.scroll { table #sweeps data-refresh="sweeps" aria-label="Sweeps" {
                 thead { tr {
                     th { "Sweep" } th { "State" } th { "Progress" } th.number { "Best" } th { "Best so far" } th.number { "Failed" }
                     th.number { "Running" } th.number { "Agents" } th { "Method" } th { "Age" }

@@ -75,7 +75,7 @@ export class Parallel {
   constructor(place, tools, selection) {
     Object.assign(this, { place, selection, brushes: new Map(), logs: new Map(), drag: null });
     place.classList.add("parallel");
-    [this.back, this.front, this.over] = ["back", "front", "over"].map((name) => place.appendChild(element("canvas", { "data-layer": name })));
+    [this.back, this.front, this.over] = ["back", "front", "over"].map((name) => place.appendChild(element("canvas", { "data-layer": name, "aria-hidden": "true" })));
     this.tip = place.appendChild(element("div", { class: "tip", hidden: true }));
     this.names = place.appendChild(element("div"));
     const candidates = this.candidates();

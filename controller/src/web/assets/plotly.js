@@ -34,7 +34,15 @@ export async function draw(place, traces, layout = {}) {
     yaxis: { ...axis, ...layout.yaxis },
   };
   await plotly.react(place, traces, full, CONFIG);
+  describe(place, full.yaxis.title?.text);
   return place;
+}
+
+// Who listens to the page hears what a chart shows; its buttons are for a mouse alone.
+function describe(place, what) {
+  if (!place.hasAttribute("aria-label")) place.setAttribute("aria-label", what ? `chart of ${what}` : "chart");
+  place.setAttribute("role", "img");
+  for (const silent of [...place.querySelectorAll(".modebar-container"), document.getElementById("js-plotly-tester")]) silent?.setAttribute("aria-hidden", "true");
 }
 
 // Calls when an element comes near the view, once.

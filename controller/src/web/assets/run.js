@@ -155,10 +155,14 @@ export async function compare() {
     byId("curves").hidden = false;
     await overlay(byId("curves-plot"), sweep, metric, numbers);
   }
-  const versions = [...new Set(codes.split(",").filter(Boolean))];
-  if (versions.length > 1) {
-    byId("code").hidden = false;
-    await code.between(byId("code-diff"), sweep, versions[0], versions[1], "From the code of the first run to the next other one");
+  // Each version with the first run that had it.
+  const firsts = new Map();
+  codes.split(",").forEach((version, index) => version && !firsts.has(version) && firsts.set(version, numbers[index]));
+  const versions = [...firsts];
+  byId("code").hidden = versions.length < 2;
+  for (const [index, [version, run]] of versions.slice(1).entries()) {
+    const [before, earlier] = versions[index];
+    await code.between(byId("code-diff").appendChild(element("div")), sweep, before, version, `From the code of run ${earlier} to that of run ${run}`);
   }
   document.body.dataset.ready = "yes";
 }

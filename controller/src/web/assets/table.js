@@ -101,7 +101,7 @@ export class Table {
       return element("th", { class: column.numeric ? "number" : "", "aria-sort": sorted, scope: "col" }, name);
     });
     this.body = element("tbody");
-    this.box.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, ""), ...cells)), this.body));
+    this.box.replaceChildren(element("table", { "aria-label": "Runs" }, element("thead", {}, element("tr", {}, element("th", { scope: "col", "aria-label": "Chosen" }, ""), ...cells)), this.body));
   }
 
   draw() {

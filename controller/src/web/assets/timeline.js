@@ -24,7 +24,7 @@ function lanes(attempts) {
 export class Timeline {
   constructor(place, selection) {
     Object.assign(this, { place, selection });
-    this.canvas = place.appendChild(element("canvas"));
+    this.canvas = place.appendChild(element("canvas", { role: "img", "aria-label": "What each agent ran and when; the table below has the agents, that of the runs their times" }));
     this.tip = place.appendChild(element("div", { class: "tip", hidden: true }));
     place.addEventListener("pointermove", (event) => this.point(event));
     place.addEventListener("pointerleave", () => (this.tip.hidden = true));
