@@ -42,6 +42,7 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
         "## Sweep `worse` is finished",
         "is `loss` lowest?",
         "fails: loss worse by 0.05",
+        "5 runs by grid search",
         "Budget: ",
         "sweep reproduce",
         "sweep create sweep.yaml",

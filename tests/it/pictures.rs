@@ -53,6 +53,7 @@ fn pictures_are_drawn_and_reports_hold_them() {
 
     let page = bench.ok(&["report", &id, "--format", "html"]);
     assert_eq!(page.matches("<svg ").count(), 4, "{page}");
+    assert!(page.contains("Searched: <code>o</code> (<code>a, b</code>), <code>x</code> (<code>0 to 1</code>)."), "{page}");
     for absent in ["<script", "http://", "https://", "<b>", "src="] {
         let outside = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!outside.contains(absent), "{absent} in {page}");
@@ -61,6 +62,7 @@ fn pictures_are_drawn_and_reports_hold_them() {
     bench.ok(&["report", &id, "--out", &json]);
     let report: Value = serde_json::from_str(&bench.read("report.json")).expect("it is JSON");
     assert_eq!(report["report"], 1);
+    assert_eq!(report["space"][0]["values"], serde_json::json!(["a", "b"]));
     assert_eq!(report["budget"]["runs"], 24);
     assert_eq!(report["best"]["run"], report["sweep"]["best_run"]);
     assert_eq!(report["failures"][0]["runs"].as_array().map(Vec::len), report["sweep"]["failed"].as_u64().map(|failed| failed as usize));

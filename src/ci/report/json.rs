@@ -22,6 +22,7 @@ pub(crate) fn json(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce) ->
     json!({
         "report": 1,
         "sweep": display::json::sweep(&outcome.sweep),
+        "space": learnt.axes(),
         "budget": {
             "runs": outcome.total(),
             "attempts": budget.attempts,

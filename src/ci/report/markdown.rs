@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use sweep_lifecycle::spec::Axis;
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges};
 
 use super::super::gate::Judgement;
-use super::super::{Outcome, Verdict, duration_text, number_text, params};
+use super::super::{Outcome, Verdict, duration_text, number_text, param_text, params};
 use super::escape::{block, code, escape, printable};
 use super::{Budget, Figure, Learnt, Reproduce, grouped};
 use crate::display::{self, FailureGroup};
@@ -41,6 +42,7 @@ pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce)
         format!("## Sweep {} is {}", code(outcome.title()), escape(&sweep.state)),
         escape(&sweep.reason),
         question(outcome),
+        space(learnt),
         progress(outcome),
         budget(outcome),
         best(outcome),
@@ -69,6 +71,20 @@ fn question(outcome: &Outcome) -> String {
         code(&sweep.metric),
         if sweep.goal == "maximize" { "highest" } else { "lowest" }
     )
+}
+
+fn space(learnt: &Learnt) -> String {
+    let said = |axis: &Axis| {
+        let values = match axis.range {
+            Some((low, high)) => format!("{} to {}{}", number_text(low), number_text(high), if axis.log { ", by factors" } else { "" }),
+            None if axis.values.is_empty() => if axis.log { "any positive number" } else { "any number" }.to_owned(),
+            None => axis.values.iter().map(param_text).collect::<Vec<_>>().join(", "),
+        };
+        let when = if axis.conditional { " where it applies" } else { "" };
+        format!("{} ({}{when})", code(&axis.name), code(&values))
+    };
+    let varied: Vec<String> = learnt.axes().iter().filter(|axis| !axis.constant).map(said).collect();
+    if varied.is_empty() { String::new() } else { format!("Searched: {}.", varied.join(", ")) }
 }
 
 fn budget(outcome: &Outcome) -> String {

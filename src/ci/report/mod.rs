@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use sweep_lifecycle::spec::{self, Axis};
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeVersion};
 
 use super::Outcome;
@@ -42,6 +43,13 @@ pub(crate) struct Learnt {
     pub(crate) yaml: String,
     /// Pictures that lie elsewhere.
     pub(crate) figures: Vec<Figure>,
+}
+
+impl Learnt {
+    /// Returns the parameters of the newest sweep file.
+    fn axes(&self) -> Vec<Axis> {
+        spec::parse(&self.yaml).0.map(|file| spec::axes(&file)).unwrap_or_default()
+    }
 }
 
 /// A picture in a report.
