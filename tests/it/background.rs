@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Bench, Ended, finish, wait_for};
+use crate::harness::{Bench, Ended, by, finish, wait_for};
 
 const YAML: &str = "program: a.py\nmethod: random\nparameters: {x: {min: 0.0, max: 1.0}}\n";
 
@@ -54,13 +54,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
         eprintln!("SKIPPED: no network of its own can be had here (unshare --net)");
         return None;
     }
-    let mut command = isolated(script);
-    for (name, value) in bench.sweep(&[]).get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = by(isolated(script), &bench.sweep(&[]));
     command.env_remove("SWEEP_CONTROLLER").env("SWEEP", env!("CARGO_BIN_EXE_sweep"));
     Some(finish(command))
 }

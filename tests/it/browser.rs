@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Bench, Running, finish, finish_within, has_python, requires, trainer, wait_for};
+use crate::harness::{Bench, Running, by, finish, finish_within, has_python, requires, trainer, wait_for};
 
 /// How long the walk may take: three quarters of a minute where nothing else runs.
 const WALK: Duration = Duration::from_secs(600);
@@ -22,16 +22,11 @@ fn can_run() -> bool {
 
 /// Starts an agent that calls its machine by a name, where that can be had.
 fn agent(bench: &Bench, host: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
-    let agent = bench.sweep(&[&["agent"], arguments].concat());
-    let mut command = agent;
+    let mut command = bench.sweep(&[&["agent"], arguments].concat());
     if Command::new("unshare").args(["--uts", "true"]).status().is_ok_and(|status| status.success()) {
         let mut named = Command::new("unshare");
-        named.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", host]).arg(command.get_program()).args(command.get_args());
-        named.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
-            named.env_remove(name);
-        });
-        command = named;
+        named.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", host]);
+        command = by(named, &command);
     }
     command.current_dir(bench.path("project")).envs(variables.iter().copied());
     bench.start_command(command)

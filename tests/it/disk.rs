@@ -14,7 +14,7 @@ use sweep_proto::v1::{AskRequest, TellRequest};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::harness::{Bench, requires, trainer, wait_for};
+use crate::harness::{Bench, by, requires, trainer, wait_for};
 
 /// A disk of its own, gone when the test ends.
 struct SmallDisk(PathBuf);
@@ -122,22 +122,12 @@ fn whichever_write_fails_nothing_acknowledged_is_lost() {
         // From that call on, or that one alone.
         let when = if k % 2 == 0 { format!("{k}+") } else { k.to_string() };
         let mut traced = Command::new("strace");
-        let sweep = bench.sweep(&[]);
         traced
             .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-            .args(["-e", &format!("inject=fdatasync,fsync:error=EIO:when={when}")])
-            .arg(sweep.get_program())
-            .args(["controller", "--listen", &format!("127.0.0.1:{}", bench.port()), "--data-dir"])
-            .arg(bench.path("controller"))
-            .current_dir(bench.path("."))
-            .stdin(std::process::Stdio::null());
-        for (name, value) in sweep.get_envs() {
-            match value {
-                Some(value) => traced.env(name, value),
-                None => traced.env_remove(name),
-            };
-        }
-        let mut failing = bench.start_command(traced);
+            .args(["-e", &format!("inject=fdatasync,fsync:error=EIO:when={when}")]);
+        let (listen, data) = (format!("127.0.0.1:{}", bench.port()), bench.path("controller").display().to_string());
+        let controller = bench.sweep(&["controller", "--listen", &listen, "--data-dir", &data]);
+        let mut failing = bench.start_command(by(traced, &controller));
         // Calls wait until somebody listens, and fail when nobody ever will.
         let mut tells = 0;
         while !failing.has_ended() {

@@ -243,6 +243,21 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Returns a command of another program that gets the command `sweep …` as its last arguments, and is in its world.
+pub(crate) fn by(mut other: Command, sweep: &Command) -> Command {
+    other.arg(sweep.get_program()).args(sweep.get_args()).stdin(Stdio::null());
+    if let Some(folder) = sweep.get_current_dir() {
+        other.current_dir(folder);
+    }
+    for (name, value) in sweep.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other
+}
+
 /// Runs a command to its end.
 pub(crate) fn finish(command: Command) -> Ended {
     finish_within(LIMIT, command)

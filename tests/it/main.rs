@@ -19,6 +19,7 @@ mod harness;
 mod insight;
 mod keeping;
 mod kills;
+mod memory;
 mod mistakes;
 mod network;
 mod outcome;

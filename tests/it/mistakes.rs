@@ -92,3 +92,48 @@ fn every_command_has_help() {
         assert!(help.contains("Usage: sweep"), "{command}: {help}");
     }
 }
+
+/// Names of parameters that mean something to loaders, shells and interpreters, and values that mean something to shells and programs.
+#[test]
+fn parameters_reach_a_program_as_words_and_change_nothing_around_it() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let hurt = bench.path("hurt").display().to_string();
+    let words = [
+        format!("$(touch {hurt})"),
+        format!("`touch {hurt}`"),
+        format!("; touch {hurt}"),
+        format!("a\ntouch {hurt}"),
+        "--config=/etc/shadow".to_owned(),
+        "-c".to_owned(),
+        "@file".to_owned(),
+        "*".to_owned(),
+        "~".to_owned(),
+        "cafe\u{301}".to_owned(),
+        "caf\u{e9}".to_owned(),
+        "\u{202e}fdp.exe".to_owned(),
+    ];
+    let program = bench.write(
+        "train.sh",
+        "printf '%s\\0' \"$@\" >> args\nenv | grep -E '^(LD_PRELOAD|PATH|BASH_ENV|PYTHONSTARTUP)=' >> environment\necho '{\"loss\": 1}'\n",
+    );
+    let names = ["LD_PRELOAD", "PATH", "BASH_ENV", "PYTHONSTARTUP"];
+    let fixed: String = names.iter().map(|name| format!("  {name}: {{value: {hurt}}}\n")).collect();
+    let file = format!(
+        "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {program}, '${{args}}']\nparameters:\n{fixed}  word: {{values: {}}}\n",
+        serde_json::to_string(&words).expect("texts are JSON")
+    );
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", &file)]).trim().to_owned();
+    let (code, said) = bench.start(&["agent", &id]).wait();
+    assert_eq!(code, 0, "{said}");
+    let arguments = bench.read("args");
+    for word in &words {
+        assert_eq!(arguments.split('\0').filter(|argument| *argument == format!("--word={word}")).count(), 1, "{word:?} in {arguments:?}");
+    }
+    let environment = bench.lines("environment");
+    assert!(
+        !environment.is_empty() && environment.iter().all(|line| line.starts_with("PATH=") && !line.contains(&hurt)),
+        "{environment:?}"
+    );
+    assert!(!bench.path("hurt").exists(), "nothing was executed");
+}

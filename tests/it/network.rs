@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::harness::{Bench, requires, trainer, wait_for};
+use crate::harness::{Bench, by, requires, trainer, wait_for};
 
 fn create(bench: &Bench, points: usize, steps: u32) -> String {
     let text = format!(
@@ -171,14 +171,8 @@ fn with_a_wire(number: u8, damage: impl Fn(&Wire)) -> Option<Vec<Value>> {
     let id = created.stdout.trim().to_owned();
     let agent = world(bench.sweep(&["agent", &id, "--slots", "2"]));
     let mut far = Command::new("ip");
-    far.args(["netns", "exec", &wire.name]).arg(agent.get_program()).args(agent.get_args()).current_dir(bench.path("."));
-    for (name, value) in agent.get_envs() {
-        match value {
-            Some(value) => far.env(name, value),
-            None => far.env_remove(name),
-        };
-    }
-    let agent = bench.start_command(far);
+    far.args(["netns", "exec", &wire.name]);
+    let agent = bench.start_command(by(far, &agent));
     wait_for("two starts", || (bench.lines("starts").len() >= 2).then_some(()));
     damage(&wire);
     let (code, output) = agent.wait();

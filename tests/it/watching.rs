@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Bench, has_python, wait_for};
+use crate::harness::{Bench, by, has_python, wait_for};
 
 /// Gives a command a terminal of 80 by 24: what comes in goes there, what it writes comes out, and at last its exit status.
 const TERMINAL: &str = "
@@ -55,15 +55,9 @@ struct Screen {
 impl Screen {
     /// Starts `sweep …` in a terminal.
     fn open(bench: &Bench, arguments: &[&str]) -> Self {
-        let sweep = bench.sweep(arguments);
-        let mut command = Command::new("python");
-        command.args(["-c", TERMINAL]).arg(sweep.get_program()).args(sweep.get_args());
-        for (name, value) in sweep.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut terminal = Command::new("python");
+        terminal.args(["-c", TERMINAL]);
+        let mut command = by(terminal, &bench.sweep(arguments));
         let output = bench.path("screen");
         let file = std::fs::File::create(&output).expect("the temporary folder can be written");
         let command = command.env("TERM", "xterm").stdin(Stdio::piped()).stdout(file).stderr(Stdio::inherit());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, Ended, finish};
+use crate::harness::{Bench, Ended, by, finish};
 
 const SWEEP: &str = r#"
 method: grid
@@ -67,16 +67,10 @@ fn project(bench: &Bench, mean: &str) {
 
 /// Executes a script as a runner does: in the checkout, ending at the first line that fails.
 fn execute(bench: &Bench, script: &str, variables: &[(&str, &str)]) -> Ended {
-    let mut world = bench.sweep(&[]);
-    world.current_dir(bench.path("project"));
     let mut shell = Command::new("bash");
-    shell.args(["-e", "-o", "pipefail", "-c", script]).current_dir(bench.path("project"));
-    for (name, value) in world.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
+    shell.args(["-e", "-o", "pipefail", "-c", script]);
+    let mut shell = by(shell, &bench.sweep(&[]));
+    shell.current_dir(bench.path("project"));
     let path = format!("{}:{}", bench.path("bin").display(), std::env::var("PATH").expect("there is a path"));
     shell.env("PATH", path).env("RUNNER_TEMP", bench.path("tmp")).env("GITHUB_STEP_SUMMARY", bench.path("summary.md"));
     shell.env("SWEEP_LISTEN", format!("127.0.0.1:{}", bench.port()));

@@ -22,7 +22,8 @@ impl Kills {
             let old = before.0.get(file).filter(|old| *old < count)?;
             Some(format!("oom_kill in {} rose from {old} to {count} during the attempt", file.display()))
         };
-        self.0.iter().find_map(grown)
+        // A control group says more than the whole machine, and its path comes last.
+        self.0.iter().rev().find_map(grown)
     }
 }
 

@@ -9,3 +9,4 @@ mod life;
 mod offered;
 mod page;
 mod restart;
+mod wire;

@@ -13,7 +13,9 @@ use super::sweep::standing;
 use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
 use crate::observe::results;
-use crate::state::{Agent, AgentId, AgentInfo, AttemptRef, Blame, FailureKind, Health, Run, RunNumber, State, Sweep, SweepId, SweepState};
+use crate::state::{
+    Agent, AgentId, AgentInfo, AttemptRef, AttemptState, Blame, FailureKind, Health, Run, RunNumber, State, Sweep, SweepId, SweepState,
+};
 use crate::versions::target;
 
 pub(super) fn register(
@@ -35,8 +37,11 @@ pub(super) fn register(
         }
         if known.info.process != info.process {
             for lost in known.holds.iter().filter(|held| !attempts.contains(held)) {
+                // The agent has looked: what it has never started is nobody's loss, and somebody else's at once.
+                let is_begun = draft.sweep.attempt(lost).is_some_and(|attempt| attempt.state != AttemptState::Assigned);
                 let message = format!("agent {agent} was started again and knows nothing of it");
-                end(&mut draft, lost, End::Failed(failure(FailureKind::Lost, Blame::Nobody, message)))?;
+                let how = if is_begun { End::Failed(failure(FailureKind::Lost, Blame::Nobody, message)) } else { End::Returned };
+                end(&mut draft, lost, how)?;
             }
         }
     } else if draft.sweep.state.is_terminal() {

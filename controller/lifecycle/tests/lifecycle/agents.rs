@@ -305,6 +305,22 @@ fn a_new_process_has_lost_what_it_does_not_name() {
 }
 
 #[test]
+fn what_was_never_started_goes_back_at_once_and_costs_nothing() {
+    let mut world = World::default();
+    world.create(grid(9));
+    world.ask(&come_back("first", &[]));
+    let given = world.acquire("ann", &[1]);
+    world.ask(&come_back("second", &[]));
+    assert_eq!(world.attempt(&given).state, AttemptState::Returned);
+    assert_eq!((world.run(1).state, world.run(1).retries.lost), (RunState::Queued, 0));
+    // The agent that is told to go gives it back itself.
+    let given = world.acquire("ann", &[]);
+    assert_eq!((given.run, given.attempt), (1, 2));
+    world.finish("ann", &given, AttemptResult::Returned);
+    assert_eq!((world.run(1).state, world.run(1).retries.lost), (RunState::Queued, 0));
+}
+
+#[test]
 fn a_late_result_does_not_undo_what_was_settled() {
     let mut world = running(&["ann", "bob"]);
     // A person has cancelled the run, and then wanted it anew.

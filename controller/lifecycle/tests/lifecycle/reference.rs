@@ -151,7 +151,10 @@ impl Reference {
             Command::RegisterAgent { agent, sweep, info, attempts } => {
                 if before.agents.get(agent).is_some_and(|known| known.alive && known.info.process != info.process) {
                     for attempt in self.held(agent).into_iter().filter(|held| !attempts.contains(held)) {
-                        self.lose(before, &attempt, FailureKind::Lost);
+                        match self.attempt(&attempt).state {
+                            AttemptState::Assigned => self.finish(before, &attempt, &AttemptResult::Returned, false),
+                            _ => self.lose(before, &attempt, FailureKind::Lost),
+                        }
                     }
                 }
                 let resumed: BTreeSet<_> = attempts.iter().filter(|attempt| attempt.sweep == *sweep).collect();
