@@ -93,7 +93,10 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         Event::AgentQuarantined { agent, reason, probes } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };
             agent.health = Health::Quarantined { reason: reason.clone(), probes: *probes };
-            agent.isolate(at);
+            // What has left is in no quarantine until it is back.
+            if agent.alive {
+                agent.isolate(at);
+            }
         }
         Event::AgentProbed { agent } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };

@@ -40,9 +40,11 @@ pub(crate) fn taken_over(state: &State, id: &AgentId, agent: &Agent) -> bool {
 }
 
 impl Agent {
-    /// Failures that are not put down to the agent itself, as its row is while it is in quarantine.
+    /// Failures that are not put down to the agent itself, as its row is while it is in quarantine. Where nothing has ever ended well on it, it is
+    /// under suspicion as well: it counts for no more than chance explains.
     fn blameless_failures(&self) -> u64 {
         match (&self.health, self.succeeded) {
+            (Health::Ok, 0) => self.failed.min(ROW_MIN as u64 - 1),
             (Health::Ok, _) => self.failed,
             // Its row may be shorter than what has failed on it: another broken machine on which the same runs fail shortens it.
             (_, 0) => 0,
