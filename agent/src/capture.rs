@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use sweep_code::{CodeError, Snapshot, Source, Working};
+use sweep_code::{CodeError, Snapshot, Source, Turn, Working};
 
 /// How long one look may take. A folder that takes longer is no code, or lies on a network that is not there.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
@@ -100,5 +100,17 @@ impl Capture {
                 Look { complaint: Some(reason), ..Look::default() }
             }
         }
+    }
+
+    /// Returns when one version that was seen became another: before a moment, or since.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub(crate) async fn turn(&self, from: &str, to: &str, moment: Duration) -> Result<Turn, CodeError> {
+        // Nothing was seen where there is none.
+        let Some(source) = self.last.lock().await.code.as_ref().map(Working::source) else { return Ok(Turn::Since) };
+        let (from, to) = (from.to_owned(), to.to_owned());
+        // It neither panics nor is aborted.
+        tokio::task::spawn_blocking(move || source.turn(&from, &to, moment)).await.unwrap_or(Ok(Turn::Since))
     }
 }

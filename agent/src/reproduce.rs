@@ -83,7 +83,7 @@ pub async fn reproduce(
 
 fn note(seen: Seen, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mpsc::UnboundedSender<Notice>) {
     match seen {
-        Seen::Started(command) => {
+        Seen::Started { command, .. } => {
             let _ = notices.send(Notice::Started { run: job.run, attempt: job.attempt, command });
         }
         Seen::Points(points) => metrics.extend(points.into_iter().map(|point| (point.reading.name, point.reading.value))),

@@ -109,8 +109,13 @@ pub(crate) struct Job {
 /// Something seen while an attempt runs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Seen {
-    /// Its program was started with this argv.
-    Started(Vec<String>),
+    /// Its program was started.
+    Started {
+        /// Its argv.
+        command: Vec<String>,
+        /// When, by the clock that stamps files, since 1970; `None` where that is long ago or was nowhere.
+        moment: Option<Duration>,
+    },
     /// Metrics, in order.
     Points(Vec<Point>),
     /// Something a person should know.
@@ -319,8 +324,9 @@ impl Watch {
     /// Takes in what the shim says of a program that was `running`, or not yet.
     async fn follow(&mut self, word: Word, running: bool) -> io::Result<()> {
         let input = match word {
-            Word::Started { .. } => {
-                let _ = self.seen.send(Seen::Started(self.argv.clone())).await;
+            Word::Started { moment, .. } => {
+                let started = Seen::Started { command: self.argv.clone(), moment: moment.filter(|_| !self.again) };
+                let _ = self.seen.send(started).await;
                 // One that was found again began when its shim did.
                 let now = if self.again { Duration::ZERO } else { self.began.elapsed() };
                 self.attempt.handle(Input::Started, now);

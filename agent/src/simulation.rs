@@ -182,7 +182,7 @@ impl Machine {
 
     async fn attend(&self, job: &Job, skip: Counts, wants: &mut mpsc::UnboundedReceiver<Want>, seen: mpsc::Sender<Seen>) -> Ended {
         let mut attempt = AttemptState::new(&job.objective, job.limits);
-        let _ = seen.send(Seen::Started(vec!["simulated".to_owned()])).await;
+        let _ = seen.send(Seen::Started { command: vec!["simulated".to_owned()], moment: None }).await;
         let (mut taken, mut exited) = (0, false);
         let mut inputs = vec![Input::Started];
         loop {

@@ -4,7 +4,7 @@
 //! versions, takes them in and gives them out as bundles, writes them into a folder and says how they differ. [`Checkouts`] keeps a folder for each
 //! version that is executed. git does the work.
 //!
-//! Modules import rightwards only: `suspect → working → left_out, patch → secret`; `working, checkouts → store → git → error`; `patch → git`.
+//! Modules import rightwards only: `suspect, turn → working → left_out, patch → secret`; `working, checkouts → store → git → error`; `patch → git`.
 
 mod checkouts;
 mod error;
@@ -14,6 +14,7 @@ mod patch;
 mod secret;
 mod store;
 mod suspect;
+mod turn;
 mod working;
 
 pub use checkouts::{Checkouts, folder_in};
@@ -21,4 +22,5 @@ pub use error::CodeError;
 pub use patch::PATCH_BYTES_MAX;
 pub use store::{Changes, CheckedOut, Size, Store, is_version};
 pub use suspect::Suspect;
+pub use turn::Turn;
 pub use working::{Snapshot, Source, Working};

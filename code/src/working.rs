@@ -207,7 +207,7 @@ impl Working {
 
     /// Returns where bundles of what was seen here come from.
     pub fn source(&self) -> Source {
-        Source { private: self.private.clone() }
+        Source { private: self.private.clone(), root: self.root.clone() }
     }
 
     fn begin(&self) -> Result<(), CodeError> {
@@ -397,6 +397,7 @@ fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
 #[derive(Clone, Debug)]
 pub struct Source {
     private: PathBuf,
+    root: PathBuf,
 }
 
 impl Source {
@@ -425,6 +426,11 @@ impl Source {
         let seen = |other: &str| quick(own().args(["cat-file", "-e", &format!("{other}^{{tree}}")]));
         let have: Vec<_> = have.iter().filter(|other| is_version(other) && *other != version && seen(other)).collect();
         bundle(&mut own(), version, &have, to)
+    }
+
+    /// The folder that versions of it are of.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// git in our own repository, which knows the objects of the user's.

@@ -189,3 +189,59 @@ fn agents_with_other_code_at_the_same_time_are_no_secret() {
     let versions = bench.json_lines(&["code", &id, "--json"]);
     assert_eq!(versions[1]["changes"], serde_json::json!({"files": 1, "lines_added": 1, "lines_removed": 1}));
 }
+
+/// A sweep of one run after another, each with a command before it.
+const PREPARED: &str = "method: random
+seed: 1
+metric: {name: loss, goal: minimize}
+program: train.sh
+command: [sh, '${program}', '${args_no_hyphens}']
+run_cap: 2
+preflight: [sh, ../prepare.sh]
+parameters:
+  x: {min: 0.0, max: 1.0}
+";
+
+fn prepared(bench: &Bench, train: &str, prepare: &str) -> (String, String, Vec<serde_json::Value>) {
+    fs::create_dir(bench.path(PROJECT)).expect("the temporary folder can be written");
+    bench.write("project/train.sh", train);
+    bench.write("prepare.sh", prepare);
+    let file = bench.write("sweep.yaml", PREPARED);
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let (code, output) = bench.start(&["agent", &id, "--workdir", PROJECT]).wait();
+    assert_eq!(code, 0, "{output}");
+    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    (id, output, runs)
+}
+
+#[test]
+fn code_that_changes_after_the_look_and_before_the_program_begins_is_the_one_of_the_run() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    // As somebody does who saves a file at that moment. What the pause keeps apart are the stamps of files, which are only so fine.
+    let prepare = "sed -i 's/0.5/0.25/' train.sh\nsleep 0.1\n";
+    let (id, output, runs) = prepared(&bench, "sleep 0.2\necho '{\"loss\": 0.5}'\n", prepare);
+    let versions = bench.json_lines(&["code", &id, "--json"]);
+    assert_eq!((runs.len(), versions.len()), (2, 2), "{output}\n{versions:#?}");
+    for run in &runs {
+        assert_eq!((&run["value"], &run["code_version"]), (&0.25.into(), &versions[1]["version"]), "{run}\n{output}");
+    }
+    let first = format!("{id}/1");
+    let shown = bench.ok(&["show", &first]);
+    let version = versions[1]["version"].as_str().expect("it is text");
+    assert!(shown.contains(&format!("code: version {version:.8}")), "{shown}");
+    bench.ok(&["reproduce", &first, "again", "--run"]);
+    assert!(!output.contains("may not be all of"), "{output}");
+}
+
+#[test]
+fn a_program_that_writes_to_its_own_code_has_executed_what_was_there_before() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let train = "echo '# seen' >> train.sh\nsleep 0.5\necho '{\"loss\": 0.5}'\n";
+    let (id, output, runs) = prepared(&bench, train, "true\n");
+    let versions = bench.json_lines(&["code", &id, "--json"]);
+    let of = |run: usize| runs.iter().find(|found| found["run"] == run).unwrap_or_else(|| panic!("run {run} is missing: {runs:?}"));
+    assert_eq!(of(1)["code_version"], versions[0]["version"], "{output}\n{versions:#?}");
+    assert_eq!(of(2)["code_version"], versions[1]["version"], "{output}\n{versions:#?}");
+}

@@ -75,6 +75,9 @@ pub(crate) enum Word {
     Started {
         /// Its process, which leads its session.
         pid: i32,
+        /// When it was about to be started, since 1970, by the clock that stamps the files in its folder.
+        #[serde(default)]
+        moment: Option<Duration>,
     },
     /// It could not be started.
     Refused(Obstacle),

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
@@ -68,11 +68,11 @@ fn outlive_signals() {
 fn start(folder: &Path, launch: &Launch) -> Result<Child, Word> {
     if let Some(preflight) = &launch.preflight {
         let output = folder.join(PREFLIGHT_OUTPUT);
-        let child = spawn(preflight, launch, &output).map_err(Word::Refused)?;
+        let (child, _) = spawn(preflight, launch, &output).map_err(Word::Refused)?;
         end_well(child, launch).map_err(Word::NotReady)?;
     }
-    let child = spawn(&launch.command, launch, &launch.output).map_err(Word::Refused)?;
-    let started = Word::Started { pid: pid(&child) };
+    let (child, moment) = spawn(&launch.command, launch, &launch.output).map_err(Word::Refused)?;
+    let started = Word::Started { pid: pid(&child), moment };
     if let Err(error) = launch::write_started(folder, &started) {
         tree_of(&child, launch).signal(Signal::SIGKILL);
         return Err(Word::Refused(Obstacle::Machine(format!("{}: {error}", folder.display()))));
@@ -81,10 +81,11 @@ fn start(folder: &Path, launch: &Launch) -> Result<Child, Word> {
     Ok(child)
 }
 
-/// Starts a command in a session of its own, so that no signal of a terminal reaches it.
-fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<Child, Obstacle> {
+/// Starts a command in a session of its own, so that no signal of a terminal reaches it. Returns also when, as its output was made just before.
+fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<(Child, Option<Duration>), Obstacle> {
     let no_output = |error: io::Error| Obstacle::Machine(format!("{}: {error}", output.display()));
     let file = File::options().create(true).append(true).open(output).map_err(no_output)?;
+    let moment = file.metadata().ok().and_then(|made| made.modified().ok()?.duration_since(UNIX_EPOCH).ok());
     let errors = file.try_clone().map_err(no_output)?;
     let mut command = CommandWrap::with_new(&what.executable, |command| {
         use std::os::unix::process::CommandExt;
@@ -98,7 +99,7 @@ fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<Child, Obstac
             .stderr(errors);
     });
     command.wrap(ProcessSession).wrap(ResetSigmask);
-    command.spawn().map(ChildWrapper::into_inner).map_err(|error| match error.kind() {
+    command.spawn().map(|child| (ChildWrapper::into_inner(child), moment)).map_err(|error| match error.kind() {
         io::ErrorKind::ArgumentListTooLong => Obstacle::Configuration(
             "the arguments and the environment are longer than this system allows; `${args_json_file}` can carry more".to_owned(),
         ),

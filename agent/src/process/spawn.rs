@@ -65,9 +65,9 @@ impl Program {
         let written = || if begun { None } else { launch::read_started(&known) }.or_else(|| launch::read_end(&known));
         loop {
             match self.next(written).await {
-                Some(Word::Started { pid }) if !begun => {
+                Some(Word::Started { pid, moment }) if !begun => {
                     (self.begun, self.tree.main) = (true, pid);
-                    return Word::Started { pid };
+                    return Word::Started { pid, moment };
                 }
                 // It was said and written before.
                 Some(Word::Started { .. }) | None => {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sweep_code::{CodeError, Snapshot, Source};
+use sweep_code::{CodeError, Snapshot, Source, Turn};
 use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
 use tokio::io::AsyncReadExt;
@@ -14,9 +14,10 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::link::Link;
 use super::{Session, chance};
+use crate::runner::Job;
 use crate::{Interrupt, Notice};
 
-/// How old a look may be that a run begins with: what a slot has seen when it asked for the run, or another slot just now.
+/// How old a look may be that a run is asked for and made ready with: what another slot has seen just now. The one that counts comes once it has begun.
 pub(super) const CODE_AGE_MAX: Duration = Duration::from_millis(250);
 
 /// How long an agent that leaves waits for code to be sent.
@@ -25,10 +26,10 @@ const SENDING_TIME_MAX: Duration = Duration::from_secs(30);
 const CHUNK_BYTES: usize = 256 << 10;
 
 impl Session {
-    /// Returns the version of the code that a program would execute now; empty where it cannot be told.
-    pub(super) async fn code_version(&self) -> String {
+    /// Returns the version of the code that a program would execute now, or would have `max_age` ago; empty where it cannot be told.
+    pub(super) async fn code_version(&self, max_age: Duration) -> String {
         let Some(capture) = self.capture.as_ref().filter(|_| !self.pinned.load(Ordering::Relaxed)) else { return String::new() };
-        let look = capture.look(CODE_AGE_MAX).await;
+        let look = capture.look(max_age).await;
         if let Some(complaint) = look.complaint {
             self.link.notice(Notice::Note(format!("runs are reported without the version of their code: {complaint}")));
         }
@@ -42,6 +43,34 @@ impl Session {
             self.describe(&snapshot, look.source);
         }
         snapshot.version.clone()
+    }
+
+    /// Returns the version that a program executes which was started at a `moment`: it may have changed since it was looked at for the job. What
+    /// changes later is another run's.
+    pub(super) async fn code_executed(&self, job: &Job, moment: Option<Duration>) -> String {
+        let before = &job.code_version;
+        let (Some(capture), Some(moment), false) = (&self.capture, moment, before.is_empty()) else { return before.clone() };
+        let after = self.code_version(Duration::ZERO).await;
+        if after.is_empty() || after == *before {
+            return before.clone();
+        }
+        match capture.turn(before, &after, moment).await {
+            Ok(Turn::Since) => return before.clone(),
+            Ok(Turn::Before) => {}
+            Ok(Turn::Both) => self.link.notice(Notice::Note(format!(
+                "run {} attempt {}: its code was changed before and after it began, so that version {after:.8} may not be all of what it executes",
+                job.run, job.attempt
+            ))),
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be told which code was executed, and the later one is taken");
+            }
+        }
+        // For an agent that comes later. It would only say the version before.
+        let corrected = Job { code_version: after.clone(), ..job.clone() };
+        if let Err(error) = corrected.write() {
+            tracing::warn!(%error, "the code version of an attempt is not written down");
+        }
+        after
     }
 
     /// Tells the controller, which may be away, what is known of a version, and sends the code itself if it wants it.

@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tonic::Status;
 
+use super::code::CODE_AGE_MAX;
 use super::link::{Backoff, is_outcome_unknown, reason};
 use super::{Level, Session, give_run_back};
 use crate::{Interrupt, Notice};
@@ -36,7 +37,7 @@ impl Session {
         let (version, workdir) = (assignment.code_version.clone(), self.options.workdir.clone());
         if version.is_empty() {
             // It may have come after a long wait.
-            return Some(Code { version: self.code_version().await, workdir, obstacle: None });
+            return Some(Code { version: self.code_version(CODE_AGE_MAX).await, workdir, obstacle: None });
         }
         self.pinned.store(true, Ordering::Relaxed);
         // A large program takes a while to come, and the run stays this agent's meanwhile. What is wanted of it is said again once it begins.

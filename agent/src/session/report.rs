@@ -12,9 +12,9 @@ use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::chance;
 use super::environment::Observer;
 use super::link::Link;
+use super::{Session, chance};
 use crate::Notice;
 use crate::attempt::{Failure, Outcome, Want};
 use crate::runner::{Job, Point, Seen};
@@ -26,8 +26,12 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const LOG_PIECE_BYTES: u64 = 256 << 10;
 const LOG_BYTES_MAX: u64 = 10 << 20;
 
+/// The argv of a program that was started, and when.
+type Begun = (Vec<String>, Option<Duration>);
+
 /// Reports of one attempt.
 pub(super) struct Report {
+    pub(super) session: Arc<Session>,
     pub(super) link: Arc<Link>,
     pub(super) job: Arc<Job>,
     pub(super) wants: mpsc::UnboundedSender<Want>,
@@ -43,7 +47,7 @@ impl Report {
         let collect = async {
             while let Some(seen) = seen.recv().await {
                 match seen {
-                    Seen::Started(command) => drop(started.send(Some(command))),
+                    Seen::Started { command, moment } => drop(started.send(Some((command, moment)))),
                     Seen::Points(points) => {
                         if let Some(complaint) = spool.push(points.into_iter().map(wire_point).collect()).await {
                             self.note(&complaint);
@@ -57,8 +61,8 @@ impl Report {
         };
         let mut to_start = is_started.clone();
         let send = async {
-            let Ok(Some(command)) = to_start.wait_for(Option::is_some).await.map(|command| command.clone()) else { return };
-            if self.start(command).await && self.send_metrics(spool).await {
+            let Ok(Some((command, moment))) = to_start.wait_for(Option::is_some).await.map(|begun| begun.clone()) else { return };
+            if self.start(command, moment).await && self.send_metrics(spool).await {
                 return;
             }
             // Nobody wants the rest, but whoever fills the spool must not be held up.
@@ -103,7 +107,8 @@ impl Report {
     }
 
     /// Returns whether the attempt still owns its run.
-    async fn start(&self, command: Vec<String>) -> bool {
+    async fn start(&self, command: Vec<String>, moment: Option<Duration>) -> bool {
+        let code_version = self.session.code_executed(&self.job, moment).await;
         if let Some(observer) = &self.observer {
             observer.describe(&self.link, &self.job, &command).await;
         }
@@ -114,7 +119,7 @@ impl Report {
             attempt: self.job.attempt,
             command,
             request_id: chance::id(),
-            code_version: self.job.code_version.clone(),
+            code_version,
         };
         let answer = self.link.until_answered(async |mut client| client.start_attempt(request.clone()).await).await;
         self.obey(answer.map(|answer| answer.directive))
@@ -150,7 +155,7 @@ impl Report {
     }
 
     /// Sends output as it grows, until `running` ends and all of it is sent. Lost output does no harm: the whole of it lies in the folder.
-    async fn ship_output(&self, mut running: watch::Receiver<Option<Vec<String>>>) {
+    async fn ship_output(&self, mut running: watch::Receiver<Option<Begun>>) {
         let mut offset = 0;
         let mut ended = false;
         loop {
@@ -220,7 +225,7 @@ pub(super) fn want(directive: v1::Directive) -> Option<Want> {
     }
 }
 
-async fn closed(running: &mut watch::Receiver<Option<Vec<String>>>) {
+async fn closed(running: &mut watch::Receiver<Option<Begun>>) {
     while running.changed().await.is_ok() {}
 }
 

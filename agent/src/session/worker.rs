@@ -10,6 +10,7 @@ use sweep_proto::v1::acquire_response::Next;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::code::CODE_AGE_MAX;
 use super::pinned::Code;
 use super::report::Report;
 use super::{FAREWELL, Level, STARTS_FAILED_MAX, Session, chance, give_run_back};
@@ -136,7 +137,7 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Sta
             sweep_id: session.sweep.clone(),
             wait_ms: ACQUIRE_WAIT.as_millis() as u64,
             request_id: chance::id(),
-            code_version: session.code_version().await,
+            code_version: session.code_version(CODE_AGE_MAX).await,
         };
         let asked = Instant::now();
         let answer = session.link.until_answered(async |mut client| client.acquire(request.clone()).await).await?;
@@ -228,7 +229,8 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
     let written = job.write();
     let (spool, recovered) = Spool::open(&job.folder());
     let job = Arc::new(job);
-    let report = Report { link: Arc::clone(&session.link), job: Arc::clone(&job), wants, spool, observer: session.observer.clone() };
+    let (link, observer) = (Arc::clone(&session.link), session.observer.clone());
+    let report = Report { session: Arc::clone(session), link, job: Arc::clone(&job), wants, spool, observer };
     if let Some(note) = &recovered.note {
         report.note(note);
     }
@@ -338,7 +340,7 @@ async fn deliver(report: &Report, level: Level) -> bool {
     let (seen, to_follow) = mpsc::channel(1);
     let command = Launch::read(&report.job.folder()).map(|launch| launch.command.argv).unwrap_or_default();
     // The receiver is right here.
-    let _ = seen.try_send(runner::Seen::Started(command));
+    let _ = seen.try_send(runner::Seen::Started { command, moment: None });
     drop(seen);
     let (_, is_over) = oneshot::channel();
     follow(report, to_follow, is_over, level).await
@@ -363,7 +365,7 @@ async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, is_over: on
 /// Passes on what is seen, and tells a person of the start.
 async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner::Seen>, told: mpsc::Sender<runner::Seen>) {
     while let Some(seen) = seen.recv().await {
-        if let runner::Seen::Started(command) = &seen {
+        if let runner::Seen::Started { command, .. } = &seen {
             session.book().starts_failed = 0;
             session.link.notice(Notice::Started { run: job.run, attempt: job.attempt, command: command.clone() });
         }
