@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::gpu::GpuDriver;
 use crate::intake::Reading;
+use crate::process::launch::Used;
 use crate::process::tree::Tree;
-use crate::process::usage::Usage;
+use crate::process::usage::{CPU, MEMORY, Usage};
 
 /// What their names begin with.
 pub(crate) const PREFIX: &str = "system/";
@@ -27,13 +28,15 @@ pub(crate) struct Monitor {
     folder: PathBuf,
     usage: Arc<Mutex<Usage>>,
     next: Instant,
+    /// Whether it was looked.
+    looked: bool,
 }
 
 impl Monitor {
     /// Makes one. `anew`: the program has just been started.
     pub(crate) fn new(driver: Arc<dyn GpuDriver>, gpus: Vec<String>, folder: PathBuf, anew: bool) -> Self {
         let usage = if anew { Usage::from_now() } else { Usage::default() };
-        Self { driver, gpus, folder, usage: Arc::new(Mutex::new(usage)), next: Instant::now() + FIRST }
+        Self { driver, gpus, folder, usage: Arc::new(Mutex::new(usage)), next: Instant::now() + FIRST, looked: !anew }
     }
 
     /// Returns what is used now, where it is time to look, without what the program reports by the same name.
@@ -42,17 +45,38 @@ impl Monitor {
         if now < self.next {
             return Vec::new();
         }
-        self.next = now + EVERY;
+        (self.next, self.looked) = (now + EVERY, true);
+        readings(self.see(tree).await, theirs)
+    }
+
+    /// Returns what a program has used that has ended before it was looked once, without what it reports by the same name.
+    pub(crate) async fn last(&mut self, tree: &Tree, used: Used, theirs: &BTreeSet<String>) -> Vec<Reading> {
+        if std::mem::replace(&mut self.looked, true) {
+            return Vec::new();
+        }
+        let percent = 100.0 * used.time.as_secs_f64() / used.lived.as_secs_f64();
+        let mut seen = self.see(tree).await;
+        // Its processes are gone.
+        seen.retain(|(name, _)| name != CPU && name != MEMORY);
+        seen.push((CPU.to_owned(), percent));
+        seen.extend(used.bytes.map(|bytes| (MEMORY.to_owned(), bytes as f64 / 1e6)));
+        readings(seen, theirs)
+    }
+
+    async fn see(&self, tree: &Tree) -> Vec<(String, f64)> {
         let (driver, gpus, folder, usage) = (Arc::clone(&self.driver), self.gpus.clone(), self.folder.clone(), Arc::clone(&self.usage));
         let tree = tree.clone();
         let looking = tokio::task::spawn_blocking(move || {
             let mut usage = usage.lock().unwrap_or_else(PoisonError::into_inner);
             seen(&mut usage, &tree, &folder, &*driver, &gpus)
         });
-        let seen = looking.await.unwrap_or_default();
-        let reading = |(name, value): (String, f64)| Reading { name: format!("{PREFIX}{name}"), step: None, value };
-        seen.into_iter().map(reading).filter(|reading| reading.value.is_finite() && !theirs.contains(&reading.name)).collect()
+        looking.await.unwrap_or_default()
     }
+}
+
+fn readings(seen: Vec<(String, f64)>, theirs: &BTreeSet<String>) -> Vec<Reading> {
+    let reading = |(name, value): (String, f64)| Reading { name: format!("{PREFIX}{name}"), step: None, value };
+    seen.into_iter().map(reading).filter(|reading| reading.value.is_finite() && !theirs.contains(&reading.name)).collect()
 }
 
 fn seen(usage: &mut Usage, tree: &Tree, folder: &Path, driver: &dyn GpuDriver, gpus: &[String]) -> Vec<(String, f64)> {
@@ -95,5 +119,18 @@ mod tests {
         let seen = monitor.look(&tree, &theirs).await;
         assert!(!seen.iter().any(|reading| theirs.contains(&reading.name)), "{seen:?}");
         assert!(seen.iter().all(|reading| reading.name.starts_with(PREFIX)));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_has_ended_before_the_first_look_has_used_something_all_the_same() {
+        let tree = Tree { main: 0, shim: 0, marker: "nobody's".to_owned() };
+        let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);
+        let used = Used { lived: Duration::from_millis(200), time: Duration::from_millis(300), bytes: Some(5_000_000) };
+        let theirs = BTreeSet::from(["system/disk_free_gb".to_owned()]);
+        let seen = monitor.last(&tree, used, &theirs).await;
+        let of = |name: &str| seen.iter().find(|reading| reading.name == name).map(|reading| reading.value);
+        assert_eq!((of("system/cpu_percent"), of("system/memory_mb")), (Some(150.0), Some(5.0)), "{seen:?}");
+        assert_eq!(of("system/disk_free_gb"), None);
+        assert!(monitor.last(&tree, used, &theirs).await.is_empty(), "once is enough");
     }
 }

@@ -23,7 +23,7 @@ use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::{Output, Pattern};
 use crate::monitor::{self, Monitor};
 use crate::process::exit::Obstacle;
-use crate::process::launch::{self, Alone, Launch, Word};
+use crate::process::launch::{self, Alone, Launch, Used, Word};
 use crate::process::memory::Kills;
 use crate::process::spawn::{self, Program, on_path};
 use crate::process::tree;
@@ -226,6 +226,7 @@ pub(crate) async fn execute(
     Watch {
         monitor,
         theirs: BTreeSet::from([job.objective.clone()]),
+        used: None,
         began: Instant::now().checked_sub(program.age()).unwrap_or_else(Instant::now),
         kills,
         attempt,
@@ -253,6 +254,8 @@ struct Watch {
     monitor: Option<Monitor>,
     /// Names that what the monitor sees must not have.
     theirs: BTreeSet<String>,
+    /// By the program until its end.
+    used: Option<Used>,
     /// As they were when it began.
     kills: Kills,
     attempt: AttemptState,
@@ -286,8 +289,8 @@ impl Watch {
                     None => wants_open = false,
                 },
                 word = self.program.word(), if !ended => {
-                    ended = !matches!(word, Word::Started { .. });
-                    running |= !ended;
+                    ended = !matches!(word, Word::Started { .. } | Word::Used(_));
+                    running |= matches!(word, Word::Started { .. });
                     self.follow(word, running).await?;
                 }
                 permit = reserve(&self.seen), if !self.pending.is_empty() => {
@@ -330,6 +333,10 @@ impl Watch {
                 // One that was found again began when its shim did.
                 let now = if self.again { Duration::ZERO } else { self.began.elapsed() };
                 self.attempt.handle(Input::Started, now);
+                return Ok(());
+            }
+            Word::Used(used) => {
+                self.used = Some(used);
                 return Ok(());
             }
             Word::Refused(obstacle) => Input::CouldNotStart(obstacle),
@@ -395,6 +402,11 @@ impl Watch {
     async fn monitor(&mut self) {
         let Some(monitor) = &mut self.monitor else { return };
         let readings = monitor.look(self.program.tree(), &self.theirs).await;
+        self.put(readings);
+    }
+
+    /// Sends out readings that the program has not given.
+    fn put(&mut self, readings: Vec<Reading>) {
         // What was sent out before counts as read, however far the files have been read again.
         let (read, sent) = (self.counts, self.skip);
         let counts = Counts { output: read.output.max(sent.output), metrics: read.metrics.max(sent.metrics) };
@@ -421,6 +433,11 @@ impl Watch {
                     self.pending.clear();
                 }
             }
+        }
+        // By now it is known which names are the program's.
+        if let (Some(monitor), Some(used)) = (&mut self.monitor, self.used) {
+            let readings = monitor.last(self.program.tree(), used, &self.theirs).await;
+            self.put(readings);
         }
         Ok(())
     }

@@ -95,3 +95,20 @@ fn the_environment_and_the_data_of_a_run_are_known() {
         "{differs}"
     );
 }
+
+#[test]
+fn a_run_that_is_over_in_a_moment_has_used_something() {
+    let bench = Bench::new();
+    let file = bench.write(
+        "sweep.yaml",
+        "method: random\nmetric: {name: loss, goal: minimize}\ncommand: [sh, -c, 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo \"{\\\"loss\\\": 1}\"']\nrun_cap: 1\nparameters: {x: {min: 0.0, max: 1.0}}\n",
+    );
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let ended = finish(bench.sweep(&["agent", &id]));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let run = bench.json_lines(&["show", &format!("{id}/1"), "--json"]).remove(0);
+    let used = &run["executions"][0]["system"];
+    assert!(used["system/cpu_percent"].as_f64() > Some(0.0) && used["system/memory_mb"].as_f64() > Some(0.0), "{run}");
+    assert!(used["system/disk_free_gb"].as_f64() > Some(0.0), "{run}");
+}

@@ -83,8 +83,21 @@ pub(crate) enum Word {
     Refused(Obstacle),
     /// The command before it did not end well: how.
     NotReady(String),
+    /// What it has used, where it has ended; said and not written down.
+    Used(Used),
     /// Its own process has ended.
     Exited(Exit),
+}
+
+/// What a program has used of its machine from its start to its end, with those of its children that it has waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Used {
+    /// How long it took.
+    pub(crate) lived: Duration,
+    /// On processors.
+    pub(crate) time: Duration,
+    /// The most that one of its processes had in memory; `None`: less than the command before it had.
+    pub(crate) bytes: Option<u64>,
 }
 
 impl Word {
@@ -93,7 +106,7 @@ impl Word {
             Self::Refused(Obstacle::Configuration(message) | Obstacle::Machine(message)) | Self::NotReady(message) => {
                 message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
             }
-            Self::Started { .. } | Self::Exited(_) => {}
+            Self::Started { .. } | Self::Used(_) | Self::Exited(_) => {}
         }
         self
     }

@@ -20,6 +20,7 @@ use super::exit::{Exit, Obstacle};
 use super::identity::ProcessId;
 use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
 use super::tree::{self, Tree};
+use super::usage::Children;
 
 /// The wrapper's own `wait` would also wait for children; they are `tree`'s business.
 type Child = Box<dyn ChildWrapper>;
@@ -47,8 +48,8 @@ pub(crate) fn run(folder: &Path) -> ExitCode {
         }
     };
     match start(folder, &launch) {
-        Ok(program) => {
-            look_after(program, &launch, &end);
+        Ok((program, before)) => {
+            look_after(program, before.as_ref(), &launch, &end);
             ExitCode::SUCCESS
         }
         Err(word) => {
@@ -65,12 +66,14 @@ fn outlive_signals() {
     let _ = signals.thread_block();
 }
 
-fn start(folder: &Path, launch: &Launch) -> Result<Child, Word> {
+/// Returns also what was used before.
+fn start(folder: &Path, launch: &Launch) -> Result<(Child, Option<Children>), Word> {
     if let Some(preflight) = &launch.preflight {
         let output = folder.join(PREFLIGHT_OUTPUT);
         let (child, _) = spawn(preflight, launch, &output).map_err(Word::Refused)?;
         end_well(child, launch).map_err(Word::NotReady)?;
     }
+    let before = Children::so_far();
     let (child, moment) = spawn(&launch.command, launch, &launch.output).map_err(Word::Refused)?;
     let started = Word::Started { pid: pid(&child), moment };
     if let Err(error) = launch::write_started(folder, &started) {
@@ -78,7 +81,7 @@ fn start(folder: &Path, launch: &Launch) -> Result<Child, Word> {
         return Err(Word::Refused(Obstacle::Machine(format!("{}: {error}", folder.display()))));
     }
     say(&started);
-    Ok(child)
+    Ok((child, before))
 }
 
 /// Starts a command in a session of its own, so that no signal of a terminal reaches it. Returns also when, as its output was made just before.
@@ -130,7 +133,7 @@ fn end_well(mut child: Child, launch: &Launch) -> Result<(), String> {
 }
 
 /// Waits for the program and for everything that it leaves behind.
-fn look_after(program: Child, launch: &Launch, end_file: &File) {
+fn look_after(program: Child, before: Option<&Children>, launch: &Launch, end_file: &File) {
     let main = pid(&program);
     let tree = tree_of(&program, launch);
     let (alone, grace, deserted) = (launch.alone.clone(), launch.grace, tree.clone());
@@ -144,6 +147,9 @@ fn look_after(program: Child, launch: &Launch, end_file: &File) {
                     _ => None,
                 };
                 if let Some((_, exit)) = ended.filter(|(pid, _)| pid.as_raw() == main) {
+                    if let Some((before, now)) = before.zip(Children::so_far()) {
+                        say(&Word::Used(now.since(before)));
+                    }
                     conclude(end_file, &Word::Exited(exit));
                     let (grace, leftover) = (launch.grace, tree.clone());
                     // Its agent ends what is left, if it lives.

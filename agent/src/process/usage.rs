@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::statvfs::statvfs;
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::launch::Used;
 use super::tree::Tree;
+
+/// The names of what is told of processors and of memory.
+pub(crate) const CPU: &str = "cpu_percent";
+pub(crate) const MEMORY: &str = "memory_mb";
 
 /// Looks at the processes of an attempt again and again.
 #[derive(Debug, Default)]
@@ -37,21 +44,41 @@ impl Usage {
             let ticks: u64 = processes.iter().map(|(pid, (ticks, _))| ticks.saturating_sub(before.get(pid).copied().unwrap_or(0))).sum();
             let seconds = (now - *then).as_secs_f64();
             found.extend(
-                setting(SysconfVar::CLK_TCK)
-                    .filter(|_| seconds > 0.0)
-                    .map(|a_second| ("cpu_percent", 100.0 * ticks as f64 / a_second / seconds)),
+                setting(SysconfVar::CLK_TCK).filter(|_| seconds > 0.0).map(|a_second| (CPU, 100.0 * ticks as f64 / a_second / seconds)),
             );
         }
         self.last = Some((now, processes.iter().map(|(pid, (ticks, _))| (*pid, *ticks)).collect()));
         let pages: u64 = processes.values().map(|(_, pages)| pages).sum();
         if !processes.is_empty() {
-            found.extend(setting(SysconfVar::PAGE_SIZE).map(|bytes| ("memory_mb", pages as f64 * bytes / 1e6)));
+            found.extend(setting(SysconfVar::PAGE_SIZE).map(|bytes| (MEMORY, pages as f64 * bytes / 1e6)));
         }
         found.extend(
             fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_percent(&text)).map(|percent| ("memory_percent", percent)),
         );
         found.extend(statvfs(folder).ok().map(|disk| ("disk_free_gb", (disk.blocks_available() * disk.fragment_size()) as f64 / 1e9)));
         found
+    }
+}
+
+/// What the children of this process have used that have ended, themselves and theirs.
+pub(super) struct Children {
+    looked: Instant,
+    time: Duration,
+    bytes: Option<u64>,
+}
+
+impl Children {
+    pub(super) fn so_far() -> Option<Self> {
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+        let time = |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
+        let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+        let bytes = u64::try_from(usage.max_rss()).ok().map(|size| size * unit);
+        Some(Self { looked: Instant::now(), time: time(usage.user_time()) + time(usage.system_time()), bytes })
+    }
+
+    pub(super) fn since(&self, before: &Self) -> Used {
+        let bytes = self.bytes.filter(|bytes| Some(*bytes) > before.bytes);
+        Used { lived: self.looked - before.looked, time: self.time.saturating_sub(before.time), bytes }
     }
 }
 
