@@ -88,8 +88,8 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     let workdir = below(&dir.canonicalize()?, &about.prefix)?;
     if !args.json {
         let mut out = out();
-        let (files, version) = (written.size.files, display::code::short(&attempt.code_version));
-        writeln!(out, "{}: {files} files of code version {version}, and the tree hash is right", dir.display())?;
+        let (files, version) = (display::code::counted(written.size.files as u64, "file"), display::code::short(&attempt.code_version));
+        writeln!(out, "{}: {files} of code version {version}, and the tree hash is right", dir.display())?;
         let origin = display::code::origin(&about);
         if !origin.is_empty() {
             writeln!(out, "  from {origin}")?;

@@ -84,7 +84,8 @@ fn host(id: &str, agents: &[Agent]) -> String {
     printable(host)
 }
 
-fn counted(count: u64, what: &str) -> String {
+/// `1 file`, `2 files`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn read(file: &str) -> Result<String> {
     } else {
         std::fs::File::open(file).and_then(|opened| opened.take(BYTES_MAX).read_to_end(&mut bytes))
     };
-    outcome.map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+    outcome.map_err(|error| Failure::input(format!("cannot read {}: {error}", name(file))))?;
     let text = String::from_utf8(bytes).or_else(|error| {
         // The limit may have cut a character in two.
         let cut = error.utf8_error().error_len().is_none() && error.as_bytes().len() as u64 == BYTES_MAX;
@@ -26,9 +26,14 @@ pub(crate) fn read(file: &str) -> Result<String> {
     });
     let text = text.map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Failure::input(format!("{file} is not UTF-8: byte {offset} is no text")).hint("save it as UTF-8")
+        Failure::input(format!("{} is not UTF-8: byte {offset} is no text", name(file))).hint("save it as UTF-8")
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// What a file is called in a message.
+fn name(file: &str) -> &str {
+    if file == "-" { "standard input" } else { file }
 }
 
 /// Parses a sweep file, printing warnings and mistakes to standard error.
@@ -38,14 +43,14 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<SweepSpec> {
     spec.ok_or_else(|| {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let mistakes = if errors == 1 { "a mistake".to_owned() } else { format!("{errors} mistakes") };
-        Failure::input(format!("{file} has {mistakes}; nothing was done")).into()
+        Failure::input(format!("{} has {mistakes}; nothing was done", name(file))).into()
     })
 }
 
 /// Prints diagnostics to standard error.
 pub(crate) fn print(diagnostics: &[Diagnostic], file: &str, text: &str) {
     if !diagnostics.is_empty() {
-        eprintln!("{}\n", spec::render(diagnostics, file, text, console::colors_enabled_stderr()));
+        eprintln!("{}\n", spec::render(diagnostics, name(file), text, console::colors_enabled_stderr()));
     }
 }
 

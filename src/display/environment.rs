@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use sweep_proto::v1::{DataSet, Environment};
 
+use super::code::counted;
 use super::{printable, table};
 
 /// Differences of one kind that are shown.
@@ -21,8 +22,8 @@ pub(crate) fn summary(environment: &Environment) -> String {
     let fact = |name: &str| environment.facts.get(name).map(|fact| printable(fact));
     let all = |names: &[&str]| names.iter().filter_map(|name| fact(name)).collect::<Vec<_>>().join(", ");
     if let Some(python) = fact("python") {
-        let packages = environment.packages.len();
-        let _ = writeln!(text, "  interpreter: {python} ({}), {packages} packages", fact("interpreter").unwrap_or_default());
+        let packages = counted(environment.packages.len() as u64, "package");
+        let _ = writeln!(text, "  interpreter: {python} ({}), {packages}", fact("interpreter").unwrap_or_default());
     }
     let cpus = fact("cpus").map(|count| format!("{count} CPUs"));
     let memory = fact("memory_gb").map(|count| format!("{count} GB"));
@@ -102,7 +103,7 @@ fn data(set: &DataSet) -> String {
         return format!("{name}: not known{note}");
     }
     let digest: String = printable(&set.digest).chars().take(DIGEST_DIGITS).collect();
-    format!("{name}: {digest} by {}, {} files, {:.1} MB{note}", printable(&set.basis), set.files, set.bytes as f64 / 1e6)
+    format!("{name}: {digest} by {}, {}, {:.1} MB{note}", printable(&set.basis), counted(set.files, "file"), set.bytes as f64 / 1e6)
 }
 
 /// Something that differs: what, and how it is on each side.

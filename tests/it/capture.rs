@@ -1,9 +1,13 @@
 //! What a run was executed in, with which data, and what it used: captured without asking anybody.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::thread;
 
-use crate::harness::{Bench, finish};
+use crate::harness::{Bench, finish, requires};
 
 const SWEEP: &str = "method: random
 seed: 1
@@ -78,7 +82,10 @@ fn the_environment_and_the_data_of_a_run_are_known() {
         "what is measured is no metric of the program: {attempt}"
     );
     let shown = bench.ok(&["show", &format!("{id}/1")]);
-    assert!(shown.contains("interpreter: cpython 3.12.1 (/venv/bin/python3), 1 packages") && shown.contains("at last it used:"), "{shown}");
+    assert!(
+        shown.contains("interpreter: cpython 3.12.1 (/venv/bin/python3), 1 package\n") && shown.contains("at last it used:"),
+        "{shown}"
+    );
     let full = bench.ok(&["show", "--environment", &format!("{id}/1")]);
     assert!(full.contains("numpy==2.1.0") && !full.contains('\u{1b}'), "{full}");
     let diff = bench.ok(&["diff", &format!("{id}/1"), &format!("{id}/3")]);
@@ -111,4 +118,66 @@ fn a_run_that_is_over_in_a_moment_has_used_something() {
     let used = &run["executions"][0]["system"];
     assert!(used["system/cpu_percent"].as_f64() > Some(0.0) && used["system/memory_mb"].as_f64() > Some(0.0), "{run}");
     assert!(used["system/disk_free_gb"].as_f64() > Some(0.0), "{run}");
+}
+
+/// What a store of objects says of `p` in its bucket `b`, of either kind.
+fn listing(request: &str) -> (&'static str, &'static str) {
+    if request.contains("/storage/v1/") {
+        let objects = r#"{"kind": "storage#objects", "items": [{"kind": "storage#object", "bucket": "b", "name": "p/a", "generation": "17", "size": "7"}]}"#;
+        return ("application/json", objects);
+    }
+    let objects = r#"<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>
+<IsTruncated>false</IsTruncated><Contents><Key>p/a</Key><ETag>"tag"</ETag><Size>7</Size></Contents></ListBucketResult>"#;
+    ("application/xml", objects)
+}
+
+/// Serves that on a port of its own, until the test ends.
+fn object_store() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let lines: Vec<String> = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let (kind, body) = listing(lines.first().map_or("", String::as_str));
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            // One that does not listen any more says so itself.
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    port
+}
+
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn buckets_are_listed_with_the_programs_of_who_keeps_them() {
+    let here: Vec<_> = [("s3", "aws"), ("gs", "gcloud")].into_iter().filter(|(_, program)| is_installed(program)).collect();
+    if !requires("buckets", here.len() == 2, "neither s3:// nor gs:// can be listed without `aws` and `gcloud`") && here.is_empty() {
+        return;
+    }
+    let bench = Bench::new();
+    let sources: Vec<_> = here.iter().map(|(scheme, _)| format!("{scheme}: '{scheme}://b/p'")).collect();
+    let text = SWEEP.replace("train: data, bucket: 's3://b/p', lost: nowhere", &sources.join(", ")).replace("./train.py", "train.sh");
+    let file = bench.write("sweep.yaml", &text.replace("run_cap: 4", "run_cap: 1").replace("['${program}'", "[sh, '${program}'"));
+    bench.write("train.sh", "echo '{\"loss\": 0.5}'\n");
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let mut agent = bench.sweep(&["agent", &id]);
+    let port = object_store();
+    agent.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")).env("AWS_EC2_METADATA_DISABLED", "true");
+    agent.env("AWS_ACCESS_KEY_ID", "nobody").env("AWS_SECRET_ACCESS_KEY", "nothing").env("AWS_DEFAULT_REGION", "us-east-1");
+    agent.env("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", format!("http://127.0.0.1:{port}/storage/v1/"));
+    agent.env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true").env("CLOUDSDK_CONFIG", bench.path("gcloud"));
+    agent.env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true").env("CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true");
+    let ended = finish(agent);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let run = bench.json_lines(&["show", &format!("{id}/1"), "--json"]).remove(0);
+    let sets = run["environments"][0]["data"].as_array().expect("a list");
+    assert_eq!(sets.len(), here.len(), "{run}\n{}", ended.stderr);
+    for set in sets {
+        assert_eq!((&set["basis"], &set["files"], &set["bytes"]), (&"versions".into(), &1.into(), &7.into()), "{set}\n{}", ended.stderr);
+    }
 }

@@ -102,7 +102,10 @@ fn words(set: &DataSet, known: bool) -> String {
     let note = if set.note.is_empty() { String::new() } else { format!("; {}", set.note) };
     let name = if set.name == set.location { set.name.clone() } else { format!("{} ({})", set.name, set.location) };
     match set.digest.get(..8) {
-        Some(digest) => format!("{news}: {name} is {digest}, {} files by {}{note}", set.files, set.basis),
+        Some(digest) => {
+            let plural = if set.files == 1 { "" } else { "s" };
+            format!("{news}: {name} is {digest}, {} file{plural} by {}{note}", set.files, set.basis)
+        }
         None => format!("{news}: {name} cannot be told: {}", set.note),
     }
 }

@@ -68,7 +68,10 @@ fn answer(spec: &mut SweepSpec, was_json: std::collections::HashMap<String, Stri
     for (name, json) in was_json {
         let found = spec.space.parameters().iter().find(|parameter| parameter.path.to_string() == name);
         let Some(path) = found.map(|parameter| parameter.path.clone()) else {
-            return Err(invalid(format!("was_json: the file has no parameter `{}`", name.escape_debug())));
+            return Err(invalid(format!(
+                "what the code used until now was told for a parameter that is not in the file: it has no parameter `{}`",
+                name.escape_debug()
+            )));
         };
         limits::name("was_json", &json)?;
         let value = serde_json::from_str(&json).map_err(|error| invalid(format!("was_json of `{name}` is no JSON: {error}")))?;
