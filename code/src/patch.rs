@@ -31,6 +31,11 @@ pub(crate) fn patch(mut differences: Command, names: &[&[u8]]) -> Result<String,
     Ok(bounded(text))
 }
 
+/// Returns several of them as one.
+pub(crate) fn joined<'a>(patches: impl Iterator<Item = &'a str>) -> String {
+    bounded(patches.collect())
+}
+
 /// Returns as much of what git says as can be kept, and a little more.
 fn beginning(git: &mut Command) -> Result<Vec<u8>, CodeError> {
     let mut child = git.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;

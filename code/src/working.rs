@@ -10,7 +10,7 @@ mod tests;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::error::CodeError;
 use crate::git::{feed, git, line, output, paths, quick};
 use crate::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
-use crate::patch::patch;
+use crate::patch::{joined, patch};
 use crate::store::{bundle, commit, is_version, name_of};
 
 /// Files that git does not track, and all their bytes, beyond which a folder is no code.
@@ -67,6 +67,8 @@ pub struct Working {
     /// Repositories inside of it, by their paths from `root`.
     inner: Vec<(Vec<u8>, Self)>,
     depth: u32,
+    /// Where this one is inside of others, with a slash behind each of them.
+    within: Vec<u8>,
 }
 
 /// What was seen last.
@@ -121,7 +123,7 @@ impl Working {
         if !private.join("HEAD").exists() {
             output(git().args(["init", "--quiet", "--bare"]).arg(&private))?;
         }
-        Ok(Self { root, prefix, repository, private, ours: None, last: None, inner: Vec::new(), depth })
+        Ok(Self { root, prefix, repository, private, ours: None, last: None, inner: Vec::new(), depth, within: Vec::new() })
     }
 
     /// Returns the version of what is there now. Takes two walks over the files where nothing has changed since the last time.
@@ -315,7 +317,10 @@ impl Working {
             let known = self.inner.iter().position(|(known, _)| known == path).map(|index| self.inner.swap_remove(index).1);
             let mut code = match known {
                 Some(code) => code,
-                None => Self::find_at(&self.root.join(OsStr::from_bytes(path)), &self.private.join("inner"), self.depth + 1)?,
+                None => {
+                    let found = Self::find_at(&self.root.join(OsStr::from_bytes(path)), &self.private.join("inner"), self.depth + 1)?;
+                    Self { within: [self.within.as_slice(), path].concat(), ..found }
+                }
             };
             let snapshot = code.snapshot()?;
             notes.extend(snapshot.notes.iter().map(|note| format!("{name}{note}")));
@@ -353,7 +358,7 @@ impl Working {
         let head = about(&["log", "-1", "--format=%H %s", "HEAD"]);
         let Some((commit, subject)) = head.split_once(' ') else { return Ok(()) };
         (snapshot.commit, snapshot.subject) = (commit.to_owned(), subject.to_owned());
-        // Against the index, so that a repository inside of this one counts as one file.
+        // Against the index, which knows nothing of what is in a repository inside of this one.
         let stat =
             output(self.git().args(["diff-index", "--cached", "--numstat", "-z", "--no-renames", "--ignore-submodules=all", commit]))?;
         let mut names = Vec::new();
@@ -367,10 +372,21 @@ impl Working {
             names.extend(entry.splitn(3, |byte| *byte == b'\t').nth(2));
         }
         let mut differences = self.git();
-        differences.args(["diff-index", "--cached", commit]);
+        let prefix = |side: &[u8]| OsString::from_vec([side, self.within.as_slice()].concat());
+        differences.args(["diff-index", "--cached"]).args([prefix(b"--src-prefix=a/"), prefix(b"--dst-prefix=b/")]).arg(commit);
         // Without it the version is as good.
-        snapshot.patch = patch(differences, &names).unwrap_or_default().into();
+        let own = patch(differences, &names).unwrap_or_default();
+        snapshot.patch = self.with_inner(own, &mut snapshot.changed).into();
         Ok(())
+    }
+
+    /// Adds how repositories inside of this one differ from their own commits.
+    fn with_inner(&self, own: String, (files, added, removed): &mut (u64, u64, u64)) -> String {
+        let inner: Vec<_> = self.inner.iter().filter_map(|(_, inner)| Some(&inner.last.as_ref()?.snapshot)).collect();
+        for Snapshot { changed: (more, plus, minus), .. } in &inner {
+            (*files, *added, *removed) = (*files + more, *added + plus, *removed + minus);
+        }
+        joined(std::iter::once(own.as_str()).chain(inner.iter().map(|snapshot| &*snapshot.patch)))
     }
 
     /// git on the user's files with an index and objects of our own.

@@ -39,11 +39,28 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
             let _ = writeln!(text, "  {}: {}", version.number, hosts.join(", "));
         }
     }
-    let notes = answer.versions.iter().filter_map(|version| Some((version.number, version.code.as_ref()?)));
-    for (number, code) in notes {
+    text + &notes(&answer.versions)
+}
+
+/// What was said of versions when they were captured, each thing once.
+fn notes(versions: &[CodeVersion]) -> String {
+    let mut said: Vec<(&str, Vec<u32>)> = Vec::new();
+    for (number, code) in versions.iter().filter_map(|version| Some((version.number, version.code.as_ref()?))) {
         for note in &code.notes {
-            let _ = writeln!(text, "\nVersion {number}: {}", printable(note));
+            match said.iter_mut().find(|(known, _)| known == note) {
+                Some((_, numbers)) => numbers.push(number),
+                None => said.push((note, vec![number])),
+            }
         }
+    }
+    let mut text = String::new();
+    for (index, (note, numbers)) in said.iter().enumerate() {
+        let of = match numbers[..] {
+            [number] => format!("Version {number}"),
+            [first, .., last] if last - first + 1 == numbers.len() as u32 && numbers.len() > 2 => format!("Versions {first} to {last}"),
+            _ => format!("Versions {}", numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+        };
+        let _ = writeln!(text, "{}{of}: {}", if index == 0 { "\n" } else { "" }, printable(note));
     }
     text
 }
@@ -168,4 +185,21 @@ pub(super) fn seen(version: &CodeVersion) -> (String, String) {
         host => printable(host),
     };
     (ago(version.since_ms), host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_true_of_several_versions_is_said_once() {
+        let version = |number, notes: &[&str]| {
+            let code = Code { notes: notes.iter().map(|note| (*note).to_owned()).collect(), ..Code::default() };
+            CodeVersion { number, code: Some(code), ..CodeVersion::default() }
+        };
+        assert_eq!(notes(&[version(1, &[])]), "");
+        let versions = [version(1, &["a"]), version(2, &["a", "b"]), version(3, &["a"]), version(5, &["b"])];
+        assert_eq!(notes(&versions), "\nVersions 1 to 3: a\nVersions 2, 5: b\n");
+        assert_eq!(notes(&[version(4, &["c\u{1b}"])]), "\nVersion 4: c\\u{1b}\n");
+    }
 }

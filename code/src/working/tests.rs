@@ -335,6 +335,8 @@ fn repositories_inside_are_part_of_it_clean_and_dirty() {
     place.write("lib/train.py", "changed\n");
     let dirty = code.snapshot().unwrap();
     assert_ne!(dirty.version, clean.version);
+    assert_eq!((clean.changed, dirty.changed), ((0, 0, 0), (1, 1, 1)));
+    assert!(clean.patch.is_empty() && dirty.patch.contains("\n--- a/lib/train.py\n+++ b/lib/train.py\n"), "{}", dirty.patch);
     place.write("cloned copy/new.py", "new\n");
     let dirtier = code.snapshot().unwrap();
     assert_ne!(dirtier.version, dirty.version);
