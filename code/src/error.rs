@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
     /// There is no git, or it cannot be started.
-    #[error("git cannot be started: {0}")]
+    #[error("{}", without_git(.0))]
     NoGit(#[source] io::Error),
     /// git refuses.
     #[error("git {command}: {message}")]
@@ -34,6 +34,13 @@ pub enum CodeError {
     /// What came or was written is not what its name says.
     #[error("what came is not version {0}: it is refused")]
     Mismatch(String),
+}
+
+fn without_git(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "git is not installed here, or not on the PATH".to_owned(),
+        _ => format!("git cannot be started: {error}"),
+    }
 }
 
 impl CodeError {

@@ -33,12 +33,14 @@ pub(crate) fn preview(sweep: &Sweep, edit: &EditSweepResponse) -> String {
 
 fn effects(effect: &RevisionEffect, metric: &str, changes: &[String]) -> Vec<(u64, String)> {
     let objective = changes.iter().any(|change| change.starts_with("metric: "));
+    let constraint = changes.iter().any(|change| change.starts_with("constraint added: "));
     let reported = if objective { "the new metric" } else { metric };
     let lines = [
         (effect.inside, "in the space: the search goes on from them".to_owned()),
         (effect.outside, "outside of it: kept, and they still inform the search, but none of them is the best".to_owned()),
         (effect.nowhere, "whose place in it nobody knows: kept, but the search cannot use them".to_owned()),
         (effect.unreported, format!("of all these ended without ever reporting {}", printable(reported))),
+        (if constraint { effect.violating } else { 0 }, "of all these break a constraint, or never reported what it is about".to_owned()),
         (effect.withdrawn, "waiting and not in the space: withdrawn".to_owned()),
         (effect.running, "running: they end as they are".to_owned()),
     ];
@@ -53,8 +55,8 @@ pub(crate) fn json(sweep: &Sweep, edit: &EditSweepResponse, done: bool) -> Value
 }
 
 fn effect_json(effect: &RevisionEffect) -> Value {
-    let RevisionEffect { inside, outside, nowhere, unreported, withdrawn, running } = *effect;
-    json!({"inside": inside, "outside": outside, "nowhere": nowhere, "unreported": unreported, "withdrawn": withdrawn, "running": running})
+    let RevisionEffect { inside, outside, nowhere, unreported, violating, withdrawn, running } = *effect;
+    json!({"inside": inside, "outside": outside, "nowhere": nowhere, "unreported": unreported, "violating": violating, "withdrawn": withdrawn, "running": running})
 }
 
 /// All that has changed in a sweep, the oldest first.
@@ -81,6 +83,7 @@ fn entry(revision: &Revision) -> String {
         (effect.outside, "outside"),
         (effect.nowhere, "of unknown place"),
         (effect.unreported, "without a value"),
+        (effect.violating, "against a constraint"),
         (effect.withdrawn, "withdrawn"),
         (effect.running, "running"),
     ];

@@ -256,6 +256,8 @@ pub(crate) fn sweep(
     if let Some(run) = best_run {
         text.push('\n');
         text.push_str(&best(sweep, run));
+    } else if !sweep.metric.is_empty() && sweep.finished > 0 {
+        let _ = writeln!(text, "\nBest: none; `sweep best {}` says why", sweep.id);
     }
     text.push_str(&course("so far", history));
     shown(sweep, analysis, &mut text);

@@ -53,6 +53,8 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         }
         let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
         outlook.effect.unreported += u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
+        let breaks = |violation: &Option<f64>| violation.is_none_or(|violation| violation > 0.0);
+        outlook.effect.violating += u64::from(ended_well && run.violations(&spec.constraints).iter().any(breaks));
         let point = point_of(revisions, &run);
         outlook.taken.extend(point);
         outlook.again.extend(point.filter(|_| !run.again.is_empty()));

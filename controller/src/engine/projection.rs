@@ -170,10 +170,15 @@ fn violates(run: &Run, constraints: &[Constraint]) -> Vec<String> {
     let judged = constraints.iter().zip(run.violations(constraints));
     let words = judged.filter_map(|(constraint, violation)| match violation {
         Some(violation) if violation <= 0.0 => None,
-        Some(violation) => Some(format!("{constraint}, by {violation}")),
+        Some(violation) => Some(format!("{constraint}, by {}", rounded(violation))),
         None => Some(format!("{constraint}: not reported")),
     });
     words.collect()
+}
+
+/// To six significant digits.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> AttemptRow {

@@ -81,6 +81,6 @@ fn answer(spec: &mut SweepSpec, was_json: std::collections::HashMap<String, Stri
 }
 
 fn convert_effect(effect: Effect) -> v1::RevisionEffect {
-    let Effect { inside, outside, nowhere, unreported, withdrawn, running } = effect;
-    v1::RevisionEffect { inside, outside, nowhere, unreported, withdrawn, running }
+    let Effect { inside, outside, nowhere, unreported, violating, withdrawn, running } = effect;
+    v1::RevisionEffect { inside, outside, nowhere, unreported, violating, withdrawn, running }
 }

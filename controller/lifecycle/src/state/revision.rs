@@ -44,6 +44,8 @@ pub struct Effect {
     pub nowhere: u64,
     /// Runs that have ended well and never reported the objective.
     pub unreported: u64,
+    /// Runs that have ended well and break a constraint, or never reported what it is about.
+    pub violating: u64,
     /// Runs that waited for an agent and are not in the space: withdrawn.
     pub withdrawn: u64,
     /// Runs that are being executed as the revision before says.

@@ -175,7 +175,8 @@ fn another_objective_is_answered_from_what_was_reported() {
     assert_eq!((effect.unreported, world.sweep().best, world.run(3).value), (0, Some((4, 40.0)), Some(30.0)));
     assert!(world.run(3).series().is_empty(), "there is no curve to compare others with");
     let bounded = Constraint { metric: "loss".to_owned(), bound: Bound::Max(2.5), of: Summary::Last };
-    edit(&mut world, SweepSpec { objective: metric("accuracy"), constraints: vec![bounded], ..grid(6) });
+    let (_, effect, _) = edit(&mut world, SweepSpec { objective: metric("accuracy"), constraints: vec![bounded], ..grid(6) });
+    assert_eq!(effect.violating, 2);
     assert_eq!(world.sweep().best, Some((2, 20.0)), "a constraint that is set after the fact");
     let (_, effect, _) = edit(&mut world, SweepSpec { objective: metric("recall"), ..grid(6) });
     assert_eq!((effect.unreported, world.sweep().best, world.run(3).value), (4, None, None));
