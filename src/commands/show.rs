@@ -98,7 +98,9 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         writeln!(out(), "{object}")?;
     } else {
         let history = if display::is_seen() { history(&mut client, &sweep).await? } else { Vec::new() };
-        write!(out(), "{}", display::sweep(&sweep, best.as_ref(), &history, &failed, &agents, &analysis))?;
+        let versions = if best.is_some() { snapshots::versions(&client, &sweep).await? } else { Vec::new() };
+        let best = best.as_ref().map(|run| (run, &versions[..]));
+        write!(out(), "{}", display::sweep(&sweep, best, &history, &failed, &agents, &analysis))?;
     }
     Ok(ExitCode::SUCCESS)
 }

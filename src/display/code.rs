@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
-use sweep_proto::v1::{Agent, Agreement, Code, CodeChanges, CodeVersion, ListCodeResponse, Sweep};
+use sweep_proto::v1::{Agent, Agreement, Code, CodeChanges, CodeVersion, ListCodeResponse, Run, Sweep};
 
 use super::{ago, number, printable, table};
 
@@ -176,6 +176,16 @@ pub(super) fn best(version: &CodeVersion) -> String {
     }
 }
 
+/// Says which run is the best of the newest code that has results, where the best run of all is of older code.
+pub(super) fn newer_best(sweep: &Sweep, versions: &[CodeVersion], best_run: &Run) -> String {
+    let is_of = |version: &&CodeVersion| version.code.as_ref().is_some_and(|code| code.version == best_run.code_version);
+    let Some(older) = versions.iter().find(is_of) else { return String::new() };
+    let newer = versions.iter().rfind(|version| version.best_run.is_some() && !version.unusable);
+    let Some(newer) = newer.filter(|newer| newer.number > older.number && newer.same_as != older.number) else { return String::new() };
+    let (old, new) = (older.number, newer.number);
+    format!("  of code version {old}; the best of version {new}: {} = {}\n", printable(&sweep.metric), best(newer))
+}
+
 /// Who had a version first, and when.
 pub(super) fn seen(version: &CodeVersion) -> (String, String) {
     let host = match version.host.as_str() {
@@ -190,6 +200,21 @@ pub(super) fn seen(version: &CodeVersion) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_best_of_the_newest_code_is_named_beside_an_older_run() {
+        let version = |number: u32, best_run| {
+            let code = Code { version: format!("v{number}"), ..Code::default() };
+            CodeVersion { number, code: Some(code), best_run, best_value: best_run.map(|_| 0.25), ..CodeVersion::default() }
+        };
+        let sweep = Sweep { metric: "loss".to_owned(), ..Sweep::default() };
+        let said = |versions: &[CodeVersion]| newer_best(&sweep, versions, &Run { code_version: "v1".to_owned(), ..Run::default() });
+        let (one, two, three) = (version(1, Some(1)), version(2, Some(7)), version(3, None));
+        let whole = [one.clone(), two.clone(), three.clone()];
+        assert_eq!(said(&whole), "  of code version 1; the best of version 2: loss = 0.25 (run 7)\n");
+        assert_eq!(said(&[one.clone(), three]), "");
+        assert_eq!(said(&[one, CodeVersion { same_as: 1, ..two }]), "");
+    }
 
     #[test]
     fn what_is_true_of_several_versions_is_said_once() {

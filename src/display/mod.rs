@@ -241,7 +241,7 @@ fn params_block(run: &Run, text: &mut String) {
 /// A sweep in full.
 pub(crate) fn sweep(
     sweep: &Sweep,
-    best_run: Option<&Run>,
+    best_run: Option<(&Run, &[CodeVersion])>,
     history: &[f64],
     failed: &[Run],
     agents: &[Agent],
@@ -253,9 +253,10 @@ pub(crate) fn sweep(
     let _ = writeln!(text, "Sweep {}{name} is {}{reason}", sweep.id, sweep.state);
     let _ = writeln!(text, "  {}, created {}", sweep.method, ago(sweep.created_ms));
     let _ = writeln!(text, "  runs: {}", live::counts(sweep));
-    if let Some(run) = best_run {
+    if let Some((run, versions)) = best_run {
         text.push('\n');
         text.push_str(&best(sweep, run));
+        text.push_str(&code::newer_best(sweep, versions, run));
     } else if !sweep.metric.is_empty() && sweep.finished > 0 {
         let _ = writeln!(text, "\nBest: none; `sweep best {}` says why", sweep.id);
     }
