@@ -153,7 +153,8 @@ impl Client {
         let failure = match status.code() {
             Code::Unauthenticated => Failure::new(format!("{} refuses the call: {message}", self.address))
                 .hint("give the token with --token or $SWEEP_TOKEN; the controller printed it at its first start and keeps it in <data-dir>/token"),
-            Code::NotFound => Failure::input(message).hint("`sweep ls` lists the sweeps"),
+            Code::NotFound if message.starts_with("no sweep") => Failure::input(message).hint("`sweep ls` lists the sweeps"),
+            Code::NotFound => Failure::input(message),
             Code::InvalidArgument => Failure::input(message),
             code if is_unknown(code) => Failure::new(format!("the controller at {} did not answer: {message}", self.address))
                 .hint("what was asked for may have happened; `sweep ls` shows what did"),

@@ -76,6 +76,11 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     let attempt = chosen(&sweep, &run, args.attempt)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{number}", sweep.id)));
 
+    if std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        let failure = Failure::new(format!("{} is not empty: the code is written to a folder of its own", dir.display()));
+        return Err(failure.hint(format!("name another one: `sweep reproduce {} DIR`", args.run)).into());
+    }
+
     let mut snapshots = Snapshots::new()?;
     snapshots.fetch(&mut client, &sweep, &attempt.code_version).await?;
     let written = snapshots
