@@ -59,7 +59,7 @@ pub struct Peer<'a> {
 pub struct Stop {
     /// Why, in words.
     pub reason: String,
-    /// What its series would very probably have come to; always finite.
+    /// What its series would probably have come to; always finite. `None` where no run has finished that was longer.
     pub predicted: Option<f64>,
 }
 
@@ -68,13 +68,13 @@ impl EarlyStop {
     ///
     /// `peers` are all other runs of the sweep, in any state; where there is nothing to judge, they are not looked at.
     pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<Stop> {
-        let because = |reason| Stop { reason, predicted: None };
-        match self {
-            Self::Hyperband(rule) => rule.judge(run, peers).map(because),
-            Self::Asha(rule) => rule.judge(run, peers).map(because),
-            Self::Median(rule) => rule.judge(run, peers).map(because),
-            Self::Predictive(rule) => rule.judge(run, peers),
-        }
+        let reason = match self {
+            Self::Hyperband(rule) => rule.judge(run, peers.clone()),
+            Self::Asha(rule) => rule.judge(run, peers.clone()),
+            Self::Median(rule) => rule.judge(run, peers.clone()),
+            Self::Predictive(rule) => return rule.judge(run, peers),
+        };
+        Some(Stop { reason: reason?, predicted: predictive::expected(run, peers) })
     }
 }
 
@@ -104,6 +104,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn whichever_rule_stops_a_run_says_what_it_would_have_come_to() {
+        let curve = |end: f64| (1..=27).map(|iteration| end + (1.0 - end) / f64::from(iteration)).collect::<Vec<f64>>();
+        let finished: Vec<Vec<f64>> = [0.2, 0.25, 0.3].map(curve).into();
+        let own = curve(0.6);
+        let rules = [
+            EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(9), eta: 3.0, strict: true }),
+            EarlyStop::Asha(Asha { min_iter: 9, max_iter: None, eta: 3.0 }),
+            EarlyStop::Median(Median { min_iter: 9, min_runs: 3 }),
+        ];
+        for rule in rules {
+            let run = Reporting { goal: Goal::Minimize, series: &own[..9], known: 8, best: Some(finished[0][26]) };
+            let stop = rule.judge(&run, finished.iter().map(|series| Peer { series, value: series.last().copied() })).unwrap();
+            assert!((stop.predicted.unwrap() - own[26]).abs() < 0.01, "{rule:?}: {stop:?} and not {}", own[26]);
+            let others_run = finished.iter().map(|series| Peer { series, value: None });
+            assert_eq!(rule.judge(&run, others_run).unwrap().predicted, None, "nobody knows where it ends");
+        }
+    }
 
     fn rule() -> impl Strategy<Value = EarlyStop> {
         let eta = 1.01..10.0_f64;
@@ -139,7 +158,8 @@ mod tests {
             let best = others.iter().filter_map(|series| value(series)).reduce(f64::min);
             let run = Reporting { goal: Goal::Minimize, series: &own, known: own.len().saturating_sub(1), best };
             let stop = rule.judge(&run, others.iter().map(|series| Peer { series, value: value(series) }));
-            prop_assert!(stop.is_none_or(|stop| !stop.reason.is_empty() && !stop.reason.contains("NaN")));
+            let in_words = |stop: &Stop| !stop.reason.is_empty() && !stop.reason.contains("NaN");
+            prop_assert!(stop.is_none_or(|stop| in_words(&stop) && stop.predicted.is_none_or(f64::is_finite)));
         }
 
         #[test]

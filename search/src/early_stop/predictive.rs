@@ -42,18 +42,14 @@ impl Predictive {
         let own = Shape::of(iterations(run.goal, run.series), usize::MAX)?;
         let now = own.length;
         let known = iterations(run.goal, run.series.get(..run.known)?).count();
-        let finished = peers.filter(|peer| peer.series.len() > now).filter_map(|peer| Some((peer.series, peer.value?)));
+        let finished = longer(now, peers);
         let horizon = self.horizon(finished.clone().map(|(series, _)| series.len()))?.max(now + 1);
         let every = horizon.div_ceil(LOOKS);
         let min_iter = self.min_iter.unwrap_or((horizon as f64 * WARM_UP).ceil() as u64);
         if own.best <= best || (now as u64) < min_iter || now / every == known / every {
             return None;
         }
-        let curves = finished.filter_map(|(series, value)| {
-            let shape = Shape::of(iterations(run.goal, series), now)?;
-            (shape.length == now && value.is_finite()).then(|| (shape, run.goal.minimized(value)))
-        });
-        let curves: Vec<(Shape, f64)> = curves.collect();
+        let curves = curves(run.goal, now, finished);
         if (curves.len() as u64) < self.min_runs.max(1) {
             return None;
         }
@@ -73,6 +69,36 @@ impl Predictive {
         let (_, median, _) = lengths.select_nth_unstable(middle);
         Some(self.max_iter.map_or(*median, |max_iter| usize::try_from(max_iter).unwrap_or(usize::MAX)))
     }
+}
+
+/// Returns what a run would come to if it were trained to its end, whichever rule stops it; `None` where no run has finished that was longer.
+pub(super) fn expected<'p>(run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<f64> {
+    let own = Shape::of(iterations(run.goal, run.series), usize::MAX)?;
+    let finished = longer(own.length, peers);
+    let mut lengths: Vec<usize> = finished.clone().map(|(series, _)| series.len()).collect();
+    let curves = curves(run.goal, own.length, finished);
+    let best = curves.iter().map(|(_, value)| *value).reduce(f64::min)?;
+    let middle = lengths.len() / 2;
+    let (_, horizon, _) = lengths.select_nth_unstable(middle);
+    let scale = Scale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
+    // Few good curves say little of a bad one: its own goes on as a power law.
+    let like = if curves.len() < FEATURES { &[] } else { curves.as_slice() };
+    let predicted = scale.unsquash(forecast(&own, like, &scale, *horizon).mean);
+    Some(run.goal.minimized(predicted)).filter(|value| value.is_finite())
+}
+
+/// Returns the series of the runs that were trained to their end and were longer than `now`, and what they came to.
+fn longer<'p>(now: usize, peers: impl Iterator<Item = Peer<'p>> + Clone) -> impl Iterator<Item = (&'p [f64], f64)> + Clone {
+    peers.filter(move |peer| peer.series.len() > now).filter_map(|peer| Some((peer.series, peer.value?)))
+}
+
+/// Returns the shapes that curves had after `now` iterations, and what they came to.
+fn curves<'p>(goal: Goal, now: usize, finished: impl Iterator<Item = (&'p [f64], f64)>) -> Vec<(Shape, f64)> {
+    let finished = finished.filter_map(|(series, value)| {
+        let shape = Shape::of(iterations(goal, series), now)?;
+        (shape.length == now && value.is_finite()).then(|| (shape, goal.minimized(value)))
+    });
+    finished.collect()
 }
 
 /// What matters of a curve up to some iteration; small values are good.
@@ -119,7 +145,7 @@ fn forecast(own: &Shape, curves: &[(Shape, f64)], scale: &Scale, horizon: usize)
     let model = Regression::fit(&gains, continued(own.length, horizon));
     let gain = model.predict(&own.features(scale));
     // Where the objective is the best value of a run, no run can end above what it has reached.
-    let least = gains.iter().map(|(_, gain)| *gain).fold(f64::NEG_INFINITY, f64::max);
+    let least = gains.iter().map(|(_, gain)| *gain).reduce(f64::max).unwrap_or(f64::INFINITY);
     Student { mean: scale.squash(own.best) + gain.mean.min(least), ..gain }
 }
 
@@ -158,8 +184,12 @@ impl Scale {
         ((value - self.best) / self.unit).clamp(-1e100, 1e100).asinh()
     }
 
+    fn unsquash(&self, squashed: f64) -> f64 {
+        self.best + self.unit * squashed.sinh()
+    }
+
     fn stop(&self, goal: Goal, own: &Shape, forecast: &Student, horizon: usize, probability: f64, finished: usize) -> Stop {
-        let predicted = Some(self.best + self.unit * forecast.mean.sinh()).filter(|value| value.is_finite()).unwrap_or(own.best);
+        let predicted = Some(self.unsquash(forecast.mean)).filter(|value| value.is_finite()).unwrap_or(own.best);
         let deviation = self.unit * forecast.mean.cosh() * forecast.scale;
         let shown = |value: f64| rounded(goal.minimized(value), deviation);
         let reason = format!(
