@@ -68,7 +68,9 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
     let own: Vec<_> = counted.iter().filter(|run| run["suggestion"]["kind"] != "probe").collect();
     let points: BTreeSet<_> = own.iter().map(|run| run["params"].to_string()).collect();
     assert_eq!(points.len(), own.len());
-    let versions = bench.json_lines(&["code", &id, "--json"]);
+    let mut versions = bench.json_lines(&["code", &id, "--json"]);
+    // A run that the edit withdrew before it began has no version.
+    versions.retain(|version| !version["number"].is_null());
     assert_eq!(versions.len(), 2, "{versions:#?}");
     let diff = bench.ok(&["diff", &format!("{id}@1"), &format!("{id}@2")]);
     assert!(diff.contains("-    total += cross_entropy(0.0, 1)") && diff.contains("+    return total / len(valid)"), "{diff}");
