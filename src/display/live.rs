@@ -175,7 +175,11 @@ pub(crate) fn notice(notice: &Notice) -> String {
     let line = |verb: &str, rest: String| format!("{} {rest}", style(format!("{verb:>12}")).green().bold().for_stderr());
     match notice {
         Notice::Joined { sweep, slots, gpus } => {
-            let gpus = if *gpus == 0 { "no GPUs".to_owned() } else { format!("{gpus} GPUs") };
+            let gpus = match gpus {
+                0 => "no GPUs".to_owned(),
+                1 => "1 GPU".to_owned(),
+                several => format!("{several} GPUs"),
+            };
             line("Joined", format!("sweep {sweep} with {slots} {} ({gpus})", if *slots == 1 { "slot" } else { "slots" }))
         }
         Notice::Started { run, attempt, command } => {

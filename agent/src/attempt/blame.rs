@@ -16,6 +16,9 @@ const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
 /// An error message further than this many lines from the end is not why the program ended.
 const CAUSE_LINES: u64 = 200;
+/// What Python prints before the error that ended the program; of an error of several lines the first says most.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+
 /// The end of the output, and what was noticed in it.
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -23,6 +26,10 @@ pub(super) struct Output {
     count: u64,
     /// The last line that names a cause, with its number.
     sign: Option<(u64, Sign, String)>,
+    /// What stands before each line of the trace that is being read, as `[rank0]: ` does.
+    trace: Option<String>,
+    /// The first line of the last error that a trace ended with, with its number.
+    error: Option<(u64, String)>,
 }
 
 impl Output {
@@ -31,11 +38,33 @@ impl Output {
         if let Some(sign) = signs::of(&line) {
             self.sign = Some((self.count, sign, shorten(line.trim(), 300)));
         }
+        self.read_trace(&line);
         line.truncate(line.floor_char_boundary(TAIL_BYTES));
         self.tail.push_back(line);
         while self.tail.len() > TAIL_LINES {
             self.tail.pop_front();
         }
+    }
+
+    /// The frames of a trace are indented; the error itself is not.
+    fn read_trace(&mut self, line: &str) {
+        // So does a panic in Rust: `thread 'main' panicked at src/main.rs:2:5:`.
+        let is_panic = line.starts_with("thread '") && line.contains(" panicked at ");
+        if let Some(start) = line.find(TRACEBACK).or_else(|| is_panic.then_some(0)) {
+            self.trace = Some(line[..start].to_owned());
+            return;
+        }
+        let Some(rest) = self.trace.as_ref().and_then(|before| line.strip_prefix(before.as_str())) else { return };
+        if !rest.trim().is_empty() && !rest.starts_with([' ', '\t']) {
+            self.error = Some((self.count, shorten(rest.trim(), 200)));
+            self.trace = None;
+        }
+    }
+
+    /// The line that says best why the program ended.
+    fn cause(&self) -> Option<String> {
+        let error = self.error.as_ref().filter(|(line, _)| self.count - line < CAUSE_LINES).map(|(_, text)| text.clone());
+        error.or_else(|| self.last_line())
     }
 
     /// The last lines, as many as fit.
@@ -131,7 +160,7 @@ fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
         let message = format!("{how}: the machine ran out of memory and killed it");
         return Judgement { evidence: memory.to_owned(), ..Judgement::configuration("out_of_memory", message) };
     }
-    let last_line = evidence.output.last_line().map(|line| format!(": {}", line.trim())).unwrap_or_default();
+    let cause = evidence.output.cause().map(|line| format!(": {}", line.trim())).unwrap_or_default();
     let by_exit = if matches!(exit, Exit::Code(_)) { "crashed" } else { "signal" };
     if let Some((sign, line)) = evidence.output.sign() {
         let message = match sign.kind {
@@ -147,13 +176,13 @@ fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
         return Judgement::configuration("nan_objective", message);
     }
     match exit {
-        Exit::Code(_) => Judgement::configuration("crashed", format!("{how}{last_line}")),
+        Exit::Code(_) => Judgement::configuration("crashed", format!("{how}{cause}")),
         // Programs do not send themselves these.
         Exit::Signal(signal) if SENT_BY_OTHERS.contains(&signal) => {
-            let message = format!("{how}, which nobody here sent{last_line}");
+            let message = format!("{how}, which nobody here sent{cause}");
             Judgement { kind: "signal", blame: "nobody", message, evidence: String::new() }
         }
-        Exit::Signal(_) => Judgement::configuration("signal", format!("{how}{last_line}")),
+        Exit::Signal(_) => Judgement::configuration("signal", format!("{how}{cause}")),
     }
 }
 
@@ -217,6 +246,30 @@ mod tests {
             output.push("x".repeat(2000));
         }
         assert_eq!(output.tail().len(), 4001);
+    }
+
+    #[test]
+    fn an_error_of_several_lines_is_named_by_its_first() {
+        let cause = |text: &str| {
+            let mut output = Output::default();
+            text.lines().for_each(|line| output.push(line.to_owned()));
+            output.cause().unwrap()
+        };
+        let trace = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n    x.cpu()\n    ^^^^^^^\n";
+        let error = "torch.AcceleratorError: CUDA error: device-side assert triggered";
+        let advice =
+            "For debugging consider passing CUDA_LAUNCH_BLOCKING=1\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\n";
+        assert_eq!(cause(&format!("{trace}{error}\n{advice}")), error);
+        let chained = format!(
+            "{trace}KeyError: 'a'\n\nDuring handling of the above exception, another exception occurred:\n\n{trace}ValueError: b\n"
+        );
+        assert_eq!(cause(&chained), "ValueError: b");
+        let ranked: String = format!("{trace}{error}\n{advice}").lines().map(|line| format!("[rank0]: {line}\n")).collect();
+        assert_eq!(cause(&format!("{ranked}wandb: done\n")), error);
+        let panic = "thread 'main' (7) panicked at src/main.rs:2:5:\nno such layer\nnote: run with `RUST_BACKTRACE=1` to see more\n";
+        assert_eq!(cause(panic), "no such layer");
+        assert_eq!(cause("one\nsegmentation fault\n\n"), "segmentation fault");
+        assert_eq!(cause("Traceback (most recent call last):\n  File"), "  File", "a trace without an end");
     }
 
     #[test]

@@ -17,12 +17,14 @@ const CONFIGURATION: &str = "configuration";
 const MACHINE: &str = "machine";
 
 /// The first that a line holds counts.
-const SIGNS: [Sign; 31] = [
+const SIGNS: [Sign; 33] = [
     sign("CUDA out of memory", "cuda_out_of_memory", CONFIGURATION),
     sign("torch.cuda.OutOfMemoryError", "cuda_out_of_memory", CONFIGURATION),
     sign("torch.OutOfMemoryError", "cuda_out_of_memory", CONFIGURATION),
     sign("CUDA_ERROR_OUT_OF_MEMORY", "cuda_out_of_memory", CONFIGURATION),
     sign("cudaErrorMemoryAllocation", "cuda_out_of_memory", CONFIGURATION),
+    sign("cupy.cuda.memory.OutOfMemoryError", "cuda_out_of_memory", CONFIGURATION),
+    sign("OOM when allocating tensor", "cuda_out_of_memory", CONFIGURATION),
     sign("RESOURCE_EXHAUSTED: Out of memory while trying to allocate", "cuda_out_of_memory", CONFIGURATION),
     sign("NCCL error", "nccl", MACHINE),
     sign("ncclSystemError", "nccl", MACHINE),
@@ -56,7 +58,13 @@ pub(super) fn of(line: &str) -> Option<Sign> {
     let found = SIGNS.iter().copied().find(|sign| line.contains(sign.text))?;
     // PyTorch says so of processes other than the one that asks for memory: somebody else has filled the GPU.
     let others = found.kind == "cuda_out_of_memory" && line.contains("Process ") && line.contains(" memory in use");
-    Some(if others { Sign { blame: MACHINE, ..found } } else { found })
+    // A program that asks of NCCL what cannot be, two ranks on one GPU for instance, asks the same everywhere.
+    let misused = found.kind == "nccl" && ["invalid usage", "invalid argument"].iter().any(|words| line.contains(words));
+    Some(match (others, misused) {
+        (true, _) => Sign { blame: MACHINE, ..found },
+        (_, true) => Sign { blame: CONFIGURATION, ..found },
+        _ => found,
+    })
 }
 
 #[cfg(test)]
@@ -76,6 +84,12 @@ mod tests {
                 ("cuda_out_of_memory", MACHINE),
             ),
             ("RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:825, unhandled system error", ("nccl", MACHINE)),
+            (
+                "torch.distributed.DistBackendError: NCCL error in: NCCLUtils.cpp:93, invalid usage (run with NCCL_DEBUG=WARN for details)",
+                ("nccl", CONFIGURATION),
+            ),
+            ("cupy.cuda.memory.OutOfMemoryError: Out of memory allocating 8,589,934,592 bytes", ("cuda_out_of_memory", CONFIGURATION)),
+            ("ResourceExhaustedError: OOM when allocating tensor with shape[65536,65536]", ("cuda_out_of_memory", CONFIGURATION)),
             ("[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=12)", ("nccl", MACHINE)),
             ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 74.5 GiB", ("out_of_memory", CONFIGURATION)),
             ("terminate called after throwing an instance of 'std::bad_alloc'", ("out_of_memory", CONFIGURATION)),
