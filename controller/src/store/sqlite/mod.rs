@@ -58,7 +58,6 @@ CREATE TABLE runs (
     PRIMARY KEY (sweep, run)
 );
 CREATE INDEX runs_by_state ON runs (sweep, state, value, run);
-CREATE INDEX runs_by_end ON runs (sweep, ended_ms, run);
 CREATE TABLE agents (id TEXT PRIMARY KEY, sweep TEXT NOT NULL, alive INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX agents_by_sweep ON agents (sweep, alive);
 CREATE TABLE metrics (
@@ -99,6 +98,12 @@ CREATE TABLE IF NOT EXISTS environments (
 ) WITHOUT ROWID;
 ";
 
+/// Indices that have changed since. A run is written often before it ends, and has no place among the ends until then.
+const INDICES: &str = "
+DROP INDEX IF EXISTS runs_by_end;
+CREATE INDEX IF NOT EXISTS runs_ended ON runs (sweep, ended_ms, run) WHERE ended_ms > 0;
+";
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -124,6 +129,12 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
     }
     connection.execute_batch(ADDED)?;
+    // On a full disk the old ones do: queries say nothing of indices.
+    match connection.execute_batch(&format!("BEGIN IMMEDIATE; {INDICES} COMMIT;")).map_err(StoreError::from) {
+        Err(StoreError::Full) if !connection.is_autocommit() => connection.execute_batch("ROLLBACK")?,
+        Ok(()) | Err(StoreError::Full) => {}
+        Err(error) => return Err(error),
+    }
     Ok(connection)
 }
 

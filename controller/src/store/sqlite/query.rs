@@ -104,7 +104,7 @@ impl Query for SqliteQuery {
     }
 
     fn values(&self, sweep: &SweepId) -> Result<Vec<f64>, StoreError> {
-        let sql = "SELECT value FROM runs WHERE sweep = ?1 AND value IS NOT NULL ORDER BY ended_ms, run";
+        let sql = "SELECT value FROM runs WHERE sweep = ?1 AND ended_ms > 0 AND value IS NOT NULL ORDER BY ended_ms, run";
         self.read(|connection| Ok(connection.prepare_cached(sql)?.query_map([&sweep.0], |row| row.get(0))?.collect::<Result<_, _>>()?))
     }
 
