@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ cargo bench --bench controller                  # everything
-//! $ cargo bench --bench controller -- acquire       # acquire, cycle or import
+//! $ cargo bench --bench controller -- acquire       # acquire, paused, cycle or import
 //! ```
 
 #![expect(clippy::print_stdout, reason = "it prints tables")]
@@ -46,13 +46,16 @@ async fn main() -> Result<()> {
         return Ok(());
     }
     let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let known = ["acquire", "cycle", "import"];
+    let known = ["acquire", "paused", "cycle", "import"];
     for name in &names {
         ensure!(known.contains(&name.as_str()), "there is no benchmark `{name}`; there are {}", known.join(", "));
     }
     let is_wanted = |benchmark: &str| names.is_empty() || names.iter().any(|name| *name == benchmark);
     if is_wanted("acquire") {
-        acquire().await?;
+        acquire(false).await?;
+    }
+    if is_wanted("paused") {
+        acquire(true).await?;
     }
     if is_wanted("cycle") {
         cycle().await?;
@@ -63,25 +66,25 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// How long `Acquire` takes when a suggestion is ready, beside a call that changes nothing: that is the share of gRPC and of the machine.
-async fn acquire() -> Result<()> {
+/// How long `Acquire` takes when a suggestion is ready, beside a call that changes nothing: that is the share of gRPC and of the machine. After a
+/// pause each call finds processors asleep.
+async fn acquire(pauses: bool) -> Result<()> {
     println!("\n| {CALLS} calls | p50 | p99 | longest |\n|---|---|---|---|");
-    for pauses in [false, true] {
-        let server = Server::start().await?;
-        let mut client = Client::new(&server, "random").await?;
-        let mut times = Vec::new();
-        for _ in 0..WARM_UP + CALLS {
-            pause(&server, pauses).await?;
-            let before = Instant::now();
-            client.sweeps.get_status(GetStatusRequest {}).await?;
-            times.push(before.elapsed());
-        }
-        print_percentiles("`GetStatus`, for comparison", pauses, times);
+    let server = Server::start().await?;
+    let mut client = Client::new(&server, "random").await?;
+    let mut times = Vec::new();
+    for _ in 0..WARM_UP + CALLS {
+        pause(&server, pauses).await?;
+        let before = Instant::now();
+        client.sweeps.get_status(GetStatusRequest {}).await?;
+        times.push(before.elapsed());
     }
-    for (method, pauses) in [("random", false), ("random", true), ("bayes", true)] {
+    print_percentiles("`GetStatus`, for comparison", pauses, times);
+    // One after the other, a Bayesian suggestion would not be ready.
+    for method in if pauses { ["random", "bayes"].as_slice() } else { &["random"] } {
         let server = Server::start().await?;
         let mut client = Client::new(&server, method).await?;
-        for _ in 0..if method == "bayes" { HISTORY } else { 0 } {
+        for _ in 0..if *method == "bayes" { HISTORY } else { 0 } {
             let asked = client.ask().await?;
             client.tell(&asked).await?;
         }
@@ -93,7 +96,7 @@ async fn acquire() -> Result<()> {
             let assignment = client.acquire().await?;
             times.push(before.elapsed());
             // The search sees nothing of a cancelled run: its history keeps its length, and with it the time that the next one takes.
-            if method == "bayes" { client.cancel(&assignment).await? } else { client.succeed(&assignment).await? }
+            if *method == "bayes" { client.cancel(&assignment).await? } else { client.succeed(&assignment).await? }
         }
         print_percentiles(&format!("`Acquire`, `method: {method}`"), pauses, times);
     }

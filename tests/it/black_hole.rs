@@ -17,10 +17,13 @@ fn a_broken_machine_gets_three_runs_and_some_probes() {
     );
     let file = bench.write("sweep.yaml", &text);
     let id = bench.ok(&["create", &file]).trim().to_owned();
-    let mut broken = bench.sweep(&["agent", &id]);
+    // What the agents themselves write would be code that changes with each run.
+    std::fs::create_dir(bench.path("project")).unwrap();
+    let agent = ["agent", &id, "--workdir", "project"];
+    let mut broken = bench.sweep(&agent);
     broken.env("SWEEP_TEST_BROKEN", "1");
     let broken = bench.start_command(broken);
-    let good: Vec<_> = (0..5).map(|_| bench.start(&["agent", &id])).collect();
+    let good: Vec<_> = (0..5).map(|_| bench.start(&agent)).collect();
     for agent in good {
         let (code, output) = agent.wait();
         assert_eq!(code, 0, "{output}");
