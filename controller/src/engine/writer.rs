@@ -86,8 +86,7 @@ impl Writer {
         };
         writer.begin_anew();
         writer.keep_image(false)?;
-        writer.publish_figures();
-        writer.publish_next_end();
+        writer.publish();
         Ok(writer)
     }
 
@@ -430,16 +429,14 @@ impl Writer {
             }
             Err(error) => return Err(error),
         };
-        // First what can be seen without asking: who has an answer finds it there.
-        self.publish_figures();
-        for answer in group.answers {
-            answer.give(&outcome);
-        }
-        // Who only looks on wakes up last: on few processors it would take one from those who wait.
         if outcome.is_ok() && !is_empty {
             self.signals.commits.send_modify(|commits| *commits += 1);
         }
-        self.publish_next_end();
+        // First what can be seen without asking: who has an answer finds it there.
+        self.publish();
+        for answer in group.answers {
+            answer.give(&outcome);
+        }
         for question in group.questions {
             self.answer(question);
         }
@@ -481,15 +478,7 @@ impl Writer {
     }
 
     /// Shows what others may see without asking.
-    fn publish_figures(&self) {
-        let live: usize = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum();
-        self.signals.figures.sweeps.store(self.state.sweeps.len() as u64, Ordering::Relaxed);
-        self.signals.figures.live_attempts.store(live as u64, Ordering::Relaxed);
-        self.signals.figures.parked.store(self.parked.values().map(Vec::len).sum::<usize>() as u64, Ordering::Relaxed);
-    }
-
-    /// Tells the reaper when it has something to do next.
-    fn publish_next_end(&self) {
+    fn publish(&self) {
         // A patience that is over by now has been seen to.
         let now = self.clock.now();
         let patience =
@@ -500,6 +489,10 @@ impl Writer {
         let leases = due.map(|end| end.max(self.full_until.unwrap_or_default()));
         let next = [waits, leases].into_iter().flatten().min();
         self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
+        let live: usize = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum();
+        self.signals.figures.sweeps.store(self.state.sweeps.len() as u64, Ordering::Relaxed);
+        self.signals.figures.live_attempts.store(live as u64, Ordering::Relaxed);
+        self.signals.figures.parked.store(self.parked.values().map(Vec::len).sum::<usize>() as u64, Ordering::Relaxed);
     }
 
     fn is_hungry(&mut self, id: &SweepId) -> bool {
