@@ -50,6 +50,11 @@ pub(super) fn moment(ms: i64, now_ms: i64) -> Markup {
     html! { time data-ms=(ms) { (duration(now_ms - ms)) " ago" } }
 }
 
+/// Returns a count with what is counted, as people say it: `1 run`, `2 runs`.
+pub(super) fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A length of time as people say it: `8.2 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
 pub(super) fn duration(ms: i64) -> String {
     let ms = ms.max(0);

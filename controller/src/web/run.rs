@@ -8,7 +8,7 @@ use sweep_lifecycle::state::{CodeVersion, Environment, SweepId};
 
 use super::agents::brief;
 use super::failures::word;
-use super::html::{Escaped, document, duration, moment, number, state};
+use super::html::{Escaped, counted, document, duration, moment, number, state};
 use super::rows::params;
 use super::series;
 use super::sweep::{short, value_text};
@@ -209,7 +209,7 @@ fn code(found: &Found) -> Markup {
         @if !about.commit.is_empty() {
             p { "commit " code { (Escaped(short(&about.commit))) } " " (Escaped(&about.subject)) @if !about.branch.is_empty() { ", branch " (Escaped(&about.branch)) }
                 @if !about.remote.is_empty() { ", " (Escaped(&about.remote)) }
-                @if about.files > 0 { ", " (about.files) " files uncommitted (+" (about.added) " −" (about.removed) ")" } }
+                @if about.files > 0 { ", " (counted(about.files, "file")) " uncommitted (+" (about.added) " −" (about.removed) ")" } }
         }
         @for note in &about.notes { p.soft { (Escaped(note)) } }
     }

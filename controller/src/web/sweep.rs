@@ -5,7 +5,7 @@ use sweep_lifecycle::state::{CodeVersion, SweepId};
 
 use super::agents::{self, Busy};
 use super::failures::{self, Group};
-use super::html::{Escaped, document, duration, moment, number, state};
+use super::html::{Escaped, counted, document, duration, moment, number, state};
 use super::sweeps::{progress, title};
 use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
@@ -177,8 +177,8 @@ fn findings(found: &Found, groups: &[Group]) -> Markup {
                     @match groups.first() {
                         None => "None.",
                         Some(worst) => {
-                            (found.failed.len()) " runs failed, of " (groups.len()) @if groups.len() == 1 { " cause" } @else { " causes" } "; the most frequent on "
-                            (Escaped(&failures::hosts(&worst.hosts))) ": " a href="#failures" { (worst.runs.len()) " runs" } "."
+                            (counted(found.failed.len() as u64, "run")) " failed, of " (counted(groups.len() as u64, "cause")) "; the most frequent on "
+                            (Escaped(&failures::hosts(&worst.hosts))) ": " a href="#failures" { (counted(worst.runs.len() as u64, "run")) } "."
                         },
                     }
                 }
@@ -235,7 +235,7 @@ fn codes(found: &Found, now_ms: i64) -> Markup {
                     td.number { (index + 1) @if found.row.pinned == code.version { " " span.state { "pinned" } } }
                     td { code { (Escaped(short(&code.version))) } }
                     td { code { (Escaped(short(&code.about.commit))) } " " (Escaped(&code.about.subject)) }
-                    td.soft { @if code.about.files > 0 { (code.about.files) " files +" (code.about.added) " −" (code.about.removed) } }
+                    td.soft { @if code.about.files > 0 { (counted(code.about.files, "file")) " +" (code.about.added) " −" (code.about.removed) } }
                     td.soft { (moment(code.since.0, now_ms)) }
                     td.number { (counts.runs) } td.number { (counts.running) }
                     td.number { @if counts.failed > 0 { span.bad { (counts.failed) } } }
