@@ -1,6 +1,6 @@
 //! `sweep controller`: serves in the foreground; starts, looks at and stops the one in the background.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -184,6 +184,9 @@ pub(crate) fn explain(error: ServeError) -> anyhow::Error {
     let hint = match &error {
         ServeError::Held { .. } => "use that one, stop it with `sweep controller stop`, or give another --data-dir",
         ServeError::Listen { .. } => "another program has the port; --listen 127.0.0.1:0 takes any free one",
+        ServeError::File { path, source } if source.kind() == ErrorKind::NotFound && path.ends_with("sweep.db") => {
+            "no controller keeps its data there; --data-dir names the folder of the one that is meant"
+        }
         _ => return anyhow::Error::from(error),
     };
     Failure::new(error.to_string()).hint(hint).into()

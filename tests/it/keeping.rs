@@ -19,6 +19,8 @@ fn a_backup_of_a_running_controller_is_whole_and_goes_on_elsewhere() {
     assert!(verified.contains("All is well"), "{verified}");
     let again = bench.run(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
     assert!(again.code != 0 && again.stderr.contains("backup.db: it exists, and a backup replaces nothing"), "{again:?}");
+    let nowhere = bench.run(&["controller", "backup", "nothing.db", "--data-dir", "nowhere"]);
+    assert!(nowhere.code == 1 && nowhere.stderr.contains("hint: no controller keeps its data there"), "{nowhere:?}");
     assert_eq!(agent.wait().0, 0);
     let held = bench.run(&["controller", "restore", "backup.db", "--data-dir", "controller"]);
     assert!(held.code != 0 && held.stderr.contains("is held by process"), "{held:?}");
