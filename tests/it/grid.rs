@@ -68,9 +68,14 @@ fn a_killed_agent_and_a_killed_controller_lose_nothing() {
     let bench = Bench::new();
     let controller = bench.controller();
     let id = create(&bench, &grid("0.3"));
-    let mut agents = agents(&bench, &id);
+    // Its programs do not end before it is killed.
+    let mut slow = bench.sweep(&["agent", &id, "--slots", "2"]);
+    slow.envs([("SWEEP_TEST_SLEEP", "600"), ("SWEEP_TEST_STARTS", bench.path("slow").to_str().expect("a path of ours"))]);
+    let slow = bench.start_command(slow);
+    wait_for("2 slow starts", || (bench.lines("slow").len() == 2).then_some(()));
+    let agents = agents(&bench, &id);
     wait_for("20 starts", || (bench.lines("starts").len() >= 20).then_some(()));
-    agents.remove(0).kill();
+    slow.kill();
     wait_for("30 starts", || (bench.lines("starts").len() >= 30).then_some(()));
     controller.kill();
     let _controller = bench.controller();
@@ -80,7 +85,7 @@ fn a_killed_agent_and_a_killed_controller_lose_nothing() {
     }
     let runs = sixty(&bench, &id);
     let retried = runs.iter().filter(|run| run["attempts"].as_u64() > Some(1)).count();
-    assert!(retried >= 1, "the runs of the killed agent were tried again");
+    assert!(retried >= 2, "the runs of the killed agent were tried again");
     assert!(bench.lines("starts").len() <= 60 + retried * 3, "nothing was run again without need");
 }
 

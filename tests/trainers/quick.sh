@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes --x=N --y=N [--sleep=S], notes its start in $SWEEP_TEST_STARTS, and reports the loss x + y/10.
+# Takes --x=N --y=N [--sleep=S], notes its start in $SWEEP_TEST_STARTS, and reports the loss x + y/10. $SWEEP_TEST_SLEEP overrides --sleep.
 x=0 y=0 sleep=0
 for argument; do
   case "$argument" in
@@ -10,5 +10,5 @@ for argument; do
   esac
 done
 if [ -n "${SWEEP_TEST_STARTS:-}" ]; then printf '%s\n' "x=$x y=$y" >>"$SWEEP_TEST_STARTS"; fi
-sleep "$sleep"
+sleep "${SWEEP_TEST_SLEEP:-$sleep}"
 printf '{"loss": %d.%d}\n' "$x" "$y"
