@@ -84,7 +84,7 @@ impl Session {
             agent_id: self.agent.clone(),
             sweep_id: self.sweep.clone(),
             code: Some(code),
-            request_id: chance::id(),
+            request_id: chance::request_id(),
         };
         let (link, sweep, others_told) = (Arc::clone(&self.link), self.sweep.clone(), Arc::clone(&self.others_told));
         self.book().sending.spawn(async move {

@@ -53,7 +53,7 @@ impl Observer {
             agent_id: job.agent.clone(),
             sweep_id: job.sweep.clone(),
             environment: Some(wire(environment, digest.clone())),
-            request_id: chance::id(),
+            request_id: chance::request_id(),
         };
         match link.until_answered(async |mut client| client.describe_environment(request.clone()).await).await {
             Ok(_) => {}

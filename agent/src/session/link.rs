@@ -164,7 +164,7 @@ impl Link {
             return Ok(());
         }
         // With the old request id the answer would be the old one, and nothing would be done.
-        registration.request_id = chance::id();
+        registration.request_id = chance::request_id();
         registration.attempts = self.held().iter().map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt }).collect();
         let request = registration.clone();
         tracing::info!(agent = %request.agent_id, "the controller does not know this agent any more: registering again");

@@ -217,7 +217,7 @@ async fn join(
             host: host(),
             slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            request_id: chance::id(),
+            request_id: chance::request_id(),
             attempts: held.attempts.iter().map(|(run, attempt)| v1::LiveAttempt { run: *run, attempt: *attempt }).collect(),
             process_id: process.clone(),
         };
@@ -419,7 +419,7 @@ async fn give_run_back(session: &Session, sweep: &str, (run, attempt): (u64, u32
         attempt,
         result: v1::finish_attempt_request::Result::Returned.into(),
         failure: None,
-        request_id: chance::id(),
+        request_id: chance::request_id(),
     };
     let giving = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await);
     match tokio::time::timeout(FAREWELL, giving).await {

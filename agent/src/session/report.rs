@@ -95,7 +95,7 @@ impl Report {
             attempt: self.job.attempt,
             result: result.into(),
             failure,
-            request_id: chance::id(),
+            request_id: chance::request_id(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Report {
             run: self.job.run,
             attempt: self.job.attempt,
             command,
-            request_id: chance::id(),
+            request_id: chance::request_id(),
             code_version,
         };
         let answer = self.link.until_answered(async |mut client| client.start_attempt(request.clone()).await).await;

@@ -136,7 +136,7 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Sta
             agent_id: session.agent.clone(),
             sweep_id: session.sweep.clone(),
             wait_ms: ACQUIRE_WAIT.as_millis() as u64,
-            request_id: chance::id(),
+            request_id: chance::request_id(),
             code_version: session.code_version(CODE_AGE_MAX).await,
         };
         let asked = Instant::now();
