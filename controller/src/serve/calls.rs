@@ -1,16 +1,19 @@
-//! What is the same for all calls: a deadline, and that they are counted.
+//! What is the same for all calls: the gate, a deadline, and that they are counted.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::service::Routes;
 use tonic::{Code, Status};
+use tower::Layer;
 
-use super::gate::SERVICES;
+use super::gate::{Gate, SERVICES};
 use crate::service::WAIT_MAX;
 use crate::traffic::Traffic;
 
@@ -19,30 +22,69 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The one call that waits for something to happen.
 const LONG_POLL: &str = "/sweep.v1.AgentService/Acquire";
 
-/// Counts a call with its code; for a stream, the code with which it began.
-pub(super) async fn count(State(traffic): State<Arc<Traffic>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
-    let code = response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
-    traffic.count(&path, code.into());
-    response
+/// Goes around services and page. One layer for everything: each costs every call a box and a copy of the whole request.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) gate: Gate,
+    pub(super) traffic: Arc<Traffic>,
 }
 
-/// Ends a call that takes too long. The engine finishes what it has begun: the caller cannot know the outcome.
-pub(super) async fn bound(request: Request, next: Next) -> Response {
-    // All services are spoken to below this; the page is not gRPC, and would take its status for a success.
-    let is_call = request.uri().path().starts_with(SERVICES);
-    let deadline = if request.uri().path() == LONG_POLL { DEADLINE + WAIT_MAX } else { DEADLINE };
-    match tokio::time::timeout(deadline, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => late(is_call),
+impl Layer<Routes> for Front {
+    type Service = Guarded;
+
+    fn layer(&self, routes: Routes) -> Guarded {
+        Guarded { front: self.clone(), routes }
     }
 }
 
+/// Services and page behind the front.
+#[derive(Clone)]
+pub(super) struct Guarded {
+    front: Front,
+    routes: Routes,
+}
+
+impl Service<Request<Body>> for Guarded {
+    type Response = Response<Body>;
+    type Error = <Routes as Service<Request<Body>>>::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<Request<Body>>::poll_ready(&mut self.routes, context)
+    }
+
+    /// Refused calls are counted, with the code that they get; a stream with the code with which it begins.
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let uri = request.uri().clone();
+        let traffic = Arc::clone(&self.front.traffic);
+        let passed = self.front.gate.pass(&request).map(|()| self.routes.call(request));
+        Box::pin(async move {
+            let response = match passed {
+                Ok(answer) => bound(uri.path(), answer).await?,
+                Err(refused) => *refused,
+            };
+            let code = response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+            traffic.count(uri.path(), code.into());
+            Ok(response)
+        })
+    }
+}
+
+/// Ends a call that takes too long. The engine finishes what it has begun: the caller cannot know the outcome.
+async fn bound<E>(path: &str, answer: impl Future<Output = Result<Response<Body>, E>>) -> Result<Response<Body>, E> {
+    let deadline = if path == LONG_POLL { DEADLINE + WAIT_MAX } else { DEADLINE };
+    // All services are spoken to below this; the page is not gRPC, and would take its status for a success.
+    tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Ok(late(path.starts_with(SERVICES))))
+}
+
 /// Says that the time was over, in the way that whoever asked reads it.
-fn late(is_call: bool) -> Response {
+fn late(is_call: bool) -> Response<Body> {
     let status = Status::deadline_exceeded("the controller did not answer in time; whether it was done is unknown");
-    if is_call { status.into_http::<Body>() } else { (StatusCode::GATEWAY_TIMEOUT, format!("{}\n", status.message())).into_response() }
+    if is_call {
+        status.into_http()
+    } else {
+        (StatusCode::GATEWAY_TIMEOUT, format!("{}\n", status.message())).into_response().map(Body::new)
+    }
 }
 
 #[cfg(test)]

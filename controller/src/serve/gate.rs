@@ -12,13 +12,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, StatusCode, Version, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, Response, StatusCode, Version, header};
+use axum::response::IntoResponse;
 use tonic::Status;
+use tonic::body::Body;
 
 use crate::service::json;
 use crate::token::TokenHash;
@@ -36,13 +34,7 @@ pub(super) enum Gate {
     Token(Arc<TokenHash>),
 }
 
-/// Lets a request in or refuses it.
-pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    match gate.judge(&request) {
-        Ok(()) => next.run(request).await,
-        Err(refused) => refused.response(speaks_grpc(&request)),
-    }
-}
+type Request = axum::http::Request<Body>;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Refused {
@@ -53,6 +45,11 @@ enum Refused {
 }
 
 impl Gate {
+    /// Lets a request in or says how it is refused.
+    pub(super) fn pass(&self, request: &Request) -> Result<(), Box<Response<Body>>> {
+        self.judge(request).map_err(|refused| Box::new(refused.response(speaks_grpc(request))))
+    }
+
     fn judge(&self, request: &Request) -> Result<(), Refused> {
         if request.uri().path() == web::HEALTH {
             return Ok(());
@@ -173,7 +170,7 @@ fn is_this_machine(authority: &str) -> bool {
 }
 
 impl Refused {
-    fn response(&self, grpc: bool) -> Response {
+    fn response(&self, grpc: bool) -> Response<Body> {
         let (http, status) = match self {
             Self::NoToken => {
                 let message =
@@ -197,7 +194,7 @@ impl Refused {
             let schemes = HeaderValue::from_static("Bearer realm=\"sweep\", Basic realm=\"sweep: any name, the token as password\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
         }
-        response
+        response.map(Body::new)
     }
 }
 
@@ -206,7 +203,7 @@ mod tests {
     use super::*;
 
     fn request(path: &str, headers: &[(&str, &str)]) -> Request {
-        let mut request = Request::builder().uri(path).version(Version::HTTP_2);
+        let mut request = axum::http::Request::builder().uri(path).version(Version::HTTP_2);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

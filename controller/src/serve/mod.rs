@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -29,6 +28,7 @@ pub use connections::raise_file_limit;
 pub use keeping::{Verified, back_up, restore, verify};
 
 use assembly::Assembly;
+use calls::Front;
 use data_dir::DataDir;
 use gate::Gate;
 
@@ -133,18 +133,19 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         None => (Gate::Loopback, None),
         Some(Access { hash, made }) => (Gate::Token(Arc::new(hash)), made.map(|token| token.reveal().to_owned())),
     };
-    let server = tokio::spawn(serve(listener, routes(services, gate), stopping.subscribe()));
+    let traffic = Arc::new(Traffic::default());
+    let front = Front { gate, traffic: Arc::clone(&traffic) };
+    let server = tokio::spawn(serve(listener, front, routes(services, traffic), stopping.subscribe()));
     tracing::info!(%address, data_dir = %data_dir.path().display(), "controller started");
     let task = tokio::spawn(supervise(assembly, server, data_dir, stopping.clone(), options.grace));
     Ok(Controller { address, new_token, stopping, task: Some(task) })
 }
 
-/// Joins services and page into the routes of the one port, with the gate around them all.
-fn routes(services: Services, gate: Gate) -> Routes {
-    let traffic = Arc::new(Traffic::default());
+/// Joins services and page into the routes of the one port.
+fn routes(services: Services, traffic: Arc<Traffic>) -> Routes {
     let page = Web {
         reader: services.reader.clone(),
-        traffic: Arc::clone(&traffic),
+        traffic,
         commits: services.engine.commits(),
         stopping: services.stopping.subscribe(),
         started_ms: services.about.started_ms,
@@ -154,16 +155,16 @@ fn routes(services: Services, gate: Gate) -> Routes {
         .merge(service::json::routes(services))
         .merge(web::routes(page))
         .fallback(web::nothing);
-    // Each layer goes around those before it: refused calls are counted, and end at the gate.
-    let router = router
-        .layer(middleware::from_fn(calls::bound))
-        .layer(middleware::from_fn_with_state(gate, gate::pass))
-        .layer(middleware::from_fn_with_state(traffic, calls::count));
     Routes::from(router)
 }
 
 /// Serves until the controller is to stop, then lets running calls end.
-async fn serve(listener: TcpListener, routes: Routes, mut stopping: watch::Receiver<bool>) -> Result<(), tonic::transport::Error> {
+async fn serve(
+    listener: TcpListener,
+    front: Front,
+    routes: Routes,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), tonic::transport::Error> {
     let stopped = async move {
         // A sender that is gone means the same.
         let _ = stopping.wait_for(|stopping| *stopping).await;
@@ -177,6 +178,7 @@ async fn serve(listener: TcpListener, routes: Routes, mut stopping: watch::Recei
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
+        .layer(front)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stopped)
         .await
