@@ -34,6 +34,10 @@ struct Cli {
     command: Command,
 }
 
+/// Requests are made by the threads that serve the network and dropped by the engine's: glibc's allocator is slow at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if let Some(code) = sweep_agent::shim(std::env::args_os()) {
         return code;
