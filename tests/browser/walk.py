@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import TimeoutError as Late, expect, sync_playwright
 
 BASE, SWEEP, HOSTILE, FOLDER = sys.argv[1], sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4])
 # Far longer than anything takes, on a busy machine too.
@@ -42,7 +42,20 @@ def shot(page, name, full=True):
         # What comes into view is drawn.
         page.evaluate("async () => { const to = (top) => scrollTo({ top, behavior: 'instant' }); for (let y = 0; y < document.body.scrollHeight; y += 400) { to(y); await new Promise((r) => setTimeout(r, 60)); } to(0); }")
     page.wait_for_timeout(300)
-    page.screenshot(path=FOLDER / f"{name}.png", full_page=full)
+    picture(page, name, full)
+
+
+def picture(page, name, full=True):
+    for attempt in range(3):
+        try:
+            page.screenshot(path=FOLDER / f"{name}.png", full_page=full, timeout=PATIENCE / 3)
+            return
+        except Late:
+            # It takes a second. Once in some dozens of walks Chromium has handed out no frame for a minute while the page itself answered: asked anew, it does.
+            if attempt == 2:
+                raise
+            print(f"  no picture of {name} at attempt {attempt + 1}", flush=True)
+            page.bring_to_front()
 
 
 def call(name, **body):
@@ -337,7 +350,8 @@ def without_scripts(browser):
     page.goto(f"{BASE}/sweeps/{SWEEP}")
     for place in ["#finding-best", "#timeline-agents table", "#code table", "#failures details", "#table table"]:
         expect(page.locator(place).first).to_be_visible()
-    page.screenshot(path=FOLDER / "without-scripts.png", full_page=True)
+    picture(page, "without-scripts")
+    page.context.close()
 
 
 def narrow_and_dark(browser):
@@ -346,6 +360,7 @@ def narrow_and_dark(browser):
     visit(page, f"/sweeps/{SWEEP}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), "it is wider than the window"
     shot(page, "narrow-dark")
+    context.close()
     wide = watch(browser.new_context(viewport={"width": 1500, "height": 900}, color_scheme="dark").new_page())
     visit(wide, f"/sweeps/{SWEEP}")
     shot(wide, "dark")
