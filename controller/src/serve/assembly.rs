@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ServeError;
 use crate::engine::{Engine, EngineJoin, EngineOptions, Terms};
 use crate::reader::Reader;
-use crate::store::{SqliteQuery, SqliteStore, StoreError};
+use crate::store::{SqliteQuery, SqliteStore, StoreError, make_room};
 use crate::token::{self, Access};
 use crate::{planner, reaper};
 
@@ -62,6 +62,9 @@ fn open(data_dir: &Path, terms: Terms, token: bool) -> Result<Opened, ServeError
     let store = SqliteStore::open(&database)?;
     let access = if token { Some(token::open(data_dir, &database)?) } else { None };
     let query = SqliteQuery::open(&database)?;
+    if let Err(error) = make_room(&database) {
+        tracing::info!(%error, "there is no room for the write-ahead log yet: the first commits take longer");
+    }
     let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(terms))?;
     Ok(Opened { engine, join, query, access })
 }

@@ -8,7 +8,7 @@ mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
 pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RevisionRow, RunRow, SweepCounts, SweepRow};
-pub use sqlite::{SqliteQuery, SqliteSnapshot, SqliteStore, copy, look};
+pub use sqlite::{SqliteQuery, SqliteSnapshot, SqliteStore, copy, look, make_room};
 
 use std::collections::BTreeMap;
 

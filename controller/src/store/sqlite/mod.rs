@@ -6,6 +6,7 @@
 mod copy;
 mod image;
 mod query;
+mod room;
 mod snapshot;
 mod write;
 
@@ -18,6 +19,7 @@ use super::StoreError;
 
 pub use copy::{copy, look};
 pub use query::SqliteQuery;
+pub use room::make_room;
 pub use snapshot::SqliteSnapshot;
 pub use write::SqliteStore;
 
@@ -27,8 +29,8 @@ const FORMAT: u32 = 1;
 /// How long a statement waits for another process, a backup for instance.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pages that the write-ahead log may hold before they are copied into the database: 64 MB. A page that changed many times is copied once.
-const CHECKPOINT_PAGES: u32 = 16_384;
+/// Pages that the write-ahead log may hold before they are copied into the database: 16 MB. A page that changed many times is copied once.
+const CHECKPOINT_PAGES: u32 = 4096;
 
 /// What is left of the write-ahead log once it has been copied, in bytes: a first image of a large state makes it long.
 const JOURNAL_SIZE_LIMIT: u32 = 64 * 1024 * 1024;
@@ -238,8 +240,11 @@ mod tests {
     }
 
     /// Writes commits and returns the database with its write-ahead log, as they would lie there after a crash.
-    fn crashed(commits: usize) -> (Vec<u8>, Vec<u8>) {
+    fn crashed(commits: usize, has_room: bool) -> (Vec<u8>, Vec<u8>) {
         let (_dir, path, mut store) = open();
+        if has_room {
+            make_room(&path).unwrap();
+        }
         for number in 0..commits {
             store.append(&batch(&number.to_string())).unwrap();
         }
@@ -256,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_torn_log_is_a_prefix_of_the_history() {
-        let (database, log) = crashed(40);
+        let (database, log) = crashed(40, false);
         let mut longest = 0;
         for length in (0..=log.len()).rev().step_by(997).chain([log.len(), log.len() - 1, 1]) {
             let found = reopened(&database, &log[..length]).unwrap();
@@ -268,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_gives_a_prefix_or_an_error_and_never_another_history() {
-        let (database, log) = crashed(40);
+        let (database, log) = crashed(40, false);
         let mut shorter = 0;
         for (step, place) in (0..log.len()).step_by(613).enumerate() {
             let mut damaged = log.clone();
@@ -278,6 +283,34 @@ mod tests {
             shorter += usize::from(found.len() < 40);
         }
         assert!(shorter > 10, "{shorter}");
+    }
+
+    #[test]
+    fn zeros_are_the_end_of_the_log() {
+        let (database, log) = crashed(40, true);
+        assert_eq!(log.len() as u64, room::ROOM, "commits stay within the room");
+        let used = log.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let mut shorter = 0;
+        for kept in (0..=used).rev().step_by(used / 30) {
+            let torn = [&log[..kept], &vec![0; log.len() - kept]].concat();
+            let found = reopened(&database, &torn).unwrap();
+            assert_eq!(found, (0..found.len()).map(|number| number.to_string()).collect::<Vec<_>>(), "{kept} bytes");
+            assert!(kept < used || found.len() == 40, "what is whole is all there");
+            shorter += usize::from(found.len() < 40);
+        }
+        assert!(shorter > 10, "{shorter}");
+    }
+
+    #[test]
+    fn a_log_has_room_once() {
+        let (_dir, path, mut store) = open();
+        assert!(make_room(&path).unwrap() > 0);
+        assert_eq!(make_room(&path).unwrap(), 0);
+        store.append(&batch("later")).unwrap();
+        drop(store);
+        let mut store = SqliteStore::open(&path).unwrap();
+        assert_eq!(reasons(&mut store).unwrap(), ["later"]);
+        assert!(make_room(&path).unwrap() > 0, "a controller that ends well leaves no log");
     }
 
     #[test]
