@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::ListRevisionsRequest;
+use sweep_proto::v1::{ListRevisionsRequest, ListRevisionsResponse};
 
 use crate::client::ControllerArgs;
 use crate::display::{self, out};
 use crate::failure::Failure;
 use crate::snapshots;
 
-/// Lists what has changed in a sweep: edits of its file, versions of its code
+/// Lists what has changed in a sweep: edits of its file, versions of its code and what was done about them
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep history ab12cd34
@@ -39,7 +39,8 @@ pub(crate) async fn run(args: &HistoryArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
     let request = ListRevisionsRequest { sweep_id: sweep.id.clone() };
-    let revisions = client.call(request, async |mut service, request| service.list_revisions(request).await).await?.revisions;
+    let listed = client.call(request, async |mut service, request| service.list_revisions(request).await).await?;
+    let ListRevisionsResponse { revisions, code_steps } = listed;
     if let Some(number) = args.yaml {
         let found = revisions.iter().find(|revision| revision.revision == number);
         let found = found.ok_or_else(|| {
@@ -51,11 +52,11 @@ pub(crate) async fn run(args: &HistoryArgs) -> Result<ExitCode> {
     }
     let versions = snapshots::versions(&client, &sweep).await?;
     if args.json {
-        for line in display::edit::history_json(&revisions, &versions) {
+        for line in display::edit::history_json(&revisions, &versions, &code_steps) {
             writeln!(out(), "{line}")?;
         }
     } else {
-        write!(out(), "{}", display::edit::history(&revisions, &versions))?;
+        write!(out(), "{}", display::edit::history(&revisions, &versions, &code_steps))?;
     }
     Ok(ExitCode::SUCCESS)
 }

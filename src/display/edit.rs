@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use sweep_proto::v1::{CodeVersion, EditSweepResponse, Revision, RevisionEffect, Sweep};
+use sweep_proto::v1::{CodeStep, CodeVersion, EditSweepResponse, Revision, RevisionEffect, Sweep};
 
 use super::code::{origin, short};
 use super::{ago, printable};
@@ -60,9 +60,10 @@ fn effect_json(effect: &RevisionEffect) -> Value {
 }
 
 /// All that has changed in a sweep, the oldest first.
-pub(crate) fn history(revisions: &[Revision], versions: &[CodeVersion]) -> String {
+pub(crate) fn history(revisions: &[Revision], versions: &[CodeVersion], steps: &[CodeStep]) -> String {
     let mut entries: Vec<(i64, String)> = revisions.iter().map(|revision| (revision.since_ms, entry(revision))).collect();
     entries.extend(versions.iter().map(|version| (version.since_ms, code_entry(version))));
+    entries.extend(steps.iter().map(|step| (step.since_ms, step_entry(step, versions))));
     entries.sort_by_key(|(since, _)| *since);
     entries.into_iter().map(|(since, text)| format!("{:<12} {text}", ago(since))).collect()
 }
@@ -94,6 +95,20 @@ fn entry(revision: &Revision) -> String {
     text
 }
 
+fn step_entry(step: &CodeStep, versions: &[CodeVersion]) -> String {
+    let name = |hash: &str| {
+        let found = versions.iter().find(|version| version.code.as_ref().is_some_and(|code| code.version == hash));
+        found.map_or_else(|| format!("version {}", short(hash)), |version| format!("version {}", version.number))
+    };
+    let what = match step.act.as_str() {
+        "pinned" => format!("pinned to {}", name(&step.version)),
+        "same-as" => format!("{} marked the same as {}", name(&step.version), name(&step.same_as)),
+        "unmarked" => format!("{} no longer marked", name(&step.version)),
+        other => format!("{} marked {}", name(&step.version), printable(other)),
+    };
+    format!("code: {what}\n")
+}
+
 fn code_entry(version: &CodeVersion) -> String {
     let Some(code) = &version.code else { return String::new() };
     let origin = origin(code);
@@ -102,7 +117,7 @@ fn code_entry(version: &CodeVersion) -> String {
 }
 
 /// The same for programs.
-pub(crate) fn history_json(revisions: &[Revision], versions: &[CodeVersion]) -> Vec<Value> {
+pub(crate) fn history_json(revisions: &[Revision], versions: &[CodeVersion], steps: &[CodeStep]) -> Vec<Value> {
     let mut entries: Vec<(i64, Value)> = Vec::new();
     entries.extend(revisions.iter().map(|revision| {
         let restores = (revision.restores > 0).then_some(revision.restores);
@@ -114,6 +129,11 @@ pub(crate) fn history_json(revisions: &[Revision], versions: &[CodeVersion]) -> 
     entries.extend(versions.iter().map(|version| {
         let hash = version.code.as_ref().map(|code| code.version.as_str());
         (version.since_ms, json!({"type": "code", "number": version.number, "version": hash, "since_ms": version.since_ms}))
+    }));
+    entries.extend(steps.iter().map(|step| {
+        let same_as = (!step.same_as.is_empty()).then_some(&step.same_as);
+        let object = json!({"type": "code_step", "act": step.act, "version": step.version, "same_as": same_as, "since_ms": step.since_ms});
+        (step.since_ms, object)
     }));
     entries.sort_by_key(|(since, _)| *since);
     entries.into_iter().map(|(_, object)| object).collect()

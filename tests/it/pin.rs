@@ -211,6 +211,20 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     assert!(refused(&bench, &["code", "mark", &id, "@7", "unusable"], 2).contains("no code version"));
     assert!(refused(&bench, &["code", "mark", &id, "@1", "great"], 2).contains("unusable"));
     bench.ok(&["code", "mark", &id, "@1", "unusable"]);
+    let history = bench.ok(&["history", &id]);
+    let steps: Vec<_> = history.lines().filter_map(|line| Some(line.split_once("code: ")?.1)).filter(|step| !step.contains('(')).collect();
+    let expected = [
+        "pinned to version 1",
+        "pinned to version 2",
+        "version 1 marked unusable",
+        "version 1 no longer marked",
+        "version 2 marked the same as version 1",
+        "version 1 marked unusable",
+    ];
+    assert_eq!(steps, expected, "{history}");
+    let steps = bench.json_lines(&["history", &id, "--json"]).into_iter().filter(|entry| entry["type"] == "code_step");
+    let acts: Vec<_> = steps.map(|step| step["act"].as_str().unwrap_or_default().to_owned()).collect();
+    assert_eq!(acts, ["pinned", "pinned", "unusable", "unmarked", "same-as", "unusable"]);
     let verified = bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     assert!(verified.contains("All is well"), "{verified}");
 

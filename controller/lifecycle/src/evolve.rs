@@ -13,8 +13,8 @@ use crate::event::{Event, MetricPoint, Recorded, RetryCause};
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Annotation, Attempt, AttemptRef, AttemptState, CodeVersion, Effect, Failure, Health, Retries, Revision, Run,
-    RunNumber, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Annotation, Attempt, AttemptRef, AttemptState, CodeAct, CodeStep, CodeVersion, Effect, Failure, Health,
+    Retries, Revision, Run, RunNumber, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
 };
 use crate::versions;
 
@@ -66,12 +66,15 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         Event::CodePinned { sweep, version } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             sweep.pinned = Some(version.clone());
+            sweep.code_steps.push(CodeStep { version: version.clone(), act: CodeAct::Pinned, since: at });
             sweep.history += 1;
         }
         Event::CodeMarked { sweep, version, mark } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             let Some(code) = sweep.codes.iter_mut().find(|code| code.version == *version) else { return };
             code.mark.clone_from(mark);
+            let act = mark.clone().map_or(CodeAct::Unmarked, CodeAct::Marked);
+            sweep.code_steps.push(CodeStep { version: version.clone(), act, since: at });
             sweep.history += 1;
             sweep.best = versions::best(sweep, &sweep.codes);
         }
@@ -242,6 +245,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         live: BTreeSet::new(),
         best: None,
         codes: Vec::new(),
+        code_steps: Vec::new(),
         pinned: None,
         environments: Vec::new(),
         imported: 0,

@@ -81,6 +81,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         stalled: sweep.stalled,
         revisions: if sweep.revisions.len() > 1 { sweep.revisions.iter().map(revision_row).collect() } else { Vec::new() },
         codes: sweep.codes.clone(),
+        code_steps: sweep.code_steps.clone(),
         pinned: sweep.pinned.clone().unwrap_or_default(),
     }
 }

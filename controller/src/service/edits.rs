@@ -2,7 +2,7 @@
 
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::spec::{self, SweepSpec};
-use sweep_lifecycle::state::{Effect, SweepId};
+use sweep_lifecycle::state::{CodeAct, CodeMark, CodeStep, Effect, SweepId};
 use sweep_proto::v1;
 use sweep_search::space::{Path, Value};
 use tonic::Status;
@@ -59,8 +59,18 @@ impl Services {
         if revisions.is_empty() {
             revisions.push(first);
         }
-        Ok(v1::ListRevisionsResponse { revisions })
+        Ok(v1::ListRevisionsResponse { revisions, code_steps: row.code_steps.into_iter().map(code_step).collect() })
     }
+}
+
+fn code_step(step: CodeStep) -> v1::CodeStep {
+    let (act, same_as) = match step.act {
+        CodeAct::Pinned => ("pinned", String::new()),
+        CodeAct::Marked(CodeMark::SameAs(other)) => ("same-as", other),
+        CodeAct::Marked(CodeMark::Unusable) => ("unusable", String::new()),
+        CodeAct::Unmarked => ("unmarked", String::new()),
+    };
+    v1::CodeStep { since_ms: step.since.0, version: step.version, act: act.to_owned(), same_as }
 }
 
 /// What a person has answered stands beside what the file says.

@@ -86,6 +86,7 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
         stalled: false,
         revisions: Vec::new(),
         codes: Vec::new(),
+        code_steps: Vec::new(),
         pinned: String::new(),
     }
 }

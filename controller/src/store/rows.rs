@@ -1,7 +1,7 @@
 //! The rows of the query tables: what people see, made from the state by the engine.
 
 use serde::{Deserialize, Serialize};
-use sweep_lifecycle::state::{Annotation, AttemptRef, CodeVersion, Effect, Failure};
+use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Effect, Failure};
 use sweep_search::why::Why;
 
 use super::LOG_BYTES_MAX;
@@ -54,6 +54,9 @@ pub struct SweepRow {
     /// The versions of the code, in the order of their first appearance.
     #[serde(default)]
     pub codes: Vec<CodeVersion>,
+    /// What people have done about them, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code_steps: Vec<CodeStep>,
     /// The one of them that it is pinned to; empty: it tracks.
     #[serde(default)]
     pub pinned: String,

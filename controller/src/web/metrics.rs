@@ -89,6 +89,7 @@ mod tests {
             stalled: false,
             revisions: Vec::new(),
             codes: Vec::new(),
+            code_steps: Vec::new(),
             pinned: String::new(),
         };
         let counts = SweepCounts { queued: 1, failed: 2, ..SweepCounts::default() };

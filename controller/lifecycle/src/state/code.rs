@@ -30,6 +30,29 @@ pub enum CodeMark {
     Unusable,
 }
 
+/// Something that a person did about the code of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeStep {
+    /// The version that it was about.
+    pub version: String,
+    /// What was done.
+    pub act: CodeAct,
+    /// When.
+    pub since: Timestamp,
+}
+
+/// What a person does about a version of the code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeAct {
+    /// Every attempt that begins afterwards executes it.
+    Pinned,
+    /// Something is said of it.
+    Marked(CodeMark),
+    /// What was said of it is taken back.
+    Unmarked,
+}
+
 /// What an agent says of the code that it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -19,7 +19,7 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, CodeVersion, Environment, Revision, State, Sweep, SweepState};
+use super::{Agent, CodeStep, CodeVersion, Environment, Revision, State, Sweep, SweepState};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -71,6 +71,8 @@ struct SweepHead<'a> {
     ended: u64,
     best: Option<(RunNumber, f64)>,
     codes: Cow<'a, [CodeVersion]>,
+    #[serde(default)]
+    code_steps: Cow<'a, [CodeStep]>,
     pinned: Option<Cow<'a, str>>,
     environments: Cow<'a, [Environment]>,
     imported: u64,
@@ -180,6 +182,7 @@ impl<'a> SweepHead<'a> {
             open,
             best: sweep.best,
             codes: Cow::Borrowed(&sweep.codes),
+            code_steps: Cow::Borrowed(&sweep.code_steps),
             pinned: sweep.pinned.as_deref().map(Cow::Borrowed),
             environments: Cow::Borrowed(&sweep.environments),
             imported: sweep.imported,
@@ -216,6 +219,7 @@ impl<'a> SweepHead<'a> {
             live,
             best: self.best,
             codes: self.codes.into_owned(),
+            code_steps: self.code_steps.into_owned(),
             pinned: self.pinned.map(Cow::into_owned),
             environments: self.environments.into_owned(),
             imported: self.imported,

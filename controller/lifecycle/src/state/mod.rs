@@ -24,7 +24,7 @@ use sweep_search::space::Taken;
 pub use self::agent::{Agent, AgentInfo, Health, STAYS_MAX, Stay};
 pub use self::annotation::Annotation;
 pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
-pub use self::code::{CodeAbout, CodeMark, CodeVersion};
+pub use self::code::{CodeAbout, CodeAct, CodeMark, CodeStep, CodeVersion};
 pub use self::environment::{DataSet, Environment};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
@@ -80,6 +80,8 @@ pub struct Sweep {
     pub best: Option<(RunNumber, f64)>,
     /// The versions of the code that its runs were to be executed with, in the order of their first appearance.
     pub codes: Vec<CodeVersion>,
+    /// What people have done about them, in order.
+    pub code_steps: Vec<CodeStep>,
     /// The version that every attempt executes which begins from now on; `None`: agents execute what they have.
     pub pinned: Option<String>,
     /// What its runs were executed in, in the order of first appearance.
