@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use sweep_lifecycle::state::SweepId;
 
-use super::html::{Escaped, document, moment};
+use super::html::{Escaped, Frame, document, moment};
 use crate::store::{AgentRow, Query, RunRow, StoreError};
 
 /// Attempts that run at once, of one sweep.
@@ -81,13 +81,13 @@ pub(super) fn page(agents: &[Busy], now_ms: i64) -> String {
             }
         }
     };
-    document("Agents", "all", &[], &body)
+    document(&Frame { title: "Agents", live: "all", module: Some("agents.js"), ..Frame::default() }, &body)
 }
 
 /// Agents as a table.
 pub(super) fn table(agents: &[Busy], with_sweep: bool, now_ms: i64) -> Markup {
     html! {
-        div.scroll { table.agents aria-label="Agents" {
+        div.scroll.long { table.agents aria-label="Agents" {
             thead { tr {
                 th { "Machine" } th { "Agent" } @if with_sweep { th { "Sweep" } } th { "Health" } th.number { "Slots" } th { "Runs now" }
                 th.number { "Ended well" } th.number { "Failed" } th { "GPUs" } th { "Version" } th { "Joined" }

@@ -1,5 +1,7 @@
 //! The files of the page: all in the binary, under one name that changes when any of them does, so that a browser keeps them for ever.
 
+use std::collections::BTreeSet;
+
 use axum::http::StatusCode;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -39,6 +41,19 @@ const FILES: &[(&str, &str)] = files![
     "timeline.js",
 ];
 
+/// Returns a module and every one that it imports. A browser that is not told would find them level by level.
+pub(super) fn with_imports(module: &str) -> BTreeSet<&'static str> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![module];
+    while let Some(wanted) = open.pop() {
+        let Some((name, text)) = FILES.iter().find(|(name, _)| *name == wanted) else { continue };
+        if found.insert(*name) {
+            open.extend(text.lines().filter_map(|line| line.strip_prefix("import ")?.split_once("from \"./")?.1.strip_suffix("\";")));
+        }
+    }
+    found
+}
+
 /// Answers with a file. One of another version is asked for by a page that was open while the controller was replaced: it gets ours.
 pub(super) fn file(version: &str, name: &str) -> Response {
     let cache = if version == env!("SWEEP_ASSETS") { "public, max-age=31536000, immutable" } else { "no-store" };
@@ -77,6 +92,14 @@ mod tests {
             let name = entry.unwrap().file_name().into_string().unwrap();
             assert!(FILES.iter().any(|(known, _)| *known == name), "{name} is not in the list");
         }
+    }
+
+    #[test]
+    fn a_page_knows_its_modules_beforehand() {
+        let modules = with_imports("sweep.js");
+        assert!(["sweep.js", "table.js", "selection.js", "filter.js", "format.js"].iter().all(|name| modules.contains(name)), "{modules:?}");
+        assert!(!modules.contains("page.js") && !modules.contains("run.js"), "{modules:?}");
+        assert_eq!(with_imports("format.js").into_iter().collect::<Vec<_>>(), ["format.js"]);
     }
 
     #[test]

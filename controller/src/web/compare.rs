@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use sweep_lifecycle::state::SweepId;
 
-use super::html::{Escaped, document, duration, number, state};
+use super::html::{Escaped, Frame, document, duration, number, state};
 use super::rows::params;
 use super::sweep::{short, value_text};
 use super::sweeps::title;
@@ -59,7 +59,8 @@ pub(super) fn page(found: &Found) -> String {
         }
     };
     let place = format!("/sweeps/{}", sweep.id);
-    document("Compare", &sweep.id, &[(&place, title(sweep))], &body)
+    let trail = [(&*place, title(sweep))];
+    document(&Frame { title: "Compare", live: &sweep.id, trail: &trail, module: Some("run.js"), data: None }, &body)
 }
 
 fn table(found: &Found) -> Markup {

@@ -1,5 +1,6 @@
 //! Text made safe for HTML, and the small pieces that all pages are made of.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use maud::{Markup, PreEscaped, Render, html};
@@ -77,9 +78,25 @@ pub(super) fn number(value: f64) -> String {
     if (1e-4..1e9).contains(&rounded.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
 }
 
-/// A whole page. `live` names what the page is about: when that changes, its script asks for the page again, or for the news.
-pub(super) fn document(title: &str, live: &str, trail: &[(&str, &str)], body: &Markup) -> String {
+/// What stands around the content of a page.
+#[derive(Default)]
+pub(super) struct Frame<'a> {
+    pub(super) title: &'a str,
+    /// What the page is about: when that changes, its script asks for the page again, or for the news.
+    pub(super) live: &'a str,
+    /// The pages above this one: where each is, and its name.
+    pub(super) trail: &'a [(&'a str, &'a str)],
+    /// The module that draws on this page.
+    pub(super) module: Option<&'a str>,
+    /// What that module asks for first.
+    pub(super) data: Option<&'a str>,
+}
+
+/// A whole page. What its scripts will need is named at its beginning: a browser fetches it while it reads the rest.
+pub(super) fn document(frame: &Frame<'_>, body: &Markup) -> String {
+    let Frame { title, live, trail, module, data } = *frame;
     let assets = super::assets::base();
+    let modules = ["page.js"].into_iter().chain(module).flat_map(super::assets::with_imports).collect::<BTreeSet<_>>();
     let page = html! {
         (PreEscaped("<!doctype html>"))
         html lang="en" {
@@ -91,6 +108,8 @@ pub(super) fn document(title: &str, live: &str, trail: &[(&str, &str)], body: &M
                 link rel="icon" href={ (assets) "icon.svg" } type="image/svg+xml";
                 link rel="stylesheet" href={ (assets) "style.css" };
                 script type="module" src={ (assets) "page.js" } {}
+                @for module in &modules { link rel="modulepreload" href={ (assets) (module) }; }
+                @if let Some(data) = data { link rel="preload" as="fetch" href=(Escaped(data)) crossorigin; }
             }
             body data-live=(Escaped(live)) {
                 a.skip href="#main" { "Skip to the content" }
@@ -116,7 +135,7 @@ pub(super) fn document(title: &str, live: &str, trail: &[(&str, &str)], body: &M
 
 /// A page with a title and one sentence.
 pub(super) fn message(title: &str, text: &str) -> String {
-    document(title, "", &[], &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } })
+    document(&Frame { title, ..Frame::default() }, &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } })
 }
 
 #[cfg(test)]
@@ -129,7 +148,8 @@ mod tests {
         let safe = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;U+202EU+001B[31m ü";
         assert_eq!(Escaped(hostile).to_string(), safe);
         assert_eq!(html! { (Escaped(hostile)) }.into_string(), safe);
-        let page = document(hostile, hostile, &[(hostile, hostile)], &html! {});
+        let frame = Frame { title: hostile, live: hostile, trail: &[(hostile, hostile)], data: Some(hostile), module: None };
+        let page = document(&frame, &html! {});
         assert!(!page.contains("<script>") && !page.contains('\u{202e}'), "{page}");
     }
 

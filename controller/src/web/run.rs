@@ -8,7 +8,7 @@ use sweep_lifecycle::state::{CodeVersion, Environment, SweepId};
 
 use super::agents::brief;
 use super::failures::word;
-use super::html::{Escaped, counted, document, duration, moment, number, state};
+use super::html::{Escaped, Frame, counted, document, duration, moment, number, state};
 use super::rows::params;
 use super::series;
 use super::sweep::{short, value_text};
@@ -68,12 +68,14 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
     };
     let place = format!("/sweeps/{}", sweep.id);
     let here = format!("{place}/runs/{}", run.run);
-    document(
-        &format!("run {} of {}", run.run, title(sweep)),
-        &format!("{}/{}", sweep.id, run.run),
-        &[(&place, title(sweep)), (&here, &format!("run {}", run.run))],
-        &body,
-    )
+    let frame = Frame {
+        title: &format!("run {} of {}", run.run, title(sweep)),
+        live: &format!("{}/{}", sweep.id, run.run),
+        trail: &[(&place, title(sweep)), (&here, &format!("run {}", run.run))],
+        module: Some("run.js"),
+        data: Some(&format!("{here}/series.json")),
+    };
+    document(&frame, &body)
 }
 
 fn head(found: &Found, now_ms: i64) -> Markup {

@@ -5,7 +5,7 @@ use sweep_lifecycle::state::{CodeVersion, SweepId};
 
 use super::agents::{self, Busy};
 use super::failures::{self, Group};
-use super::html::{Escaped, counted, document, duration, moment, number, state};
+use super::html::{Escaped, Frame, counted, document, duration, moment, number, state};
 use super::sweeps::{progress, title};
 use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
@@ -100,7 +100,15 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
             }
         }
     };
-    document(title(row), &row.id, &[(&format!("/sweeps/{}", row.id), title(row))], &body)
+    let place = format!("/sweeps/{}", row.id);
+    let frame = Frame {
+        title: title(row),
+        live: &row.id,
+        trail: &[(&place, title(row))],
+        module: Some("sweep.js"),
+        data: Some(&format!("{place}/data.json")),
+    };
+    document(&frame, &body)
 }
 
 const SECTIONS: [(&str, &str); 10] = [
@@ -259,7 +267,7 @@ fn runs(found: &Found) -> Markup {
         return html! { p.soft { "None yet." } };
     }
     html! {
-        div.scroll { table aria-label="Runs" {
+        div.scroll.long { table aria-label="Runs" {
             thead { tr { th.number { "Run" } th { "State" } th.number { "Value" } th { "Parameters" } th.number { "Took" } th { "Why" } } }
             tbody { @for run in &found.newest { (line(run)) } }
         } }

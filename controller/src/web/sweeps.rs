@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use sweep_lifecycle::state::SweepId;
 
-use super::html::{Escaped, document, moment, number, state};
+use super::html::{Escaped, Frame, document, moment, number, state};
 use super::spark;
 use crate::store::{Query, StoreError, SweepCounts, SweepRow};
 
@@ -49,7 +49,7 @@ pub(super) fn page(sweeps: &[Listed], now_ms: i64) -> String {
             } }
         }
     };
-    document("Sweeps", "all", &[], &body)
+    document(&Frame { title: "Sweeps", live: "all", module: Some("agents.js"), ..Frame::default() }, &body)
 }
 
 fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {

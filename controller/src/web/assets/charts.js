@@ -1,13 +1,11 @@
 // The history of a sweep and the importance of its parameters.
 
 import { color, duration, label, number, plain } from "./format.js";
-import { draw } from "./plotly.js";
-
-// More markers than these are drawn slowly and tell no more: of others, evenly chosen ones.
-const MARKERS_MAX = 1500;
+import { MARKERS_MAX, draw } from "./plotly.js";
 
 const ended = (run) => run.ended || 0;
 
+// Of many runs, evenly chosen ones, and those that are kept whatever.
 function thinned(runs, keep) {
   if (runs.length <= MARKERS_MAX) return runs;
   const step = runs.length / MARKERS_MAX;

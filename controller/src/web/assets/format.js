@@ -64,6 +64,23 @@ export function choice(title, options, chosen, changed) {
   return element("details", { class: "choice" }, element("summary", {}, title), list);
 }
 
+// Lets the browser do what waits: keys, the pointer, a picture.
+export const turn = () => new Promise((resolve) => setTimeout(resolve));
+
+// Waits until the next picture is shown. A page that nobody looks at shows none.
+export const painted = () => new Promise((resolve) => (document.hidden ? resolve() : requestAnimationFrame(() => setTimeout(resolve))));
+
+// Before the next picture, and once: for what follows the hand.
+export function nextFrame(action) {
+  let waiting = 0;
+  return () => {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
+      action();
+    });
+  };
+}
+
 // Soon, and once: for what follows many small changes.
 export function later(ms, action) {
   let timer = 0;

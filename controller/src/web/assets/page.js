@@ -5,6 +5,8 @@ import { duration, later, toast } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
+
 function theme() {
   const root = document.documentElement;
   const button = byId("theme");
@@ -30,7 +32,8 @@ function times() {
   for (const time of document.querySelectorAll("time[data-ms]")) {
     const ms = Number(time.dataset.ms);
     time.textContent = `${duration(Date.now() - ms)} ago`;
-    time.title = new Date(ms).toLocaleString();
+    if (time.dateTime) continue;
+    time.title = MOMENT.format(ms);
     time.dateTime = new Date(ms).toISOString();
   }
 }

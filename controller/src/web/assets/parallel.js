@@ -1,8 +1,9 @@
 // Parallel coordinates on canvases of our own: plotly's need WebGL, which machines without a graphics card draw slowly, and cannot be brushed from the keyboard.
 //
-// Every run is a line through its parameters to its objective. All runs are drawn once, faintly; those that are chosen are drawn above them, batched by colour.
+// Every run is a line through its parameters to its objective. Runs are drawn once, faintly; those that are chosen are drawn above them, batched by
+// colour. Of many, a brush shows evenly chosen ones at once and the rest when it rests, a part in each frame: the hand never waits for the picture.
 
-import { choice, color, element, inert, label, number } from "./format.js";
+import { choice, color, element, inert, label, later, nextFrame, number } from "./format.js";
 import { colorAt } from "./plotly.js";
 
 const TOP = 34;
@@ -10,6 +11,11 @@ const BOTTOM = 30;
 const SIDE = 70;
 const COLORS = 24;
 const AXES_MAX = 12;
+// Lines that are drawn in one frame.
+const AT_ONCE = 600;
+// Lines behind the chosen ones: more of them are one grey surface.
+const BACK_MAX = 2000;
+const REST_MS = 200;
 const OBJECTIVE = "\u0000objective";
 
 // Maps the values of one axis to places between 0 (below) and 1 (above).
@@ -71,6 +77,12 @@ class Scale {
   }
 }
 
+// Of many, evenly chosen ones: the last, which lies above all, is among them.
+function evenly(list, max) {
+  if (list.length <= max) return list;
+  return Array.from({ length: max }, (_, index) => list[Math.floor(((index + 1) * list.length) / max) - 1]);
+}
+
 export class Parallel {
   constructor(place, tools, selection) {
     Object.assign(this, { place, selection, brushes: new Map(), logs: new Map(), drag: null });
@@ -88,8 +100,13 @@ export class Parallel {
     place.addEventListener("pointermove", (event) => this.move(event));
     place.addEventListener("pointerup", (event) => this.release(event));
     place.addEventListener("pointerleave", () => this.point(null));
-    new ResizeObserver(() => this.layout()).observe(place);
-    selection.addEventListener("chosen", () => this.soon());
+    this.rest = later(REST_MS, () => this.complete());
+    // The first call of the observer comes at once, and is for the size that there was when it began.
+    new ResizeObserver(() => {
+      const { width, height } = place.getBoundingClientRect();
+      if (width !== this.width || height !== this.height) this.layout();
+    }).observe(place);
+    selection.addEventListener("chosen", nextFrame(() => (this.counted === selection.runs.length ? this.drawFront() : this.build())));
     document.addEventListener("theme", () => this.layout());
     this.build();
   }
@@ -288,38 +305,75 @@ export class Parallel {
 
   drawBack() {
     const context = this.back.getContext("2d");
+    const rows = evenly([...this.selection.runs.keys()], BACK_MAX);
     context.clearRect(0, 0, this.width, this.height);
     context.strokeStyle = color("line");
-    context.globalAlpha = Math.max(0.06, Math.min(0.5, 60 / this.lines.length * this.axes.length));
+    context.globalAlpha = Math.max(0.06, Math.min(0.5, 60 / rows.length));
     context.beginPath();
-    for (let row = 0; row < this.selection.runs.length; row += 1) this.trace(context, row);
+    for (const row of rows) this.trace(context, row);
     context.stroke();
   }
 
-  drawFront() {
-    const started = performance.now();
-    const { runs, mask, chosen } = this.selection;
-    const context = this.front.getContext("2d");
-    context.clearRect(0, 0, this.width, this.height);
+  // The chosen runs, worst first: runs without a value lie below, the best above all.
+  order() {
+    const { runs, mask } = this.selection;
     const batches = Array.from({ length: COLORS + 1 }, () => []);
     for (let row = 0; row < runs.length; row += 1) {
       if (!mask[row]) continue;
       const rank = this.rank.get(runs[row].value);
       batches[rank === undefined ? 0 : COLORS - Math.floor(rank * (COLORS - 1))].push(row);
     }
-    context.globalAlpha = Math.max(0.12, Math.min(0.85, 300 / Math.max(1, chosen)));
-    context.lineWidth = chosen < 200 ? 1.5 : 1;
-    // Runs without a value lie below, the best above all.
-    batches.forEach((rows, index) => {
-      if (!rows.length) return;
-      context.strokeStyle = index === 0 ? color("bad") : colorAt((COLORS - index) / (COLORS - 1));
-      context.setLineDash(index === 0 ? [3, 3] : []);
+    return batches.flatMap((rows, batch) => rows.map((row) => [row, batch]));
+  }
+
+  // Draws lines above each other, those of one colour together.
+  strokes(context, lines, count) {
+    context.globalAlpha = Math.max(0.12, Math.min(0.85, 300 / Math.max(1, count)));
+    context.lineWidth = count < 200 ? 1.5 : 1;
+    for (let from = 0; from < lines.length;) {
+      const batch = lines[from][1];
+      context.strokeStyle = batch === 0 ? color("bad") : colorAt((COLORS - batch) / (COLORS - 1));
+      context.setLineDash(batch === 0 ? [3, 3] : []);
       context.beginPath();
-      for (const row of rows) this.trace(context, row);
+      for (; from < lines.length && lines[from][1] === batch; from += 1) this.trace(context, lines[from][0]);
       context.stroke();
-    });
+    }
+  }
+
+  drawFront() {
+    const started = performance.now();
+    const lines = this.order();
+    const some = evenly(lines, AT_ONCE);
+    const context = this.front.getContext("2d");
+    context.clearRect(0, 0, this.width, this.height);
+    this.strokes(context, some, some.length);
+    this.missing = some.length < lines.length ? lines : null;
+    if (this.missing) this.rest();
     // For the measurements in the tests.
     this.place.dataset.drawn = (performance.now() - started).toFixed(1);
+  }
+
+  // Draws all the chosen runs where nobody sees it, a part in each frame, and shows them when they are whole. A new brush ends it.
+  complete() {
+    const lines = this.missing;
+    if (!lines) return;
+    const { width, height } = this.front;
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const context = canvas.getContext("2d");
+    context.setTransform(this.front.getContext("2d").getTransform());
+    let drawn = 0;
+    const part = () => {
+      if (this.missing !== lines) return;
+      this.strokes(context, lines.slice(drawn, drawn + AT_ONCE), lines.length);
+      drawn += AT_ONCE;
+      if (drawn < lines.length) return void requestAnimationFrame(part);
+      this.missing = null;
+      const front = this.front.getContext("2d");
+      front.clearRect(0, 0, this.width, this.height);
+      front.globalAlpha = 1;
+      front.drawImage(canvas, 0, 0, this.width, this.height);
+    };
+    part();
   }
 
   drawOver() {
@@ -364,14 +418,5 @@ export class Parallel {
       this.trace(context, row);
       context.stroke();
     }
-  }
-
-  soon() {
-    if (this.waiting) return;
-    this.waiting = requestAnimationFrame(() => {
-      this.waiting = 0;
-      if (this.counted !== this.selection.runs.length) this.build();
-      else this.drawFront();
-    });
   }
 }

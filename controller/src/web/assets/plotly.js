@@ -1,6 +1,9 @@
 // plotly.js, loaded when the first chart comes into view: it is large, and nothing else waits for it.
 
-import { color } from "./format.js";
+import { color, turn } from "./format.js";
+
+// More markers than these are drawn slowly and tell no more.
+export const MARKERS_MAX = 500;
 
 let loading = null;
 
@@ -21,6 +24,7 @@ const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: [
 // Draws a chart, or draws it anew.
 export async function draw(place, traces, layout = {}) {
   const plotly = await library();
+  await turn();
   const axis = { gridcolor: color("faint"), linecolor: color("line"), zeroline: false, automargin: true };
   const full = {
     paper_bgcolor: "transparent",

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { color, element, label, number, plain } from "./format.js";
-import { draw, scale } from "./plotly.js";
+import { MARKERS_MAX, draw, scale } from "./plotly.js";
 
 const values = (list) => list.map((json) => JSON.parse(json));
 
@@ -56,7 +56,7 @@ export class Surrogate {
 
   // The runs of the sweep, as points over one parameter or two.
   runs(x, y) {
-    return this.selection.visible().filter((run) => run.params[x] !== undefined && (!y || run.params[y] !== undefined)).slice(-1500);
+    return this.selection.visible().filter((run) => run.params[x] !== undefined && (!y || run.params[y] !== undefined)).slice(-MARKERS_MAX);
   }
 
   async line(slice, x) {

@@ -7,7 +7,7 @@ import * as charts from "./charts.js";
 import * as code from "./code.js";
 import { Curves } from "./curves.js";
 import { learnt } from "./findings.js";
-import { later } from "./format.js";
+import { later, painted, turn } from "./format.js";
 import { Parallel } from "./parallel.js";
 import { whenSeen } from "./plotly.js";
 import { Selection } from "./selection.js";
@@ -20,7 +20,7 @@ const byId = (id) => document.getElementById(id);
 
 // Draws a part, or says in its place why not.
 function part(id, make) {
-  byId(id).closest("section").hidden = false;
+  byId(id).hidden = false;
   const place = byId(`${id}-plot`);
   whenSeen(place, () =>
     Promise.resolve().then(() => make(place, byId(`${id}-tools`))).catch((error) => {
@@ -46,26 +46,10 @@ export async function start(refresh) {
     },
   };
   parts.table = new Table(byId("table"), byId("runs-tools"), selection, act);
-  byId("parallel").hidden = false;
+  for (const shown of ["parallel", "history", "curves", "timeline-plot"]) byId(shown).hidden = false;
   parts.parallel = new Parallel(byId("parallel-plot"), byId("parallel-tools"), selection);
-  document.body.dataset.usable = performance.now().toFixed(0);
-
-  part("history", (place) => charts.history((parts.history = place), selection));
-  part("curves", (place, tools) => (parts.curves = new Curves(place, tools, selection)));
-  byId("timeline-plot").hidden = false;
   whenSeen(byId("timeline-plot"), () => (parts.timeline = new Timeline(byId("timeline-plot"), selection)));
   parts.sliders = new Sliders(byId("sliders"), byId("sliders-plot"), selection);
-
-  const analyze = async () => {
-    const analysis = await call("AnalyzeSweep", { sweep_id: id }).catch((error) => ({ effects: [], agreements: [], observations: 0, failing: "", error }));
-    learnt(byId("learnt"), selection, analysis);
-    return analysis;
-  };
-  let analysis = await analyze();
-  if (analysis.effects.length) {
-    part("importance", (place) => charts.importance((parts.importance = place), analysis.effects));
-    part("slices", (place, tools) => (parts.surrogate = new Surrogate(place, tools, selection, [...analysis.effects].sort((a, b) => b.share - a.share))));
-  }
 
   const enhance = () => {
     actions.ofSweep(byId("actions"), selection, () => byId("yaml").textContent);
@@ -99,12 +83,17 @@ export async function start(refresh) {
   const follow = later(200, () => {
     status();
     fade();
-    if (parts.history) charts.history(parts.history, selection);
     parts.timeline?.show();
+  });
+  // The charts of the library take longer: when the hand has come to rest.
+  const chart = later(500, async () => {
+    if (parts.history) await charts.history(parts.history, selection);
+    await turn();
     parts.curves?.show();
   });
   selection.addEventListener("chosen", () => {
     follow();
+    chart();
     address();
   });
   status();
@@ -116,13 +105,22 @@ export async function start(refresh) {
   };
   document.addEventListener("theme", redraw);
 
+  let analysis = null;
+  const analyze = async () => {
+    analysis = await call("AnalyzeSweep", { sweep_id: id }).catch((error) => ({ effects: [], agreements: [], observations: 0, failing: "", error }));
+    learnt(byId("learnt"), selection, analysis);
+    if (!byId("importance").hidden || !analysis.effects.length) return;
+    part("importance", (place) => charts.importance((parts.importance = place), analysis.effects));
+    part("slices", (place, tools) => (parts.surrogate = new Surrogate(place, tools, selection, [...analysis.effects].sort((a, b) => b.share - a.share))));
+  };
+
   // Results change what the search has learnt, but asking costs the controller something: seldom, and only while somebody looks.
   let seen = data.sweep.finished + data.sweep.stopped + data.sweep.failed;
   const relearn = later(4000, async () => {
     const ended = selection.sweep.finished + selection.sweep.stopped + selection.sweep.failed;
     if (document.hidden || ended < seen + Math.max(3, 0.05 * seen)) return;
     seen = ended;
-    analysis = await analyze();
+    await analyze();
     redraw();
     parts.surrogate?.reset();
   });
@@ -144,5 +142,12 @@ export async function start(refresh) {
       refresh();
     },
   });
+
+  // What needs the large library, or an answer that is computed, comes when everything else is there to be used.
+  await painted();
+  document.body.dataset.usable = performance.now().toFixed(0);
+  part("history", (place) => charts.history((parts.history = place), selection));
+  part("curves", (place, tools) => (parts.curves = new Curves(place, tools, selection)));
+  await analyze();
   document.body.dataset.ready = "yes";
 }

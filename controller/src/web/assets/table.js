@@ -1,6 +1,6 @@
 // The table of all runs: only the rows that are looked at exist.
 
-import { choice, duration, element, inert, label, number } from "./format.js";
+import { choice, duration, element, inert, label, nextFrame, number } from "./format.js";
 
 const ROW = 32;
 const SPARE = 12;
@@ -21,7 +21,7 @@ export class Table {
     this.count = element("p", { class: "soft", role: "status" });
     place.replaceChildren(this.count, this.box);
     this.box.addEventListener("scroll", () => this.draw());
-    selection.addEventListener("chosen", () => this.refresh());
+    selection.addEventListener("chosen", nextFrame(() => this.refresh()));
     this.columns();
   }
 

@@ -71,9 +71,9 @@ export class Timeline {
     Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px`, display: "block" });
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const all = rows.flatMap((row) => row.attempts);
-    this.from = Math.min(...all.map((attempt) => attempt.from), Date.now());
-    this.to = Math.max(...all.map((attempt) => attempt.to), ...rows.flatMap((row) => row.stays).map((stay) => stay.to), this.from + 1000);
+    // Not spread: there may be more attempts than a call takes arguments.
+    this.from = rows.flatMap((row) => row.attempts).reduce((least, { from }) => Math.min(least, from), Date.now());
+    this.to = rows.flatMap((row) => [...row.attempts, ...row.stays]).reduce((most, { to }) => Math.max(most, to), this.from + 1000);
     this.scale = (width - LEFT - 12) / (this.to - this.from);
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
