@@ -1,6 +1,8 @@
 //! The image of the state that the store keeps, so that a start need not fold the whole log. Losing it loses nothing but time.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc;
+use std::thread;
 
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::state::State;
@@ -8,6 +10,9 @@ use sweep_lifecycle::state::image::{Block, FINGERPRINT, ImageError, Loader, bloc
 
 use super::group::Touched;
 use crate::store::{ImageHead, Store, StoreError};
+
+/// Blocks that wait to be made into runs: some megabytes.
+const BLOCKS_READ_AHEAD: usize = 16;
 
 /// What has changed since the last image.
 #[derive(Debug)]
@@ -124,17 +129,21 @@ pub(crate) fn from_image(
         tracing::info!("the image of the state is another version's; the whole log is read");
         return Ok(None);
     }
-    let mut loader = Loader::default();
-    let mut damage = None;
-    let read = blocks(&mut |(sweep, _), body| {
-        if let Err(error) = loader.block(sweep, body) {
-            damage.get_or_insert(error);
-        }
-    });
-    read.map_err(|error| error.to_string())?;
-    if let Some(error) = damage {
-        return Err(error.to_string());
-    }
+    // One thread reads and compares checksums, the other makes runs of what was read: of a million runs, each takes about as long.
+    let (send, receive) = mpsc::sync_channel::<(Block, Vec<u8>)>(BLOCKS_READ_AHEAD);
+    let loader = thread::scope(|scope| {
+        let load = move || {
+            let mut loader = Loader::default();
+            receive.into_iter().try_for_each(|((sweep, _), body)| loader.block(sweep, &body)).map(|()| loader)
+        };
+        let loader = thread::Builder::new().spawn_scoped(scope, load).map_err(|error| error.to_string())?;
+        // Nobody receives any more where a block was damaged: the loader says so.
+        let read = blocks(&mut |block, body| drop(send.send((block, body.to_vec()))));
+        drop(send);
+        let loader = loader.join().map_err(|_| "its blocks cannot be read".to_owned())?;
+        read.map_err(|error| error.to_string())?;
+        loader.map_err(|error| error.to_string())
+    })?;
     let state = loader.complete(&head.body).map_err(|error| error.to_string())?;
     Ok(Some((state, head.events)))
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::{AgentId, Timestamp};
-use super::run::{first_revision, is_first_revision};
 
 /// One execution of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,42 +17,30 @@ pub struct Attempt {
     /// Where it is in its life.
     pub state: AttemptState,
     /// Set when the controller wants it to end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopRequest>,
     /// How it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// The objective's values in the order of their arrival, those that are not finite included.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<f64>,
     /// The objective has become another one: `series` holds no curve of it, but what its best and its last value follow from.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub summarised: bool,
     /// The last value of each metric.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
     /// The smallest and the largest value of each metric, those that are not finite left out.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extremes: BTreeMap<String, (f64, f64)>,
     /// How many metric points have arrived: the next `first_seq`.
     pub points: u64,
     /// argv, as executed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// The number of the code version that it executes, from 1; 0: not known.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub code: u32,
     /// Its agent was told to execute that version, whatever it had itself.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
     /// The revision of the sweep that it is executed by, from 1.
-    #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
     pub revision: u32,
     /// The number of the environment that it is executed in, from 1; 0: not known.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub environment: u32,
     /// What its agent said of it when that had no effect any more, in words; mostly empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub orphan: String,
     /// When it was assigned.
     pub assigned: Timestamp,
@@ -61,11 +48,6 @@ pub struct Attempt {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// Where an attempt is in its life.

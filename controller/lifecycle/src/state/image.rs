@@ -71,7 +71,6 @@ struct SweepHead<'a> {
     ended: u64,
     best: Option<(RunNumber, f64)>,
     codes: Cow<'a, [CodeVersion]>,
-    #[serde(default)]
     code_steps: Cow<'a, [CodeStep]>,
     pinned: Option<Cow<'a, str>>,
     environments: Cow<'a, [Environment]>,

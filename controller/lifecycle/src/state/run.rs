@@ -11,53 +11,43 @@ use super::attempt::Attempt;
 use super::ids::{AgentId, AttemptNumber, RunNumber, Timestamp};
 use crate::spec::{Constraint, Summary};
 
-/// One configuration and what became of it. Written where it is sealed: what is mostly empty is then left out.
+/// One configuration and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The configuration.
     pub config: Config,
     /// Why it was suggested, and the sweep's `history` it was computed from.
+    #[serde(with = "by_place")]
     pub why: Why,
     /// See [`Run::why`].
     pub history: u64,
     /// Where it is in its life.
     pub state: RunState,
     /// Why it is there, in words; empty while nothing needs saying.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Its executions, attempt 1 first. The last one owns the run while the run is assigned or running.
     pub attempts: Vec<Attempt>,
     /// The objective, once the run has ended; for stopped runs what it had reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// The failure it ended with blames the configuration: an observation for the search.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blamed: bool,
     /// The first run of its point: itself, but for repeats.
     pub first: RunNumber,
     /// It was imported: executed elsewhere, and none of this sweep's own.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
     /// The code that was executed last, by any id; empty where it is not known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code_version: String,
     /// The code for which the point is tried again, although it was tried before; empty where it was not.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub again: String,
     /// The revision of the sweep in which it was created, from 1.
-    #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
     pub revision: u32,
     /// It never ended, since an edit took its point out of the space: that may be tried again once it is back in.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
     /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
-    #[serde(default, skip_serializing_if = "Retries::is_none")]
     pub retries: Retries,
     /// Agents it failed on: others are preferred.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub avoid: BTreeSet<AgentId>,
     /// What people say of it.
-    #[serde(default, skip_serializing_if = "Annotation::is_empty")]
     pub annotation: Annotation,
     /// When it was created.
     pub created: Timestamp,
@@ -96,18 +86,20 @@ pub enum RunState {
     Cancelled,
 }
 
-pub(super) fn first_revision() -> u32 {
-    1
-}
+/// A run is written by the places of its fields, and so is why it was suggested: elsewhere that has names, and leaves out what is empty.
+mod by_place {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use sweep_search::why::{Kind, Prediction, Why};
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-pub(super) fn is_first_revision(revision: &u32) -> bool {
-    *revision == 1
-}
+    pub(super) fn serialize<S: Serializer>(why: &Why, serializer: S) -> Result<S::Ok, S::Error> {
+        let Why { reason, kind, predicted, improvement, success, observations, pending } = why;
+        (reason, kind, predicted, improvement, success, observations, pending).serialize(serializer)
+    }
 
-impl Retries {
-    fn is_none(&self) -> bool {
-        *self == Self::default()
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Why, D::Error> {
+        type Fields = (String, Kind, Option<Prediction>, Option<f64>, Option<f64>, u64, u64);
+        let (reason, kind, predicted, improvement, success, observations, pending) = Fields::deserialize(deserializer)?;
+        Ok(Why { reason, kind, predicted, improvement, success, observations, pending })
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Sealed {
     pub state: RunState,
     /// Its point.
     pub key: PointKey,
-    /// The whole run as MessagePack.
+    /// The whole run as MessagePack, its fields by their places: names would be half of it.
     pub body: Box<[u8]>,
 }
 
@@ -214,7 +214,7 @@ impl std::fmt::Debug for Sealed {
 
 impl Sealed {
     fn seal(run: &Run) -> Result<Self, rmp_serde::encode::Error> {
-        let body = rmp_serde::to_vec_named(run)?.into_boxed_slice();
+        let body = rmp_serde::to_vec(run)?.into_boxed_slice();
         Ok(Self { first: run.first, state: run.state, key: run.point(), body })
     }
 
