@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn a_page_knows_its_modules_beforehand() {
         let modules = with_imports("sweep.js");
-        assert!(["sweep.js", "table.js", "selection.js", "filter.js", "format.js"].iter().all(|name| modules.contains(name)), "{modules:?}");
+        assert!(
+            ["sweep.js", "table.js", "selection.js", "filter.js", "format.js"].iter().all(|name| modules.contains(name)),
+            "{modules:?}"
+        );
         assert!(!modules.contains("page.js") && !modules.contains("run.js"), "{modules:?}");
         assert_eq!(with_imports("format.js").into_iter().collect::<Vec<_>>(), ["format.js"]);
     }

@@ -73,10 +73,9 @@ pub(super) struct Row {
     pub(super) state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
+    /// The best it has reached, while it has no value.
     #[serde(skip_serializing_if = "Option::is_none")]
     best: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<f64>,
     params: BTreeMap<String, Value>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metrics: BTreeMap<String, f64>,
@@ -170,8 +169,7 @@ pub(super) fn run(row: RunRow) -> Row {
         run: row.run,
         state: row.state,
         value: row.value,
-        best: row.best,
-        last: row.last,
+        best: row.best.filter(|_| row.value.is_none()),
         created: row.created_ms,
         ended: row.ended_ms,
         code: row.code,

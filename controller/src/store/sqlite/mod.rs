@@ -243,7 +243,7 @@ mod tests {
     fn crashed(commits: usize, has_room: bool) -> (Vec<u8>, Vec<u8>) {
         let (_dir, path, mut store) = open();
         if has_room {
-            make_room(&path).unwrap();
+            room::fill(&path).unwrap();
         }
         for number in 0..commits {
             store.append(&batch(&number.to_string())).unwrap();
@@ -304,13 +304,13 @@ mod tests {
     #[test]
     fn a_log_has_room_once() {
         let (_dir, path, mut store) = open();
-        assert!(make_room(&path).unwrap() > 0);
-        assert_eq!(make_room(&path).unwrap(), 0);
+        assert!(room::fill(&path).unwrap() > 0);
+        assert_eq!(room::fill(&path).unwrap(), 0);
         store.append(&batch("later")).unwrap();
         drop(store);
         let mut store = SqliteStore::open(&path).unwrap();
         assert_eq!(reasons(&mut store).unwrap(), ["later"]);
-        assert!(make_room(&path).unwrap() > 0, "a controller that ends well leaves no log");
+        assert!(room::fill(&path).unwrap() > 0, "a controller that ends well leaves no log");
     }
 
     #[test]

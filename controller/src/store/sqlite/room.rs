@@ -21,19 +21,27 @@ pub(super) const ROOM: u64 = (CHECKPOINT_PAGES as u64 + 256) * FRAME;
 /// On a disk with less space than this no room is made, in bytes.
 const LEAST_FREE: u64 = 64 * ROOM;
 
-/// Lengthens the write-ahead log of a database with zeros, which SQLite takes for the end of what is in it. The database must be open, and nobody may be
-/// writing to it. Returns how many bytes were added: none where the disk is nearly full.
+/// Makes the write-ahead log of a database as long as it gets, unless the disk is nearly full. Returns how many bytes were added. The database must be
+/// open, and nobody may be writing to it.
 ///
 /// # Errors
 /// The log cannot be read or written; it is as long as before then.
 pub fn make_room(database: &Path) -> io::Result<u64> {
+    let disk = statvfs(database)?;
+    if disk.blocks_available() * disk.fragment_size() < LEAST_FREE {
+        return Ok(0);
+    }
+    fill(database)
+}
+
+/// Lengthens the log with zeros, which SQLite takes for the end of what is in it.
+pub(super) fn fill(database: &Path) -> io::Result<u64> {
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
     let log = OpenOptions::new().append(true).open(log)?;
     let length = log.metadata()?.len();
     let missing = ROOM.saturating_sub(length);
-    let disk = statvfs(database)?;
-    if missing == 0 || disk.blocks_available() * disk.fragment_size() < LEAST_FREE {
+    if missing == 0 {
         return Ok(0);
     }
     lengthen(&log, missing).or_else(|error| log.set_len(length).and(Err(error)))
