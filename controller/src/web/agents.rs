@@ -87,7 +87,7 @@ pub(super) fn page(agents: &[Busy], now_ms: i64) -> String {
 /// Agents as a table.
 pub(super) fn table(agents: &[Busy], with_sweep: bool, now_ms: i64) -> Markup {
     html! {
-        div.scroll.long { table.agents aria-label="Agents" {
+        div.scroll { table.agents aria-label="Agents" {
             thead { tr {
                 th { "Machine" } th { "Agent" } @if with_sweep { th { "Sweep" } } th { "Health" } th.number { "Slots" } th { "Runs now" }
                 th.number { "Ended well" } th.number { "Failed" } th { "GPUs" } th { "Version" } th { "Joined" }

@@ -267,7 +267,7 @@ fn runs(found: &Found) -> Markup {
         return html! { p.soft { "None yet." } };
     }
     html! {
-        div.scroll.long { table aria-label="Runs" {
+        div.scroll.long[found.newest.len() == RUNS_SHOWN] { table aria-label="Runs" {
             thead { tr { th.number { "Run" } th { "State" } th.number { "Value" } th { "Parameters" } th.number { "Took" } th { "Why" } } }
             tbody { @for run in &found.newest { (line(run)) } }
         } }

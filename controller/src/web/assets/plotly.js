@@ -19,7 +19,7 @@ function library() {
   return loading;
 }
 
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"], showTips: false };
+const CONFIG = { displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"], showTips: false };
 
 // Draws a chart, or draws it anew.
 export async function draw(place, traces, layout = {}) {
@@ -39,7 +39,21 @@ export async function draw(place, traces, layout = {}) {
   };
   await plotly.react(place, traces, full, CONFIG);
   describe(place, full.yaxis.title?.text);
+  fit(plotly, place);
   return place;
+}
+
+const BORDERS = 4;
+const fitted = new WeakSet();
+
+// A chart follows its place, which also changes when a neighbour appears: the library itself looks at the window alone.
+function fit(plotly, place) {
+  if (fitted.has(place)) return;
+  fitted.add(place);
+  new ResizeObserver(() => {
+    const drawn = place.querySelector(".main-svg");
+    if (drawn && place.clientWidth && Math.abs(drawn.getAttribute("width") - place.clientWidth) > BORDERS) plotly.Plots.resize(place);
+  }).observe(place);
 }
 
 // Who listens to the page hears what a chart shows; its buttons are for a mouse alone.
