@@ -1,7 +1,9 @@
 //! git as a program, led nowhere by the environment.
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::error::CodeError;
@@ -24,6 +26,26 @@ pub(crate) fn git() -> Command {
     }
     git.stdin(Stdio::null());
     git
+}
+
+/// Makes a bare repository where there is none. Any number of processes may do so at once: it is made beside its place and moved there whole.
+pub(crate) fn make_bare(place: &Path) -> Result<(), CodeError> {
+    let exists = || place.join("HEAD").exists();
+    if exists() {
+        return Ok(());
+    }
+    let trouble = |source| CodeError::File { path: place.to_owned(), source };
+    let beside = place.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(beside).map_err(trouble)?;
+    let made = tempfile::Builder::new().prefix(".new-").tempdir_in(beside).map_err(trouble)?;
+    output(git().args(["init", "--quiet", "--bare"]).arg(made.path()))?;
+    match fs::rename(made.path(), place) {
+        Ok(()) => drop(made.keep()),
+        Err(_) if exists() => {}
+        // What lies there was begun by one that was killed before it made a `HEAD`.
+        Err(_) => drop(output(git().args(["init", "--quiet", "--bare"]).arg(place))?),
+    }
+    Ok(())
 }
 
 pub(crate) fn paths(listed: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -78,4 +100,28 @@ pub(crate) fn line(mut bytes: Vec<u8>) -> String {
 /// Returns whether git says yes.
 pub(crate) fn quick(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_make_one_repository_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("code/of");
+        std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| make_bare(&place).map(|()| place.join("config").exists()))).collect();
+            assert!(makers.into_iter().all(|maker| maker.join().unwrap().unwrap()), "one saw a repository that was not whole");
+        });
+        assert_eq!(fs::read_dir(folder.path().join("code")).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn one_that_was_begun_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("objects/pack")).unwrap();
+        make_bare(folder.path()).unwrap();
+        assert!(quick(git().current_dir(folder.path()).args(["rev-parse", "--is-bare-repository"])));
+    }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::CodeError;
-use crate::git::{answer, ended, feed, git, line, output, paths, quick};
+use crate::git::{answer, ended, feed, git, line, make_bare, output, paths, quick};
 
 /// More files, or bytes in all of them, than this are not checked out: no code is so large, and a small bundle may unfold to anything.
 const FILES_MAX: usize = 500_000;
@@ -48,10 +48,7 @@ impl Store {
     /// # Errors
     /// See [`CodeError`].
     pub fn open(dir: &Path) -> Result<Self, CodeError> {
-        fs::create_dir_all(dir).map_err(|source| CodeError::File { path: dir.to_owned(), source })?;
-        if !dir.join("HEAD").exists() {
-            output(git().args(["init", "--quiet", "--bare"]).arg(dir))?;
-        }
+        make_bare(dir)?;
         Ok(Self { dir: dir.to_owned() })
     }
 

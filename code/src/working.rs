@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use crate::error::CodeError;
-use crate::git::{feed, git, line, output, paths, quick};
+use crate::git::{feed, git, line, make_bare, output, paths, quick};
 use crate::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
 use crate::patch::{joined, patch};
 use crate::store::{bundle, commit, is_version, name_of};
@@ -118,11 +118,7 @@ impl Working {
         let below = workdir.canonicalize().ok().and_then(|workdir| Some(workdir.strip_prefix(&root).ok()?.to_owned()));
         let prefix = below.map(|below| below.to_string_lossy().into_owned()).unwrap_or_default();
         let private = store.join(format!("{:08x}", crc32fast::hash(root.as_os_str().as_bytes())));
-        let trouble = |source| CodeError::File { path: private.clone(), source };
-        fs::create_dir_all(store).map_err(trouble)?;
-        if !private.join("HEAD").exists() {
-            output(git().args(["init", "--quiet", "--bare"]).arg(&private))?;
-        }
+        make_bare(&private)?;
         Ok(Self { root, prefix, repository, private, ours: None, last: None, inner: Vec::new(), depth, within: Vec::new() })
     }
 

@@ -55,7 +55,8 @@ impl Snapshots {
     }
 
     fn file(&self) -> Result<NamedTempFile, Status> {
-        std::fs::create_dir_all(&self.dir).and_then(|()| tempfile::Builder::new().prefix(PASSING).tempfile_in(&self.dir)).map_err(unwritten)
+        self.store()?;
+        tempfile::Builder::new().prefix(PASSING).tempfile_in(&self.dir).map_err(unwritten)
     }
 
     /// Returns the store where anything was ever kept.
