@@ -98,8 +98,12 @@ impl Touched {
             | Event::AgentReadmitted { agent, .. } => {
                 self.agents.insert(agent.clone());
             }
-            Event::RunCreated { sweep, run, .. }
-            | Event::RunImported { sweep, run, .. }
+            // The sweep's own row says nothing of it.
+            Event::RunCreated { sweep, run, .. } => {
+                self.hungry.insert(sweep.clone());
+                self.runs.insert((sweep.clone(), *run));
+            }
+            Event::RunImported { sweep, run, .. }
             | Event::RunAbsolved { sweep, run, .. }
             | Event::RunAnnotated { sweep, run, .. }
             | Event::RunRequeued { sweep, run, .. }
