@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::attempt::Want;
 use crate::gpu::GpuDriver;
+use crate::process::shims::Shims;
 use crate::process::spawn;
 use crate::process::tree::Tree;
 use crate::runner::{self, Begin, Ended, Job, Seen};
@@ -42,6 +43,8 @@ pub(crate) trait Executor: Send + Sync {
 /// Real programs.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
+    /// What looks after them.
+    pub(crate) shims: Arc<Shims>,
     /// What says how busy GPUs are; `None`: nobody wants to know what attempts use of their machine.
     pub(crate) driver: Option<Arc<dyn GpuDriver>>,
 }
@@ -54,7 +57,7 @@ impl Executor for Programs {
         wants: &'a mut mpsc::UnboundedReceiver<Want>,
         seen: mpsc::Sender<Seen>,
     ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>> {
-        Box::pin(runner::execute(job, begin, wants, seen, self.driver.clone()))
+        Box::pin(runner::execute(job, begin, &self.shims, wants, seen, self.driver.clone()))
     }
 
     fn has_begun(&self, job: &Job) -> bool {

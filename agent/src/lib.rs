@@ -23,7 +23,7 @@ mod slot;
 mod spool;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,7 @@ pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
 
 use crate::executor::Programs;
+use crate::process::shims::Shims;
 use crate::session::Surroundings;
 
 /// How to work.
@@ -150,10 +151,7 @@ pub enum AgentError {
 /// such a process, which outlives its agent. To be called before anything else, with the process's arguments.
 pub fn shim(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
-    if arguments.next()? != process::spawn::SHIM_ARGUMENT {
-        return None;
-    }
-    Some(process::shim::run(Path::new(&arguments.next()?)))
+    (arguments.next()? == process::shims::SHIM_ARGUMENT).then(process::shim::run)
 }
 
 /// Works until the sweep ends, `count` runs have ended, or an interrupt says so. When it returns, no process of any attempt is left.
@@ -166,6 +164,8 @@ pub async fn run(
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
     let driver = options.captures.then(|| Arc::clone(&options.driver));
-    let surroundings = Surroundings { controller: options.controller.connect_lazy(), executor: Arc::new(Programs { driver }) };
+    let shims = Shims::new(options.shim.clone());
+    shims.prepare();
+    let surroundings = Surroundings { controller: options.controller.connect_lazy(), executor: Arc::new(Programs { shims, driver }) };
     session::run(surroundings, options, interrupts, notices).await
 }

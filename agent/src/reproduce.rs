@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::attempt::{Limits, Outcome, Want};
 use crate::process::launch::Alone;
+use crate::process::shims::Shims;
 use crate::runner::{self, Begin, Job, Seen};
 use crate::slot::Slot;
 use crate::{AgentError, Interrupt, Notice};
@@ -51,12 +52,13 @@ pub async fn reproduce(
     mut interrupts: mpsc::Receiver<Interrupt>,
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<Reproduced, AgentError> {
+    let shims = Shims::new(what.shim.clone());
     let job = job(what).map_err(AgentError::Refused)?;
     let (want, mut wants) = mpsc::unbounded_channel();
     let (sender, mut seen) = mpsc::channel(16);
     let output = job.output();
     let mut metrics = BTreeMap::new();
-    let executing = runner::execute(&job, Begin::Anew, &mut wants, sender, None);
+    let executing = runner::execute(&job, Begin::Anew, &shims, &mut wants, sender, None);
     tokio::pin!(executing);
     let ended = loop {
         tokio::select! {
@@ -94,7 +96,7 @@ fn note(seen: Seen, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mp
 }
 
 fn job(what: Reproduction) -> Result<Job, String> {
-    let Reproduction { program, assignment, workdir, runs_dir, grace, shim } = what;
+    let Reproduction { program, assignment, workdir, runs_dir, grace, shim: _ } = what;
     let Ok(Value::Object(params)) = serde_json::from_str(&assignment.params_json) else {
         return Err(format!("the parameters of run {} are no JSON object", assignment.run));
     };
@@ -121,7 +123,6 @@ fn job(what: Reproduction) -> Result<Job, String> {
         runs_dir,
         limits: Limits { grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
         preflight: Vec::new(),
-        shim,
         // Nobody comes and takes it over.
         alone: Alone::Continue,
     })

@@ -25,6 +25,7 @@ use crate::monitor::{self, Monitor};
 use crate::process::exit::Obstacle;
 use crate::process::launch::{self, Alone, Launch, Used, Word};
 use crate::process::memory::Kills;
+use crate::process::shims::Shims;
 use crate::process::spawn::{self, Program, on_path};
 use crate::process::tree;
 use crate::slot::Slot;
@@ -99,9 +100,6 @@ pub(crate) struct Job {
     pub(crate) limits: Limits,
     /// What has to end well before its program is started; empty: nothing.
     pub(crate) preflight: Vec<String>,
-    /// A program that calls [`crate::shim`] first of all; not written down, since each agent brings its own.
-    #[serde(skip)]
-    pub(crate) shim: PathBuf,
     /// What becomes of the program when the agent dies.
     pub(crate) alone: Alone,
 }
@@ -186,6 +184,7 @@ impl Job {
 pub(crate) async fn execute(
     job: &Job,
     begin: Begin,
+    shims: &Arc<Shims>,
     wants: &mut mpsc::UnboundedReceiver<Want>,
     seen: mpsc::Sender<Seen>,
     driver: Option<Arc<dyn GpuDriver>>,
@@ -200,7 +199,7 @@ pub(crate) async fn execute(
             for warning in &argv.warnings {
                 let _ = seen.send(Seen::Note(warning.clone())).await;
             }
-            (start(job, &place, &argv), argv.items, Counts::default())
+            (start(shims, job, &place, &argv).await, argv.items, Counts::default())
         }
         Begin::Again(skip) => {
             let gone = || Obstacle::Machine("what an agent before this one had begun cannot be found any more".to_owned());
@@ -508,7 +507,7 @@ fn build_argv(job: &Job, place: &Place) -> Argv {
 }
 
 /// Starts the shim that starts the program.
-fn start(job: &Job, place: &Place, argv: &Argv) -> Result<Program, Obstacle> {
+async fn start(shims: &Arc<Shims>, job: &Job, place: &Place, argv: &Argv) -> Result<Program, Obstacle> {
     if let Some(reason) = &job.obstacle {
         return Err(Obstacle::Machine(reason.clone()));
     }
@@ -534,7 +533,7 @@ fn start(job: &Job, place: &Place, argv: &Argv) -> Result<Program, Obstacle> {
         grace: job.limits.grace,
         alone: job.alone.clone(),
     };
-    spawn::spawn(&job.shim, &job.folder(), &launch)
+    spawn::spawn(shims, &job.folder(), &launch).await
 }
 
 /// Returns the end of a file, as far as it can be read.

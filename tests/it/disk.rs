@@ -215,5 +215,5 @@ parameters:
     let run = wait_for("the end", || bench.json_lines(&["runs", &id, "--json"]).into_iter().find(|run| run["state"] == "finished"));
     assert_eq!(run["value"].as_f64(), Some(1.5), "{run}");
     let (_, output) = agent.wait();
-    assert!(bench.processes().iter().all(|process| !process.command.contains("__shim")), "{output}");
+    assert!(bench.processes().iter().all(|process| process.name != "sweep-shim"), "{output}");
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take; far more than it needs, even on a busy machine.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// The environment variable by which processes of a bench are known: whatever they start inherits it.
 const MARK: &str = "SWEEP_TEST_MARK";
@@ -48,6 +48,8 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
+    /// What tools that list processes call it; of a shim it changes when it gets an attempt.
+    pub(crate) name: String,
     pub(crate) command: String,
 }
 
@@ -164,7 +166,8 @@ impl Bench {
             environment.windows(mark.len()).any(|window| window == mark.as_bytes())
         });
         let command = |pid| String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).replace('\0', " ");
-        ours.map(|pid| Process { pid, command: command(pid) }).collect()
+        let name = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
+        ours.map(|pid| Process { pid, name: name(pid), command: command(pid) }).collect()
     }
 
     /// Waits until no process of this bench runs any more.

@@ -50,8 +50,9 @@ fn steps(bench: &Bench, id: &str, metric: &str) -> Vec<i64> {
     })
 }
 
+/// Those that look after an attempt.
 fn shims(bench: &Bench) -> Vec<i32> {
-    bench.processes().iter().filter(|process| process.command.contains("__shim")).map(|process| process.pid).collect()
+    bench.processes().iter().filter(|process| process.name == "sweep-shim").map(|process| process.pid).collect()
 }
 
 #[test]
@@ -123,7 +124,10 @@ fn a_program_whose_shim_is_killed_is_ended_and_tried_again() {
     let id = create(&bench, "--steps=15", "");
     let agent = bench.start(&["agent", &id]);
     started(&bench, 1);
-    for shim in shims(&bench) {
+    // The one that waits for the next attempt, too.
+    let waiting = || bench.processes().into_iter().find(|process| process.command.contains("__shim") && process.name != "sweep-shim");
+    let waiting = wait_for("a shim ahead", waiting);
+    for shim in [shims(&bench), vec![waiting.pid]].concat() {
         kill(Pid::from_raw(shim), Signal::SIGKILL).expect("it runs");
     }
     let (code, output) = agent.wait();

@@ -5,6 +5,7 @@ pub(crate) mod identity;
 pub(crate) mod launch;
 pub(crate) mod memory;
 pub(crate) mod shim;
+pub(crate) mod shims;
 pub(crate) mod spawn;
 pub(crate) mod tree;
 pub(crate) mod usage;

@@ -1,17 +1,22 @@
 //! The small process between an agent and a program. It outlives the agent, so that a killed or upgraded one finds its attempts again: it starts the
 //! program, inherits the orphans of it, and writes down how it ended.
 //!
-//! It runs before anything else of `sweep` does, without threads of a runtime. What it says goes to its standard output, which an agent that lives
-//! reads, and into the attempt's folder, where an agent that comes later looks. Its standard input ends when its agent does.
+//! It runs before anything else of `sweep` does, without threads of a runtime, and waits on its standard input for the folder of its attempt. What it
+//! says goes to its standard output, which an agent that lives reads, and into the attempt's folder, where an agent that comes later looks. Its standard
+//! input ends when its agent does.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, BufRead, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, wait};
 use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession, ResetSigmask};
@@ -19,12 +24,18 @@ use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession, ResetSigmask}
 use super::exit::{Exit, Obstacle};
 use super::identity::ProcessId;
 use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
+use super::spawn::MARKER;
 use super::tree::{self, Tree};
 use super::usage::Children;
 
 /// The wrapper's own `wait` would also wait for children; they are `tree`'s business.
 type Child = Box<dyn ChildWrapper>;
 
+/// Stands behind the folder of an attempt: no path holds it.
+pub(super) const ORDER_END: u8 = 0;
+/// What tools that list processes call a shim with an attempt.
+#[cfg(target_os = "linux")]
+const NAME: &std::ffi::CStr = c"sweep-shim";
 /// How long the command before the program may take.
 const PREFLIGHT_TIME_MAX: Duration = Duration::from_secs(60);
 /// How much longer than an agent the shim lets what the program has left behind live.
@@ -35,10 +46,23 @@ const RETRIES_MAX: u32 = 3600;
 /// How often it is looked whether an agent is back, and whether something is left.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Looks after the attempt of a folder. See [`crate::shim`].
-pub(crate) fn run(folder: &Path) -> ExitCode {
+/// Waits to be told the folder of an attempt and looks after that. See [`crate::shim`].
+pub(crate) fn run() -> ExitCode {
     outlive_signals();
     tree::adopt_orphans();
+    // An agent that has ended by then has nothing to look after.
+    order().map_or(ExitCode::SUCCESS, |folder| attend(&folder))
+}
+
+fn order() -> Option<PathBuf> {
+    let mut order = Vec::new();
+    io::stdin().lock().read_until(ORDER_END, &mut order).ok()?;
+    (order.pop() == Some(ORDER_END)).then(|| OsString::from_vec(order).into())
+}
+
+fn attend(folder: &Path) -> ExitCode {
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_name(NAME);
     let begun = Launch::read(folder).and_then(|launch| Ok((launch::write_shim(folder, &ProcessId::own())?, launch)));
     let (end, launch) = match begun {
         Ok(begun) => begun,
@@ -47,7 +71,13 @@ pub(crate) fn run(folder: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match start(folder, &launch) {
+    let started = if is_deserted() {
+        // One that comes later may already have looked here and found nothing begun.
+        Err(Word::Refused(Obstacle::Machine("the agent ended before the program was started".to_owned())))
+    } else {
+        start(folder, &launch)
+    };
+    match started {
         Ok((program, before)) => {
             look_after(program, before.as_ref(), &launch, &end);
             ExitCode::SUCCESS
@@ -57,6 +87,13 @@ pub(crate) fn run(folder: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the agent has ended.
+fn is_deserted() -> bool {
+    let stdin = io::stdin();
+    let mut ends = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ends, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
 /// What ends an agent (`scancel`, `killall sweep`, a terminal that closes) may reach the shim as well, and it still has an end to write down.
@@ -96,6 +133,7 @@ fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<(Child, Optio
             .arg0(what.argv.first().map_or("", String::as_str))
             .args(what.argv.iter().skip(1))
             .envs(&launch.variables)
+            .env(MARKER, &launch.marker)
             .current_dir(&launch.workdir)
             .stdin(Stdio::null())
             .stdout(file)

@@ -1,30 +1,25 @@
 //! Starts programs, each under a shim, and finds those that were started before.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use process_wrap::tokio::{CommandWrap, ProcessSession};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::ChildStdout;
 
 use super::exit::{Exit, Obstacle};
 use super::identity::ProcessId;
 use super::launch::{self, Command, Launch, Word};
-use super::tree::{self, Tree};
+use super::shims::Shims;
+use super::tree::Tree;
 
-/// What the `sweep` binary is called with to be a shim.
-pub(crate) const SHIM_ARGUMENT: &str = "__shim";
 /// How often it is looked for what a shim has written down.
 const LOOK: Duration = Duration::from_millis(100);
 /// The variable that marks each process of an attempt, its children included.
 pub(crate) const MARKER: &str = "SWEEP_ATTEMPT_ID";
-/// Variables of the agent's own environment that would mislead a program, or are none of its business.
-const REMOVED: [&str; 2] = ["WANDB_SERVICE", "SWEEP_TOKEN"];
 
 /// A program, seen through the shim that looks after it.
 #[derive(Debug)]
@@ -107,32 +102,9 @@ impl Program {
 ///
 /// # Errors
 /// See [`Obstacle`].
-pub(crate) fn spawn(shim: &Path, folder: &Path, launch: &Launch) -> Result<Program, Obstacle> {
-    let trouble = |error: io::Error| Obstacle::Machine(format!("{}: {error}", folder.display()));
-    launch.write(folder).map_err(trouble)?;
-    let mut command = tokio::process::Command::new(shim);
-    command.arg(SHIM_ARGUMENT).arg(folder).env(MARKER, &launch.marker).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    for name in REMOVED {
-        command.env_remove(name);
-    }
-    let mut command = CommandWrap::from(command);
-    // No signal of the agent's terminal reaches it.
-    command.wrap(ProcessSession);
-    let started = tree::spawn_main(|| {
-        let child = command.spawn()?.into_inner();
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
-        Ok::<_, io::Error>((child, pid))
-    });
-    let (mut child, pid) = started.map_err(|error| Obstacle::Machine(format!("{} cannot be started: {error}", shim.display())))?;
-    let voice = child.stdout().take();
-    tokio::spawn(async move {
-        // It reads its standard input to learn of the agent's death.
-        let _held = child.stdin().take();
-        let status = child.wait().await;
-        tree::forget_main(pid);
-        tracing::debug!(?status, pid, "the shim of an attempt has ended");
-    });
-    let voice = voice.ok_or_else(|| Obstacle::Machine("the shim has no standard output".to_owned()))?;
+pub(crate) async fn spawn(shims: &Arc<Shims>, folder: &Path, launch: &Launch) -> Result<Program, Obstacle> {
+    launch.write(folder).map_err(|error| Obstacle::Machine(format!("{}: {error}", folder.display())))?;
+    let (pid, voice) = shims.look_after(folder).await?;
     let tree = Tree { main: 0, shim: pid, marker: launch.marker.clone() };
     Ok(Program { folder: folder.to_owned(), source: Source::Voice(BufReader::new(voice).lines()), tree, begun: false })
 }

@@ -160,7 +160,7 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Sta
 
 /// Goes on with what an agent before this one has begun, then works as any slot does.
 pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, mut level: Level) {
-    let job = Job { patterns: session.patterns.clone(), shim: session.options.shim.clone(), ..job };
+    let job = Job { patterns: session.patterns.clone(), ..job };
     // Its ticket was that of the agent before.
     let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
     attend(&session, job, Begin::Again(Counts::default()), &mut level).await;
@@ -305,7 +305,6 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code: Code) 
         runs_dir: session.options.runs_dir.clone(),
         limits: Limits { grace: session.options.grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
         preflight: program.preflight.clone(),
-        shim: session.options.shim.clone(),
         alone: session.alone(),
     })
 }
