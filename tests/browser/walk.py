@@ -46,16 +46,17 @@ def shot(page, name, full=True):
 
 
 def picture(page, name, full=True):
-    for attempt in range(3):
-        try:
-            page.screenshot(path=FOLDER / f"{name}.png", full_page=full, timeout=PATIENCE / 3)
-            return
-        except Late:
-            # It takes a second. Once in some dozens of walks Chromium has handed out no frame for a minute while the page itself answered: asked anew, it does.
-            if attempt == 2:
-                raise
-            print(f"  no picture of {name} at attempt {attempt + 1}", flush=True)
-            page.bring_to_front()
+    path = FOLDER / f"{name}.png"
+    try:
+        page.screenshot(path=path, full_page=full, timeout=PATIENCE / 2)
+    except Late:
+        # It takes a second. Once in some dozens of walks Chromium has handed out no more frames of a page, while the page itself answered.
+        print(f"  no picture of {name}: on another page", flush=True)
+        other = watch(page.context.new_page())
+        other.goto(page.url)
+        other.wait_for_timeout(PATIENCE / 6)
+        other.screenshot(path=path, full_page=full)
+        other.close()
 
 
 def call(name, **body):
@@ -375,7 +376,7 @@ def narrow_and_dark(browser):
 
 with sync_playwright() as playwright:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
     page = watch(browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True).new_page())
     for step in [sweeps, pictures, brush, filters, what_if, acts, marks, code, answers, timeline, runs, agents, listened_to, hostile]:
         print(f"- {step.__name__}", flush=True)
