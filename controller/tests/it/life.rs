@@ -300,4 +300,5 @@ async fn after_a_restart_everything_goes_on() {
     assert_eq!((sweep.state.as_str(), sweep.finished, sweep.best_run, sweep.best_value), ("finished", 2, Some(second.run), Some(0.25)));
     assert_ne!(first.params_json, second.params_json);
     controller.stop().await.unwrap();
+    assert!(!dir.path().join("sweep.db-wal").exists(), "all of it is in one file, also where somebody has read");
 }
