@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 
 use crate::attempt::Want;
 use crate::gpu::GpuDriver;
+use crate::job::Job;
 use crate::process::shims::Shims;
 use crate::process::spawn;
 use crate::process::tree::Tree;
-use crate::runner::{self, Begin, Ended, Job, Seen};
+use crate::runner::{self, Begin, Ended, Seen};
 
 /// How long it may take to kill what another agent has left behind.
 const END_TIME_MAX: Duration = Duration::from_secs(10);

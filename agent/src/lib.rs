@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod gpu;
 mod handover;
 mod intake;
+mod job;
 mod monitor;
 mod process;
 mod reproduce;

@@ -9,9 +9,10 @@ use sweep_proto::v1;
 use tokio::sync::mpsc;
 
 use crate::attempt::{Limits, Outcome, Want};
+use crate::job::Job;
 use crate::process::launch::Alone;
 use crate::process::shims::Shims;
-use crate::runner::{self, Begin, Job, Seen};
+use crate::runner::{self, Begin, Seen};
 use crate::slot::Slot;
 use crate::{AgentError, Interrupt, Notice};
 

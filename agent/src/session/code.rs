@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::link::Link;
 use super::{Session, chance};
-use crate::runner::Job;
+use crate::job::Job;
 use crate::{Interrupt, Notice};
 
 /// How old a look may be that a run is asked for and made ready with: what another slot has seen just now. The one that counts comes once it has begun.

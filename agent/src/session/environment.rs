@@ -9,7 +9,7 @@ use super::link::Link;
 use super::{Session, chance};
 use crate::capture::data::{DataKeeper, DataSet, DataSource};
 use crate::capture::environment::{Environment, Surveyor};
-use crate::runner::Job;
+use crate::job::Job;
 use crate::{AgentOptions, Notice};
 
 /// What is looked at, and what was seen and told before.

@@ -31,9 +31,9 @@ use crate::capture::Capture;
 use crate::executor::Executor;
 use crate::handover::{Handover, Held};
 use crate::intake::stdout::Pattern;
+use crate::job::Job;
 use crate::process::launch::Alone;
 use crate::process::tree;
-use crate::runner::Job;
 use crate::slot::{self, Slot};
 use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
 

@@ -17,7 +17,8 @@ use super::link::Link;
 use super::{Session, chance};
 use crate::Notice;
 use crate::attempt::{Failure, Outcome, Want};
-use crate::runner::{Job, Point, Seen};
+use crate::job::Job;
+use crate::runner::{Point, Seen};
 use crate::spool::{Counts, Spool};
 
 /// Longest time from a metric to its report, and between two pieces of output.

@@ -1,0 +1,109 @@
+//! What an agent is to execute, and how it is written down for an agent that comes later.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::attempt::Limits;
+use crate::intake::stdout::Pattern;
+use crate::process::launch::Alone;
+use crate::slot::Slot;
+
+/// Where a job is written down in its attempt's folder.
+const FILE: &str = "job.json";
+
+/// What to execute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    /// Which agent executes it.
+    pub(crate) agent: String,
+    /// The sweep's full id.
+    pub(crate) sweep: String,
+    /// The run's number.
+    pub(crate) run: u64,
+    /// The attempt's number.
+    pub(crate) attempt: u32,
+    /// Which repeat of its point it is, from 1, and the seed for it.
+    pub(crate) repeat: u32,
+    /// See [`Job::repeat`].
+    pub(crate) seed: u32,
+    /// The configuration as the program sees it.
+    pub(crate) params: Map<String, Value>,
+    /// The items of `command:`, macros unexpanded.
+    pub(crate) command: Vec<String>,
+    /// The value of `${program}`.
+    pub(crate) program: String,
+    /// The objective; empty where the sweep has none.
+    pub(crate) objective: String,
+    /// What is looked for in the output; not written down, since each registration says it.
+    #[serde(skip)]
+    pub(crate) patterns: Vec<Pattern>,
+    /// For W&B's library.
+    pub(crate) project: String,
+    /// For W&B's library.
+    pub(crate) entity: String,
+    /// The version of the code that it executes; empty: not known.
+    #[serde(default)]
+    pub(crate) code_version: String,
+    /// Why that cannot be executed here.
+    #[serde(skip)]
+    pub(crate) obstacle: Option<String>,
+    /// Which GPUs it may use.
+    pub(crate) slot: Slot,
+    /// Bytes in use on each of them before it began, as far as it can be said.
+    #[serde(default)]
+    pub(crate) gpu_bytes: BTreeMap<String, u64>,
+    /// Where it runs; absolute.
+    pub(crate) workdir: PathBuf,
+    /// Where run folders are made; absolute.
+    pub(crate) runs_dir: PathBuf,
+    /// How long it may take.
+    pub(crate) limits: Limits,
+    /// What has to end well before its program is started; empty: nothing.
+    pub(crate) preflight: Vec<String>,
+    /// What becomes of the program when the agent dies.
+    pub(crate) alone: Alone,
+}
+
+impl Job {
+    /// The attempt's own folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.run_folder().join(self.attempt.to_string())
+    }
+
+    /// Makes the attempt's folder and writes the job down in it, for an agent that comes later.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written to.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        fs::create_dir_all(self.folder())?;
+        let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(self.folder().join(FILE))?;
+        file.write_all(&serde_json::to_vec(self)?)
+    }
+
+    /// Reads a job that was written down; `None` if there is none that can be read.
+    pub(crate) fn read(runs_dir: &Path, sweep: &str, (run, attempt): (u64, u32)) -> Option<Self> {
+        let path = runs_dir.join(sweep).join(run.to_string()).join(attempt.to_string()).join(FILE);
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    /// What marks the processes of the attempt.
+    pub(crate) fn marker(&self) -> String {
+        format!("{}:{}/{}/{}", self.agent, self.sweep, self.run, self.attempt)
+    }
+
+    /// Where the program's output goes.
+    pub(crate) fn output(&self) -> PathBuf {
+        self.folder().join("output.log")
+    }
+
+    /// The run's folder, in which those of its attempts lie.
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        self.runs_dir.join(&self.sweep).join(self.run.to_string())
+    }
+}
