@@ -2,19 +2,21 @@
 //!
 //! An event that speaks of something unknown changes nothing: decisions never make one, and a replay must not fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod attempts;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sweep_search::space::{Config, Taken};
 use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
-use crate::event::{Event, MetricPoint, Recorded, RetryCause};
+use crate::event::{Event, Recorded, RetryCause};
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Annotation, Attempt, AttemptRef, AttemptState, CodeAct, CodeStep, CodeVersion, Effect, Failure, Health,
-    Retries, Revision, Run, RunNumber, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Annotation, CodeAct, CodeStep, CodeVersion, Effect, Health, Retries, Revision, Run, RunNumber, RunState,
+    Runs, State, Sweep, SweepId, SweepState, Timestamp,
 };
 use crate::versions;
 
@@ -124,7 +126,9 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.queued.insert(*run);
             sweep.history += 1;
         }
-        Event::AttemptAssigned { attempt, agent, code_version, pinned } => assign(state, attempt, agent, (code_version, *pinned), at),
+        Event::AttemptAssigned { attempt, agent, code_version, pinned } => {
+            attempts::assign(state, attempt, agent, (code_version, *pinned), at);
+        }
         Event::RunImported { sweep, run, config, state: to, value, reason, code_version } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             let why = Why::new(Kind::External, "imported");
@@ -146,17 +150,17 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.history += 1;
             rank(sweep, *run);
         }
-        Event::AttemptStarted { attempt, command, code_version } => start(state, attempt, command, code_version, at),
-        Event::MetricsReported { attempt, first_seq, points, stale } => report(state, attempt, *first_seq, points, *stale),
+        Event::AttemptStarted { attempt, command, code_version } => attempts::start(state, attempt, command, code_version, at),
+        Event::MetricsReported { attempt, first_seq, points, stale } => attempts::report(state, attempt, *first_seq, points, *stale),
         Event::StopRequested { attempt, request } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-            change_attempt(sweep, attempt, |stopped| stopped.stop = Some(request.clone()));
+            attempts::change(sweep, attempt, |stopped| stopped.stop = Some(request.clone()));
         }
-        Event::AttemptEnded { attempt, state: to, failure } => end_attempt(state, attempt, *to, failure.as_ref(), at),
-        Event::AttemptResumed { attempt } => resume(state, attempt),
+        Event::AttemptEnded { attempt, state: to, failure } => attempts::end(state, attempt, *to, failure.as_ref(), at),
+        Event::AttemptResumed { attempt } => attempts::resume(state, attempt),
         Event::ResultOrphaned { attempt, words } => {
             let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-            change_attempt(sweep, attempt, |orphaned| orphaned.orphan.clone_from(words));
+            attempts::change(sweep, attempt, |orphaned| orphaned.orphan.clone_from(words));
         }
         Event::RunAnnotated { sweep, run, annotation } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
@@ -318,160 +322,6 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
     state.agents.insert(agent.clone(), registered);
 }
 
-fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, (code_version, pinned): (&str, bool), at: Timestamp) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    if sweep.runs.get(attempt.run).is_none_or(|run| attempt.attempt != run.newest() + 1) {
-        return;
-    }
-    sweep.assignments += 1;
-    let code = sweep.code_number(code_version).unwrap_or(0);
-    let assigned = Attempt {
-        agent: agent.clone(),
-        order: sweep.assignments,
-        state: AttemptState::Assigned,
-        stop: None,
-        failure: None,
-        series: Vec::new(),
-        summarised: false,
-        metrics: BTreeMap::new(),
-        extremes: BTreeMap::new(),
-        points: 0,
-        command: Vec::new(),
-        code,
-        revision: sweep.revision(),
-        pinned,
-        environment: 0,
-        orphan: String::new(),
-        assigned: at,
-        started: None,
-        ended: None,
-    };
-    sweep.runs.change(attempt.run, |run| {
-        run.attempts.push(assigned);
-        run.reason.clear();
-        code_version.clone_into(&mut run.code_version);
-    });
-    move_run(sweep, attempt.run, RunState::Assigned);
-    if let Some(agent) = state.agents.get_mut(agent) {
-        agent.code = code;
-        agent.holds.insert(attempt.clone());
-    }
-}
-
-fn start(state: &mut State, attempt: &AttemptRef, command: &[String], code_version: &str, at: Timestamp) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let code = sweep.code_number(code_version);
-    let agents = &state.agents;
-    let started = change_attempt(sweep, attempt, |started| {
-        started.environment = agents.get(&started.agent).map_or(0, |agent| agent.environment);
-        started.state = AttemptState::Running;
-        started.started = Some(at);
-        started.command = command.to_vec();
-        started.code = code.unwrap_or(started.code);
-        (started.agent.clone(), started.code)
-    });
-    let Some((agent, number)) = started else { return };
-    if code.is_some() {
-        sweep.runs.change(attempt.run, |run| code_version.clone_into(&mut run.code_version));
-    }
-    move_run(sweep, attempt.run, RunState::Running);
-    if let Some(agent) = state.agents.get_mut(&agent) {
-        agent.code = number;
-    }
-}
-
-// A stale report stays with its attempt as any other does; that it has no effect on the run is the decisions' business.
-fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[MetricPoint], stale: bool) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let objective = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone());
-    change_attempt(sweep, attempt, |reported| {
-        for point in points {
-            if objective.as_ref() == Some(&point.name) {
-                reported.series.push(point.value);
-            }
-            reported.summarise(&point.name, point.value);
-        }
-        reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
-    });
-    // A run that has ended may keep to a constraint, or break it, by what is known of it now.
-    if stale && !sweep.spec.constraints.is_empty() {
-        rank(sweep, attempt.run);
-    }
-}
-
-fn end_attempt(state: &mut State, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>, at: Timestamp) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let id = change_attempt(sweep, attempt, |ended| {
-        ended.state = to;
-        ended.failure = failure.cloned();
-        ended.ended = Some(at);
-        ended.agent.clone()
-    });
-    let Some(id) = id else { return };
-    if let Some(agent) = state.agents.get_mut(&id) {
-        agent.holds.remove(attempt);
-    }
-    note_end(state, &id, attempt, to, failure);
-}
-
-// What the end of an attempt says of agents.
-fn note_end(state: &mut State, id: &AgentId, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>) {
-    let Some(agent) = state.agents.get_mut(id).filter(|agent| !agent.info.asks) else { return };
-    match to {
-        AttemptState::Finished | AttemptState::Stopped => {
-            agent.succeeded += 1;
-            agent.streak.clear();
-        }
-        AttemptState::Failed => {
-            agent.failed += 1;
-            if failure.is_some_and(Failure::may_be_the_agents) {
-                agent.streak.push(attempt.clone());
-                // What fails here as well is no fault of whom it failed on before.
-                for (_, other) in state.agents.iter_mut().filter(|(other, _)| *other != id) {
-                    other.streak.retain(|earlier| earlier.sweep != attempt.sweep || earlier.run != attempt.run);
-                }
-            }
-        }
-        AttemptState::Assigned
-        | AttemptState::Running
-        | AttemptState::Lost
-        | AttemptState::Preempted
-        | AttemptState::Returned
-        | AttemptState::Cancelled => {}
-    }
-}
-
-fn resume(state: &mut State, attempt: &AttemptRef) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let resumed = change_attempt(sweep, attempt, |resumed| {
-        let (to, run_to) = match resumed.started {
-            Some(_) => (AttemptState::Running, RunState::Running),
-            None => (AttemptState::Assigned, RunState::Assigned),
-        };
-        let was_lost = resumed.state == AttemptState::Lost;
-        (resumed.state, resumed.failure, resumed.ended) = (to, None, None);
-        (resumed.agent.clone(), run_to, was_lost)
-    });
-    let Some((agent, run_to, was_lost)) = resumed else { return };
-    sweep.runs.change(attempt.run, |run| {
-        // What was withdrawn instead of being tried again has used up none.
-        run.retries.lost = run.retries.lost.saturating_sub(u32::from(was_lost && !run.withdrawn));
-        run.reason.clear();
-    });
-    let withdrawn = sweep.runs.change(attempt.run, |run| {
-        run.ended = None;
-        std::mem::take(&mut run.withdrawn)
-    });
-    move_run(sweep, attempt.run, run_to);
-    if withdrawn == Some(true) {
-        sweep.take_anew();
-        sweep.history += 1;
-    }
-    if let Some(agent) = state.agents.get_mut(&agent) {
-        agent.holds.insert(attempt.clone());
-    }
-}
-
 fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<RetryCause>, avoid: Option<&AgentId>) {
     let requeued = sweep.runs.change(number, |run| {
         let had_ended = run.state.is_terminal();
@@ -498,11 +348,6 @@ fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<Re
     sweep.history += u64::from(had_ended);
     list(sweep, number, RunState::Queued);
     rank(sweep, number);
-}
-
-fn change_attempt<T>(sweep: &mut Sweep, attempt: &AttemptRef, change: impl FnOnce(&mut Attempt) -> T) -> Option<T> {
-    let index = usize::try_from(attempt.attempt).ok()?.checked_sub(1)?;
-    sweep.runs.change(attempt.run, |run| run.attempts.get_mut(index).map(change))?
 }
 
 fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {

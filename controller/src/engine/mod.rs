@@ -13,6 +13,7 @@ mod clock;
 mod group;
 mod image;
 mod lag;
+mod leases;
 #[cfg(feature = "simulation")]
 mod mutation;
 mod need;
