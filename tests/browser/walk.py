@@ -212,6 +212,7 @@ def acts(page):
     expect(page.locator("h1 .state.running")).to_be_visible(timeout=PATIENCE)
     # One failed run again.
     page.get_by_role("searchbox", name="Filter runs by an expression").fill("state = failed")
+    expect(page.locator("#selection")).to_contain_text("state = failed")
     run = int(page.locator(".virtual tbody tr[data-run]").first.get_attribute("data-run"))
     page.locator(f".virtual tbody tr[data-run='{run}']").get_by_role("checkbox").check()
     page.locator("#runs-tools").get_by_role("button", name="Retry").click()
