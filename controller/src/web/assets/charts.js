@@ -3,6 +3,10 @@
 import { color, duration, label, number, plain } from "./format.js";
 import { MARKERS_MAX, draw } from "./plotly.js";
 
+// How wide the words for a direction are, and what is beside the bars.
+const DIRECTION = 115;
+const IMPORTANCE_MARGINS = 125;
+
 const ended = (run) => run.ended || 0;
 
 // Of many runs, evenly chosen ones, and those that are kept whatever.
@@ -85,8 +89,11 @@ export async function importance(place, effects) {
     hovertemplate: "%{y}: %{x:.1f} %<extra></extra>",
   };
   const directions = shown.filter((effect) => effect.direction);
+  // Directions stand behind the longest bar.
+  const wide = Math.max(place.clientWidth - IMPORTANCE_MARGINS, 2 * DIRECTION);
+  const range = [0, (widest || 1) * Math.max(1.4, wide / (wide - DIRECTION))];
   const annotations = directions.map((effect) => ({ x: 1, xref: "paper", xanchor: "right", y: plain(effect.parameter), text: effect.direction, showarrow: false, font: { color: color("soft") } }));
-  await draw(place, [trace], { annotations, showlegend: false, xaxis: { title: { text: "share of what is seen, %" }, range: [0, 140 * widest || 1] }, yaxis: { type: "category" }, margin: { l: 110, r: 15, t: 10, b: 40 } });
+  await draw(place, [trace], { annotations, showlegend: false, xaxis: { title: { text: "share of what is seen, %" }, range: range.map((end) => 100 * end) }, yaxis: { type: "category" }, margin: { l: 110, r: 15, t: 10, b: 40 } });
 }
 
 // One metric of one attempt.

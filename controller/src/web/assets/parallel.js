@@ -154,6 +154,7 @@ export class Parallel {
     [this.width, this.height] = [width, height];
     const gap = (width - 2 * SIDE) / Math.max(1, this.axes.length - 1);
     this.axes.forEach((axis, index) => (axis.x = this.axes.length === 1 ? width / 2 : SIDE + index * gap));
+    this.gap = gap;
     this.lines = new Float32Array(this.selection.runs.length * this.axes.length).fill(NaN);
     this.selection.runs.forEach((run, row) => {
       this.axes.forEach((axis, index) => {
@@ -178,7 +179,7 @@ export class Parallel {
     const focused = [...this.names.children].find((name) => name === document.activeElement)?.dataset.key;
     this.names.replaceChildren(
       ...this.axes.map((axis) => {
-        const name = element("button", { type: "button", "data-key": axis.key, class: `axis${axis.scale.log ? " log" : ""}`, style: `left:${axis.x}px`, title: `${inert(axis.name)}: drag along the axis to choose; arrow keys move the range, with Shift its upper end, Escape clears, L changes between linear and logarithmic` }, axis.name);
+        const name = element("button", { type: "button", "data-key": axis.key, class: `axis${axis.scale.log ? " log" : ""}`, style: `left:${axis.x}px;max-width:min(9rem,${this.gap}px)`, title: `${inert(axis.name)}: drag along the axis to choose; arrow keys move the range, with Shift its upper end, Escape clears, L changes between linear and logarithmic` }, axis.name);
         name.addEventListener("pointerdown", (event) => event.stopPropagation());
         name.addEventListener("dblclick", () => this.toggleLog(axis));
         name.addEventListener("keydown", (event) => this.key(event, axis));
