@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Peer, Reporting, at_iteration, bands_upwards, iterations};
+use super::{Peer, Reporting, at_iteration, bands_upwards, iterations, words};
 
 /// Asynchronous successive halving (Li et al. 2018, *A System for Massively Parallel Hyperparameter Tuning*, arXiv 1810.05934) that
 /// stops instead of pausing: nothing waits to be promoted, and no checkpoint is needed.
@@ -43,6 +43,7 @@ impl Asha {
         let (_, threshold, _) = reached.select_nth_unstable_by(kept - 1, f64::total_cmp);
         let (judged, threshold) = (run.goal.minimized(value), run.goal.minimized(*threshold));
         run.goal.is_better(threshold, judged).then(|| {
+            let [judged, threshold] = [judged, threshold].map(words);
             format!("value {judged} at rung {rung} is not among the best {kept} of {runs} runs that reached it (threshold {threshold})")
         })
     }

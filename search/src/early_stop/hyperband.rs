@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BANDS_MAX, Peer, Reporting, at_iteration, bands_upwards, iterations};
+use super::{BANDS_MAX, Peer, Reporting, at_iteration, bands_upwards, iterations, words};
 
 /// W&B's hyperband: asynchronous successive halving with a quantile rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Hyperband {
             return None;
         }
         let (iteration, runs, eta) = (own.len(), reached.len(), self.eta);
-        let (judged, threshold) = (run.goal.minimized(judged), run.goal.minimized(threshold));
+        let [judged, threshold] = [judged, threshold].map(|value| words(run.goal.minimized(value)));
         let what = if self.strict { format!("value {judged} at band {band}") } else { format!("best value so far {judged}") };
         Some(format!(
             "iteration {iteration}: {what} is not among the best 1/{eta} of {runs} runs that reached band {band} (threshold {threshold})"

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Peer, Reporting, iterations};
+use super::{Peer, Reporting, iterations, words};
 
 /// The median stopping rule (Golovin et al. 2017, *Google Vizier: A Service for Black-Box Optimization*): a run stops when the best it
 /// has come to is worse than the median of what the others had come to on average by the same iteration.
@@ -31,7 +31,7 @@ impl Median {
         let median = median(&mut means)?;
         let best = own.into_iter().fold(f64::INFINITY, f64::min);
         (best > median).then(|| {
-            let (best, median) = (run.goal.minimized(best), run.goal.minimized(median));
+            let [best, median] = [best, median].map(|value| words(run.goal.minimized(value)));
             format!("iteration {now}: best value so far {best} is worse than {median}, the median of the running averages of {others} runs")
         })
     }

@@ -81,6 +81,13 @@ impl EarlyStop {
 /// The bands upwards from a first one never end; nobody has more than this many.
 const BANDS_MAX: i32 = 100;
 
+/// A value as people read it: six significant digits tell close ones apart.
+fn words(value: f64) -> String {
+    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+    let size = rounded.abs();
+    if size == 0.0 || (1e-4..1e9).contains(&size) { rounded.to_string() } else { format!("{rounded:e}") }
+}
+
 /// Returns the bands `first * eta^k`, rising, each once.
 fn bands_upwards(first: u64, eta: f64) -> Vec<u64> {
     let mut bands: Vec<u64> = (0..BANDS_MAX).map(|power| (first as f64 * eta.powi(power)) as u64).collect();
@@ -104,6 +111,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn values_are_as_long_as_people_read_them() {
+        let of = [0.819_258_498_176_966_2, 3.0, -0.25, 0.0, 1.1497e-8, 1e300, f64::INFINITY];
+        assert_eq!(of.map(words), ["0.819258", "3", "-0.25", "0", "1.1497e-8", "1e300", "inf"]);
+    }
 
     #[test]
     fn whichever_rule_stops_a_run_says_what_it_would_have_come_to() {
