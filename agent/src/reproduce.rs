@@ -97,7 +97,7 @@ fn note(seen: Seen, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mp
 }
 
 fn job(what: Reproduction) -> Result<Job, String> {
-    let Reproduction { program, assignment, workdir, runs_dir, grace, shim: _ } = what;
+    let Reproduction { program, assignment, workdir, runs_dir, grace, .. } = what;
     let Ok(Value::Object(params)) = serde_json::from_str(&assignment.params_json) else {
         return Err(format!("the parameters of run {} are no JSON object", assignment.run));
     };

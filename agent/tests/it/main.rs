@@ -10,3 +10,4 @@ mod gpus;
 mod harness;
 mod orders;
 mod reports;
+mod shim;
