@@ -30,9 +30,9 @@ fn rules() -> Vec<(&'static str, Option<EarlyStop>)> {
         ("asha, min_iter 1", Some(asha(1))),
         ("asha, min_iter 3", Some(asha(3))),
         ("median, min_iter 3", Some(EarlyStop::Median(Median { min_iter: 3, min_runs: 5 }))),
-        ("predictive", Some(predictive(0.02, None))),
-        ("predictive, min_probability 0.05", Some(predictive(0.05, None))),
-        ("predictive, min_iter 4", Some(predictive(0.02, Some(4)))),
+        ("predictive", Some(predictive(0.2, None))),
+        ("predictive, min_probability 0.5", Some(predictive(0.5, None))),
+        ("predictive, min_iter 4", Some(predictive(0.2, Some(4)))),
     ]
 }
 

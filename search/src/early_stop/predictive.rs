@@ -13,9 +13,15 @@ use crate::observation::Goal;
 /// iteration, on where they stood, how fast they had fallen, and how far they were above their own best. Where they say little, it falls
 /// back to the run's own curve, continued as a power law. All of it is on a scale that is linear near the best value and logarithmic far
 /// from it, so that one diverged run does no harm.
+///
+/// Each run is judged many times, and the finished runs are those that earlier judgements have spared: what starts slowly and wins is rare
+/// among them. So the probability that stops a run is small at first and grows with its progress, as a trial that is looked at again and
+/// again spends its errors (Lan and DeMets, "Discrete Sequential Boundaries for Clinical Trials", 1983: `α t³`), and a run that still falls
+/// fast enough to reach the best goes on whatever the others say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predictive {
-    /// A run stops when it beats the best with less than this probability. Above 0, below 1.
+    /// At its end a run would stop when it beats the best with less than this probability; before, at the share `t` of it, with less than
+    /// `t³` of this. Above 0, below 1.
     pub min_probability: f64,
     /// No run stops before this many iterations; by default a fifth of a run.
     #[serde(default)]
@@ -31,6 +37,11 @@ pub struct Predictive {
 const WARM_UP: f64 = 0.2;
 /// A run is looked at about so often: looking more often costs time and stops more good runs by chance.
 const LOOKS: usize = 64;
+/// The power of a run's progress that the probability which stops it grows with.
+const SPENDING: i32 = 3;
+/// A run goes on if it could reach the best by falling this many times as fast as it did in the last half, in the logarithm of the iteration.
+/// Curves that flatten as `1 / iteration` fall less than half as fast.
+const FALL: f64 = 2.0;
 /// Curves fall like `iteration^-POWER`, until others say otherwise.
 const POWER: f64 = 1.0;
 const FEATURES: usize = 5;
@@ -46,7 +57,8 @@ impl Predictive {
         let horizon = self.horizon(finished.clone().map(|(series, _)| series.len()))?.max(now + 1);
         let every = horizon.div_ceil(LOOKS);
         let min_iter = self.min_iter.unwrap_or((horizon as f64 * WARM_UP).ceil() as u64);
-        if own.best <= best || (now as u64) < min_iter || now / every == known / every {
+        let reachable = own.best - FALL * own.fall(horizon);
+        if reachable <= best || (now as u64) < min_iter || now / every == known / every {
             return None;
         }
         let curves = curves(run.goal, now, finished);
@@ -56,7 +68,8 @@ impl Predictive {
         let scale = Scale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
         let forecast = forecast(&own, &curves, &scale, horizon);
         let probability = forecast.below(0.0)?;
-        (probability < self.min_probability).then(|| scale.stop(run.goal, &own, &forecast, horizon, probability, curves.len()))
+        let needed = self.min_probability * (now as f64 / horizon as f64).powi(SPENDING);
+        (probability < needed).then(|| scale.stop(run.goal, &own, &forecast, horizon, probability, curves.len()))
     }
 
     // `None`: too few runs have finished to learn it from, or to be compared with.
@@ -130,6 +143,11 @@ impl Shape {
             }
         }
         Some(shape)
+    }
+
+    /// Returns how much it falls until `horizon` if each doubling of the iteration brings as much as the last one did.
+    fn fall(&self, horizon: usize) -> f64 {
+        (self.half - self.best) * (horizon as f64 / self.length as f64).log2()
     }
 
     fn features(&self, scale: &Scale) -> [f64; FEATURES] {
@@ -220,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    const RULE: Predictive = Predictive { min_probability: 0.02, min_iter: None, max_iter: None, min_runs: 5 };
+    const RULE: Predictive = Predictive { min_probability: 0.2, min_iter: None, max_iter: None, min_runs: 5 };
 
     /// A power law of `length` values from about 1 to about `end`.
     fn curve(end: f64, length: u32) -> Vec<f64> {
@@ -279,10 +297,31 @@ mod tests {
             judge(rule, Goal::Minimize, &bad[..now], now - 1, &finished(&ENDS[..runs], 52)).is_some()
         };
         assert_eq!([judge(&RULE, 10, 6), judge(&RULE, 11, 6), judge(&RULE, 11, 5), judge(&RULE, 11, 4)], [false, true, true, false]);
-        assert!(judge(&Predictive { min_iter: Some(3), ..RULE }, 3, 6));
+        assert!(judge(&Predictive { min_iter: Some(8), ..RULE }, 8, 6));
         assert!(!judge(&Predictive { min_iter: Some(12), ..RULE }, 11, 6));
         assert!(!judge(&Predictive { max_iter: Some(100), ..RULE }, 19, 6));
         assert!(!judge(&RULE, 52, 6), "it is at its end");
+    }
+
+    #[test]
+    fn the_same_doubt_stops_a_run_late_and_not_early() {
+        let others = finished(&ENDS, 52);
+        let stops = |now: usize| {
+            let flat = vec![0.24; now];
+            judge(&Predictive { min_probability: 0.5, ..RULE }, Goal::Minimize, &flat, now - 1, &others)
+        };
+        let late = stops(50).unwrap();
+        assert!(late.reason.contains("better with a probability of "), "{late:?}");
+        assert_eq!((11..26).map(stops).find(Option::is_some), None);
+    }
+
+    #[test]
+    fn what_still_falls_fast_goes_on_whatever_the_others_did() {
+        let others = finished(&ENDS, 52);
+        let falling: Vec<f64> = (1..=26).map(|iteration| 1.2 - 0.15 * f64::from(iteration).log2()).collect();
+        let flat = vec![falling[25]; 26];
+        assert!(judge(&RULE, Goal::Minimize, &flat, 25, &others).is_some());
+        assert_eq!(judge(&RULE, Goal::Minimize, &falling, 25, &others), None);
     }
 
     #[test]

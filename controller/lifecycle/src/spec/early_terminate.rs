@@ -78,10 +78,10 @@ fn predictive(fields: &Fields<'_>, report: &mut Report) -> Option<Predictive> {
     close(fields, &["type", "min_probability", "min_iter", "max_iter", "min_runs"], report);
     let (min_iter, max_iter) = min_and_max_iter(fields, report);
     let min_runs = count(fields, "min_runs", PREDICTIVE_RUNS_MIN, report).unwrap_or(5);
-    let min_probability = fields.number("min_probability", report).unwrap_or(0.02);
+    let min_probability = fields.number("min_probability", report).unwrap_or(0.2);
     if let Some(entry) = fields.entry("min_probability").filter(|_| !(min_probability > 0.0 && min_probability <= 0.5)) {
         let message = format!("`early_terminate`: `min_probability` must be above 0 and at most 0.5, not {min_probability}");
-        let help = "a run stops when it beats the best with less than this probability: `0.02` by default".to_owned();
+        let help = "a run stops when it beats the best with less than this probability, and early with less: `0.2` by default".to_owned();
         report.error(Some(at(&entry.value, entry.key_span)), message, Some(help));
         return None;
     }

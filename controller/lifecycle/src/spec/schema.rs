@@ -176,11 +176,11 @@ fn early_terminate() -> Value {
     );
     hyperband["anyOf"] = json!([{"required": ["min_iter"]}, {"required": ["max_iter", "s"]}]);
     let probability = json!({
-        "description": "A run stops when it beats the best with less than this probability.",
+        "description": "A run would stop at its end when it beats the best with less than this probability; after the share t of it, with less than t³ of this.",
         "type": "number",
         "exclusiveMinimum": 0,
         "maximum": 0.5,
-        "default": 0.02,
+        "default": 0.2,
     });
     json!({
         "description": "Stops runs that are not among the best. An iteration is a reported value of the metric.",

@@ -114,7 +114,7 @@ fn rules_with_their_defaults() {
     );
     assert_eq!(rule("{type: median}"), EarlyStop::Median(Median { min_iter: 1, min_runs: 5 }));
     assert_eq!(rule("{type: median, min_iter: 3, min_runs: 1}"), EarlyStop::Median(Median { min_iter: 3, min_runs: 1 }));
-    let by_default = Predictive { min_probability: 0.02, min_iter: None, max_iter: None, min_runs: 5 };
+    let by_default = Predictive { min_probability: 0.2, min_iter: None, max_iter: None, min_runs: 5 };
     assert_eq!(rule("{type: predictive}"), EarlyStop::Predictive(by_default));
     let all = Predictive { min_probability: 0.05, min_iter: Some(4), max_iter: Some(52), min_runs: 3 };
     assert_eq!(rule("{type: predictive, min_probability: 0.05, min_iter: 4, max_iter: 52, min_runs: 3}"), EarlyStop::Predictive(all));

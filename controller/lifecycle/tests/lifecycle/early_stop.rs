@@ -44,7 +44,7 @@ fn a_run_that_lags_behind_is_stopped_early_with_a_reason() {
 fn with_prediction(reduce: Reduce) -> (World, AttemptRef, Reply) {
     let mut world = World::default();
     let mut spec = grid(9);
-    spec.early_terminate = Some(EarlyStop::Predictive(Predictive { min_probability: 0.02, min_iter: None, max_iter: None, min_runs: 5 }));
+    spec.early_terminate = Some(EarlyStop::Predictive(Predictive { min_probability: 0.2, min_iter: None, max_iter: None, min_runs: 5 }));
     spec.objective.as_mut().expect("a grid has one here").reduce = reduce;
     world.create(spec);
     world.register("ann");
