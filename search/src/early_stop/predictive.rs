@@ -17,7 +17,7 @@ use crate::observation::Goal;
 /// Each run is judged many times, and the finished runs are those that earlier judgements have spared: what starts slowly and wins is rare
 /// among them. So the probability that stops a run is small at first and grows with its progress, as a trial that is looked at again and
 /// again spends its errors (Lan and DeMets, "Discrete Sequential Boundaries for Clinical Trials", 1983: `α t³`), and a run that still falls
-/// fast enough to reach the best goes on whatever the others say.
+/// fast enough to reach the best, or is nearly done, goes on whatever the others say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predictive {
     /// At its end a run would stop when it beats the best with less than this probability; before, at the share `t` of it, with less than
@@ -35,6 +35,8 @@ pub struct Predictive {
 
 /// By default no run stops before this share of it.
 const WARM_UP: f64 = 0.2;
+/// No run stops after this share of it: the little that is left costs less than what a finished curve teaches.
+const NEARLY_DONE: f64 = 0.9;
 /// A run is looked at about so often: looking more often costs time and stops more good runs by chance.
 const LOOKS: usize = 64;
 /// The power of a run's progress that the probability which stops it grows with.
@@ -57,8 +59,9 @@ impl Predictive {
         let horizon = self.horizon(finished.clone().map(|(series, _)| series.len()))?.max(now + 1);
         let every = horizon.div_ceil(LOOKS);
         let min_iter = self.min_iter.unwrap_or((horizon as f64 * WARM_UP).ceil() as u64);
+        let progress = now as f64 / horizon as f64;
         let reachable = own.best - FALL * own.fall(horizon);
-        if reachable <= best || (now as u64) < min_iter || now / every == known / every {
+        if reachable <= best || (now as u64) < min_iter || progress > NEARLY_DONE || now / every == known / every {
             return None;
         }
         let curves = curves(run.goal, now, finished);
@@ -68,7 +71,7 @@ impl Predictive {
         let scale = Scale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
         let forecast = forecast(&own, &curves, &scale, horizon);
         let probability = forecast.below(0.0)?;
-        let needed = self.min_probability * (now as f64 / horizon as f64).powi(SPENDING);
+        let needed = self.min_probability * progress.powi(SPENDING);
         (probability < needed).then(|| scale.stop(run.goal, &own, &forecast, horizon, probability, curves.len()))
     }
 
@@ -300,6 +303,8 @@ mod tests {
         assert!(judge(&Predictive { min_iter: Some(8), ..RULE }, 8, 6));
         assert!(!judge(&Predictive { min_iter: Some(12), ..RULE }, 11, 6));
         assert!(!judge(&Predictive { max_iter: Some(100), ..RULE }, 19, 6));
+        assert!(judge(&RULE, 46, 6));
+        assert!(!judge(&RULE, 47, 6), "it is nearly done");
         assert!(!judge(&RULE, 52, 6), "it is at its end");
     }
 
@@ -310,7 +315,7 @@ mod tests {
             let flat = vec![0.24; now];
             judge(&Predictive { min_probability: 0.5, ..RULE }, Goal::Minimize, &flat, now - 1, &others)
         };
-        let late = stops(50).unwrap();
+        let late = stops(46).unwrap();
         assert!(late.reason.contains("better with a probability of "), "{late:?}");
         assert_eq!((11..26).map(stops).find(Option::is_some), None);
     }
@@ -339,7 +344,7 @@ mod tests {
     fn a_long_run_is_looked_at_now_and_then() {
         let (others, bad) = (finished(&ENDS, 6400), curve(0.9, 6400));
         let looks = (1..6400).filter(|now| judge(&RULE, Goal::Minimize, &bad[..*now], now - 1, &others).is_some()).count();
-        assert_eq!(looks, 51, "a hundredth of them, after the first fifth");
+        assert_eq!(looks, 45, "a hundredth of them, after the first fifth and before the last tenth");
         assert!(judge(&RULE, Goal::Minimize, &bad[..1399], 1290, &others).is_some(), "a report may bring many");
     }
 
@@ -355,7 +360,7 @@ mod tests {
     fn flat_and_equal_curves_are_no_reason_to_stop() {
         let others = vec![(vec![0.5; 52], Some(0.5)); 8];
         assert_eq!(judge(&RULE, Goal::Minimize, &[0.5; 30], 29, &others), None);
-        assert!(judge(&RULE, Goal::Minimize, &[0.9; 51], 50, &others).is_none_or(|stop| stop.predicted.is_some()));
+        assert!(judge(&RULE, Goal::Minimize, &[0.9; 46], 45, &others).is_none_or(|stop| stop.predicted.is_some()));
     }
 
     #[test]
@@ -366,7 +371,7 @@ mod tests {
             series.extend([0.9; 22]);
             *value = Some(series.iter().copied().fold(f64::INFINITY, f64::min));
         }
-        for now in 11..52 {
+        for now in 11..47 {
             let own = vec![0.6; now];
             let stop = judge(&RULE, Goal::Minimize, &own, now - 1, &others);
             assert!(stop.is_some_and(|stop| stop.predicted.is_some_and(|predicted| predicted < 0.600_001)), "at {now}");
