@@ -141,7 +141,7 @@ fn judge_success(evidence: &Evidence<'_>) -> Option<Judgement> {
         return None;
     }
     match evidence.last.get(objective) {
-        None => Some(Judgement::configuration("no_metric", no_metric(objective, evidence.last))),
+        None => Some(Judgement::configuration("no_metric", no_metric(objective, evidence.last, evidence.output))),
         Some(value) if !evidence.objective_was_finite => {
             let message = format!("exit status 0, but `{objective}` was never a finite number: its last value is {value}");
             Some(Judgement::configuration("nan_objective", message))
@@ -186,7 +186,25 @@ fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
     }
 }
 
-fn no_metric(objective: &str, seen: &BTreeMap<String, f64>) -> String {
+/// Returns what stands between a name and a number behind it, as in `loss=0.2` and `loss: 0.2`.
+fn shown(line: &str, name: &str) -> Option<char> {
+    let is_part = |character: char| character.is_alphanumeric() || "_-./".contains(character);
+    line.match_indices(name).filter(|(start, _)| !line[..*start].ends_with(is_part)).find_map(|(start, _)| {
+        let rest = line[start + name.len()..].trim_start();
+        let separator = rest.chars().next().filter(|character| "=:".contains(*character))?;
+        let number = rest[1..].trim_start();
+        number.trim_start_matches(['-', '+', '.']).starts_with(|character: char| character.is_ascii_digit()).then_some(separator)
+    })
+}
+
+fn no_metric(objective: &str, seen: &BTreeMap<String, f64>, output: &Output) -> String {
+    if let Some(separator) = output.tail.iter().rev().find_map(|line| shown(line, objective)) {
+        return format!(
+            "exit status 0, but the sweep wants `{objective}`, which only stands in the output, before `{separator}` and a number: \
+             `metric_patterns: {{{objective}: '\\b{}\\s*{separator}\\s*([-+.0-9eE]+)'}}` in the sweep file reads it",
+            regex::escape(objective)
+        );
+    }
     if seen.is_empty() {
         return format!(
             "exit status 0, but no metric was seen and the sweep wants `{objective}`; print a line like {{\"{objective}\": 0.21}}, \
@@ -275,9 +293,34 @@ mod tests {
     #[test]
     fn the_nearest_name_is_offered() {
         let seen = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1.0)).collect::<BTreeMap<_, _>>();
+        let no_metric = |objective: &str, seen: &BTreeMap<String, f64>| no_metric(objective, seen, &Output::default());
         assert!(no_metric("val_loss", &seen(&["acc", "loss", "val/loss"])).ends_with("did you mean `val/loss`?"));
         assert!(no_metric("val_loss", &seen(&["acc", "loss"])).ends_with("gave `acc`, `loss`; did you mean `loss`?"));
         assert!(no_metric("val_loss", &seen(&["epoch"])).ends_with("gave `epoch`"));
         assert!(no_metric("val_loss", &seen(&[])).contains("no metric was seen"));
+    }
+
+    #[test]
+    fn what_stands_in_the_output_is_said_to_be_readable_and_how() {
+        let message = |line: &str| {
+            let mut output = Output::default();
+            output.push(line.to_owned());
+            no_metric("loss", &BTreeMap::new(), &output)
+        };
+        for (line, separator) in
+            [("epoch=3 loss=0.25", '='), ("Epoch 3, val_loss: none, loss: -1e-3", ':'), ("loss:.5", ':'), ("loss = 2", '=')]
+        {
+            let message = message(line);
+            let line = format!("val_loss=low val_loss: 7 {line}");
+            let pattern = message.split('\'').nth(1).unwrap_or_else(|| panic!("{message}"));
+            assert!(message.contains(&format!("before `{separator}` and a number")), "{message}");
+            assert!(
+                regex::Regex::new(pattern).unwrap().captures(&line).unwrap()[1].parse::<f64>().is_ok_and(|value| value < 7.0),
+                "{pattern} in {line}"
+            );
+        }
+        for line in ["val_loss=0.25", "the loss = low", "loss: nan", "lossless: 3", "train/loss=1", "loss", "loss=", ""] {
+            assert!(message(line).contains("no metric was seen"), "{line}");
+        }
     }
 }
