@@ -186,9 +186,13 @@ fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
     }
 }
 
-/// Returns what stands between a name and a number behind it, as in `loss=0.2` and `loss: 0.2`.
+/// Returns what stands between a name and a number behind it, as in `loss=0.2` and `loss: 0.2`; of a plain name only.
 fn shown(line: &str, name: &str) -> Option<char> {
     let is_part = |character: char| character.is_alphanumeric() || "_-./".contains(character);
+    // Others would have to be quoted in the sweep file.
+    if !name.chars().all(is_part) || !name.starts_with(|first: char| first.is_alphabetic() || first == '_') {
+        return None;
+    }
     line.match_indices(name).filter(|(start, _)| !line[..*start].ends_with(is_part)).find_map(|(start, _)| {
         let rest = line[start + name.len()..].trim_start();
         let separator = rest.chars().next().filter(|character| "=:".contains(*character))?;
@@ -322,5 +326,6 @@ mod tests {
         for line in ["val_loss=0.25", "the loss = low", "loss: nan", "lossless: 3", "train/loss=1", "loss", "loss=", ""] {
             assert!(message(line).contains("no metric was seen"), "{line}");
         }
+        assert_eq!(shown("it's: 1", "it's"), None, "the sweep file would need quotes");
     }
 }

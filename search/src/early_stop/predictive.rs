@@ -42,7 +42,7 @@ const LOOKS: usize = 64;
 /// The power of a run's progress that the probability which stops it grows with.
 const SPENDING: i32 = 3;
 /// A run goes on if it could reach the best by falling this many times as fast as it did in the last half, in the logarithm of the iteration.
-/// Curves that flatten as `1 / iteration` fall less than half as fast.
+/// Curves that flatten as `1 / iteration` fall at most 0.7 times as fast.
 const FALL: f64 = 2.0;
 /// Curves fall like `iteration^-POWER`, until others say otherwise.
 const POWER: f64 = 1.0;
