@@ -18,6 +18,8 @@ const TAIL_BYTES: usize = 4096;
 const CAUSE_LINES: u64 = 200;
 /// What Python prints before the error that ended the program; of an error of several lines the first says most.
 const TRACEBACK: &str = "Traceback (most recent call last):";
+/// What a Rust program prints between an error that `main` returned and the frames, which say less.
+const BACKTRACE: &str = "Stack backtrace:";
 
 /// The end of the output, and what was noticed in it.
 #[derive(Debug, Default)]
@@ -48,6 +50,10 @@ impl Output {
 
     /// The frames of a trace are indented; the error itself is not.
     fn read_trace(&mut self, line: &str) {
+        if line == BACKTRACE {
+            self.error = self.last_line().map(|error| (self.count, error.trim().to_owned())).or_else(|| self.error.take());
+            return;
+        }
         // So does a panic in Rust: `thread 'main' panicked at src/main.rs:2:5:`.
         let is_panic = line.starts_with("thread '") && line.contains(" panicked at ");
         if let Some(start) = line.find(TRACEBACK).or_else(|| is_panic.then_some(0)) {
@@ -290,6 +296,11 @@ mod tests {
         assert_eq!(cause(&format!("{ranked}wandb: done\n")), error);
         let panic = "thread 'main' (7) panicked at src/main.rs:2:5:\nno such layer\nnote: run with `RUST_BACKTRACE=1` to see more\n";
         assert_eq!(cause(panic), "no such layer");
+        let returned = "Error: cannot read layers.json\n\nCaused by:\n    No such file or directory (os error 2)\n";
+        assert_eq!(
+            cause(&format!("{returned}\nStack backtrace:\n   0: train::main\n  13: <unknown>\n")),
+            "No such file or directory (os error 2)"
+        );
         assert_eq!(cause("one\nsegmentation fault\n\n"), "segmentation fault");
         assert_eq!(cause("Traceback (most recent call last):\n  File"), "  File", "a trace without an end");
     }
