@@ -12,3 +12,15 @@ pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 /// The response header in which a refused call names the kind of refusal in one word: `unknown_agent`, `stale_attempt`, ….
 /// The gRPC code alone does not tell an unknown agent from an unknown sweep.
 pub const REFUSAL_HEADER: &str = "sweep-refusal";
+
+/// Returns what failures with one cause have in common: the message of one of them, in which a `#` stands for each number.
+pub fn cause(message: &str) -> String {
+    let mut cause = String::new();
+    for character in message.chars() {
+        let character = if character.is_ascii_digit() { '#' } else { character };
+        if character != '#' || !cause.ends_with('#') {
+            cause.push(character);
+        }
+    }
+    cause
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sweep_proto::cause;
 use sweep_proto::v1::Run;
 
 /// Failures with one cause.
@@ -19,7 +20,7 @@ pub(crate) struct FailureGroup {
     pub(crate) tail: String,
 }
 
-/// Groups failed runs by the cause of their last failure, the most frequent first. What differs in numbers alone is one cause.
+/// Groups failed runs by the cause of their last failure, the most frequent first.
 pub(crate) fn failures<'a>(failed: impl IntoIterator<Item = &'a Run>) -> Vec<FailureGroup> {
     let mut groups: BTreeMap<(&str, String), FailureGroup> = BTreeMap::new();
     for run in failed {
@@ -27,7 +28,7 @@ pub(crate) fn failures<'a>(failed: impl IntoIterator<Item = &'a Run>) -> Vec<Fai
         let kind = failure.map_or("unknown", |failure| failure.kind.as_str());
         let message = failure.map_or(run.reason.as_str(), |failure| failure.message.as_str());
         let evidence = failure.map(|failure| failure.evidence.clone()).filter(|evidence| !message.contains(evidence.as_str()));
-        let group = groups.entry((kind, without_numbers(message))).or_insert_with(|| FailureGroup {
+        let group = groups.entry((kind, cause(message))).or_insert_with(|| FailureGroup {
             kind: kind.to_owned(),
             blame: failure.map(|failure| failure.blame.clone()).unwrap_or_default(),
             runs: Vec::new(),
@@ -40,17 +41,6 @@ pub(crate) fn failures<'a>(failed: impl IntoIterator<Item = &'a Run>) -> Vec<Fai
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.runs.len()));
     groups
-}
-
-fn without_numbers(message: &str) -> String {
-    let mut plain = String::new();
-    for character in message.chars() {
-        let character = if character.is_ascii_digit() { '#' } else { character };
-        if character != '#' || !plain.ends_with('#') {
-            plain.push(character);
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

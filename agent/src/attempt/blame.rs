@@ -51,7 +51,9 @@ impl Output {
     /// The frames of a trace are indented; the error itself is not.
     fn read_trace(&mut self, line: &str) {
         if line == BACKTRACE {
-            self.error = self.last_line().map(|error| (self.count, error.trim().to_owned())).or_else(|| self.error.take());
+            if let Some(error) = self.last_line() {
+                self.error = Some((self.count, error.trim().to_owned()));
+            }
             return;
         }
         // So does a panic in Rust: `thread 'main' panicked at src/main.rs:2:5:`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use serde::Serialize;
+use sweep_proto::cause;
 
 use super::html::Escaped;
 use super::rows;
@@ -22,7 +23,7 @@ pub(super) struct Group {
     pub(super) hosts: BTreeMap<String, usize>,
 }
 
-/// Groups failed runs by the cause of their last failure, the most frequent first. What differs in numbers alone is one cause.
+/// Groups failed runs by the cause of their last failure, the most frequent first.
 pub(super) fn groups(failed: &[RunRow]) -> Vec<Group> {
     let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
     for run in failed {
@@ -30,7 +31,7 @@ pub(super) fn groups(failed: &[RunRow]) -> Vec<Group> {
         let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
         let kind = failure.map(|failure| word(&failure.kind)).unwrap_or_default();
         let message = failure.map_or(run.reason.as_str(), |failure| failure.message.as_str());
-        let group = groups.entry((kind.clone(), without_numbers(message))).or_insert_with(|| Group {
+        let group = groups.entry((kind.clone(), cause(message))).or_insert_with(|| Group {
             kind,
             blame: failure.map(|failure| word(&failure.blame)).unwrap_or_default(),
             runs: Vec::new(),
@@ -91,15 +92,4 @@ fn first_line(text: &str) -> &str {
 /// A kind or a blame in words.
 pub(super) fn word(value: &impl Serialize) -> String {
     rows::word(value).replace('_', " ")
-}
-
-fn without_numbers(message: &str) -> String {
-    let mut plain = String::new();
-    for character in message.chars() {
-        let character = if character.is_ascii_digit() { '#' } else { character };
-        if character != '#' || !plain.ends_with('#') {
-            plain.push(character);
-        }
-    }
-    plain
 }
