@@ -90,7 +90,7 @@ pub(super) fn table(agents: &[Busy], with_sweep: bool, now_ms: i64) -> Markup {
         div.scroll { table.agents aria-label="Agents" {
             thead { tr {
                 th { "Machine" } th { "Agent" } @if with_sweep { th { "Sweep" } } th { "Health" } th.number { "Slots" } th { "Runs now" }
-                th.number { "Ended well" } th.number { "Failed" } th { "GPUs" } th { "Version" } th { "Joined" }
+                th.number { "Ended well" } th.number { "Failed" } th { "GPUs" } th { "Version" } th { "Since" }
             } }
             tbody { @for agent in agents { (line(agent, with_sweep, now_ms)) } }
         } }

@@ -109,6 +109,6 @@ export async function overTime(place, name, curve) {
   const start = curve.walls[0];
   const x = curve.walls.map((wall) => (wall - start) / 1000);
   await draw(place, [{ type: "scatter", mode: x.length < 3 ? "markers" : "lines", x, y: curve.values, line: { width: 1.5, color: color("good") }, hovertemplate: "%{x:.0f} s: %{y}<extra></extra>" }],
-    { title: { text: plain(name), font: { size: 13 }, y: 0.96 }, margin: { l: 45, r: 10, t: 30, b: 30 }, showlegend: false, xaxis: { ticksuffix: " s" }, yaxis: { rangemode: "tozero" } });
+    { title: { text: plain(name), font: { size: 13 }, y: 0.96 }, margin: { l: 45, r: 10, t: 30, b: 30 }, showlegend: false, xaxis: { ticksuffix: " s", rangemode: "nonnegative" }, yaxis: { rangemode: "tozero" } });
   place.title = `over ${duration(curve.walls.at(-1) - start)}`;
 }
