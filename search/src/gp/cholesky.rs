@@ -1,4 +1,5 @@
-//! Cholesky factors, on one thread so that results do not depend on the machine.
+//! Cholesky factors, on one thread so that results do not depend on how many processors there are. The last digits still depend on their vector
+//! instructions, by which faer chooses its kernels.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
