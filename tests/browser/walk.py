@@ -17,6 +17,7 @@ BASE, SWEEP, HOSTILE, FOLDER = sys.argv[1], sys.argv[2], sys.argv[3], pathlib.Pa
 # Far longer than anything takes, on a busy machine too.
 PATIENCE = 60_000
 FOLDER.mkdir(parents=True, exist_ok=True)
+expect.set_options(timeout=PATIENCE)
 said = []
 
 
@@ -68,7 +69,7 @@ def call(name, **body):
 def drawn(page, id):
     place = page.locator(f"#{id}-plot")
     place.scroll_into_view_if_needed()
-    expect(place.locator(".main-svg").first).to_be_attached(timeout=PATIENCE)
+    expect(place.locator(".main-svg").first).to_be_attached()
     return place
 
 
@@ -115,7 +116,7 @@ def pictures(page):
     assert page.locator("#timeline-plot canvas").count() == 1
     page.select_option("#slices-tools select >> nth=0", "lr")
     page.select_option("#slices-tools select >> nth=1", "width")
-    expect(page.locator("#slices-plot .cbcoords, #slices-plot .colorbar").first).to_be_attached(timeout=PATIENCE)
+    expect(page.locator("#slices-plot .cbcoords, #slices-plot .colorbar").first).to_be_attached()
     for what in ["uncertainty", "success", "mean"]:
         page.select_option("#slices-tools select >> nth=2", what)
     shot(page, "sweep")
@@ -206,10 +207,10 @@ def what_if(page):
 
 def acts(page):
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator("h1 .state.paused")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("h1 .state.paused")).to_be_visible()
     assert call("GetSweep", sweep_id=SWEEP)["sweep"]["state"] == "paused"
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator("h1 .state.running")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("h1 .state.running")).to_be_visible()
     # One failed run again.
     page.get_by_role("searchbox", name="Filter runs by an expression").fill("state = failed")
     expect(page.locator("#selection")).to_contain_text("state = failed")
@@ -252,7 +253,7 @@ def marks(page):
 
 def code(page):
     page.locator("#code [data-diff]").get_by_role("button", name="diff to 1").first.click()
-    expect(page.locator("#code-diff .add", has_text="a mended loss")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#code-diff .add", has_text="a mended loss")).to_be_visible()
     page.locator(".failure summary").first.click()
     expect(page.locator(".failure pre").first).to_contain_text("OutOfMemoryError")
 
@@ -278,10 +279,10 @@ def runs(page):
     newest = call("ListCode", sweep_id=SWEEP)["versions"][-1]["code"]["version"]
     done = next(run for run in reversed(listed) if run["state"] == "finished" and run.get("code") == newest)
     visit(page, f"/sweeps/{SWEEP}/runs/{done['run']}")
-    expect(page.locator("#metrics-plot .main-svg").first).to_be_attached(timeout=PATIENCE)
+    expect(page.locator("#metrics-plot .main-svg").first).to_be_attached()
     expect(page.locator("#again")).to_contain_text(f"sweep reproduce {SWEEP}/{done['run']} --run")
     page.get_by_role("button", name="Diff to the commit").click()
-    expect(page.locator("#code-diff .add", has_text="a mended loss")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#code-diff .add", has_text="a mended loss")).to_be_visible()
     shot(page, "run")
     best = call("GetSweep", sweep_id=SWEEP)["sweep"]["best_run"]
     visit(page, f"/sweeps/{SWEEP}/compare?runs={best},{done['run']},{failed['run']}")
@@ -312,7 +313,7 @@ def answers(page):
         "what to try next": ("#finding-next", ["."]),
     }
     for question, (place, words) in answers.items():
-        expect(page.locator(place)).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(place)).to_be_visible()
         text = page.locator(place).inner_text()
         assert all(word in text for word in words), f"{question}? {text}"
         print(f"{question}? {text}")
