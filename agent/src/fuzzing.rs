@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sweep_proto::v1::MetricPoint;
 
-use crate::intake::{lines, record};
+use crate::intake::{lines, record, wandb::frames::Frames};
 use crate::spool::{Counts, Spool};
 
 /// Lines and metrics are the same in whatever pieces the bytes arrive.
@@ -19,6 +19,14 @@ pub fn intake(bytes: &[u8], piece: usize) {
             assert!(!reading.name.is_empty());
         }
     }
+    assert_eq!(read_frames(bytes.chunks(piece.max(1))), read_frames(std::iter::once(bytes)));
+}
+
+/// Returns the records of a `.wandb` file that goes on with these bytes.
+fn read_frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let mut frames = Frames::default();
+    let pieces = std::iter::once(&b":W&B\xe1\xbe\0"[..]).chain(pieces);
+    pieces.flat_map(|piece| frames.push(piece).unwrap_or_default()).collect()
 }
 
 fn read_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<lines::Line> {
@@ -35,13 +43,13 @@ fn read_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<lines::Line> {
 pub fn spool(folder: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = folder.join("spool.log");
     fs::write(&path, bytes)?;
-    let points: Vec<_> = (0..3).map(|number| (point(number), Counts { output: number, metrics: 0 })).collect();
+    let points: Vec<_> = (0..3).map(|number| (point(number), Counts { output: number, ..Counts::default() })).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (spool, _) = Spool::open(folder);
     runtime.block_on(spool.push(points.clone()));
     let (again, recovered) = Spool::open(folder);
     assert_eq!(recovered.note, None, "what was damaged was cut off");
-    assert_eq!(recovered.counts, Counts { output: 2, metrics: 0 });
+    assert_eq!(recovered.counts, Counts { output: 2, ..Counts::default() });
     again.close();
     let mut found = Vec::new();
     let mut next = None;

@@ -18,6 +18,7 @@ use crate::gpu::GpuDriver;
 use crate::intake::Reading;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::Output;
+use crate::intake::wandb::WandbRuns;
 use crate::job::Job;
 use crate::monitor::{self, Monitor};
 use crate::process::exit::Obstacle;
@@ -123,6 +124,7 @@ pub(crate) async fn execute(
     };
     let output = Output::new(job.output(), job.patterns.clone());
     let metrics = MetricsFile::new(PathBuf::from(&place.metrics_file));
+    let wandb = WandbRuns::new(Path::new(&place.folder));
     let monitor = driver.map(|driver| {
         let gpus = job.slot.gpus(&*driver);
         Monitor::new(driver, gpus, job.folder(), begin == Begin::Anew)
@@ -142,6 +144,8 @@ pub(crate) async fn execute(
         folder: job.folder(),
         output,
         metrics,
+        wandb,
+        given: BTreeSet::new(),
         pending: Vec::new(),
         complaints: BTreeSet::new(),
         seen,
@@ -174,6 +178,9 @@ struct Watch {
     folder: PathBuf,
     output: Output,
     metrics: MetricsFile,
+    wandb: WandbRuns,
+    /// Names of metrics that the program gives beside W&B's library: of what it says in several ways, one counts.
+    given: BTreeSet<String>,
     /// Readings that have not been sent out.
     pending: Vec<Point>,
     complaints: BTreeSet<String>,
@@ -291,6 +298,11 @@ impl Watch {
         if let Some(complaint) = metrics.complaint {
             self.note(complaint);
         }
+        for reading in output.readings.iter().chain(&metrics.readings) {
+            if !self.given.contains(&reading.name) {
+                self.given.insert(reading.name.clone());
+            }
+        }
         for reading in output.readings {
             self.counts.output += 1;
             self.take(reading, self.counts.output > self.skip.output);
@@ -299,7 +311,17 @@ impl Watch {
             self.counts.metrics += 1;
             self.take(reading, self.counts.metrics > self.skip.metrics);
         }
-        Ok(output.more || metrics.more)
+        let wandb = self.wandb.read(last).await?;
+        if let Some(complaint) = wandb.complaint {
+            self.note(complaint);
+        }
+        for reading in wandb.readings {
+            self.counts.wandb += 1;
+            if !self.given.contains(&reading.name) {
+                self.take(reading, self.counts.wandb > self.skip.wandb);
+            }
+        }
+        Ok(output.more || metrics.more || wandb.more)
     }
 
     /// Sends out what the attempt uses of its machine, where it is time to. It says nothing of whether the program lives.
@@ -313,7 +335,8 @@ impl Watch {
     fn put(&mut self, readings: Vec<Reading>) {
         // What was sent out before counts as read, however far the files have been read again.
         let (read, sent) = (self.counts, self.skip);
-        let counts = Counts { output: read.output.max(sent.output), metrics: read.metrics.max(sent.metrics) };
+        let counts =
+            Counts { output: read.output.max(sent.output), metrics: read.metrics.max(sent.metrics), wandb: read.wandb.max(sent.wandb) };
         self.pending.extend(readings.into_iter().map(|reading| Point { reading, wall_ms: wall_ms(), counts }));
     }
 

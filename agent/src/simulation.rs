@@ -191,7 +191,7 @@ impl Machine {
             let mut points = Vec::new();
             for (index, value) in values.iter().enumerate().skip(taken) {
                 attempt.handle(Input::Metric { name: job.objective.clone(), value: *value }, now);
-                let counts = Counts { output: index as u64 + 1, metrics: 0 };
+                let counts = Counts { output: index as u64 + 1, ..Counts::default() };
                 let reading = Reading { name: job.objective.clone(), step: Some(index as i64), value: *value };
                 if counts.output > skip.output {
                     points.push(Point { reading, wall_ms: 0, counts });

@@ -19,7 +19,7 @@ use crate::places;
 /// Works on a sweep: takes configurations, runs the training program, reports
 ///
 /// The program needs no library: its parameters come as arguments, its metrics are read from its output (JSON lines), from regular expressions in the
-/// sweep file, or from the file named by $SWEEP_METRICS. Start as many agents on as many machines as you like.
+/// sweep file, from the file named by $SWEEP_METRICS, or from what it logs to W&B. Start as many agents on as many machines as you like.
 ///
 /// The agent leaves by itself when the sweep is done.
 #[derive(Debug, Args)]

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use sweep_proto::v1::GetMetricsRequest;
+use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use tempfile::TempDir;
 
 /// How long anything may take; far more than it needs, even on a busy machine.
@@ -128,6 +130,22 @@ impl Bench {
     pub(crate) fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
         let text = self.ok(arguments);
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// The steps of a metric's points that the controller has of a run, in order.
+    pub(crate) fn steps(&self, id: &str, run: u64, metric: &str) -> Vec<i64> {
+        let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+        runtime.block_on(async {
+            let address = format!("http://127.0.0.1:{}", self.port());
+            let mut client = SweepServiceClient::connect(address).await.expect("the controller listens");
+            let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
+            let mut steps = Vec::new();
+            while let Some(page) = pages.message().await.expect("it answers") {
+                steps.extend(page.points.iter().filter(|point| point.name == metric).filter_map(|point| point.step));
+            }
+            steps
+        })
     }
 
     /// Starts `sweep …`.

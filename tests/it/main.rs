@@ -28,5 +28,6 @@ mod pin;
 mod reporting;
 mod restart;
 mod token;
+mod wandb;
 mod watching;
 mod workflows;

@@ -33,7 +33,7 @@ fn check_tells_good_from_bad() {
 #[test]
 fn what_the_repository_ships_is_right() {
     let bench = Bench::new();
-    for file in ["wine/sweep.yaml", "wine/random.yaml", "digits/sweep.yaml", "optuna/sweep.yaml", "ray/sweep.yaml"] {
+    for file in ["wine/sweep.yaml", "wine/random.yaml", "digits/sweep.yaml", "optuna/sweep.yaml", "ray/sweep.yaml", "moons/sweep.yaml"] {
         let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
         let ended = bench.run(&["check", &path]);
         assert_eq!(ended.code, 0, "{ended:?}");

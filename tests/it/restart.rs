@@ -5,8 +5,6 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use sweep_proto::v1::GetMetricsRequest;
-use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 
 use crate::harness::{Bench, trainer, wait_for};
 
@@ -34,22 +32,6 @@ fn only_run(bench: &Bench, id: &str) -> Value {
     run.clone()
 }
 
-/// The steps of a metric's points that the controller has, in order.
-fn steps(bench: &Bench, id: &str, metric: &str) -> Vec<i64> {
-    let request = GetMetricsRequest { sweep_id: id.to_owned(), run: 1, attempt: 0 };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
-    runtime.block_on(async {
-        let address = format!("http://127.0.0.1:{}", bench.port());
-        let mut client = SweepServiceClient::connect(address).await.expect("the controller listens");
-        let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
-        let mut steps = Vec::new();
-        while let Some(page) = pages.message().await.expect("it answers") {
-            steps.extend(page.points.iter().filter(|point| point.name == metric).filter_map(|point| point.step));
-        }
-        steps
-    })
-}
-
 /// Those that look after an attempt.
 fn shims(bench: &Bench) -> Vec<i32> {
     bench.processes().iter().filter(|process| process.name == "sweep-shim").map(|process| process.pid).collect()
@@ -75,7 +57,7 @@ fn the_next_agent_goes_on_with_what_a_killed_one_has_begun() {
     assert_eq!((&run["state"], &run["attempts"], &run["value"]), (&"finished".into(), &1.into(), &0.0.into()), "{run}");
     assert_eq!(bench.lines("starts"), ["1/1"], "it was started once");
     for metric in ["loss", "seen"] {
-        assert_eq!(steps(&bench, &id, metric), (1..=30).collect::<Vec<_>>(), "each point of {metric} once");
+        assert_eq!(bench.steps(&id, 1, metric), (1..=30).collect::<Vec<_>>(), "each point of {metric} once");
     }
     bench.ok(&["controller", "stop"]);
     bench.nothing_left();
@@ -95,7 +77,7 @@ fn what_ended_while_no_agent_was_there_is_reported_as_it_was() {
     let run = only_run(&bench, &id);
     assert_eq!((&run["state"], &run["attempts"]), (&"failed".into(), &1.into()), "{run}");
     assert!(run.to_string().contains("exit status 7"), "{run}");
-    assert_eq!(steps(&bench, &id, "loss"), (1..=10).collect::<Vec<_>>());
+    assert_eq!(bench.steps(&id, 1, "loss"), (1..=10).collect::<Vec<_>>());
 }
 
 #[test]

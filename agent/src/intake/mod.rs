@@ -1,7 +1,8 @@
-//! Bytes in, metrics out: lines of output, and the file that `SWEEP_METRICS` names.
+//! Bytes in, metrics out: lines of output, the file that `SWEEP_METRICS` names, and what W&B's library writes.
 
 pub(crate) mod metrics_file;
 pub(crate) mod stdout;
+pub(crate) mod wandb;
 
 pub(crate) mod lines;
 pub(crate) mod record;

@@ -14,8 +14,18 @@ const RESERVED: [&str; 4] = ["step", "_step", "_runtime", "_timestamp"];
 pub(crate) fn read(text: &str) -> Option<Vec<Reading>> {
     let object = parse(text)?;
     let step = ["step", "_step"].iter().find_map(|key| object.get(*key).and_then(whole));
-    let metrics = object.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str()) && (1..=NAME_BYTES_MAX).contains(&name.len()));
+    let metrics = object.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str()) && is_name(name));
     Some(metrics.filter_map(|(name, value)| Some(Reading { name: name.clone(), step, value: number(value)? })).collect())
+}
+
+/// Returns whether a metric may have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+}
+
+/// Returns the number that one value of JSON is, read as [`read`] does.
+pub(super) fn value(json: &str) -> Option<f64> {
+    number(&serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.trim().to_owned())))
 }
 
 fn parse(text: &str) -> Option<Map<String, Value>> {

@@ -40,6 +40,8 @@ pub(crate) struct Counts {
     pub(crate) output: u64,
     /// Of the file that `SWEEP_METRICS` names.
     pub(crate) metrics: u64,
+    /// Of what W&B's library has written.
+    pub(crate) wandb: u64,
 }
 
 /// The queue of one attempt.

@@ -20,6 +20,9 @@ const COUNT_END: u64 = 1 << 53;
 const POINTS: u8 = 1;
 const ACKNOWLEDGED: u8 = 2;
 const RESULT: u8 = 3;
+/// The same with a third count, which agents before it did not know.
+const POINTS_WANDB: u8 = 4;
+const ACKNOWLEDGED_WANDB: u8 = 5;
 
 /// What is written down.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,21 +48,23 @@ pub(super) enum Record {
 impl Record {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; HEAD];
-        let mut numbers = |kind: u8, numbers: &[u64]| {
-            bytes.push(kind);
-            bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        // Without readings of W&B's library, agents before it can read it, too.
+        let mut counted = |without: u8, with: u8, seq: u64, Counts { output, metrics, wandb }: &Counts| {
+            bytes.push(if *wandb == 0 { without } else { with });
+            let third = Some(*wandb).filter(|wandb| *wandb > 0);
+            bytes.extend([seq, *output, *metrics].into_iter().chain(third).flat_map(u64::to_le_bytes));
         };
         let content = match self {
             Self::Points { first_seq, points, counts } => {
-                numbers(POINTS, &[*first_seq, counts.output, counts.metrics]);
+                counted(POINTS, POINTS_WANDB, *first_seq, counts);
                 ReportMetricsRequest { points: points.clone(), ..ReportMetricsRequest::default() }.encode_to_vec()
             }
             Self::Acknowledged { seq, counts } => {
-                numbers(ACKNOWLEDGED, &[*seq, counts.output, counts.metrics]);
+                counted(ACKNOWLEDGED, ACKNOWLEDGED_WANDB, *seq, counts);
                 Vec::new()
             }
             Self::Result(result) => {
-                numbers(RESULT, &[]);
+                bytes.push(RESULT);
                 result.encode_to_vec()
             }
         };
@@ -78,13 +83,17 @@ impl Record {
             rest = others;
             Some(u64::from_le_bytes(*first)).filter(|number| *number < COUNT_END)
         };
+        let mut counted = |has_third: bool| {
+            let (seq, output, metrics) = (number()?, number()?, number()?);
+            Some((seq, Counts { output, metrics, wandb: if has_third { number()? } else { 0 } }))
+        };
         match *kind {
-            POINTS => {
-                let (first_seq, counts) = (number()?, Counts { output: number()?, metrics: number()? });
+            POINTS | POINTS_WANDB => {
+                let (first_seq, counts) = counted(*kind == POINTS_WANDB)?;
                 Some(Self::Points { first_seq, points: ReportMetricsRequest::decode(rest).ok()?.points, counts })
             }
-            ACKNOWLEDGED => {
-                let (seq, counts) = (number()?, Counts { output: number()?, metrics: number()? });
+            ACKNOWLEDGED | ACKNOWLEDGED_WANDB => {
+                let (seq, counts) = counted(*kind == ACKNOWLEDGED_WANDB)?;
                 rest.is_empty().then_some(Self::Acknowledged { seq, counts })
             }
             RESULT => FinishAttemptRequest::decode(rest).ok().map(Self::Result),
