@@ -35,7 +35,7 @@ pub(crate) struct BestArgs {
     #[arg(long, conflicts_with = "command")]
     json: bool,
 
-    /// Print the shell line that runs the best configuration again, and nothing else
+    /// Print the shell line that runs the best configuration again, and nothing else: `sweep reproduce` where the program's own has no parameters
     #[arg(long)]
     command: bool,
 
