@@ -311,7 +311,7 @@ impl Watch {
             self.counts.metrics += 1;
             self.take(reading, self.counts.metrics > self.skip.metrics);
         }
-        let wandb = self.wandb.read(last).await?;
+        let wandb = self.wandb.read(last).await;
         if let Some(complaint) = wandb.complaint {
             self.note(complaint);
         }

@@ -15,7 +15,7 @@ metric_patterns:
 command: [sh, {}, '${{args}}']
 parameters:
   x: {{values: [1.5]}}
-  way: {{values: [stdout, file, pattern, environment, silence]}}
+  way: {{values: [stdout, file, pattern, environment, obstacles, silence]}}
 ",
         trainer("reporting.sh")
     );
@@ -24,7 +24,7 @@ parameters:
     let id = bench.ok(&["create", &file]).trim().to_owned();
     let (_, output) = bench.start(&["agent", &id]).wait();
     let runs = bench.json_lines(&["runs", &id, "--json"]);
-    assert_eq!(runs.len(), 5, "{output}");
+    assert_eq!(runs.len(), 6, "{output}");
     for run in &runs {
         if run["params"]["way"] == "silence" {
             assert_eq!(run["state"], "failed", "{run}");

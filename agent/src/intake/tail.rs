@@ -3,7 +3,8 @@
 use std::io::{self, SeekFrom};
 use std::path::PathBuf;
 
-use tokio::fs::File;
+use nix::fcntl::OFlag;
+use tokio::fs::OpenOptions;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 /// How much is taken in one go.
@@ -35,7 +36,8 @@ impl Tail {
     /// # Errors
     /// The file cannot be read.
     pub(crate) async fn read(&mut self) -> io::Result<Gain> {
-        let mut file = match File::open(&self.path).await {
+        // The program may have put a pipe there, which is empty here instead of waited for.
+        let mut file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&self.path).await {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Gain::default()),
             Err(error) => return Err(error),
@@ -53,5 +55,20 @@ impl Tail {
         file.take(PIECE_BYTES as u64).read_to_end(&mut bytes).await?;
         self.offset += bytes.len() as u64;
         Ok(Gain { bytes, restarted })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::Mode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert_eq!(Tail::new(path).read().await.unwrap(), Gain::default());
     }
 }

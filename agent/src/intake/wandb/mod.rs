@@ -46,29 +46,34 @@ impl WandbRuns {
         Self { folder: folder.join("wandb"), files: Vec::new(), current: 0, run: None }
     }
 
-    /// Returns what is new. With `last` nobody can write any more.
-    ///
-    /// # Errors
-    /// A file cannot be read.
-    pub(crate) async fn read(&mut self, last: bool) -> io::Result<Seen> {
+    /// Returns what is new. With `last` nobody can write any more. A file that cannot be read is the program's affair: it is complained of, and looked at
+    /// again.
+    pub(crate) async fn read(&mut self, last: bool) -> Seen {
         let mut seen = Seen::default();
+        if let Err(error) = self.follow(last, &mut seen).await {
+            seen.complaint = Some(format!("what W&B's library writes cannot be read, so its metrics are not seen: {error}"));
+        }
+        seen
+    }
+
+    async fn follow(&mut self, last: bool, seen: &mut Seen) -> io::Result<()> {
         if self.run.as_ref().is_none_or(|run| run.ended || last) {
             self.look().await?;
         }
-        let Some(run) = &mut self.run else { return Ok(seen) };
-        run.read(&mut seen).await?;
+        let Some(run) = &mut self.run else { return Ok(()) };
+        run.read(seen).await?;
         if seen.more {
-            return Ok(seen);
+            return Ok(());
         }
         if last {
-            run.end(&mut seen);
+            run.end(seen);
         }
         if run.ended && self.current + 1 < self.files.len() {
             self.current += 1;
             self.run = Some(Run::new(&self.files[self.current]));
             seen.more = true;
         }
-        Ok(seen)
+        Ok(())
     }
 
     /// Looks for runs that are new.
@@ -280,7 +285,7 @@ mod tests {
     async fn all(runs: &mut WandbRuns, last: bool) -> (Vec<(String, Option<i64>, f64)>, Vec<String>) {
         let (mut readings, mut complaints) = (Vec::new(), Vec::new());
         loop {
-            let seen = runs.read(last).await.unwrap();
+            let seen = runs.read(last).await;
             readings.extend(seen.readings.into_iter().map(|reading| (reading.name, reading.step, reading.value)));
             complaints.extend(seen.complaint);
             if !seen.more {
@@ -344,5 +349,13 @@ mod tests {
         write(folder.path(), "1", &damaged);
         let (readings, complaints) = all(&mut WandbRuns::new(folder.path()), true).await;
         assert!(readings.is_empty() && complaints == ["run-1.wandb is damaged; some of its metrics are not seen"], "{complaints:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_complained_of() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("wandb/offline-run-1/run-1.wandb")).unwrap();
+        let (readings, complaints) = all(&mut WandbRuns::new(folder.path()), true).await;
+        assert!(readings.is_empty() && complaints[0].contains("cannot be read, so its metrics are not seen: "), "{complaints:?}");
     }
 }
