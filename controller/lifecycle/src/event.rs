@@ -1,5 +1,7 @@
 //! What has happened. Written to the log as JSON and never changed: a new field needs `#[serde(default)]`.
 
+mod kinds;
+
 use serde::{Deserialize, Serialize};
 use sweep_search::space::Config;
 use sweep_search::why::Why;
@@ -9,6 +11,8 @@ use crate::state::{
     AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber, RunState,
     StopRequest, SweepId, SweepState, Timestamp,
 };
+
+pub use kinds::{EVENT_KINDS, EventKind};
 
 /// An event with its time, as the log holds it. Its place in the log is the store's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -47,7 +47,7 @@ pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
 pub use need::{Basis, Computed, Need, Results};
-pub use projection::rows;
+pub use projection::{metric_rows, rows};
 use request::Request;
 use writer::Writer;
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use sweep_lifecycle::event::{Event, MetricPoint};
 use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::Constraint;
-use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId};
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId};
 use sweep_lifecycle::versions;
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
@@ -52,6 +53,17 @@ pub fn rows(state: &State) -> Batch {
     let mut batch = Batch::default();
     project(&mut batch, &touched, state);
     batch
+}
+
+/// Returns the rows of the metric points that an event reports.
+pub fn metric_rows(event: &Event) -> impl Iterator<Item = (AttemptRef, u64, MetricPoint)> {
+    let reported = match event {
+        Event::MetricsReported { attempt, first_seq, points, .. } => Some((attempt, *first_seq, points)),
+        _ => None,
+    };
+    reported
+        .into_iter()
+        .flat_map(|(attempt, first_seq, points)| (first_seq..).zip(points).map(|(number, point)| (attempt.clone(), number, point.clone())))
 }
 
 fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {

@@ -21,7 +21,7 @@ use super::Mutation;
 use super::group::{Group, Pending};
 use super::image::{Images, load};
 use super::lag::Lag;
-use super::projection::project;
+use super::projection::{metric_rows, project};
 use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
 use super::request::Request;
@@ -269,10 +269,7 @@ impl Writer {
                 self.leases.release(&Holder::Attempt(attempt.clone()));
                 group.touched.agents.extend(self.attempt(attempt).map(|ended| ended.agent.clone()));
             }
-            Event::MetricsReported { attempt, first_seq, points, .. } => {
-                let numbered = (*first_seq..).zip(points);
-                group.metrics.extend(numbered.map(|(number, point)| (attempt.clone(), number, point.clone())));
-            }
+            Event::MetricsReported { .. } => group.metrics.extend(metric_rows(event)),
             Event::RunImported { sweep, .. } | Event::RunRequeued { sweep, .. } | Event::RunEnded { sweep, .. } => {
                 self.ready.observe(sweep);
                 group.stirred.insert(sweep.clone());

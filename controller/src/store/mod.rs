@@ -8,7 +8,7 @@ mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
 pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RevisionRow, RunRow, SweepCounts, SweepRow};
-pub use sqlite::{SqliteQuery, SqliteSnapshot, SqliteStore, copy, look, make_room};
+pub use sqlite::{FORMAT, SqliteQuery, SqliteSnapshot, SqliteStore, copy, look, make_room};
 
 use std::collections::BTreeMap;
 
@@ -72,12 +72,17 @@ pub enum StoreError {
     #[error("the database failed: {0}")]
     Failed(String),
     /// The data was written by a newer version.
-    #[error("the data was written by a newer version of sweep (format {found}, this one knows {known})")]
+    #[error(
+        "the data has format {found}, and this version of sweep reads formats up to {known}: install {version}, or restore a backup that was made \
+         before the upgrade"
+    )]
     TooNew {
-        /// What the data says.
+        /// The format of the data.
         found: u32,
-        /// What this version knows.
+        /// The newest format that this version reads.
         known: u32,
+        /// The version to install, in words.
+        version: String,
     },
 }
 

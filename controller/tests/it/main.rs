@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod create;
+mod fixture;
 mod formats;
 mod house;
 mod life;

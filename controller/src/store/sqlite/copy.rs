@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{FORMAT, open_to_read};
+use super::{FORMAT, open_to_read, too_new};
 use crate::store::StoreError;
 
 /// Writes a copy of the database as it is now into one file, which must not exist, while a controller may be writing to it. The copy is on disk when this returns, and
@@ -46,7 +46,7 @@ pub(super) fn known_format(connection: &Connection) -> Result<(), StoreError> {
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
         0 => Err(StoreError::Failed("it is no database of sweep".to_owned())),
-        found if found > FORMAT => Err(StoreError::TooNew { found, known: FORMAT }),
+        found if found > FORMAT => Err(too_new(connection, found)),
         _ => Ok(()),
     }
 }

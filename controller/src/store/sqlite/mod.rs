@@ -23,8 +23,9 @@ pub use room::make_room;
 pub use snapshot::SqliteSnapshot;
 pub use write::SqliteStore;
 
-/// The format that this version writes, kept in `user_version`.
-const FORMAT: u32 = 1;
+/// The format that this version writes, kept in `user_version`. It rises with each change that an older version cannot read: a new kind of
+/// event, a new word in an event. `docs/evolution.md` has the rules.
+pub const FORMAT: u32 = 2;
 
 /// How long a statement waits for another process, a backup for instance.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -120,7 +121,7 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > FORMAT {
-        return Err(StoreError::TooNew { found, known: FORMAT });
+        return Err(too_new(&connection, found));
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -132,12 +133,38 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     }
     connection.execute_batch(ADDED)?;
     // On a full disk the old ones do: queries say nothing of indices.
-    match connection.execute_batch(&format!("BEGIN IMMEDIATE; {INDICES} COMMIT;")).map_err(StoreError::from) {
-        Err(StoreError::Full) if !connection.is_autocommit() => connection.execute_batch("ROLLBACK")?,
-        Ok(()) | Err(StoreError::Full) => {}
-        Err(error) => return Err(error),
+    if_there_is_room(&connection, INDICES)?;
+    // On a full disk the first commit that has room does it.
+    if found < FORMAT {
+        if_there_is_room(&connection, &raise_format())?;
     }
     Ok(connection)
+}
+
+/// Executes statements as one transaction, which a full disk rolls back.
+fn if_there_is_room(connection: &Connection, statements: &str) -> Result<(), StoreError> {
+    match connection.execute_batch(&format!("BEGIN IMMEDIATE; {statements} COMMIT;")).map_err(StoreError::from) {
+        Err(StoreError::Full) if !connection.is_autocommit() => Ok(connection.execute_batch("ROLLBACK")?),
+        Ok(()) | Err(StoreError::Full) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the statements that give the data this format: an older version then refuses it, and names the version to install.
+fn raise_format() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "CREATE TABLE IF NOT EXISTS formats (format INTEGER PRIMARY KEY, version TEXT NOT NULL);
+         INSERT OR IGNORE INTO formats (format, version) VALUES ({FORMAT}, '{version}');
+         PRAGMA user_version = {FORMAT};"
+    )
+}
+
+/// Returns the refusal of data of a newer format, with the version that raised the format where the data names it.
+fn too_new(connection: &Connection, found: u32) -> StoreError {
+    let named = connection.query_row("SELECT version FROM formats WHERE format = ?1", [found], |row| row.get::<_, String>(0));
+    let version = named.map_or_else(|_| "the version of sweep that wrote it".to_owned(), |version| format!("sweep {version} or newer"));
+    StoreError::TooNew { found, known: FORMAT, version }
 }
 
 fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
@@ -201,7 +228,38 @@ mod tests {
         drop(store);
         Connection::open(&path).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
         let error = SqliteStore::open(&path).unwrap_err();
-        assert!(matches!(error, StoreError::TooNew { found, known } if found == FORMAT + 1 && known == FORMAT), "{error}");
+        let expected = "the data has format 3, and this version of sweep reads formats up to 2: install the version of sweep that wrote it, or restore a \
+                        backup that was made before the upgrade";
+        assert_eq!(error.to_string(), expected);
+        Connection::open(&path).unwrap().execute("INSERT INTO formats VALUES (3, '0.9.1')", []).unwrap();
+        let error = SqliteStore::open(&path).unwrap_err().to_string();
+        assert!(error.contains("install sweep 0.9.1 or newer"), "{error}");
+    }
+
+    #[test]
+    fn no_event_is_of_a_later_format() {
+        let newest = sweep_lifecycle::event::EVENT_KINDS.iter().map(|kind| kind.format).max();
+        assert!(newest <= Some(FORMAT), "{newest:?}: raise FORMAT, or an older version stops at an event that it cannot read");
+    }
+
+    /// Returns the format that a database says it has.
+    fn format(path: &Path) -> u32 {
+        Connection::open(path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn data_of_an_older_format_is_raised_when_it_is_opened_to_write_and_by_no_reader() {
+        let (_dir, path, store) = open();
+        drop(store);
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1; DROP TABLE formats;").unwrap();
+        look(&path).unwrap();
+        SqliteSnapshot::open(&path).unwrap();
+        assert_eq!(format(&path), 1);
+        drop(SqliteStore::open(&path).unwrap());
+        assert_eq!(format(&path), FORMAT);
+        let version: String =
+            Connection::open(&path).unwrap().query_row("SELECT version FROM formats WHERE format = 2", [], |row| row.get(0)).unwrap();
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
     }
 
     #[test]
@@ -217,6 +275,17 @@ mod tests {
         store.limit_pages(None);
         store.append(&large).unwrap();
         assert_eq!(events(&mut store).unwrap(), 3);
+    }
+
+    #[test]
+    fn on_a_full_disk_the_first_commit_raises_the_format() {
+        let (_dir, path, store) = open();
+        drop(store);
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1; DROP TABLE formats;").unwrap();
+        let mut store = SqliteStore::with_connection(Connection::open(&path).unwrap()).unwrap();
+        assert_eq!(format(&path), 1);
+        store.append(&batch("first")).unwrap();
+        assert_eq!(format(&path), FORMAT);
     }
 
     #[test]

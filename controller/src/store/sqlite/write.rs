@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::state::Timestamp;
 
-use super::{count, image, int, open_to_write, to_json};
+use super::{FORMAT, count, image, int, open_to_write, raise_format, to_json};
 use crate::store::{Batch, Block, ImageHead, LogChunk, Store, StoreError, StoredReply};
 
 /// Replies are kept this long: no caller repeats a request after a day.
@@ -24,6 +24,8 @@ pub struct SqliteStore {
     seq: i64,
     /// Commits since it was opened.
     commits: u64,
+    /// The disk was full when it was opened: the next commit raises the format.
+    has_old_format: bool,
 }
 
 impl SqliteStore {
@@ -33,18 +35,26 @@ impl SqliteStore {
     /// # Errors
     /// It cannot be opened, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = open_to_write(path)?;
+        Self::with_connection(open_to_write(path)?)
+    }
+
+    /// Takes a connection that [`open_to_write`] has prepared.
+    pub(super) fn with_connection(connection: Connection) -> Result<Self, StoreError> {
         // A full disk is no reason not to start: what is there can be read.
         match prune_replies(&connection) {
             Ok(()) | Err(StoreError::Full) => {}
             Err(error) => return Err(error),
         }
         let seq = last_seq(&connection)?;
-        Ok(Self { connection, seq, commits: 0 })
+        let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok(Self { connection, seq, commits: 0, has_old_format: format < FORMAT })
     }
 
     fn write(&mut self, batch: &Batch) -> Result<i64, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self.has_old_format {
+            transaction.execute_batch(&raise_format())?;
+        }
         let seq = append_events(&transaction, self.seq, &batch.events)?;
         put_rows(&transaction, batch)?;
         for chunk in &batch.logs {
@@ -56,6 +66,7 @@ impl SqliteStore {
             prune_replies(&transaction)?;
         }
         transaction.commit()?;
+        self.has_old_format = false;
         Ok(seq)
     }
 }
@@ -159,14 +170,9 @@ fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded
         let at_ms = recorded.at.0;
         // The columns beside the body are for people with an SQLite shell and for queries to come; a replay does not read them.
         let sweep = recorded.event.sweep().map_or("", |sweep| &sweep.0);
-        insert.execute(params![seq, sweep, at_ms, kind(&body), body, checksum(seq, at_ms, &body)])?;
+        insert.execute(params![seq, sweep, at_ms, recorded.event.kind(), body, checksum(seq, at_ms, &body)])?;
     }
     Ok(seq)
-}
-
-/// Returns the type of an event: serde writes a tag before all fields.
-fn kind(body: &str) -> &str {
-    body.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split('"').next()).unwrap_or_default()
 }
 
 /// Not `REPLACE`, which deletes a row and inserts it anew: an update leaves indices alone whose columns stay as they are, and pages that do not change, so
