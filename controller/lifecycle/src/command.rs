@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sweep_search::space::{Config, PointKey};
 use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::Kind;
@@ -14,18 +14,38 @@ use crate::state::{
     SweepId, SweepState,
 };
 
-/// Something asked of the lifecycle.
-#[derive(Clone, Debug, PartialEq)]
+/// Something asked of the lifecycle. It is serialised for one purpose: equal commands have equal bytes, by which a repeated request is recognised.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
 pub enum Command {
     /// Begin a sweep. The id and the seed are made by the caller.
-    CreateSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64 },
+    CreateSweep {
+        sweep: SweepId,
+        #[serde(serialize_with = "name_alone")]
+        spec: Box<SweepSpec>,
+        source: String,
+        seed: u64,
+    },
     /// Change what a sweep's file says. `base`: the revision that whoever asks has seen; it is refused where there is a newer one.
-    EditSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, base: Option<u32> },
+    EditSweep {
+        sweep: SweepId,
+        #[serde(serialize_with = "name_alone")]
+        spec: Box<SweepSpec>,
+        source: String,
+        base: Option<u32>,
+    },
     /// Go back to what a sweep's file said before the last edit.
     UndoEdit { sweep: SweepId, base: Option<u32> },
     /// Begin a sweep that is pinned to a version of the code, of which there is a snapshot.
-    CreatePinnedSweep { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64, code: Pin },
+    CreatePinnedSweep {
+        sweep: SweepId,
+        #[serde(serialize_with = "name_alone")]
+        spec: Box<SweepSpec>,
+        source: String,
+        seed: u64,
+        code: Pin,
+    },
     /// Move a sweep to a version of the code, of which there is a snapshot, because a person asks for it.
     PinCode { sweep: SweepId, code: Pin, push: Push },
     /// Note what a person says of a version of the code; `None`: nothing any more.
@@ -73,8 +93,13 @@ pub enum Command {
     RemoveAgent { agent: AgentId, lost: bool, reason: String },
 }
 
+/// Writes what a spec has beside its source, the name: all else follows from the source, and a new key must not change the bytes.
+fn name_alone<S: Serializer>(spec: &SweepSpec, serializer: S) -> Result<S::Ok, S::Error> {
+    spec.name.serialize(serializer)
+}
+
 /// A version of the code that a sweep is pinned to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pin {
     /// Which.
     pub version: String,
@@ -83,7 +108,7 @@ pub struct Pin {
 }
 
 /// How a sweep moves to other code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Push {
     /// A sweep that is not pinned becomes so.
     pub pin: bool,
@@ -94,7 +119,8 @@ pub struct Push {
 }
 
 /// Which points are tried again with other code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rerun {
     /// None.
     #[default]
@@ -120,7 +146,7 @@ pub enum SweepAction {
 }
 
 /// A suggestion that lies ready, with the sweep's `history` it was computed from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offer {
     /// What to try and why.
     pub suggestion: Suggestion,
@@ -147,7 +173,8 @@ impl Offer {
 }
 
 /// What a program that asked for a run tells of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Told {
     /// The value of the objective.
     Value(f64),
@@ -156,7 +183,7 @@ pub enum Told {
 }
 
 /// A run that was executed elsewhere.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Import {
     /// What was tried.
     pub config: Config,
@@ -167,7 +194,7 @@ pub struct Import {
 }
 
 /// A run that a person or their program has chosen.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offered {
     /// What to try.
     pub config: Config,
@@ -176,7 +203,8 @@ pub struct Offered {
 }
 
 /// How an attempt ended, as its agent saw it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AttemptResult {
     /// Exit status 0 and the objective was seen.
     Succeeded,
