@@ -19,15 +19,15 @@ pub enum Verdict {
 /// |---|---|
 /// | preempted | again, as often as it happens |
 /// | lost | again, `retry.lost` times |
-/// | the machine is to blame, or nobody | again, `retry.machine` times, elsewhere if there is another agent |
-/// | crashed, ended by a signal, out of memory, silent | again, `retry.crashed` times, elsewhere if there is another agent |
+/// | the machine is to blame, or nobody, or a party that only a newer version knows | again, `retry.machine` times, elsewhere if there is another agent |
+/// | crashed, ended by a signal, out of memory, silent, or a kind that only a newer version knows | again, `retry.crashed` times, elsewhere if there is another agent |
 /// | CUDA out of memory, no or no finite objective, too long, or a start that the configuration prevents | never: it would happen again |
 pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdict {
     let within = |used: u32, allowed: u32, cause| if used < allowed { Verdict::Requeue(Some(cause)) } else { Verdict::Fail };
     match (failure.kind, failure.blame) {
         (FailureKind::Preempted, _) => Verdict::Requeue(None),
         (FailureKind::Lost, _) => within(retries.lost, policy.lost, RetryCause::Lost),
-        (_, Blame::Machine | Blame::Nobody) => within(retries.machine, policy.machine, RetryCause::Machine),
+        (_, Blame::Machine | Blame::Nobody | Blame::Other(_)) => within(retries.machine, policy.machine, RetryCause::Machine),
         (kind, Blame::Configuration) if happens_again(kind) => Verdict::Fail,
         (_, Blame::Configuration) => within(retries.crashed, policy.crashed, RetryCause::Crashed),
     }
@@ -48,7 +48,8 @@ fn happens_again(kind: FailureKind) -> bool {
         | FailureKind::Preflight
         | FailureKind::MaxSilence
         | FailureKind::Lost
-        | FailureKind::Preempted => false,
+        | FailureKind::Preempted
+        | FailureKind::Other(_) => false,
     }
 }
 

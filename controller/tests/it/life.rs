@@ -2,9 +2,10 @@
 
 use sweep_proto::REFUSAL_HEADER;
 use sweep_proto::v1::{
-    AcquireRequest, AppendLogRequest, CancelRunRequest, FinishAttemptRequest, GetLogsRequest, GetMetricsRequest, GetRunRequest,
+    AcquireRequest, AppendLogRequest, CancelRunRequest, Failure, FinishAttemptRequest, GetLogsRequest, GetMetricsRequest, GetRunRequest,
     GetStatusRequest, GetSweepRequest, HeartbeatRequest, ListAgentsRequest, ListRunsRequest, ListSweepsRequest, LiveAttempt,
-    ReportMetricsRequest, RetryRunsRequest, SetSweepStateRequest, WatchSweepRequest, acquire_response, set_sweep_state_request,
+    ReportMetricsRequest, RetryRunsRequest, SetSweepStateRequest, WatchSweepRequest, acquire_response, finish_attempt_request,
+    set_sweep_state_request,
 };
 use tokio_stream::StreamExt;
 use tonic::Code;
@@ -301,4 +302,33 @@ async fn after_a_restart_everything_goes_on() {
     assert_ne!(first.params_json, second.params_json);
     controller.stop().await.unwrap();
     assert!(!dir.path().join("sweep.db-wal").exists(), "all of it is in one file, also where somebody has read");
+}
+
+#[tokio::test]
+async fn words_of_a_newer_agent_are_shown_and_its_run_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let id = clients.create(PAIR).await;
+    clients.register(&id, "agent-1").await;
+    let assignment = clients.acquire(&id, "agent-1").await;
+    clients.begin("agent-1", &assignment).await;
+    let failure = Failure { kind: "melted".to_owned(), blame: "provider".to_owned(), message: "90 °C".to_owned(), ..Failure::default() };
+    let request = FinishAttemptRequest {
+        agent_id: "agent-1".to_owned(),
+        sweep_id: id.clone(),
+        run: assignment.run,
+        attempt: assignment.attempt,
+        result: finish_attempt_request::Result::Failed.into(),
+        failure: Some(failure),
+        ..FinishAttemptRequest::default()
+    };
+    assert_eq!(clients.agents.finish_attempt(request).await.unwrap().into_inner().run_state, "queued");
+    controller.stop().await.unwrap();
+
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let run = clients.sweeps.get_run(GetRunRequest { sweep_id: id, run: 1 }).await.unwrap().into_inner().run.unwrap();
+    let failure = run.attempts[0].failure.clone().unwrap();
+    assert_eq!((failure.kind.as_str(), failure.blame.as_str(), failure.message.as_str()), ("melted", "provider", "90 °C"));
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::unknown_word::UnknownWord;
+
 /// Why an attempt ended badly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -55,6 +57,9 @@ pub enum FailureKind {
     Lost,
     /// The machine was taken away.
     Preempted,
+    /// A kind that a newer version of the program reports.
+    #[serde(untagged)]
+    Other(UnknownWord),
 }
 
 /// Whom a failure blames.
@@ -67,12 +72,16 @@ pub enum Blame {
     Machine,
     /// Nobody.
     Nobody,
+    /// A party that a newer version of the program names: judged as `Nobody`.
+    #[serde(untagged)]
+    Other(UnknownWord),
 }
 
 impl Failure {
     /// Returns whether the agent may be at fault, for all that can be seen in this one failure.
     pub fn may_be_the_agents(&self) -> bool {
-        self.blame != Blame::Nobody && !matches!(self.kind, FailureKind::NanObjective | FailureKind::MaxRuntime)
+        matches!(self.blame, Blame::Configuration | Blame::Machine)
+            && !matches!(self.kind, FailureKind::NanObjective | FailureKind::MaxRuntime)
     }
 }
 
@@ -92,6 +101,7 @@ impl std::fmt::Display for FailureKind {
             Self::MaxSilence => "it said nothing for longer than max_silence",
             Self::Lost => "its agent was lost",
             Self::Preempted => "its machine was taken away",
+            Self::Other(word) => return write!(f, "it failed with `{word}`, a kind of failure of a newer version"),
         })
     }
 }

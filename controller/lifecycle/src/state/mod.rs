@@ -13,6 +13,7 @@ pub mod image;
 mod revision;
 mod run;
 mod runs;
+mod unknown_word;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ pub(crate) use self::revision::{placed, point_of};
 pub(crate) use self::run::is_rerun;
 pub use self::run::{Retries, Run, RunState};
 pub use self::runs::{Runs, Sealed};
+pub use self::unknown_word::UnknownWord;
 use crate::spec::SweepSpec;
 
 /// All that the controller knows.

@@ -7,7 +7,7 @@ use sweep_lifecycle::command::{
 };
 use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, OnLeaseLost, Reduce, Summary, SweepSpec};
 use sweep_lifecycle::state::{
-    AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, CodeMark, FailureKind, RunState, StopKind, Sweep, SweepId, SweepState,
+    AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, CodeMark, FailureKind, RunState, StopKind, Sweep, SweepId, SweepState, UnknownWord,
 };
 use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 use sweep_search::space::{Distribution, Origins, Parameter, Path, Space, Value};
@@ -110,8 +110,9 @@ fn result() -> impl Strategy<Value = AttemptResult> {
         FailureKind::MaxSilence,
         FailureKind::Lost,
         FailureKind::Preempted,
+        FailureKind::Other(UnknownWord::new("melted")),
     ];
-    let blames = [Blame::Configuration, Blame::Configuration, Blame::Machine, Blame::Nobody];
+    let blames = [Blame::Configuration, Blame::Configuration, Blame::Machine, Blame::Nobody, Blame::Other(UnknownWord::new("provider"))];
     let failure = (prop::sample::select(kinds.to_vec()), prop::sample::select(blames.to_vec()));
     prop_oneof![
         5 => Just(AttemptResult::Succeeded),

@@ -251,7 +251,7 @@ impl Reference {
         let (cause, allowed) = match (failure.kind, failure.blame) {
             (Preempted, _) => ("", u32::MAX),
             (Lost, _) => ("lost", policy.lost),
-            (_, Blame::Machine | Blame::Nobody) => ("machine", policy.machine),
+            (_, Blame::Machine | Blame::Nobody | Blame::Other(_)) => ("machine", policy.machine),
             (CudaOutOfMemory | NanObjective | NoMetric | CouldNotStart | MaxRuntime, _) => ("never", 0),
             _ => ("crashed", policy.crashed),
         };

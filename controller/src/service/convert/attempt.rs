@@ -46,10 +46,15 @@ pub(in crate::service) fn attempt_result(result: i32, failure: Option<v1::Failur
     }
 }
 
+/// Any word names a kind or a party, since a newer agent may have others; none at all does not.
+fn named<'a>(field: &str, word: &'a str) -> Result<&'a str, Status> {
+    if word.is_empty() { Err(invalid(format!("{field} is empty"))) } else { Ok(word) }
+}
+
 fn from_failure(failure: v1::Failure) -> Result<Failure, Status> {
     Ok(Failure {
-        kind: from_word("failure.kind", &failure.kind)?,
-        blame: from_word("failure.blame", &failure.blame)?,
+        kind: from_word("failure.kind", named("failure.kind", &failure.kind)?)?,
+        blame: from_word("failure.blame", named("failure.blame", &failure.blame)?)?,
         message: limits::tail(&failure.message).to_owned(),
         exit_code: failure.exit_code,
         signal: failure.signal,
@@ -120,7 +125,7 @@ pub(in crate::service) fn assignment_of(row: &RunRow, attempt: AttemptRef, sweep
 
 #[cfg(test)]
 mod tests {
-    use sweep_lifecycle::state::{Blame, FailureKind};
+    use sweep_lifecycle::state::{Blame, FailureKind, UnknownWord};
     use sweep_search::space::{Config, Path, Value};
     use sweep_search::why::Why;
 
@@ -139,9 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_and_numbers_are_refused_by_name() {
-        let kind = attempt_result(Ending::Failed.into(), Some(failure("melted", "nobody"))).unwrap_err();
-        assert!(kind.message().starts_with("failure.kind: unknown variant `melted`, expected one of `crashed`"), "{kind:?}");
+    fn words_of_a_newer_agent_are_kept() {
+        let result = attempt_result(Ending::Failed.into(), Some(failure("melted", "provider"))).unwrap();
+        let AttemptResult::Failed(failure) = result else { panic!("{result:?}") };
+        assert_eq!(
+            (failure.kind, failure.blame),
+            (FailureKind::Other(UnknownWord::new("melted")), Blame::Other(UnknownWord::new("provider")))
+        );
+    }
+
+    #[test]
+    fn missing_words_and_unknown_numbers_are_refused_by_name() {
+        let kind = attempt_result(Ending::Failed.into(), Some(failure("", "nobody"))).unwrap_err();
+        assert_eq!(kind.message(), "failure.kind is empty");
+        let blame = attempt_result(Ending::Failed.into(), Some(failure("crashed", ""))).unwrap_err();
+        assert_eq!(blame.message(), "failure.blame is empty");
         assert!(attempt_result(Ending::Failed.into(), None).is_err());
         assert!(attempt_result(0, None).is_err());
         assert!(attempt_result(99, None).is_err());
