@@ -37,7 +37,8 @@ use crate::places;
   sweep controller stop
   sweep controller backup ~/sweep-2026-11-23.db
   sweep controller restore ~/sweep-2026-11-23.db --data-dir ~/restored
-  sweep controller verify")]
+  sweep controller verify
+  sweep controller rebuild                          after verify found rows that do not fit the log")]
 pub(crate) struct ControllerCommandArgs {
     #[command(subcommand)]
     command: Option<ControllerCommand>,
@@ -60,6 +61,8 @@ enum ControllerCommand {
     Restore(BackupArgs),
     /// Checks all data: reads the whole log, and compares everything else with what follows from it
     Verify(VerifyArgs),
+    /// Makes the tables that commands and the page read from the event log again, while no controller runs
+    Rebuild(VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +134,7 @@ pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
         Some(ControllerCommand::Backup(args)) => back_up(&args),
         Some(ControllerCommand::Restore(args)) => restore(&args),
         Some(ControllerCommand::Verify(args)) => verify(&args),
+        Some(ControllerCommand::Rebuild(args)) => rebuild(&args),
     }
 }
 
@@ -318,7 +322,7 @@ fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     if args.json {
         let object = json!({
             "data_dir": data_dir, "events": found.events, "sweeps": found.sweeps, "runs": found.runs, "agents": found.agents,
-            "points": found.points, "problems": found.problems,
+            "points": found.points, "problems": found.problems, "can_rebuild": found.can_rebuild,
         });
         writeln!(out(), "{object}")?;
     } else {
@@ -332,6 +336,33 @@ fn verify(args: &VerifyArgs) -> Result<ExitCode> {
         if is_well {
             writeln!(out, "All is well: checksums, log, tables and metrics fit each other.")?;
         }
+        if found.can_rebuild {
+            writeln!(out, "The log is whole: stop the controller, and `sweep controller rebuild` makes the rows from it again.")?;
+        }
     }
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn rebuild(args: &VerifyArgs) -> Result<ExitCode> {
+    let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
+    let rebuilt = serve::rebuild(&data_dir).map_err(explain)?;
+    if args.json {
+        let tables = rebuilt.tables.iter().map(|table| {
+            let counts = json!({"rows": table.rows, "changed": table.changed, "removed": table.removed});
+            (table.name.to_owned(), counts)
+        });
+        let tables: serde_json::Map<_, _> = tables.collect();
+        writeln!(out(), "{}", json!({"data_dir": data_dir, "events": rebuilt.events, "tables": tables}))?;
+    } else {
+        let mut out = out();
+        for table in &rebuilt.tables {
+            writeln!(out, "{:<13}{} rows, {} changed, {} removed", table.name, table.rows, table.changed, table.removed)?;
+        }
+        writeln!(
+            out,
+            "All rows follow from the {} events of the log. The output of runs is not in the log and stays as it is.",
+            rebuilt.events
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -72,3 +72,51 @@ fn verify_names_what_does_not_fit() {
     let none = bench.run(&["controller", "verify", "--data-dir", "nowhere"]);
     assert!(none.code != 0 && none.stderr.contains("No such file"), "{none:?}");
 }
+
+#[test]
+fn rows_that_do_not_fit_the_log_are_named_and_rebuilt() {
+    let bench = Bench::new();
+    let controller = bench.controller();
+    let text = format!(
+        "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [1, 2, 3]}}\n",
+        trainer("quick.sh")
+    );
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned();
+    assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
+    let before = bench.ok(&["runs", &id, "--json"]);
+    let held = bench.run(&["controller", "rebuild", "--data-dir", "controller"]);
+    assert!(held.code != 0 && held.stderr.contains("is held by process"), "{held:?}");
+    bench.ok(&["controller", "stop"]);
+    controller.wait();
+    bench.ok(&["controller", "verify", "--data-dir", "controller"]);
+
+    let damage = "UPDATE runs SET state = 'failed', body = replace(body, 'finished', 'failed') WHERE run = 1;
+        DELETE FROM runs WHERE run = 2;
+        INSERT INTO agents SELECT 'ghost', sweep, 1, replace(body, id, 'ghost') FROM agents;
+        UPDATE sweeps SET body = 'no JSON';
+        DELETE FROM metrics WHERE run = 3;";
+    let database = rusqlite::Connection::open(bench.path("controller/sweep.db")).expect("it is there");
+    database.execute_batch(damage).expect("it can be damaged");
+    drop(database);
+    let verified = bench.run(&["controller", "verify", "--data-dir", "controller"]);
+    assert_eq!(verified.code, 1);
+    for problem in [
+        "a row of a query table",
+        "/1: its row does not say what the log says",
+        "/2: its row is missing",
+        "agent ghost",
+        "/3 attempt 1",
+        "controller rebuild",
+    ] {
+        assert!(verified.stdout.contains(problem), "{problem}: {}", verified.stdout);
+    }
+    let rebuilt = bench.ok(&["controller", "rebuild", "--data-dir", "controller"]);
+    assert!(rebuilt.contains("runs         3 rows, 2 changed, 0 removed"), "{rebuilt}");
+    assert!(rebuilt.contains("agents       1 rows, 0 changed, 1 removed"), "{rebuilt}");
+    let again = bench.json_lines(&["controller", "rebuild", "--data-dir", "controller", "--json"]);
+    assert_eq!(again[0]["tables"]["runs"], serde_json::json!({"rows": 3, "changed": 0, "removed": 0}));
+    bench.ok(&["controller", "verify", "--data-dir", "controller"]);
+    let _again = bench.controller();
+    assert_eq!(bench.ok(&["runs", &id, "--json"]), before);
+    assert!(bench.ok(&["show", &id]).contains("finished"));
+}

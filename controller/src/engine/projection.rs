@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use sweep_lifecycle::event::{Event, MetricPoint};
+use sweep_lifecycle::event::Event;
 use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::Constraint;
-use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId};
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId};
 use sweep_lifecycle::versions;
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
 
 use super::group::Touched;
-use crate::store::{AgentRow, AttemptRow, Batch, RepeatsRow, RevisionRow, RunRow, SweepRow};
+use crate::store::{AgentRow, AttemptRow, Batch, MetricRow, RepeatsRow, RevisionRow, RunRow, SweepRow};
 
 /// Fills in the rows of what was touched.
 pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
@@ -56,7 +56,7 @@ pub fn rows(state: &State) -> Batch {
 }
 
 /// Returns the rows of the metric points that an event reports.
-pub fn metric_rows(event: &Event) -> impl Iterator<Item = (AttemptRef, u64, MetricPoint)> {
+pub fn metric_rows(event: &Event) -> impl Iterator<Item = MetricRow> {
     let reported = match event {
         Event::MetricsReported { attempt, first_seq, points, .. } => Some((attempt, *first_seq, points)),
         _ => None,

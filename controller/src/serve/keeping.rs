@@ -35,6 +35,8 @@ pub struct Verified {
     pub points: u64,
     /// What is wrong, in words; empty: nothing.
     pub problems: Vec<String>,
+    /// Rows of query tables are among what is wrong, and the log is whole: [`rebuild`](super::rebuild) makes them from it again.
+    pub can_rebuild: bool,
 }
 
 /// Copies the database of a data directory into a file while a controller may be using it, and the code of versions into one beside it, which is
@@ -116,13 +118,15 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
     }
     found.problems.extend(broken(&state));
     found.problems.extend(check_image(&snapshot, &state)?);
+    let before_rows = found.problems.len();
     let expected = rows(&state);
     let sweeps = |rows: Vec<SweepRow>| -> BTreeMap<String, SweepRow> {
         // When something last happened to it is written with the next change that people see.
         rows.into_iter().map(|row| (format!("sweep {}", row.id), SweepRow { updated_ms: 0, ..row })).collect()
     };
     found.sweeps = expected.sweeps.len();
-    compare(&mut found.problems, &sweeps(expected.sweeps), &sweeps(snapshot.sweeps()?));
+    let stored = readable(&mut found.problems, snapshot.sweeps());
+    compare(&mut found.problems, &sweeps(expected.sweeps), &sweeps(stored));
     // The row of a run that reports may lag behind by a second.
     let runs = |rows: Vec<RunRow>| -> BTreeMap<String, RunRow> {
         let settled = |row: &RunRow| !is_held || row.ended_ms > 0;
@@ -135,17 +139,21 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
     }
     for (id, sweep) in &state.sweeps {
         let expected = by_sweep.remove(&id.0).unwrap_or_default();
-        compare(&mut found.problems, &runs(expected), &runs(snapshot.runs(id)?));
+        let stored = readable(&mut found.problems, snapshot.runs(id));
+        compare(&mut found.problems, &runs(expected), &runs(stored));
         let environments = |rows: Vec<Environment>| -> BTreeMap<String, Environment> {
             rows.into_iter().map(|row| (format!("environment {id}/{}", row.digest), row)).collect()
         };
-        compare(&mut found.problems, &environments(sweep.environments.clone()), &environments(snapshot.environments(id)?));
+        let stored = readable(&mut found.problems, snapshot.environments(id));
+        compare(&mut found.problems, &environments(sweep.environments.clone()), &environments(stored));
     }
     let agents =
         |rows: Vec<AgentRow>| -> BTreeMap<String, AgentRow> { rows.into_iter().map(|row| (format!("agent {}", row.id), row)).collect() };
     found.agents = expected.agents.len();
-    compare(&mut found.problems, &agents(expected.agents), &agents(snapshot.agents()?));
+    let stored = readable(&mut found.problems, snapshot.agents());
+    compare(&mut found.problems, &agents(expected.agents), &agents(stored));
     check_points(&mut found, &state, &snapshot)?;
+    found.can_rebuild = found.problems.len() > before_rows;
     let count = found.problems.len();
     if count > DIFFERENCES_MAX {
         found.problems.truncate(DIFFERENCES_MAX);
@@ -200,6 +208,14 @@ fn check_points(found: &mut Verified, state: &State, snapshot: &SqliteSnapshot) 
     Ok(())
 }
 
+/// Returns the rows of a table; of one that cannot be read, none, and names the problem.
+fn readable<T>(problems: &mut Vec<String>, rows: Result<Vec<T>, StoreError>) -> Vec<T> {
+    rows.unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Vec::new()
+    })
+}
+
 fn compare<T: PartialEq>(problems: &mut Vec<String>, expected: &BTreeMap<String, T>, stored: &BTreeMap<String, T>) {
     for (name, row) in expected {
         match stored.get(name) {
@@ -221,7 +237,8 @@ fn about(file: &Path, error: StoreError) -> ServeError {
     }
 }
 
-fn existing(data_dir: &Path) -> Result<PathBuf, ServeError> {
+/// Returns where the database of a data directory is.
+pub(super) fn existing(data_dir: &Path) -> Result<PathBuf, ServeError> {
     let database = data_dir.join(DATABASE);
     match fs::metadata(&database) {
         Ok(_) => Ok(database),

@@ -6,6 +6,7 @@ mod connections;
 mod data_dir;
 mod gate;
 mod keeping;
+mod rebuild;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::traffic::Traffic;
 use crate::web::{self, Web};
 pub use connections::raise_file_limit;
 pub use keeping::{Verified, back_up, restore, verify};
+pub use rebuild::{Rebuilt, rebuild};
 
 use assembly::Assembly;
 use calls::Front;

@@ -8,7 +8,7 @@ mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
 pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RevisionRow, RunRow, SweepCounts, SweepRow};
-pub use sqlite::{FORMAT, SqliteQuery, SqliteSnapshot, SqliteStore, copy, look, make_room};
+pub use sqlite::{FORMAT, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, look, make_room};
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,9 @@ use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
 /// How many bytes of an attempt's output are kept.
 pub const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// A metric point with its attempt and its number in the attempt.
+pub type MetricRow = (AttemptRef, u64, MetricPoint);
 
 /// What one commit makes durable, all or nothing.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +36,7 @@ pub struct Batch {
     /// What runs are executed in, by sweep and digest; see `sweeps`.
     pub environments: Vec<(SweepId, Environment)>,
     /// Metric points with the number of each in its attempt; a number already known is ignored.
-    pub metrics: Vec<(AttemptRef, u64, MetricPoint)>,
+    pub metrics: Vec<MetricRow>,
     /// Pieces of output; bytes already known are ignored, and so are those beyond [`LOG_BYTES_MAX`]. A gap reads as zero bytes.
     pub logs: Vec<LogChunk>,
     /// Replies by request id, for calls that are repeated.

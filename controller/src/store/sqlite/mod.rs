@@ -6,6 +6,7 @@
 mod copy;
 mod image;
 mod query;
+mod rebuild;
 mod room;
 mod snapshot;
 mod write;
@@ -19,6 +20,7 @@ use super::StoreError;
 
 pub use copy::{copy, look};
 pub use query::SqliteQuery;
+pub use rebuild::RebuiltTable;
 pub use room::make_room;
 pub use snapshot::SqliteSnapshot;
 pub use write::SqliteStore;

@@ -8,7 +8,7 @@ use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::state::Timestamp;
 
 use super::{FORMAT, count, image, int, open_to_write, raise_format, to_json};
-use crate::store::{Batch, Block, ImageHead, LogChunk, Store, StoreError, StoredReply};
+use crate::store::{Batch, Block, ImageHead, LogChunk, MetricRow, Store, StoreError, StoredReply};
 
 /// Replies are kept this long: no caller repeats a request after a day.
 const REPLIES_KEPT_HOURS: u32 = 48;
@@ -19,7 +19,7 @@ const COMMITS_BETWEEN_PRUNES: u64 = 4096;
 /// The event log in a SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// The place of the last event in the log.
     seq: i64,
     /// Commits since it was opened.
@@ -177,7 +177,7 @@ fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded
 
 /// Not `REPLACE`, which deletes a row and inserts it anew: an update leaves indices alone whose columns stay as they are, and pages that do not change, so
 /// that a commit has fewer pages to wait for.
-fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+pub(super) fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO sweeps (id, created_ms, goal, body) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET created_ms = excluded.created_ms, goal = excluded.goal, body = excluded.body",
@@ -208,11 +208,16 @@ fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreErr
     for (sweep, known) in &batch.environments {
         put.execute(params![sweep.0, known.digest, to_json(known)?])?;
     }
+    put_metrics(transaction, &batch.metrics)
+}
+
+/// Inserts metric points; one that is known is ignored.
+pub(super) fn put_metrics(transaction: &Transaction<'_>, metrics: &[MetricRow]) -> Result<(), StoreError> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO metrics (sweep, run, attempt, seq, name, step, wall_ms, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT DO NOTHING",
     )?;
-    for (attempt, number, point) in &batch.metrics {
+    for (attempt, number, point) in metrics {
         let key = (&attempt.sweep.0, int(attempt.run), attempt.attempt, int(*number));
         insert.execute(params![key.0, key.1, key.2, key.3, point.name, point.step, point.wall.0, point.value])?;
     }
