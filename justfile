@@ -11,7 +11,9 @@ ci:
 check:
     cargo fmt --all
     cargo clippy --all-targets -- -D warnings
+    cargo clippy -p sweep-simulation --all-targets -- -D warnings
     cargo test
+    cargo test -p sweep-simulation
 
 # Many more seeds of the simulation than the tests try
 simulate seeds="10000":

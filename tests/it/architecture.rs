@@ -20,6 +20,9 @@ const CRATES: [(&str, &str, &[&str]); 9] = [
     ("sweep-simulation", "tests/simulation", &["sweep-agent", "sweep-controller", "sweep-lifecycle", "sweep-proto"]),
 ];
 
+/// The folder of the one crate that enables the feature `simulation`.
+const SIMULATION: &str = "tests/simulation";
+
 /// What must not even be in the manifest of a pure crate.
 const IMPURE: [&str; 14] = [
     "axum",
@@ -62,12 +65,30 @@ fn every_member_is_tested_and_linted() {
     };
     let drawn: BTreeSet<String> = CRATES.iter().map(|(_, folder, _)| (*folder).to_owned()).collect();
     assert_eq!(list("members"), drawn, "the drawing above has all members");
-    assert_eq!(list("members"), list("default-members"), "`cargo test` at the root tests all members");
+    let mut tested = list("default-members");
+    tested.insert(SIMULATION.to_owned());
+    assert_eq!(list("members"), tested, "`cargo test` at the root tests all members but the simulation");
+    assert!(read(&root().join(".ci/run")).contains("cargo test -p sweep-simulation"), "CI tests the simulation by itself");
     // All of sweep-proto is generated.
     for (name, folder, _) in CRATES.into_iter().filter(|(name, ..)| *name != "sweep-proto") {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
         assert!(manifest.contains("[lints]\nworkspace = true"), "{name} has the lints of the workspace");
     }
+}
+
+#[test]
+fn what_people_build_has_no_feature_simulation() {
+    let enabled = Regex::new(r#"features *= *\[[^\]]*"simulation""#).expect("it compiles");
+    for (name, folder, _) in CRATES {
+        let manifest = read(&root().join(folder).join("Cargo.toml"));
+        let is_simulation = folder == SIMULATION;
+        assert_eq!(enabled.is_match(&manifest), is_simulation, "{name}: the simulation alone enables the feature `simulation`");
+        assert!(is_simulation || !dependencies(&manifest).contains(&"sweep-simulation".to_owned()), "{name} may not need the simulation");
+        assert!(!manifest.lines().any(|line| line.starts_with("default = ")), "{name}: no feature is on by default");
+    }
+    let members = read(&root().join("Cargo.toml"));
+    let default_members = members.lines().find(|line| line.starts_with("default-members")).expect("the manifest has them");
+    assert!(!default_members.contains(SIMULATION), "with the simulation, `cargo build` at the root would enable its feature everywhere");
 }
 
 #[test]
