@@ -5,7 +5,7 @@
 //!                      └ scale: values to places and ticks
 //! ```
 //!
-//! Pure functions over the messages of `sweep.v1`. Text out of sweeps goes through [`printable`] and is escaped by maud.
+//! Pure functions over the messages of `sweep.v1`. Text out of sweeps goes through `printable` and is escaped by maud.
 
 mod canvas;
 mod history;

@@ -43,7 +43,7 @@ pub fn violations<'a>(runs: impl Iterator<Item = &'a Run>, constraints: &[Constr
     (0..constraints.len()).map(one).collect()
 }
 
-/// Returns the value by which a point is ranked: [`value`], if the point is in the newest space.
+/// Returns the value by which a point is ranked: `value`, if the point is in the newest space.
 pub fn ranked(sweep: &Sweep, runs: &[Cow<'_, Run>]) -> Option<f64> {
     let value = value(runs, &sweep.spec.constraints)?;
     let inside = runs.first().is_some_and(|first| sweep.placed(first).is_some_and(|placed| !placed.outside));
