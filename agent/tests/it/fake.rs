@@ -43,6 +43,7 @@ pub(crate) struct Paper {
     pub(crate) finished: BTreeMap<String, v1::FinishAttemptRequest>,
     pub(crate) finish_calls: u32,
     pub(crate) acquired: BTreeMap<String, v1::Assignment>,
+    pub(crate) announced: Vec<v1::AnnounceLeavingRequest>,
     pub(crate) left: Vec<v1::LeaveAgentRequest>,
 }
 
@@ -229,9 +230,19 @@ impl AgentService for Fake {
         self.answer(v1::FinishAttemptResponse { run_state: state.to_owned() })
     }
 
+    async fn announce_leaving(
+        &self,
+        request: Request<v1::AnnounceLeavingRequest>,
+    ) -> Result<Response<v1::AnnounceLeavingResponse>, Status> {
+        let request = self.enter(request)?;
+        self.known(&request.agent_id)?;
+        self.paper().announced.push(request);
+        self.answer(v1::AnnounceLeavingResponse {})
+    }
+
     async fn leave_agent(&self, request: Request<v1::LeaveAgentRequest>) -> Result<Response<v1::LeaveAgentResponse>, Status> {
         let request = self.enter(request)?;
         self.paper().left.push(request);
-        self.answer(v1::LeaveAgentResponse {})
+        self.answer(v1::LeaveAgentResponse::default())
     }
 }

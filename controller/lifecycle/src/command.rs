@@ -87,6 +87,8 @@ pub enum Command {
     ImportRuns { sweep: SweepId, runs: Vec<Import> },
     /// Queue runs that a person or their program has chosen. `end`: no more will come.
     OfferRuns { sweep: SweepId, runs: Vec<Offered>, end: bool },
+    /// An agent is about to leave since its machine is taken away.
+    AnnounceLeaving { agent: AgentId, reason: String },
     /// An attempt's lease has ended without news.
     LoseAttempt { attempt: AttemptRef },
     /// An agent leaves (`lost: false`) or has fallen silent (`lost: true`): what it held goes back.
@@ -227,6 +229,8 @@ pub enum AttemptResult {
 pub enum Reply {
     /// Done; nothing to say.
     Done,
+    /// The agent has left. `quarantine`: why it got no runs in the end; empty: it was not in quarantine.
+    Left { quarantine: String },
     /// The sweep's state after the call.
     Sweep(SweepState),
     /// The revision that an edit made, what it changed, and what that means; no changes: there is no new one.
@@ -302,6 +306,9 @@ pub enum Refusal {
     /// Metric points before those reported were never reported.
     #[error("points {known} to {last} of run {run} attempt {attempt} have not been reported: a report has to begin with point {known}")]
     MissingPoints { run: RunNumber, attempt: u32, known: u64, last: u64 },
+    /// The sweep has ended.
+    #[error("{0}")]
+    SweepEnded(String),
     /// The sweep or run is in a state in which this cannot be done.
     #[error("{0}")]
     WrongState(String),

@@ -80,6 +80,8 @@ pub enum Event {
     },
     /// An agent came.
     AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
+    /// An agent is about to leave since its machine is taken away.
+    AgentLeaving { agent: AgentId, reason: String },
     /// An agent left or was lost.
     AgentRemoved { agent: AgentId, reason: String },
     /// An agent fails while others do well: it gets no runs but now and then one as a probe. `probes` of them have failed.
@@ -207,7 +209,11 @@ impl Event {
             | Self::AttemptResumed { attempt }
             | Self::ResultOrphaned { attempt, .. }
             | Self::AttemptEnded { attempt, .. } => Some(&attempt.sweep),
-            Self::AgentRemoved { .. } | Self::AgentQuarantined { .. } | Self::AgentProbed { .. } | Self::AgentReadmitted { .. } => None,
+            Self::AgentLeaving { .. }
+            | Self::AgentRemoved { .. }
+            | Self::AgentQuarantined { .. }
+            | Self::AgentProbed { .. }
+            | Self::AgentReadmitted { .. } => None,
         }
     }
 }

@@ -89,6 +89,10 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             agent.environment = sweep.environment_number(digest).unwrap_or(0);
         }
         Event::AgentRegistered { agent, sweep, info } => register(state, agent, sweep, info, at),
+        Event::AgentLeaving { agent, reason } => {
+            let Some(agent) = state.agents.get_mut(agent) else { return };
+            agent.leaving = Some(reason.clone());
+        }
         Event::AgentRemoved { agent, .. } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };
             agent.alive = false;
@@ -298,7 +302,7 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
 fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo, at: Timestamp) {
     if let Some(known) = state.agents.get_mut(agent) {
         (known.sweep, known.info) = (sweep.clone(), info.clone());
-        (known.alive, known.registered, known.left) = (true, at, None);
+        (known.alive, known.leaving, known.registered, known.left) = (true, None, at, None);
         if known.health != Health::Ok {
             known.isolate(at);
         }
@@ -308,6 +312,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
         sweep: sweep.clone(),
         info: info.clone(),
         alive: true,
+        leaving: None,
         holds: BTreeSet::new(),
         health: Health::Ok,
         stays: Vec::new(),

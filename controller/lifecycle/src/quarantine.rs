@@ -150,6 +150,7 @@ mod tests {
             sweep: crate::state::SweepId("k3x9q2ab".to_owned()),
             info: crate::state::AgentInfo::default(),
             alive: true,
+            leaving: None,
             holds: BTreeSet::new(),
             health,
             stays: Vec::new(),

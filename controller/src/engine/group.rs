@@ -92,7 +92,8 @@ impl Touched {
                 self.agents.insert(agent.clone());
                 self.hungry.insert(sweep.clone());
             }
-            Event::AgentRemoved { agent, .. }
+            Event::AgentLeaving { agent, .. }
+            | Event::AgentRemoved { agent, .. }
             | Event::AgentQuarantined { agent, .. }
             | Event::AgentProbed { agent }
             | Event::AgentReadmitted { agent, .. } => {

@@ -226,10 +226,12 @@ fn version(sweep: &Sweep, code: u32) -> String {
 }
 
 fn agent_row(id: &AgentId, agent: &Agent, state: &State) -> AgentRow {
-    let (health, reason) = match &agent.health {
-        Health::Ok => ("ok", String::new()),
-        Health::Quarantined { reason, .. } => ("quarantined", reason.clone()),
-        Health::Probing { reason, .. } => ("probing", reason.clone()),
+    let leaving = agent.leaving.as_ref().filter(|_| agent.alive);
+    let (health, reason) = match (leaving, &agent.health) {
+        (Some(reason), _) => ("leaving", reason.clone()),
+        (None, Health::Ok) => ("ok", String::new()),
+        (None, Health::Quarantined { reason, .. }) => ("quarantined", reason.clone()),
+        (None, Health::Probing { reason, .. }) => ("probing", reason.clone()),
     };
     AgentRow {
         id: id.0.clone(),

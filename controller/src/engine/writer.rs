@@ -303,6 +303,7 @@ impl Writer {
             }
             Event::SweepCreated { .. }
             | Event::EnvironmentSeen { .. }
+            | Event::AgentLeaving { .. }
             | Event::RunCreated { .. }
             | Event::RunAbsolved { .. }
             | Event::RunAnnotated { .. }

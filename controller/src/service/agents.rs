@@ -154,11 +154,24 @@ impl AgentService for Services {
         }
     }
 
+    async fn announce_leaving(
+        &self,
+        request: Request<v1::AnnounceLeavingRequest>,
+    ) -> Result<Response<v1::AnnounceLeavingResponse>, Status> {
+        let v1::AnnounceLeavingRequest { agent_id, sweep_id: _, reason, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        let command = Command::AnnounceLeaving { agent: agent(agent_id)?, reason: limits::tail(&reason).to_owned() };
+        self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        Ok(Response::new(v1::AnnounceLeavingResponse {}))
+    }
+
     async fn leave_agent(&self, request: Request<v1::LeaveAgentRequest>) -> Result<Response<v1::LeaveAgentResponse>, Status> {
         let v1::LeaveAgentRequest { agent_id, sweep_id: _, reason } = request.into_inner();
         let command = Command::RemoveAgent { agent: agent(agent_id)?, lost: false, reason: limits::tail(&reason).to_owned() };
-        self.engine.command("", command).await.map_err(from_engine)?;
-        Ok(Response::new(v1::LeaveAgentResponse {}))
+        match self.engine.command("", command).await.map_err(from_engine)? {
+            Reply::Left { quarantine } => Ok(Response::new(v1::LeaveAgentResponse { quarantine })),
+            _ => Err(out_of_turn()),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ fn from_refusal(refusal: &Refusal, message: String) -> Status {
         Refusal::UnknownAgent(_) => (Code::NotFound, "unknown_agent"),
         Refusal::StaleAttempt { .. } => (Code::FailedPrecondition, "stale_attempt"),
         Refusal::MissingPoints { .. } => (Code::InvalidArgument, "missing_points"),
+        Refusal::SweepEnded(_) => (Code::FailedPrecondition, "sweep_ended"),
         Refusal::WrongState(_) => (Code::FailedPrecondition, "wrong_state"),
         Refusal::Exists(_) => (Code::AlreadyExists, "exists"),
     };
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(refused(Refusal::UnknownRun { sweep: "x".into(), run: 1 }), (Code::NotFound, "unknown_run".into()));
         assert_eq!(refused(Refusal::UnknownAgent("x".into())), (Code::NotFound, "unknown_agent".into()));
         assert_eq!(refused(stale), (Code::FailedPrecondition, "stale_attempt".into()));
+        assert_eq!(refused(Refusal::SweepEnded("x".into())), (Code::FailedPrecondition, "sweep_ended".into()));
         assert_eq!(refused(Refusal::WrongState("x".into())), (Code::FailedPrecondition, "wrong_state".into()));
         assert_eq!(refused(Refusal::Exists("x".into())), (Code::AlreadyExists, "exists".into()));
         assert_eq!(shown(EngineError::Replayed("x".into())), (Code::AlreadyExists, "replayed".into()));

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::attempt::may_resume;
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{End, end, failure};
+use super::ending::{End, end, failure, silence};
 use super::sweep::standing;
 use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
@@ -32,7 +32,7 @@ pub(super) fn register(
             let other = &known.sweep;
             return Err(Refusal::WrongState(format!("agent {agent} works for sweep {other}: start another agent for sweep {sweep}")));
         }
-        if known.info == *info && resumed.is_empty() {
+        if known.info == *info && known.leaving.is_none() && resumed.is_empty() {
             return Ok(draft.reply(Reply::Done));
         }
         if known.info.process != info.process {
@@ -40,13 +40,13 @@ pub(super) fn register(
                 // The agent has looked: what it has never started is nobody's loss, and somebody else's at once.
                 let is_begun = draft.sweep.attempt(lost).is_some_and(|attempt| attempt.state != AttemptState::Assigned);
                 let message = format!("agent {agent} was started again and knows nothing of it");
-                let how = if is_begun { End::Failed(failure(FailureKind::Lost, Blame::Nobody, message)) } else { End::Returned };
+                let how = if is_begun { End::Failed(silence(state, agent, message)) } else { End::Returned };
                 end(&mut draft, lost, how)?;
             }
         }
     } else if draft.sweep.state.is_terminal() {
         let hint = format!("`sweep resume {sweep}` makes it run again");
-        return Err(Refusal::WrongState(format!("{}: it hands out no runs; {hint}", standing(sweep, draft.sweep))));
+        return Err(Refusal::SweepEnded(format!("{}: it hands out no runs; {hint}", standing(sweep, draft.sweep))));
     }
     draft.push(Event::AgentRegistered { agent: agent.clone(), sweep: sweep.clone(), info: info.clone() });
     for attempt in resumed {
@@ -67,6 +67,9 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
             let (state, reason) = (draft.sweep.state, draft.sweep.reason.clone());
             return Ok(draft.reply(Reply::Ended { state, reason }));
         }
+    }
+    if let Some(reason) = &asking.leaving {
+        return Ok(wait(draft, format!("agent {agent} is leaving: {reason}"), false));
     }
     if asking.holds.len() >= asking.slots() {
         let reason = format!("agent {agent} holds {} of the {} attempts that it has slots for", asking.holds.len(), asking.slots());
@@ -170,25 +173,40 @@ fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNu
 }
 
 fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {
-    let could =
-        |(id, agent): (&AgentId, &Agent)| agent.alive && agent.health == Health::Ok && agent.sweep == *sweep && !run.avoid.contains(id);
+    let could = |(id, agent): (&AgentId, &Agent)| {
+        let stays = agent.alive && agent.leaving.is_none();
+        stays && agent.health == Health::Ok && agent.sweep == *sweep && !run.avoid.contains(id)
+    };
     state.agents.iter().any(could)
 }
 
-// What it held is lost, or preempted where it left of its own accord.
+pub(super) fn announce_leaving(state: &State, id: &AgentId, reason: &str) -> Result<Decision, Refusal> {
+    let agent = state.agents.get(id).ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
+    let is_news = agent.alive && agent.leaving.is_none();
+    let events = if is_news { vec![Event::AgentLeaving { agent: id.clone(), reason: reason.to_owned() }] } else { Vec::new() };
+    Ok(Decision { events, reply: Reply::Done })
+}
+
+// What it held is lost, or preempted where it left of its own accord or said that it would.
 pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -> Result<Decision, Refusal> {
     let leaving = state.agents.get(agent).ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
     let mut draft = Draft::of(state, &leaving.sweep)?;
+    let quarantine = match &leaving.health {
+        Health::Ok => String::new(),
+        Health::Quarantined { reason, .. } | Health::Probing { reason, .. } => reason.clone(),
+    };
+    let left = Reply::Left { quarantine };
     if !leaving.alive {
-        return Ok(draft.reply(Reply::Done));
+        return Ok(draft.reply(left));
     }
-    let kind = if lost { FailureKind::Lost } else { FailureKind::Preempted };
+    let failed =
+        if lost { silence(state, agent, reason.to_owned()) } else { failure(FailureKind::Preempted, Blame::Nobody, reason.to_owned()) };
     for attempt in &leaving.holds {
-        end(&mut draft, attempt, End::Failed(failure(kind, Blame::Nobody, reason.to_owned())))?;
+        end(&mut draft, attempt, End::Failed(failed.clone()))?;
     }
     draft.push(Event::AgentRemoved { agent: agent.clone(), reason: reason.to_owned() });
     draft.finish_if_done();
-    Ok(draft.reply(Reply::Done))
+    Ok(draft.reply(left))
 }
 
 pub(super) fn probe(state: &State, id: &AgentId) -> Result<Decision, Refusal> {

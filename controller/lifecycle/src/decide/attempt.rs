@@ -6,15 +6,13 @@ use sweep_search::early_stop::{Peer, Reporting};
 
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{End, end, failure};
+use super::ending::{End, end, silence};
 use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply, Told};
 use crate::event::{Event, MetricPoint};
 use crate::observe::reduced;
 use crate::quarantine::words;
 use crate::spec::OnLeaseLost;
-use crate::state::{
-    AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Blame, FailureKind, Run, RunState, State, StopKind, StopRequest, Sweep,
-};
+use crate::state::{AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Run, RunState, State, StopKind, StopRequest, Sweep};
 use crate::versions::{canonical, is_unusable};
 
 pub(super) fn start(
@@ -218,7 +216,7 @@ pub(super) fn lose(state: &State, attempt: &AttemptRef) -> Result<Decision, Refu
     let mut after = run.state;
     if losing.state.is_live() {
         let message = format!("agent {} said nothing of it for longer than its lease", losing.agent);
-        after = end(&mut draft, attempt, End::Failed(failure(FailureKind::Lost, Blame::Nobody, message)))?;
+        after = end(&mut draft, attempt, End::Failed(silence(state, &losing.agent, message)))?;
         draft.finish_if_done();
     }
     Ok(draft.reply(Reply::Run(after)))

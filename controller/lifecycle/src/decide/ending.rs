@@ -20,7 +20,7 @@ use crate::observe::reduced;
 use crate::quarantine::words;
 use crate::retry::{Verdict, avoids_agent, judge};
 use crate::spec::Objective;
-use crate::state::{Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, StopKind};
+use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, State, StopKind};
 
 /// How an attempt ended, whoever noticed it.
 pub(super) enum End {
@@ -231,6 +231,14 @@ fn no_value(objective: &Objective, attempt: &Attempt) -> Failure {
     let seen: Vec<_> = attempt.metrics.keys().map(|name| format!("`{name}`")).collect();
     let seen = if seen.is_empty() { "no metric at all".to_owned() } else { format!("only {}", seen.join(", ")) };
     failure(FailureKind::NoMetric, Blame::Configuration, format!("the program ended well without reporting `{metric}`; it reported {seen}"))
+}
+
+/// Returns the failure of an attempt whose agent has fallen silent: preempted where the agent was about to leave.
+pub(super) fn silence(state: &State, agent: &AgentId, message: String) -> Failure {
+    match state.agents.get(agent).and_then(|agent| agent.leaving.as_deref()) {
+        Some(reason) => failure(FailureKind::Preempted, Blame::Nobody, format!("{message}; it was leaving: {reason}")),
+        None => failure(FailureKind::Lost, Blame::Nobody, message),
+    }
 }
 
 /// Makes a failure that the controller itself found.

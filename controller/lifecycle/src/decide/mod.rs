@@ -45,6 +45,7 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::Tell { attempt, told, metrics } => asked::tell(state, attempt, told, metrics),
         Command::ImportRuns { sweep, runs } => asked::import(state, sweep, runs),
         Command::OfferRuns { sweep, runs, end } => offered::offer(state, sweep, runs, *end),
+        Command::AnnounceLeaving { agent, reason } => agent::announce_leaving(state, agent, reason),
         Command::RemoveAgent { agent, lost, reason } => agent::remove(state, agent, *lost, reason),
         Command::StartAttempt { agent, attempt, command, code_version } => attempt::start(state, agent, attempt, command, code_version),
         Command::DescribeEnvironment { agent, sweep, environment } => environment::describe(state, agent, sweep, environment),

@@ -59,6 +59,7 @@ event_kinds! {
     RunAbsolved "run_absolved" 1,
     RunRequeued "run_requeued" 1,
     RunEnded "run_ended" 1,
+    AgentLeaving "agent_leaving" 2,
 }
 
 #[cfg(test)]

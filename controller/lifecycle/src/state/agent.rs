@@ -15,6 +15,9 @@ pub struct Agent {
     pub info: AgentInfo,
     /// It has neither left nor been lost.
     pub alive: bool,
+    /// Why it is about to leave: it gets no runs, and what it holds when it falls silent was preempted.
+    #[serde(default)]
+    pub leaving: Option<String>,
     /// The live attempts that are its own.
     pub holds: BTreeSet<AttemptRef>,
     /// Whether it gets runs.

@@ -198,6 +198,41 @@ fn an_agent_that_leaves_gives_its_attempts_back_for_nothing() {
 }
 
 #[test]
+fn what_an_agent_holds_that_said_it_would_leave_was_preempted_when_it_falls_silent() {
+    let leaving = Command::AnnounceLeaving { agent: agent("ann"), reason: "the machine was taken away".to_owned() };
+    let mut world = running(&["ann", "bob"]);
+    let (first, second) = (world.begin("ann", 1), world.begin("ann", 2));
+    world.ask(&leaving);
+    assert_eq!(world.ask_idly(&leaving), Reply::Done, "once is enough");
+    world.ask(&report("ann", &first, 0, &[0.5]));
+    world.ask(&Command::LoseAttempt { attempt: second.clone() });
+    assert_eq!((world.attempt(&second).state, world.run(2).retries.lost), (AttemptState::Preempted, 0));
+    let Reply::Wait { reason, .. } = world.ask_idly(&acquire("ann", &[3])) else { panic!("it gets nothing more") };
+    assert_eq!(reason, "agent ann is leaving: the machine was taken away");
+    world.ask(&remove("ann", true));
+    assert_eq!((world.attempt(&first).state, world.run(1).retries.lost), (AttemptState::Preempted, 0));
+    assert_eq!(world.acquire("bob", &[3]).run, 1);
+}
+
+#[test]
+fn an_agent_that_registers_again_stays() {
+    let mut world = running(&["ann"]);
+    world.ask(&Command::AnnounceLeaving { agent: agent("ann"), reason: "SIGTERM".to_owned() });
+    world.register("ann");
+    let attempt = world.begin("ann", 1);
+    world.ask(&remove("ann", true));
+    assert_eq!(world.attempt(&attempt).state, AttemptState::Lost);
+}
+
+#[test]
+fn an_agent_that_comes_after_the_end_is_told_so() {
+    let mut world = running(&["ann"]);
+    world.ask(&Command::SetSweep { sweep: sweep(), action: SweepAction::Stop });
+    let late = Command::RegisterAgent { agent: agent("bob"), sweep: sweep(), info: AgentInfo::default(), attempts: Vec::new() };
+    assert!(matches!(world.tell(&late), Err(Refusal::SweepEnded(_))));
+}
+
+#[test]
 fn a_result_that_comes_after_all_is_adopted_while_nobody_has_the_run() {
     let mut world = running(&["ann", "bob"]);
     let late = world.begin("ann", 1);

@@ -35,6 +35,7 @@ enum Step {
     Report(u8, bool, u64, Vec<f64>),
     Finish(u8, bool, AttemptResult),
     Lose(u8),
+    Announce(u8),
     Remove(u8, bool),
     Cancel(u8),
     Annotate(u8, u8),
@@ -70,6 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(attempt, owner, seq, values)| Step::Report(attempt, owner, seq, values)),
         10 => (any::<u8>(), owner(), result()).prop_map(|(attempt, owner, result)| Step::Finish(attempt, owner, result)),
         3 => any::<u8>().prop_map(Step::Lose),
+        2 => any::<u8>().prop_map(Step::Announce),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(agent, lost)| Step::Remove(agent, lost)),
         2 => any::<u8>().prop_map(Step::Cancel),
         2 => (any::<u8>(), any::<u8>()).prop_map(|(index, tag)| Step::Annotate(index, tag)),
@@ -302,6 +304,7 @@ impl Chaos {
                 Command::FinishAttempt { agent, attempt, result: result.clone() }
             }
             Step::Lose(index) => Command::LoseAttempt { attempt: self.attempt(*index, true)?.0 },
+            Step::Announce(name) => Command::AnnounceLeaving { agent: agent(*name), reason: "SIGTERM".to_owned() },
             Step::Remove(name, lost) => Command::RemoveAgent { agent: agent(*name), lost: *lost, reason: String::new() },
             Step::Cancel(index) => {
                 let (attempt, _) = self.attempt(*index, true)?;

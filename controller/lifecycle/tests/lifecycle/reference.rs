@@ -142,10 +142,13 @@ impl Reference {
             Command::ReportMetrics { agent, attempt, .. } => self.resume(agent, attempt, before),
             Command::FinishAttempt { attempt, result, .. } => self.finish(before, attempt, result, spared(attempt.run)),
             Command::Tell { attempt, told, .. } => self.finish(before, attempt, &AttemptResult::Told(told.clone()), false),
-            Command::LoseAttempt { attempt } => self.lose(before, attempt, FailureKind::Lost),
+            Command::LoseAttempt { attempt } => {
+                let owner = self.attempt(attempt).agent.clone();
+                self.lose(before, attempt, silent(before, &owner));
+            }
             Command::RemoveAgent { agent, lost, .. } => {
                 for attempt in self.held(agent) {
-                    self.lose(before, &attempt, if *lost { FailureKind::Lost } else { FailureKind::Preempted });
+                    self.lose(before, &attempt, if *lost { silent(before, agent) } else { FailureKind::Preempted });
                 }
             }
             Command::RegisterAgent { agent, sweep, info, attempts } => {
@@ -153,7 +156,7 @@ impl Reference {
                     for attempt in self.held(agent).into_iter().filter(|held| !attempts.contains(held)) {
                         match self.attempt(&attempt).state {
                             AttemptState::Assigned => self.finish(before, &attempt, &AttemptResult::Returned, false),
-                            _ => self.lose(before, &attempt, FailureKind::Lost),
+                            _ => self.lose(before, &attempt, silent(before, agent)),
                         }
                     }
                 }
@@ -331,4 +334,10 @@ impl Reference {
     fn attempt(&mut self, name: &AttemptRef) -> &mut Attempt {
         self.run(&name.sweep, name.run).attempts.get_mut(name.attempt as usize - 1).expect("and of attempts")
     }
+}
+
+/// What an attempt of an agent that falls silent is.
+fn silent(before: &State, agent: &AgentId) -> FailureKind {
+    let leaves = before.agents.get(agent).is_some_and(|agent| agent.leaving.is_some());
+    if leaves { FailureKind::Preempted } else { FailureKind::Lost }
 }
