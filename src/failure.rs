@@ -22,6 +22,12 @@ impl Failure {
         Self { message: message.into(), hint: None, code: 2 }
     }
 
+    /// Ends with another exit code.
+    pub(crate) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
     /// Says what to do next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -1,5 +1,6 @@
 //! The command line of `sweep`: parse, dispatch, print what went wrong, exit.
 
+mod batch_job;
 mod ci;
 mod client;
 mod commands;
@@ -10,6 +11,7 @@ mod figures;
 mod pinning;
 mod places;
 mod shell;
+mod signals;
 mod snapshots;
 mod watch;
 

@@ -1,6 +1,6 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → monitor, attempt, slot, process, argv, intake, spool`; `session → handover, capture`; `slot → gpu`.
+//! Modules import leftwards only: `session → executor → runner → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
@@ -13,6 +13,7 @@ mod gpu;
 mod handover;
 mod intake;
 mod job;
+mod machine;
 mod monitor;
 mod process;
 mod reproduce;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::transport::Endpoint;
 
+pub use crate::attempt::UserSignal;
 pub use crate::capture::data::{DataSet, DataSource};
 pub use crate::capture::environment::{Environment, survey};
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
@@ -40,6 +42,9 @@ pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
 use crate::executor::Programs;
 use crate::process::shims::Shims;
 use crate::session::Surroundings;
+
+/// How long a failure waits for a preemption that explains it: schedulers signal agents and programs together, in any order.
+pub const SETTLING_TIME: Duration = Duration::from_secs(2);
 
 /// How to work.
 #[derive(Clone, Debug)]
@@ -64,8 +69,12 @@ pub struct AgentOptions {
     pub runs_dir: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
+    /// From the exit of a program to the verdict that it failed by itself: [`SETTLING_TIME`], but in tests.
+    pub settle: Duration,
     /// A program that calls [`shim`] first of all.
     pub shim: PathBuf,
+    /// How long to wait for a controller that is not there yet; zero: for a few tries.
+    pub wait: Duration,
     /// Whether to look which code is executed, with git.
     pub captures: bool,
     /// Programs end with the agent, however it ends, since nobody will come and take them over.
@@ -75,6 +84,8 @@ pub struct AgentOptions {
 /// What a person or the machine wants of the agent. Each one goes further than the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interrupt {
+    /// SIGUSR1 or SIGUSR2, which means nothing to the agent: passed on to the running programs.
+    PassOn(UserSignal),
     /// First Ctrl-C: take no more runs, let the running ones end.
     Drain,
     /// SIGTERM: the machine is taken away. End running attempts gracefully and give their runs back.
@@ -116,14 +127,35 @@ pub struct AgentSummary {
     pub other: u64,
     /// Why it ended, in words.
     pub ended_because: String,
+    /// Why it ended.
+    pub departure: Departure,
+    /// Why it got no runs in the end; empty: it was not in quarantine.
+    pub quarantine: String,
+}
+
+/// Why an agent ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Departure {
+    /// The sweep is over, or it has done as many runs as it was asked for.
+    #[default]
+    Done,
+    /// It was interrupted, and its runs have ended by themselves.
+    Drained,
+    /// It was interrupted, and its runs were ended.
+    Stopped,
+    /// Its machine was taken away.
+    Preempted,
 }
 
 /// Why the agent could not work.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// No such sweep, or it has ended.
+    /// No such sweep.
     #[error("{0}")]
     Refused(String),
+    /// The sweep had ended before the agent came.
+    #[error("{0}")]
+    SweepOver(String),
     /// The token is missing or wrong.
     #[error("{0}")]
     Unauthorized(String),

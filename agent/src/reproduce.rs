@@ -67,7 +67,11 @@ pub async fn reproduce(
             Some(what) = seen.recv() => note(what, &job, &mut metrics, &notices),
             Some(level) = interrupts.recv() => {
                 let reason = "it was interrupted".to_owned();
-                let _ = want.send(if level < Interrupt::Kill { Want::Cancel { reason } } else { Want::Kill });
+                let _ = want.send(match level {
+                    Interrupt::PassOn(signal) => Want::PassOn(signal),
+                    Interrupt::Drain | Interrupt::Preempt | Interrupt::Stop => Want::Cancel { reason },
+                    Interrupt::Kill => Want::Kill,
+                });
             }
         }
     };
@@ -122,7 +126,7 @@ fn job(what: Reproduction) -> Result<Job, String> {
         gpu_bytes: BTreeMap::new(),
         workdir,
         runs_dir,
-        limits: Limits { grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
+        limits: Limits { grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms), settle: Duration::ZERO },
         preflight: Vec::new(),
         // Nobody comes and takes it over.
         alone: Alone::Continue,

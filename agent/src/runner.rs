@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,19 +13,20 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::argv::{self, Argv, Machine, Place, Project, Template};
-use crate::attempt::{Action, AttemptState, Input, Outcome, Want};
+use crate::attempt::{Action, AttemptState, Input, Outcome, UserSignal, Want};
 use crate::gpu::GpuDriver;
 use crate::intake::Reading;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::Output;
 use crate::intake::wandb::WandbRuns;
 use crate::job::Job;
+use crate::machine::ThisMachine;
 use crate::monitor::{self, Monitor};
 use crate::process::exit::Obstacle;
 use crate::process::launch::{self, Launch, Used, Word};
 use crate::process::memory::Kills;
 use crate::process::shims::Shims;
-use crate::process::spawn::{self, Program, on_path};
+use crate::process::spawn::{self, Program};
 use crate::process::tree;
 use crate::spool::Counts;
 
@@ -35,8 +36,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const PENDING_MAX: usize = 10_000;
 /// Readings sent out at once.
 const BATCH: usize = 1000;
-/// How much of a preflight's output explains its failure.
-const END_BYTES: u64 = 4096;
 
 /// Whether a program is to be started or was, by an agent that is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,10 +192,19 @@ impl Watch {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut running, mut ended, mut wants_open) = (false, false, true);
+        if self.again && launch::is_preempted(&self.folder) {
+            self.handle(Input::Want(Want::Preempt)).await?;
+        }
         while self.outcome.is_none() {
             tokio::select! {
                 want = wants.recv(), if wants_open => match want {
-                    Some(want) => self.handle(Input::Want(want)).await?,
+                    Some(want) => {
+                        if matches!(want, Want::Preempt | Want::Kill) {
+                            // If this agent is killed too, the next one has to know.
+                            launch::mark_preempted(&self.folder);
+                        }
+                        self.handle(Input::Want(want)).await?;
+                    }
                     None => wants_open = false,
                 },
                 word = self.program.word(), if !ended => {
@@ -251,7 +259,7 @@ impl Watch {
                 return Ok(());
             }
             Word::Refused(obstacle) => Input::CouldNotStart(obstacle),
-            Word::NotReady(how) => Input::NotReady { how, output: end_of(&self.folder.join(launch::PREFLIGHT_OUTPUT)) },
+            Word::NotReady(how) => Input::NotReady { how, output: launch::end_of(&self.folder.join(launch::PREFLIGHT_OUTPUT)) },
             Word::Exited(exit) if running => {
                 if let Some(evidence) = Kills::so_far().since(&self.kills) {
                     self.handle(Input::OutOfMemory(evidence)).await?;
@@ -270,6 +278,7 @@ impl Watch {
                 match action {
                     Action::Terminate => self.signal(Signal::SIGTERM).await,
                     Action::Kill => self.signal(Signal::SIGKILL).await,
+                    Action::PassOn(signal) => self.pass_on(signal).await,
                     Action::Note(text) => self.note(text),
                     Action::Drain => {
                         self.drain().await?;
@@ -375,6 +384,19 @@ impl Watch {
         tracing::debug!(%signal, processes = ?count.ok(), main = self.program.tree().main, "signalled the processes of an attempt");
     }
 
+    /// Sends a signal to the program, if something of it handles the signal: otherwise it would be killed.
+    async fn pass_on(&mut self, signal: UserSignal) {
+        let tree = self.program.tree().clone();
+        let signal = match signal {
+            UserSignal::Usr1 => Signal::SIGUSR1,
+            UserSignal::Usr2 => Signal::SIGUSR2,
+        };
+        let count = tokio::task::spawn_blocking(move || tree.signal_handlers(signal)).await.unwrap_or_default();
+        if count == 0 {
+            self.note(format!("its program does not handle {signal}, which is not passed on to it"));
+        }
+    }
+
     async fn is_empty(&self) -> bool {
         let tree = self.program.tree().clone();
         let look = move || {
@@ -464,32 +486,6 @@ async fn start(shims: &Arc<Shims>, job: &Job, place: &Place, argv: &Argv) -> Res
     spawn::spawn(shims, &job.folder(), &launch).await
 }
 
-/// Returns the end of a file, as far as it can be read.
-fn end_of(path: &Path) -> String {
-    let read = || {
-        let mut file = fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(END_BYTES).read_to_end(&mut bytes)?;
-        Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    read().unwrap_or_default()
-}
-
 fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// The machine that the agent works on.
-struct ThisMachine;
-
-impl Machine for ThisMachine {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn has_program(&self, name: &str) -> bool {
-        on_path(name)
-    }
 }

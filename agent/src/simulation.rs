@@ -214,7 +214,7 @@ impl Machine {
                     match action {
                         Action::Terminate => self.signal(job, Exit::Signal(15)),
                         Action::Kill => self.signal(job, Exit::Signal(9)),
-                        Action::Note(_) => {}
+                        Action::Note(_) | Action::PassOn(_) => {}
                         Action::Drain => inputs.push(Input::Drained),
                         Action::Finish(outcome) => return self.ended(&attempt, outcome),
                     }

@@ -6,15 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
-use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Nvidia};
-use tokio::signal::unix::{SignalKind, signal};
+use clap::{Args, ValueEnum};
+use sweep_agent::{AgentError, AgentOptions, AgentSummary, Departure, Nvidia, SETTLING_TIME};
 use tokio::sync::mpsc;
 
 use crate::client::ControllerArgs;
 use crate::display::live;
 use crate::failure::Failure;
-use crate::places;
+use crate::signals::{self, PreemptSignal, say};
+use crate::{batch_job, places};
+
+/// Runs failed and none succeeded.
+const ALL_FAILED: u8 = 3;
+/// No controller answered.
+const UNREACHABLE: u8 = 5;
+/// The agent was in quarantine when it was told to leave.
+const QUARANTINED: u8 = 6;
+/// The machine was taken away: 128 + SIGTERM.
+const PREEMPTED: u8 = 143;
 
 /// Works on a sweep: takes configurations, runs the training program, reports
 ///
@@ -24,16 +33,22 @@ use crate::places;
 /// The agent leaves by itself when the sweep is done.
 #[derive(Debug, Args)]
 #[command(after_help = "Signals:
-  first Ctrl-C    take no more runs, let the running ones end
-  second Ctrl-C   end the running ones gracefully and give their runs back
-  third Ctrl-C    kill them
-  SIGTERM         the machine is taken away: as the second Ctrl-C
+  first Ctrl-C       take no more runs, let the running ones end
+  second Ctrl-C      end the running ones gracefully and give their runs back
+  third Ctrl-C       kill them
+  SIGTERM            the machine is taken away: as the second Ctrl-C
+  SIGUSR1, SIGUSR2   passed on to the running programs that handle them
+  SIGALRM, SIGXCPU, SIGHUP   ignored
+  --preempt-signal   names one that means what SIGTERM means
 
 Exit status:
-  0    the sweep is done, or the agent was asked to leave; and something succeeded or nothing failed
+  0    the sweep is over, or the agent was interrupted; and something succeeded or nothing failed
   1    the agent could not work
   2    bad input: a flag, or no such sweep
   3    runs failed and none succeeded
+  5    no controller answered (within --wait)
+  6    in quarantine when told to leave: runs that fail on this machine succeed elsewhere
+  143  the machine was taken away (SIGTERM or --preempt-signal), the runs were given back
 
 Examples:
   sweep agent ab12cd34
@@ -55,8 +70,27 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     slots: Option<usize>,
 
+    /// A signal that means what SIGTERM means, the machine is taken away: TERM, USR1, USR2, HUP, ALRM or XCPU
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = PreemptSignal::parse)]
+    preempt_signal: PreemptSignal,
+
+    /// Whether programs outlive an agent that is killed, for the next agent to take over; by default `no` in a Slurm job and where the agent is
+    /// the first process of a container, `yes` elsewhere
+    #[arg(long, value_name = "yes|no")]
+    detach: Option<Detach>,
+
+    /// How long to wait for a controller that is not there yet; by default 10m under Slurm and Kubernetes, 0 elsewhere
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    wait: Option<Duration>,
+
     #[command(flatten)]
     controller: ControllerArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Detach {
+    Yes,
+    No,
 }
 
 /// Where and how programs run.
@@ -74,14 +108,14 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) runs_dir: Option<PathBuf>,
 
-    /// The time from SIGTERM to SIGKILL when a program is to end: `30s`, `2m`
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(crate) grace: Duration,
+    /// The time from SIGTERM to SIGKILL when a program is to end: `30s`, `2m`; by default 20s, less where Slurm's KillWait is short
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) grace: Option<Duration>,
 }
 
 impl PlaceArgs {
     /// Returns the options of an agent at this place.
-    pub(crate) fn options(&self, controller: &ControllerArgs, sweep: String) -> Result<AgentOptions> {
+    pub(crate) async fn options(&self, controller: &ControllerArgs, sweep: String) -> Result<AgentOptions> {
         let workdir = self.workdir.clone().map_or_else(std::env::current_dir, Ok)?;
         let workdir = workdir.canonicalize().map_err(|error| Failure::input(format!("--workdir {}: {error}", workdir.display())))?;
         if !workdir.is_dir() {
@@ -90,6 +124,10 @@ impl PlaceArgs {
         let runs_dir = match &self.runs_dir {
             Some(dir) => std::path::absolute(dir)?,
             None => places::state_dir()?,
+        };
+        let grace = match self.grace {
+            Some(grace) => grace,
+            None => batch_job::grace().await,
         };
         Ok(AgentOptions {
             controller: controller.endpoint()?,
@@ -100,7 +138,9 @@ impl PlaceArgs {
             gpus_per_run: self.gpus_per_run,
             workdir,
             runs_dir,
-            grace: self.grace,
+            grace,
+            settle: SETTLING_TIME,
+            wait: Duration::ZERO,
             shim: places::own_program()?,
             captures: true,
             ends_alone: false,
@@ -132,35 +172,54 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode> {
-    let mut options = args.place.options(&args.controller, args.sweep.clone())?;
+    let (sender, interrupts) = mpsc::channel(8);
+    signals::forward(sender, args.preempt_signal)?;
+    let mut options = args.place.options(&args.controller, args.sweep.clone()).await?;
     options.count = args.count;
     options.slots = args.slots;
-    let (sender, interrupts) = mpsc::channel(8);
-    forward_signals(sender)?;
+    options.wait = args.wait.unwrap_or_else(batch_job::wait);
+    options.ends_alone = !args.detach.map_or_else(batch_job::detaches, |detach| detach == Detach::Yes);
     let (notices, mut received) = mpsc::unbounded_channel();
     let printer = tokio::spawn(async move {
         while let Some(notice) = received.recv().await {
-            eprintln!("{}", live::notice(&notice));
+            say(&live::notice(&notice));
         }
     });
-    let summary = sweep_agent::run(options, interrupts, notices).await.map_err(|error| explain(&error, &args.controller));
+    let summary = sweep_agent::run(options, interrupts, notices).await;
     // The agent has dropped its end, so the printer ends once all is printed.
     let _ = printer.await;
-    let summary = summary?;
-    eprintln!("{}", sentence(&summary));
+    let summary = match summary {
+        Err(AgentError::SweepOver(reason)) => {
+            say(&format!("The agent leaves: {reason}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        summary => summary.map_err(|error| explain(&error, &args.controller))?,
+    };
+    say(&sentence(&summary));
+    Ok(ExitCode::from(exit_status(&summary)))
+}
+
+/// Returns an exit status that a scheduler can act on; the help text lists them.
+fn exit_status(summary: &AgentSummary) -> u8 {
     let succeeded = summary.finished + summary.stopped;
-    Ok(if succeeded == 0 && summary.failed > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+    match summary.departure {
+        Departure::Drained | Departure::Stopped | Departure::Preempted if !summary.quarantine.is_empty() => QUARANTINED,
+        Departure::Preempted => PREEMPTED,
+        _ if succeeded == 0 && summary.failed > 0 => ALL_FAILED,
+        _ => 0,
+    }
 }
 
 fn sentence(summary: &AgentSummary) -> String {
-    let AgentSummary { finished, stopped, failed, other, ended_because } = summary;
+    let AgentSummary { finished, stopped, failed, other, ended_because, departure: _, quarantine } = summary;
     let mut counts = vec![format!("{finished} finished")];
     for (count, word) in [(stopped, "stopped early"), (failed, "failed"), (other, "given back or cancelled")] {
         if *count > 0 {
             counts.push(format!("{count} {word}"));
         }
     }
-    format!("The agent leaves: {ended_because}. Its runs: {}", counts.join(", "))
+    let quarantine = if quarantine.is_empty() { String::new() } else { format!(". It was in quarantine: {quarantine}") };
+    format!("The agent leaves: {ended_because}. Its runs: {}{quarantine}", counts.join(", "))
 }
 
 /// Turns an agent's error into one that says what to do.
@@ -179,54 +238,29 @@ pub(crate) fn explain(error: &AgentError, controller: &ControllerArgs) -> anyhow
             .into(),
         AgentError::Unreachable { .. } => Failure::new(text)
             .hint("an agent starts no controller: name the right one with --controller http://host:7433 or $SWEEP_CONTROLLER")
+            .code(UNREACHABLE)
             .into(),
+        AgentError::SweepOver(_) => Failure::new(text).into(),
         AgentError::Slots(_) => Failure::input(text).into(),
         AgentError::File { .. } => Failure::new(text).into(),
-    }
-}
-
-/// Turns signals into interrupts, and says each time what happens and what the next one does.
-pub(crate) fn forward_signals(sender: mpsc::Sender<Interrupt>) -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // A login shell that closes takes no training with it.
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        let mut presses = 0;
-        loop {
-            let what = tokio::select! {
-                _ = interrupt.recv() => { presses += 1; on_ctrl_c(presses) }
-                _ = terminate.recv() => { eprintln!("SIGTERM: ending the running programs and giving their runs back"); Interrupt::Preempt }
-                _ = hangup.recv() => continue,
-            };
-            if sender.send(what).await.is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
-}
-
-fn on_ctrl_c(presses: u32) -> Interrupt {
-    match presses {
-        1 => {
-            eprintln!("\nTaking no more runs; letting the running ones end. Ctrl-C again ends them gracefully.");
-            Interrupt::Drain
-        }
-        2 => {
-            eprintln!("\nEnding the running programs and giving their runs back. Ctrl-C again kills them.");
-            Interrupt::Stop
-        }
-        _ => {
-            eprintln!("\nKilling.");
-            Interrupt::Kill
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_exit_status_says_what_a_scheduler_can_do() {
+        let left = |departure| AgentSummary { departure, ..AgentSummary::default() };
+        let bad = |departure| AgentSummary { quarantine: "5 runs in a row".to_owned(), failed: 5, ..left(departure) };
+        assert_eq!(exit_status(&left(Departure::Done)), 0);
+        assert_eq!(exit_status(&left(Departure::Stopped)), 0);
+        assert_eq!(exit_status(&AgentSummary { failed: 1, ..left(Departure::Done) }), 3);
+        assert_eq!(exit_status(&AgentSummary { failed: 1, ..left(Departure::Preempted) }), 143);
+        assert_eq!((exit_status(&bad(Departure::Done)), exit_status(&bad(Departure::Drained))), (3, 6));
+        assert_eq!(exit_status(&bad(Departure::Preempted)), 6, "a machine that fails is not worth coming back to");
+    }
 
     #[test]
     fn times_have_units() {

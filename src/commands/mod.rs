@@ -32,6 +32,7 @@ mod tell;
 mod watch;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -82,6 +83,9 @@ pub(crate) enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+/// How long an agent that has ended waits for its threads.
+const BLOCKED_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// Carries a command out.
 pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -91,7 +95,12 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Completions(args) => completions::run(&args),
         Command::Create(args) => runtime.block_on(create::run(&args)),
         Command::Run(args) => runtime.block_on(run::run(&args)),
-        Command::Agent(args) => runtime.block_on(agent::run(&args)),
+        Command::Agent(args) => {
+            let ended = runtime.block_on(agent::run(&args));
+            // A look at the code may wait for ever where an agent on another host stands still that has locked the folder.
+            runtime.shutdown_timeout(BLOCKED_TIME_MAX);
+            ended
+        }
         Command::Agents(args) => runtime.block_on(agents::run(&args)),
         Command::Ls(args) => runtime.block_on(ls::run(&args)),
         Command::Show(args) => runtime.block_on(show::run(&args)),

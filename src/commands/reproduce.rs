@@ -13,11 +13,12 @@ use sweep_agent::{DataSource, Notice, Nvidia, Reproduced, Reproduction};
 use sweep_proto::v1::{Attempt, DataSet, Environment, GetExecutionRequest, GetRunRequest, Run, Sweep};
 use tokio::sync::mpsc;
 
-use super::agent::{duration, forward_signals};
+use super::agent::duration;
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
 use crate::environments;
 use crate::failure::Failure;
+use crate::signals::{self, PreemptSignal};
 use crate::snapshots::{self, Snapshots};
 use crate::{places, shell};
 
@@ -193,7 +194,7 @@ async fn execute(
     let runs_dir = tempfile::Builder::new().prefix("reproduce-").tempdir_in(made(places::state_dir()?)?)?.keep();
     let metric = program.metric.clone();
     let (interrupt, interrupts) = mpsc::channel(4);
-    forward_signals(interrupt)?;
+    signals::forward(interrupt, PreemptSignal::Term)?;
     let (notices, mut heard) = mpsc::unbounded_channel();
     let quiet = args.json;
     let telling = tokio::spawn(async move {

@@ -26,6 +26,7 @@ use crate::display::live::Live;
 use crate::display::{self, diagnostic, out};
 use crate::failure::Failure;
 use crate::pinning::{self, CodeFolderArgs, Taken};
+use crate::signals::{self, PreemptSignal};
 use crate::{places, shell};
 
 /// How long the view may lag behind the end of the sweep.
@@ -196,14 +197,14 @@ async fn agents(
     id: &str,
     stalls: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(End, AgentSummary)> {
-    let mut options = args.place.options(target, id.to_owned())?;
+    let mut options = args.place.options(target, id.to_owned()).await?;
     options.count = args.count;
     options.slots = args.agents;
     // The controller in this very process is gone with it, and so is whoever would take programs over.
     options.ends_alone = true;
     let (interrupts, received) = mpsc::channel(8);
-    let (signals, mut caught) = mpsc::channel(8);
-    agent::forward_signals(signals)?;
+    let (sender, mut caught) = mpsc::channel(8);
+    signals::forward(sender, PreemptSignal::Term)?;
     let (notices, quiet) = mpsc::unbounded_channel();
     let chatter = drain(quiet);
     let (ended_by, reason) = watch::channel(End::Done);
@@ -219,7 +220,11 @@ async fn agents(
         let (mut timed_out, mut stalled) = (false, false);
         loop {
             let interrupt = tokio::select! {
-                Some(interrupt) = caught.recv() => { ended_by.send_if_modified(|end| (*end == End::Done).then(|| *end = End::Interrupted).is_some()); interrupt }
+                Some(interrupt) = caught.recv() => {
+                    let ends = *ended_by.borrow() == End::Done && !matches!(interrupt, Interrupt::PassOn(_));
+                    if ends { ended_by.send_replace(End::Interrupted); }
+                    interrupt
+                }
                 () = &mut limit, if !timed_out => { timed_out = true; ended_by.send_replace(End::TimedOut); Interrupt::Stop }
                 () = &mut stalls, if !stalled => { stalled = true; ended_by.send_if_modified(|end| (*end == End::Done).then(|| *end = End::Stalled).is_some()); Interrupt::Stop }
                 else => return,

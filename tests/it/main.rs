@@ -25,6 +25,7 @@ mod network;
 mod outcome;
 mod pictures;
 mod pin;
+mod preemption;
 mod reporting;
 mod restart;
 mod token;

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Failure;
+use super::Now;
+use super::outcome::Failure;
 use super::signs::{self, Sign};
 use crate::process::exit::{Exit, signal_name};
 
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
+/// A shell reports that a signal ended what it ran by this and the signal's number.
+const SHELL_SIGNAL: i32 = 128;
 /// How a shell reports that what it ran was ended by SIGKILL.
-const SHELL_SIGKILL: i32 = 128 + SIGKILL;
+pub(super) const SHELL_SIGKILL: i32 = SHELL_SIGNAL + SIGKILL;
 /// SIGHUP, SIGINT, SIGKILL, SIGTERM.
 const SENT_BY_OTHERS: [i32; 4] = [1, 2, SIGKILL, 15];
 /// How much of the end of the output goes into a failure.
@@ -28,19 +31,29 @@ pub(super) struct Output {
     count: u64,
     /// The last line that names a cause, with its number.
     sign: Option<(u64, Sign, String)>,
+    /// When it was read.
+    sign_read: Now,
+    /// The number of the last line that says that a signal ended something.
+    signal: Option<u64>,
     /// What stands before each line of the trace that is being read, as `[rank0]: ` does.
     trace: Option<String>,
     /// The first line of the last error that a trace ended with, with its number.
     error: Option<(u64, String)>,
+    /// When it was read.
+    error_read: Now,
 }
 
 impl Output {
-    pub(super) fn push(&mut self, mut line: String) {
+    pub(super) fn push(&mut self, mut line: String, now: Now) {
         self.count += 1;
         if let Some(sign) = signs::of(&line) {
             self.sign = Some((self.count, sign, shorten(line.trim(), 300)));
+            self.sign_read = now;
         }
-        self.read_trace(&line);
+        if signs::names_signal(&line) {
+            self.signal = Some(self.count);
+        }
+        self.read_trace(&line, now);
         line.truncate(line.floor_char_boundary(TAIL_BYTES));
         self.tail.push_back(line);
         while self.tail.len() > TAIL_LINES {
@@ -49,10 +62,11 @@ impl Output {
     }
 
     /// The frames of a trace are indented; the error itself is not.
-    fn read_trace(&mut self, line: &str) {
+    fn read_trace(&mut self, line: &str, now: Now) {
         if line == BACKTRACE {
             if let Some(error) = self.last_line() {
                 self.error = Some((self.count, error.trim().to_owned()));
+                self.error_read = now;
             }
             return;
         }
@@ -65,8 +79,22 @@ impl Output {
         let Some(rest) = self.trace.as_ref().and_then(|before| line.strip_prefix(before.as_str())) else { return };
         if !rest.trim().is_empty() && !rest.starts_with([' ', '\t']) {
             self.error = Some((self.count, shorten(rest.trim(), 200)));
+            self.error_read = now;
             self.trace = None;
         }
+    }
+
+    /// Returns when the output named an error that ends programs; `None` also where a signal may have caused it.
+    pub(super) fn crash_named(&self) -> Option<Now> {
+        let is_near = |line: u64| self.count - line < CAUSE_LINES;
+        let error = self.error.as_ref().filter(|(line, _)| is_near(*line)).map(|_| self.error_read);
+        let sign = self.sign.as_ref().filter(|(line, ..)| is_near(*line));
+        // Where one process of several is ended, the others say that communication failed.
+        let is_peers_end = sign.is_some_and(|(_, sign, _)| sign.kind == "nccl" && sign.blame != "configuration");
+        if is_peers_end || self.signal.is_some_and(is_near) {
+            return None;
+        }
+        error.max(sign.map(|_| self.sign_read))
     }
 
     /// The line that says best why the program ended.
@@ -94,6 +122,14 @@ impl Output {
 
     pub(super) fn last_line(&self) -> Option<String> {
         self.tail.iter().rev().find(|line| !line.trim().is_empty()).map(|line| shorten(line, 200))
+    }
+}
+
+/// Returns whether a program ended by a signal that programs do not send themselves, or passes on that one of its own did.
+pub(super) fn is_sent_by_others(exit: Exit) -> bool {
+    match exit {
+        Exit::Signal(signal) => SENT_BY_OTHERS.contains(&signal),
+        Exit::Code(code) => SENT_BY_OTHERS.iter().any(|signal| code == SHELL_SIGNAL + signal),
     }
 }
 
@@ -266,14 +302,14 @@ mod tests {
     fn the_tail_is_bounded_by_lines_and_bytes() {
         let mut output = Output::default();
         for index in 0..30 {
-            output.push(format!("line {index}"));
+            output.push(format!("line {index}"), Now::ZERO);
         }
         assert_eq!(output.tail().lines().count(), TAIL_LINES);
         assert!(output.tail().ends_with("line 29"));
-        output.push("é".repeat(5000));
+        output.push("é".repeat(5000), Now::ZERO);
         assert!(output.tail().len() <= TAIL_BYTES);
         for _ in 0..3 {
-            output.push("x".repeat(2000));
+            output.push("x".repeat(2000), Now::ZERO);
         }
         assert_eq!(output.tail().len(), 4001);
     }
@@ -282,7 +318,7 @@ mod tests {
     fn an_error_of_several_lines_is_named_by_its_first() {
         let cause = |text: &str| {
             let mut output = Output::default();
-            text.lines().for_each(|line| output.push(line.to_owned()));
+            text.lines().for_each(|line| output.push(line.to_owned(), Now::ZERO));
             output.cause().unwrap()
         };
         let trace = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n    x.cpu()\n    ^^^^^^^\n";
@@ -321,7 +357,7 @@ mod tests {
     fn what_stands_in_the_output_is_said_to_be_readable_and_how() {
         let message = |line: &str| {
             let mut output = Output::default();
-            output.push(line.to_owned());
+            output.push(line.to_owned(), Now::ZERO);
             no_metric("loss", &BTreeMap::new(), &output)
         };
         for (line, separator) in

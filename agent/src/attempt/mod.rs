@@ -5,10 +5,15 @@
 //! running ──want──▶ terminating ──grace over──▶ killing ──┐
 //!    │                   │                         │      │ still not empty after KILL_TIME_MAX: given up
 //!    └──exited───────────┴────────▶ clearing ──────┴──▶ drained ──▶ ended
-//!                          (children that are left)
+//!                          (children that are left)        │          ▲
+//!                                                          └▶ settling┘
 //! ```
+//!
+//! A scheduler signals program and agent together, in any order. So a failure that a signal may explain settles first: a preemption that is
+//! announced up to [`Limits::settle`] after the exit makes it one.
 
 mod blame;
+mod outcome;
 mod signs;
 
 use std::collections::BTreeMap;
@@ -17,12 +22,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::blame::Output;
+pub(crate) use self::outcome::{Failure, Outcome};
 use crate::process::exit::{Exit, Obstacle};
 
-/// How long children may go on after their program has ended by itself and they were asked to end.
+/// How long children may go on after their program has ended and they were asked to end.
 const LEFTOVER_GRACE_MAX: Duration = Duration::from_secs(5);
 /// How long SIGKILL is repeated; only a process stuck in the kernel lives longer.
 const KILL_TIME_MAX: Duration = Duration::from_secs(60);
+/// How much older than the preemption an error has to be to count as a crash: output is read only every so often.
+const CRASH_MARGIN: Duration = Duration::from_millis(100);
 
 /// A point on the agent's monotonic clock: the time since the attempt began.
 pub(crate) type Now = Duration;
@@ -49,6 +57,17 @@ pub(crate) enum Want {
     Preempt,
     /// The same without grace.
     Kill,
+    /// Nobody wants it to end: its program is to get a signal that the agent got.
+    PassOn(UserSignal),
+}
+
+/// A signal that the agent passes on to its programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UserSignal {
+    /// SIGUSR1.
+    Usr1,
+    /// SIGUSR2.
+    Usr2,
 }
 
 /// Something that happened.
@@ -95,48 +114,14 @@ pub(crate) enum Action {
     Terminate,
     /// SIGKILL to every process of the attempt.
     Kill,
+    /// This signal to the program.
+    PassOn(UserSignal),
     /// Read what is left of output and metrics, then say [`Input::Drained`].
     Drain,
     /// Tell a person.
     Note(String),
     /// The attempt has ended.
     Finish(Outcome),
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
-    /// Exit status 0 and the objective was seen.
-    Succeeded,
-    /// Badly.
-    Failed(Failure),
-    /// It obeyed early termination, for this reason.
-    Stopped(String),
-    /// A person has cancelled it, for this reason.
-    Cancelled(String),
-    /// The machine was taken away.
-    Preempted,
-    /// It no longer owned its run, for this reason: nothing is to be reported.
-    Abandoned(String),
-}
-
-/// Why an attempt ended badly. Kinds and blame are the words of `sweep.v1.Failure`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Failure {
-    /// A word of `sweep.v1.Failure.kind`.
-    pub(crate) kind: &'static str,
-    /// `configuration`, `machine` or `nobody`.
-    pub(crate) blame: &'static str,
-    /// In words.
-    pub(crate) message: String,
-    /// The exit status, where there is one.
-    pub(crate) exit_code: Option<i32>,
-    /// The signal that ended the program.
-    pub(crate) signal: Option<i32>,
-    /// The last lines of the output.
-    pub(crate) output_tail: String,
-    /// What the judgement rests on: a line of output, a counter of the machine.
-    pub(crate) evidence: String,
 }
 
 /// Where the attempt's processes are.
@@ -150,6 +135,8 @@ enum Phase {
     Killing { give_up_at: Now },
     /// Nothing is left, or it was given up; output is being read to its end.
     Draining,
+    /// The program has failed; until then a preemption may still explain it.
+    Settling { until: Now },
     /// Over.
     Ended,
 }
@@ -163,6 +150,9 @@ pub(crate) struct Limits {
     pub(crate) runtime: Option<Duration>,
     /// From one sign of life, a metric or a line of output, to the next.
     pub(crate) silence: Option<Duration>,
+    /// From the exit of a program to the verdict that it failed by itself.
+    #[serde(default)]
+    pub(crate) settle: Duration,
 }
 
 /// All that is known of an attempt.
@@ -181,8 +171,14 @@ pub(crate) struct AttemptState {
     /// See [`Input::OutOfMemory`].
     memory: Option<String>,
     exit: Option<Exit>,
+    /// When the program exited, or the command before it failed.
+    exited: Option<Now>,
     /// What was wanted before the program ended by itself; [`Want::Abandon`] also later.
     wanted: Option<Want>,
+    /// When a preemption was first announced, also after the exit.
+    preempted: Option<Now>,
+    /// The failure that settles.
+    failure: Option<Failure>,
     output: Output,
     /// The last value of each metric.
     last: BTreeMap<String, f64>,
@@ -201,7 +197,10 @@ impl AttemptState {
             overdue: None,
             memory: None,
             exit: None,
+            exited: None,
             wanted: None,
+            preempted: None,
+            failure: None,
             output: Output::default(),
             last: BTreeMap::new(),
             objective_was_finite: false,
@@ -217,7 +216,7 @@ impl AttemptState {
             }
             Input::Line(line) => {
                 self.heard = now;
-                self.output.push(line);
+                self.output.push(line, now);
                 Vec::new()
             }
             Input::Metric { name, value } => {
@@ -231,19 +230,17 @@ impl AttemptState {
                     Obstacle::Configuration(message) => ("configuration", message),
                     Obstacle::Machine(message) => ("machine", message),
                 };
-                self.never_began(Failure { kind: "could_not_start", blame, message, ..Failure::default() })
+                self.failure = Some(Failure { kind: "could_not_start", blame, message, ..Failure::default() });
+                self.end()
             }
             Input::NotReady { how, output } => {
                 let message = format!("the preflight command failed on this machine: {how}");
                 let evidence = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-                self.never_began(Failure {
-                    kind: "preflight",
-                    blame: "machine",
-                    message,
-                    output_tail: output,
-                    evidence,
-                    ..Failure::default()
-                })
+                self.exited = Some(now);
+                self.conclude(
+                    Some(Failure { kind: "preflight", blame: "machine", message, output_tail: output, evidence, ..Failure::default() }),
+                    now,
+                )
             }
             Input::OutOfMemory(evidence) => {
                 self.memory = Some(evidence);
@@ -252,7 +249,7 @@ impl AttemptState {
             Input::Want(want) => self.handle_want(want, now),
             Input::Exited(exit) => self.handle_exit(exit, now),
             Input::Empty => self.handle_empty(),
-            Input::Drained => self.handle_drained(),
+            Input::Drained => self.handle_drained(now),
             Input::Tick => self.handle_tick(now),
         }
     }
@@ -268,10 +265,16 @@ impl AttemptState {
     }
 
     fn handle_want(&mut self, want: Want, now: Now) -> Vec<Action> {
+        if let Want::PassOn(signal) = want {
+            return if self.phase == Phase::Running { vec![Action::PassOn(signal)] } else { Vec::new() };
+        }
         if self.phase == Phase::Ended {
             return Vec::new();
         }
         let at_once = want == Want::Kill;
+        if matches!(want, Want::Preempt | Want::Kill) {
+            self.preempted.get_or_insert(now);
+        }
         self.remember(want);
         match self.phase {
             Phase::Running | Phase::Terminating { .. } if at_once => self.kill(now),
@@ -279,13 +282,14 @@ impl AttemptState {
                 self.phase = Phase::Terminating { kill_at: now + self.limits.grace };
                 vec![Action::Terminate]
             }
+            Phase::Settling { .. } if self.wanted.is_some() || self.preempted.is_some() => self.end(),
             _ => Vec::new(),
         }
     }
 
     /// Whoever came first decides how the end is called, but a person's word counts more than a rule's, and a lost run more than everything.
     fn remember(&mut self, want: Want) {
-        let by_itself = self.exit.is_some() && self.wanted.is_none();
+        let by_itself = self.exited.is_some() && self.wanted.is_none();
         let replaces = match (&self.wanted, &want) {
             (_, Want::Abandon { .. }) => true,
             (Some(Want::Abandon { .. } | Want::Cancel { .. }), _) => false,
@@ -301,13 +305,21 @@ impl AttemptState {
     }
 
     fn handle_exit(&mut self, exit: Exit, now: Now) -> Vec<Action> {
-        self.exit = Some(exit);
-        if self.phase != Phase::Running {
-            return Vec::new();
+        (self.exit, self.exited) = (Some(exit), Some(now));
+        let leftover = now + self.limits.grace.min(LEFTOVER_GRACE_MAX);
+        match &mut self.phase {
+            // Whatever it has started must not outlive it.
+            Phase::Running => {
+                self.phase = Phase::Terminating { kill_at: leftover };
+                vec![Action::Terminate]
+            }
+            // What ignores SIGTERM does not hold the slot for the whole grace.
+            Phase::Terminating { kill_at } => {
+                *kill_at = leftover.min(*kill_at);
+                Vec::new()
+            }
+            _ => Vec::new(),
         }
-        // Whatever it has started must not outlive it.
-        self.phase = Phase::Terminating { kill_at: now + self.limits.grace.min(LEFTOVER_GRACE_MAX) };
-        vec![Action::Terminate]
     }
 
     fn handle_empty(&mut self) -> Vec<Action> {
@@ -334,6 +346,7 @@ impl AttemptState {
                 vec![Action::Note(note), Action::Drain]
             }
             Phase::Killing { .. } => vec![Action::Kill],
+            Phase::Settling { until } if now >= until => self.end(),
             _ => Vec::new(),
         }
     }
@@ -362,33 +375,68 @@ impl AttemptState {
         vec![Action::Kill]
     }
 
-    fn handle_drained(&mut self) -> Vec<Action> {
+    fn handle_drained(&mut self, now: Now) -> Vec<Action> {
         if self.phase != Phase::Draining {
             return Vec::new();
         }
-        let failure = self.overdue.take().or_else(|| self.judge());
-        self.end(failure)
+        let failure = self.overdue.clone().or_else(|| self.judge());
+        self.conclude(failure, now)
     }
 
-    /// A program that was never there leaves nothing to wait for.
-    fn never_began(&mut self, failure: Failure) -> Vec<Action> {
+    /// Ends the attempt, or has its failure settle first.
+    fn conclude(&mut self, failure: Option<Failure>, now: Now) -> Vec<Action> {
         if self.phase == Phase::Ended {
             return Vec::new();
         }
-        self.end(Some(failure))
+        self.failure = failure;
+        let is_explained = self.wanted.is_some() || self.preempted.is_some() || self.overdue.is_some() || self.crashed_by_itself();
+        match self.exited.map(|exited| exited + self.limits.settle) {
+            Some(until) if self.failure.is_some() && !is_explained && now < until => {
+                self.phase = Phase::Settling { until };
+                Vec::new()
+            }
+            _ => self.end(),
+        }
     }
 
-    /// What was wanted explains the end, otherwise the program does.
-    fn end(&mut self, failure: Option<Failure>) -> Vec<Action> {
+    /// Ends the attempt: what was wanted explains it, otherwise a preemption, otherwise the program.
+    fn end(&mut self) -> Vec<Action> {
+        if self.phase == Phase::Ended {
+            return Vec::new();
+        }
         self.phase = Phase::Ended;
-        let outcome = match self.wanted.take() {
-            Some(Want::Stop { reason }) => Outcome::Stopped(reason),
-            Some(Want::Cancel { reason }) => Outcome::Cancelled(reason),
-            Some(Want::Abandon { reason }) => Outcome::Abandoned(reason),
-            Some(Want::Preempt | Want::Kill) => Outcome::Preempted,
-            None => failure.map_or(Outcome::Succeeded, Outcome::Failed),
+        let is_preemption = self.is_preemption();
+        let outcome = match (self.wanted.take(), self.failure.take()) {
+            (Some(Want::Stop { reason }), _) => Outcome::Stopped(reason),
+            (Some(Want::Cancel { reason }), _) => Outcome::Cancelled(reason),
+            (Some(Want::Abandon { reason }), _) => Outcome::Abandoned(reason),
+            (_, Some(failure)) if !is_preemption => Outcome::Failed(failure),
+            (None, None) => Outcome::Succeeded,
+            (Some(_), _) | (None, Some(_)) => Outcome::Preempted,
         };
         vec![Action::Finish(outcome)]
+    }
+
+    /// Returns whether a failure is put down to a preemption.
+    fn is_preemption(&self) -> bool {
+        let Some(preempted) = self.preempted else { return false };
+        let in_time = self.exited.is_none_or(|exited| preempted <= exited + self.limits.settle);
+        in_time && self.overdue.is_none() && !self.crashed_by_itself()
+    }
+
+    /// Returns whether the program crashed for a reason of its own: it named an error that is older than the preemption, if there is one, and
+    /// then ended. An error that it got over, or that a signal caused, does not count.
+    fn crashed_by_itself(&self) -> bool {
+        let Some(exited) = self.exited else { return false };
+        let killed = matches!(self.exit, Some(Exit::Signal(blame::SIGKILL) | Exit::Code(blame::SHELL_SIGKILL)));
+        if killed && self.memory.is_some() {
+            return self.preempted.is_none_or(|preempted| preempted > exited);
+        }
+        if self.exit.is_none_or(|exit| exit == Exit::Code(0) || blame::is_sent_by_others(exit)) {
+            return false;
+        }
+        let Some(named) = self.output.crash_named() else { return false };
+        exited.saturating_sub(named) <= self.limits.settle && self.preempted.is_none_or(|preempted| named + CRASH_MARGIN <= preempted)
     }
 
     /// Returns why a program that ended by itself has failed, `None` if it has not.
@@ -407,5 +455,7 @@ impl AttemptState {
     }
 }
 
+#[cfg(test)]
+mod preemption_tests;
 #[cfg(test)]
 mod tests;

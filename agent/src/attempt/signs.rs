@@ -53,6 +53,28 @@ const SIGNS: [Sign; 33] = [
     sign("CUDA unknown error - this may be due to an incorrectly set up environment", "", MACHINE),
 ];
 
+/// What programs print when a signal ends them, one of their processes, or a process that they talk to.
+const SIGNALS: [&str; 11] = [
+    "KeyboardInterrupt",
+    "SystemExit",
+    "SignalException",
+    "SIGTERM",
+    "SIGINT",
+    "got signal: ",
+    "killed by signal: ",
+    "Received signal: ",
+    "exited unexpectedly",
+    "Connection closed by peer",
+    "Connection reset by peer",
+];
+/// How torchrun says that it ends the other processes of one that crashed.
+const CLOSING: &str = "closing signal";
+
+/// Returns whether a line says that a signal ended something.
+pub(super) fn names_signal(line: &str) -> bool {
+    !line.contains(CLOSING) && SIGNALS.iter().any(|text| line.contains(text))
+}
+
 /// Returns what a line says of the cause, if anything.
 pub(super) fn of(line: &str) -> Option<Sign> {
     let found = SIGNS.iter().copied().find(|sign| line.contains(sign.text))?;

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits { grace: Duration::from_secs(30), runtime: None, silence: None };
+const LIMITS: Limits = Limits { grace: Duration::from_secs(30), runtime: None, silence: None, settle: Duration::from_secs(2) };
+/// When a program exits that `outcome` ends, and when its failure has settled.
+const EXIT: u64 = 2;
+const SETTLED: u64 = 4;
 
 fn at(seconds: u64) -> Now {
     Duration::from_secs(seconds)
@@ -29,13 +32,18 @@ fn outcome(inputs: Vec<Input>, exit: Exit) -> Outcome {
     for input in inputs {
         assert_eq!(attempt.handle(input, at(1)), []);
     }
-    assert_eq!(attempt.handle(Input::Exited(exit), at(2)), [Action::Terminate], "children must not outlive their program");
+    assert_eq!(attempt.handle(Input::Exited(exit), at(EXIT)), [Action::Terminate], "children must not outlive their program");
     finish(&mut attempt)
 }
 
 fn finish(attempt: &mut AttemptState) -> Outcome {
     assert_eq!(attempt.handle(Input::Empty, at(3)), [Action::Drain]);
-    match attempt.handle(Input::Drained, at(3)).as_slice() {
+    let mut actions = attempt.handle(Input::Drained, at(3));
+    if actions.is_empty() {
+        assert_eq!(attempt.handle(Input::Tick, at(SETTLED) - Duration::from_millis(1)), []);
+        actions = attempt.handle(Input::Tick, at(SETTLED));
+    }
+    match actions.as_slice() {
         [Action::Finish(outcome)] => outcome.clone(),
         other => panic!("not an end: {other:?}"),
     }
@@ -108,7 +116,8 @@ fn a_machine_that_is_not_ready_is_blamed_for_it() {
     let mut attempt = AttemptState::new("loss", Limits { silence: Some(Duration::from_secs(1)), ..LIMITS });
     assert_eq!(attempt.handle(Input::Tick, at(30)), [], "time counts from the program's start");
     let output = "looking\nno /data\n\n".to_owned();
-    let actions = attempt.handle(Input::NotReady { how: "it ended with exit status 1".to_owned(), output }, at(30));
+    assert_eq!(attempt.handle(Input::NotReady { how: "it ended with exit status 1".to_owned(), output }, at(30)), []);
+    let actions = attempt.handle(Input::Tick, at(32));
     let [Action::Finish(Outcome::Failed(failure))] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((failure.kind, failure.blame, failure.evidence.as_str()), ("preflight", "machine", "no /data"));
     assert_eq!(failure.message, "the preflight command failed on this machine: it ended with exit status 1");
@@ -252,7 +261,9 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Want(Want::Abandon { reason: "a".to_owned() })),
         Just(Input::Want(Want::Preempt)),
         Just(Input::Want(Want::Kill)),
+        Just(Input::Want(Want::PassOn(UserSignal::Usr1))),
         Just(Input::Exited(Exit::Code(0))),
+        Just(Input::Exited(Exit::Code(1))),
         Just(Input::Empty),
         Just(Input::Drained),
         Just(Input::Tick),
@@ -269,7 +280,7 @@ proptest! {
         let mut finishes = 0;
         let mut drains = 0;
         let mut exited = false;
-        let end = [Input::Want(Want::Kill), Input::Exited(Exit::Signal(9)), Input::Empty, Input::Drained].map(|input| (input, 1));
+        let end = [Input::Want(Want::Kill), Input::Exited(Exit::Signal(9)), Input::Empty, Input::Drained, Input::Tick].map(|input| (input, 2));
         for (input, seconds) in inputs.into_iter().chain(end) {
             if matches!(input, Input::Exited(_)) && std::mem::replace(&mut exited, true) {
                 continue;

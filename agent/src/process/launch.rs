@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,10 +18,13 @@ const LAUNCH: &str = "launch.json";
 const SHIM: &str = "shim.json";
 const STARTED: &str = "started.json";
 const ENDED: &str = "ended.json";
+const PREEMPTED: &str = "preempted";
 /// The output of the command that looks at the machine first.
 pub(crate) const PREFLIGHT_OUTPUT: &str = "preflight.log";
 /// Room for the end of an attempt, taken when it begins: its end can be written down on a full disk too.
 const END_BYTES: usize = 8192;
+/// How much of a preflight's output explains its failure.
+const OUTPUT_BYTES: u64 = 4096;
 const MESSAGE_BYTES_MAX: usize = 1000;
 
 /// What to start.
@@ -172,6 +175,31 @@ pub(super) fn write_end(mut file: &File, word: &Word) -> io::Result<()> {
 /// Returns how it ended; `None` while it has not.
 pub(crate) fn read_end(folder: &Path) -> Option<Word> {
     read(&folder.join(ENDED))
+}
+
+/// Returns the end of a file, as far as it can be read.
+pub(crate) fn end_of(path: &Path) -> String {
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(OUTPUT_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(OUTPUT_BYTES).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
+}
+
+/// Notes that the program is ended since its machine or its agent is gone, whatever it says in its end. As far as the disk lets it.
+pub(crate) fn mark_preempted(folder: &Path) {
+    if let Err(error) = fs::write(folder.join(PREEMPTED), "") {
+        tracing::debug!(%error, folder = %folder.display(), "a preemption cannot be written down");
+    }
+}
+
+/// Returns whether the program was ended since its machine or its agent was gone.
+pub(crate) fn is_preempted(folder: &Path) -> bool {
+    folder.join(PREEMPTED).exists()
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {

@@ -79,7 +79,7 @@ fn attend(folder: &Path) -> ExitCode {
     };
     match started {
         Ok((program, before)) => {
-            look_after(program, before.as_ref(), &launch, &end);
+            look_after(program, before.as_ref(), &launch, (folder, &end));
             ExitCode::SUCCESS
         }
         Err(word) => {
@@ -96,9 +96,11 @@ fn is_deserted() -> bool {
     poll(&mut ends, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
-/// What ends an agent (`scancel`, `killall sweep`, a terminal that closes) may reach the shim as well, and it still has an end to write down.
+/// What ends or warns an agent (`scancel`, `killall sweep`, a terminal that closes) may reach the shim as well, and it still has an end to write
+/// down.
 fn outlive_signals() {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
+    use Signal::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
+    let signals: SigSet = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU].into_iter().collect();
     // Where they cannot be blocked, they are not: the agent notices that its shim has died.
     let _ = signals.thread_block();
 }
@@ -171,11 +173,11 @@ fn end_well(mut child: Child, launch: &Launch) -> Result<(), String> {
 }
 
 /// Waits for the program and for everything that it leaves behind.
-fn look_after(program: Child, before: Option<&Children>, launch: &Launch, end_file: &File) {
+fn look_after(program: Child, before: Option<&Children>, launch: &Launch, (folder, end_file): (&Path, &File)) {
     let main = pid(&program);
     let tree = tree_of(&program, launch);
-    let (alone, grace, deserted) = (launch.alone.clone(), launch.grace, tree.clone());
-    thread::spawn(move || end_when_deserted(&alone, grace, &deserted));
+    let (alone, grace, deserted, own) = (launch.alone.clone(), launch.grace, tree.clone(), folder.to_owned());
+    thread::spawn(move || end_when_deserted(&alone, grace, &deserted, &own));
     loop {
         match wait() {
             Ok(status) => {
@@ -205,7 +207,7 @@ fn look_after(program: Child, before: Option<&Children>, launch: &Launch, end_fi
 }
 
 /// Ends the program of an agent that is gone for good.
-fn end_when_deserted(alone: &Alone, grace: Duration, tree: &Tree) {
+fn end_when_deserted(alone: &Alone, grace: Duration, tree: &Tree, folder: &Path) {
     let Alone::EndAfter { lock, patience } = alone else { return };
     // Its end is the agent's.
     let _ = io::stdin().read_to_end(&mut Vec::new());
@@ -217,6 +219,8 @@ fn end_when_deserted(alone: &Alone, grace: Duration, tree: &Tree) {
             held = Instant::now();
         }
     }
+    // How it ends now says nothing of it to an agent that comes later.
+    launch::mark_preempted(folder);
     end(tree, grace);
 }
 

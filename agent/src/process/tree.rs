@@ -70,6 +70,25 @@ impl Tree {
         members.len()
     }
 
+    /// Signals the program's own process if it handles the signal, otherwise each process of the attempt that does, and returns how many there
+    /// were: a shell that waits for the program hands no signal on. Looks at the whole process table: for a blocking thread.
+    pub(crate) fn signal_handlers(&self, signal: Signal) -> usize {
+        let handlers = self.handlers(signal);
+        let receivers = if handlers.contains(&self.main) { BTreeSet::from([self.main]) } else { handlers };
+        receivers.into_iter().filter(|pid| kill(Pid::from_raw(*pid), signal).is_ok()).count()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn handlers(&self, signal: Signal) -> BTreeSet<i32> {
+        self.living().into_iter().filter(|pid| linux::handles(*pid, signal)).collect()
+    }
+
+    /// Whether a process handles a signal cannot be seen.
+    #[cfg(not(target_os = "linux"))]
+    fn handlers(&self, _: Signal) -> BTreeSet<i32> {
+        BTreeSet::from([self.main])
+    }
+
     /// Returns the ids of the attempt's living processes. For a blocking thread.
     #[cfg(target_os = "linux")]
     pub(crate) fn living(&self) -> BTreeSet<i32> {
@@ -90,6 +109,7 @@ mod linux {
     use std::fs;
     use std::sync::PoisonError;
 
+    use nix::sys::signal::Signal;
     use nix::sys::wait::{WaitPidFlag, waitpid};
     use nix::unistd::{Pid, getsid};
 
@@ -140,6 +160,17 @@ mod linux {
             }
             members.extend(children);
         }
+    }
+
+    /// Returns whether a process has a handler for a signal, or waits for it.
+    pub(super) fn handles(pid: i32, signal: Signal) -> bool {
+        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+        let has = |name: &str| {
+            let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix(name)?.trim(), 16).ok());
+            mask.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
+        };
+        // Some block a signal and fetch it.
+        has("SigCgt:") || has("SigBlk:")
     }
 
     fn carries(pid: i32, marker: &str) -> bool {

@@ -106,7 +106,7 @@ impl Session {
 /// Waits for code that is on its way, for a while: without it runs cannot be reproduced elsewhere.
 pub(super) async fn finish_sending(session: &Session, why: Option<Interrupt>) {
     let patience = match why {
-        None | Some(Interrupt::Drain) => SENDING_TIME_MAX,
+        None | Some(Interrupt::PassOn(_) | Interrupt::Drain) => SENDING_TIME_MAX,
         Some(Interrupt::Preempt | Interrupt::Stop) => SENDING_TIME_MAX / 10,
         Some(Interrupt::Kill) => Duration::ZERO,
     };

@@ -228,6 +228,11 @@ pub(super) fn is_unknown_agent(status: &Status) -> bool {
     refusal(status) == Some("unknown_agent")
 }
 
+/// Returns whether the controller refused since the sweep has ended.
+pub(super) fn is_sweep_over(status: &Status) -> bool {
+    refusal(status) == Some("sweep_ended")
+}
+
 fn refusal(status: &Status) -> Option<&str> {
     status.metadata().get(sweep_proto::REFUSAL_HEADER)?.to_str().ok()
 }

@@ -9,6 +9,7 @@
 pub(crate) mod chance;
 mod code;
 mod environment;
+mod leaving;
 mod link;
 mod pinned;
 mod report;
@@ -35,9 +36,9 @@ use crate::job::Job;
 use crate::process::launch::Alone;
 use crate::process::tree;
 use crate::slot::{self, Slot};
-use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
+use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, UserSignal};
 
-/// How often the first registration is tried before the controller counts as unreachable.
+/// How often the first registration is tried at least before the controller counts as unreachable.
 const FIRST_TRIES: u32 = 5;
 /// How long good-byes may take.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -158,8 +159,14 @@ pub(crate) async fn run(
     let slots = slot::plan(&gpus, options.slots, options.gpus_per_run).map_err(AgentError::Slots)?;
     tree::adopt_orphans();
     let (level, is_level) = watch::channel(None);
+    let (passed, signals) = mpsc::unbounded_channel();
     let listen = async {
         while let Some(interrupt) = interrupts.recv().await {
+            if let Interrupt::PassOn(signal) = interrupt {
+                // Before the agent has joined there is no program.
+                let _ = passed.send(signal);
+                continue;
+            }
             level.send_if_modified(|level| {
                 let further = level.is_none_or(|level| interrupt > level);
                 if further {
@@ -172,9 +179,10 @@ pub(crate) async fn run(
     };
     let work = async {
         let Some((session, jobs)) = join(surroundings, options, &slots, gpus.names.len(), notices, is_level.clone()).await? else {
-            return Ok(AgentSummary { ended_because: "interrupted before it had joined".to_owned(), ..AgentSummary::default() });
+            let (ended_because, departure) = ("interrupted before it had joined".to_owned(), (*is_level.borrow()).into());
+            return Ok(AgentSummary { ended_because, departure, ..AgentSummary::default() });
         };
-        work(Arc::new(session), slots, jobs, is_level).await
+        work(Arc::new(session), slots, jobs, is_level, signals).await
     };
     tokio::select! {
         () = listen => unreachable!("listening never ends"),
@@ -224,7 +232,7 @@ async fn join(
         let link = Link::new(surroundings.controller.clone(), options.token.as_deref(), registration, notices.clone())
             .map_err(AgentError::Unauthorized)?;
         let answer = tokio::select! {
-            answer = register(&link, !jobs.is_empty()) => answer,
+            answer = register(&link, !jobs.is_empty(), options.wait) => answer,
             _ = level.wait_for(Option::is_some) => return Ok(None),
         };
         match answer {
@@ -271,14 +279,20 @@ async fn join(
     Ok(Some((session, jobs)))
 }
 
-/// Registers until the controller answers; an agent that holds nothing soon gives up.
-async fn register(link: &Link, holds: bool) -> Result<v1::RegisterAgentResponse, Status> {
+/// Registers until the controller answers; an agent that holds nothing gives up after `wait`, and after some tries.
+async fn register(link: &Link, holds: bool, wait: Duration) -> Result<v1::RegisterAgentResponse, Status> {
     let mut backoff = Backoff::default();
-    let mut tries = 0;
+    let (began, mut tries) = (tokio::time::Instant::now(), 0);
     loop {
         tries += 1;
         match link.register().await {
-            Err(status) if is_outcome_unknown(status.code()) && (holds || tries < FIRST_TRIES) => backoff.wait().await,
+            Err(status) if is_outcome_unknown(status.code()) && (holds || tries < FIRST_TRIES || began.elapsed() < wait) => {
+                if tries == 1 && !wait.is_zero() {
+                    let seconds = wait.as_secs_f64();
+                    link.notice(Notice::Note(format!("no controller answers; waiting up to {seconds} s for it (--wait)")));
+                }
+                backoff.wait().await;
+            }
             answer => return answer,
         }
     }
@@ -303,6 +317,7 @@ async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: He
 fn refused(status: &Status, address: String) -> AgentError {
     let message = status.message().to_owned();
     match status.code() {
+        _ if link::is_sweep_over(status) => AgentError::SweepOver(message),
         Code::Unauthenticated | Code::PermissionDenied => AgentError::Unauthorized(message),
         code if is_outcome_unknown(code) => AgentError::Unreachable { address, reason: link::reason(status) },
         Code::Unimplemented => AgentError::Unreachable { address, reason: "what answers there is no controller of sweep".to_owned() },
@@ -331,6 +346,7 @@ async fn work(
     slots: Vec<Slot>,
     mut jobs: Vec<Job>,
     level: watch::Receiver<Option<Interrupt>>,
+    mut signals: mpsc::UnboundedReceiver<UserSignal>,
 ) -> Result<AgentSummary, AgentError> {
     let mut workers = JoinSet::new();
     for slot in slots {
@@ -345,16 +361,26 @@ async fn work(
     }
     let heartbeat = tokio::spawn(beat(Arc::clone(&session)));
     let mut orders = level.clone();
+    let mut announcing = JoinSet::new();
     let obey = async {
-        while orders.changed().await.is_ok() {
-            let level = *orders.borrow_and_update();
-            match level {
-                None | Some(Interrupt::Drain) => {}
-                Some(Interrupt::Preempt | Interrupt::Stop) => session.want_of_all(&Want::Preempt),
-                Some(Interrupt::Kill) => session.want_of_all(&Want::Kill),
+        loop {
+            let why = tokio::select! {
+                Ok(()) = orders.changed() => *orders.borrow_and_update(),
+                Some(signal) = signals.recv() => Some(Interrupt::PassOn(signal)),
+                else => return std::future::pending::<()>().await,
+            };
+            let Some(why) = why else { continue };
+            let want = match why {
+                Interrupt::Drain => continue,
+                Interrupt::PassOn(signal) => Want::PassOn(signal),
+                Interrupt::Preempt | Interrupt::Stop => Want::Preempt,
+                Interrupt::Kill => Want::Kill,
+            };
+            if !matches!(why, Interrupt::PassOn(_)) && announcing.is_empty() {
+                announcing.spawn(leaving::announce(Arc::clone(&session), why));
             }
+            session.want_of_all(&want);
         }
-        std::future::pending::<()>().await;
     };
     let all = async {
         let mut broken = None;
@@ -377,36 +403,12 @@ async fn work(
         std::panic::resume_unwind(error.into_panic());
     }
     let why = *level.borrow();
-    session.ends_because(match why {
-        None => "there was nothing left to do",
-        Some(Interrupt::Drain) => "interrupted; what was running has ended",
-        Some(Interrupt::Preempt) => "the machine was taken away; its runs went back",
-        Some(Interrupt::Stop) => "interrupted twice; its runs went back",
-        Some(Interrupt::Kill) => "killed; its runs went back",
-    });
-    leave(&session).await;
+    announcing.abort_all();
+    leaving::leave(&session, why).await;
     let mut book = session.book();
     match book.failed.take() {
         Some(error) => Err(error),
         None => Ok(book.summary.clone()),
-    }
-}
-
-/// Says good-bye, so that the controller need not wait for the lease to end. Not for long: the lease will end anyway.
-async fn leave(session: &Session) {
-    let reason = session.book().summary.ended_because.clone();
-    let request = v1::LeaveAgentRequest { agent_id: session.agent.clone(), sweep_id: session.sweep.clone(), reason };
-    let leaving = async {
-        let mut backoff = Backoff::default();
-        loop {
-            match session.link.once(async |mut client| client.leave_agent(request.clone()).await).await {
-                Err(status) if is_outcome_unknown(status.code()) => backoff.wait().await,
-                _ => break,
-            }
-        }
-    };
-    if tokio::time::timeout(LEAVE_TIME_MAX, leaving).await.is_err() {
-        tracing::warn!("the controller did not answer the agent's good-bye; it will miss it when its lease ends");
     }
 }
 

@@ -222,7 +222,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
             return false;
         }
         match interrupt {
-            Interrupt::Drain => {}
+            Interrupt::Drain | Interrupt::PassOn(_) => {}
             Interrupt::Preempt | Interrupt::Stop => drop(wants.send(Want::Preempt)),
             Interrupt::Kill => drop(wants.send(Want::Kill)),
         }
@@ -304,7 +304,12 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code: Code) 
         gpu_bytes: slot.bytes_in_use(&*session.options.driver),
         workdir: code.workdir,
         runs_dir: session.options.runs_dir.clone(),
-        limits: Limits { grace: session.options.grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms) },
+        limits: Limits {
+            grace: session.options.grace,
+            runtime: limit(program.max_runtime_ms),
+            silence: limit(program.max_silence_ms),
+            settle: session.options.settle,
+        },
         preflight: program.preflight.clone(),
         alone: session.alone(),
     })

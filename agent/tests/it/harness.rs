@@ -51,6 +51,8 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
         workdir: Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/trainers"),
         runs_dir: folder.path().join("runs"),
         grace: Duration::from_secs(30),
+        settle: Duration::from_millis(200),
+        wait: Duration::ZERO,
         shim: env!("CARGO_BIN_EXE_shim").into(),
         captures: false,
         ends_alone: false,

@@ -69,7 +69,8 @@ async fn a_preempted_agent_gives_its_runs_back() {
     let summary = running.end().await.unwrap();
     assert_eq!(harness.only_end().0, Verdict::Preempted);
     assert_eq!((summary.other, summary.ended_because.as_str()), (1, "the machine was taken away; its runs went back"));
-    assert_eq!(harness.fake.paper().left.len(), 1);
+    let paper = harness.fake.paper();
+    assert_eq!((paper.left.len(), paper.announced.len()), (1, 1));
 }
 
 #[tokio::test]

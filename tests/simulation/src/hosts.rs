@@ -104,6 +104,8 @@ pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: 
             workdir: runs_dir.clone(),
             runs_dir: runs_dir.clone(),
             grace: Duration::from_secs(2),
+            settle: Duration::from_millis(500),
+            wait: Duration::ZERO,
             shim: PathBuf::new(),
             captures: false,
             ends_alone: false,

@@ -1,0 +1,37 @@
+//! How attempts end, and why they fail.
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// Exit status 0 and the objective was seen.
+    Succeeded,
+    /// Badly.
+    Failed(Failure),
+    /// It obeyed early termination, for this reason.
+    Stopped(String),
+    /// A person has cancelled it, for this reason.
+    Cancelled(String),
+    /// The machine was taken away.
+    Preempted,
+    /// It no longer owned its run, for this reason: nothing is to be reported.
+    Abandoned(String),
+}
+
+/// Why an attempt ended badly. Kinds and blame are the words of `sweep.v1.Failure`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// A word of `sweep.v1.Failure.kind`.
+    pub(crate) kind: &'static str,
+    /// `configuration`, `machine` or `nobody`.
+    pub(crate) blame: &'static str,
+    /// In words.
+    pub(crate) message: String,
+    /// The exit status, where there is one.
+    pub(crate) exit_code: Option<i32>,
+    /// The signal that ended the program.
+    pub(crate) signal: Option<i32>,
+    /// The last lines of the output.
+    pub(crate) output_tail: String,
+    /// What the judgement rests on: a line of output, a counter of the machine.
+    pub(crate) evidence: String,
+}
