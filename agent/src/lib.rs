@@ -1,12 +1,13 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `slot → gpu`.
+//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
 mod attempt;
 mod capture;
 mod executor;
+mod fencing;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gpu;

@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::argv::{self, Argv, Machine, Place, Project, Template};
 use crate::attempt::{Action, AttemptState, Input, Outcome, UserSignal, Want};
+use crate::fencing;
 use crate::gpu::GpuDriver;
 use crate::intake::Reading;
 use crate::intake::metrics_file::MetricsFile;
@@ -23,6 +24,7 @@ use crate::job::Job;
 use crate::machine::ThisMachine;
 use crate::monitor::{self, Monitor};
 use crate::process::exit::Obstacle;
+use crate::process::fence::FenceOrder;
 use crate::process::launch::{self, Launch, Used, Word};
 use crate::process::memory::Kills;
 use crate::process::shims::Shims;
@@ -104,7 +106,15 @@ pub(crate) async fn execute(
             for warning in &argv.warnings {
                 let _ = seen.send(Seen::Note(warning.clone())).await;
             }
-            (start(shims, job, &place, &argv).await, argv.items, Counts::default())
+            let started = match fencing::wait_until_open(&job.run_folder(), &mut attempt, wants, |note| {
+                drop(seen.try_send(Seen::Note(note)));
+            })
+            .await
+            {
+                Ok(()) => start(shims, job, &place, &argv).await,
+                Err(obstacle) => Err(obstacle),
+            };
+            (started, argv.items, Counts::default())
         }
         Begin::Again(skip) => {
             let gone = || Obstacle::Machine("what an agent before this one had begun cannot be found any more".to_owned());
@@ -482,6 +492,7 @@ async fn start(shims: &Arc<Shims>, job: &Job, place: &Place, argv: &Argv) -> Res
         output: job.output(),
         grace: job.limits.grace,
         alone: job.alone.clone(),
+        fence: Some(FenceOrder { run_folder: job.run_folder(), attempt: job.attempt }),
     };
     spawn::spawn(shims, &job.folder(), &launch).await
 }

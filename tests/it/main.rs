@@ -13,6 +13,7 @@ mod digits;
 mod disk;
 mod edit;
 mod external;
+mod fence;
 mod gate;
 mod grid;
 mod harness;

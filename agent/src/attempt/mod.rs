@@ -259,6 +259,11 @@ impl AttemptState {
         self.last.get(&self.objective).copied()
     }
 
+    /// Whether somebody wants it to end.
+    pub(crate) fn is_wanted_to_end(&self) -> bool {
+        self.wanted.is_some()
+    }
+
     /// Whether it matters if processes of the attempt are left.
     pub(crate) fn awaits_empty(&self) -> bool {
         self.exit.is_some() && matches!(self.phase, Phase::Terminating { .. } | Phase::Killing { .. })

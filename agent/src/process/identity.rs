@@ -30,6 +30,11 @@ impl ProcessId {
         Self { pid: 0, start: 0, boot: "none".to_owned() }
     }
 
+    /// Returns whether it was started on this machine since the machine was.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        self.boot == boot()
+    }
+
     /// Returns whether it lives: neither has it ended, nor does its number now stand for another one.
     pub(crate) fn is_alive(&self) -> bool {
         if self.boot != boot() || kill(Pid::from_raw(self.pid), None).is_err() {

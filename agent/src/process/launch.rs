@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Obstacle};
+use super::fence::FenceOrder;
 use super::identity::ProcessId;
 
 const LAUNCH: &str = "launch.json";
@@ -46,6 +47,9 @@ pub(crate) struct Launch {
     pub(crate) grace: Duration,
     /// What becomes of it when its agent dies.
     pub(crate) alone: Alone,
+    /// What keeps other attempts of its run from writing beside it; `None`: nothing.
+    #[serde(default)]
+    pub(crate) fence: Option<FenceOrder>,
 }
 
 /// A program that was found, and its argv.

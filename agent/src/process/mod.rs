@@ -1,6 +1,7 @@
 //! Programs: started in a session of their own, watched, and ended with everything that they have started.
 
 pub(crate) mod exit;
+pub(crate) mod fence;
 pub(crate) mod identity;
 pub(crate) mod launch;
 pub(crate) mod memory;

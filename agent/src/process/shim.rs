@@ -22,6 +22,7 @@ use nix::sys::wait::{WaitStatus, wait};
 use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession, ResetSigmask};
 
 use super::exit::{Exit, Obstacle};
+use super::fence;
 use super::identity::ProcessId;
 use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
 use super::spawn::MARKER;
@@ -45,6 +46,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const RETRIES_MAX: u32 = 3600;
 /// How often it is looked whether an agent is back, and whether something is left.
 const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked whether a later attempt waits, which is on a network file system.
+const LOOK_FOR_LATER: Duration = Duration::from_secs(1);
 
 /// Waits to be told the folder of an attempt and looks after that. See [`crate::shim`].
 pub(crate) fn run() -> ExitCode {
@@ -71,11 +74,13 @@ fn attend(folder: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let started = if is_deserted() {
+    // Held until this process ends: until then something of the program may live.
+    let fence = launch.fence.as_ref().map(|order| fence::enter(order, &launch.marker, is_deserted)).transpose();
+    let started = match &fence {
+        Err(obstacle) => Err(Word::Refused(obstacle.clone())),
         // One that comes later may already have looked here and found nothing begun.
-        Err(Word::Refused(Obstacle::Machine("the agent ended before the program was started".to_owned())))
-    } else {
-        start(folder, &launch)
+        Ok(_) if is_deserted() => Err(Word::Refused(Obstacle::Machine("the agent ended before the program was started".to_owned()))),
+        Ok(_) => start(folder, &launch),
     };
     match started {
         Ok((program, before)) => {
@@ -176,8 +181,8 @@ fn end_well(mut child: Child, launch: &Launch) -> Result<(), String> {
 fn look_after(program: Child, before: Option<&Children>, launch: &Launch, (folder, end_file): (&Path, &File)) {
     let main = pid(&program);
     let tree = tree_of(&program, launch);
-    let (alone, grace, deserted, own) = (launch.alone.clone(), launch.grace, tree.clone(), folder.to_owned());
-    thread::spawn(move || end_when_deserted(&alone, grace, &deserted, &own));
+    let (order, deserted, own) = (launch.clone(), tree.clone(), folder.to_owned());
+    thread::spawn(move || end_when_deserted(&order, &deserted, &own));
     loop {
         match wait() {
             Ok(status) => {
@@ -206,22 +211,31 @@ fn look_after(program: Child, before: Option<&Children>, launch: &Launch, (folde
     }
 }
 
-/// Ends the program of an agent that is gone for good.
-fn end_when_deserted(alone: &Alone, grace: Duration, tree: &Tree, folder: &Path) {
-    let Alone::EndAfter { lock, patience } = alone else { return };
+/// Ends the program of an agent that is gone for good, or whose run is a later attempt's by now.
+fn end_when_deserted(launch: &Launch, tree: &Tree, folder: &Path) {
     // Its end is the agent's.
     let _ = io::stdin().read_to_end(&mut Vec::new());
-    let mut held = Instant::now();
-    while held.elapsed() < *patience {
-        thread::sleep(LOOK.min(*patience));
-        let is_held = File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
-        if is_held {
-            held = Instant::now();
+    match &launch.alone {
+        Alone::EndAfter { lock, patience } => {
+            let mut held = Instant::now();
+            while held.elapsed() < *patience {
+                thread::sleep(LOOK.min(*patience));
+                let is_held = File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
+                if is_held {
+                    held = Instant::now();
+                }
+            }
+        }
+        Alone::Continue => {
+            let Some(order) = &launch.fence else { return };
+            while !fence::is_wanted(order) {
+                thread::sleep(LOOK_FOR_LATER);
+            }
         }
     }
     // How it ends now says nothing of it to an agent that comes later.
     launch::mark_preempted(folder);
-    end(tree, grace);
+    end(tree, launch.grace);
 }
 
 /// Ends what is left: gracefully, then not.
