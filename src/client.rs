@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use sweep_proto::CONTROLLER_HEADER;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{GetStatusRequest, GetSweepRequest, Sweep};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -13,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use crate::failure::Failure;
-use crate::places::LOCAL;
+use crate::places::{LOCAL, state_dir};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const CALL: Duration = Duration::from_secs(20);
@@ -153,7 +154,10 @@ impl Client {
         let failure = match status.code() {
             Code::Unauthenticated => Failure::new(format!("{} refuses the call: {message}", self.address))
                 .hint("give the token with --token or $SWEEP_TOKEN; the controller printed it at its first start and keeps it in <data-dir>/token"),
-            Code::NotFound if message.starts_with("no sweep") => Failure::input(message).hint("`sweep ls` lists the sweeps"),
+            Code::NotFound if message.starts_with("no sweep") => match Self::other_controller(status) {
+                Some(other) => Failure::input(format!("{message}; {other}")).hint("--controller or $SWEEP_CONTROLLER names another controller"),
+                None => Failure::input(message).hint("`sweep ls` lists the sweeps"),
+            },
             Code::NotFound => Failure::input(message),
             Code::InvalidArgument => Failure::input(message),
             code if is_unknown(code) => Failure::new(format!("the controller at {} did not answer: {message}", self.address))
@@ -161,6 +165,14 @@ impl Client {
             _ => Failure::new(message),
         };
         failure.into()
+    }
+
+    /// Says so where this controller does not have a sweep whose runs on this machine belong to another one.
+    fn other_controller(status: &Status) -> Option<String> {
+        let this = status.metadata().get(CONTROLLER_HEADER)?.to_str().ok()?;
+        let sweep = status.message().split('`').nth(1)?;
+        let owner = sweep_agent::controller_of(&state_dir().ok()?, sweep)?;
+        (owner != this).then(|| format!("this is controller {this}, and the runs of {sweep} on this machine belong to controller {owner}"))
     }
 
     /// Returns a sweep by id, prefix or name.

@@ -37,6 +37,9 @@ pub(crate) trait Executor: Send + Sync {
     /// Returns whether an agent before this one has begun an attempt, however far it has come.
     fn has_begun(&self, job: &Job) -> bool;
 
+    /// Asks all processes that carry a marker to end.
+    fn terminate(&self, marker: String) -> Work<'_, ()>;
+
     /// Kills all processes that carry a marker.
     fn end_all(&self, marker: String) -> Work<'_, ()>;
 }
@@ -63,6 +66,14 @@ impl Executor for Programs {
 
     fn has_begun(&self, job: &Job) -> bool {
         spawn::find(&job.folder()).is_some()
+    }
+
+    fn terminate(&self, marker: String) -> Work<'_, ()> {
+        let tree = Tree { main: 0, shim: 0, marker };
+        Box::pin(async move {
+            // A task that neither panics nor is aborted.
+            let _ = tokio::task::spawn_blocking(move || tree.signal(Signal::SIGTERM)).await;
+        })
     }
 
     fn end_all(&self, marker: String) -> Work<'_, ()> {

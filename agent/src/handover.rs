@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::held::HeldAttempt;
+
 /// Agents on one machine that share a folder of runs.
 const PLACES_MAX: u32 = 10_000;
 
@@ -31,8 +33,11 @@ pub(crate) struct Held {
     pub(crate) asked: String,
     /// The sweep's full id.
     pub(crate) sweep: String,
-    /// Its attempts: run and attempt.
-    pub(crate) attempts: Vec<(u64, u32)>,
+    /// The id of the controller that its attempts are from; empty in a list of an agent of an earlier version.
+    #[serde(default)]
+    pub(crate) controller: String,
+    /// Its attempts.
+    pub(crate) attempts: Vec<HeldAttempt>,
 }
 
 impl Held {
@@ -89,18 +94,18 @@ impl Handover {
     }
 
     /// Notes that an attempt is the agent's.
-    pub(crate) fn hold(&self, attempt: (u64, u32)) {
+    pub(crate) fn hold(&self, attempt: &HeldAttempt) {
         let mut held = self.held();
-        if !held.attempts.contains(&attempt) {
-            held.attempts.push(attempt);
+        if !held.attempts.contains(attempt) {
+            held.attempts.push(attempt.clone());
             drop(held);
             self.write();
         }
     }
 
     /// Notes that an attempt is the agent's no more.
-    pub(crate) fn release(&self, attempt: (u64, u32)) {
-        self.held().attempts.retain(|known| *known != attempt);
+    pub(crate) fn release(&self, attempt: &HeldAttempt) {
+        self.held().attempts.retain(|known| known != attempt);
         self.write();
     }
 
@@ -130,7 +135,14 @@ mod tests {
     use super::*;
 
     fn held(asked: &str) -> Held {
-        Held { agent: format!("agent of {asked}"), asked: asked.to_owned(), sweep: format!("{asked}1234"), attempts: Vec::new() }
+        let controller = "a1b2c3".to_owned();
+        Held {
+            agent: format!("agent of {asked}"),
+            asked: asked.to_owned(),
+            sweep: format!("{asked}1234"),
+            controller,
+            attempts: Vec::new(),
+        }
     }
 
     #[test]
@@ -140,21 +152,29 @@ mod tests {
         let (first, left) = open("wine");
         assert_eq!(left, None);
         first.take(held("wine"));
-        first.hold((3, 1));
-        first.hold((4, 2));
-        first.release((3, 1));
+        let attempt = |run, attempt| HeldAttempt { run, attempt, incarnation: "a1b2c3.1.0".to_owned(), folder: PathBuf::from("wine/4/2") };
+        first.hold(&attempt(3, 1));
+        first.hold(&attempt(4, 2));
+        first.release(&attempt(3, 1));
         let (second, left) = open("wine");
         assert_eq!(left, None, "the first one lives");
         assert_ne!(first.lock(), second.lock());
         drop((first, second));
         assert_eq!(open("digits").1, None, "another sweep's attempts are not for this one");
-        let expected = Held { attempts: vec![(4, 2)], ..held("wine") };
+        let expected = Held { attempts: vec![attempt(4, 2)], ..held("wine") };
         let (third, left) = open("wine1234");
         assert_eq!(left, Some(expected.clone()), "by its full id too");
         third.take(expected);
-        third.release((4, 2));
+        third.release(&attempt(4, 2));
         drop(third);
         assert_eq!(open("wine").1, None, "an agent that has left holds nothing");
         assert_eq!(fs::read_dir(folder.path().join("agents")).unwrap().count(), 2, "places are used again");
+    }
+
+    #[test]
+    fn a_list_of_an_agent_of_an_earlier_version_is_read() {
+        let left: Held = serde_json::from_str(r#"{"agent": "a", "asked": "wine", "sweep": "wine1234", "attempts": [[4, 2]]}"#).unwrap();
+        assert_eq!(left.attempts, [HeldAttempt { run: 4, attempt: 2, ..HeldAttempt::default() }]);
+        assert_eq!(left.controller, "");
     }
 }

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::attempt::Limits;
+use crate::held::{AttemptNumbers, HeldAttempt};
 use crate::intake::stdout::Pattern;
 use crate::process::launch::Alone;
 use crate::slot::Slot;
 
 /// Where a job is written down in its attempt's folder.
-const FILE: &str = "job.json";
-
+pub(crate) const FILE: &str = "job.json";
 /// What to execute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
@@ -28,6 +28,15 @@ pub(crate) struct Job {
     pub(crate) run: u64,
     /// The attempt's number.
     pub(crate) attempt: u32,
+    /// What tells it from an attempt with the same numbers, which a restored controller may assign; empty from a controller of an earlier version.
+    #[serde(default)]
+    pub(crate) incarnation: String,
+    /// What a restored controller needs to record it again, as its assignment gave it.
+    #[serde(default)]
+    pub(crate) record_json: String,
+    /// The name of its run's folder in that of the sweep, and of its own in that; empty: the numbers.
+    #[serde(default)]
+    pub(crate) folders: (String, String),
     /// Which repeat of its point it is, from 1, and the seed for it.
     pub(crate) repeat: u32,
     /// See [`Job::repeat`].
@@ -73,7 +82,8 @@ pub(crate) struct Job {
 impl Job {
     /// The attempt's own folder.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.run_folder().join(self.attempt.to_string())
+        let Self { folders: (_, name), attempt, .. } = self;
+        self.run_folder().join(if name.is_empty() { attempt.to_string() } else { name.clone() })
     }
 
     /// Makes the attempt's folder and writes the job down in it, for an agent that comes later.
@@ -87,14 +97,27 @@ impl Job {
     }
 
     /// Reads a job that was written down; `None` if there is none that can be read.
-    pub(crate) fn read(runs_dir: &Path, sweep: &str, (run, attempt): (u64, u32)) -> Option<Self> {
-        let path = runs_dir.join(sweep).join(run.to_string()).join(attempt.to_string()).join(FILE);
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    pub(crate) fn read(runs_dir: &Path, sweep: &str, held: &HeldAttempt) -> Option<Self> {
+        let HeldAttempt { run, attempt, incarnation, folder } = held;
+        let by_numbers = || runs_dir.join(sweep).join(run.to_string()).join(attempt.to_string());
+        let folder = if folder.as_os_str().is_empty() { by_numbers() } else { folder.clone() };
+        let job: Self = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+        (job.incarnation == *incarnation).then_some(job)
+    }
+
+    /// Names it among the attempts that its agent holds.
+    pub(crate) fn held(&self) -> HeldAttempt {
+        HeldAttempt { run: self.run, attempt: self.attempt, incarnation: self.incarnation.clone(), folder: self.folder() }
+    }
+
+    /// Returns the numbers by which the controller knows it, as far as the agent before this one knew.
+    pub(crate) fn numbers(&self) -> AttemptNumbers {
+        AttemptNumbers::read(&self.folder()).unwrap_or(AttemptNumbers { run: self.run, attempt: self.attempt })
     }
 
     /// What marks the processes of the attempt.
     pub(crate) fn marker(&self) -> String {
-        format!("{}:{}/{}/{}", self.agent, self.sweep, self.run, self.attempt)
+        self.held().marker(&self.agent, &self.sweep)
     }
 
     /// Where the program's output goes.
@@ -104,6 +127,7 @@ impl Job {
 
     /// The run's folder, in which those of its attempts lie.
     pub(crate) fn run_folder(&self) -> PathBuf {
-        self.runs_dir.join(&self.sweep).join(self.run.to_string())
+        let Self { folders: (name, _), run, .. } = self;
+        self.runs_dir.join(&self.sweep).join(if name.is_empty() { run.to_string() } else { name.clone() })
     }
 }

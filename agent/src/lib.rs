@@ -1,6 +1,7 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `slot → gpu`.
+//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `session → folders`;
+//! `folders → job, process`; `handover, job → held`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
@@ -8,10 +9,12 @@ mod attempt;
 mod capture;
 mod executor;
 mod fencing;
+mod folders;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gpu;
 mod handover;
+mod held;
 mod intake;
 mod job;
 mod machine;
@@ -24,6 +27,8 @@ mod session;
 pub mod simulation;
 mod slot;
 mod spool;
+#[cfg(feature = "simulation")]
+mod weakness;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,6 +42,7 @@ use tonic::transport::Endpoint;
 pub use crate::attempt::UserSignal;
 pub use crate::capture::data::{DataSet, DataSource};
 pub use crate::capture::environment::{Environment, survey};
+pub use crate::folders::controller_of;
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
 
@@ -154,6 +160,9 @@ pub enum AgentError {
     /// No such sweep.
     #[error("{0}")]
     Refused(String),
+    /// The controller that the agent works for does not have the sweep any more.
+    #[error("{0}")]
+    SweepGone(String),
     /// The sweep had ended before the agent came.
     #[error("{0}")]
     SweepOver(String),

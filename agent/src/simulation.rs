@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use crate::executor::{Executor, Work};
 use crate::intake::Reading;
 use crate::job::Job;
 use crate::process::exit::Exit;
+use crate::process::launch;
 use crate::runner::{Begin, Ended, Point, Seen};
 use crate::session::{Surroundings, chance};
 use crate::spool::Counts;
+pub use crate::weakness::{Weakness, weaken};
 use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
 
 /// How often a script is looked at.
@@ -45,20 +48,24 @@ pub trait World: Send + Sync {
 
 /// The programs of all machines: like real ones they go on when their agent is killed.
 #[derive(Clone, Debug, Default)]
-pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>);
+pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>, Arc<AtomicU64>);
 
 #[derive(Clone, Debug)]
 struct Process {
     script: Script,
+    /// The machine that it runs on.
+    host: String,
+    /// A scheduler signalled it and its agent, and it would not have ended by itself then.
+    is_taken_away: bool,
     began: Duration,
     end: Option<(Duration, Exit)>,
 }
 
 impl Process {
-    fn new(script: Script, began: Duration) -> Self {
+    fn new(script: Script, host: &str, began: Duration) -> Self {
         let last = began + script.steps.iter().map(|(pause, _)| *pause).sum();
         let end = script.exit.map(|code| (last, Exit::Code(code)));
-        Self { script, began, end }
+        Self { script, host: host.to_owned(), is_taken_away: false, began, end }
     }
 
     /// The values that it has given out.
@@ -89,10 +96,42 @@ impl Processes {
         self.lock().iter().filter(|(_, process)| process.exit(now).is_none()).map(|(marker, _)| marker.clone()).collect()
     }
 
-    /// Returns how many values the program of an attempt has given out.
-    pub fn given(&self, run: u64, attempt: u32, now: Duration) -> usize {
-        let suffix = format!("/{run}/{attempt}");
-        self.lock().iter().find(|(marker, _)| marker.ends_with(&suffix)).map_or(0, |(_, process)| process.values(now).len())
+    /// Returns the values that the program of an attempt has given out; `None`: there never was one.
+    pub fn values(&self, incarnation: &str, now: Duration) -> Option<Vec<f64>> {
+        let suffix = format!("@{incarnation}");
+        self.lock().iter().find(|(marker, _)| marker.ends_with(&suffix)).map(|(_, process)| process.values(now))
+    }
+
+    /// Has a scheduler signal the programs on a machine: each exits with status 1, or by the signal. Returns their markers.
+    pub fn signal(&self, host: &str, at: Duration, into_errors: bool) -> Vec<String> {
+        let mut processes = self.lock();
+        let running = processes.iter_mut().filter(|(_, process)| process.host == host && process.exit(at).is_none());
+        let signalled = running.map(|(marker, process)| {
+            process.end_at(at + OBEYS_AFTER, if into_errors { Exit::Code(1) } else { Exit::Signal(15) });
+            marker.clone()
+        });
+        signalled.collect()
+    }
+
+    /// Records that programs and their agent were both signalled.
+    pub fn note_preemption(&self, markers: &[String]) {
+        let mut processes = self.lock();
+        for marker in markers {
+            if let Some(process) = processes.get_mut(marker) {
+                process.is_taken_away = true;
+            }
+        }
+    }
+
+    /// Returns whether a scheduler ended the program of an attempt.
+    pub fn is_taken_away(&self, incarnation: &str) -> bool {
+        let suffix = format!("@{incarnation}");
+        self.lock().iter().any(|(marker, process)| marker.ends_with(&suffix) && process.is_taken_away)
+    }
+
+    /// Returns how many running programs agents have signalled.
+    pub fn signals(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
@@ -141,12 +180,12 @@ impl Executor for Machine {
                 Begin::Anew => {
                     let params = serde_json::Value::Object(job.params.clone()).to_string();
                     let script = self.world.script(&self.host, job.run, job.attempt, &params);
-                    self.processes.lock().insert(job.marker(), Process::new(script, self.world.now()));
+                    self.processes.lock().insert(job.marker(), Process::new(script, &self.host, self.world.now()));
                     Counts::default()
                 }
                 Begin::Again(skip) => skip,
             };
-            Ok(self.attend(job, skip, wants, seen).await)
+            Ok(self.attend(job, begin, skip, wants, seen).await)
         })
     }
 
@@ -154,8 +193,17 @@ impl Executor for Machine {
         self.processes.lock().contains_key(&job.marker())
     }
 
+    fn terminate(&self, marker: String) -> Work<'_, ()> {
+        let now = self.world.now();
+        if let Some(process) = self.processes.lock().get_mut(&marker).filter(|process| !process.script.deaf) {
+            process.end_at(now + OBEYS_AFTER, Exit::Signal(15));
+        }
+        Box::pin(async {})
+    }
+
     fn end_all(&self, marker: String) -> Work<'_, ()> {
         if let Some(process) = self.processes.lock().get_mut(&marker) {
+            self.processes.1.fetch_add(1, Ordering::Relaxed);
             process.end_at(self.world.now(), Exit::Signal(9));
         }
         Box::pin(async {})
@@ -173,6 +221,9 @@ impl Machine {
     fn signal(&self, job: &Job, exit: Exit) {
         let now = self.world.now();
         if let Some(process) = self.processes.lock().get_mut(&job.marker()) {
+            if process.exit(now).is_none() {
+                self.processes.1.fetch_add(1, Ordering::Relaxed);
+            }
             match exit {
                 Exit::Signal(15) if process.script.deaf => {}
                 Exit::Signal(15) => process.end_at(now + OBEYS_AFTER, exit),
@@ -181,11 +232,21 @@ impl Machine {
         }
     }
 
-    async fn attend(&self, job: &Job, skip: Counts, wants: &mut mpsc::UnboundedReceiver<Want>, seen: mpsc::Sender<Seen>) -> Ended {
+    async fn attend(
+        &self,
+        job: &Job,
+        begin: Begin,
+        skip: Counts,
+        wants: &mut mpsc::UnboundedReceiver<Want>,
+        seen: mpsc::Sender<Seen>,
+    ) -> Ended {
         let mut attempt = AttemptState::new(&job.objective, job.limits);
         let _ = seen.send(Seen::Started { command: vec!["simulated".to_owned()], moment: None }).await;
         let (mut taken, mut exited) = (0, false);
         let mut inputs = vec![Input::Started];
+        if begin != Begin::Anew && launch::is_preempted(&job.folder()) {
+            inputs.push(Input::Want(Want::Preempt));
+        }
         loop {
             let (now, values, exit) = self.look(job);
             let mut points = Vec::new();
@@ -221,7 +282,12 @@ impl Machine {
                 }
             }
             tokio::select! {
-                Some(want) = wants.recv() => inputs.push(Input::Want(want)),
+                Some(want) = wants.recv() => {
+                    if matches!(want, Want::Preempt | Want::Kill) {
+                        launch::mark_preempted(&job.folder());
+                    }
+                    inputs.push(Input::Want(want));
+                }
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

@@ -260,6 +260,7 @@ impl Client {
             attempt: assignment.attempt,
             first_seq: 0,
             points: vec![MetricPoint { name: "loss".to_owned(), step: Some(1), wall_ms: 1, value }],
+            incarnation: String::new(),
         };
         self.agents.report_metrics(request).await?;
         self.finish(assignment, Outcome::Succeeded).await
@@ -280,6 +281,8 @@ impl Client {
             result: outcome.into(),
             failure: None,
             request_id: self.request_id(),
+            incarnation: String::new(),
+            points: 0,
         };
         self.agents.finish_attempt(request).await?;
         Ok(())

@@ -200,7 +200,8 @@ mod tests {
             bench.register(&name).await;
             workers.spawn(async move {
                 let mut tried = Vec::new();
-                while let Acquired::Assigned(Assignment { attempt, config, .. }) = bench.acquire(&name, LONG).await.unwrap() {
+                while let Acquired::Assigned(assignment) = bench.acquire(&name, LONG).await.unwrap() {
+                    let Assignment { attempt, config, .. } = *assignment;
                     bench.report(&name, &attempt, 0.5).await.unwrap();
                     bench.succeed(&name, &attempt).await.unwrap();
                     tried.push((attempt.run, config));

@@ -1,8 +1,8 @@
 //! The token that callers from beyond loopback must show.
 //!
 //! `<data_dir>/token` (mode 0600) holds the token for people on this machine; the database holds its SHA-256 hash alone. The
-//! token has 256 random bits, so a fast hash is enough. Without the file the next start makes a new token, and the old one is
-//! worth nothing: that is how a token is changed.
+//! token has 256 random bits, so a fast hash is enough. Without the file, as after the restore of a backup, the token goes on working:
+//! the hash is what counts. [`rotate`] makes a new one.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -86,31 +86,53 @@ fn digest(text: &str) -> [u8; 32] {
 /// See [`TokenError`].
 pub(crate) fn open(data_dir: &Path, database: &Path) -> Result<Access, TokenError> {
     let path = data_dir.join(FILE_NAME);
-    let mut connection = Connection::open(database)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch("CREATE TABLE IF NOT EXISTS tokens (hash BLOB NOT NULL, created_ms INTEGER NOT NULL) STRICT")?;
+    let mut connection = connect(database)?;
     let stored: Option<[u8; 32]> = connection.query_row("SELECT hash FROM tokens", [], |row| row.get(0)).optional()?;
-    if let (Some(hash), Some(written)) = (stored, read(&path)?) {
+    if let Some(hash) = stored {
         let hash = TokenHash(hash);
+        let Some(written) = read(&path)? else {
+            tracing::warn!(path = %path.display(), "the token's file is missing; the token that agents have goes on working");
+            return Ok(Access { hash, made: None });
+        };
         return if hash.matches(&written) {
             Ok(Access { hash, made: None })
         } else {
             let source = std::io::Error::new(
                 ErrorKind::InvalidData,
-                "is not the token whose hash is in the database; remove the file to have a new token made",
+                "is not the token whose hash is in the database; remove the file to go on with that one, or make a new one with `sweep controller rotate-token`",
             );
             Err(TokenError::File { path, source })
         };
     }
+    let token = make(&path, &mut connection)?;
+    Ok(Access { hash: token.hash(), made: Some(token) })
+}
+
+/// Makes a new token for a data directory; the old one is worth nothing from the next start on.
+///
+/// # Errors
+/// See [`TokenError`].
+pub(crate) fn rotate(data_dir: &Path, database: &Path) -> Result<Token, TokenError> {
+    make(&data_dir.join(FILE_NAME), &mut connect(database)?)
+}
+
+fn make(path: &Path, connection: &mut Connection) -> Result<Token, TokenError> {
     let token = Token::draw()?;
-    // The hash first: after a crash in between, the missing file makes the next start draw anew.
+    // The file first: after a crash in between it is not the token of the hash, and the next start says so.
+    write(path, &token)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute("DELETE FROM tokens", [])?;
     transaction.execute("INSERT INTO tokens (hash, created_ms) VALUES (?1, ?2)", (token.hash().0, now_ms()))?;
     transaction.commit()?;
-    write(&path, &token)?;
-    Ok(Access { hash: token.hash(), made: Some(token) })
+    Ok(token)
+}
+
+fn connect(database: &Path) -> Result<Connection, TokenError> {
+    let connection = Connection::open(database)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch("CREATE TABLE IF NOT EXISTS tokens (hash BLOB NOT NULL, created_ms INTEGER NOT NULL) STRICT")?;
+    Ok(connection)
 }
 
 fn read(path: &Path) -> Result<Option<String>, TokenError> {
@@ -167,13 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn without_its_file_a_token_is_replaced() {
+    fn a_token_works_without_its_file_until_it_is_rotated() {
         let dir = tempfile::tempdir().unwrap();
         let old = opened(dir.path()).made.unwrap();
         std::fs::remove_file(dir.path().join(FILE_NAME)).unwrap();
+        let restored = opened(dir.path());
+        assert!(restored.hash.matches(old.reveal()) && restored.made.is_none());
+        let new = rotate(dir.path(), &dir.path().join("sweep.db")).unwrap();
         let access = opened(dir.path());
-        assert!(!access.hash.matches(old.reveal()));
-        assert!(access.hash.matches(access.made.unwrap().reveal()));
+        assert!(!access.hash.matches(old.reveal()) && access.hash.matches(new.reveal()));
     }
 
     #[test]
@@ -182,6 +206,6 @@ mod tests {
         opened(dir.path());
         std::fs::write(dir.path().join(FILE_NAME), "swp_mine\n").unwrap();
         let error = open(dir.path(), &dir.path().join("sweep.db")).err().unwrap().to_string();
-        assert!(error.contains("remove the file to have a new token made"), "{error}");
+        assert!(error.contains("sweep controller rotate-token"), "{error}");
     }
 }

@@ -13,6 +13,12 @@ pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 /// The gRPC code alone does not tell an unknown agent from an unknown sweep.
 pub const REFUSAL_HEADER: &str = "sweep-refusal";
 
+/// The response header with the id of the controller that answers.
+pub const CONTROLLER_HEADER: &str = "sweep-controller";
+
+/// The response header with the epoch of the controller that answers: it increases with every restore.
+pub const EPOCH_HEADER: &str = "sweep-epoch";
+
 /// Returns what failures with one cause have in common: the message of one of them, in which a `#` stands for each number.
 pub fn cause(message: &str) -> String {
     let mut cause = String::new();

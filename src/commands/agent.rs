@@ -18,6 +18,8 @@ use crate::{batch_job, places};
 
 /// Runs failed and none succeeded.
 const ALL_FAILED: u8 = 3;
+/// The controller does not have the sweep any more.
+const SWEEP_GONE: u8 = 4;
 /// No controller answered.
 const UNREACHABLE: u8 = 5;
 /// The agent was in quarantine when it was told to leave.
@@ -46,6 +48,7 @@ Exit status:
   1    the agent could not work
   2    bad input: a flag, or no such sweep
   3    runs failed and none succeeded
+  4    the sweep is gone from its controller
   5    no controller answered (within --wait)
   6    in quarantine when told to leave: runs that fail on this machine succeed elsewhere
   143  the machine was taken away (SIGTERM or --preempt-signal), the runs were given back
@@ -233,6 +236,10 @@ pub(crate) fn explain(error: &AgentError, controller: &ControllerArgs) -> anyhow
             );
             Failure::input(text).hint(hint).into()
         }
+        AgentError::SweepGone(_) => Failure::new(text)
+            .code(SWEEP_GONE)
+            .hint("`sweep ls` lists the sweeps that the controller has; was it restored from a backup that is older than this one?")
+            .into(),
         AgentError::Unauthorized(_) => Failure::new(text)
             .hint("give the token with --token or $SWEEP_TOKEN; it is in <data-dir>/token on the controller's machine")
             .into(),

@@ -59,6 +59,8 @@ enum ControllerCommand {
     Backup(BackupArgs),
     /// Puts a backup into a data directory that has no data yet
     Restore(BackupArgs),
+    /// Makes a new token for a controller that is stopped; agents and users need it from its next start on
+    RotateToken(DataDirArgs),
     /// Checks all data: reads the whole log, and compares everything else with what follows from it
     Verify(VerifyArgs),
     /// Makes the tables that commands and the page read from the event log again, while no controller runs
@@ -70,6 +72,13 @@ struct BackupArgs {
     /// The backup; an existing file is never replaced
     file: PathBuf,
 
+    /// Where the data lives; by default $XDG_DATA_HOME/sweep
+    #[arg(long, value_name = "DIR", env = "SWEEP_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DataDirArgs {
     /// Where the data lives; by default $XDG_DATA_HOME/sweep
     #[arg(long, value_name = "DIR", env = "SWEEP_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -133,6 +142,7 @@ pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
         Some(ControllerCommand::Stop(args)) => stop(&args).await,
         Some(ControllerCommand::Backup(args)) => back_up(&args),
         Some(ControllerCommand::Restore(args)) => restore(&args),
+        Some(ControllerCommand::RotateToken(args)) => rotate_token(args),
         Some(ControllerCommand::Verify(args)) => verify(&args),
         Some(ControllerCommand::Rebuild(args)) => rebuild(&args),
     }
@@ -176,6 +186,9 @@ fn announce_token(controller: &Controller, data_dir: &Path) {
             eprintln!("On a GPU box:\n\n  sweep agent <id> --controller http://{host}:{port} --token {token}\n");
             eprintln!("The token is also in {}; it is shown only this once.", data_dir.join("token").display());
         }
+        None if !data_dir.join("token").exists() => eprintln!(
+            "The token given out before goes on working; `sweep controller rotate-token` makes a new one while the controller is stopped."
+        ),
         None => eprintln!(
             "On a GPU box: sweep agent <id> --controller http://{host}:{port} --token … (in {})",
             data_dir.join("token").display()
@@ -270,11 +283,13 @@ async fn status(args: &StatusArgs) -> Result<ExitCode> {
         let object = json!({
             "address": args.controller.address(), "version": status.version, "data_dir": status.data_dir, "started_ms": status.started_ms,
             "pid": status.pid, "sweeps": status.sweeps, "agents": status.agents, "running": status.running,
+            "controller_id": status.controller_id, "epoch": status.epoch,
         });
         writeln!(out(), "{object}")?;
     } else {
         let mut out = out();
         writeln!(out, "controller  {} (version {}, process {})", args.controller.address(), status.version, status.pid)?;
+        writeln!(out, "id          {} (epoch {})", status.controller_id, status.epoch)?;
         writeln!(out, "data        {}", status.data_dir)?;
         writeln!(out, "started     {}", ago(status.started_ms))?;
         writeln!(out, "sweeps      {}", status.sweeps)?;
@@ -311,6 +326,15 @@ fn restore(args: &BackupArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
     serve::restore(&args.file, &data_dir).map_err(explain)?;
     eprintln!("Restored into {}; `sweep controller --data-dir {}` serves it.", data_dir.display(), data_dir.display());
+    eprintln!("Agents that still run are asked what they hold; new runs are handed out after one lease (60 s by default).");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rotate_token(args: DataDirArgs) -> Result<ExitCode> {
+    let data_dir = args.data_dir.map_or_else(places::data_dir, Ok)?;
+    let token = serve::rotate_token(&data_dir).map_err(explain)?;
+    writeln!(out(), "{token}")?;
+    eprintln!("The token is also in {}; the old one is refused from the next start on.", data_dir.join("token").display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -91,6 +91,13 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
         best(bench.json_lines(&["runs", &id, "--json"]).iter())
     });
     let (ours, theirs) = (best(new.iter().copied()), anew.iter().sum::<f64>() / anew.len() as f64);
+    eprintln!(
+        "SEEN {ours} of {} runs, places {:?}",
+        new.len(),
+        new.iter()
+            .map(|run| (run["run"].as_u64(), run["suggestion"]["kind"].as_str().map(str::to_owned), run["value"].as_f64()))
+            .collect::<Vec<_>>()
+    );
     assert!(ours < theirs, "the best loss of the new code is {ours}, and {theirs} on the average where nothing was known: {anew:?}");
 
     for run in [counted[0], new[new.len() - 1]] {

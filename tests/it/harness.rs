@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use sweep_proto::v1::GetMetricsRequest;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
+use sweep_proto::v1::{GetMetricsRequest, MetricPoint};
 use tempfile::TempDir;
 
 /// How long anything may take; far more than it needs, even on a busy machine.
@@ -134,18 +134,28 @@ impl Bench {
 
     /// The steps of a metric's points that the controller has of a run, in order.
     pub(crate) fn steps(&self, id: &str, run: u64, metric: &str) -> Vec<i64> {
+        self.points(id, run).into_iter().filter(|point| point.name == metric).filter_map(|point| point.step).collect()
+    }
+
+    /// The points that the controller has of a run, in order.
+    fn points(&self, id: &str, run: u64) -> Vec<MetricPoint> {
         let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
         runtime.block_on(async {
             let address = format!("http://127.0.0.1:{}", self.port());
             let mut client = SweepServiceClient::connect(address).await.expect("the controller listens");
             let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
-            let mut steps = Vec::new();
+            let mut points = Vec::new();
             while let Some(page) = pages.message().await.expect("it answers") {
-                steps.extend(page.points.iter().filter(|point| point.name == metric).filter_map(|point| point.step));
+                points.extend(page.points);
             }
-            steps
+            points
         })
+    }
+
+    /// How many points of the metric `loss` the controller has of a run.
+    pub(crate) fn steps_reported(&self, id: &str, run: u64) -> usize {
+        self.points(id, run).iter().filter(|point| point.name == "loss").count()
     }
 
     /// Starts `sweep …`.

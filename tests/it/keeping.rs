@@ -66,9 +66,11 @@ fn verify_names_what_does_not_fit() {
         copied[place + 8] = b'R';
     }
     std::fs::write(bench.path("copy.db"), copied).expect("it can be written");
-    bench.ok(&["controller", "restore", "copy.db", "--data-dir", "damaged"]);
+    let refused = bench.run(&["controller", "restore", "copy.db", "--data-dir", "damaged"]);
+    assert!(refused.code == 1 && refused.stderr.contains("copy.db: event 2 of the log is damaged"), "{refused:?}");
+    std::fs::copy(bench.path("copy.db"), bench.path("damaged/sweep.db")).expect("it can be copied");
     let verified = bench.run(&["controller", "verify", "--data-dir", "damaged"]);
-    assert!(verified.code == 1 && verified.stdout.contains("event 1 of the log is damaged: its checksum does not fit"), "{verified:?}");
+    assert!(verified.code == 1 && verified.stdout.contains("event 2 of the log is damaged: its checksum does not fit"), "{verified:?}");
     let none = bench.run(&["controller", "verify", "--data-dir", "nowhere"]);
     assert!(none.code != 0 && none.stderr.contains("No such file"), "{none:?}");
 }

@@ -160,6 +160,7 @@ impl Agent {
                 attempt,
                 first_seq: points,
                 points: vec![point(2 * part as i64), point(2 * part as i64 + 1)],
+                incarnation: String::new(),
             };
             self.call(async |mut client| client.report_metrics(request.clone()).await).await?;
             points += 2;
@@ -173,6 +174,8 @@ impl Agent {
             result: Verdict::Succeeded.into(),
             failure: None,
             request_id: self.request_id(),
+            incarnation: String::new(),
+            points: 0,
         };
         let state = self.call(async |mut client| client.finish_attempt(finish.clone()).await).await?.run_state;
         assert_eq!(state, "finished");

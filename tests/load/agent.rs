@@ -150,6 +150,7 @@ impl Agent {
             command: vec!["python".to_owned(), "train.py".to_owned(), format!("--params={}", assignment.params_json)],
             request_id: self.request_id(),
             code_version: CODE.to_owned(),
+            incarnation: String::new(),
         };
         self.call("StartAttempt", async |mut client| client.start_attempt(request.clone()).await).await?;
         Ok(())
@@ -171,6 +172,7 @@ impl Agent {
             attempt: assignment.attempt,
             first_seq: u64::from(report * self.points),
             points: (0..self.points).map(point).collect(),
+            incarnation: String::new(),
         };
         self.call("ReportMetrics", async |mut client| client.report_metrics(request.clone()).await).await?;
         Ok(())

@@ -88,9 +88,9 @@ impl Session {
         };
         let (link, sweep, others_told) = (Arc::clone(&self.link), self.sweep.clone(), Arc::clone(&self.others_told));
         self.book().sending.spawn(async move {
-            let answer = match link.until_answered(async |mut client| client.describe_code(request.clone()).await).await {
+            let answer = match link.until_answered_somehow(async |mut client| client.describe_code(request.clone()).await).await {
                 Ok(answer) => answer,
-                Err(status) => return tracing::debug!(%status, "the controller was not told of the code"),
+                Err(refused) => return tracing::debug!(reason = refused.message, "the controller was not told of the code"),
             };
             // Once: where programs change their own code, agents differ again and again.
             if !answer.others.is_empty() && !others_told.swap(true, Ordering::Relaxed) {
@@ -130,9 +130,9 @@ async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, hav
         Ok(Err(error)) => return link.notice(Notice::Note(format!("the code of version {version:.8} cannot be sent: {error}"))),
         Err(error) => return tracing::error!(%error, "packing the code broke off"),
     };
-    let sent = link.until_answered(async |mut client| client.push_code(parts(sweep, version, &file)).await).await;
-    if let Err(status) = sent {
-        link.notice(Notice::Note(format!("the controller does not keep the code of version {version:.8}: {}", status.message())));
+    let sent = link.until_answered_somehow(async |mut client| client.push_code(parts(sweep, version, &file)).await).await;
+    if let Err(refused) = sent {
+        link.notice(Notice::Note(format!("the controller does not keep the code of version {version:.8}: {}", refused.message)));
     }
     let _ = tokio::fs::remove_file(&file).await;
 }

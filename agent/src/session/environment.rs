@@ -55,9 +55,9 @@ impl Observer {
             environment: Some(wire(environment, digest.clone())),
             request_id: chance::request_id(),
         };
-        match link.until_answered(async |mut client| client.describe_environment(request.clone()).await).await {
+        match link.until_answered_somehow(async |mut client| client.describe_environment(request.clone()).await).await {
             Ok(_) => {}
-            Err(status) => tracing::debug!(%status, "the controller was not told of the environment"),
+            Err(refused) => tracing::debug!(reason = refused.message, "the controller was not told of the environment"),
         }
         *told = digest;
     }

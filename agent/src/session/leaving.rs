@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use sweep_proto::v1;
 
-use super::link::{Backoff, is_outcome_unknown};
+use super::answer::CallError;
+use super::link::Backoff;
 use super::{FAREWELL, LEAVE_TIME_MAX, Session, chance};
+use crate::executor::Executor;
+use crate::job::Job;
+use crate::process::launch;
 use crate::{AgentSummary, Departure, Interrupt};
 
 /// Why the agent ends, as far as an interrupt says it.
@@ -32,14 +36,23 @@ pub(super) async fn announce(session: Arc<Session>, why: Interrupt) {
         let mut backoff = Backoff::default();
         loop {
             match session.link.once(async |mut client| client.announce_leaving(request.clone()).await).await {
-                Err(status) if is_outcome_unknown(status.code()) => backoff.wait().await,
-                Err(status) => return tracing::debug!(%status, "the controller does not take the announcement that this agent leaves"),
+                Err(CallError::Outage(_)) => backoff.wait().await,
+                Err(error) => return tracing::debug!(?error, "the controller does not take the announcement that this agent leaves"),
                 Ok(_) => return,
             }
         }
     };
     if tokio::time::timeout(FAREWELL, announcing).await.is_err() {
         tracing::debug!("the controller did not answer that this agent leaves");
+    }
+}
+
+/// Ends the programs that an agent before this one has started, where the machine is taken away before the controller answers. The next agent
+/// reports them as preempted.
+pub(super) async fn take_away(executor: &dyn Executor, jobs: &[Job]) {
+    for job in jobs {
+        launch::mark_preempted(&job.folder());
+        executor.terminate(job.marker()).await;
     }
 }
 
@@ -52,7 +65,7 @@ pub(super) async fn leave(session: &Session, why: Option<Interrupt>) {
         let mut backoff = Backoff::default();
         loop {
             match session.link.once(async |mut client| client.leave_agent(request.clone()).await).await {
-                Err(status) if is_outcome_unknown(status.code()) => backoff.wait().await,
+                Err(CallError::Outage(_)) => backoff.wait().await,
                 // An agent that the controller does not know holds nothing.
                 Err(_) => return v1::LeaveAgentResponse::default(),
                 Ok(answer) => return answer,

@@ -1,4 +1,4 @@
-//! The way to the controller: the token, repeats where the outcome of a call is unknown, and the agent's registration.
+//! The way to the controller: the token, what counts as an answer of it, repeats where the outcome of a call is unknown, and the registration.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -8,24 +8,31 @@ use std::time::Duration;
 
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
-use sweep_proto::v1::{LiveAttempt, RegisterAgentRequest, RegisterAgentResponse};
-use tokio::sync::{Mutex, mpsc};
+use sweep_proto::v1::{FinishAttemptRequest, FinishAttemptResponse, RegisterAgentRequest, RegisterAgentResponse};
+use tokio::sync::{Mutex, RwLock, mpsc};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
+use super::answer::{CallError, Outage, Refused, check, judge};
 use super::chance;
+use super::holding::Holdings;
 use crate::Notice;
+use crate::held::HeldAttempt;
 
 /// Waits between repeats: the first and the longest; each is shortened by chance, so that agents do not all come back at once.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A single failed call is no news; so many in a row are.
 const FAILURES_TOLD: u32 = 2;
+/// Reasons for one outage that are told: further ones are mostly the same in other words.
+const REASONS_TOLD: usize = 5;
 /// Of any answer; a run's parameters are the largest.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// How often a call has the agent register again before it is repeated more slowly.
+const REGISTRATIONS_MAX: u32 = 3;
 
 pub(super) type Client = AgentServiceClient<InterceptedService<Channel, Token>>;
 
@@ -50,23 +57,31 @@ pub(super) struct Link {
     client: Client,
     sweeps: Sweeps,
     registration: Mutex<RegisterAgentRequest>,
-    /// The attempts that the agent holds: run and attempt.
-    held: std::sync::Mutex<BTreeSet<(u64, u32)>>,
+    /// The attempts that the agent holds.
+    holdings: std::sync::Mutex<Holdings>,
+    /// The id of the controller that the agent has registered with, or that its attempts are from; empty: any.
+    controller: std::sync::Mutex<String>,
+    /// A registration names no attempt whose result is on its way: the controller would take it for one that goes on.
+    turn: RwLock<()>,
     /// Counts registrations, so that of many who find the agent unknown one registers it.
     generation: AtomicU64,
     failures: AtomicU32,
+    /// Reasons of the present outage that were told.
+    told: std::sync::Mutex<BTreeSet<String>>,
     notices: mpsc::UnboundedSender<Notice>,
 }
 
 impl Link {
-    /// Does not connect yet.
+    /// Does not connect yet. `controller`: the id of the only controller whose answers count; empty: that of the first answer to a registration.
     ///
     /// # Errors
     /// The token holds what no header can.
     pub(super) fn new(
-        controller: Channel,
+        channel: Channel,
         token: Option<&str>,
+        controller: &str,
         registration: RegisterAgentRequest,
+        holdings: Holdings,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<Arc<Self>, String> {
         let token = token.map(|token| {
@@ -77,15 +92,18 @@ impl Link {
             Ok::<_, String>(value)
         });
         let token = Token(token.transpose()?);
-        let sweeps = SweepServiceClient::with_interceptor(controller.clone(), token.clone());
-        let client = AgentServiceClient::with_interceptor(controller, token);
+        let sweeps = SweepServiceClient::with_interceptor(channel.clone(), token.clone());
+        let client = AgentServiceClient::with_interceptor(channel, token);
         Ok(Arc::new(Self {
             client: client.max_decoding_message_size(ANSWER_BYTES_MAX),
             sweeps: sweeps.max_decoding_message_size(ANSWER_BYTES_MAX),
-            held: std::sync::Mutex::new(registration.attempts.iter().map(|live| (live.run, live.attempt)).collect()),
+            holdings: std::sync::Mutex::new(holdings),
+            controller: std::sync::Mutex::new(controller.to_owned()),
             registration: Mutex::new(registration),
+            turn: RwLock::new(()),
             generation: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            told: std::sync::Mutex::default(),
             notices,
         }))
     }
@@ -93,50 +111,93 @@ impl Link {
     /// Calls once.
     ///
     /// # Errors
-    /// What the controller, or the way to it, answered.
-    pub(super) async fn once<A, F>(&self, call: impl FnOnce(Client) -> F) -> Result<A, Status>
+    /// The controller refused, or there was no answer of it.
+    pub(super) async fn once<A, F>(&self, call: impl FnOnce(Client) -> F) -> Result<A, CallError>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let answer = call(self.client.clone()).await;
+        self.judged(call(self.client.clone()).await).map(Response::into_inner)
+    }
+
+    /// Judges an answer, and tells a person of the beginning and the end of an outage.
+    ///
+    /// # Errors
+    /// See [`Link::once`].
+    pub(super) fn judged<A>(&self, answer: Result<Response<A>, Status>) -> Result<Response<A>, CallError> {
+        let own = self.controller();
+        let answer = match answer {
+            Ok(answer) => check(answer.metadata(), &own).map(|()| answer),
+            Err(status) => Err(judge(&status, &own)),
+        };
         match &answer {
-            Err(status) if is_outcome_unknown(status.code()) => {
-                tracing::debug!(%status, "a call has no known outcome");
-                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURES_TOLD {
-                    let _ = self.notices.send(Notice::Disconnected { reason: reason(status) });
+            Err(CallError::Outage(Outage { reason, .. })) => {
+                tracing::debug!(reason, "a call has no known outcome");
+                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TOLD {
+                    let mut told = lock(&self.told);
+                    if told.len() < REASONS_TOLD && told.insert(reason.clone()) {
+                        let _ = self.notices.send(Notice::Disconnected { reason: reason.clone() });
+                    }
                 }
             }
             _ => {
                 if self.failures.swap(0, Ordering::Relaxed) >= FAILURES_TOLD {
+                    lock(&self.told).clear();
                     let _ = self.notices.send(Notice::Reconnected);
                 }
             }
         }
-        answer.map(Response::into_inner)
+        answer
     }
 
-    /// Calls until the outcome is known, with the same request each time. An agent that the controller no longer knows registers again.
+    /// Calls until the outcome is known, with the same request each time. An agent that the controller does not know, or not with what it holds,
+    /// registers again. The request is made for each try: a registration may give an attempt other numbers.
     ///
     /// # Errors
     /// The controller refused.
-    pub(super) async fn until_answered<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, Status>
+    pub(super) async fn until_answered<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, Refused>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.repeat(call, false).await
+    }
+
+    /// As [`Link::until_answered`], for what no run depends on: an answer of the controller that says neither yes nor no is not repeated for ever.
+    ///
+    /// # Errors
+    /// The controller refused, or cannot do this.
+    pub(super) async fn until_answered_somehow<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, Refused>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.repeat(call, true).await
+    }
+
+    async fn repeat<A, F>(&self, call: impl Fn(Client) -> F, is_minor: bool) -> Result<A, Refused>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let mut backoff = Backoff::default();
         let mut registered_again = 0;
         loop {
-            let generation = self.generation.load(Ordering::Acquire);
+            let generation = self.generation();
             match self.once(&call).await {
-                Err(status) if is_outcome_unknown(status.code()) => {}
-                Err(status) if is_unknown_agent(&status) && registered_again < 3 => {
-                    registered_again += 1;
-                    match self.register_again(generation).await {
-                        Err(status) if !is_outcome_unknown(status.code()) => return Err(status),
-                        _ => {}
+                Ok(answer) => return Ok(answer),
+                Err(CallError::Outage(_)) => {}
+                Err(CallError::Unexplained(refused)) => {
+                    if is_minor {
+                        return Err(refused);
                     }
                 }
-                answer => return answer,
+                Err(CallError::Refused(refused)) if refused.asks_to_register() => {
+                    registered_again += 1;
+                    if let Err(CallError::Refused(refused)) = self.register_again(generation).await {
+                        return Err(refused);
+                    }
+                    if registered_again <= REGISTRATIONS_MAX {
+                        continue;
+                    }
+                }
+                Err(CallError::Refused(refused)) => return Err(refused),
             }
             backoff.wait().await;
         }
@@ -145,32 +206,55 @@ impl Link {
     /// Registers the agent.
     ///
     /// # Errors
-    /// What the controller, or the way to it, answered.
-    pub(super) async fn register(&self) -> Result<RegisterAgentResponse, Status> {
-        let request = self.registration.lock().await.clone();
-        let answer = self.once(async |mut client| client.register_agent(request).await).await?;
-        // From now on the full id, whatever other sweep may later begin like it or take its name.
-        self.registration.lock().await.sweep_id.clone_from(&answer.sweep_id);
-        Ok(answer)
+    /// The controller refused, or there was no answer of it.
+    pub(super) async fn register(&self) -> Result<RegisterAgentResponse, CallError> {
+        let mut registration = self.registration.lock().await;
+        self.send_registration(&mut registration).await
     }
 
-    /// Registers an agent that the controller has forgotten, unless somebody has since `generation`.
+    /// Registers an agent that the controller does not know, or not with what it holds, unless somebody has since `generation`.
     ///
     /// # Errors
-    /// What the controller, or the way to it, answered.
-    pub(super) async fn register_again(&self, generation: u64) -> Result<(), Status> {
+    /// The controller refused, or there was no answer of it.
+    pub(super) async fn register_again(&self, generation: u64) -> Result<(), CallError> {
         let mut registration = self.registration.lock().await;
-        if self.generation.load(Ordering::Acquire) != generation {
+        if self.generation() != generation {
             return Ok(());
         }
         // With the old request id the answer would be the old one, and nothing would be done.
         registration.request_id = chance::request_id();
-        registration.attempts = self.held().iter().map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt }).collect();
+        tracing::info!(agent = %registration.agent_id, "the controller does not know this agent or what it holds: registering again");
+        self.send_registration(&mut registration).await.map(|_| ())
+    }
+
+    async fn send_registration(&self, registration: &mut RegisterAgentRequest) -> Result<RegisterAgentResponse, CallError> {
+        let _turn = self.turn.write().await;
+        let held = self.holdings().listed();
+        registration.attempts = held.iter().map(|attempt| self.holdings().live(attempt)).collect();
         let request = registration.clone();
-        tracing::info!(agent = %request.agent_id, "the controller does not know this agent any more: registering again");
-        self.once(async |mut client| client.register_agent(request).await).await?;
+        let answer = self.once(async |mut client| client.register_agent(request).await).await?;
+        // From now on the full id, whatever other sweep may later begin like it or take its name.
+        registration.sweep_id.clone_from(&answer.sweep_id);
+        lock(&self.controller).clone_from(&answer.controller_id);
+        for (attempt, known) in held.iter().zip(&answer.attempts) {
+            let notes = self.holdings().apply(attempt, known);
+            for note in notes {
+                self.notice(Notice::Note(format!("run {} attempt {}: {note}", attempt.run, attempt.attempt)));
+            }
+        }
         self.generation.fetch_add(1, Ordering::AcqRel);
-        Ok(())
+        Ok(answer)
+    }
+
+    /// Reports the result of an attempt, once, while nobody registers.
+    ///
+    /// # Errors
+    /// See [`Link::once`].
+    pub(super) async fn finish(&self, held: &HeldAttempt, request: FinishAttemptRequest) -> Result<FinishAttemptResponse, CallError> {
+        let _turn = self.turn.read().await;
+        let answer = self.once(async |mut client| client.finish_attempt(request).await).await?;
+        self.holdings().close(held);
+        Ok(answer)
     }
 
     /// The way to what people ask.
@@ -178,20 +262,29 @@ impl Link {
         self.sweeps.clone()
     }
 
-    /// See [`Link::register_again`].
+    /// Changes with each registration.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The attempts that a registration names.
-    pub(super) fn held(&self) -> MutexGuard<'_, BTreeSet<(u64, u32)>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The attempts that the agent holds.
+    pub(super) fn holdings(&self) -> MutexGuard<'_, Holdings> {
+        lock(&self.holdings)
+    }
+
+    /// The id of the controller whose answers count; empty: any.
+    pub(super) fn controller(&self) -> String {
+        lock(&self.controller).clone()
     }
 
     /// Tells a person.
     pub(super) fn notice(&self, notice: Notice) {
         let _ = self.notices.send(notice);
     }
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Grows from wait to wait.
@@ -206,48 +299,4 @@ impl Backoff {
         self.waits += 1;
         tokio::time::sleep(longest.mul_f64(0.5 + 0.5 * chance::fraction())).await;
     }
-}
-
-/// Returns whether a call may have had its effect: it has to be repeated with the same request id. A full disk of the controller counts: there
-/// the answer says that nothing was done, and later something can be.
-pub(super) fn is_outcome_unknown(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Cancelled
-            | Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Unknown
-            | Code::Internal
-            | Code::ResourceExhausted
-            | Code::Aborted
-    )
-}
-
-/// Returns whether the controller has given this agent up, or never knew it.
-pub(super) fn is_unknown_agent(status: &Status) -> bool {
-    refusal(status) == Some("unknown_agent")
-}
-
-/// Returns whether the controller refused since the sweep has ended.
-pub(super) fn is_sweep_over(status: &Status) -> bool {
-    refusal(status) == Some("sweep_ended")
-}
-
-fn refusal(status: &Status) -> Option<&str> {
-    status.metadata().get(sweep_proto::REFUSAL_HEADER)?.to_str().ok()
-}
-
-/// Says why in a line.
-pub(super) fn reason(status: &Status) -> String {
-    use std::error::Error;
-    let mut text = if status.message().is_empty() { status.code().description().to_owned() } else { status.message().to_owned() };
-    let mut source = status.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    text
 }

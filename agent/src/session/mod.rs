@@ -6,16 +6,18 @@
 //!                heartbeat ──wants─┘◀────────────────directives───────────────────┘
 //! ```
 
+mod answer;
 pub(crate) mod chance;
 mod code;
 mod environment;
+mod holding;
 mod leaving;
 mod link;
 mod pinned;
+mod placement;
 mod report;
 mod worker;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,13 +26,16 @@ use sweep_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 
-use self::link::{Backoff, Link, is_outcome_unknown, is_unknown_agent};
+use self::answer::{CallError, Outage, OutageCause, Refused};
+use self::holding::Holdings;
+use self::link::{Backoff, Link};
 use crate::attempt::Want;
 use crate::capture::Capture;
 use crate::executor::Executor;
+use crate::folders;
 use crate::handover::{Handover, Held};
+use crate::held::{AttemptNumbers, HeldAttempt};
 use crate::intake::stdout::Pattern;
 use crate::job::Job;
 use crate::process::launch::Alone;
@@ -77,8 +82,6 @@ struct Session {
 /// What changes while the agent works.
 #[derive(Default)]
 struct Book {
-    /// The attempts that the agent holds, and how to reach them.
-    live: BTreeMap<(u64, u32), mpsc::UnboundedSender<Want>>,
     /// Runs that may still be begun; `None`: no limit.
     tickets: Option<u64>,
     summary: AgentSummary,
@@ -97,18 +100,28 @@ impl Session {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an attempt is the agent's, and how to reach it.
-    fn hold(&self, attempt: (u64, u32), wants: mpsc::UnboundedSender<Want>) {
+    /// Records that an attempt is the agent's, and how to reach it.
+    fn hold(&self, attempt: &HeldAttempt, numbers: AttemptNumbers, record_json: String, wants: mpsc::UnboundedSender<Want>) {
         self.handover.hold(attempt);
-        self.link.held().insert(attempt);
-        self.book().live.insert(attempt, wants);
+        let mut holdings = self.link.holdings();
+        holdings.add(attempt.clone(), numbers, record_json);
+        holdings.connect(attempt, wants);
     }
 
-    /// Notes that an attempt is the agent's no more.
-    fn release(&self, attempt: (u64, u32)) {
-        self.book().live.remove(&attempt);
-        self.link.held().remove(&attempt);
+    /// Records that an attempt is no longer the agent's.
+    fn release(&self, attempt: &HeldAttempt) {
+        self.link.holdings().remove(attempt);
         self.handover.release(attempt);
+    }
+
+    /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent gives up. Returns why, in words.
+    fn give_up(&self, refused: &Refused) -> String {
+        if refused.is_sweep_gone() {
+            let reason = format!("the controller does not have the sweep any more: {}", refused.message);
+            self.book().failed.get_or_insert(AgentError::SweepGone(reason));
+            self.link.holdings().direct_all(&Want::Abandon { reason: refused.message.clone() });
+        }
+        refused.message.clone()
     }
 
     /// Returns what becomes of a program whose agent has died.
@@ -132,9 +145,7 @@ impl Session {
     }
 
     fn want_of_all(&self, want: &Want) {
-        for wants in self.book().live.values() {
-            let _ = wants.send(want.clone());
-        }
+        self.link.holdings().direct_all(want);
     }
 }
 
@@ -226,26 +237,37 @@ async fn join(
             slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             request_id: chance::request_id(),
-            attempts: held.attempts.iter().map(|(run, attempt)| v1::LiveAttempt { run: *run, attempt: *attempt }).collect(),
+            attempts: Vec::new(),
             process_id: process.clone(),
         };
-        let link = Link::new(surroundings.controller.clone(), options.token.as_deref(), registration, notices.clone())
-            .map_err(AgentError::Unauthorized)?;
+        let mut holdings = Holdings::default();
+        for job in &jobs {
+            holdings.add(job.held(), job.numbers(), job.record_json.clone());
+        }
+        // Only the controller that assigned them may say anything of the attempts.
+        let controller = if jobs.is_empty() { "" } else { held.controller.as_str() };
+        let (channel, token) = (surroundings.controller.clone(), options.token.as_deref());
+        let link = Link::new(channel, token, controller, registration, holdings, notices.clone()).map_err(AgentError::Unauthorized)?;
         let answer = tokio::select! {
             answer = register(&link, !jobs.is_empty(), options.wait) => answer,
-            _ = level.wait_for(Option::is_some) => return Ok(None),
+            is_taken_away = interrupted(&mut level) => {
+                if is_taken_away {
+                    leaving::take_away(&*surroundings.executor, &jobs).await;
+                }
+                return Ok(None);
+            }
         };
         match answer {
             Ok(answer) => break (link, answer),
             // The sweep of the agent before is no more; there may be another one of that name.
-            Err(status) if !jobs.is_empty() && !is_outcome_unknown(status.code()) && status.code() != Code::Unauthenticated => {
+            Err(CallError::Refused(_)) if !jobs.is_empty() => {
                 for job in std::mem::take(&mut jobs) {
                     surroundings.executor.end_all(job.marker()).await;
                 }
                 let asked = options.sweep.clone();
-                held = Held { agent: chance::id(), sweep: asked.clone(), asked, attempts: Vec::new() };
+                held = Held { agent: chance::id(), sweep: asked.clone(), asked, ..Held::default() };
             }
-            Err(status) => return Err(refused(&status, options.controller.uri().to_string())),
+            Err(error) => return Err(refused(error, options.controller.uri().to_string())),
         }
     };
     let program = answer.program.unwrap_or_default();
@@ -256,6 +278,8 @@ async fn join(
         link.notice(Notice::Note(format!("run {} attempt {}: taken over from an agent that was killed", job.run, job.attempt)));
     }
     held.sweep.clone_from(&answer.sweep_id);
+    held.controller.clone_from(&answer.controller_id);
+    folders::write_controller(&options.runs_dir.join(&answer.sweep_id), &answer.controller_id);
     let agent = held.agent.clone();
     handover.take(held);
     let book = Book { tickets: options.count, ..Book::default() };
@@ -279,14 +303,21 @@ async fn join(
     Ok(Some((session, jobs)))
 }
 
+/// Waits for an interrupt; returns whether the machine is taken away.
+async fn interrupted(level: &mut Level) -> bool {
+    level.wait_for(Option::is_some).await.is_ok_and(|level| level.is_some_and(|level| level >= Interrupt::Preempt))
+}
+
 /// Registers until the controller answers; an agent that holds nothing gives up after `wait`, and after some tries.
-async fn register(link: &Link, holds: bool, wait: Duration) -> Result<v1::RegisterAgentResponse, Status> {
+async fn register(link: &Link, holds: bool, wait: Duration) -> Result<v1::RegisterAgentResponse, CallError> {
     let mut backoff = Backoff::default();
     let (began, mut tries) = (tokio::time::Instant::now(), 0);
     loop {
         tries += 1;
         match link.register().await {
-            Err(status) if is_outcome_unknown(status.code()) && (holds || tries < FIRST_TRIES || began.elapsed() < wait) => {
+            Err(CallError::Outage(outage))
+                if holds || ((tries < FIRST_TRIES || began.elapsed() < wait) && outage.cause != OutageCause::Token) =>
+            {
                 if tries == 1 && !wait.is_zero() {
                     let seconds = wait.as_secs_f64();
                     link.notice(Notice::Note(format!("no controller answers; waiting up to {seconds} s for it (--wait)")));
@@ -302,10 +333,10 @@ async fn register(link: &Link, holds: bool, wait: Duration) -> Result<v1::Regist
 async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: Held) -> (Held, Vec<Job>) {
     let mut jobs = Vec::new();
     for attempt in std::mem::take(&mut left.attempts) {
-        let marker = format!("{}:{}/{}/{}", left.agent, left.sweep, attempt.0, attempt.1);
-        match Job::read(&options.runs_dir, &left.sweep, attempt) {
+        let marker = attempt.marker(&left.agent, &left.sweep);
+        match Job::read(&options.runs_dir, &left.sweep, &attempt) {
             Some(job) if executor.has_begun(&job) => {
-                left.attempts.push(attempt);
+                left.attempts.push(job.held());
                 jobs.push(job);
             }
             _ => executor.end_all(marker).await,
@@ -314,14 +345,12 @@ async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: He
     (left, jobs)
 }
 
-fn refused(status: &Status, address: String) -> AgentError {
-    let message = status.message().to_owned();
-    match status.code() {
-        _ if link::is_sweep_over(status) => AgentError::SweepOver(message),
-        Code::Unauthenticated | Code::PermissionDenied => AgentError::Unauthorized(message),
-        code if is_outcome_unknown(code) => AgentError::Unreachable { address, reason: link::reason(status) },
-        Code::Unimplemented => AgentError::Unreachable { address, reason: "what answers there is no controller of sweep".to_owned() },
-        _ => AgentError::Refused(message),
+fn refused(error: CallError, address: String) -> AgentError {
+    match error {
+        CallError::Refused(refused) if refused.is_sweep_over() => AgentError::SweepOver(refused.message),
+        CallError::Refused(refused) | CallError::Unexplained(refused) => AgentError::Refused(refused.message),
+        CallError::Outage(Outage { cause: OutageCause::Token, reason }) => AgentError::Unauthorized(reason),
+        CallError::Outage(Outage { reason, .. }) => AgentError::Unreachable { address, reason },
     }
 }
 
@@ -413,7 +442,8 @@ async fn work(
 }
 
 /// Gives a run back that was never begun.
-async fn give_run_back(session: &Session, sweep: &str, (run, attempt): (u64, u32)) {
+async fn give_run_back(session: &Session, sweep: &str, held: &HeldAttempt) {
+    let AttemptNumbers { run, attempt } = held.numbers();
     let request = v1::FinishAttemptRequest {
         agent_id: session.agent.clone(),
         sweep_id: sweep.to_owned(),
@@ -422,11 +452,13 @@ async fn give_run_back(session: &Session, sweep: &str, (run, attempt): (u64, u32
         result: v1::finish_attempt_request::Result::Returned.into(),
         failure: None,
         request_id: chance::request_id(),
+        incarnation: held.incarnation.clone(),
+        points: 0,
     };
     let giving = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await);
     match tokio::time::timeout(FAREWELL, giving).await {
         Ok(Ok(_)) => {}
-        Ok(Err(status)) => tracing::debug!(%status, "a run could not be given back"),
+        Ok(Err(refused)) => tracing::debug!(reason = refused.message, "a run could not be given back"),
         Err(_) => tracing::debug!("the controller did not answer when a run was given back"),
     }
 }
@@ -440,11 +472,12 @@ async fn beat(session: Arc<Session>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let attempts: Vec<(u64, u32)> = session.book().live.keys().copied().collect();
+        let attempts = session.link.holdings().listed();
+        let live = |attempt: &HeldAttempt| v1::LiveAttempt { record_json: String::new(), ..session.link.holdings().live(attempt) };
         let request = v1::HeartbeatRequest {
             agent_id: session.agent.clone(),
             sweep_id: session.sweep.clone(),
-            attempts: attempts.iter().map(|(run, attempt)| v1::LiveAttempt { run: *run, attempt: *attempt }).collect(),
+            attempts: attempts.iter().map(live).collect(),
         };
         if session.program.stop_on_lease_lost && answered.elapsed() >= patience && !attempts.is_empty() && !deserted {
             deserted = true;
@@ -464,20 +497,17 @@ async fn beat(session: Arc<Session>) {
             Ok(answer) => {
                 // The lease runs from when it was asked for at the earliest.
                 (answered, deserted) = (asked, false);
-                let book = session.book();
+                let mut holdings = session.link.holdings();
                 for (attempt, directive) in attempts.iter().zip(answer.directives) {
-                    if let (Some(wants), Some(want)) = (book.live.get(attempt), report::want(directive)) {
-                        let _ = wants.send(want);
-                    }
+                    holdings.direct(attempt, directive);
                 }
             }
-            Err(status) if is_unknown_agent(&status) => {
-                // A refusal means that the sweep has ended: workers will hear it when they ask for more.
-                if let Err(status) = session.link.register_again(generation).await {
-                    tracing::debug!(%status, "could not register again");
-                }
-            }
-            Err(status) => tracing::debug!(%status, "a heartbeat was not answered"),
+            Err(CallError::Refused(refused)) if refused.asks_to_register() => match session.link.register_again(generation).await {
+                Err(CallError::Refused(refused)) => drop(session.give_up(&refused)),
+                Err(error) => tracing::debug!(?error, "could not register again"),
+                Ok(()) => {}
+            },
+            Err(error) => tracing::debug!(?error, "a heartbeat was not answered"),
         }
     }
 }

@@ -7,11 +7,12 @@ use sweep_code::{Checkouts, CodeError, folder_in};
 use sweep_proto::v1;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
-use tonic::Status;
 
+use super::answer::{CallError, OutageCause, judge};
 use super::code::CODE_AGE_MAX;
-use super::link::{Backoff, is_outcome_unknown, reason};
+use super::link::Backoff;
 use super::{Level, Session, give_run_back};
+use crate::held::HeldAttempt;
 use crate::{Interrupt, Notice};
 
 /// Where checkouts are kept in the folder for run folders.
@@ -33,7 +34,7 @@ pub(super) struct Code {
 
 impl Session {
     /// Makes ready what an attempt is to execute. `None`: the agent was told to leave meanwhile, and the run was given back.
-    pub(super) async fn ready(&self, assignment: &v1::Assignment, level: &mut Level) -> Option<Code> {
+    pub(super) async fn ready(&self, assignment: &v1::Assignment, attempt: &HeldAttempt, level: &mut Level) -> Option<Code> {
         let (version, workdir) = (assignment.code_version.clone(), self.options.workdir.clone());
         if version.is_empty() {
             // It may have come after a long wait.
@@ -41,9 +42,8 @@ impl Session {
         }
         self.pinned.store(true, Ordering::Relaxed);
         // A large program takes a while to come, and the run stays this agent's meanwhile. What is wanted of it is said again once it begins.
-        let attempt = (assignment.run, assignment.attempt);
         let (wants, _unheard) = mpsc::unbounded_channel();
-        self.hold(attempt, wants);
+        self.hold(attempt, attempt.numbers(), assignment.record_json.clone(), wants);
         let found = tokio::select! {
             found = self.place(&version, &assignment.code_prefix) => Some(found),
             _ = level.wait_for(Option::<Interrupt>::is_some) => None,
@@ -85,35 +85,57 @@ impl Session {
         let file = checkouts.file().map_err(|error| error.to_string())?;
         let mut tries = 0;
         loop {
-            match self.download(version, have.clone(), &file).await {
+            let refused = match self.download(version, have.clone(), &file).await {
                 Ok(()) => break,
-                Err(status) if is_outcome_unknown(status.code()) => {
-                    // One that is away comes back.
-                    let is_away =
-                        matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::DeadlineExceeded);
-                    tries += u32::from(!is_away);
-                    if tries >= TRIES {
-                        return Err(format!("the controller does not give code version {version:.8}: {}", reason(&status)));
-                    }
+                // A controller that is away comes back.
+                Err(DownloadError::Call(CallError::Outage(outage))) if outage.cause == OutageCause::Away => {
                     backoff.wait().await;
+                    continue;
                 }
-                Err(status) => return Err(format!("the controller does not give code version {version:.8}: {}", reason(&status))),
+                Err(DownloadError::Call(CallError::Outage(outage))) => outage.reason,
+                Err(DownloadError::Call(CallError::Refused(refused) | CallError::Unexplained(refused))) => refused.message,
+                Err(DownloadError::File(error)) => format!("{}: {error}", file.display()),
+            };
+            tries += 1;
+            if tries >= TRIES {
+                return Err(format!("the controller does not give code version {version:.8}: {refused}"));
             }
+            backoff.wait().await;
         }
         let (here, name) = (checkouts.clone(), version.to_owned());
         let received = blocking(move || here.receive(&name, &file)).await?;
         received.map_err(|error| format!("code version {version:.8} has not come as it should: {error}"))
     }
 
-    async fn download(&self, version: &str, have: Vec<String>, to: &Path) -> Result<(), Status> {
-        let unwritten = |error: std::io::Error| Status::failed_precondition(format!("{}: {error}", to.display()));
-        let mut file = tokio::fs::File::create(to).await.map_err(unwritten)?;
+    async fn download(&self, version: &str, have: Vec<String>, to: &Path) -> Result<(), DownloadError> {
+        let mut file = tokio::fs::File::create(to).await?;
         let request = v1::GetCodeRequest { sweep_id: self.sweep.clone(), version: version.to_owned(), have };
-        let mut parts = self.link.sweeps().get_code(request).await?.into_inner();
-        while let Some(part) = parts.message().await? {
-            file.write_all(&part.chunk).await.map_err(unwritten)?;
+        let answer = self.link.sweeps().get_code(request).await;
+        let mut parts = self.link.judged(answer)?.into_inner();
+        let own = self.link.controller();
+        let broken = |status| judge(&status, &own);
+        while let Some(part) = parts.message().await.map_err(broken)? {
+            file.write_all(&part.chunk).await?;
         }
-        file.flush().await.map_err(unwritten)
+        Ok(file.flush().await?)
+    }
+}
+
+/// Why code has not come.
+enum DownloadError {
+    Call(CallError),
+    File(std::io::Error),
+}
+
+impl From<CallError> for DownloadError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<std::io::Error> for DownloadError {
+    fn from(error: std::io::Error) -> Self {
+        Self::File(error)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sweep_proto::v1;
@@ -12,20 +12,26 @@ use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::answer::{CallError, Refused};
 use super::environment::Observer;
-use super::link::Link;
+use super::link::{Backoff, Client, Link};
 use super::{Session, chance};
 use crate::Notice;
 use crate::attempt::{Failure, Outcome, Want};
+use crate::held::AttemptNumbers;
 use crate::job::Job;
 use crate::runner::{Point, Seen};
 use crate::spool::{Counts, Spool};
+#[cfg(feature = "simulation")]
+use crate::weakness::{self, Weakness};
 
 /// Longest time from a metric to its report, and between two pieces of output.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How much output goes into one call, and how much of an attempt's output is sent at all.
 const LOG_PIECE_BYTES: u64 = 256 << 10;
 const LOG_BYTES_MAX: u64 = 10 << 20;
+/// Of a metric.
+const NAME_BYTES_MAX: usize = 1024;
 
 /// The argv of a program that was started, and when.
 type Begun = (Vec<String>, Option<Duration>);
@@ -36,14 +42,16 @@ pub(super) struct Report {
     pub(super) link: Arc<Link>,
     pub(super) job: Arc<Job>,
     pub(super) wants: mpsc::UnboundedSender<Want>,
-    pub(super) spool: Spool,
+    pub(super) spool: Arc<Spool>,
+    /// What the controller was told of the start.
+    pub(super) begun: OnceLock<v1::StartAttemptRequest>,
     pub(super) observer: Option<Arc<Observer>>,
 }
 
 impl Report {
     /// Reports what is seen until nothing more will be, and all of it is acknowledged or the attempt has lost its run.
     pub(super) async fn follow(&self, mut seen: mpsc::Receiver<Seen>) {
-        let spool = &self.spool;
+        let spool = &*self.spool;
         let (started, is_started) = watch::channel(None);
         let collect = async {
             while let Some(seen) = seen.recv().await {
@@ -63,7 +71,7 @@ impl Report {
         let mut to_start = is_started.clone();
         let send = async {
             let Ok(Some((command, moment))) = to_start.wait_for(Option::is_some).await.map(|begun| begun.clone()) else { return };
-            if self.start(command, moment).await && self.send_metrics(spool).await {
+            if self.start(command, moment).await && self.send_metrics(spool).await.is_ok() {
                 return;
             }
             // Nobody wants the rest, but whoever fills the spool must not be held up.
@@ -97,14 +105,54 @@ impl Report {
             result: result.into(),
             failure,
             request_id: chance::request_id(),
+            incarnation: self.job.incarnation.clone(),
+            points: 0,
         }
     }
 
-    /// Returns the run's state as the controller says it after the end of the attempt, or why it does not take the result.
+    /// How many points the controller has to have before it takes the result.
+    fn reported(&self) -> u64 {
+        #[cfg(feature = "simulation")]
+        if weakness::has(Weakness::PointsPassedOver) {
+            return 0;
+        }
+        self.spool.count()
+    }
+
+    /// The numbers by which the controller knows the attempt: a registration may change them.
+    fn numbers(&self) -> AttemptNumbers {
+        self.link.holdings().numbers(&self.job.held())
+    }
+
+    /// Reports the result, once the controller has all points before it. Returns the run's state as the controller says it after the end of the
+    /// attempt, or why it does not take the result.
     pub(super) async fn finish(&self, result: v1::FinishAttemptRequest) -> Result<String, String> {
         self.spool.keep_result(&result);
-        let answer = self.link.until_answered(async |mut client| client.finish_attempt(result.clone()).await).await;
-        answer.map(|answer| answer.run_state).map_err(|status| status.message().to_owned())
+        self.spool.close();
+        let mut backoff = Backoff::default();
+        loop {
+            self.start_again().await?;
+            // A controller that was restored meanwhile asks for points once more.
+            if !self.spool.is_delivered()
+                && let Err(reason) = self.send_metrics(&self.spool).await
+            {
+                return Err(reason);
+            }
+            let AttemptNumbers { run, attempt } = self.numbers();
+            let request = v1::FinishAttemptRequest { run, attempt, points: self.reported(), ..result.clone() };
+            let generation = self.link.generation();
+            match self.link.finish(&self.job.held(), request).await {
+                Ok(answer) => return Ok(answer.run_state),
+                Err(CallError::Refused(refused)) if refused.asks_to_register() || refused.is_missing_points() => {
+                    if let Err(CallError::Refused(refused)) = self.link.register_again(generation).await {
+                        return Err(self.session.give_up(&refused));
+                    }
+                }
+                Err(CallError::Refused(refused)) => return Err(self.session.give_up(&refused)),
+                Err(CallError::Unexplained(_) | CallError::Outage(_)) => {}
+            }
+            backoff.wait().await;
+        }
     }
 
     /// Returns whether the attempt still owns its run.
@@ -116,50 +164,98 @@ impl Report {
         let request = v1::StartAttemptRequest {
             agent_id: self.job.agent.clone(),
             sweep_id: self.job.sweep.clone(),
-            run: self.job.run,
-            attempt: self.job.attempt,
             command,
             request_id: chance::request_id(),
             code_version,
+            incarnation: self.job.incarnation.clone(),
+            ..v1::StartAttemptRequest::default()
         };
-        let answer = self.link.until_answered(async |mut client| client.start_attempt(request.clone()).await).await;
+        // It is set once: an attempt starts once.
+        let _ = self.begun.set(request.clone());
+        self.send_start(request).await.is_ok()
+    }
+
+    async fn send_start(&self, request: v1::StartAttemptRequest) -> Result<(), String> {
+        let call = async |mut client: Client| {
+            let AttemptNumbers { run, attempt } = self.numbers();
+            client.start_attempt(v1::StartAttemptRequest { run, attempt, ..request.clone() }).await
+        };
+        let answer = self.link.until_answered(call).await;
         self.obey(answer.map(|answer| answer.directive))
     }
 
-    /// Returns whether the attempt still owned its run in the end.
-    async fn send_metrics(&self, spool: &Spool) -> bool {
+    /// Tells a restored controller again that the program has started, if it does not know.
+    ///
+    /// # Errors
+    /// The attempt does not own its run any more: why.
+    async fn start_again(&self) -> Result<(), String> {
+        let is_asked = self.link.holdings().take_needs_start(&self.job.held());
+        match self.begun.get().filter(|_| is_asked) {
+            Some(begun) => self.send_start(v1::StartAttemptRequest { request_id: chance::request_id(), ..begun.clone() }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends points until all are acknowledged and no more will come.
+    ///
+    /// # Errors
+    /// The attempt does not own its run any more: why.
+    async fn send_metrics(&self, spool: &Spool) -> Result<(), String> {
         let mut sent = Instant::now().checked_sub(REPORT_EVERY).unwrap_or_else(Instant::now);
+        let mut backoff = Backoff::default();
         while let Some(batch) = spool.next(REPORT_EVERY.saturating_sub(sent.elapsed())).await {
             sent = Instant::now();
-            let count = batch.points.len();
+            self.start_again().await?;
+            let (count, end) = (batch.points.len(), batch.first_seq + batch.points.len() as u64);
             let request = v1::ReportMetricsRequest {
                 agent_id: self.job.agent.clone(),
                 sweep_id: self.job.sweep.clone(),
-                run: self.job.run,
-                attempt: self.job.attempt,
                 first_seq: batch.first_seq,
                 points: batch.points,
+                incarnation: self.job.incarnation.clone(),
+                ..v1::ReportMetricsRequest::default()
             };
-            let answer = self.link.until_answered(async |mut client| client.report_metrics(request.clone()).await).await;
-            spool.acknowledge(count);
-            if let Err(status) = &answer
-                && status.code() == tonic::Code::InvalidArgument
-            {
-                self.note(&format!("the controller does not take {count} points: {}", status.message()));
+            let generation = self.link.generation();
+            let call = async |mut client: Client| {
+                let AttemptNumbers { run, attempt } = self.numbers();
+                client.report_metrics(v1::ReportMetricsRequest { run, attempt, ..request.clone() }).await
+            };
+            let answer = self.link.until_answered(call).await;
+            #[cfg(feature = "simulation")]
+            if weakness::has(Weakness::PointsPassedOver) && answer.as_ref().is_err_and(Refused::is_missing_points) {
+                spool.acknowledge_until(end);
                 continue;
             }
-            if !self.obey(answer.map(|answer| answer.directive)) {
-                return false;
+            match &answer {
+                // A controller that was restored has fewer points than it had: a registration says how many, and they are sent again from there.
+                Err(refused) if refused.is_missing_points() => {
+                    if let Err(CallError::Refused(refused)) = self.link.register_again(generation).await {
+                        return Err(self.session.give_up(&refused));
+                    }
+                    backoff.wait().await;
+                    continue;
+                }
+                Err(refused) if !refused.is_stale() && !refused.is_sweep_gone() => {
+                    self.note(&format!("the controller does not take {count} points: {}", refused.message));
+                    spool.acknowledge_until(end);
+                    continue;
+                }
+                Ok(_) | Err(_) => spool.acknowledge_until(end),
             }
+            backoff = Backoff::default();
+            self.obey(answer.map(|answer| answer.directive))?;
         }
-        true
+        Ok(())
     }
 
     /// Sends output as it grows, until `running` ends and all of it is sent. Lost output does no harm: the whole of it lies in the folder.
     async fn ship_output(&self, mut running: watch::Receiver<Option<Begun>>) {
         let mut offset = 0;
         let mut ended = false;
+        let mut generation = self.link.generation();
         loop {
+            // An attempt that has lost its run is told so elsewhere, too.
+            let _ = self.start_again().await;
             let data = match read_piece(&self.job, offset) {
                 Ok(data) => data,
                 Err(error) => {
@@ -172,17 +268,25 @@ impl Report {
                 let request = v1::AppendLogRequest {
                     agent_id: self.job.agent.clone(),
                     sweep_id: self.job.sweep.clone(),
-                    run: self.job.run,
-                    attempt: self.job.attempt,
                     offset,
                     data,
+                    incarnation: self.job.incarnation.clone(),
+                    ..v1::AppendLogRequest::default()
                 };
-                let answer = self.link.until_answered(async |mut client| client.append_log(request.clone()).await).await;
-                if let Err(status) = answer {
-                    tracing::warn!(%status, "the controller does not take the output");
+                let call = async |mut client: Client| {
+                    let AttemptNumbers { run, attempt } = self.numbers();
+                    client.append_log(v1::AppendLogRequest { run, attempt, ..request.clone() }).await
+                };
+                if let Err(refused) = self.link.until_answered(call).await {
+                    tracing::warn!(reason = refused.message, "the controller does not take the output");
                     return;
                 }
                 offset += length;
+                // A controller that was restored lacks some of it; what it has it ignores.
+                if std::mem::replace(&mut generation, self.link.generation()) != self.link.generation() {
+                    offset = 0;
+                    continue;
+                }
             }
             if offset >= LOG_BYTES_MAX {
                 let (limit, path) = (LOG_BYTES_MAX >> 20, self.job.output());
@@ -199,30 +303,30 @@ impl Report {
         }
     }
 
-    /// Passes on what the controller wants; returns whether the attempt still owns its run.
-    fn obey(&self, answer: Result<Option<v1::Directive>, tonic::Status>) -> bool {
-        let want = match answer {
-            Ok(directive) => want(directive.unwrap_or_default()),
-            Err(status) => Some(Want::Abandon { reason: status.message().to_owned() }),
-        };
-        let owns = !matches!(want, Some(Want::Abandon { .. }));
-        if let Some(want) = want {
-            // Whoever would obey has ended: there is nothing left to obey.
-            let _ = self.wants.send(want);
+    /// Passes on what the controller wants.
+    ///
+    /// # Errors
+    /// The attempt does not own its run any more: why.
+    fn obey(&self, answer: Result<Option<v1::Directive>, Refused>) -> Result<(), String> {
+        match answer {
+            Ok(directive) => {
+                let directive = directive.unwrap_or_default();
+                let abandoned = (directive.kind() == Kind::Abandon).then(|| directive.reason.clone());
+                self.link.holdings().direct(&self.job.held(), directive);
+                abandoned.map_or(Ok(()), Err)
+            }
+            Err(refused) if refused.is_stale() || refused.is_sweep_gone() => {
+                let reason = self.session.give_up(&refused);
+                // Whoever would obey has ended: there is nothing left to obey.
+                let _ = self.wants.send(Want::Abandon { reason: reason.clone() });
+                Err(reason)
+            }
+            // It says nothing of who owns the run: the program goes on.
+            Err(refused) => {
+                self.note(&format!("the controller does not take what is said of it: {}", refused.message));
+                Ok(())
+            }
         }
-        owns
-    }
-}
-
-/// Returns what a directive asks for, `None` to go on.
-pub(super) fn want(directive: v1::Directive) -> Option<Want> {
-    let kind = directive.kind();
-    let reason = directive.reason;
-    match kind {
-        Kind::Unspecified | Kind::Continue => None,
-        Kind::Stop => Some(Want::Stop { reason }),
-        Kind::Cancel => Some(Want::Cancel { reason }),
-        Kind::Abandon => Some(Want::Abandon { reason }),
     }
 }
 
@@ -241,7 +345,13 @@ fn read_piece(job: &Job, offset: u64) -> std::io::Result<Vec<u8>> {
 
 fn wire_point(point: Point) -> (v1::MetricPoint, Counts) {
     let Point { reading, wall_ms, counts } = point;
-    (v1::MetricPoint { name: reading.name, step: reading.step, wall_ms, value: reading.value }, counts)
+    (v1::MetricPoint { name: shortened(reading.name), step: reading.step, wall_ms, value: reading.value }, counts)
+}
+
+/// Shortens a name that the controller would not take: a report that is refused would hold up all that come after it.
+fn shortened(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    name
 }
 
 fn verdict(outcome: &Outcome) -> (Verdict, Option<v1::Failure>) {

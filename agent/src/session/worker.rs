@@ -1,17 +1,18 @@
 //! One slot: takes a run, has it executed, reports it, again and again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde_json::Value;
 use sweep_proto::v1;
 use sweep_proto::v1::acquire_response::Next;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::answer::Refused;
 use super::code::CODE_AGE_MAX;
 use super::pinned::Code;
+use super::placement::{Placed, named, place};
 use super::report::Report;
 use super::{FAREWELL, Level, STARTS_FAILED_MAX, Session, chance, give_run_back};
 use crate::attempt::{Failure, Limits, Outcome, Want};
@@ -53,17 +54,25 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
                 give_ticket_back(&session);
                 break;
             }
-            Err(status) => {
-                session.ends_because(status.message());
+            Err(refused) => {
+                let reason = session.give_up(&refused);
+                session.ends_because(reason);
                 break;
             }
         };
-        let Some(code) = session.ready(&assignment, &mut level).await else {
+        let placed = match place(&session, &assignment) {
+            Ok(placed) => placed,
+            Err(error) => {
+                session.book().failed.get_or_insert(error);
+                break;
+            }
+        };
+        let Some(code) = session.ready(&assignment, &placed.held, &mut level).await else {
             give_ticket_back(&session);
             break;
         };
         session.look_at_data_of(&assignment).await;
-        let counts = match job(&session, &slot, &assignment, code) {
+        let counts = match job(&session, &slot, &assignment, placed, code) {
             Ok(job) => {
                 let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
                 let counts = attend(&session, job, Begin::Anew, &mut level).await;
@@ -110,7 +119,7 @@ fn give_ticket_back(session: &Session) {
 }
 
 /// Asks for a run until an interrupt closes the slot: then a run that comes all the same is given back.
-async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<v1::Assignment>, tonic::Status>> {
+async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<v1::Assignment>, Refused>> {
     let asking = Arc::clone(session);
     let mut question = tokio::spawn(async move { acquire(&asking).await });
     tokio::select! {
@@ -122,7 +131,7 @@ async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<
     let asking = Arc::clone(session);
     let late = tokio::spawn(async move {
         if let Ok(Ok(Some(assignment))) = question.await {
-            give_run_back(&asking, &assignment.sweep_id, (assignment.run, assignment.attempt)).await;
+            give_run_back(&asking, &assignment.sweep_id, &named(&assignment)).await;
         }
     });
     handles.push(late.abort_handle());
@@ -131,7 +140,7 @@ async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<
 }
 
 /// Waits for a run; `None` if the sweep has ended.
-async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, tonic::Status> {
+async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, Refused> {
     loop {
         let request = v1::AcquireRequest {
             agent_id: session.agent.clone(),
@@ -210,15 +219,16 @@ async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, l
 
 /// Executes and reports an attempt; returns whether it counts as a run that has ended.
 async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Level) -> bool {
-    let key = (job.run, job.attempt);
+    let key = job.held();
     let (wants, mut wanted) = mpsc::unbounded_channel();
-    session.hold(key, wants.clone());
+    let numbers = if begin == Begin::Anew { key.numbers() } else { session.link.holdings().numbers(&key) };
+    session.hold(&key, numbers, job.record_json.clone(), wants.clone());
     // Whoever interrupts now reaches it; whoever did before has not.
     let interrupted = *level.borrow();
     if let Some(interrupt) = interrupted {
         if begin == Begin::Anew {
-            give_run_back(session, &job.sweep, key).await;
-            session.release(key);
+            give_run_back(session, &job.sweep, &key).await;
+            session.release(&key);
             return false;
         }
         match interrupt {
@@ -229,10 +239,12 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
     }
     let written = job.write();
     let (spool, recovered) = Spool::open(&job.folder());
+    let spool = Arc::new(spool);
+    let missing = session.link.holdings().attach(&key, &spool);
     let job = Arc::new(job);
     let (link, observer) = (Arc::clone(&session.link), session.observer.clone());
-    let report = Report { session: Arc::clone(session), link, job: Arc::clone(&job), wants, spool, observer };
-    if let Some(note) = &recovered.note {
+    let report = Report { session: Arc::clone(session), link, job: Arc::clone(&job), wants, spool, begun: OnceLock::new(), observer };
+    for note in recovered.note.iter().chain(&missing) {
         report.note(note);
     }
     let told = match (written, recovered.result) {
@@ -257,26 +269,29 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
         if !session.options.ends_alone {
             report.note("its result is kept: an agent that is started again with the same --runs-dir reports it");
         }
-        session.book().live.remove(&key);
+        session.link.holdings().remove(&key);
         return true;
     }
-    session.release(key);
+    session.release(&key);
     report.spool.remove();
     told == Told::Counts
+}
+
+/// How long a failure waits for a preemption that explains it.
+fn settling_time(session: &Session) -> Duration {
+    #[cfg(feature = "simulation")]
+    if crate::weakness::has(crate::weakness::Weakness::JudgesAtOnce) {
+        return Duration::ZERO;
+    }
+    session.options.settle
 }
 
 /// Makes a job of what the controller has sent.
 ///
 /// # Errors
 /// It makes no sense: what is wrong, in words.
-fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code: Code) -> Result<Job, String> {
+fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: Placed, code: Code) -> Result<Job, String> {
     let sweep = &assignment.sweep_id;
-    if sweep.is_empty() || !sweep.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-        return Err(format!("the controller sent a sweep id that is none: {sweep:?}"));
-    }
-    let Ok(Value::Object(params)) = serde_json::from_str(&assignment.params_json) else {
-        return Err(format!("the controller sent parameters of run {} that are no JSON object", assignment.run));
-    };
     // The sweep may have been edited since the agent registered.
     let edited = assignment.program.as_ref();
     let patterns = match edited {
@@ -289,9 +304,12 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code: Code) 
         sweep: sweep.clone(),
         run: assignment.run,
         attempt: assignment.attempt,
+        incarnation: assignment.incarnation.clone(),
+        record_json: assignment.record_json.clone(),
+        folders: placed.folders,
         repeat: assignment.repeat,
         seed: assignment.seed,
-        params,
+        params: placed.params,
         command: program.command.clone(),
         program: program.program.clone(),
         objective: program.metric.clone(),
@@ -308,7 +326,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, code: Code) 
             grace: session.options.grace,
             runtime: limit(program.max_runtime_ms),
             silence: limit(program.max_silence_ms),
-            settle: session.options.settle,
+            settle: settling_time(session),
         },
         preflight: program.preflight.clone(),
         alone: session.alone(),

@@ -1,8 +1,8 @@
-//! Metrics of one attempt that the controller has not acknowledged, in order, and the attempt's result: on disk, so that neither a controller that is
-//! away for hours nor an agent that is killed loses any.
+//! Metrics of one attempt, in order, and the attempt's result: on disk, so that neither a controller that is away for hours, nor one that is restored
+//! from a backup, nor an agent that is killed loses any. Acknowledged points stay until the attempt ends: a restored controller asks for them again.
 //!
 //! The file is a row of records, each with its length and a checksum. What a crash has torn, and everything behind it, is cut off when the file is
-//! opened: the program's own files still have it, and are read again from there. It is bounded: whoever fills it waits, and since programs write to
+//! opened: the program's own files still have it, and are read again from there. What waits in it is bounded: whoever fills it waits, and since programs write to
 //! files, they do not. While the disk is full, points are kept in memory, up to a bound.
 
 mod record;
@@ -28,8 +28,8 @@ const FULL_BATCH: u64 = 100;
 const WAITING_BYTES_MAX: u64 = 64 << 20;
 /// Points kept in memory while the disk is full.
 const POINTS_MAX: usize = 100_000;
-/// So many bytes that nobody needs any more are worth a new file.
-const SPENT_BYTES_MAX: u64 = 4 << 20;
+/// Acknowledged records that are kept for a controller that is restored from a backup; beyond that they are dropped.
+const KEPT_BYTES_MAX: u64 = 256 << 20;
 /// Its name in the attempt's folder.
 const FILE: &str = "spool.log";
 
@@ -93,6 +93,10 @@ struct Queue {
     beside: VecDeque<(MetricPoint, Counts)>,
     closed: bool,
     complained: bool,
+    /// See [`KEPT_BYTES_MAX`].
+    kept_bytes_max: u64,
+    /// The number of the first point that the file still has.
+    first: u64,
 }
 
 /// The end of a record.
@@ -109,8 +113,12 @@ struct Mark {
 impl Spool {
     /// Opens the spool in an attempt's folder, with what a process before this one has left there.
     pub(crate) fn open(folder: &Path) -> (Self, Recovered) {
-        let (queue, recovered) = Queue::open(folder.join(FILE));
-        (Self { queue: Mutex::new(queue), changed: Notify::new(), freed: Notify::new() }, recovered)
+        let (queue, recovered) = Queue::open(folder.join(FILE), KEPT_BYTES_MAX);
+        (Self::of(queue), recovered)
+    }
+
+    fn of(queue: Queue) -> Self {
+        Self { queue: Mutex::new(queue), changed: Notify::new(), freed: Notify::new() }
     }
 
     /// Adds points, each with the counts after it; waits while there is no room. Returns what a person should know.
@@ -161,6 +169,36 @@ impl Spool {
         self.freed.notify_one();
     }
 
+    /// Marks the points before number `seq` as acknowledged.
+    pub(crate) fn acknowledge_until(&self, seq: u64) {
+        let mut queue = self.lock();
+        let count = seq.saturating_sub(queue.acknowledged);
+        queue.acknowledge(count);
+        drop(queue);
+        self.freed.notify_one();
+    }
+
+    /// Sends points again from number `seq` on: the controller has only those before it.
+    ///
+    /// # Errors
+    /// Points that the controller lacks are no longer kept: how many.
+    pub(crate) fn rewind(&self, seq: u64) -> Result<(), u64> {
+        let rewound = self.lock().rewind(seq);
+        self.changed.notify_one();
+        rewound
+    }
+
+    /// Returns how many points have come.
+    pub(crate) fn count(&self) -> u64 {
+        let queue = self.lock();
+        queue.acknowledged + queue.waiting()
+    }
+
+    /// Returns whether each point that has come is acknowledged.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.lock().waiting() == 0
+    }
+
     /// Keeps the attempt's result until [`Spool::remove`].
     pub(crate) fn keep_result(&self, result: &FinishAttemptRequest) {
         // Without it, an agent that is killed right now finds out once more how the program ended.
@@ -182,7 +220,7 @@ impl Spool {
 }
 
 impl Queue {
-    fn open(path: PathBuf) -> (Self, Recovered) {
+    fn open(path: PathBuf, kept_bytes_max: u64) -> (Self, Recovered) {
         let mut queue = Self {
             path,
             file: None,
@@ -195,6 +233,8 @@ impl Queue {
             beside: VecDeque::new(),
             closed: false,
             complained: false,
+            kept_bytes_max,
+            first: 0,
         };
         let mut recovered = Recovered::default();
         if let Err(error) = queue.recover(&mut recovered) {
@@ -217,8 +257,16 @@ impl Queue {
                     self.read.push_back(Mark { end, last: self.written, counts });
                 }
                 Record::Acknowledged { seq, counts } => {
+                    // The points before were never in this file, or are no longer.
+                    if self.end == 0 || seq > self.written {
+                        self.first = seq;
+                    }
                     // A new file may begin in the middle of what one of its notes says.
-                    self.acknowledged = self.acknowledged.max(seq);
+                    let seq = seq.max(self.first);
+                    if seq < self.acknowledged {
+                        self.start_over();
+                    }
+                    self.acknowledged = seq;
                     self.written = self.written.max(seq);
                     self.counts = counts;
                     self.move_on();
@@ -323,6 +371,7 @@ impl Queue {
         let lost = self.written - self.acknowledged;
         tracing::error!(path = %self.path.display(), lost, "the spool was damaged while it was in use: its points are lost");
         self.written = self.acknowledged;
+        self.first = self.written;
         self.done = Mark { end: self.end, last: self.written, counts: self.counts };
     }
 
@@ -331,6 +380,8 @@ impl Queue {
         let in_file = count.min(self.written - self.acknowledged);
         if let Some((_, counts)) = self.beside.drain(..(count - in_file) as usize).next_back() {
             self.counts = counts;
+            // They were never in the file, and are gone with this.
+            self.first = self.acknowledged + count;
         }
         self.acknowledged += count;
         self.written = self.written.max(self.acknowledged);
@@ -340,11 +391,30 @@ impl Queue {
         if self.written == self.acknowledged {
             self.done = Mark { end: self.end, last: self.written, counts: self.counts };
         }
-        if self.done.end >= SPENT_BYTES_MAX
+        if self.done.end >= self.kept_bytes_max
             && let Err(error) = self.renew()
         {
             tracing::debug!(%error, "the spool cannot be made shorter");
         }
+    }
+
+    fn rewind(&mut self, seq: u64) -> Result<(), u64> {
+        if seq >= self.acknowledged {
+            return Ok(());
+        }
+        if seq < self.first {
+            return Err(self.first - seq);
+        }
+        self.acknowledged = seq;
+        self.start_over();
+        let _ = self.append(&Record::Acknowledged { seq, counts: self.counts });
+        Ok(())
+    }
+
+    /// Reads the file from its start again.
+    fn start_over(&mut self) {
+        self.read.clear();
+        self.done = Mark { end: 0, last: self.first, counts: Counts::default() };
     }
 
     /// Leaves behind the records whose points are all acknowledged.
@@ -359,6 +429,7 @@ impl Queue {
         let Some(file) = &self.file else { return Ok(()) };
         let mut rest = vec![0; (self.end - self.done.end) as usize];
         file.read_exact_at(&mut rest, self.done.end)?;
+        self.first = self.done.last;
         // The first points of the rest may be acknowledged: the number before them is the one that has to fit.
         let head = Record::Acknowledged { seq: self.done.last, counts: self.done.counts }.to_bytes();
         let path = self.path.with_extension("new");

@@ -75,7 +75,8 @@ async fn what_a_killed_agent_had_not_sent_is_sent_by_the_next() {
 #[tokio::test]
 async fn the_file_is_begun_anew_once_most_of_it_is_spent() {
     let folder = tempfile::tempdir().unwrap();
-    let (spool, _) = opened(&folder);
+    const KEPT: u64 = 4 << 20;
+    let spool = Spool::of(Queue::open(folder.path().join(FILE), KEPT).0);
     let size = || fs::metadata(folder.path().join(FILE)).unwrap().len();
     let mut largest = 0;
     spool.push(points(0..500)).await;
@@ -86,7 +87,8 @@ async fn the_file_is_begun_anew_once_most_of_it_is_spent() {
         spool.acknowledge(batch.points.len());
         largest = largest.max(size());
     }
-    assert!(largest < 2 * SPENT_BYTES_MAX, "{largest}");
+    assert!(largest < 2 * KEPT, "{largest}");
+    assert!(spool.rewind(10).is_err(), "what was dropped cannot be sent again");
     drop(spool);
     let (spool, recovered) = opened(&folder);
     assert_eq!((recovered.counts.output, recovered.note), (400_500, None));
@@ -105,11 +107,31 @@ async fn without_a_disk_points_are_kept_in_memory_up_to_a_bound() {
     assert_eq!(rest(&spool).await, (1..100_001).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn a_restored_controller_gets_what_it_lacks_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, _) = opened(&folder);
+    spool.push(points(0..2500)).await;
+    assert_eq!(rest(&spool).await.len(), 2500);
+    assert_eq!(spool.rewind(2500), Ok(()));
+    assert!(spool.is_delivered());
+    assert_eq!(spool.rewind(40), Ok(()));
+    let batch = spool.next(Duration::ZERO).await.unwrap();
+    assert_eq!((batch.first_seq, batch.points.len()), (40, 1000));
+    spool.acknowledge(7);
+    drop(spool);
+    let (spool, recovered) = opened(&folder);
+    assert_eq!((recovered.counts.output, recovered.note), (2500, None), "nothing is read again from the program's files");
+    assert_eq!(rest(&spool).await, (47..2500).collect::<Vec<_>>());
+}
+
 /// What happens to a spool.
 #[derive(Clone, Debug)]
 enum Step {
     Push(u64),
     Acknowledge(usize),
+    /// The controller is restored from a backup that has part of the points.
+    Rewind(u64),
     /// The agent is killed.
     Reopen,
     /// The agent is killed, and so much of the end of the file is gone.
@@ -122,6 +144,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1u64..30).prop_map(Step::Push),
         4 => (1usize..40).prop_map(Step::Acknowledge),
+        1 => (0u64..200).prop_map(Step::Rewind),
         1 => Just(Step::Reopen),
         1 => (1u64..200).prop_map(Step::Tear),
         1 => any::<u64>().prop_map(Step::Flip),
@@ -153,6 +176,12 @@ proptest! {
                                 assert_eq!(point.value, (batch.first_seq + index as u64) as f64);
                             }
                             spool.acknowledge(count.min(batch.points.len()));
+                        }
+                        continue;
+                    }
+                    Step::Rewind(seq) => {
+                        if spool.rewind(seq).is_ok() && seq < pushed {
+                            assert!(spool.lock().acknowledged <= seq);
                         }
                         continue;
                     }

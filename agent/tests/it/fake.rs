@@ -90,7 +90,11 @@ impl Fake {
         }
         let shown = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         match &paper.token {
-            Some(token) if shown != Some(&format!("Bearer {token}")) => Err(Status::unauthenticated("the token is wrong")),
+            Some(token) if shown != Some(&format!("Bearer {token}")) => {
+                let mut status = Status::unauthenticated("the token is wrong");
+                status.metadata_mut().insert(sweep_proto::CONTROLLER_HEADER, "a1b2c3".parse().unwrap());
+                Err(status)
+            }
             _ => Ok(request.into_inner()),
         }
     }
@@ -125,12 +129,20 @@ impl AgentService for Fake {
     async fn register_agent(&self, request: Request<v1::RegisterAgentRequest>) -> Result<Response<v1::RegisterAgentResponse>, Status> {
         let request = self.enter(request)?;
         if request.sweep_id != "wine1234" && request.sweep_id != "wine" {
-            return Err(Status::not_found(format!("no sweep `{}`", request.sweep_id)));
+            let mut status = Status::not_found(format!("no sweep `{}`", request.sweep_id));
+            status.metadata_mut().insert(sweep_proto::REFUSAL_HEADER, "unknown_sweep".parse().unwrap());
+            return Err(status);
         }
         self.paper().agents.insert(request.agent_id.clone());
         self.paper().registrations.push(request);
         let program = self.paper().program.clone();
-        self.answer(v1::RegisterAgentResponse { sweep_id: "wine1234".to_owned(), lease_ms: 600, heartbeat_ms: 200, program: Some(program) })
+        self.answer(v1::RegisterAgentResponse {
+            sweep_id: "wine1234".to_owned(),
+            lease_ms: 600,
+            heartbeat_ms: 200,
+            program: Some(program),
+            ..v1::RegisterAgentResponse::default()
+        })
     }
 
     async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {

@@ -10,8 +10,8 @@ use sweep_search::why::Kind;
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber, RunState, StopKind, Sweep,
-    SweepId, SweepState,
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Effect, Environment, Failure, HeldAttempt, RunNumber, RunState,
+    StopKind, Sweep, SweepId, SweepState,
 };
 
 /// Something asked of the lifecycle. It is serialised for one purpose: equal commands have equal bytes, by which a repeated request is recognised.
@@ -19,6 +19,10 @@ use crate::state::{
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
 pub enum Command {
+    /// Give the controller its identity, or begin a new epoch after a restore. `controller` is used where the log names none.
+    BeginEpoch { controller: String, restored: bool },
+    /// The time in which agents report what a restored log does not hold is over.
+    SettleEpoch,
     /// Begin a sweep. The id and the seed are made by the caller.
     CreateSweep {
         sweep: SweepId,
@@ -64,6 +68,8 @@ pub enum Command {
     ExhaustSpace { sweep: SweepId, history: u64 },
     /// An agent comes, with `attempts` that it executes or has a result of.
     RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo, attempts: Vec<AttemptRef> },
+    /// Record an attempt that a registered agent holds and that the log does not: the controller was restored from an older state.
+    AdoptAttempt { agent: AgentId, held: Box<HeldAttempt> },
     /// An agent's quarantine may end, if its next run ends well.
     ProbeAgent { agent: AgentId },
     /// An agent gets runs again because a person says so.
@@ -98,6 +104,15 @@ pub enum Command {
 /// Writes what a spec has beside its source, the name: all else follows from the source, and a new key must not change the bytes.
 fn name_alone<S: Serializer>(spec: &SweepSpec, serializer: S) -> Result<S::Ok, S::Error> {
     spec.name.serialize(serializer)
+}
+
+/// What a call about an attempt takes for granted of the controller's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// The attempt's incarnation; empty: not checked, since agents of an earlier version do not know it.
+    pub incarnation: String,
+    /// How many of its metric points the log has at least.
+    pub points: u64,
 }
 
 /// A version of the code that a sweep is pinned to.
@@ -250,6 +265,8 @@ pub enum Reply {
     Rerun { again: Vec<RunNumber>, skipped: Vec<String> },
     /// A run for the agent.
     Assigned(AttemptRef),
+    /// The numbers by which an attempt that an agent holds is known from now on.
+    Adopted(AttemptRef),
     /// Nothing for the agent now, and why: the engine may keep the call waiting.
     Wait { reason: String, wants_suggestion: bool },
     /// The sweep has ended: the agent may leave.
@@ -300,6 +317,9 @@ pub enum Refusal {
     /// The agent has not registered, or has been given up.
     #[error("agent {0} is not registered: it was silent for longer than its lease, or has left")]
     UnknownAgent(String),
+    /// No such attempt, or one of another incarnation has its numbers: the agent has to register again with what it holds.
+    #[error("this controller does not know attempt {attempt} of run {run} as the agent has it: the agent has to register again")]
+    UnknownAttempt { run: RunNumber, attempt: u32 },
     /// The attempt does not own its run.
     #[error("attempt {attempt} of run {run} no longer owns it: {reason}")]
     StaleAttempt { run: RunNumber, attempt: u32, reason: String },

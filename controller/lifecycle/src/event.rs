@@ -43,6 +43,15 @@ pub struct MetricPoint {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
 pub enum Event {
+    /// A controller began its log, or goes on from a restored one: a new epoch. Agents of earlier epochs have to register again.
+    EpochBegan {
+        controller: String,
+        epoch: u32,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        restored: bool,
+    },
+    /// Agents have had time to report what the restored log does not hold: runs are handed out again.
+    EpochSettled { epoch: u32 },
     /// A sweep began.
     SweepCreated { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64 },
     /// Its file was changed: a new revision. `spec` and `source` are what it says now, `restores` the revision that it goes back to.
@@ -107,7 +116,8 @@ pub enum Event {
     },
     /// A person says something of a run; `annotation` is all that is said of it now.
     RunAnnotated { sweep: SweepId, run: RunNumber, annotation: Annotation },
-    /// A queued run was given to an agent: a new attempt. `pinned`: it is to execute that code, whatever it has itself.
+    /// A queued run was given to an agent: a new attempt. `pinned`: it is to execute that code, whatever it has itself. `origin`: the incarnation
+    /// of an attempt that the agent has executed since before a restore.
     AttemptAssigned {
         attempt: AttemptRef,
         agent: AgentId,
@@ -115,6 +125,8 @@ pub enum Event {
         code_version: String,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pinned: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<String>,
     },
     /// A run that was executed elsewhere, finished or failed.
     RunImported {
@@ -209,7 +221,9 @@ impl Event {
             | Self::AttemptResumed { attempt }
             | Self::ResultOrphaned { attempt, .. }
             | Self::AttemptEnded { attempt, .. } => Some(&attempt.sweep),
-            Self::AgentLeaving { .. }
+            Self::EpochBegan { .. }
+            | Self::EpochSettled { .. }
+            | Self::AgentLeaving { .. }
             | Self::AgentRemoved { .. }
             | Self::AgentQuarantined { .. }
             | Self::AgentProbed { .. }

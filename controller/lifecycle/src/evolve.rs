@@ -15,8 +15,8 @@ use crate::event::{Event, Recorded, RetryCause};
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Annotation, CodeAct, CodeStep, CodeVersion, Effect, Health, Retries, Revision, Run, RunNumber, RunState,
-    Runs, State, Sweep, SweepId, SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Annotation, CodeAct, CodeStep, CodeVersion, ControllerIdentity, Effect, Health, Retries, Revision, Run,
+    RunNumber, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
 };
 use crate::versions;
 
@@ -27,6 +27,10 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         sweep.updated = at;
     }
     match &recorded.event {
+        Event::EpochBegan { controller, epoch, restored } => {
+            state.identity = ControllerIdentity { controller: controller.clone(), epoch: *epoch, is_settling: *restored };
+        }
+        Event::EpochSettled { .. } => state.identity.is_settling = false,
         Event::SweepCreated { sweep, spec, source, seed } => {
             state.sweeps.insert(sweep.clone(), new_sweep(spec, source, *seed, at));
         }
@@ -130,8 +134,8 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.queued.insert(*run);
             sweep.history += 1;
         }
-        Event::AttemptAssigned { attempt, agent, code_version, pinned } => {
-            attempts::assign(state, attempt, agent, (code_version, *pinned), at);
+        Event::AttemptAssigned { attempt, agent, code_version, pinned, origin } => {
+            attempts::assign(state, attempt, agent, (code_version, *pinned), origin.as_ref(), at);
         }
         Event::RunImported { sweep, run, config, state: to, value, reason, code_version } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
@@ -300,7 +304,9 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
 }
 
 fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo, at: Timestamp) {
+    let epoch = state.identity.epoch;
     if let Some(known) = state.agents.get_mut(agent) {
+        known.epoch = epoch;
         (known.sweep, known.info) = (sweep.clone(), info.clone());
         (known.alive, known.leaving, known.registered, known.left) = (true, None, at, None);
         if known.health != Health::Ok {
@@ -321,6 +327,7 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
         streak: Vec::new(),
         code: 0,
         environment: 0,
+        epoch,
         registered: at,
         left: None,
     };

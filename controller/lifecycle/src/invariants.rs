@@ -19,7 +19,7 @@ pub fn broken(state: &State) -> Vec<String> {
     let mut found = Found::default();
     let mut held = BTreeMap::new();
     for (id, sweep) in &state.sweeps {
-        check_sweep(&mut found, id, sweep);
+        check_sweep(&mut found, id, sweep, state.identity.is_settling);
         check_points(&mut found, id, sweep);
         for (number, run) in sweep.runs.iter() {
             check_run(&mut found, &format!("run {id}/{number}"), sweep, &run);
@@ -44,7 +44,7 @@ impl Found {
     }
 }
 
-fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
+fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep, is_settling: bool) {
     let in_state = |states: &[RunState]| -> BTreeSet<RunNumber> {
         sweep.runs.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| number).collect()
     };
@@ -56,7 +56,7 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep) {
     let limit = Progress::of(sweep).limit(&sweep.spec);
     match sweep.state {
         SweepState::Running => {
-            found.must(!idle || limit.is_none(), "I6", || format!("sweep {id} runs, but nothing is left to do: {limit:?}"));
+            found.must(!idle || limit.is_none() || is_settling, "I6", || format!("sweep {id} runs, but nothing is left to do: {limit:?}"));
         }
         SweepState::Paused => {
             found.must(!sweep.stalled || !sweep.reason.is_empty(), "I6", || format!("sweep {id} is stalled for no reason"));

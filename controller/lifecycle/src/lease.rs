@@ -17,6 +17,8 @@ pub enum Holder {
     Attempt(AttemptRef),
     /// An agent in quarantine: until its next probe.
     Quarantine(AgentId),
+    /// A restored controller: until its agents have had time to report what they hold.
+    Settling,
 }
 
 /// The leases that run.

@@ -159,6 +159,7 @@ mod tests {
             streak: Vec::new(),
             code: 0,
             environment: 0,
+            epoch: 0,
             registered: crate::state::Timestamp::default(),
             left: None,
         }

@@ -74,6 +74,7 @@ impl Touched {
     /// Notes what an event changes.
     pub(super) fn note(&mut self, event: &Event) {
         match event {
+            Event::EpochBegan { .. } | Event::EpochSettled { .. } => {}
             Event::SweepCreated { sweep, .. }
             | Event::SweepEdited { sweep, .. }
             | Event::SweepStateChanged { sweep, .. }

@@ -28,6 +28,9 @@ impl Writer {
     /// Gives everybody a full new term.
     pub(super) fn renew_all(&mut self) {
         self.leases = Leases::default();
+        if self.state.identity.is_settling {
+            self.leases.renew(Holder::Settling, self.clock.now().saturating_add(self.terms.lease));
+        }
         for (id, agent) in self.state.agents.iter().filter(|(_, agent)| agent.alive) {
             let term = self.term(id);
             self.leases.renew(Holder::Agent(id.clone()), term);
@@ -50,6 +53,7 @@ impl Writer {
             let command = match holder {
                 Holder::Attempt(attempt) => Command::LoseAttempt { attempt },
                 Holder::Quarantine(agent) => Command::ProbeAgent { agent },
+                Holder::Settling => Command::SettleEpoch,
                 Holder::Agent(agent) => {
                     let asks = self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks);
                     let lease = if asks { self.terms.ask_lease } else { self.terms.lease };

@@ -9,7 +9,9 @@
 //! What came in while the last commit was written makes the next one: many requests, one transaction, then all the replies.
 //! [`planner`](crate::planner) and [`reaper`](crate::reaper) are clients of this handle like any other: the engine knows neither.
 
+mod assignment;
 mod clock;
+mod epoch;
 mod group;
 mod image;
 mod lag;
@@ -31,18 +33,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sweep_lifecycle::command::{Command, Directive, Refusal, Reply};
+use sweep_lifecycle::command::{Command, Directive, Fence, Refusal, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::spec::SweepSpec;
-use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
-use sweep_search::space::Config;
-use sweep_search::why::Why;
+use sweep_lifecycle::state::{AgentId, AttemptRef, ControllerIdentity, SweepId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{LogChunk, Store, StoreError};
 
+pub use assignment::{Acquired, Assignment, Standing};
 pub(crate) use clock::PULSE;
 pub use clock::{Clock, SystemClock};
+pub use epoch::{draw_controller_id, record_restore};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
@@ -87,6 +89,8 @@ pub struct EngineOptions {
     pub terms: Terms,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// The id that a log without one is given; `None`: it stays without.
+    pub controller: Option<String>,
     /// After so many events the store keeps an image of the state: a start reads at most about as many again.
     pub events_per_image: u64,
     /// A guard that is missing.
@@ -100,6 +104,7 @@ impl EngineOptions {
         Self {
             terms,
             clock: Arc::new(SystemClock::new()),
+            controller: None,
             events_per_image: EVENTS_PER_IMAGE,
             #[cfg(feature = "simulation")]
             mutation: Mutation::None,
@@ -121,6 +126,7 @@ struct Shared {
     commits: watch::Receiver<u64>,
     wake: watch::Receiver<Option<Mono>>,
     hungry: watch::Receiver<u64>,
+    identity: watch::Receiver<ControllerIdentity>,
     figures: Arc<Figures>,
 }
 
@@ -187,38 +193,6 @@ pub struct Wish {
     pub wait: Duration,
 }
 
-/// A run handed to an agent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Assignment {
-    /// Which attempt.
-    pub attempt: AttemptRef,
-    /// Its configuration.
-    pub config: Config,
-    /// Why it was suggested.
-    pub why: Why,
-    /// The sweep's `history` that the suggestion was computed from.
-    pub history: u64,
-    /// The code that it is to execute, and where in it; empty: what the agent has.
-    pub code: (String, String),
-    /// Which repeat of its point it is, from 1.
-    pub repeat: u32,
-    /// A seed for the program.
-    pub seed: u32,
-    /// What the sweep's file says, where it was edited.
-    pub edited: Option<Box<Basis>>,
-}
-
-/// What an agent that asked for a run gets.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Acquired {
-    /// A run.
-    Assigned(Assignment),
-    /// Nothing now, and why.
-    Wait(String),
-    /// The sweep has ended: its state and why.
-    Ended(String, String),
-}
-
 /// The sending ends of what the engine shows without being asked.
 #[derive(Debug)]
 struct Signals {
@@ -228,6 +202,8 @@ struct Signals {
     wake: watch::Sender<Option<Mono>>,
     /// Grows when a sweep needs suggestions.
     hungry: watch::Sender<u64>,
+    /// Changes with the epoch.
+    identity: watch::Sender<ControllerIdentity>,
     figures: Arc<Figures>,
 }
 
@@ -236,7 +212,8 @@ impl Signals {
         let (commits, commits_seen) = watch::channel(0);
         let (wake, wake_seen) = watch::channel(None);
         let (hungry, hungry_seen) = watch::channel(0);
-        (Self { commits, wake, hungry, figures: Arc::default() }, commits_seen, wake_seen, hungry_seen)
+        let identity = watch::Sender::default();
+        (Self { commits, wake, hungry, identity, figures: Arc::default() }, commits_seen, wake_seen, hungry_seen)
     }
 }
 
@@ -299,7 +276,8 @@ impl Engine {
         // The writer holds the sending ends, so that all who wait for a change see the end of the engine.
         let (signals, commits, wake, hungry) = Signals::new();
         let figures = Arc::clone(&signals.figures);
-        let shared = Arc::new(Shared { clock: Arc::clone(&options.clock), commits, wake, hungry, figures });
+        let identity = signals.identity.subscribe();
+        let shared = Arc::new(Shared { clock: Arc::clone(&options.clock), commits, wake, hungry, identity, figures });
         let writer = Writer::replay(store, requests, signals, options)?;
         let (end, ended) = oneshot::channel();
         let engine = Self { requests: sender, shared };
@@ -314,8 +292,37 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn command(&self, request_id: &str, command: Command) -> Result<Reply, EngineError> {
+        self.command_behind(request_id, Fence::default(), command).await
+    }
+
+    /// As [`Engine::command`], of an attempt that the log has as the caller does.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownAttempt`], [`Refusal::MissingPoints`]: it does not. And see [`EngineError`].
+    pub async fn command_behind(&self, request_id: &str, fence: Fence, command: Command) -> Result<Reply, EngineError> {
         let request_id = request_id.to_owned();
-        self.ask(|reply| Request::Command { request_id, command: Box::new(command), reply }).await?
+        self.ask(|reply| Request::Command { request_id, fence, command: Box::new(command), reply }).await?
+    }
+
+    /// Returns which attempts of those that an agent holds the log has, by their numbers in it. With the incarnation of each.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn recognize(&self, agent: AgentId, attempts: Vec<(AttemptRef, String)>) -> Result<Vec<Option<AttemptRef>>, EngineError> {
+        self.ask(|reply| Request::Recognize { agent, attempts, reply }).await
+    }
+
+    /// Returns how far the log is with attempts that an agent holds, and what the controller wants of them.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn standing(&self, agent: AgentId, attempts: Vec<AttemptRef>) -> Result<Vec<Standing>, EngineError> {
+        self.ask(|reply| Request::Standing { agent, attempts, reply }).await
+    }
+
+    /// Returns the controller's identity, which changes with the epoch.
+    pub fn identity(&self) -> watch::Receiver<ControllerIdentity> {
+        self.shared.identity.clone()
     }
 
     /// Says what a command would be answered now, and does nothing.
@@ -339,16 +346,16 @@ impl Engine {
     ///
     /// # Errors
     /// The agent is unknown, or the engine has stopped.
-    pub async fn heartbeat(&self, agent: AgentId, attempts: Vec<AttemptRef>) -> Result<Vec<Directive>, EngineError> {
+    pub async fn heartbeat(&self, agent: AgentId, attempts: Vec<(AttemptRef, String)>) -> Result<Vec<Directive>, EngineError> {
         self.ask(|reply| Request::Heartbeat { agent, attempts, reply }).await?
     }
 
-    /// Keeps a piece of output, whether or not its attempt still owns its run.
+    /// Keeps a piece of output of an agent's attempt, whether or not it still owns its run.
     ///
     /// # Errors
-    /// There never was such an attempt; and see [`EngineError`].
-    pub async fn append_log(&self, chunk: LogChunk) -> Result<(), EngineError> {
-        self.ask(|reply| Request::AppendLog { chunk, reply }).await?
+    /// There is no such attempt of this incarnation, or it is another agent's; and see [`EngineError`].
+    pub async fn append_log(&self, agent: AgentId, incarnation: String, chunk: LogChunk) -> Result<(), EngineError> {
+        self.ask(|reply| Request::AppendLog { agent, incarnation, chunk, reply }).await?
     }
 
     /// Returns what the file of a sweep says.

@@ -3,14 +3,14 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use sweep_lifecycle::command::{Directive, Refusal};
-use sweep_lifecycle::decide::{decide, directive};
+use sweep_lifecycle::command::{Directive, Fence, Refusal};
+use sweep_lifecycle::decide::{decide, directive, fence, recognize};
 use sweep_lifecycle::observe::{code_line, observations};
 use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
 
 use super::request::Request;
 use super::writer::Writer;
-use super::{Basis, EngineError, Need, Results};
+use super::{Basis, EngineError, Need, Results, Standing};
 
 /// Candidates that a message names at most.
 const NAMED_MAX: usize = 5;
@@ -21,6 +21,18 @@ impl Writer {
         match question {
             Request::Heartbeat { agent, attempts, reply } => {
                 let _ = reply.send(self.heartbeat(&agent, &attempts));
+            }
+            Request::Recognize { agent, attempts, reply } => {
+                let known = attempts.iter().map(|(attempt, incarnation)| recognize(&self.state, &agent, attempt, incarnation));
+                let _ = reply.send(known.collect());
+            }
+            Request::Standing { agent, attempts, reply } => {
+                let standing = attempts.iter().map(|attempt| Standing {
+                    points: self.attempt(attempt).map_or(0, |known| known.points),
+                    started: self.attempt(attempt).is_some_and(|known| known.started.is_some()),
+                    directive: directive(&self.state, &agent, attempt),
+                });
+                let _ = reply.send(standing.collect());
             }
             Request::Preview { command, reply } => {
                 let preview = decide(&self.state, &command).map(|decision| decision.reply);
@@ -47,11 +59,15 @@ impl Writer {
         }
     }
 
-    fn heartbeat(&self, agent: &AgentId, attempts: &[AttemptRef]) -> Result<Vec<Directive>, EngineError> {
-        if !self.state.agents.get(agent).is_some_and(|agent| agent.alive) {
+    fn heartbeat(&self, agent: &AgentId, attempts: &[(AttemptRef, String)]) -> Result<Vec<Directive>, EngineError> {
+        if !self.state.agents.get(agent).is_some_and(|agent| agent.alive && self.state.is_registered(agent)) {
             return Err(Refusal::UnknownAgent(agent.0.clone()).into());
         }
-        Ok(attempts.iter().map(|attempt| directive(&self.state, agent, attempt)).collect())
+        let granted = |incarnation: &String| Fence { incarnation: incarnation.clone(), points: 0 };
+        // An agent of an earlier version does not know that it could register again: it is told to abandon what is not known here.
+        let mut named = attempts.iter().filter(|(_, incarnation)| !incarnation.is_empty());
+        named.try_for_each(|(attempt, incarnation)| fence(&self.state, attempt, &granted(incarnation)))?;
+        Ok(attempts.iter().map(|(attempt, _)| directive(&self.state, agent, attempt)).collect())
     }
 
     fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<Basis, EngineError> {

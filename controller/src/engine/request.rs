@@ -1,10 +1,10 @@
 //! What the handle sends to the writer's thread.
 
-use sweep_lifecycle::command::{Command, Directive, Reply};
+use sweep_lifecycle::command::{Command, Directive, Fence, Reply};
 use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
 use tokio::sync::oneshot;
 
-use super::{Acquired, Basis, Computed, EngineError, Need, Results, Wish};
+use super::{Acquired, Basis, Computed, EngineError, Need, Results, Standing, Wish};
 use crate::store::LogChunk;
 
 /// Where an answer goes.
@@ -15,6 +15,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
 pub(super) enum Request {
     Command {
         request_id: String,
+        fence: Fence,
         command: Box<Command>,
         reply: Answer<Reply>,
     },
@@ -28,13 +29,26 @@ pub(super) enum Request {
         reply: Answer<Acquired>,
     },
     AppendLog {
+        agent: AgentId,
+        incarnation: String,
         chunk: LogChunk,
         reply: Answer<()>,
     },
     Heartbeat {
         agent: AgentId,
-        attempts: Vec<AttemptRef>,
+        /// With the incarnation of each; empty: not checked.
+        attempts: Vec<(AttemptRef, String)>,
         reply: Answer<Vec<Directive>>,
+    },
+    Recognize {
+        agent: AgentId,
+        attempts: Vec<(AttemptRef, String)>,
+        reply: oneshot::Sender<Vec<Option<AttemptRef>>>,
+    },
+    Standing {
+        agent: AgentId,
+        attempts: Vec<AttemptRef>,
+        reply: oneshot::Sender<Vec<Standing>>,
     },
     Basis {
         sweep: SweepId,

@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::state::{AttemptRef, Run, Sweep, SweepId};
+use sweep_lifecycle::state::{AttemptRecord, AttemptRef, Run, Sweep, SweepId};
 
 use super::group::{Group, Pending};
 use super::reply::{digest_acquire, pack};
@@ -141,7 +141,20 @@ impl Writer {
                         // Of when it was assigned: a repeated request gets the same answer.
                         let revision = run.attempt(attempt.attempt).map_or(sweep.revision(), |assigned| assigned.revision);
                         let edited = (revision > 1).then(|| Box::new(Basis::of(sweep, revision)));
-                        Acquired::Assigned(Assignment { attempt, config, why, history, code, repeat, seed, edited })
+                        let assigned = run.attempt(attempt.attempt);
+                        let incarnation = assigned.map(|assigned| self.state.identity.incarnation(assigned)).unwrap_or_default();
+                        let record = AttemptRecord {
+                            config: config.clone(),
+                            why: why.clone(),
+                            history,
+                            repeat,
+                            again: run.again.clone(),
+                            // Of when it was assigned: what an agent has itself it says when it starts its program.
+                            code_version: code.0.clone(),
+                            pinned: assigned.is_some_and(|assigned| assigned.pinned),
+                        };
+                        let assignment = Assignment { attempt, config, why, history, code, incarnation, record, repeat, seed, edited };
+                        Acquired::Assigned(Box::new(assignment))
                     }
                     None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
                 }

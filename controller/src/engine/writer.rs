@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sweep_lifecycle::command::{Command, Refusal, Reply};
-use sweep_lifecycle::decide::decide;
+use sweep_lifecycle::command::{Command, Fence, Refusal, Reply};
+use sweep_lifecycle::decide::{decide, fence};
 use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::lease::{Holder, Leases, Mono};
 use sweep_lifecycle::quarantine::probe_delay;
-use sweep_lifecycle::state::{Agent, Attempt, AttemptRef, State, SweepId};
+use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, State, SweepId};
 use sweep_search::suggest::Method;
 use tokio::sync::mpsc;
 
 #[cfg(feature = "simulation")]
 use super::Mutation;
+use super::epoch::begin_epoch;
 use super::group::{Group, Pending};
 use super::image::{Images, load};
 use super::lag::Lag;
@@ -84,10 +85,20 @@ impl Writer {
             #[cfg(feature = "simulation")]
             mutation: options.mutation,
         };
+        writer.identify(options.controller)?;
         writer.begin_anew();
         writer.keep_image(false)?;
         writer.publish();
         Ok(writer)
+    }
+
+    /// Gives a log without an identity one. On a full disk it stays without: agents then accept any controller, as before there were identities.
+    fn identify(&mut self, controller: Option<String>) -> Result<(), StoreError> {
+        let Some(controller) = controller else { return Ok(()) };
+        match begin_epoch(self.store.as_mut(), &mut self.state, controller, false, self.clock.wall()) {
+            Err(StoreError::Full) => Ok(()),
+            result => result,
+        }
     }
 
     /// Works until it is told to stop, nobody is left to ask, or the store fails. Callers that wait are then told `Stopped`, since
@@ -143,13 +154,16 @@ impl Writer {
             Request::Command { reply, .. } if full => group.answers.push(Pending::Command(reply, Err(EngineError::Full))),
             Request::Acquire { reply, .. } if full => group.answers.push(Pending::Acquire(reply, Err(EngineError::Full))),
             Request::AppendLog { reply, .. } if full => group.answers.push(Pending::Log(reply, Err(EngineError::Full))),
-            Request::Command { request_id, command, reply } => {
-                let result = self.command(group, &request_id, &command)?;
+            Request::Command { request_id, fence, command, reply } => {
+                let result = match self.fenced(&fence, &command) {
+                    Ok(()) => self.command(group, &request_id, &command)?,
+                    Err(refusal) => Err(refusal.into()),
+                };
                 group.answers.push(Pending::Command(reply, result));
             }
             Request::Acquire { request_id, wish, reply } => self.acquire(group, request_id, wish, reply)?,
-            Request::AppendLog { chunk, reply } => {
-                let result = self.append_log(group, chunk);
+            Request::AppendLog { agent, incarnation, chunk, reply } => {
+                let result = self.append_log(group, &agent, &incarnation, chunk);
                 group.answers.push(Pending::Log(reply, result));
             }
             Request::Offer(computed) => {
@@ -163,13 +177,24 @@ impl Writer {
                 group.answers.push(Pending::Tick(reply));
             }
             Request::Heartbeat { agent, attempts, reply } => {
-                self.renew(&agent, &attempts);
+                let held: Vec<_> = attempts.iter().map(|(attempt, _)| attempt.clone()).collect();
+                self.renew(&agent, &held);
                 group.questions.push(Request::Heartbeat { agent, attempts, reply });
             }
             Request::Stop => group.stop = true,
             question => group.questions.push(question),
         }
         Ok(())
+    }
+
+    /// Refuses a call about an attempt that the log does not have as the caller does.
+    fn fenced(&self, taken_for_granted: &Fence, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::StartAttempt { attempt, .. } | Command::ReportMetrics { attempt, .. } | Command::FinishAttempt { attempt, .. } => {
+                fence(&self.state, attempt, taken_for_granted)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn command(&mut self, group: &mut Group, request_id: &str, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
@@ -199,7 +224,7 @@ impl Writer {
             group.stirred.insert(sweep.clone());
         }
         // An agent that is not known any more registers and repeats what it said: then it is to be heard.
-        let holds = !matches!(result, Err(Refusal::UnknownAgent(_)));
+        let holds = !matches!(result, Err(Refusal::UnknownAgent(_) | Refusal::UnknownAttempt { .. }));
         if !request_id.is_empty() && holds {
             group.replies.push(pack(request_id, digest_command(command), &result)?);
         }
@@ -243,6 +268,15 @@ impl Writer {
     fn follow(&mut self, group: &mut Group, event: &Event) {
         group.touched.note(event);
         match event {
+            Event::EpochBegan { restored, .. } => {
+                if *restored {
+                    self.leases.renew(Holder::Settling, self.clock.now().saturating_add(self.terms.lease));
+                }
+            }
+            Event::EpochSettled { .. } => {
+                self.leases.release(&Holder::Settling);
+                group.stirred.extend(self.state.sweeps.keys().cloned());
+            }
             Event::AgentRegistered { agent, .. } => self.leases.renew(Holder::Agent(agent.clone()), self.term(agent)),
             Event::AgentRemoved { agent, .. } => {
                 self.leases.release(&Holder::Agent(agent.clone()));
@@ -318,16 +352,15 @@ impl Writer {
         bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));
     }
 
-    fn append_log(&mut self, group: &mut Group, chunk: LogChunk) -> Result<(), EngineError> {
-        let AttemptRef { sweep: id, run: number, attempt } = &chunk.attempt;
-        let sweep = self.state.sweeps.get(id).ok_or_else(|| Refusal::UnknownSweep(id.0.clone()))?;
-        let run = sweep.runs.get(*number).ok_or_else(|| Refusal::UnknownRun { sweep: id.0.clone(), run: *number })?;
-        let Some(known) = run.attempt(*attempt) else {
-            let reason = "there never was such an attempt".to_owned();
-            return Err(Refusal::StaleAttempt { run: *number, attempt: *attempt, reason }.into());
-        };
-        let owner = known.agent.clone();
-        self.renew(&owner, std::slice::from_ref(&chunk.attempt));
+    fn append_log(&mut self, group: &mut Group, agent: &AgentId, incarnation: &str, chunk: LogChunk) -> Result<(), EngineError> {
+        fence(&self.state, &chunk.attempt, &Fence { incarnation: incarnation.to_owned(), points: 0 })?;
+        let owner = self.attempt(&chunk.attempt).map(|known| known.agent.clone());
+        if owner.as_ref() != Some(agent) {
+            let AttemptRef { run, attempt, .. } = chunk.attempt;
+            let reason = format!("its output belongs to agent {}", owner.unwrap_or_else(|| AgentId(String::new())));
+            return Err(Refusal::StaleAttempt { run, attempt, reason }.into());
+        }
+        self.renew(agent, std::slice::from_ref(&chunk.attempt));
         group.logs.push(chunk);
         Ok(())
     }
@@ -431,6 +464,14 @@ impl Writer {
         let due = [self.leases.next_end(), self.lag.next_end()].into_iter().flatten().min();
         let leases = due.map(|end| end.max(self.full_until.unwrap_or_default()));
         let next = [waits, leases].into_iter().flatten().min();
+        let identity = &self.state.identity;
+        self.signals.identity.send_if_modified(|shown| {
+            let changes = shown != identity;
+            if changes {
+                shown.clone_from(identity);
+            }
+            changes
+        });
         self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
         let live: usize = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum();
         self.signals.figures.sweeps.store(self.state.sweeps.len() as u64, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ServeError;
-use crate::engine::{Engine, EngineJoin, EngineOptions, Terms};
+use crate::engine::{Engine, EngineJoin, EngineOptions, Terms, draw_controller_id};
 use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError, make_room};
 use crate::token::{self, Access};
@@ -67,6 +67,7 @@ fn open(data_dir: &Path, terms: Terms, token: bool) -> Result<Opened, ServeError
     if let Err(error) = make_room(&database) {
         tracing::info!(%error, "there is no room for the write-ahead log yet: the first commits take longer");
     }
-    let (engine, join) = Engine::start(Box::new(store), EngineOptions::new(terms))?;
+    let options = EngineOptions { controller: Some(draw_controller_id()?), ..EngineOptions::new(terms) };
+    let (engine, join) = Engine::start(Box::new(store), options)?;
     Ok(Opened { engine, join, query, access })
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
+use sweep_lifecycle::state::ControllerIdentity;
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::service::Routes;
@@ -14,7 +16,7 @@ use tonic::{Code, Status};
 use tower::Layer;
 
 use super::gate::{Gate, SERVICES};
-use crate::service::WAIT_MAX;
+use crate::service::{WAIT_MAX, stamp};
 use crate::traffic::Traffic;
 
 /// Until then a call is answered; a stream has begun.
@@ -26,6 +28,7 @@ const LONG_POLL: &str = "/sweep.v1.AgentService/Acquire";
 #[derive(Clone)]
 pub(super) struct Front {
     pub(super) gate: Gate,
+    pub(super) identity: watch::Receiver<ControllerIdentity>,
     pub(super) traffic: Arc<Traffic>,
 }
 
@@ -57,12 +60,14 @@ impl Service<Request<Body>> for Guarded {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let uri = request.uri().clone();
         let traffic = Arc::clone(&self.front.traffic);
+        let identity = self.front.identity.clone();
         let passed = self.front.gate.pass(&request).map(|()| self.routes.call(request));
         Box::pin(async move {
-            let response = match passed {
+            let mut response = match passed {
                 Ok(answer) => bound(uri.path(), answer).await?,
                 Err(refused) => *refused,
             };
+            stamp(response.headers_mut(), &identity.borrow());
             let code = response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
             traffic.count(uri.path(), code.into());
             Ok(response)

@@ -9,13 +9,14 @@ use sweep_code::{CodeError, Store};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::state::image::same;
-use sweep_lifecycle::state::{AttemptRef, Environment, State};
+use sweep_lifecycle::state::{AttemptRef, Environment, State, Timestamp};
 
 use super::assembly::{CODE, DATABASE};
 use super::data_dir::DataDir;
-use super::{ServeError, data_dir};
-use crate::engine::{from_image, rows};
-use crate::store::{AgentRow, RunRow, SqliteSnapshot, StoreError, SweepRow, copy, look};
+use super::{ServeError, data_dir, now_ms};
+use crate::engine::{draw_controller_id, from_image, record_restore, rows};
+use crate::store::{AgentRow, RunRow, SqliteSnapshot, SqliteStore, StoreError, SweepRow, copy, look};
+use crate::token;
 
 /// Differences that are named; of more, the number.
 const DIFFERENCES_MAX: usize = 100;
@@ -94,8 +95,27 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<(), ServeError> {
     }
     let new = database.with_extension("new");
     fs::copy(file, &new).map_err(|source| trouble(&new, source))?;
+    // Agents that live may hold what the copy does not: they are asked to register again.
+    let restored = SqliteStore::open(&new).and_then(|mut store| record_restore(&mut store, draw_controller_id()?, now()));
+    restored.map_err(|error| {
+        // Nothing of a backup that cannot be used is left in the directory.
+        let _ = fs::remove_file(&new);
+        about(file, error)
+    })?;
     File::open(&new).and_then(|copied| copied.sync_all()).map_err(|source| trouble(&new, source))?;
     fs::rename(&new, &database).map_err(|source| trouble(&database, source))
+}
+
+/// Makes a new token for a data directory that no controller holds, and returns it: shown once, since only its hash is kept in the database.
+///
+/// # Errors
+/// There is no database, a controller holds the directory, or something cannot be read or written.
+pub fn rotate_token(data_dir: &Path) -> Result<String, ServeError> {
+    let database = existing(data_dir)?;
+    let held = DataDir::hold(data_dir)?;
+    // The store knows whether this version may write to the database at all.
+    drop(SqliteStore::open(&database).map_err(|error| about(&database, error))?);
+    Ok(token::rotate(held.path(), &database)?.reveal().to_owned())
 }
 
 /// Reads the whole log, and compares what follows from it with everything else in the database. A controller may be using it.
@@ -235,6 +255,10 @@ fn about(file: &Path, error: StoreError) -> ServeError {
         StoreError::Failed(reason) => ServeError::File { path: file.to_owned(), source: io::Error::other(reason) },
         other => other.into(),
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp(now_ms())
 }
 
 /// Returns where the database of a data directory is.

@@ -26,7 +26,7 @@ use crate::token::{Access, TokenError};
 use crate::traffic::Traffic;
 use crate::web::{self, Web};
 pub use connections::raise_file_limit;
-pub use keeping::{Verified, back_up, restore, verify};
+pub use keeping::{Verified, back_up, restore, rotate_token, verify};
 pub use rebuild::{Rebuilt, rebuild};
 
 use assembly::Assembly;
@@ -136,7 +136,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         Some(Access { hash, made }) => (Gate::Token(Arc::new(hash)), made.map(|token| token.reveal().to_owned())),
     };
     let traffic = Arc::new(Traffic::default());
-    let front = Front { gate, traffic: Arc::clone(&traffic) };
+    let front = Front { gate, identity: assembly.engine.identity(), traffic: Arc::clone(&traffic) };
     let server = tokio::spawn(serve(listener, front, routes(services, traffic), stopping.subscribe()));
     tracing::info!(%address, data_dir = %data_dir.path().display(), "controller started");
     let task = tokio::spawn(supervise(assembly, server, data_dir, stopping.clone(), options.grace));

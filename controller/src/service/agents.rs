@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sweep_lifecycle::command::{Command, Directive, Reply};
-use sweep_lifecycle::state::{AgentId, AgentInfo, SweepId};
+use sweep_lifecycle::command::{Command, Directive, Fence, Refusal, Reply};
+use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, HeldAttempt, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::agent_service_server::AgentService;
 use tonic::{Request, Response, Status, Streaming};
@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::patches::Patch;
 use super::refusal::{from_engine, orphaned, out_of_turn};
 use super::{Services, convert, limits};
-use crate::engine::Wish;
+use crate::engine::{EngineError, Wish};
 use crate::store::LogChunk;
 
 /// Heartbeats that fit into a lease: two may be lost without consequences.
@@ -28,10 +28,14 @@ impl AgentService for Services {
         limits::list("attempts", attempts.len())?;
         limits::optional_name("request_id", &request_id)?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let attempts = convert::live_attempts(&sweep.0, &attempts)?;
+        let held = convert::held_attempts(&sweep.0, attempts)?;
+        let known = self.engine.recognize(agent.clone(), incarnations(&held)).await.map_err(from_engine)?;
+        let attempts = known.iter().flatten().cloned().collect();
         let info = AgentInfo { host, slots, version, process: process_id, asks: false };
         let command = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info, attempts };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        let attempts = self.take_up(&agent, held, known).await?;
+        let identity = self.engine.identity().borrow().clone();
         let basis = self.engine.basis(&sweep, None).await.map_err(from_engine)?;
         tracing::info!(agent = %agent.0, sweep = %sweep.0, "agent registered");
         Ok(Response::new(v1::RegisterAgentResponse {
@@ -39,6 +43,9 @@ impl AgentService for Services {
             lease_ms: milliseconds(self.about.lease),
             heartbeat_ms: milliseconds(self.about.lease / HEARTBEATS_PER_LEASE),
             program: Some(convert::program(&basis)),
+            controller_id: identity.controller,
+            epoch: identity.epoch,
+            attempts,
         }))
     }
 
@@ -61,13 +68,14 @@ impl AgentService for Services {
     }
 
     async fn start_attempt(&self, request: Request<v1::StartAttemptRequest>) -> Result<Response<v1::StartAttemptResponse>, Status> {
-        let v1::StartAttemptRequest { agent_id, sweep_id, run, attempt, command, request_id, code_version } = request.into_inner();
+        let v1::StartAttemptRequest { agent_id, sweep_id, run, attempt, command, request_id, code_version, incarnation } =
+            request.into_inner();
         limits::optional_name("request_id", &request_id)?;
         limits::command(&command)?;
         limits::optional_name("code_version", &code_version)?;
         let attempt = convert::attempt_ref(&sweep_id, run, attempt)?;
         let command = Command::StartAttempt { agent: agent(agent_id)?, attempt, command, code_version };
-        let directive = self.directive(&request_id, command).await?;
+        let directive = self.directive(&request_id, &incarnation, command).await?;
         Ok(Response::new(v1::StartAttemptResponse { directive: Some(directive) }))
     }
 
@@ -107,7 +115,7 @@ impl AgentService for Services {
     }
 
     async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {
-        let v1::ReportMetricsRequest { agent_id, sweep_id, run, attempt, first_seq, points } = request.into_inner();
+        let v1::ReportMetricsRequest { agent_id, sweep_id, run, attempt, first_seq, points, incarnation } = request.into_inner();
         limits::stored("first_seq", first_seq.saturating_add(points.len() as u64))?;
         let command = Command::ReportMetrics {
             agent: agent(agent_id)?,
@@ -116,17 +124,17 @@ impl AgentService for Services {
             points: convert::points(points)?,
         };
         // A repeated report is known by the numbers of its points.
-        let directive = self.directive("", command).await?;
+        let directive = self.directive("", &incarnation, command).await?;
         Ok(Response::new(v1::ReportMetricsResponse { directive: Some(directive) }))
     }
 
     async fn append_log(&self, request: Request<v1::AppendLogRequest>) -> Result<Response<v1::AppendLogResponse>, Status> {
-        let v1::AppendLogRequest { agent_id, sweep_id, run, attempt, offset, data } = request.into_inner();
-        agent(agent_id)?;
+        let v1::AppendLogRequest { agent_id, sweep_id, run, attempt, offset, data, incarnation } = request.into_inner();
+        let agent = agent(agent_id)?;
         limits::log(offset, &data)?;
         let attempt = convert::attempt_ref(&sweep_id, run, attempt)?;
         if !data.is_empty() {
-            self.engine.append_log(LogChunk { attempt, offset, data }).await.map_err(from_engine)?;
+            self.engine.append_log(agent, incarnation, LogChunk { attempt, offset, data }).await.map_err(from_engine)?;
         }
         Ok(Response::new(v1::AppendLogResponse {}))
     }
@@ -134,20 +142,21 @@ impl AgentService for Services {
     async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let v1::HeartbeatRequest { agent_id, sweep_id, attempts } = request.into_inner();
         limits::list("attempts", attempts.len())?;
-        let attempts = convert::live_attempts(&sweep_id, &attempts)?;
+        let attempts = incarnations(&convert::held_attempts(&sweep_id, attempts)?);
         let directives = self.engine.heartbeat(agent(agent_id)?, attempts).await.map_err(from_engine)?;
         Ok(Response::new(v1::HeartbeatResponse { directives: directives.into_iter().map(convert::directive).collect() }))
     }
 
     async fn finish_attempt(&self, request: Request<v1::FinishAttemptRequest>) -> Result<Response<v1::FinishAttemptResponse>, Status> {
-        let v1::FinishAttemptRequest { agent_id, sweep_id, run, attempt, result, failure, request_id } = request.into_inner();
+        let v1::FinishAttemptRequest { agent_id, sweep_id, run, attempt, result, failure, request_id, incarnation, points } =
+            request.into_inner();
         limits::optional_name("request_id", &request_id)?;
         let command = Command::FinishAttempt {
             agent: agent(agent_id)?,
             attempt: convert::attempt_ref(&sweep_id, run, attempt)?,
             result: convert::attempt_result(result, failure)?,
         };
-        match self.engine.command(&request_id, command).await.map_err(from_engine)? {
+        match self.engine.command_behind(&request_id, Fence { incarnation, points }, command).await.map_err(from_engine)? {
             Reply::Run(state) => Ok(Response::new(v1::FinishAttemptResponse { run_state: convert::word(state) })),
             Reply::Orphaned { run, attempt, reason } => Err(orphaned(run, attempt, &reason)),
             _ => Err(out_of_turn()),
@@ -176,13 +185,53 @@ impl AgentService for Services {
 }
 
 impl Services {
-    async fn directive(&self, request_id: &str, command: Command) -> Result<v1::Directive, Status> {
-        match self.engine.command(request_id, command).await.map_err(from_engine)? {
+    /// Records what the log does not know of the attempts that an agent holds, and returns the controller's side of each.
+    async fn take_up(
+        &self,
+        agent: &AgentId,
+        held: Vec<HeldAttempt>,
+        known: Vec<Option<AttemptRef>>,
+    ) -> Result<Vec<v1::HeldAttempt>, Status> {
+        let mut attempts = Vec::new();
+        let mut refused = Vec::new();
+        for (held, known) in held.into_iter().zip(known) {
+            let named = held.attempt.clone();
+            let adopted = match known {
+                Some(known) => Ok(known),
+                None => match self.engine.command("", Command::AdoptAttempt { agent: agent.clone(), held: Box::new(held) }).await {
+                    Ok(Reply::Adopted(adopted)) => {
+                        tracing::info!(agent = %agent.0, run = adopted.run, attempt = adopted.attempt, "recorded an attempt that the log lacked");
+                        Ok(adopted)
+                    }
+                    Ok(_) => return Err(out_of_turn()),
+                    Err(EngineError::Refused(refusal @ Refusal::StaleAttempt { .. })) => Err(refusal.to_string()),
+                    Err(error) => return Err(from_engine(error)),
+                },
+            };
+            refused.push(adopted.as_ref().err().cloned());
+            attempts.push(adopted.unwrap_or(named));
+        }
+        let standing = self.engine.standing(agent.clone(), attempts.clone()).await.map_err(from_engine)?;
+        let answers = attempts.into_iter().zip(standing).zip(refused).map(|((attempt, standing), refused)| {
+            let directive = refused.map_or(standing.directive, |reason| Directive::Abandon { reason });
+            let directive = Some(convert::directive(directive));
+            v1::HeldAttempt { run: attempt.run, attempt: attempt.attempt, points: standing.points, directive, started: standing.started }
+        });
+        Ok(answers.collect())
+    }
+
+    async fn directive(&self, request_id: &str, incarnation: &str, command: Command) -> Result<v1::Directive, Status> {
+        let fence = Fence { incarnation: incarnation.to_owned(), points: 0 };
+        match self.engine.command_behind(request_id, fence, command).await.map_err(from_engine)? {
             Reply::Directive(directive) => Ok(convert::directive(directive)),
             Reply::Done => Ok(convert::directive(Directive::Continue)),
             _ => Err(out_of_turn()),
         }
     }
+}
+
+fn incarnations(held: &[HeldAttempt]) -> Vec<(AttemptRef, String)> {
+    held.iter().map(|held| (held.attempt.clone(), held.incarnation.clone())).collect()
 }
 
 fn agent(id: String) -> Result<AgentId, Status> {

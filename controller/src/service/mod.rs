@@ -10,6 +10,7 @@ mod asked;
 mod convert;
 mod edits;
 mod follow;
+mod identity;
 pub(crate) mod json;
 mod limits;
 mod pages;
@@ -34,6 +35,7 @@ use crate::engine::Engine;
 use crate::reader::Reader;
 use crate::store::{AgentRow, Query, StoreError};
 
+pub use identity::stamp;
 pub use limits::WAIT_MAX;
 pub use snapshots::Snapshots;
 

@@ -28,6 +28,7 @@ fn from_refusal(refusal: &Refusal, message: String) -> Status {
         Refusal::UnknownSweep(_) => (Code::NotFound, "unknown_sweep"),
         Refusal::UnknownRun { .. } => (Code::NotFound, "unknown_run"),
         Refusal::UnknownAgent(_) => (Code::NotFound, "unknown_agent"),
+        Refusal::UnknownAttempt { .. } => (Code::NotFound, "unknown_attempt"),
         Refusal::StaleAttempt { .. } => (Code::FailedPrecondition, "stale_attempt"),
         Refusal::MissingPoints { .. } => (Code::InvalidArgument, "missing_points"),
         Refusal::SweepEnded(_) => (Code::FailedPrecondition, "sweep_ended"),
@@ -56,7 +57,7 @@ pub(super) fn stopping() -> Status {
 
 /// Says that a request is wrong.
 pub(super) fn invalid(message: impl Into<String>) -> Status {
-    Status::invalid_argument(shortened(message.into()))
+    with_kind(Status::invalid_argument(shortened(message.into())), "invalid")
 }
 
 /// Says that there is no such run.

@@ -281,6 +281,7 @@ impl SweepService for Services {
 
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::GetStatusResponse>, Status> {
         let sweeps = self.read(|query| query.sweeps()).await?;
+        let identity = self.engine.identity().borrow().clone();
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data_dir: self.about.data_dir.display().to_string(),
@@ -289,6 +290,8 @@ impl SweepService for Services {
             sweeps: sweeps.len() as u64,
             agents: sweeps.iter().map(|(_, counts)| counts.agents).sum(),
             running: sweeps.iter().map(|(_, counts)| counts.running).sum(),
+            controller_id: identity.controller,
+            epoch: identity.epoch,
         }))
     }
 

@@ -20,7 +20,7 @@ pub struct MemoryQuery {
     tables: Arc<Mutex<Tables>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tables {
     events: Vec<Recorded>,
     sweeps: BTreeMap<String, SweepRow>,
@@ -38,6 +38,11 @@ impl MemoryStore {
     /// Makes an empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns a copy that shares nothing with it, as a backup does.
+    pub fn back_up(&self) -> Self {
+        Self { tables: Arc::new(Mutex::new(lock(&self.tables).clone())) }
     }
 
     /// Returns the way to ask it.

@@ -200,6 +200,7 @@ async fn calls_that_make_no_sense_are_refused_in_words() {
         attempt,
         first_seq,
         points,
+        incarnation: String::new(),
     };
     let finish = |agent: &str, attempt: u32, result: i32, request_id: &str| FinishAttemptRequest {
         agent_id: agent.to_owned(),
@@ -209,11 +210,14 @@ async fn calls_that_make_no_sense_are_refused_in_words() {
         result,
         failure: None,
         request_id: request_id.to_owned(),
+        incarnation: String::new(),
+        points: 0,
     };
     let succeeded = finish_attempt_request::Result::Succeeded as i32;
     let mut refused: Vec<(&str, Status, &[Code])> = Vec::new();
     let invalid: &[Code] = &[Code::InvalidArgument];
     let stale: &[Code] = &[Code::FailedPrecondition];
+    let unknown_attempt: &[Code] = &[Code::NotFound];
     let large: &[Code] = &[Code::OutOfRange, Code::ResourceExhausted, Code::InvalidArgument];
     let mut no = |what, status: Status, codes| refused.push((what, status, codes));
 
@@ -226,8 +230,8 @@ async fn calls_that_make_no_sense_are_refused_in_words() {
         &[Code::InvalidArgument, Code::OutOfRange],
     );
     no("a long name", clients.agents.report_metrics(report(1, 0, vec![point(&"x".repeat(2000), 1.0)])).await.unwrap_err(), invalid);
-    no("attempt 2", clients.agents.report_metrics(report(2, 0, vec![point("loss", 1.0)])).await.unwrap_err(), stale);
-    no("the last attempt", clients.agents.finish_attempt(finish("a", u32::MAX, succeeded, "")).await.unwrap_err(), stale);
+    no("attempt 2", clients.agents.report_metrics(report(2, 0, vec![point("loss", 1.0)])).await.unwrap_err(), unknown_attempt);
+    no("the last attempt", clients.agents.finish_attempt(finish("a", u32::MAX, succeeded, "")).await.unwrap_err(), unknown_attempt);
     no("another's attempt", clients.agents.finish_attempt(finish("b", 1, succeeded, "")).await.unwrap_err(), stale);
     no(
         "nobody's attempt",
@@ -250,7 +254,15 @@ async fn calls_that_make_no_sense_are_refused_in_words() {
     let request = RegisterAgentRequest { agent_id: "x".repeat(1 << 20), sweep_id: sweep.clone(), ..RegisterAgentRequest::default() };
     no("a megabyte of a name", clients.agents.register_agent(request).await.unwrap_err(), invalid);
     let data = vec![b'x'; 2 << 20];
-    let request = AppendLogRequest { agent_id: "a".to_owned(), sweep_id: sweep.clone(), run: held.run, attempt: 1, offset: 0, data };
+    let request = AppendLogRequest {
+        agent_id: "a".to_owned(),
+        sweep_id: sweep.clone(),
+        run: held.run,
+        attempt: 1,
+        offset: 0,
+        data,
+        incarnation: String::new(),
+    };
     no("two megabytes of output", clients.agents.append_log(request.clone()).await.unwrap_err(), invalid);
     let request = AppendLogRequest { data: b"x".to_vec(), offset: u64::MAX, ..request };
     no("output beyond", clients.agents.append_log(request).await.unwrap_err(), &[Code::InvalidArgument, Code::OutOfRange]);

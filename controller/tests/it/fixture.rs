@@ -1,7 +1,7 @@
 //! Writes the fixture of the current format: a database in which every kind of event occurs, as SQL.
 //!
 //! `cargo test -p sweep-controller --test it fixture -- --ignored` writes `tests/fixtures/format-<FORMAT>.sql`. A new kind of event
-//! needs one more step in `training` or `health` that causes it.
+//! needs one more step in `training`, `health` or `restore` that causes it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -41,8 +41,10 @@ fn write_the_fixture() {
     let file = dir.path().join("sweep.db");
     let mut scenario =
         Scenario { state: State::default(), store: SqliteStore::open(&file).expect("it can be made"), now_ms: 1_795_500_000_000 };
+    scenario.ask(&Command::BeginEpoch { controller: "0123456789ab".to_owned(), restored: false });
     training(&mut scenario);
     health(&mut scenario);
+    restore(&mut scenario);
     drop(scenario);
     let database = Connection::open(&file).expect("it is there");
     let found = kinds(&database);
@@ -222,6 +224,13 @@ fn health(scenario: &mut Scenario) {
     let (spec, source) = sweep_file(HEALTH);
     scenario.ask(&Command::CreateSweep { sweep: sweep.clone(), spec, source, seed: 10 });
     scenario.ask(&Command::ExhaustSpace { sweep, history: 0 });
+}
+
+/// A restore, and an agent that leaves after it.
+fn restore(scenario: &mut Scenario) {
+    scenario.ask(&Command::BeginEpoch { controller: String::new(), restored: true });
+    scenario.ask(&Command::SettleEpoch);
+    scenario.ask(&Command::AnnounceLeaving { agent: agent("gus"), reason: "the machine was taken away".to_owned() });
 }
 
 const TRAINING: &str = "name: training

@@ -97,6 +97,7 @@ impl Clients {
             command: vec!["python".to_owned(), "train.py".to_owned()],
             request_id: String::new(),
             code_version: String::new(),
+            incarnation: String::new(),
         };
         self.agents.start_attempt(request).await.expect("the attempt is ours");
     }
@@ -110,6 +111,7 @@ impl Clients {
             attempt: assignment.attempt,
             first_seq,
             points: values.iter().map(point).collect(),
+            incarnation: String::new(),
         };
         self.agents.report_metrics(request).await.expect("the attempt is ours");
     }
@@ -123,6 +125,8 @@ impl Clients {
             result: finish_attempt_request::Result::Succeeded.into(),
             failure: None,
             request_id: String::new(),
+            incarnation: String::new(),
+            points: 0,
         };
         self.agents.finish_attempt(request).await.expect("the attempt is ours").into_inner().run_state
     }

@@ -133,6 +133,7 @@ async fn a_log_is_followed_until_its_attempt_ends() {
         attempt: assignment.attempt,
         offset,
         data: data.as_bytes().to_vec(),
+        incarnation: String::new(),
     };
     let second = GetLogsRequest { run: assignment.run, attempt: 2, ..early.clone() };
     let missing = clients.sweeps.get_logs(second).await.unwrap_err();
@@ -220,11 +221,14 @@ async fn refusals_have_their_codes() {
         result: 1,
         failure: None,
         request_id: String::new(),
+        incarnation: String::new(),
+        points: 0,
     };
-    assert_eq!(clients.agents.finish_attempt(finish.clone()).await.unwrap_err().code(), Code::FailedPrecondition);
+    let unknown = clients.agents.finish_attempt(finish.clone()).await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.metadata().get(REFUSAL_HEADER).unwrap().to_str().unwrap()), (Code::NotFound, "unknown_attempt"));
     let senseless = FinishAttemptRequest { result: 0, ..finish };
     assert_eq!(clients.agents.finish_attempt(senseless).await.unwrap_err().code(), Code::InvalidArgument);
-    let live = LiveAttempt { run: assignment.run, attempt: 7 };
+    let live = LiveAttempt { run: assignment.run, attempt: 7, incarnation: String::new(), record_json: String::new() };
     let beat = HeartbeatRequest { agent_id: "agent-1".to_owned(), sweep_id: id.clone(), attempts: vec![live] };
     let directives = clients.agents.heartbeat(beat).await.unwrap().into_inner().directives;
     assert_eq!(directives.iter().map(|directive| directive.kind().as_str_name()).collect::<Vec<_>>(), ["KIND_ABANDON"]);
@@ -274,6 +278,7 @@ async fn what_is_too_large_is_refused_and_the_connection_goes_on() {
         attempt: assignment.attempt,
         offset: 0,
         data: vec![b'x'; bytes],
+        incarnation: String::new(),
     };
     assert_eq!(clients.agents.append_log(piece(5 << 20)).await.unwrap_err().code(), Code::OutOfRange);
     assert_eq!(clients.agents.append_log(piece((1 << 20) + 1)).await.unwrap_err().code(), Code::InvalidArgument);

@@ -1,13 +1,13 @@
 //! A disk that keeps what was written, and fails now and then.
 
-use sweep_controller::store::{Batch, Block, ImageHead, MemoryStore, Store, StoreError, StoredReply};
+use sweep_controller::store::{Batch, Block, ImageHead, Store, StoreError, StoredReply};
 use sweep_lifecycle::event::Recorded;
 
 use crate::world::{Fault, World};
 
 /// What the controller's engine writes to.
 pub(crate) struct Disk {
-    pub(crate) store: MemoryStore,
+    pub(crate) store: Box<dyn Store>,
     pub(crate) world: World,
 }
 

@@ -9,7 +9,6 @@ use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, simulation};
 use sweep_controller::engine::{Clock, Engine, EngineOptions, Mutation, Terms};
 use sweep_controller::reader::Reader;
 use sweep_controller::service::{self, About, Services, Turns};
-use sweep_controller::store::MemoryStore;
 use sweep_controller::{planner, reaper};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::Timestamp;
@@ -21,20 +20,25 @@ use tokio::time::{Instant, sleep};
 use tonic::transport::{Endpoint, Server};
 
 use crate::disk::Disk;
+use crate::front::Front;
 use crate::network;
-use crate::world::{Wish, World};
+use crate::world::{Preemption, Wish, World};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(4);
+
+/// The controller's id.
+pub(crate) const CONTROLLER: &str = "c0ffee000000";
 
 /// Few, so that a start finds an image of the state which lacks something, and that is compared with the log.
 const EVENTS_PER_IMAGE: u64 = 40;
 
 /// The controller, until it ends by itself: then it waits to be started again.
-pub(crate) async fn controller(world: World, store: MemoryStore, mutation: Mutation) -> turmoil::Result {
+pub(crate) async fn controller(world: World, mutation: Mutation) -> turmoil::Result {
     let terms = Terms { lease: LEASE, patience: Duration::from_millis(200), ..Terms::default() };
     let clock = Arc::new(SimulatedClock { started: Instant::now(), world: world.clone() });
-    let options = EngineOptions { clock, mutation, events_per_image: EVENTS_PER_IMAGE, ..EngineOptions::new(terms) };
-    let query = store.query();
+    let controller = Some(CONTROLLER.to_owned());
+    let options = EngineOptions { clock, controller, mutation, events_per_image: EVENTS_PER_IMAGE, ..EngineOptions::new(terms) };
+    let (store, query) = world.storage().open()?;
     let disk = Disk { store, world: world.clone() };
     let (engine, mut join, driver) = Engine::open(Box::new(disk), options)?;
     let slowness = world.clone();
@@ -42,9 +46,10 @@ pub(crate) async fn controller(world: World, store: MemoryStore, mutation: Mutat
     tokio::spawn(reaper::run(engine.clone()));
     tokio::spawn(planner::run_inline(engine.clone()));
     let about = About { data_dir: PathBuf::new(), started_ms: 0, lease: LEASE };
+    let front = Front { world: world.clone(), engine: engine.clone() };
     let services = Services {
         engine,
-        reader: Reader::new(Arc::new(query)),
+        reader: Reader::new(query),
         about,
         stopping: watch::Sender::new(false),
         analyses: Turns::default(),
@@ -54,6 +59,7 @@ pub(crate) async fn controller(world: World, store: MemoryStore, mutation: Mutat
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(2)))
+        .layer(front)
         .add_routes(service::routes(&services))
         .serve_with_incoming(incoming);
     tokio::select! {
@@ -88,7 +94,13 @@ impl Clock for SimulatedClock {
 }
 
 /// An agent, started again whenever it ends before the sweep does. `wishes` says when its machine is to be taken away.
-pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: usize, preempt: watch::Receiver<u64>) -> turmoil::Result {
+pub(crate) async fn agent(
+    host: String,
+    world: World,
+    runs_dir: PathBuf,
+    slots: usize,
+    preempt: watch::Receiver<Preemption>,
+) -> turmoil::Result {
     loop {
         let Some(sweep) = world.record().sweep.clone() else {
             sleep(Duration::from_millis(300)).await;
@@ -123,9 +135,11 @@ pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: 
         let (interrupt, interrupts) = mpsc::channel(1);
         let mut preempted = preempt.clone();
         preempted.mark_unchanged();
+        let (scheduler, machine) = (world.clone(), host.clone());
         let taken_away = tokio::spawn(async move {
             if preempted.changed().await.is_ok() {
-                let _ = interrupt.send(Interrupt::Preempt).await;
+                let preemption = *preempted.borrow_and_update();
+                scheduler.preempt(preemption, &machine, interrupt.clone()).await;
             }
             pending::<()>().await;
         });
@@ -135,6 +149,24 @@ pub(crate) async fn agent(host: String, world: World, runs_dir: PathBuf, slots: 
         taken_away.abort();
         world.record().note(&format!("{host} left: {outcome:?}"));
         sleep(Duration::from_secs(1)).await;
+    }
+}
+
+impl World {
+    /// Signals an agent and, where the scheduler does that too, its programs, in either order.
+    async fn preempt(&self, preemption: Preemption, host: &str, interrupt: mpsc::Sender<Interrupt>) {
+        let Preemption { agent_after, programs, .. } = preemption;
+        let agent = async {
+            sleep(agent_after).await;
+            let _ = interrupt.send(Interrupt::Preempt).await;
+        };
+        let signal = async {
+            let Some((after, into_errors)) = programs else { return Vec::new() };
+            sleep(after).await;
+            self.processes().signal(host, turmoil::sim_elapsed().unwrap_or_default(), into_errors)
+        };
+        let ((), signalled) = tokio::join!(agent, signal);
+        self.processes().note_preemption(&signalled);
     }
 }
 

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sweep_proto::REFUSAL_HEADER;
 use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
@@ -12,11 +11,13 @@ use sweep_proto::v1::{
     AcquireRequest, Assignment, FinishAttemptRequest, HeartbeatRequest, LiveAttempt, MetricPoint, RegisterAgentRequest,
     ReportMetricsRequest, StartAttemptRequest,
 };
+use sweep_proto::{CONTROLLER_HEADER, REFUSAL_HEADER};
 use tokio::time::sleep;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 
 use crate::chance::Chance;
+use crate::hosts::CONTROLLER;
 use crate::network;
 use crate::world::World;
 
@@ -41,7 +42,7 @@ pub(crate) async fn paper(world: World, life: u64) -> turmoil::Result {
     };
     let chance = Chance::of(world.seed(), &format!("paper {life}"));
     let client = AgentServiceClient::new(network::controller());
-    let mut paper = Paper { client, world, sweep, chance, life, calls: 0, old: Vec::new(), given: BTreeMap::new() };
+    let mut paper = Paper { client, world, sweep, chance, life, calls: 0, old: Vec::new(), given: BTreeMap::new(), restores: 0 };
     paper.register().await;
     loop {
         paper.round().await;
@@ -60,6 +61,8 @@ struct Paper {
     old: Vec<Old>,
     /// Who got which attempt by which request.
     given: BTreeMap<(u64, u32), String>,
+    /// How often a backup had been restored when it last looked.
+    restores: u64,
 }
 
 impl Paper {
@@ -93,6 +96,12 @@ impl Paper {
     }
 
     async fn round(&mut self) {
+        let restores = self.world.record().restores;
+        if std::mem::replace(&mut self.restores, restores) != restores {
+            // The answers of before are void.
+            self.old.clear();
+            self.given.clear();
+        }
         let request = AcquireRequest {
             agent_id: self.agent(),
             sweep_id: self.sweep.clone(),
@@ -125,6 +134,7 @@ impl Paper {
                     |answer: &Result<tonic::Response<_>, _>| answer.as_ref().ok().and_then(|answer| assignment(answer.get_ref()));
                 if let (Some(one), Some(two)) = (assigned(&one), assigned(&two))
                     && one != two
+                    && self.restores == self.world.record().restores
                 {
                     self.world.record().violated(format!("I4: one request to acquire got {one:?} and {two:?}"));
                 }
@@ -150,7 +160,8 @@ impl Paper {
     fn received(&mut self, request: &AcquireRequest, assignment: &Assignment) {
         let key = (assignment.run, assignment.attempt);
         let before = self.given.insert(key, request.request_id.clone());
-        if before.is_some_and(|before| before != request.request_id) {
+        let is_current = self.restores == self.world.record().restores;
+        if before.is_some_and(|before| before != request.request_id) && is_current {
             self.world.record().violated(format!("I2: attempt {key:?} was given away twice"));
         }
         self.old.push(Old::Acquire(request.clone(), Box::new(assignment.clone())));
@@ -167,6 +178,7 @@ impl Paper {
             command: vec![NAME.to_owned()],
             request_id: self.request_id(),
             code_version: self.code_version(),
+            incarnation: String::new(),
         };
         until(async || self.client.clone().start_attempt(start.clone()).await).await?;
         self.old.push(Old::Start(start));
@@ -182,6 +194,7 @@ impl Paper {
                 attempt,
                 first_seq: seq,
                 points: vec![point],
+                incarnation: String::new(),
             };
             until(async || self.client.clone().report_metrics(report.clone()).await).await?;
             self.old.push(Old::Report(report));
@@ -194,10 +207,12 @@ impl Paper {
             result: Verdict::Succeeded.into(),
             failure: None,
             request_id: self.request_id(),
+            incarnation: String::new(),
+            points: 0,
         };
         let state = until(async || self.client.clone().finish_attempt(finish.clone()).await).await?.run_state;
         self.world.told(run, attempt, &state);
-        if state == "finished" {
+        if state == "finished" && self.restores == self.world.record().restores {
             self.world.record().paper.insert((run, attempt), points);
         }
         self.old.push(Old::Finish(finish, state));
@@ -205,7 +220,11 @@ impl Paper {
     }
 
     async fn beat(&mut self) {
-        let attempts = self.given.keys().map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt }).collect();
+        let attempts = self
+            .given
+            .keys()
+            .map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt, incarnation: String::new(), record_json: String::new() })
+            .collect();
         let request = HeartbeatRequest { agent_id: self.agent(), sweep_id: self.sweep.clone(), attempts };
         // Only news of life.
         let _ = self.client.heartbeat(request).await;
@@ -222,6 +241,7 @@ impl Paper {
                 let answer = self.client.acquire(request).await;
                 if let Some(again) = answer.ok().and_then(|answer| assignment(answer.get_ref()))
                     && again != *before
+                    && self.restores == self.world.record().restores
                 {
                     self.world.record().violated(format!("I4: a repeated request to acquire got {again:?} after {before:?}"));
                 }
@@ -232,6 +252,7 @@ impl Paper {
                 let answer = self.client.finish_attempt(request).await;
                 if let Ok(again) = answer
                     && again.get_ref().run_state != before
+                    && self.restores == self.world.record().restores
                 {
                     let again = again.into_inner().run_state;
                     self.world.record().violated(format!("I4: a repeated result was answered {again} after {before}"));
@@ -259,9 +280,9 @@ async fn until<T, F: Future<Output = Result<tonic::Response<T>, Status>>>(call: 
     }
 }
 
+/// Returns whether a call has no answer of the controller: only refusals in the protocol's terms are answers, and only its own.
 fn is_unknown(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Cancelled | Code::Unavailable | Code::Unknown | Code::Internal | Code::DeadlineExceeded | Code::ResourceExhausted
-    )
+    let header = |name| status.metadata().get(name).and_then(|value| value.to_str().ok());
+    let is_own = header(CONTROLLER_HEADER).is_none_or(|controller| controller == CONTROLLER);
+    !is_own || header(REFUSAL_HEADER).is_none_or(|refusal| refusal == "full")
 }

@@ -6,22 +6,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sweep_agent::simulation;
+use sweep_agent::simulation::{self, Weakness};
 use sweep_controller::engine::Mutation;
 use sweep_controller::store::MemoryStore;
-use sweep_lifecycle::state::{AttemptState, SweepState};
+use sweep_lifecycle::state::{AttemptState, Blame, SweepState};
 use tokio::sync::watch;
 use turmoil::{Builder, Sim};
 
 use crate::chance::Chance;
 use crate::hosts;
+use crate::interference::Interference;
 use crate::paper::paper;
-use crate::world::{Fault, Wish, World};
+use crate::storage::Storage;
+use crate::world::{Fault, Preemption, Wish, World};
 
 /// How long things go wrong.
 const TROUBLE: Duration = Duration::from_secs(45);
 /// How long everything may take to end well afterwards.
 const PEACE: Duration = Duration::from_secs(400);
+/// A lease, in which agents report what they hold, and then some.
+const CALM_AFTER_RESTORE: Duration = Duration::from_secs(8);
+const CALM_AFTER_INTERFERENCE: Duration = Duration::from_secs(6);
 const TICK: Duration = Duration::from_millis(10);
 /// How long processes may outlive the sweep.
 const LEFTOVERS: Duration = Duration::from_secs(30);
@@ -37,20 +42,24 @@ pub struct Report {
     pub violations: Vec<String>,
 }
 
-/// Runs one seed with a guard missing, or none; one after the other in a process.
+/// Runs one seed with a guard of the controller missing, or one of the agents, or none; one after the other in a process.
 ///
 /// # Errors
 /// The simulation itself broke down.
-pub fn run(seed: u64, mutation: Mutation) -> Result<Report, String> {
+pub fn run(seed: u64, mutation: Mutation, weakness: Weakness) -> Result<Report, String> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     align_task_ids()?;
     simulation::seed(seed);
+    simulation::weaken(weakness);
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut chance = Chance::of(seed, "scenario");
     let agents: Vec<String> = (0..chance.between(2, 4)).map(|number| format!("agent{number}")).collect();
     let black_hole = chance.is(25).then(|| agents[0].clone());
-    let world = World::new(seed, black_hole);
+    let is_quiet = chance.is(20);
+    let sqlite = folder.path().join("sweep.db");
+    let storage = if chance.is(5) { Storage::Sqlite(sqlite) } else { Storage::Memory(MemoryStore::new()) };
+    let world = World::new(seed, black_hole.filter(|_| !is_quiet), is_quiet, storage);
     let mut sim = Builder::new()
         .tick_duration(TICK)
         .min_message_latency(Duration::from_millis(1))
@@ -58,9 +67,18 @@ pub fn run(seed: u64, mutation: Mutation) -> Result<Report, String> {
         .simulation_duration(Duration::from_secs(3600))
         .rng_seed(seed)
         .build();
-    let yaml = sweep(&mut chance);
+    let yaml = sweep(&mut chance, is_quiet);
     let preempt = settle(&mut sim, &world, &agents, folder.path(), &yaml, mutation, &mut chance);
-    let mut trouble = Trouble { chance: Chance::of(seed, "trouble"), agents, preempt, down: Vec::new(), heal_at: Duration::ZERO };
+    let mut trouble = Trouble {
+        chance: Chance::of(seed, "trouble"),
+        agents,
+        preempt,
+        down: Vec::new(),
+        heal_at: Duration::ZERO,
+        clear_at: Duration::ZERO,
+        calm_until: Duration::ZERO,
+        backups: Vec::new(),
+    };
     let complaint = |error: Box<dyn std::error::Error>| error.to_string();
     while sim.elapsed() < TROUBLE && world.record().violations.is_empty() {
         sim.step().map_err(complaint)?;
@@ -98,7 +116,7 @@ fn align_task_ids() -> Result<(), String> {
 }
 
 /// Returns the sweep file.
-fn sweep(chance: &mut Chance) -> String {
+fn sweep(chance: &mut Chance, is_quiet: bool) -> String {
     let common = "metric: {name: loss, goal: minimize}\nprogram: simulated\nmax_silence: 6s\nretry: {lost: 6, machine: 3, crashed: 2}\n";
     if chance.is(60) {
         let (width, height) = (chance.between(3, 8), chance.between(2, 5));
@@ -108,7 +126,7 @@ fn sweep(chance: &mut Chance) -> String {
         return text;
     }
     let method = if chance.is(25) { "bayes" } else { "random" };
-    let stop = if chance.is(30) { "early_terminate: {type: median}\n" } else { "" };
+    let stop = if chance.is(30) && !is_quiet { "early_terminate: {type: median}\n" } else { "" };
     let cap = chance.between(8, 25);
     format!("method: {method}\n{common}{stop}run_cap: {cap}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n  y: {{values: [a, b]}}\n")
 }
@@ -122,11 +140,10 @@ fn settle(
     yaml: &str,
     mutation: Mutation,
     chance: &mut Chance,
-) -> watch::Sender<u64> {
-    let store = MemoryStore::new();
+) -> watch::Sender<Preemption> {
     let shared = world.clone();
-    sim.host("controller", move || hosts::controller(shared.clone(), store.clone(), mutation));
-    let preempt = watch::Sender::new(0);
+    sim.host("controller", move || hosts::controller(shared.clone(), mutation));
+    let preempt = watch::Sender::new(Preemption::default());
     for host in agents {
         let (shared, name, runs_dir, slots, told) =
             (world.clone(), host.clone(), folder.join(host), chance.between(1, 2) as usize, preempt.subscribe());
@@ -145,11 +162,17 @@ fn settle(
 struct Trouble {
     chance: Chance,
     agents: Vec<String>,
-    preempt: watch::Sender<u64>,
+    preempt: watch::Sender<Preemption>,
     /// Machines that are down, and until when.
     down: Vec<(String, Duration)>,
     /// When the network is whole again.
     heal_at: Duration,
+    /// When the controller itself answers again.
+    clear_at: Duration,
+    /// In peace one trouble is over before the next one: each alone costs no attempt, several at once may.
+    calm_until: Duration,
+    /// Copies of the controller's data, the newest last.
+    backups: Vec<Storage>,
 }
 
 impl Trouble {
@@ -164,12 +187,22 @@ impl Trouble {
         if self.heal_at > Duration::ZERO && now >= self.heal_at {
             self.heal(sim);
         }
+        if world.record().interference.is_some() && now >= self.clear_at {
+            world.record().interference = None;
+        }
         // About one trouble in a second.
         if !self.chance.is(1) {
             return;
         }
+        if world.is_quiet() {
+            if now < self.calm_until {
+                return;
+            }
+            let trouble = self.chance.between(12, 14);
+            return self.disturb(trouble, sim, world);
+        }
         let agent = self.agents[self.chance.below(self.agents.len() as u64) as usize].clone();
-        let trouble = self.chance.below(12);
+        let trouble = self.chance.below(16);
         world.record().note(&format!("{:.2} trouble {trouble} {agent}", now.as_secs_f64()));
         match trouble {
             0 => self.crash(sim, "controller", now),
@@ -201,7 +234,21 @@ impl Trouble {
                 let skews = [3_600_000, -3_600_000, 315_000_000_000, -315_000_000_000, 0];
                 world.record().skew_ms = skews[self.chance.below(5) as usize];
             }
-            10 => self.preempt.send_modify(|count| *count += 1),
+            10 => {
+                self.preempt.send_modify(|preemption| {
+                    *preemption = Preemption { number: preemption.number + 1, ..Preemption::default() };
+                });
+            }
+            12..=14 => self.disturb(trouble, sim, world),
+            15 => {
+                let soon = |chance: &mut Chance| Duration::from_millis(chance.between(0, 400));
+                let (agent_after, programs_after) = (soon(&mut self.chance), soon(&mut self.chance));
+                let into_errors = self.chance.is(70);
+                self.preempt.send_modify(|preemption| {
+                    let number = preemption.number + 1;
+                    *preemption = Preemption { number, agent_after, programs: Some((programs_after, into_errors)) };
+                });
+            }
             _ => {
                 let wish = match self.chance.below(8) {
                     0 => Wish::Pause,
@@ -213,6 +260,42 @@ impl Trouble {
                 };
                 world.record().wishes.push(wish);
             }
+        }
+    }
+
+    /// What concerns the controller's identity: something else answers, a backup is made, one is restored.
+    fn disturb(&mut self, trouble: u64, sim: &mut Sim<'_>, world: &World) {
+        let now = sim.elapsed();
+        match trouble {
+            12 => {
+                // In peace shorter than a lease: then no attempt is lost.
+                let longest = if world.is_quiet() { 2000 } else { 6000 };
+                self.clear_at = now + Duration::from_millis(self.chance.between(200, longest));
+                let interference = Interference::draw(&mut self.chance);
+                world.record().note(&format!("interference {interference:?}"));
+                world.record().interference = Some(interference);
+                self.calm_until = self.clear_at + CALM_AFTER_INTERFERENCE;
+            }
+            13 if world.record().sweep.is_some() && !world.record().state.sweeps.is_empty() => {
+                let number = self.backups.len() as u64;
+                match world.storage().back_up(number) {
+                    Ok(backup) => self.backups.push(backup),
+                    Err(error) => world.record().violated(format!("no backup can be made: {error}")),
+                }
+            }
+            14 if !self.backups.is_empty() && !self.down.iter().any(|(down, _)| down == "controller") => {
+                sim.crash("controller");
+                world.record().controller_ended = false;
+                // In peace the newest: what agents begin after an older one may be what a newer one says has ended.
+                let newest = self.backups.len() - 1;
+                let chosen = if world.is_quiet() { newest } else { self.chance.below(newest as u64 + 1) as usize };
+                let backup = self.backups[chosen].clone();
+                // A copy that the controller is not told of lets it hand out runs at once.
+                world.restore(&backup, world.is_quiet() || self.chance.is(80));
+                self.calm_until = now + CALM_AFTER_RESTORE;
+                self.down.push(("controller".to_owned(), now + Duration::from_millis(self.chance.between(100, 1500))));
+            }
+            _ => {}
         }
     }
 
@@ -244,6 +327,7 @@ impl Trouble {
         }
         self.heal(sim);
         let mut record = world.record();
+        record.interference = None;
         (record.disk_ms, record.skew_ms) = (0, 0);
         record.disk.clear();
         record.wishes = vec![Wish::Resume];
@@ -294,19 +378,29 @@ fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
     if distinct != ended().count() {
         record.violated(format!("I3: {} runs are of {distinct} points", ended().count()));
     }
+    if world.is_quiet() && world.processes().signals() > 0 {
+        let signals = world.processes().signals();
+        record.violated(format!("I10: {signals} signals ended programs, although the controller wanted none to end"));
+    }
+    let identity = record.state.identity.clone();
     for (number, run) in sweep.runs.iter() {
         for (attempt, index) in run.attempts.iter().zip(1u32..) {
             if !matches!(attempt.state, AttemptState::Finished | AttemptState::Failed) {
                 continue;
             }
-            let given = match record.paper.get(&(number, index)) {
-                Some(points) => *points,
-                None if attempt.agent.0.starts_with("paper") => continue,
-                None => world.processes().given(number, index, now) as u64,
-            };
-            if attempt.points != given {
-                let what = format!("I1: run {number} attempt {index} gave {given} points and {} are on disk", attempt.points);
-                record.violated(what);
+            let blames = attempt.failure.as_ref().is_some_and(|failure| failure.blame == Blame::Configuration);
+            if attempt.state == AttemptState::Failed && blames && world.processes().is_taken_away(&identity.incarnation(attempt)) {
+                record.violated(format!("I7: run {number} attempt {index} is blamed for what a scheduler did: {:?}", attempt.failure));
+            }
+            if let Some(points) = record.paper.get(&(number, index)).copied() {
+                if attempt.points != points {
+                    record.violated(format!("I1: run {number} attempt {index} gave {points} points and {} are on disk", attempt.points));
+                }
+                continue;
+            }
+            let Some(given) = world.processes().values(&identity.incarnation(attempt), now) else { continue };
+            if attempt.points != given.len() as u64 || attempt.series != given {
+                record.violated(format!("I1: run {number} attempt {index} gave {given:?}, and on disk is {:?}", attempt.series));
             }
         }
     }

@@ -11,6 +11,8 @@ use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::state::{AttemptState, State};
 
 use crate::chance::Chance;
+use crate::interference::Interference;
+use crate::storage::Storage;
 
 /// Shared by everything in a simulation.
 #[derive(Clone)]
@@ -20,6 +22,9 @@ struct Shared {
     seed: u64,
     /// A machine on which everything fails at once.
     black_hole: Option<String>,
+    /// Nothing goes wrong but what answers in the controller's place and what is restored: no program is to be ended.
+    is_quiet: bool,
+    storage: Mutex<Storage>,
     processes: Processes,
     record: Mutex<Record>,
 }
@@ -50,6 +55,10 @@ pub(crate) struct Record {
     pub(crate) paper: BTreeMap<(u64, u32), u64>,
     /// What a person wants next.
     pub(crate) wishes: Vec<Wish>,
+    /// What answers in the controller's place.
+    pub(crate) interference: Option<Interference>,
+    /// How often a backup was restored: what was promised before is void.
+    pub(crate) restores: u64,
 }
 
 /// What becomes of a commit.
@@ -59,6 +68,17 @@ pub(crate) enum Fault {
     Full,
     /// It fails; whether it was written, only the disk knows.
     Failed { written: bool },
+}
+
+/// How a scheduler takes machines away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Preemption {
+    /// Tells it from the one before.
+    pub(crate) number: u64,
+    /// When the agent is signalled.
+    pub(crate) agent_after: Duration,
+    /// When programs are signalled, and whether they turn the signal into exit status 1, as torchrun does.
+    pub(crate) programs: Option<(Duration, bool)>,
 }
 
 /// What a person asks for.
@@ -74,9 +94,10 @@ pub(crate) enum Wish {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, black_hole: Option<String>) -> Self {
+    pub(crate) fn new(seed: u64, black_hole: Option<String>, is_quiet: bool, storage: Storage) -> Self {
         let record = Record { aloud: std::env::var_os("SWEEP_SIM_TRACE").is_some(), ..Record::default() };
-        Self(Arc::new(Shared { seed, black_hole, processes: Processes::default(), record: Mutex::new(record) }))
+        let storage = Mutex::new(storage);
+        Self(Arc::new(Shared { seed, black_hole, is_quiet, storage, processes: Processes::default(), record: Mutex::new(record) }))
     }
 
     pub(crate) fn processes(&self) -> &Processes {
@@ -85,6 +106,33 @@ impl World {
 
     pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
         self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the controller's data is.
+    pub(crate) fn storage(&self) -> MutexGuard<'_, Storage> {
+        self.0.storage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.is_quiet
+    }
+
+    /// Puts a backup in the place of the controller's data.
+    pub(crate) fn restore(&self, backup: &Storage, is_recorded: bool) {
+        let restored = self.storage().restore(backup, is_recorded);
+        let mut record = self.record();
+        match restored {
+            Ok(events) => {
+                record.state = State::default();
+                events.iter().for_each(|event| evolve(&mut record.state, event));
+                record.events = events.len() as u64;
+                record.restores += 1;
+                record.paper.clear();
+                let epoch = record.state.identity.epoch;
+                record.note(&format!("restored {} events, epoch {epoch}", events.len()));
+            }
+            Err(error) => record.violated(format!("a backup cannot be restored: {error}")),
+        }
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -108,6 +156,10 @@ impl World {
     pub(crate) fn told(&self, run: u64, attempt: u32, state: &str) {
         let mut record = self.record();
         record.note(&format!("told {run}/{attempt} {state}"));
+        // The agent speaks of the numbers that it was given; what was promised before a restore is void.
+        if record.restores > 0 {
+            return;
+        }
         let known = record.state.sweeps.values().next().and_then(|sweep| sweep.runs.get(run)).map(|run| {
             let attempt = run.attempt(attempt).map(|attempt| attempt.state);
             (run.state, attempt, run.withdrawn)
@@ -162,6 +214,10 @@ impl Programs for World {
         let steps =
             (0..chance.between(1, 6)).map(|_| (Duration::from_millis(chance.between(50, 1500)), chance.below(1000) as f64 / 1000.0));
         let mut script = Script { steps: steps.collect(), exit: Some(0), deaf: chance.is(10) };
+        if self.0.is_quiet {
+            script.exit = Some(i32::from(poisoned));
+            return script;
+        }
         if poisoned {
             script.exit = Some(1);
         } else if chance.is(3) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use sweep_simulation::{Mutation, run};
+use sweep_simulation::{Mutation, Weakness, run};
 
 /// How many seeds a test run tries.
 const SEEDS: u64 = 200;
@@ -22,7 +22,8 @@ fn everything_holds_under_every_seed() {
         None => 0..number("SWEEP_SIM_SEEDS").unwrap_or(SEEDS),
     };
     for seed in seeds {
-        let report = run(seed, Mutation::None).unwrap_or_else(|error| panic!("seed {seed}: {error}; again: {}", replay(seed)));
+        let report =
+            run(seed, Mutation::None, Weakness::None).unwrap_or_else(|error| panic!("seed {seed}: {error}; again: {}", replay(seed)));
         assert!(report.violations.is_empty(), "seed {seed}: {:#?}; again: {}", report.violations, replay(seed));
     }
 }
@@ -34,33 +35,49 @@ fn everything_holds_under_every_seed() {
 )]
 fn one_seed_gives_one_trace() {
     for seed in 0..10 {
-        let first = run(seed, Mutation::None).expect("it runs");
+        let first = run(seed, Mutation::None, Weakness::None).expect("it runs");
         assert!(first.events > 50, "seed {seed}: {first:?}");
-        assert_eq!(run(seed, Mutation::None).expect("it runs"), first, "seed {seed}");
+        assert_eq!(run(seed, Mutation::None, Weakness::None).expect("it runs"), first, "seed {seed}");
     }
-    assert_ne!(run(3, Mutation::None).map(|report| report.trace), run(4, Mutation::None).map(|report| report.trace));
+    let trace = |seed| run(seed, Mutation::None, Weakness::None).map(|report| report.trace);
+    assert_ne!(trace(3), trace(4));
 }
 
-fn is_caught(mutation: Mutation) {
+fn is_caught(mutation: Mutation, weakness: Weakness) {
     let caught = (0..SEEDS).find_map(|seed| {
-        let report = run(seed, mutation).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let report = run(seed, mutation, weakness).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         (!report.violations.is_empty()).then_some((seed, report.violations))
     });
-    let (seed, violations) = caught.unwrap_or_else(|| panic!("{mutation:?} is not noticed within {SEEDS} seeds"));
-    eprintln!("{mutation:?} is noticed by seed {seed}: {}", violations[0]);
+    let (seed, violations) = caught.unwrap_or_else(|| panic!("{mutation:?}, {weakness:?} is not noticed within {SEEDS} seeds"));
+    eprintln!("{mutation:?}, {weakness:?} is noticed by seed {seed}: {}", violations[0]);
 }
 
 #[test]
 fn missing_fencing_is_noticed() {
-    is_caught(Mutation::Fencing);
+    is_caught(Mutation::Fencing, Weakness::None);
 }
 
 #[test]
 fn missing_idempotency_is_noticed() {
-    is_caught(Mutation::Idempotency);
+    is_caught(Mutation::Idempotency, Weakness::None);
 }
 
 #[test]
 fn answers_before_the_commit_are_noticed() {
-    is_caught(Mutation::CommitOrder);
+    is_caught(Mutation::CommitOrder, Weakness::None);
+}
+
+#[test]
+fn an_agent_that_ends_programs_for_any_answer_is_noticed() {
+    is_caught(Mutation::None, Weakness::AnyAnswerEnds);
+}
+
+#[test]
+fn an_agent_that_passes_over_points_is_noticed() {
+    is_caught(Mutation::None, Weakness::PointsPassedOver);
+}
+
+#[test]
+fn an_agent_that_judges_failures_at_once_is_noticed() {
+    is_caught(Mutation::None, Weakness::JudgesAtOnce);
 }

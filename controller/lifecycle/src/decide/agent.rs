@@ -32,10 +32,17 @@ pub(super) fn register(
             let other = &known.sweep;
             return Err(Refusal::WrongState(format!("agent {agent} works for sweep {other}: start another agent for sweep {sweep}")));
         }
-        if known.info == *info && known.leaving.is_none() && resumed.is_empty() {
+        let is_current = known.epoch == state.identity.epoch;
+        if known.info == *info && known.leaving.is_none() && resumed.is_empty() && is_current {
             return Ok(draft.reply(Reply::Done));
         }
-        if known.info.process != info.process {
+        if !is_current {
+            // What it held in the restored log it has ended since, or never began.
+            for ended in known.holds.iter().filter(|held| !attempts.contains(held)) {
+                let message = format!("agent {agent} does not execute it any more: how it ended is not in the restored log");
+                end(&mut draft, ended, End::Failed(failure(FailureKind::Preempted, Blame::Nobody, message)))?;
+            }
+        } else if known.info.process != info.process {
             for lost in known.holds.iter().filter(|held| !attempts.contains(held)) {
                 // The agent has looked: what it has never started is nobody's loss, and somebody else's at once.
                 let is_begun = draft.sweep.attempt(lost).is_some_and(|attempt| attempt.state != AttemptState::Assigned);
@@ -44,7 +51,7 @@ pub(super) fn register(
                 end(&mut draft, lost, how)?;
             }
         }
-    } else if draft.sweep.state.is_terminal() {
+    } else if draft.sweep.state.is_terminal() && attempts.is_empty() {
         let hint = format!("`sweep resume {sweep}` makes it run again");
         return Err(Refusal::SweepEnded(format!("{}: it hands out no runs; {hint}", standing(sweep, draft.sweep))));
     }
@@ -58,7 +65,7 @@ pub(super) fn register(
 
 pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &[Offer], code_version: &str) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
-    let asking = state.agents.get(agent).filter(|asking| asking.alive && asking.sweep == *sweep);
+    let asking = state.agents.get(agent).filter(|asking| asking.alive && asking.sweep == *sweep && state.is_registered(asking));
     let asking = asking.ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
     match draft.sweep.state {
         SweepState::Running => {}
@@ -67,6 +74,10 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
             let (state, reason) = (draft.sweep.state, draft.sweep.reason.clone());
             return Ok(draft.reply(Reply::Ended { state, reason }));
         }
+    }
+    if state.identity.is_settling && !asking.info.asks {
+        let reason = "the controller was restored: agents have one lease to report the runs that they still execute";
+        return Ok(wait(draft, reason, false));
     }
     if let Some(reason) = &asking.leaving {
         return Ok(wait(draft, format!("agent {agent} is leaving: {reason}"), false));
@@ -158,7 +169,7 @@ impl Taker<'_> {
     // Who asks executes the run itself, and it runs from now on.
     fn assign(&self, mut draft: Draft<'_>, attempt: AttemptRef) -> Decision {
         let (agent, code_version) = (self.agent.clone(), self.code_version.to_owned());
-        draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent, code_version, pinned: self.pinned });
+        draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent, code_version, pinned: self.pinned, origin: None });
         if self.asks {
             draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: Vec::new(), code_version: String::new() });
         }

@@ -231,6 +231,8 @@ pub fn directive(state: &State, agent: &AgentId, attempt: &AttemptRef) -> Direct
         // Its next report takes it up again.
         Ok(_) if Draft::of(state, &attempt.sweep).is_ok_and(|draft| may_resume(&draft, agent, attempt)) => Directive::Continue,
         Ok((run, held)) => Directive::Abandon { reason: gone(run, attempt, held) },
+        // Its next report is refused in the same way, and its agent registers again.
+        Err(Refusal::UnknownAgent(_)) => Directive::Continue,
         Err(refusal) => Directive::Abandon { reason: refusal.to_string() },
     }
 }
@@ -255,8 +257,12 @@ impl Found<'_> {
 }
 
 fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<Found<'a>, Refusal> {
-    let run = draft.run(attempt.run)?;
-    let found = run.attempt(attempt.attempt).ok_or_else(|| stale(attempt, "there is no such attempt".to_owned()))?;
+    if draft.state.agents.get(agent).is_some_and(|known| !draft.state.is_registered(known)) {
+        return Err(Refusal::UnknownAgent(agent.0.clone()));
+    }
+    let unknown = || Refusal::UnknownAttempt { run: attempt.run, attempt: attempt.attempt };
+    let run = draft.run(attempt.run).map_err(|_| unknown())?;
+    let found = run.attempt(attempt.attempt).ok_or_else(unknown)?;
     if found.agent != *agent {
         return Err(stale(attempt, format!("it belongs to agent {}, not to agent {agent}", found.agent)));
     }

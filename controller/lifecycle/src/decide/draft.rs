@@ -22,6 +22,8 @@ pub(super) struct Draft<'a> {
     events: Vec<Event>,
     /// Runs among the events that are new.
     created: u64,
+    /// The decision ends the time in which agents report what a restored log does not hold.
+    pub(super) has_settled: bool,
     /// Why the sweep gets nowhere, where that has just become plain.
     pub(super) stall: Option<String>,
 }
@@ -29,7 +31,7 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(super) fn of(state: &'a State, sweep: &SweepId) -> Result<Self, Refusal> {
         let (id, sweep) = state.sweeps.get_key_value(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
-        Ok(Self { state, id, sweep, events: Vec::new(), created: 0, stall: None })
+        Ok(Self { state, id, sweep, events: Vec::new(), created: 0, has_settled: false, stall: None })
     }
 
     pub(super) fn run(&self, number: RunNumber) -> Result<Cow<'a, Run>, Refusal> {
@@ -196,6 +198,11 @@ impl<'a> Draft<'a> {
         first
     }
 
+    /// The number of the last run, once the events have been recorded.
+    pub(super) fn last_run(&self) -> RunNumber {
+        self.sweep.runs.last() + self.created
+    }
+
     fn leave(&self, progress: &mut Progress, run: RunNumber) {
         if self.sweep.queued.contains(&run) {
             progress.queued = progress.queued.saturating_sub(1);
@@ -217,6 +224,9 @@ impl<'a> Draft<'a> {
     /// Ends the sweep if it runs, nothing of it waits or runs, and nothing new can come. Returns why.
     pub(super) fn finish_if_done(&mut self) -> Option<String> {
         let progress = self.progress();
+        if self.state.identity.is_settling && !self.has_settled {
+            return None;
+        }
         if self.sweep_state() != SweepState::Running || progress.queued > 0 || progress.live > 0 {
             return None;
         }

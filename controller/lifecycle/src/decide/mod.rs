@@ -1,5 +1,6 @@
 //! Commands to decisions. Reads the state, changes nothing.
 
+mod adopt;
 mod agent;
 mod asked;
 mod attempt;
@@ -8,6 +9,7 @@ mod draft;
 mod edit;
 mod ending;
 mod environment;
+mod epoch;
 mod health;
 mod offered;
 mod rerun;
@@ -15,6 +17,7 @@ mod run;
 mod skipped;
 mod sweep;
 
+pub use adopt::{fence, recognize};
 pub use attempt::directive;
 
 use crate::command::{Command, Decision, Refusal};
@@ -26,6 +29,8 @@ use crate::state::State;
 /// The command does not fit the state; nothing has happened.
 pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
     match command {
+        Command::BeginEpoch { controller, restored } => Ok(epoch::begin(state, controller, *restored)),
+        Command::SettleEpoch => Ok(epoch::settle(state)),
         Command::CreateSweep { sweep, spec, source, seed } => sweep::create(state, sweep, spec, source, *seed),
         Command::CreatePinnedSweep { sweep, spec, source, seed, code } => code::create(state, sweep, spec, (source, *seed), code),
         Command::PinCode { sweep, code, push } => code::pin(state, sweep, code, *push),
@@ -39,6 +44,7 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::AnnotateRun { sweep, run, said } => run::annotate(state, sweep, *run, said),
         Command::RetryRuns { sweep, runs } => run::retry(state, sweep, runs),
         Command::RegisterAgent { agent, sweep, info, attempts } => agent::register(state, agent, sweep, info, attempts),
+        Command::AdoptAttempt { agent, held } => adopt::adopt(state, agent, held),
         Command::ProbeAgent { agent } => agent::probe(state, agent),
         Command::ReadmitAgent { agent } => agent::readmit(state, agent),
         Command::Acquire { agent, sweep, offers, code_version } => agent::acquire(state, agent, sweep, offers, code_version),

@@ -59,6 +59,8 @@ event_kinds! {
     RunAbsolved "run_absolved" 1,
     RunRequeued "run_requeued" 1,
     RunEnded "run_ended" 1,
+    EpochBegan "epoch_began" 2,
+    EpochSettled "epoch_settled" 2,
     AgentLeaving "agent_leaving" 2,
 }
 

@@ -6,7 +6,15 @@ use super::{move_run, rank};
 use crate::event::MetricPoint;
 use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Failure, RunState, State, Sweep, Timestamp};
 
-pub(super) fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, (code_version, pinned): (&str, bool), at: Timestamp) {
+pub(super) fn assign(
+    state: &mut State,
+    attempt: &AttemptRef,
+    agent: &AgentId,
+    (code_version, pinned): (&str, bool),
+    origin: Option<&String>,
+    at: Timestamp,
+) {
+    let epoch = state.identity.epoch;
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     if sweep.runs.get(attempt.run).is_none_or(|run| attempt.attempt != run.newest() + 1) {
         return;
@@ -30,6 +38,8 @@ pub(super) fn assign(state: &mut State, attempt: &AttemptRef, agent: &AgentId, (
         pinned,
         environment: 0,
         orphan: String::new(),
+        epoch,
+        origin: origin.cloned(),
         assigned: at,
         started: None,
         ended: None,

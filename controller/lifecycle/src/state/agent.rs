@@ -34,6 +34,8 @@ pub struct Agent {
     pub code: u32,
     /// The number of the environment that it executes attempts in now, from 1; 0: not known.
     pub environment: u32,
+    /// The epoch in which it registered: see [`ControllerIdentity`](super::ControllerIdentity).
+    pub epoch: u32,
     /// When it registered.
     pub registered: Timestamp,
     /// When it left or was lost.

@@ -42,6 +42,10 @@ pub struct Attempt {
     pub environment: u32,
     /// What its agent said of it when that had no effect any more, in words; mostly empty.
     pub orphan: String,
+    /// The epoch in which it was assigned.
+    pub epoch: u32,
+    /// Its incarnation, where it was assigned before a restore and the restored log did not hold it.
+    pub origin: Option<String>,
     /// When it was assigned.
     pub assigned: Timestamp,
     /// When its program started.

@@ -19,7 +19,7 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, CodeStep, CodeVersion, Environment, Revision, State, Sweep, SweepState};
+use super::{Agent, CodeStep, CodeVersion, ControllerIdentity, Environment, Revision, State, Sweep, SweepState};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -47,6 +47,7 @@ pub enum ImageError {
 
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
+    identity: Cow<'a, ControllerIdentity>,
     sweeps: BTreeMap<SweepId, SweepHead<'a>>,
     agents: Cow<'a, BTreeMap<AgentId, Agent>>,
 }
@@ -129,7 +130,7 @@ impl State {
     /// [`ImageError::Unwritable`], which no state is known to cause.
     pub fn write_head(&self) -> Result<Vec<u8>, ImageError> {
         let sweeps = self.sweeps.iter().map(|(id, sweep)| (id.clone(), SweepHead::of(sweep))).collect();
-        Ok(rmp_serde::to_vec_named(&Head { sweeps, agents: Cow::Borrowed(&self.agents) })?)
+        Ok(rmp_serde::to_vec_named(&Head { identity: Cow::Borrowed(&self.identity), sweeps, agents: Cow::Borrowed(&self.agents) })?)
     }
 
     /// Writes the ended runs of a block; of an unknown sweep, none.
@@ -266,7 +267,7 @@ impl Loader {
     /// [`ImageError::Unreadable`], or the head speaks of other runs than the blocks hold.
     pub fn complete(mut self, head: &[u8]) -> Result<State, ImageError> {
         let head: Head<'_> = rmp_serde::from_slice(head)?;
-        let mut state = State { sweeps: BTreeMap::new(), agents: head.agents.into_owned() };
+        let mut state = State { identity: head.identity.into_owned(), sweeps: BTreeMap::new(), agents: head.agents.into_owned() };
         for (id, sweep) in head.sweeps {
             let ended = self.ended.remove(&id).unwrap_or_default();
             let sweep = sweep.complete(&id, ended)?;

@@ -8,6 +8,7 @@ mod attempt;
 mod code;
 mod environment;
 mod failure;
+mod identity;
 mod ids;
 pub mod image;
 mod revision;
@@ -28,6 +29,7 @@ pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
 pub use self::code::{CodeAbout, CodeAct, CodeMark, CodeStep, CodeVersion};
 pub use self::environment::{DataSet, Environment};
 pub use self::failure::{Blame, Failure, FailureKind};
+pub use self::identity::{AttemptRecord, ControllerIdentity, HeldAttempt};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
 pub use self::revision::{Effect, Placed, Revision};
 pub(crate) use self::revision::{placed, point_of};
@@ -40,6 +42,8 @@ use crate::spec::SweepSpec;
 /// All that the controller knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
+    /// Which controller this is, and since which restore.
+    pub identity: ControllerIdentity,
     /// Sweeps by id.
     pub sweeps: BTreeMap<SweepId, Sweep>,
     /// Agents by id, those that have left included.
@@ -118,6 +122,13 @@ pub enum SweepState {
     Stopped,
     /// A person has cancelled it; running runs are killed.
     Cancelled,
+}
+
+impl State {
+    /// Returns whether an agent has registered in the present epoch, or needs not to: a program that asks for runs registers with each call.
+    pub fn is_registered(&self, agent: &Agent) -> bool {
+        agent.info.asks || agent.epoch == self.identity.epoch
+    }
 }
 
 impl Sweep {

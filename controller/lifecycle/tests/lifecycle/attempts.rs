@@ -33,8 +33,11 @@ fn only_the_owner_starts_an_attempt_and_may_say_so_twice() {
     assert_eq!(world.run(1).state, RunState::Running);
     assert_eq!(world.ask_idly(&start("ann", &attempt)), Reply::Directive(Directive::Continue));
     let unknown = AttemptRef { attempt: 2, ..attempt.clone() };
-    assert_eq!(world.refused(&start("ann", &unknown)), "attempt 2 of run 1 no longer owns it: there is no such attempt");
-    assert_eq!(world.refused(&start("ann", &AttemptRef { run: 4, ..attempt })), "sweep k3x9q2ab has no run 4");
+    let refused = |run, attempt| {
+        format!("this controller does not know attempt {attempt} of run {run} as the agent has it: the agent has to register again")
+    };
+    assert_eq!(world.refused(&start("ann", &unknown)), refused(1, 2));
+    assert_eq!(world.refused(&start("ann", &AttemptRef { run: 4, ..attempt })), refused(4, 1));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod model;
 mod offered;
 mod reference;
 mod repeats;
+mod restore;
 mod runs;
 mod sweeps;
 mod world;

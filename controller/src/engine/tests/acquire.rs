@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sweep_lifecycle::command::{Offered, SweepAction};
+use sweep_lifecycle::command::{Offered, Refusal, SweepAction};
 use sweep_lifecycle::state::RunState;
 use tokio::task::JoinSet;
 
@@ -14,7 +14,8 @@ async fn work(bench: Arc<Bench>, name: String) -> Vec<Config> {
     let mut seen = Vec::new();
     loop {
         match bench.acquire(&name, LONG).await.unwrap() {
-            Acquired::Assigned(Assignment { attempt, config, .. }) => {
+            Acquired::Assigned(assignment) => {
+                let Assignment { attempt, config, .. } = *assignment;
                 bench.start(&name, &attempt).await.unwrap();
                 bench.report(&name, &attempt, 1.0 / attempt.run as f64).await.unwrap();
                 bench.succeed(&name, &attempt).await.unwrap();
@@ -115,7 +116,7 @@ async fn a_call_waits_until_a_suggestion_is_there() {
         }
         bench.feed().await;
     });
-    assert_eq!(acquired, Ok(Acquired::Assigned(assignment(1))));
+    assert_eq!(timelessly(acquired), Ok(Acquired::Assigned(Box::new(assignment(1)))));
 }
 
 #[tokio::test]
@@ -242,11 +243,13 @@ async fn output_is_kept_for_attempts_that_exist() {
     let bench = Bench::with_sweep(store.clone()).await;
     let run = bench.assigned("a").await.attempt;
     let chunk = |attempt| LogChunk { attempt, offset: 0, data: b"hello\n".to_vec() };
-    bench.engine.append_log(chunk(run.clone())).await.unwrap();
+    let append = async |name: &str, attempt| bench.engine.append_log(agent(name), String::new(), chunk(attempt)).await;
+    append("a", run.clone()).await.unwrap();
     assert_eq!(store.query().log(&run, 0, 100).unwrap(), b"hello\n");
     for unknown in [attempt(1, 2), attempt(1, 0), attempt(2, 1), AttemptRef { sweep: SweepId("none".to_owned()), ..run }] {
-        assert!(matches!(bench.engine.append_log(chunk(unknown)).await, Err(EngineError::Refused(_))));
+        assert!(matches!(append("a", unknown).await, Err(EngineError::Refused(_))));
     }
+    assert!(matches!(append("b", attempt(1, 1)).await, Err(EngineError::Refused(Refusal::StaleAttempt { .. }))), "it is another agent's");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
-use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, State, SweepId, Timestamp};
+use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRecord, AttemptRef, State, SweepId, Timestamp};
 use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
 use sweep_search::suggest::{Method, Suggestion};
@@ -86,7 +86,7 @@ impl Bench {
     async fn assigned(&self, name: &str) -> Assignment {
         self.feed().await;
         match self.acquire(name, Duration::ZERO).await.unwrap() {
-            Acquired::Assigned(assignment) => assignment,
+            Acquired::Assigned(assignment) => *assignment,
             other => panic!("{other:?}"),
         }
     }
@@ -110,7 +110,7 @@ impl Bench {
     }
 
     async fn heartbeat(&self, name: &str, attempts: &[&AttemptRef]) -> Result<Vec<Directive>, EngineError> {
-        self.engine.heartbeat(agent(name), attempts.iter().map(|attempt| (*attempt).clone()).collect()).await
+        self.engine.heartbeat(agent(name), attempts.iter().map(|attempt| ((*attempt).clone(), String::new())).collect()).await
     }
 
     /// The engine's state, which breaks no invariant.
@@ -206,15 +206,39 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
     }
 }
 
+/// An assignment without its incarnation, which depends on the time.
+fn timeless(assignment: Assignment) -> Assignment {
+    assert!(!assignment.incarnation.is_empty());
+    Assignment { incarnation: String::new(), ..assignment }
+}
+
+/// As [`timeless`], of what an agent gets.
+fn timelessly(acquired: Result<Acquired, EngineError>) -> Result<Acquired, EngineError> {
+    acquired.map(|acquired| match acquired {
+        Acquired::Assigned(assignment) => Acquired::Assigned(Box::new(timeless(*assignment))),
+        other => other,
+    })
+}
+
 /// The first attempt of a run that [`counted`] found.
 fn assignment(run: u64) -> Assignment {
     let why = Why::new(Kind::Grid, format!("x is {run}"));
     Assignment {
         attempt: attempt(run, 1),
         config: point(run),
-        why,
+        why: why.clone(),
         history: 0,
         code: Default::default(),
+        incarnation: String::new(),
+        record: AttemptRecord {
+            config: point(run),
+            why,
+            history: 0,
+            repeat: 1,
+            again: String::new(),
+            code_version: String::new(),
+            pinned: false,
+        },
         repeat: 1,
         seed: repeats::seed(1, run),
         edited: None,

@@ -70,7 +70,7 @@ async fn a_repeated_acquire_gets_the_same_run_even_after_a_restart() {
         async move { engine.acquire("r1", wish("a", LONG)).await }
     };
     let first = acquire(&bench).await;
-    assert_eq!(first, Ok(Acquired::Assigned(assignment(1))));
+    assert_eq!(timelessly(first.clone()), Ok(Acquired::Assigned(Box::new(assignment(1)))));
     assert_eq!(acquire(&bench).await, first);
     bench.join.stop().await.unwrap();
     let bench = Bench::over(store);
@@ -90,6 +90,6 @@ async fn a_repeat_of_a_waiting_acquire_takes_its_place() {
     });
     // The queue is served in order: both calls were in it before the suggestions.
     assert_eq!(first, Ok(Acquired::Wait("this call was repeated".to_owned())));
-    assert_eq!(second, Ok(Acquired::Assigned(assignment(1))));
+    assert_eq!(timelessly(second), Ok(Acquired::Assigned(Box::new(assignment(1)))));
     assert_eq!(bench.state().await.sweeps[&sweep_id()].runs.len(), 1);
 }

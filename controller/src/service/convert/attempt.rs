@@ -2,7 +2,7 @@
 
 use sweep_lifecycle::command::{AttemptResult, Directive};
 use sweep_lifecycle::event::MetricPoint;
-use sweep_lifecycle::state::{AttemptRef, Failure, StopKind, SweepId, Timestamp};
+use sweep_lifecycle::state::{AttemptRecord, AttemptRef, Failure, HeldAttempt, StopKind, SweepId, Timestamp};
 use sweep_proto::v1;
 use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::directive::Kind;
@@ -25,9 +25,20 @@ pub(in crate::service) fn attempt_ref(sweep: &str, run: u64, attempt: u32) -> Re
     Ok(AttemptRef { sweep: SweepId(sweep.to_owned()), run, attempt })
 }
 
-/// Names attempts of one sweep.
-pub(in crate::service) fn live_attempts(sweep: &str, attempts: &[v1::LiveAttempt]) -> Result<Vec<AttemptRef>, Status> {
-    attempts.iter().map(|live| attempt_ref(sweep, live.run, live.attempt)).collect()
+/// The attempts that an agent holds, of one sweep.
+pub(in crate::service) fn held_attempts(sweep: &str, attempts: Vec<v1::LiveAttempt>) -> Result<Vec<HeldAttempt>, Status> {
+    let held = |live: v1::LiveAttempt| {
+        let v1::LiveAttempt { run, attempt, incarnation, record_json } = live;
+        limits::optional_name("incarnation", &incarnation)?;
+        let record = if record_json.is_empty() { None } else { Some(record(run, attempt, &record_json)?) };
+        Ok(HeldAttempt { attempt: attempt_ref(sweep, run, attempt)?, incarnation, record })
+    };
+    attempts.into_iter().map(held).collect()
+}
+
+fn record(run: u64, attempt: u32, json: &str) -> Result<Box<AttemptRecord>, Status> {
+    let wrong = |error| invalid(format!("the record of run {run} attempt {attempt} is not the one that its assignment gave: {error}"));
+    serde_json::from_str(json).map_err(wrong)
 }
 
 /// How an attempt ended.
@@ -100,6 +111,9 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
             code_version: assignment.code.0,
             code_prefix: assignment.code.1,
             program: assignment.edited.as_deref().map(program),
+            incarnation: assignment.incarnation,
+            // A record is maps, words and numbers: that can always be written. Without it the attempt would only not survive a restore.
+            record_json: serde_json::to_string(&assignment.record).unwrap_or_default(),
         }),
         Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
         Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
@@ -120,6 +134,8 @@ pub(in crate::service) fn assignment_of(row: &RunRow, attempt: AttemptRef, sweep
         code_version: String::new(),
         code_prefix: String::new(),
         program: None,
+        incarnation: String::new(),
+        record_json: String::new(),
     }
 }
 
@@ -172,17 +188,34 @@ mod tests {
         let entry = |path: &[&str], value| (Path(path.iter().map(|key| (*key).to_owned()).collect()), value);
         let config = Config([entry(&["model", "depth"], Value::Int(3)), entry(&["clip"], Value::Float(f64::INFINITY))].into());
         let attempt = attempt_ref("abcdefgh", 1, 2).unwrap();
-        let response = acquired(Acquired::Assigned(Assignment {
+        let record = AttemptRecord {
+            config: config.clone(),
+            why: Why::default(),
+            history: 0,
+            repeat: 1,
+            again: String::new(),
+            code_version: "0123".to_owned(),
+            pinned: true,
+        };
+        let response = acquired(Acquired::Assigned(Box::new(Assignment {
             attempt,
             config,
             why: Why::default(),
             history: 0,
             code: Default::default(),
+            incarnation: "a1.1.0".to_owned(),
+            record: record.clone(),
             repeat: 1,
             seed: 7,
             edited: None,
-        }));
+        })));
         let Some(Next::Assignment(assignment)) = response.next else { panic!("{response:?}") };
         assert_eq!(assignment.params_json, r#"{"clip":{"$float":"inf"},"model":{"depth":3}}"#);
+        let live = v1::LiveAttempt { run: 1, attempt: 2, incarnation: assignment.incarnation, record_json: assignment.record_json };
+        let held = held_attempts("abcdefgh", vec![live.clone()]).unwrap();
+        assert_eq!(held[0].record.as_deref(), Some(&record), "what an agent gives back is what it was given");
+        let wrong = v1::LiveAttempt { record_json: "{}".to_owned(), ..live };
+        let refused = held_attempts("abcdefgh", vec![wrong]).unwrap_err();
+        assert!(refused.message().starts_with("the record of run 1 attempt 2 is not the one"), "{refused}");
     }
 }

@@ -8,7 +8,7 @@ mod run;
 mod sweep;
 
 pub(super) use agent::agent;
-pub(super) use attempt::{acquired, assignment_of, attempt_ref, attempt_result, directive, live_attempts, metric_point, points};
+pub(super) use attempt::{acquired, assignment_of, attempt_ref, attempt_result, directive, held_attempts, metric_point, points};
 pub(super) use code::{Known, code, code_version};
 pub(super) use environment::{environment, wire_environment};
 pub(super) use run::suggestion;
