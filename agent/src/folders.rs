@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::job::FILE;
-use crate::process::spawn;
+use crate::process::{fence, spawn};
 
 /// Where a sweep's folder says which controller its runs belong to.
 const CONTROLLER: &str = "controller";
@@ -51,7 +51,9 @@ pub(crate) fn choose(sweep: &Path, claim: &Claim<'_>, is_held: &dyn Fn(&Path) ->
     let is_ours = |owner: &Owner| owner.params == *claim.params && controller(&owner.incarnation) == controller(claim.incarnation);
     let run_name = match owners.iter().find(|(_, owner)| !is_ours(owner)) {
         None => run_name,
-        Some(_) if owners.iter().any(|(name, _)| is_busy(&run.join(name))) => format!("{run_name}.{}", claim.incarnation),
+        Some(_) if fence::holding_attempt(&run)?.is_some() || owners.iter().any(|(name, _)| is_busy(&run.join(name))) => {
+            format!("{run_name}.{}", claim.incarnation)
+        }
         Some((_, owner)) => {
             move_aside(sweep, &run_name, &owner.incarnation)?;
             run_name
@@ -63,7 +65,8 @@ pub(crate) fn choose(sweep: &Path, claim: &Claim<'_>, is_held: &dyn Fn(&Path) ->
     let attempt_name = match read(&attempt)? {
         Some(owner) if owner.incarnation == claim.incarnation => attempt_name,
         None if !attempt.join("output.log").exists() => attempt_name,
-        _ if is_busy(&attempt) => format!("{attempt_name}.{}", claim.incarnation),
+        // An attempt on another machine shows by its fence alone.
+        _ if fence::holding_attempt(&run)? == Some(claim.attempt) || is_busy(&attempt) => format!("{attempt_name}.{}", claim.incarnation),
         owner => {
             move_aside(&run, &attempt_name, owner.as_ref().map_or("", |owner| &owner.incarnation))?;
             attempt_name

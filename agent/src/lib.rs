@@ -209,6 +209,7 @@ pub async fn run(
     let driver = options.captures.then(|| Arc::clone(&options.driver));
     let shims = Shims::new(options.shim.clone());
     shims.prepare();
-    let surroundings = Surroundings { controller: options.controller.connect_lazy(), executor: Arc::new(Programs { shims, driver }) };
+    let (host, controller) = (process::identity::host_name(), options.controller.connect_lazy());
+    let surroundings = Surroundings { host, controller, executor: Arc::new(Programs { shims, driver }) };
     session::run(surroundings, options, interrupts, notices).await
 }

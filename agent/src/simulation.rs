@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::attempt::{Action, AttemptState, Input, Outcome, Want};
 use crate::executor::{Executor, Work};
 use crate::intake::Reading;
 use crate::job::Job;
-use crate::process::exit::Exit;
+use crate::process::exit::{Exit, Obstacle};
+use crate::process::fence::{self, Fence, FenceOrder};
 use crate::process::launch;
 use crate::runner::{Begin, Ended, Point, Seen};
 use crate::session::{Surroundings, chance};
@@ -26,6 +27,8 @@ use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a program takes to obey SIGTERM.
 const OBEYS_AFTER: Duration = Duration::from_millis(30);
+/// How long after its agent was last here a program is alone: a shim then ends it for a later attempt.
+const ALONE_AFTER: Duration = Duration::from_secs(1);
 
 /// What a program does.
 #[derive(Clone, Debug, Default)]
@@ -48,24 +51,39 @@ pub trait World: Send + Sync {
 
 /// The programs of all machines: like real ones they go on when their agent is killed.
 #[derive(Clone, Debug, Default)]
-pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>, Arc<AtomicU64>);
+pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>, Arc<Shared>);
 
-#[derive(Clone, Debug)]
+/// What concerns all programs.
+#[derive(Debug, Default)]
+struct Shared {
+    /// How many running programs agents have signalled.
+    signals: AtomicU64,
+    /// Programs that were started while another one wrote their checkpoint folder.
+    overlaps: Mutex<Vec<String>>,
+}
+
+#[derive(Debug)]
 struct Process {
     script: Script,
     /// The machine that it runs on.
     host: String,
     /// A scheduler signalled it and its agent, and it would not have ended by itself then.
     is_taken_away: bool,
+    /// The folder of its run.
+    run_folder: PathBuf,
+    /// Held until it ends, as by a shim.
+    fence: Option<Fence>,
+    /// When its agent was last here.
+    attended: Duration,
     began: Duration,
     end: Option<(Duration, Exit)>,
 }
 
 impl Process {
-    fn new(script: Script, host: &str, began: Duration) -> Self {
+    fn new(script: Script, host: &str, run_folder: PathBuf, fence: Option<Fence>, began: Duration) -> Self {
         let last = began + script.steps.iter().map(|(pause, _)| *pause).sum();
         let end = script.exit.map(|code| (last, Exit::Code(code)));
-        Self { script, host: host.to_owned(), is_taken_away: false, began, end }
+        Self { script, host: host.to_owned(), is_taken_away: false, run_folder, fence, attended: began, began, end }
     }
 
     /// The values that it has given out.
@@ -131,7 +149,40 @@ impl Processes {
 
     /// Returns how many running programs agents have signalled.
     pub fn signals(&self) -> u64 {
-        self.1.load(Ordering::Relaxed)
+        self.1.signals.load(Ordering::Relaxed)
+    }
+
+    /// Returns the programs that were started while another one wrote their checkpoint folder, in words.
+    pub fn overlaps(&self) -> Vec<String> {
+        self.1.overlaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens the fences of programs that have ended, as the kernel does.
+    pub fn open_fences(&self, now: Duration) {
+        for process in self.lock().values_mut() {
+            if process.fence.is_some() && process.exit(now).is_some() {
+                process.fence = None;
+            }
+        }
+    }
+
+    /// Ends the programs that write a run's checkpoint folder and have no agent any more.
+    fn end_deserted(&self, run_folder: &Path, now: Duration) {
+        for process in self.lock().values_mut().filter(|process| process.run_folder == run_folder) {
+            if process.attended + ALONE_AFTER < now {
+                process.end_at(now, Exit::Signal(9));
+            }
+        }
+    }
+
+    fn start(&self, marker: String, process: Process) {
+        let mut processes = self.lock();
+        let now = process.began;
+        let others = processes.iter().filter(|(_, other)| other.run_folder == process.run_folder && other.exit(now).is_none());
+        for (other, _) in others {
+            self.1.overlaps.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{marker} was started while {other} ran"));
+        }
+        processes.insert(marker, process);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
@@ -158,7 +209,7 @@ pub async fn run(
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
     let executor = Arc::new(Machine { host: host.to_owned(), world, processes });
-    crate::session::run(Surroundings { controller, executor }, options, interrupts, notices).await
+    crate::session::run(Surroundings { host: host.to_owned(), controller, executor }, options, interrupts, notices).await
 }
 
 struct Machine {
@@ -178,9 +229,14 @@ impl Executor for Machine {
         Box::pin(async move {
             let skip = match begin {
                 Begin::Anew => {
+                    let fence = match self.enter(job, wants).await.map_err(|error| (job.run_folder(), error))? {
+                        Ok(fence) => fence,
+                        Err(outcome) => return Ok(Ended { outcome, objective: None }),
+                    };
                     let params = serde_json::Value::Object(job.params.clone()).to_string();
                     let script = self.world.script(&self.host, job.run, job.attempt, &params);
-                    self.processes.lock().insert(job.marker(), Process::new(script, &self.host, self.world.now()));
+                    let process = Process::new(script, &self.host, job.run_folder(), fence, self.world.now());
+                    self.processes.start(job.marker(), process);
                     Counts::default()
                 }
                 Begin::Again(skip) => skip,
@@ -203,7 +259,7 @@ impl Executor for Machine {
 
     fn end_all(&self, marker: String) -> Work<'_, ()> {
         if let Some(process) = self.processes.lock().get_mut(&marker) {
-            self.processes.1.fetch_add(1, Ordering::Relaxed);
+            self.processes.1.signals.fetch_add(1, Ordering::Relaxed);
             process.end_at(self.world.now(), Exit::Signal(9));
         }
         Box::pin(async {})
@@ -211,9 +267,38 @@ impl Executor for Machine {
 }
 
 impl Machine {
+    /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end before.
+    async fn enter(&self, job: &Job, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Result<Option<Fence>, Outcome>> {
+        if crate::weakness::has(Weakness::OpenFence) {
+            return Ok(Ok(None));
+        }
+        let mut attempt = AttemptState::new(&job.objective, job.limits);
+        let order = FenceOrder { run_folder: job.run_folder(), attempt: job.attempt };
+        std::fs::create_dir_all(&order.run_folder)?;
+        loop {
+            self.processes.open_fences(self.world.now());
+            if let Ok(fence) = fence::try_enter(&order, &job.marker(), &self.host)? {
+                return Ok(Ok(Some(fence)));
+            }
+            self.processes.end_deserted(&order.run_folder, self.world.now());
+            if attempt.is_wanted_to_end() {
+                let reason = Obstacle::Machine("another attempt writes the checkpoint folder".to_owned());
+                let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
+                let outcome =
+                    actions.into_iter().find_map(|action| if let Action::Finish(outcome) = action { Some(outcome) } else { None });
+                return Ok(Err(outcome.expect("an attempt that could not start has ended")));
+            }
+            tokio::select! {
+                Some(want) = wants.recv() => drop(attempt.handle(Input::Want(want), Duration::ZERO)),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
     fn look(&self, job: &Job) -> (Duration, Vec<f64>, Option<Exit>) {
         let now = self.world.now();
-        self.processes.lock().get(&job.marker()).map_or((Duration::ZERO, Vec::new(), Some(Exit::Signal(9))), |process| {
+        self.processes.lock().get_mut(&job.marker()).map_or((Duration::ZERO, Vec::new(), Some(Exit::Signal(9))), |process| {
+            process.attended = now;
             (now.saturating_sub(process.began), process.values(now), process.exit(now))
         })
     }
@@ -222,7 +307,7 @@ impl Machine {
         let now = self.world.now();
         if let Some(process) = self.processes.lock().get_mut(&job.marker()) {
             if process.exit(now).is_none() {
-                self.processes.1.fetch_add(1, Ordering::Relaxed);
+                self.processes.1.signals.fetch_add(1, Ordering::Relaxed);
             }
             match exit {
                 Exit::Signal(15) if process.script.deaf => {}

@@ -14,6 +14,8 @@ pub enum Weakness {
     PointsPassedOver,
     /// A failure is judged at once: a preemption that is announced after it comes too late.
     JudgesAtOnce,
+    /// An attempt does not wait for another one that still writes the checkpoint folder.
+    OpenFence,
 }
 
 thread_local! {

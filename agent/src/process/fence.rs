@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::exit::Obstacle;
-use super::identity::ProcessId;
+use super::identity::{ProcessId, host_name};
 use super::tree::Tree;
 
 const FILE: &str = "checkpoint.lock";
@@ -100,24 +100,42 @@ pub(super) fn enter(order: &FenceOrder, marker: &str, is_deserted: impl Fn() -> 
     let cannot = |error: io::Error| Obstacle::Machine(format!("{}: {error}", path.display()));
     let began = Instant::now();
     loop {
-        let mut file = open(&path).map_err(cannot)?;
-        match file.try_lock() {
-            // A file system without locks: what the file says is all there is.
-            Ok(()) | Err(TryLockError::Error(_)) => {
-                let holder = Holder { attempt: order.attempt, host: host(), shim: ProcessId::own(), marker: marker.to_owned() };
-                write(&mut file, &holder).map_err(cannot)?;
-                // Whoever waited has it now, or waits again.
-                let _ = std::fs::remove_file(order.run_folder.join(WANTED));
-                return Ok(Fence { _locked: file });
-            }
-            Err(TryLockError::WouldBlock) => {}
-        }
+        let mut file = match try_enter(order, marker, &host_name()).map_err(cannot)? {
+            Ok(fence) => return Ok(fence),
+            Err(file) => file,
+        };
         if began.elapsed() >= SHIM_PATIENCE || is_deserted() {
             let holder = read(&mut file).map_or_else(|| "another attempt".to_owned(), |holder| holder.to_string());
             return Err(Obstacle::Machine(format!("{holder} writes the checkpoint folder")));
         }
         std::thread::sleep(RETRY);
     }
+}
+
+/// Takes the fence if no other attempt holds it; else returns its file.
+///
+/// # Errors
+/// The file cannot be made or written.
+pub(crate) fn try_enter(order: &FenceOrder, marker: &str, host: &str) -> io::Result<Result<Fence, File>> {
+    let mut file = open(&order.run_folder.join(FILE))?;
+    match file.try_lock() {
+        // On a file system without locks, only the text in the file protects the folder.
+        Ok(()) | Err(TryLockError::Error(_)) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Err(file)),
+    }
+    let holder = Holder { attempt: order.attempt, host: host.to_owned(), shim: ProcessId::own(), marker: marker.to_owned() };
+    write(&mut file, &holder)?;
+    // The attempt that waited has the fence now, or asks again.
+    let _ = std::fs::remove_file(order.run_folder.join(WANTED));
+    Ok(Ok(Fence { _locked: file }))
+}
+
+/// Returns the number of the attempt that holds a run's fence now, on this machine or another one; 0: the number cannot be read.
+///
+/// # Errors
+/// The fence's file cannot be opened.
+pub(crate) fn holding_attempt(run_folder: &Path) -> io::Result<Option<u32>> {
+    Ok(holder(run_folder)?.map(|holder| holder.attempt))
 }
 
 /// Returns whether a later attempt waits for the one that holds the fence.
@@ -156,10 +174,6 @@ fn write(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(holder)?)
 }
 
-fn host() -> String {
-    nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,9 +185,9 @@ mod tests {
         assert_eq!(holder(folder.path()).unwrap(), None, "nobody was ever there");
         let first = enter(&order(1), "a:s/1/1", || false).unwrap();
         let inside = holder(folder.path()).unwrap().expect("the first is inside");
-        assert_eq!((inside.attempt, inside.host), (1, host()));
+        assert_eq!((inside.attempt, inside.host), (1, host_name()));
         let Err(Obstacle::Machine(message)) = enter(&order(2), "a:s/1/2", || true) else { panic!("two are inside") };
-        assert_eq!(message, format!("attempt 1 on host {} writes the checkpoint folder", host()));
+        assert_eq!(message, format!("attempt 1 on host {} writes the checkpoint folder", host_name()));
         drop(first);
         assert_eq!(holder(folder.path()).unwrap(), None, "what the file says blocks nobody");
         enter(&order(2), "a:s/1/2", || true).unwrap();
@@ -197,7 +211,7 @@ mod tests {
         let waiting = tokio::spawn(async move { wait_until_open(&path, |note| drop(told.send(note))).await });
         assert_eq!(
             notes.recv().await,
-            Some(format!("waiting for attempt 1 on host {} to end, which still writes the checkpoint folder", host()))
+            Some(format!("waiting for attempt 1 on host {} to end, which still writes the checkpoint folder", host_name()))
         );
         assert!(!waiting.is_finished() && is_wanted(&FenceOrder { run_folder: folder.path().to_owned(), attempt: 1 }));
         drop(fence);

@@ -65,6 +65,11 @@ fn start_of(pid: i32) -> Option<u64> {
     (!dead).then_some(start)
 }
 
+/// Returns the name of this machine.
+pub(crate) fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }

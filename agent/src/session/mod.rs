@@ -152,6 +152,8 @@ impl Session {
 /// What is not the agent's own.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
+    /// The name of the agent's machine.
+    pub(crate) host: String,
     /// The way to the controller.
     pub(crate) controller: Channel,
     /// How attempts are executed.
@@ -222,7 +224,7 @@ async fn join(
     mut level: watch::Receiver<Option<Interrupt>>,
 ) -> Result<Option<(Session, Vec<Job>)>, AgentError> {
     let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
-    let (handover, left) = Handover::open(&options.runs_dir, &host(), &options.sweep).map_err(trouble)?;
+    let (handover, left) = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep).map_err(trouble)?;
     let (mut held, mut jobs) = match left {
         Some(left) => take_over(&options, &*surroundings.executor, left).await,
         None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new()),
@@ -233,7 +235,7 @@ async fn join(
         let registration = v1::RegisterAgentRequest {
             agent_id: held.agent.clone(),
             sweep_id: held.sweep.clone(),
-            host: host(),
+            host: surroundings.host.clone(),
             slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             request_id: chance::request_id(),
@@ -289,7 +291,7 @@ async fn join(
         agent,
         sweep: answer.sweep_id,
         patterns,
-        observer: options.captures.then(|| Arc::new(environment::Observer::new(host(), &options))),
+        observer: options.captures.then(|| Arc::new(environment::Observer::new(surroundings.host.clone(), &options))),
         capture: options.captures.then(|| Capture::new(options.workdir.clone(), options.runs_dir.clone())),
         pinned: AtomicBool::new(pinned),
         others_told: Arc::default(),
@@ -363,10 +365,6 @@ pub(crate) fn patterns(patterns: &[v1::MetricPattern]) -> Result<Vec<Pattern>, S
         }
     };
     patterns.iter().map(compile).collect()
-}
-
-fn host() -> String {
-    nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Fills the slots until there is nothing left to do, then leaves.

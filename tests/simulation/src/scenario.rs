@@ -82,12 +82,14 @@ pub fn run(seed: u64, mutation: Mutation, weakness: Weakness) -> Result<Report, 
     let complaint = |error: Box<dyn std::error::Error>| error.to_string();
     while sim.elapsed() < TROUBLE && world.record().violations.is_empty() {
         sim.step().map_err(complaint)?;
+        world.processes().open_fences(sim.elapsed());
         trouble.befall(&mut sim, &world);
     }
     trouble.end(&mut sim, &world);
     let mut ended = None;
     while sim.elapsed() < TROUBLE + PEACE && world.record().violations.is_empty() {
         sim.step().map_err(complaint)?;
+        world.processes().open_fences(sim.elapsed());
         restart_controller(&mut sim, &world);
         if ended.is_none() && is_over(&world) {
             ended = Some(sim.elapsed());
@@ -144,9 +146,10 @@ fn settle(
     let shared = world.clone();
     sim.host("controller", move || hosts::controller(shared.clone(), mutation));
     let preempt = watch::Sender::new(Preemption::default());
+    let is_shared = chance.is(40);
     for host in agents {
-        let (shared, name, runs_dir, slots, told) =
-            (world.clone(), host.clone(), folder.join(host), chance.between(1, 2) as usize, preempt.subscribe());
+        let runs_dir = folder.join(if is_shared { "shared" } else { host });
+        let (shared, name, slots, told) = (world.clone(), host.clone(), chance.between(1, 2) as usize, preempt.subscribe());
         // The folder outlives the machine's crashes.
         let _ = std::fs::create_dir_all(&runs_dir);
         sim.host(host.as_str(), move || hosts::agent(name.clone(), shared.clone(), runs_dir.clone(), slots, told.clone()));
@@ -356,6 +359,9 @@ fn is_over(world: &World) -> bool {
 fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
     let running = world.processes().running(now);
     let mut record = world.record();
+    for overlap in world.processes().overlaps() {
+        record.violated(format!("I2: two attempts write one checkpoint folder: {overlap}"));
+    }
     let Some(sweep) = record.state.sweeps.values().next().cloned() else {
         return record.violated("I6: the sweep was never created".to_owned());
     };

@@ -78,6 +78,11 @@ fn an_agent_that_passes_over_points_is_noticed() {
 }
 
 #[test]
+fn an_agent_that_does_not_wait_for_the_checkpoint_folder_is_noticed() {
+    is_caught(Mutation::None, Weakness::OpenFence);
+}
+
+#[test]
 fn an_agent_that_judges_failures_at_once_is_noticed() {
     is_caught(Mutation::None, Weakness::JudgesAtOnce);
 }
