@@ -1,18 +1,23 @@
 //! The way to the controller: channel, token, deadlines, retries with the same request id.
 
+use std::io::IsTerminal as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use sweep_controller::token::Token;
 use sweep_proto::CONTROLLER_HEADER;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
-use sweep_proto::v1::{GetStatusRequest, GetSweepRequest, Sweep};
+use sweep_proto::v1::{CreateLoginLinkRequest, GetStatusRequest, GetSweepRequest, Sweep};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
+use crate::discovery;
 use crate::failure::Failure;
 use crate::places::{LOCAL, state_dir};
 
@@ -31,8 +36,20 @@ pub(crate) struct ControllerArgs {
     #[arg(long, value_name = "URL", env = "SWEEP_CONTROLLER", help_heading = "Controller")]
     pub(crate) controller: Option<String>,
 
-    /// The token of a controller that listens beyond loopback
+    /// The token of a controller on another machine or of another user; your own controller's on this machine is found by itself
     #[arg(long, value_name = "TOKEN", env = "SWEEP_TOKEN", hide_env_values = true, help_heading = "Controller")]
+    pub(crate) token: Option<String>,
+
+    /// A file with the token: other users of this machine can see what --token says
+    #[arg(long, value_name = "FILE", env = "SWEEP_TOKEN_FILE", help_heading = "Controller")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Where to connect, and what to show there.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    /// `host:port`.
+    address: String,
     pub(crate) token: Option<String>,
 }
 
@@ -48,9 +65,46 @@ impl ControllerArgs {
         named.strip_prefix("http://").unwrap_or(named).trim_end_matches('/')
     }
 
+    /// Returns arguments that name the controller of this user at an address of this machine.
+    pub(crate) fn local(address: SocketAddr) -> Self {
+        Self { controller: Some(address.to_string()), token: None, token_file: None }
+    }
+
+    /// Returns whether it is named by an address of this machine that no other one can reach.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.address().rsplit_once(':').map_or(self.address(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// Finds the token: `--token`, `--token-file`, that of this user's own controller on this machine, or `SWEEP_TOKEN`, in this order. The
+    /// variable is last, since it is mostly set for a controller elsewhere.
+    pub(crate) fn access(&self) -> Result<Access> {
+        let given = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let is_from_environment = given.is_some_and(|given| std::env::var("SWEEP_TOKEN").is_ok_and(|token| token.trim() == given));
+        let address = self.address().to_owned();
+        if let Some(token) = given.filter(|_| !is_from_environment) {
+            return Ok(Access { address, token: Some(token.to_owned()) });
+        }
+        if let Some(file) = &self.token_file {
+            let token = Token::read(file).map_err(|error| Failure::input(format!("--token-file {error}")))?;
+            return Ok(Access { address, token: Some(token.reveal().to_owned()) });
+        }
+        let given = given.map(str::to_owned);
+        Ok(match discovery::find(&address) {
+            Some(found) => {
+                Access { address: found.address.to_string(), token: found.token.map(|token| token.reveal().to_owned()).or(given) }
+            }
+            None => Access { address, token: given },
+        })
+    }
+
     /// Returns the channel's settings.
     pub(crate) fn endpoint(&self) -> Result<Endpoint> {
-        let address = self.address();
+        self.endpoint_at(&self.access()?.address)
+    }
+
+    fn endpoint_at(&self, address: &str) -> Result<Endpoint> {
         let wrong = |reason: String| {
             let hint = "for example --controller http://gpu-head:7433";
             anyhow::Error::from(Failure::input(format!("`{address}` is no address of a controller: {reason}")).hint(hint))
@@ -72,19 +126,27 @@ impl ControllerArgs {
 
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        let token = self.token.as_deref().filter(|token| !token.is_empty()).map(str::trim);
-        let bearer = token.map(|token| format!("Bearer {token}").parse::<MetadataValue<Ascii>>()).transpose();
-        let bearer = bearer.map_err(|_| Failure::input("the token holds characters that no token has"))?;
-        let channel = self.endpoint()?.connect().await.map_err(|error| unreachable(self, &error))?;
+        let access = self.access()?;
+        let bearer = access.token.as_deref().map(|token| format!("Bearer {token}").parse::<MetadataValue<Ascii>>()).transpose();
+        let mut bearer = bearer.map_err(|_| Failure::input("the token holds characters that no token has"))?;
+        if let Some(bearer) = &mut bearer {
+            bearer.set_sensitive(true);
+        }
+        let channel = self.endpoint_at(&access.address)?.connect().await.map_err(|error| unreachable(self, &error))?;
         let service = SweepServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MESSAGE_BYTES_MAX);
         Ok(Client { service, address: self.address().to_owned() })
     }
 
     /// Returns whether a controller answers.
-    pub(crate) async fn answers(&self) -> bool {
-        match self.connect().await {
-            Ok(client) => client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await.is_ok(),
-            Err(_) => false,
+    ///
+    /// # Errors
+    /// One answers that asks for another token: that of another user or of another data directory.
+    pub(crate) async fn answers(&self) -> Result<bool> {
+        let Ok(client) = self.connect().await else { return Ok(false) };
+        match client.service.clone().get_status(GetStatusRequest {}).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::Unauthenticated => Err(client.explain(&status)),
+            Err(_) => Ok(false),
         }
     }
 }
@@ -153,11 +215,13 @@ impl Client {
         let message = status.message();
         let failure = match status.code() {
             Code::Unauthenticated => Failure::new(format!("{} refuses the call: {message}", self.address))
-                .hint("give the token with --token or $SWEEP_TOKEN; the controller printed it at its first start and keeps it in <data-dir>/token"),
+                .hint("set $SWEEP_TOKEN or --token-file to the token in <data-dir>/token on the controller's machine; only a controller that you started on this machine is found without"),
             Code::NotFound if message.starts_with("no sweep") => match Self::other_controller(status) {
                 Some(other) => Failure::input(format!("{message}; {other}")).hint("--controller or $SWEEP_CONTROLLER names another controller"),
                 None => Failure::input(message).hint("`sweep ls` lists the sweeps"),
             },
+            Code::Unimplemented => Failure::new(format!("the controller at {} cannot do this: {message}", self.address))
+                .hint(format!("this is sweep {}; `sweep controller status` shows the version of the controller: install the same on both", env!("CARGO_PKG_VERSION"))),
             Code::NotFound => Failure::input(message),
             Code::InvalidArgument => Failure::input(message),
             code if is_unknown(code) => Failure::new(format!("the controller at {} did not answer: {message}", self.address))
@@ -173,6 +237,20 @@ impl Client {
         let sweep = status.message().split('`').nth(1)?;
         let owner = sweep_agent::controller_of(&state_dir().ok()?, sweep)?;
         (owner != this).then(|| format!("this is controller {this}, and the runs of {sweep} on this machine belong to controller {owner}"))
+    }
+
+    /// Returns a link to a page that logs the browser in, once; without a code where it must not be printed or the controller is of an earlier version.
+    pub(crate) async fn page_link(&self, args: &ControllerArgs, page: &str) -> String {
+        let base = format!("http://{}", args.address());
+        // What others can read, such as the output of CI, must not let them in.
+        let plain = format!("{base}{page}");
+        if !args.is_loopback() && !std::io::stderr().is_terminal() {
+            return plain;
+        }
+        match self.service.clone().create_login_link(CreateLoginLinkRequest {}).await.map(Response::into_inner) {
+            Ok(link) if link.valid_s > 0 => format!("{base}{}&next={page}", link.path),
+            _ => plain,
+        }
     }
 
     /// Returns a sweep by id, prefix or name.

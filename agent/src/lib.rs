@@ -1,6 +1,6 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `session → folders`;
+//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `session → folders, token`;
 //! `folders → job, process`; `handover, job → held`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
@@ -27,6 +27,7 @@ mod session;
 pub mod simulation;
 mod slot;
 mod spool;
+mod token;
 #[cfg(feature = "simulation")]
 mod weakness;
 
@@ -45,6 +46,7 @@ pub use crate::capture::environment::{Environment, survey};
 pub use crate::folders::controller_of;
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
+pub use crate::token::TokenSource;
 
 use crate::executor::Programs;
 use crate::process::shims::Shims;
@@ -58,8 +60,8 @@ pub const SETTLING_TIME: Duration = Duration::from_secs(2);
 pub struct AgentOptions {
     /// The controller, with its deadlines and keep-alive set.
     pub controller: Endpoint,
-    /// The token that the controller asks for beyond loopback.
-    pub token: Option<String>,
+    /// The token that the controller asks for.
+    pub token: TokenSource,
     /// The sweep: id, prefix or name.
     pub sweep: String,
     /// Leave after this many runs have ended.

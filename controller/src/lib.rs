@@ -9,15 +9,16 @@
 //! ```
 //!
 //! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import leftwards only:
-//! `serve → service, web, planner, reaper → engine, reader, token, traffic → store`.
+//! `serve → service, web, planner, reaper → engine, reader, login, traffic → store, token`.
 
 pub mod engine;
+pub mod login;
 pub mod planner;
 pub mod reader;
 pub mod reaper;
 pub mod serve;
 pub mod service;
 pub mod store;
-mod token;
+pub mod token;
 mod traffic;
 pub mod web;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use sweep_agent::{AgentError, AgentOptions, AgentSummary, Departure, Nvidia, SETTLING_TIME};
+use sweep_agent::{AgentError, AgentOptions, AgentSummary, Departure, Nvidia, SETTLING_TIME, TokenSource};
 use tokio::sync::mpsc;
 
 use crate::client::ControllerArgs;
@@ -56,7 +56,7 @@ Exit status:
 Examples:
   sweep agent ab12cd34
   sweep agent ab12cd34 --gpus-per-run 2
-  sweep agent ab12cd34 --controller http://gpu-head:7433 --token swp_…")]
+  SWEEP_TOKEN=swp_… sweep agent ab12cd34 --controller http://gpu-head:7433")]
 pub(crate) struct AgentArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP")]
@@ -134,7 +134,7 @@ impl PlaceArgs {
         };
         Ok(AgentOptions {
             controller: controller.endpoint()?,
-            token: controller.token.clone().filter(|token| !token.is_empty()),
+            token: token_source(controller)?,
             sweep,
             count: None,
             slots: None,
@@ -150,6 +150,13 @@ impl PlaceArgs {
             driver: Arc::<Nvidia>::default(),
         })
     }
+}
+
+/// Finds the token again whenever the controller refuses the one before: its file may hold another one.
+fn token_source(controller: &ControllerArgs) -> Result<TokenSource> {
+    controller.access()?;
+    let controller = controller.clone();
+    Ok(TokenSource::new(move || controller.access().ok()?.token))
 }
 
 /// Parses a number of at least 1.
@@ -240,9 +247,9 @@ pub(crate) fn explain(error: &AgentError, controller: &ControllerArgs) -> anyhow
             .code(SWEEP_GONE)
             .hint("`sweep ls` lists the sweeps that the controller has; was it restored from a backup that is older than this one?")
             .into(),
-        AgentError::Unauthorized(_) => Failure::new(text)
-            .hint("give the token with --token or $SWEEP_TOKEN; it is in <data-dir>/token on the controller's machine")
-            .into(),
+        AgentError::Unauthorized(_) => {
+            Failure::new(text).hint("set $SWEEP_TOKEN or --token-file to the token in <data-dir>/token on the controller's machine").into()
+        }
         AgentError::Unreachable { .. } => Failure::new(text)
             .hint("an agent starts no controller: name the right one with --controller http://host:7433 or $SWEEP_CONTROLLER")
             .code(UNREACHABLE)

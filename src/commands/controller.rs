@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -9,14 +10,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
+use nix::libc::O_NOFOLLOW;
+use nix::sys::stat::{Mode, umask};
 use serde_json::json;
 use sweep_controller::engine::Terms;
-use sweep_controller::serve::{self, Controller, ServeError, ServeOptions};
+use sweep_controller::serve::{self, AccessPolicy, Controller, ServeError, ServeOptions};
+use sweep_controller::token::Token;
 use sweep_proto::v1::{GetStatusRequest, StopControllerRequest};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::ControllerArgs;
 use crate::commands::agent::duration;
+use crate::discovery;
 use crate::display::{ago, out};
 use crate::failure::Failure;
 use crate::places;
@@ -26,7 +31,8 @@ use crate::places;
 /// Without a subcommand it serves in the foreground until Ctrl-C. Everything that was acknowledged is on disk; after a crash, start it again on the
 /// same data directory and all goes on.
 ///
-/// Listening beyond loopback needs a token. The first start makes one and prints the line to paste on a GPU box.
+/// Every caller shows a token. The first start makes one, in the file `token` of the data directory; commands and agents of the same user on this machine
+/// find it there, and elsewhere it is given in $SWEEP_TOKEN.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:
@@ -116,11 +122,39 @@ struct ServeArgs {
     /// Wait up to this long for a suggestion that rests on all results, before an older one is handed out
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     patience: Duration,
+
+    /// A file with a token to accept beside that of the data directory; it may also be given in $SWEEP_TOKEN
+    #[arg(long, value_name = "FILE", env = "SWEEP_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Ask for no token, on loopback alone: every user of this machine can then change sweeps and so run programs as you
+    #[arg(long)]
+    no_token: bool,
 }
 
 impl ServeArgs {
     fn terms(&self) -> Terms {
         Terms { lease: self.lease, ask_lease: self.ask_lease, patience: self.patience }
+    }
+
+    fn access(&self) -> Result<AccessPolicy> {
+        if self.no_token {
+            if self.token_file.is_some() {
+                return Err(Failure::input(
+                    "--no-token asks for no token, and --token-file (or $SWEEP_TOKEN_FILE) gives one: leave one of them out",
+                )
+                .into());
+            }
+            return Ok(AccessPolicy::Open);
+        }
+        let given = match (&self.token_file, std::env::var("SWEEP_TOKEN")) {
+            (Some(file), _) => Some(Token::read(file).map_err(|error| Failure::input(format!("--token-file {error}")))?),
+            (None, Ok(text)) if !text.trim().is_empty() => {
+                Some(Token::parse(&text).map_err(|error| Failure::input(format!("$SWEEP_TOKEN: {error}")))?)
+            }
+            _ => None,
+        };
+        Ok(AccessPolicy::Token { given })
     }
 }
 
@@ -135,6 +169,8 @@ struct StatusArgs {
 }
 
 pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
+    // Whatever these commands write is for this user alone.
+    umask(Mode::from_bits_truncate(0o077));
     match args.command {
         None => foreground(&args.serve).await,
         Some(ControllerCommand::Start(serve)) => start(&serve).await,
@@ -150,9 +186,16 @@ pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
 
 async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
-    let options = ServeOptions { listen: args.listen, data_dir: data_dir.clone(), terms: args.terms(), grace: Duration::from_secs(10) };
+    let options = ServeOptions {
+        listen: args.listen,
+        data_dir: data_dir.clone(),
+        terms: args.terms(),
+        grace: Duration::from_secs(10),
+        access: args.access()?,
+    };
     serve::raise_file_limit();
     let mut controller = serve::start(options).await.map_err(explain)?;
+    let _announcement = discovery::announce(controller.address(), &data_dir);
     eprintln!("Listening on {}, data in {}", controller.address(), data_dir.display());
     announce_token(&controller, &data_dir);
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -175,30 +218,25 @@ async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says how others get in. The token itself is in no output: that of a service is kept in logs.
 fn announce_token(controller: &Controller, data_dir: &Path) {
-    if controller.address().ip().is_loopback() {
-        return;
-    }
-    let port = controller.address().port();
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "this-host".to_owned());
-    match controller.new_token() {
-        Some(token) => {
-            eprintln!("On a GPU box:\n\n  sweep agent <id> --controller http://{host}:{port} --token {token}\n");
-            eprintln!("The token is also in {}; it is shown only this once.", data_dir.join("token").display());
-        }
-        None if !data_dir.join("token").exists() => eprintln!(
-            "The token given out before goes on working; `sweep controller rotate-token` makes a new one while the controller is stopped."
-        ),
-        None => eprintln!(
-            "On a GPU box: sweep agent <id> --controller http://{host}:{port} --token … (in {})",
+    if controller.token().is_none() {
+        eprintln!("warning: --no-token: every user of this machine can change sweeps and so run programs as you");
+    } else if !controller.address().ip().is_loopback() {
+        let port = controller.address().port();
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "this-host".to_owned());
+        eprintln!(
+            "On a GPU box:\n\n  SWEEP_TOKEN=… sweep agent <id> --controller http://{host}:{port}\n\nThe token is in {}.",
             data_dir.join("token").display()
-        ),
+        );
     }
 }
 
 /// Turns a controller's error into one that says what to do.
 pub(crate) fn explain(error: ServeError) -> anyhow::Error {
     let hint = match &error {
+        ServeError::OpenBeyondLoopback(_) => "leave out --no-token, or listen on 127.0.0.1",
+        ServeError::Foreign { .. } => "start the controller as that user, change the owner with chown, or give another --data-dir",
         ServeError::Held { .. } => "use that one, stop it with `sweep controller stop`, or give another --data-dir",
         ServeError::Listen { .. } => "another program has the port; --listen 127.0.0.1:0 takes any free one",
         ServeError::File { path, source } if source.kind() == ErrorKind::NotFound && path.ends_with("sweep.db") => {
@@ -210,8 +248,8 @@ pub(crate) fn explain(error: ServeError) -> anyhow::Error {
 }
 
 async fn start(args: &ServeArgs) -> Result<ExitCode> {
-    let target = ControllerArgs { controller: Some(args.listen.to_string()), token: None };
-    if target.answers().await {
+    let target = ControllerArgs::local(args.listen);
+    if target.answers().await? {
         eprintln!("A controller is already there at {}.", args.listen);
         return Ok(ExitCode::SUCCESS);
     }
@@ -224,7 +262,7 @@ async fn start(args: &ServeArgs) -> Result<ExitCode> {
 pub(crate) async fn start_in_background(target: &ControllerArgs) -> Result<()> {
     let listen = target.address().parse().map_err(|_| Failure::input(format!("`{}` is no address to listen on", target.address())))?;
     let Terms { lease, ask_lease, patience } = Terms::default();
-    let args = ServeArgs { listen, data_dir: None, lease, ask_lease, patience };
+    let args = ServeArgs { listen, data_dir: None, lease, ask_lease, patience, token_file: None, no_token: false };
     spawn(&args, &places::data_dir()?).await
 }
 
@@ -233,18 +271,27 @@ fn milliseconds(duration: Duration) -> String {
 }
 
 async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.with_context(|| format!("cannot make {}", data_dir.display()))?;
     let log_path = data_dir.join("controller.log");
     let log = std::fs::File::options()
         .create(true)
         .append(true)
+        .mode(0o600)
+        .custom_flags(O_NOFOLLOW)
         .open(&log_path)
         .with_context(|| format!("cannot write {}", log_path.display()))?;
-    let mut child = std::process::Command::new(std::env::current_exe()?)
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command
         .args(["controller", "--listen", &args.listen.to_string()])
         .args(["--lease", &milliseconds(args.lease), "--ask-lease", &milliseconds(args.ask_lease)])
         .args(["--patience", &milliseconds(args.patience), "--data-dir"])
         .arg(data_dir)
+        .args(args.no_token.then_some("--no-token"));
+    if let Some(file) = &args.token_file {
+        command.arg("--token-file").arg(std::path::absolute(file)?);
+    }
+    let mut child = command
         // Its own process group: Ctrl-C in this terminal is not meant for it. It ignores the hang-up when the terminal closes.
         .process_group(0)
         .current_dir("/")
@@ -253,9 +300,11 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
         .stderr(log)
         .spawn()
         .context("cannot start a controller")?;
-    let target = ControllerArgs { controller: Some(args.listen.to_string()), token: None };
     loop {
-        if target.connect().await.is_ok() {
+        // Its own token: it may not have noted yet where its data is.
+        let token = Token::read(&data_dir.join("token")).ok().map(|token| token.reveal().to_owned());
+        let target = ControllerArgs { token, ..ControllerArgs::local(args.listen) };
+        if target.answers().await.unwrap_or(false) {
             eprintln!(
                 "Started a controller at {} (process {}, data in {}); `sweep controller stop` ends it",
                 args.listen,
@@ -279,11 +328,12 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
 async fn status(args: &StatusArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     let status = client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await?;
+    let page = client.page_link(&args.controller, "/").await;
     if args.json {
         let object = json!({
             "address": args.controller.address(), "version": status.version, "data_dir": status.data_dir, "started_ms": status.started_ms,
             "pid": status.pid, "sweeps": status.sweeps, "agents": status.agents, "running": status.running,
-            "controller_id": status.controller_id, "epoch": status.epoch,
+            "controller_id": status.controller_id, "epoch": status.epoch, "page": page,
         });
         writeln!(out(), "{object}")?;
     } else {
@@ -294,6 +344,7 @@ async fn status(args: &StatusArgs) -> Result<ExitCode> {
         writeln!(out, "started     {}", ago(status.started_ms))?;
         writeln!(out, "sweeps      {}", status.sweeps)?;
         writeln!(out, "agents      {}, {} runs running", status.agents, status.running)?;
+        writeln!(out, "page        {page}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

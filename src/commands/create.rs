@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
     let text = diagnostic::read(&args.file)?;
     let spec = diagnostic::parse(&args.file, &text)?;
     let taken = take_code(&args.code, &args.file, &spec)?;
-    if !args.controller.is_named() && !args.controller.answers().await {
+    if !args.controller.is_named() && !args.controller.answers().await? {
         controller::start_in_background(&args.controller).await?;
     }
     let client = args.controller.connect().await?;
@@ -69,6 +69,7 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
         pinning::tell_notes(snapshot);
     }
     eprintln!("Work on it with `sweep agent {0}`, look at it with `sweep watch {0}`", created.sweep_id);
+    eprintln!("Page: {}", client.page_link(&args.controller, &format!("/sweeps/{}", created.sweep_id)).await);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::io::Write as _;
 use sweep_agent::{AgentSummary, Interrupt};
 use sweep_controller::engine::Terms;
-use sweep_controller::serve::{self, Controller, ServeOptions};
+use sweep_controller::serve::{self, AccessPolicy, Controller, ServeOptions};
 use sweep_lifecycle::spec::{CodeMode, Method, SweepSpec};
 use sweep_proto::v1::CreateSweepRequest;
 use tokio::sync::{mpsc, watch};
@@ -27,7 +27,7 @@ use crate::display::{self, diagnostic, out};
 use crate::failure::Failure;
 use crate::pinning::{self, CodeFolderArgs, Taken};
 use crate::signals::{self, PreemptSignal};
-use crate::{places, shell};
+use crate::{discovery, places, shell};
 
 /// How long the view may lag behind the end of the sweep.
 const VIEW_GRACE: Duration = Duration::from_secs(3);
@@ -120,8 +120,10 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
         data_dir: data_dir.clone(),
         terms: Terms::default(),
         grace: Duration::from_secs(2),
+        access: AccessPolicy::Token { given: None },
     };
     let controller = serve::start(options).await.map_err(controller::explain)?;
+    let _announcement = discovery::announce(controller.address(), &data_dir);
     let outcome = work(args, &spec, (text, taken), &controller, began).await;
     let stopped = controller.stop().await.map_err(controller::explain);
     let outcome = outcome?;
@@ -149,7 +151,8 @@ async fn work(
     controller: &Controller,
     began: Instant,
 ) -> Result<Outcome> {
-    let target = ControllerArgs { controller: Some(controller.address().to_string()), token: None };
+    let token = controller.token().map(|token| token.reveal().to_owned());
+    let target = ControllerArgs { token, ..ControllerArgs::local(controller.address()) };
     let mut client = target.connect().await?;
     if let Some(taken) = &taken {
         pinning::send(&client, "", taken).await?;
@@ -160,6 +163,7 @@ async fn work(
     if spec.run_cap.is_none() && args.count.is_none() && args.timeout.is_none() && spec.space.size().is_none() {
         eprintln!("The sweep has no end of its own (run_cap, --count, --timeout): Ctrl-C ends it.");
     }
+    eprintln!("Page: {}", client.page_link(&target, &format!("/sweeps/{id}")).await);
     let view = tokio::spawn(follow(client.clone(), id.clone()));
     let end = agents(args, &target, &id, stalls(client.clone(), id.clone())).await;
     // The view ends by itself with the sweep; otherwise there is nothing more to see.

@@ -2,6 +2,8 @@
 
     python tests/browser/speed.py http://127.0.0.1:7433/sweeps/SWEEP [PID of the controller]
 
+The controller asks for no token (`sweep controller --no-token`).
+
 Prints for each of a few loads: the first paint; when table, filter and parallel coordinates can be used; when all charts that are in view are drawn;
 how long it takes from a key that moves a brush to the next picture; how far apart the pictures are while a mouse drags a brush; the page's heap. With the
 controller's PID also what it uses while the page is open and nothing happens.

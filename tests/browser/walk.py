@@ -1,9 +1,12 @@
 """Walks through the page as a person would, in Chromium, on a sweep that runs, and fails at the first thing that is not as it should be.
 
     python tests/browser/walk.py http://127.0.0.1:7433 SWEEP HOSTILE_SWEEP FOLDER_FOR_SCREENSHOTS
+
+SWEEP_TOKEN is the controller's token, SWEEP_PAGE the link that `sweep controller status` prints.
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -61,7 +64,7 @@ def picture(page, name, full=True):
 
 
 def call(name, **body):
-    request = urllib.request.Request(f"{BASE}/json/{name}", json.dumps(body).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(f"{BASE}/json/{name}", json.dumps(body).encode(), {"content-type": "application/json", "authorization": f"Bearer {os.environ['SWEEP_TOKEN']}"})
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
@@ -352,8 +355,21 @@ def listened_to(page):
         assert levels[0] == 1 and all(after - before <= 1 for before, after in zip(levels, levels[1:])), (path, levels)
 
 
+def log_in(page):
+    """The link is good once, and leads on to the page."""
+    page.goto(BASE)
+    expect(page.locator("h1")).to_have_text("Log in first")
+    said.clear()
+    page.goto(os.environ["SWEEP_PAGE"])
+    expect(page.locator("#sweeps")).to_be_visible()
+    again = page.context.browser.new_page()
+    again.goto(os.environ["SWEEP_PAGE"])
+    expect(again.locator("h1")).to_contain_text("used before")
+    again.close()
+
+
 def without_scripts(browser):
-    page = browser.new_context(java_script_enabled=False, viewport={"width": 1200, "height": 900}).new_page()
+    page = browser.new_context(storage_state=SESSION, java_script_enabled=False, viewport={"width": 1200, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(f"{BASE}/sweeps/{SWEEP}")
     for place in ["#finding-best", "#timeline-agents table", "#code table", "#failures details", "#table table"]:
@@ -363,13 +379,13 @@ def without_scripts(browser):
 
 
 def narrow_and_dark(browser):
-    context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme="dark")
+    context = browser.new_context(storage_state=SESSION, viewport={"width": 400, "height": 800}, color_scheme="dark")
     page = watch(context.new_page())
     visit(page, f"/sweeps/{SWEEP}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), "it is wider than the window"
     shot(page, "narrow-dark")
     context.close()
-    wide = watch(browser.new_context(viewport={"width": 1500, "height": 900}, color_scheme="dark").new_page())
+    wide = watch(browser.new_context(storage_state=SESSION, viewport={"width": 1500, "height": 900}, color_scheme="dark").new_page())
     visit(wide, f"/sweeps/{SWEEP}")
     shot(wide, "dark")
     wide.get_by_role("button", name="Light").click()
@@ -380,6 +396,8 @@ with sync_playwright() as playwright:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
     page = watch(browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True).new_page())
+    log_in(page)
+    SESSION = page.context.storage_state()
     for step in [sweeps, pictures, brush, filters, what_if, acts, marks, code, answers, timeline, runs, agents, listened_to, hostile]:
         print(f"- {step.__name__}", flush=True)
         step(page)

@@ -68,6 +68,9 @@ fn a_person_finds_what_they_look_for_on_the_page() {
 
     let pictures = std::env::var_os("SWEEP_TEST_PICTURES").map_or_else(|| bench.path("pictures"), PathBuf::from);
     let mut walk = Command::new("python");
+    let status = bench.ok(&["controller", "status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
+    walk.env("SWEEP_TOKEN", bench.token()).env("SWEEP_PAGE", status["page"].as_str().expect("it has a link"));
     walk.arg(folder().join("walk.py")).arg(format!("http://127.0.0.1:{}", bench.port())).args([&id, &hostile]).arg(&pictures);
     let ended = finish_within(WALK, walk);
     assert_eq!(ended.code, 0, "{}\n{}", ended.stdout, ended.stderr);

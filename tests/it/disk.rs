@@ -11,10 +11,11 @@ use serde_json::Value;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::tell_request::Outcome;
 use sweep_proto::v1::{AskRequest, TellRequest};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::harness::{Bench, by, requires, trainer, wait_for};
+use crate::harness::{Bearer, Bench, by, requires, trainer, wait_for};
 
 /// A disk of its own, gone when the test ends.
 struct SmallDisk(PathBuf);
@@ -51,7 +52,7 @@ impl Drop for SmallDisk {
 /// A program that asks and tells, and remembers what it was told.
 struct Teller {
     runtime: tokio::runtime::Runtime,
-    client: SweepServiceClient<Channel>,
+    client: SweepServiceClient<InterceptedService<Channel, Bearer>>,
     sweep: String,
     calls: u64,
     /// Runs whose result was acknowledged.
@@ -63,7 +64,7 @@ impl Teller {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", bench.port())).expect("it is an address");
         let inside = runtime.enter();
-        let client = SweepServiceClient::new(endpoint.timeout(Duration::from_secs(20)).connect_lazy());
+        let client = SweepServiceClient::with_interceptor(endpoint.timeout(Duration::from_secs(20)).connect_lazy(), bench.bearer());
         drop(inside);
         Self { runtime, client, sweep: sweep.to_owned(), calls: 0, told: BTreeMap::new() }
     }

@@ -100,7 +100,7 @@ fn run_example(name: &str) {
     let known = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths([binaries].into_iter().chain(std::env::split_paths(&known))).expect("it was a path before");
     search.arg(format!("{root}/examples/{name}/search.py")).arg(&id).current_dir(root).env("PATH", path);
-    search.env("SWEEP_CONTROLLER", format!("http://127.0.0.1:{}", bench.port())).env_remove("SWEEP_TOKEN");
+    search.env("SWEEP_CONTROLLER", format!("http://127.0.0.1:{}", bench.port())).env("SWEEP_TOKEN", bench.token());
     let searched = finish(search);
     assert_eq!(searched.code, 0, "{searched:?}");
     let (code, output) = agent.wait();

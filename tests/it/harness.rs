@@ -14,6 +14,10 @@ use serde_json::Value;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{GetMetricsRequest, MetricPoint};
 use tempfile::TempDir;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::Endpoint;
+use tonic::{Request, Status};
 
 /// How long anything may take; far more than it needs, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -29,6 +33,17 @@ pub(crate) struct Bench {
     folder: TempDir,
     mark: String,
     port: u16,
+}
+
+/// Adds the token of a bench's controller to each call.
+#[derive(Clone)]
+pub(crate) struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
 }
 
 /// What a command that has ended said.
@@ -69,6 +84,20 @@ impl Bench {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns the token of the controller that listens on the port.
+    pub(crate) fn token(&self) -> String {
+        let notes = fs::read_dir(self.path("state/sweep/controllers")).expect("a controller has noted where its data is");
+        let suffix = format!(":{}", self.port);
+        let note = notes.flatten().find(|note| note.file_name().to_string_lossy().ends_with(&suffix)).expect("it is there");
+        let data = PathBuf::from(fs::read_to_string(note.path()).expect("it can be read"));
+        fs::read_to_string(data.join("token")).expect("it has a token").trim().to_owned()
+    }
+
+    /// Returns what adds the token to each call.
+    pub(crate) fn bearer(&self) -> Bearer {
+        Bearer(format!("Bearer {}", self.token()).parse().expect("it is printable"))
     }
 
     /// Writes a file, and returns its path for an argument.
@@ -142,8 +171,9 @@ impl Bench {
         let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
         runtime.block_on(async {
-            let address = format!("http://127.0.0.1:{}", self.port());
-            let mut client = SweepServiceClient::connect(address).await.expect("the controller listens");
+            let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port())).expect("it is an address");
+            let channel = endpoint.connect().await.expect("the controller listens");
+            let mut client = SweepServiceClient::with_interceptor(channel, self.bearer());
             let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
             let mut points = Vec::new();
             while let Some(page) = pages.message().await.expect("it answers") {
@@ -177,10 +207,11 @@ impl Bench {
         running
     }
 
-    /// Waits until something listens on the port.
+    /// Waits until a controller listens on the port and can be found by commands.
     pub(crate) fn listening(&self, running: &Running) {
         wait_for(&format!("a controller on port {}: {}", self.port, running.what), || {
-            TcpStream::connect(("127.0.0.1", self.port)).ok().map(drop)
+            let is_found = running.output().contains("Listening on ");
+            (is_found && TcpStream::connect(("127.0.0.1", self.port)).is_ok()).then_some(())
         });
     }
 

@@ -18,10 +18,11 @@ use sweep_proto::v1::{
     AcquireRequest, Assignment, FinishAttemptRequest, GetMetricsRequest, MetricPoint, RegisterAgentRequest, ReportMetricsRequest,
     StartAttemptRequest,
 };
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 
-use crate::harness::Bench;
+use crate::harness::{Bearer, Bench};
 
 const KILLS: u32 = 200;
 const AGENTS: u64 = 20;
@@ -55,7 +56,7 @@ impl Random {
 }
 
 struct Agent {
-    client: AgentServiceClient<Channel>,
+    client: AgentServiceClient<InterceptedService<Channel, Bearer>>,
     id: String,
     sweep: String,
     random: Random,
@@ -71,7 +72,7 @@ impl Agent {
     }
 
     /// Repeats a call until its outcome is known, with the same request each time.
-    async fn call<T, F>(&self, call: impl Fn(AgentServiceClient<Channel>) -> F) -> Result<T, Status>
+    async fn call<T, F>(&self, call: impl Fn(AgentServiceClient<InterceptedService<Channel, Bearer>>) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -206,12 +207,13 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
     let hurry = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let address = format!("http://127.0.0.1:{}", bench.port());
+    let bearer = bench.bearer();
     let agents: Vec<_> = (0..AGENTS)
         .map(|number| {
             let endpoint = Endpoint::from_shared(address.clone()).unwrap().timeout(Duration::from_secs(5));
             let _inside = runtime.enter();
             let agent = Agent {
-                client: AgentServiceClient::new(endpoint.connect_lazy()),
+                client: AgentServiceClient::with_interceptor(endpoint.connect_lazy(), bearer.clone()),
                 id: format!("paper{number}"),
                 sweep: id.clone(),
                 random: Random(seed + number),
@@ -247,7 +249,8 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
         assert_eq!(run["attempts"].as_u64(), Some(u64::from(attempt)), "nobody has begun it again after its end: {run}");
     }
     runtime.block_on(async {
-        let mut client = SweepServiceClient::connect(address).await.unwrap();
+        let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+        let mut client = SweepServiceClient::with_interceptor(channel, bench.bearer());
         for (run, (attempt, _, points)) in history.finished.iter().step_by(17) {
             let request = GetMetricsRequest { sweep_id: id.clone(), run: *run, attempt: *attempt };
             let mut pages = client.get_metrics(request).await.unwrap().into_inner();

@@ -52,7 +52,9 @@ fn whatever_a_proxy_answers_the_training_goes_on() {
     let controller = controller(&bench, "controller");
     let proxy = Proxy::before(bench.port());
     let id = create(&bench, 300);
-    let agent = bench.start(&["agent", &id, "--controller", &proxy.url()]);
+    let mut agent = bench.sweep(&["agent", &id, "--controller", &proxy.url()]);
+    agent.env("SWEEP_TOKEN", bench.token());
+    let agent = bench.start_command(agent);
     started(&bench);
     let http = [404, 403, 401, 429, 502].into_iter().flat_map(|status| [true, false].map(|has_body| Answer::Http { status, has_body }));
     for answer in http.chain([5, 7, 12, 14, 16].map(Answer::Grpc)) {
@@ -137,7 +139,9 @@ fn a_changed_token_ends_no_training_and_a_restored_one_goes_on_working() {
         trainer("steps.sh")
     );
     let id = finish(with(&token, &["create", &bench.write("sweep.yaml", &yaml)])).stdout.trim().to_owned();
-    let agent = bench.start_command(with(&token, &["agent", &id]));
+    // By name: the agent reads the token of its own machine's controller again by itself.
+    let agent = bench.sweep(&["agent", &id, "--token", &token]);
+    let agent = bench.start_command(agent);
     started(&bench);
     bench.ok(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
     stop(first);

@@ -108,6 +108,12 @@ pub(super) fn judge(status: &Status, own: &str) -> CallError {
         // Nothing was recorded, and later something can be.
         Some("full") => outage(OutageCause::Away, message),
         Some(kind) => CallError::Refused(Refused { kind: kind.to_owned(), message }),
+        None if is_controller && status.code() == Code::Unimplemented => {
+            let version = env!("CARGO_PKG_VERSION");
+            let message =
+                format!("the controller is of another version ({message}); this agent is {version}: install the same version on both");
+            CallError::Unexplained(Refused { kind: String::new(), message })
+        }
         None if is_controller && is_final(status.code()) => CallError::Unexplained(Refused { kind: String::new(), message }),
         None => unanswered(status, is_controller),
     }
@@ -131,7 +137,7 @@ fn unanswered(status: &Status, is_controller: bool) -> CallError {
         Code::Unauthenticated if is_controller => outage(
             OutageCause::Token,
             "the controller asks for a token that this agent does not have: set SWEEP_TOKEN to the one in the file `token` of its data \
-             directory and start the agent again (after SIGKILL the next agent takes over the running programs)"
+             directory and start the agent again (after SIGKILL the next agent takes over the running programs); a token file is read again"
                 .to_owned(),
         ),
         Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown | Code::ResourceExhausted | Code::Aborted => {

@@ -16,11 +16,12 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::answer::{CallError, Outage, Refused, check, judge};
+use super::answer::{CallError, Outage, OutageCause, Refused, check, judge};
 use super::chance;
 use super::holding::Holdings;
 use crate::Notice;
 use crate::held::HeldAttempt;
+use crate::token::TokenSource;
 
 /// Waits between repeats: the first and the longest; each is shortened by chance, so that agents do not all come back at once.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -41,12 +42,12 @@ pub(super) type Sweeps = SweepServiceClient<InterceptedService<Channel, Token>>;
 
 /// Adds the token to each call.
 #[derive(Clone)]
-pub(super) struct Token(Option<MetadataValue<Ascii>>);
+pub(super) struct Token(Arc<std::sync::Mutex<Option<MetadataValue<Ascii>>>>);
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
-            request.metadata_mut().insert("authorization", token.clone());
+        if let Some(token) = lock(&self.0).clone() {
+            request.metadata_mut().insert("authorization", token);
         }
         Ok(request)
     }
@@ -69,6 +70,8 @@ pub(super) struct Link {
     /// Reasons of the present outage that were told.
     told: std::sync::Mutex<BTreeSet<String>>,
     notices: mpsc::UnboundedSender<Notice>,
+    source: TokenSource,
+    token: Token,
 }
 
 impl Link {
@@ -78,22 +81,15 @@ impl Link {
     /// The token holds what no header can.
     pub(super) fn new(
         channel: Channel,
-        token: Option<&str>,
+        source: TokenSource,
         controller: &str,
         registration: RegisterAgentRequest,
         holdings: Holdings,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<Arc<Self>, String> {
-        let token = token.map(|token| {
-            let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim())
-                .parse()
-                .map_err(|_| "the token holds characters that no token has; copy it again".to_owned())?;
-            value.set_sensitive(true);
-            Ok::<_, String>(value)
-        });
-        let token = Token(token.transpose()?);
+        let token = Token(Arc::new(std::sync::Mutex::new(bearer(&source)?)));
         let sweeps = SweepServiceClient::with_interceptor(channel.clone(), token.clone());
-        let client = AgentServiceClient::with_interceptor(channel, token);
+        let client = AgentServiceClient::with_interceptor(channel, token.clone());
         Ok(Arc::new(Self {
             client: client.max_decoding_message_size(ANSWER_BYTES_MAX),
             sweeps: sweeps.max_decoding_message_size(ANSWER_BYTES_MAX),
@@ -105,6 +101,8 @@ impl Link {
             failures: AtomicU32::new(0),
             told: std::sync::Mutex::default(),
             notices,
+            source,
+            token,
         }))
     }
 
@@ -127,7 +125,7 @@ impl Link {
         let own = self.controller();
         let answer = match answer {
             Ok(answer) => check(answer.metadata(), &own).map(|()| answer),
-            Err(status) => Err(judge(&status, &own)),
+            Err(status) => Err(self.with_another_token(judge(&status, &own))),
         };
         match &answer {
             Err(CallError::Outage(Outage { reason, .. })) => {
@@ -147,6 +145,18 @@ impl Link {
             }
         }
         answer
+    }
+
+    /// Looks for another token where the controller has refused the present one. With another one, a further try may succeed.
+    fn with_another_token(&self, error: CallError) -> CallError {
+        let is_refused = matches!(&error, CallError::Outage(Outage { cause: OutageCause::Token, .. }));
+        let found = if is_refused { bearer(&self.source).ok().flatten() } else { None };
+        let mut token = lock(&self.token.0);
+        if found.is_none() || *token == found {
+            return error;
+        }
+        *token = found;
+        CallError::Outage(Outage { cause: OutageCause::Away, reason: "the controller asks for another token, which was found".to_owned() })
     }
 
     /// Calls until the outcome is known, with the same request each time. An agent that the controller does not know, or not with what it holds,
@@ -281,6 +291,18 @@ impl Link {
     pub(super) fn notice(&self, notice: Notice) {
         let _ = self.notices.send(notice);
     }
+}
+
+/// Returns what is shown to the controller.
+///
+/// # Errors
+/// The token holds what no header can.
+fn bearer(source: &TokenSource) -> Result<Option<MetadataValue<Ascii>>, String> {
+    let Some(token) = source.find() else { return Ok(None) };
+    let value = format!("Bearer {}", token.trim()).parse();
+    let mut value: MetadataValue<Ascii> = value.map_err(|_| "the token holds characters that no token has; copy it again".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {

@@ -248,7 +248,7 @@ async fn join(
         }
         // Only the controller that assigned them may say anything of the attempts.
         let controller = if jobs.is_empty() { "" } else { held.controller.as_str() };
-        let (channel, token) = (surroundings.controller.clone(), options.token.as_deref());
+        let (channel, token) = (surroundings.controller.clone(), options.token.clone());
         let link = Link::new(channel, token, controller, registration, holdings, notices.clone()).map_err(AgentError::Unauthorized)?;
         let answer = tokio::select! {
             answer = register(&link, !jobs.is_empty(), options.wait) => answer,

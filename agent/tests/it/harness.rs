@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, Nvidia};
+use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, Nvidia, TokenSource};
 use sweep_proto::v1;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
     let folder = tempfile::tempdir().unwrap();
     let options = AgentOptions {
         controller: Endpoint::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20)),
-        token: None,
+        token: TokenSource::default(),
         sweep: "wine".to_owned(),
         count: None,
         slots: Some(1),

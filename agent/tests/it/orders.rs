@@ -137,7 +137,7 @@ async fn refusals_say_what_is_wrong() {
     assert!(matches!(harness.start().end().await, Err(AgentError::Refused(message)) if message == "no sweep `beer`"));
     harness.fake.paper().token = Some("secret".to_owned());
     assert!(matches!(harness.start().end().await, Err(AgentError::Unauthorized(_))));
-    harness.options.token = Some("secret".to_owned());
+    harness.options.token = sweep_agent::TokenSource::new(|| Some("secret".to_owned()));
     harness.options.sweep = "wine".to_owned();
     assert_eq!(harness.run().await.finished, 1);
     harness.options.gpus_per_run = Some(1000);

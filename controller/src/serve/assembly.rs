@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ServeError;
+use super::{AccessPolicy, ServeError};
 use crate::engine::{Engine, EngineJoin, EngineOptions, Terms, draw_controller_id};
 use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError, make_room};
-use crate::token::{self, Access};
+use crate::token::{self, Tokens};
 use crate::{planner, reaper};
 
 /// The database in the data directory.
@@ -25,17 +25,17 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Opens the database of a data directory, reads its log and starts everything over it. With `token`, opens the token too.
+    /// Opens the database of a data directory, reads its log and starts everything over it. Opens the tokens too, if `access` asks for them.
     /// After an error nothing runs and nothing is open.
-    pub(super) async fn start(data_dir: &Path, terms: Terms, token: bool) -> Result<(Self, Option<Access>), ServeError> {
+    pub(super) async fn start(data_dir: &Path, terms: Terms, access: AccessPolicy) -> Result<(Self, Option<Tokens>), ServeError> {
         let data_dir = data_dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open(&data_dir, terms, token));
+        let opened = tokio::task::spawn_blocking(move || open(&data_dir, terms, &access));
         let broken = |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")).into());
-        let Opened { engine, join, query, access } = opened.await.unwrap_or_else(broken)?;
+        let Opened { engine, join, query, tokens } = opened.await.unwrap_or_else(broken)?;
         // Both end when the engine does.
         tokio::spawn(reaper::run(engine.clone()));
         tokio::spawn(planner::run(engine.clone(), planner::threads()));
-        Ok((Self { engine, reader: Reader::new(Arc::new(query)), join }, access))
+        Ok((Self { engine, reader: Reader::new(Arc::new(query)), join }, tokens))
     }
 
     /// Waits until the engine ends by itself.
@@ -55,19 +55,22 @@ struct Opened {
     engine: Engine,
     join: EngineJoin,
     query: SqliteQuery,
-    access: Option<Access>,
+    tokens: Option<Tokens>,
 }
 
-fn open(data_dir: &Path, terms: Terms, token: bool) -> Result<Opened, ServeError> {
+fn open(data_dir: &Path, terms: Terms, access: &AccessPolicy) -> Result<Opened, ServeError> {
     let database = data_dir.join(DATABASE);
     // The store first: it knows whether this version may write to the database at all. The engine last: it would have to be stopped.
     let store = SqliteStore::open(&database)?;
-    let access = if token { Some(token::open(data_dir, &database)?) } else { None };
+    let tokens = match access {
+        AccessPolicy::Token { given } => Some(token::open(data_dir, &database, given.as_ref())?),
+        AccessPolicy::Open => None,
+    };
     let query = SqliteQuery::open(&database)?;
     if let Err(error) = make_room(&database) {
         tracing::info!(%error, "there is no room for the write-ahead log yet: the first commits take longer");
     }
     let options = EngineOptions { controller: Some(draw_controller_id()?), ..EngineOptions::new(terms) };
     let (engine, join) = Engine::start(Box::new(store), options)?;
-    Ok(Opened { engine, join, query, access })
+    Ok(Opened { engine, join, query, tokens })
 }

@@ -1,12 +1,14 @@
 //! The data directory: made, and held by one controller at a time.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use nix::libc::O_NOFOLLOW;
+use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
 
 use super::ServeError;
 
@@ -17,14 +19,30 @@ pub(super) struct DataDir {
     lock: File,
 }
 
-/// `<data_dir>/controller.json`: for `sweep controller status`. Says who serves; missing while nobody does.
-#[derive(Serialize)]
-struct Card<'a> {
-    pid: u32,
-    address: String,
-    version: &'a str,
-    started_ms: i64,
+/// `<data_dir>/controller.json`: which controller serves; missing while none does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Its process.
+    pub pid: u32,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its version.
+    pub version: String,
+    /// When it started: milliseconds since 1970.
+    pub started_ms: i64,
 }
+
+/// Returns the card of the controller that serves a data directory of this user; `None`: none does.
+pub fn card(data_dir: &Path) -> Option<Card> {
+    // Without the lock it is the card of a controller that was killed, and another user's program may have its port.
+    let is_own = fs::metadata(data_dir).is_ok_and(|found| found.uid() == geteuid().as_raw());
+    if !is_own || !is_held(data_dir) {
+        return None;
+    }
+    serde_json::from_slice(&fs::read(data_dir.join(CARD)).ok()?).ok()
+}
+
+const CARD: &str = "controller.json";
 
 impl DataDir {
     /// Makes the directory where there is none, and takes hold of it.
@@ -33,8 +51,10 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| file_error(path, source))?;
         // Kept absolute: the directory is shown to people, who stand elsewhere.
         let path = path.canonicalize().map_err(|source| file_error(path, source))?;
+        restrict(&path, true)?;
         let lock_path = path.join("lock");
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
+        let open =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW).open(&lock_path);
         let mut lock = open.map_err(|source| file_error(&lock_path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -56,6 +76,11 @@ impl DataDir {
         Ok(data_dir)
     }
 
+    /// Takes the rights of other users on what this start has made.
+    pub(super) fn restrict(&self) -> Result<(), ServeError> {
+        restrict(&self.path, false)
+    }
+
     /// Returns where it is, absolute.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -65,17 +90,21 @@ impl DataDir {
     pub(super) fn announce(&mut self, address: SocketAddr, started_ms: i64) {
         let pid = std::process::id();
         self.sign(&format!("process {pid} ({address})"));
-        let card = Card { pid, address: address.to_string(), version: env!("CARGO_PKG_VERSION"), started_ms };
+        let card = Card { pid, address, version: env!("CARGO_PKG_VERSION").to_owned(), started_ms };
         let new = self.path.join("controller.json.new");
         let written = serde_json::to_string_pretty(&card).map_err(std::io::Error::from);
-        let written = written.and_then(|text| std::fs::write(&new, text + "\n")).and_then(|()| std::fs::rename(&new, self.card()));
+        let write = |text: String| {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(&new)?;
+            writeln!(file, "{text}")
+        };
+        let written = written.and_then(write).and_then(|()| fs::rename(&new, self.card()));
         if let Err(error) = written {
             tracing::warn!(%error, path = %self.card().display(), "cannot say who serves");
         }
     }
 
     fn card(&self) -> PathBuf {
-        self.path.join("controller.json")
+        self.path.join(CARD)
     }
 
     fn sign(&mut self, text: &str) {
@@ -89,8 +118,40 @@ impl DataDir {
 impl Drop for DataDir {
     fn drop(&mut self) {
         // A card that stays behind says nothing wrong for long: the next holder writes its own.
-        let _ = std::fs::remove_file(self.card());
+        let _ = fs::remove_file(self.card());
     }
+}
+
+/// Checks that a data directory and what is directly in it belong to this user, and takes the rights of other users on them.
+fn restrict(path: &Path, is_told: bool) -> Result<(), ServeError> {
+    let owner = geteuid().as_raw();
+    let check = |path: &Path| {
+        let found = fs::symlink_metadata(path).map_err(|source| file_error(path, source))?;
+        if found.uid() != owner {
+            return Err(ServeError::Foreign { path: path.to_owned(), owner: found.uid() });
+        }
+        // The mode of a link counts nowhere.
+        if found.is_symlink() || found.mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        let mode = if found.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|source| file_error(path, source))?;
+        if is_told {
+            let was = format!("{:o}", found.mode() & 0o7777);
+            tracing::warn!(path = %path.display(), was, now = format!("{mode:o}"), "other users could reach the data; the mode is repaired");
+        }
+        Ok(())
+    };
+    check(path)?;
+    for entry in fs::read_dir(path).map_err(|source| file_error(path, source))? {
+        let entry = entry.map_err(|source| file_error(path, source))?.path();
+        match check(&entry) {
+            // It was a file of a moment.
+            Err(ServeError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            checked => checked?,
+        }
+    }
+    Ok(())
 }
 
 /// Returns what kind of network file system a directory lies on, if it does.
@@ -126,6 +187,34 @@ fn file_error(path: &Path, source: std::io::Error) -> ServeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_users_lose_their_rights_on_a_directory_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        fs::create_dir_all(path.join("code.git")).unwrap();
+        fs::write(path.join("sweep.db"), "").unwrap();
+        for (name, mode) in [("", 0o755), ("code.git", 0o755), ("sweep.db", 0o644)] {
+            fs::set_permissions(path.join(name), Permissions::from_mode(mode)).unwrap();
+        }
+        let held = DataDir::hold(&path).unwrap();
+        let mode = |name: &str| fs::metadata(path.join(name)).unwrap().mode() & 0o777;
+        assert_eq!((mode(""), mode("code.git"), mode("sweep.db"), mode("lock")), (0o700, 0o700, 0o600, 0o600));
+        drop(held);
+    }
+
+    #[test]
+    fn a_card_counts_only_while_its_controller_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut held = DataDir::hold(dir.path()).unwrap();
+        held.announce("127.0.0.1:7433".parse().unwrap(), 5);
+        assert_eq!(card(dir.path()).unwrap().address, "127.0.0.1:7433".parse().unwrap());
+        let left = fs::read(dir.path().join(CARD)).unwrap();
+        drop(held);
+        assert_eq!(card(dir.path()), None);
+        fs::write(dir.path().join(CARD), left).unwrap();
+        assert_eq!(card(dir.path()), None, "another program may have its port");
+    }
 
     #[test]
     fn a_directory_has_one_holder_who_is_named() {

@@ -1,10 +1,9 @@
 //! Who is let in. The outermost layer: what it does not let in reaches no service and no page.
 //!
-//! - Beyond loopback every call shows the token, but for [`web::HEALTH`]. Callers of the services do so as `Bearer`. A browser may show it
-//!   to the page as the password of a `Basic` login; a browser sends that on its own to where another page sends it, so the services do
-//!   not take it.
-//! - On loopback no token is asked for, but the caller must name this machine as itself: a browser that was led here by a name
-//!   which somebody else has pointed at 127.0.0.1 (DNS rebinding) names that.
+//! - Every call shows a token, on loopback too, but for [`web::HEALTH`] and a login with a code. Callers of the services do so as `Bearer`. A browser
+//!   has the session of a login, or shows the token as the password of a `Basic` login; it sends both on its own, so the services do not take them.
+//! - A controller without a token serves its own machine alone: the caller must name this machine as itself, since a browser that was led here by a
+//!   name which somebody else has pointed at 127.0.0.1 (DNS rebinding) names that; and no proxy may have passed the call on.
 //! - The services are spoken to in HTTP/2, which no browser speaks without TLS: one more bar for web pages of others.
 //! - What a browser sends to change something comes from our own page, and the browser says so: with the origin of another page it is
 //!   refused, and a `Basic` login counts there only beside our own.
@@ -18,21 +17,31 @@ use axum::response::IntoResponse;
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::login::{self, Logins};
 use crate::service::json;
-use crate::token::TokenHash;
+use crate::token::TokenHashes;
 use crate::web;
 
 /// What the paths of all our services begin with.
 pub(super) const SERVICES: &str = "/sweep.v1.";
 
-/// Who is let in.
+/// Which callers are let in.
 #[derive(Clone)]
 pub(super) enum Gate {
-    /// Who names this machine as itself.
-    Loopback,
-    /// Who shows the token.
-    Token(Arc<TokenHash>),
+    /// Those of this machine.
+    Open,
+    /// Those that show a token or have a session.
+    Token(Arc<Keys>),
 }
+
+/// What callers' tokens and sessions are compared with.
+pub(super) struct Keys {
+    pub(super) hashes: TokenHashes,
+    pub(super) logins: Arc<Logins>,
+}
+
+/// Headers that proxies add.
+const FORWARDED: [&str; 6] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
 
 type Request = axum::http::Request<Body>;
 
@@ -40,6 +49,7 @@ type Request = axum::http::Request<Body>;
 enum Refused {
     NoToken,
     ForeignHost,
+    Forwarded,
     ForeignOrigin,
     OldHttp,
 }
@@ -47,17 +57,18 @@ enum Refused {
 impl Gate {
     /// Lets a request in or says how it is refused.
     pub(super) fn pass(&self, request: &Request) -> Result<(), Box<Response<Body>>> {
-        self.judge(request).map_err(|refused| Box::new(refused.response(speaks_grpc(request))))
+        self.judge(request).map_err(|refused| Box::new(refused.response(request)))
     }
 
     fn judge(&self, request: &Request) -> Result<(), Refused> {
-        if request.uri().path() == web::HEALTH {
+        if request.uri().path() == web::HEALTH || has_login_code(request) {
             return Ok(());
         }
         match self {
-            Self::Loopback if names_this_machine(request) => {}
-            Self::Loopback => return Err(Refused::ForeignHost),
-            Self::Token(hash) if shown_token(request).is_some_and(|token| hash.matches(&token)) => {}
+            Self::Open if is_forwarded(request) => return Err(Refused::Forwarded),
+            Self::Open if names_this_machine(request) => {}
+            Self::Open => return Err(Refused::ForeignHost),
+            Self::Token(keys) if keys.fit(request) => {}
             Self::Token(_) => return Err(Refused::NoToken),
         }
         if !request.method().is_safe() && origin(request) == Origin::Foreign {
@@ -68,6 +79,39 @@ impl Gate {
         }
         Ok(())
     }
+}
+
+impl Keys {
+    /// Returns whether the caller has shown a token or has a session that counts for what it asks.
+    fn fit(&self, request: &Request) -> bool {
+        match shown_token(request) {
+            Some(token) => self.hashes.matches(&token),
+            None => may_log_in(request) && cookies(request, self.logins.cookie()).any(|session| self.logins.is_session(session)),
+        }
+    }
+}
+
+/// Returns the values of a cookie.
+fn cookies<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let headers = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    headers.flat_map(|header| header.split(';')).filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Whether the caller logs in with a code, which the page checks.
+fn has_login_code(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.uri().path() == login::PATH && request.method().is_safe() && query.split('&').any(|pair| pair.starts_with("code="))
+}
+
+/// Whether a proxy has passed the call on: then the caller may be anybody.
+fn is_forwarded(request: &Request) -> bool {
+    FORWARDED.iter().any(|name| request.headers().contains_key(*name))
+}
+
+/// Whether a person reads the answer in a browser.
+fn is_browser(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    !is_service(request) && accept.contains("text/html")
 }
 
 /// Whether the caller reads a gRPC status rather than an HTTP one.
@@ -170,12 +214,16 @@ fn is_this_machine(authority: &str) -> bool {
 }
 
 impl Refused {
-    fn response(&self, grpc: bool) -> Response<Body> {
+    fn response(&self, request: &Request) -> Response<Body> {
         let (http, status) = match self {
             Self::NoToken => {
-                let message =
-                    "the controller asks for its token: `--token` or SWEEP_TOKEN; it stands in the file `token` of its data directory";
+                let message = "the controller asks for a token: SWEEP_TOKEN, `--token-file` or `--token`; it is in the file `token` of the controller's \
+                               data directory";
                 (StatusCode::UNAUTHORIZED, Status::unauthenticated(message))
+            }
+            Self::Forwarded => {
+                let message = "this controller has no token and serves its own machine alone, and a proxy has passed the call on; start it without --no-token";
+                (StatusCode::FORBIDDEN, Status::permission_denied(message))
             }
             Self::ForeignHost => {
                 let message = "name the controller as localhost or by its address: other names may be somebody else's";
@@ -186,13 +234,19 @@ impl Refused {
             }
             Self::OldHttp => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, Status::internal("the services speak HTTP/2 alone")),
         };
-        if grpc {
+        if speaks_grpc(request) {
             return status.into_http::<Body>();
         }
-        let mut response = (http, format!("{}\n", status.message())).into_response();
+        // A browser asks for a password where `Basic` is offered: on the page for that alone.
+        let explains = *self == Self::NoToken && is_browser(request) && request.uri().path() != login::PATH;
+        let mut response = if explains { web::login_needed() } else { (http, format!("{}\n", status.message())).into_response() };
         if *self == Self::NoToken {
-            let schemes = HeaderValue::from_static("Bearer realm=\"sweep\", Basic realm=\"sweep: any name, the token as password\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
+            let schemes = if explains {
+                "Bearer realm=\"sweep\""
+            } else {
+                "Bearer realm=\"sweep\", Basic realm=\"sweep: any name, the token as password\""
+            };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(schemes));
         }
         response.map(Body::new)
     }
@@ -211,25 +265,73 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_are_let_in_on_loopback() {
+    fn without_a_token_only_names_of_this_machine_are_let_in() {
         for host in ["localhost", "LOCALHOST:7433", "127.0.0.1:7433", "[::1]:7433", "[::1]", "10.1.2.3"] {
-            assert_eq!(Gate::Loopback.judge(&request("/", &[("host", host)])), Ok(()), "{host}");
+            assert_eq!(Gate::Open.judge(&request("/", &[("host", host)])), Ok(()), "{host}");
         }
         for host in ["evil.example", "localhost.evil.example:7433", "127.0.0.1.evil.example", "", "localhost:port", "[evil]", "a@localhost"]
         {
-            assert_eq!(Gate::Loopback.judge(&request("/", &[("host", host)])), Err(Refused::ForeignHost), "{host}");
+            assert_eq!(Gate::Open.judge(&request("/", &[("host", host)])), Err(Refused::ForeignHost), "{host}");
         }
-        assert_eq!(Gate::Loopback.judge(&request("/", &[])), Err(Refused::ForeignHost));
+        assert_eq!(Gate::Open.judge(&request("/", &[])), Err(Refused::ForeignHost));
         let both = request("http://localhost/", &[("host", "evil.example")]);
-        assert_eq!(Gate::Loopback.judge(&both), Err(Refused::ForeignHost));
+        assert_eq!(Gate::Open.judge(&both), Err(Refused::ForeignHost));
+    }
+
+    #[test]
+    fn without_a_token_nothing_that_a_proxy_passed_on_is_let_in() {
+        for header in FORWARDED {
+            let request = request("/json/SetSweepState", &[("host", "localhost"), (header, "10.0.0.1")]);
+            assert_eq!(Gate::Open.judge(&request), Err(Refused::Forwarded), "{header}");
+        }
+    }
+
+    fn keys() -> (Gate, Arc<Logins>) {
+        let token = crate::token::Token::parse("a-token-of-a-directory").unwrap();
+        let logins = Arc::new(Logins::new(&token));
+        (Gate::Token(Arc::new(Keys { hashes: TokenHashes::of(&[token]), logins: Arc::clone(&logins) })), logins)
+    }
+
+    #[test]
+    fn a_session_counts_for_the_page_and_never_for_the_services() {
+        let (gate, logins) = keys();
+        let session = logins.begin_session().unwrap();
+        let cookie = format!("theme=dark; {}={session}", logins.cookie());
+        let judged = |path: &str, method: &str, headers: &[(&str, &str)]| {
+            let mut request = request(path, &[&[("host", "box:7433"), ("cookie", cookie.as_str())], headers].concat());
+            *request.method_mut() = method.parse().unwrap();
+            gate.judge(&request)
+        };
+        assert_eq!(judged("/", "GET", &[]), Ok(()));
+        assert_eq!(judged("/json/SetSweepState", "POST", &[("origin", "http://box:7433")]), Ok(()));
+        for (path, headers) in [
+            ("/json/SetSweepState", &[][..]),
+            ("/json/SetSweepState", &[("origin", "http://evil.example")]),
+            ("/sweep.v1.SweepService/StopController", &[("origin", "http://box:7433")]),
+        ] {
+            assert_eq!(judged(path, "POST", headers), Err(Refused::NoToken), "{path} {headers:?}");
+        }
+        assert_eq!(judged("/sweep.v1.SweepService/GetStatus", "GET", &[]), Err(Refused::NoToken));
+        let other = format!("{}={session}0", logins.cookie());
+        assert_eq!(gate.judge(&request("/", &[("cookie", &other)])), Err(Refused::NoToken));
+    }
+
+    #[test]
+    fn loopback_is_no_token() {
+        let (gate, _) = keys();
+        assert_eq!(gate.judge(&request("/", &[("host", "localhost")])), Err(Refused::NoToken));
+        assert_eq!(gate.judge(&request("/", &[("authorization", "Bearer a-token-of-a-directory")])), Ok(()));
+        assert_eq!(gate.judge(&request("/login?code=1", &[])), Ok(()), "the page checks it");
+        assert_eq!(gate.judge(&request("/login", &[])), Err(Refused::NoToken));
+        assert_eq!(gate.judge(&request("/logins?code=1", &[])), Err(Refused::NoToken));
     }
 
     #[test]
     fn the_services_are_for_http2_alone() {
         let mut call = request("/sweep.v1.SweepService/CreateSweep", &[("host", "localhost")]);
-        assert_eq!(Gate::Loopback.judge(&call), Ok(()));
+        assert_eq!(Gate::Open.judge(&call), Ok(()));
         *call.version_mut() = Version::HTTP_11;
-        assert_eq!(Gate::Loopback.judge(&call), Err(Refused::OldHttp));
+        assert_eq!(Gate::Open.judge(&call), Err(Refused::OldHttp));
     }
 
     #[test]
@@ -252,7 +354,7 @@ mod tests {
         let judged = |headers: &[(&str, &str)]| {
             let mut request = request("/json/SetSweepState", headers);
             *request.method_mut() = axum::http::Method::POST;
-            Gate::Loopback.judge(&request)
+            Gate::Open.judge(&request)
         };
         let host = ("host", "localhost:7433");
         for own in [&[host][..], &[host, ("origin", "http://localhost:7433")], &[host, ("sec-fetch-site", "same-origin")]] {

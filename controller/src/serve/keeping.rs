@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sweep_code::{CodeError, Store};
@@ -53,13 +54,24 @@ pub fn back_up(data_dir: &Path, file: &Path) -> Result<Option<PathBuf>, ServeErr
         return Err(ServeError::File { path: path.to_owned(), source });
     }
     copy(&database, file).map_err(|error| about(file, error))?;
+    restrict(file)?;
     // After the database: what that names is there before it is named.
     let code = data_dir.join(CODE);
     if !code.exists() {
         return Ok(None);
     }
     let written = Store::open(&code).and_then(|store| store.back_up(&beside));
-    Ok(written.map_err(|error| about_code(&beside, &error))?.then_some(beside))
+    if !written.map_err(|error| about_code(&beside, &error))? {
+        return Ok(None);
+    }
+    restrict(&beside)?;
+    Ok(Some(beside))
+}
+
+/// Takes the rights of other users on a backup.
+fn restrict(file: &Path) -> Result<(), ServeError> {
+    let restricted = fs::set_permissions(file, fs::Permissions::from_mode(0o600));
+    restricted.map_err(|source| ServeError::File { path: file.to_owned(), source })
 }
 
 /// Where the code of a backup is.

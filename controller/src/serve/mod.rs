@@ -20,19 +20,21 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::engine::Terms;
+use crate::login::Logins;
 use crate::service::{self, About, Services, Snapshots, Turns};
 use crate::store::StoreError;
-use crate::token::{Access, TokenError};
+use crate::token::{Token, TokenError, Tokens};
 use crate::traffic::Traffic;
 use crate::web::{self, Web};
 pub use connections::raise_file_limit;
+pub use data_dir::{Card, card};
 pub use keeping::{Verified, back_up, restore, rotate_token, verify};
 pub use rebuild::{Rebuilt, rebuild};
 
 use assembly::Assembly;
 use calls::Front;
 use data_dir::DataDir;
-use gate::Gate;
+use gate::{Gate, Keys};
 
 /// A connection without news for this long is asked for a sign of life, and given up after as long again.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -51,13 +53,27 @@ pub struct ServeOptions {
     pub terms: Terms,
     /// Leave good time for running calls to end.
     pub grace: Duration,
+    /// Which callers are let in.
+    pub access: AccessPolicy,
+}
+
+/// Which callers are let in.
+#[derive(Clone, Debug)]
+pub enum AccessPolicy {
+    /// Those that show the token of the data directory, which is made if missing, or the one that is given here.
+    Token {
+        /// Accepted beside that of the data directory.
+        given: Option<Token>,
+    },
+    /// All on this machine. On loopback alone.
+    Open,
 }
 
 /// A controller that serves until it is stopped. Dropping it stops it too, without waiting.
 #[derive(Debug)]
 pub struct Controller {
     address: SocketAddr,
-    new_token: Option<String>,
+    token: Option<Token>,
     stopping: watch::Sender<bool>,
     /// Taken when it has ended.
     task: Option<JoinHandle<Result<(), ServeError>>>,
@@ -81,6 +97,17 @@ pub enum ServeError {
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
+    },
+    /// Without a token everybody who reaches the port may do anything.
+    #[error("a controller without a token serves its own machine alone, and {0} is reachable from others")]
+    OpenBeyondLoopback(SocketAddr),
+    /// The data directory is another user's.
+    #[error("{} belongs to another user (uid {owner})", path.display())]
+    Foreign {
+        /// The directory, or a file of it.
+        path: PathBuf,
+        /// The user.
+        owner: u32,
     },
     /// A file of the data directory cannot be read or written.
     #[error("{}: {source}", path.display())]
@@ -106,22 +133,32 @@ impl From<TokenError> for ServeError {
 
 /// Starts a controller; it serves until [`Controller::stop`] or a call of `StopController`.
 ///
-/// Beyond loopback every call but `/healthz` needs the token; the first such start in a data directory makes it.
+/// Every call but `/healthz` needs a token, unless the options say otherwise; the first start in a data directory makes it.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
+    if matches!(options.access, AccessPolicy::Open) && !options.listen.ip().to_canonical().is_loopback() {
+        return Err(ServeError::OpenBeyondLoopback(options.listen));
+    }
     let mut data_dir = DataDir::hold(&options.data_dir)?;
     let listen_error = |source| ServeError::Listen { address: options.listen, source };
     // Before the engine starts, which would have to be stopped. Who calls in the meantime waits in the queue of the port.
     let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
-    let token = !options.listen.ip().to_canonical().is_loopback();
-    let (assembly, access) = Assembly::start(data_dir.path(), options.terms, token).await?;
+    let (assembly, tokens) = Assembly::start(data_dir.path(), options.terms, options.access).await?;
+    data_dir.restrict()?;
     let started_ms = now_ms();
     data_dir.announce(address, started_ms);
 
     let stopping = watch::Sender::new(false);
+    let (gate, token, logins) = match tokens {
+        None => (Gate::Open, None, None),
+        Some(Tokens { hashes, local }) => {
+            let logins = Arc::new(Logins::new(&local));
+            (Gate::Token(Arc::new(Keys { hashes, logins: Arc::clone(&logins) })), Some(local), Some(logins))
+        }
+    };
     let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.terms.lease };
     let services = Services {
         engine: assembly.engine.clone(),
@@ -130,17 +167,14 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         stopping: stopping.clone(),
         analyses: Turns::default(),
         snapshots: Some(Snapshots::new(data_dir.path().join(assembly::CODE))),
-    };
-    let (gate, new_token) = match access {
-        None => (Gate::Loopback, None),
-        Some(Access { hash, made }) => (Gate::Token(Arc::new(hash)), made.map(|token| token.reveal().to_owned())),
+        logins: logins.clone(),
     };
     let traffic = Arc::new(Traffic::default());
     let front = Front { gate, identity: assembly.engine.identity(), traffic: Arc::clone(&traffic) };
     let server = tokio::spawn(serve(listener, front, routes(services, traffic), stopping.subscribe()));
     tracing::info!(%address, data_dir = %data_dir.path().display(), "controller started");
     let task = tokio::spawn(supervise(assembly, server, data_dir, stopping.clone(), options.grace));
-    Ok(Controller { address, new_token, stopping, task: Some(task) })
+    Ok(Controller { address, token, stopping, task: Some(task) })
 }
 
 /// Joins services and page into the routes of the one port.
@@ -151,6 +185,7 @@ fn routes(services: Services, traffic: Arc<Traffic>) -> Routes {
         commits: services.engine.commits(),
         stopping: services.stopping.subscribe(),
         started_ms: services.about.started_ms,
+        logins: services.logins.clone(),
     };
     let router = service::routes(&services)
         .into_axum_router()
@@ -234,10 +269,9 @@ impl Controller {
         self.address
     }
 
-    /// Returns the token that was made by this start, if any: shown once, since only its hash is kept in the database.
-    /// The token itself stands in `<data_dir>/token` (mode 0600).
-    pub fn new_token(&self) -> Option<&str> {
-        self.new_token.as_deref()
+    /// Returns the token of its data directory, which is also in `<data_dir>/token`; `None`: it asks for none.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
     }
 
     /// Waits until it ends by itself.

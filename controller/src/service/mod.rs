@@ -32,6 +32,7 @@ use tonic::Status;
 use tonic::service::Routes;
 
 use crate::engine::Engine;
+use crate::login::Logins;
 use crate::reader::Reader;
 use crate::store::{AgentRow, Query, StoreError};
 
@@ -57,6 +58,8 @@ pub struct Services {
     pub analyses: Turns,
     /// Where the code of runs is kept; `None`: nowhere.
     pub snapshots: Option<Snapshots>,
+    /// How browsers log in; `None`: they need not.
+    pub logins: Option<Arc<Logins>>,
 }
 
 /// One at a time; who comes meanwhile waits, and who goes away gives up its place.

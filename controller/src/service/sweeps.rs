@@ -14,6 +14,7 @@ use super::follow::{self, Follow};
 use super::pages::{self, Pages};
 use super::refusal::{from_engine, invalid, out_of_turn, unknown_run, unknown_sweep};
 use super::{Services, convert, limits};
+use crate::login;
 
 const ID_CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 const ID_LENGTH: usize = 8;
@@ -293,6 +294,14 @@ impl SweepService for Services {
             controller_id: identity.controller,
             epoch: identity.epoch,
         }))
+    }
+
+    async fn create_login_link(&self, _: Request<v1::CreateLoginLinkRequest>) -> Result<Response<v1::CreateLoginLinkResponse>, Status> {
+        let Some(logins) = &self.logins else {
+            return Ok(Response::new(v1::CreateLoginLinkResponse { path: "/".to_owned(), valid_s: 0 }));
+        };
+        let code = logins.issue().map_err(|error| Status::internal(format!("the system gives no random numbers: {error}")))?;
+        Ok(Response::new(v1::CreateLoginLinkResponse { path: format!("{}?code={code}", login::PATH), valid_s: login::CODE_TERM.as_secs() }))
     }
 
     async fn stop_controller(&self, request: Request<v1::StopControllerRequest>) -> Result<Response<v1::StopControllerResponse>, Status> {

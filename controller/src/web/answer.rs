@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::html;
+use crate::login::Logins;
 use crate::reader::Reader;
 use crate::store::StoreError;
 use crate::traffic::Traffic;
@@ -30,6 +31,8 @@ pub struct Web {
     pub stopping: watch::Receiver<bool>,
     /// When the controller started: milliseconds since 1970.
     pub started_ms: i64,
+    /// How browsers log in; `None`: they need not.
+    pub logins: Option<Arc<Logins>>,
 }
 
 /// Answers that the database failed.

@@ -138,6 +138,45 @@ pub(super) fn message(title: &str, text: &str) -> String {
     document(&Frame { title, ..Frame::default() }, &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } })
 }
 
+/// A page for a browser that is not logged in, which gets no style sheet and no script.
+pub(super) fn bare(title: &str, text: &str) -> String {
+    let page = html! {
+        (PreEscaped("<!doctype html>"))
+        html lang="en" {
+            head { meta charset="utf-8"; (bare_style()) title { (Escaped(title)) " · sweep" } }
+            body { h1 { (Escaped(title)) } p { (Escaped(text)) } }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+/// A page that leads to another one at once.
+pub(super) fn onward(path: &str) -> String {
+    let page = html! {
+        (PreEscaped("<!doctype html>"))
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content={ "0;url=" (Escaped(path)) };
+                (bare_style())
+                title { "Logged in · sweep" }
+            }
+            body { p { "Logged in. " a href=(Escaped(path)) { "Go on" } } }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+fn bare_style() -> Markup {
+    html! {
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        // Else a browser asks for one, which it may not have yet.
+        link rel="icon" href="data:,";
+        style { "body{font-family:system-ui,sans-serif;max-width:40rem;margin:15vh auto;padding:0 1rem;line-height:1.5}" }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ mod failures;
 mod html;
 mod limits;
 mod live;
+mod login;
 mod metrics;
 mod rows;
 mod run;
@@ -29,12 +30,14 @@ use sweep_lifecycle::state::SweepId;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 pub use answer::Web;
+pub(crate) use login::needed as login_needed;
+
 use answer::{failed, json, missing, now_ms, plain};
 
 /// The one route that answers without a token.
 pub const HEALTH: &str = "/healthz";
 
-fn table() -> [(&'static str, MethodRouter<Web>); 13] {
+fn table() -> [(&'static str, MethodRouter<Web>); 14] {
     [
         ("/", get(index)),
         ("/agents", get(agents)),
@@ -48,6 +51,7 @@ fn table() -> [(&'static str, MethodRouter<Web>); 13] {
         ("/live", get(live)),
         ("/assets/{version}/{name}", get(asset)),
         (HEALTH, get(health)),
+        (login::PATH, get(login::answer)),
         ("/metrics", get(figures)),
     ]
 }

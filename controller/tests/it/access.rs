@@ -1,7 +1,8 @@
 //! Who is let in: every method and every route, with and without the token.
 
+use sweep_controller::serve::{self, ServeOptions};
 use sweep_proto::METHODS;
-use sweep_proto::v1::StopControllerRequest;
+use sweep_proto::v1::{CreateLoginLinkRequest, StopControllerRequest};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
@@ -26,11 +27,20 @@ async fn call(channel: &Channel, method: &str, authorization: Option<&str>) -> C
     }
 }
 
+const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+const ANYWHERE: [u8; 4] = [0, 0, 0, 0];
+
 #[tokio::test]
-async fn beyond_loopback_every_method_is_refused_without_the_token() {
+async fn every_method_is_refused_without_the_token_on_loopback_too() {
+    for listen in [LOOPBACK, ANYWHERE] {
+        every_method_is_refused_without_the_token(listen).await;
+    }
+}
+
+async fn every_method_is_refused_without_the_token(listen: [u8; 4]) {
     let dir = tempfile::tempdir().unwrap();
-    let controller = house::start_open(dir.path()).await.unwrap();
-    let token = controller.new_token().expect("the first start makes a token").to_owned();
+    let controller = house::start_guarded(dir.path(), listen).await.unwrap();
+    let token = controller.token().expect("the first start makes a token").reveal().to_owned();
     let channel = house::channel(&controller).await;
     let wrong = format!("Bearer {}0", &token[..token.len() - 1]);
     let wrong = if wrong == format!("Bearer {token}") { format!("Bearer {}1", &token[..token.len() - 1]) } else { wrong };
@@ -54,10 +64,16 @@ async fn beyond_loopback_every_method_is_refused_without_the_token() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_every_route_but_one_is_refused_without_the_token() {
+async fn every_route_but_one_is_refused_without_the_token_on_loopback_too() {
+    for listen in [LOOPBACK, ANYWHERE] {
+        every_route_but_one_is_refused_without_the_token(listen).await;
+    }
+}
+
+async fn every_route_but_one_is_refused_without_the_token(listen: [u8; 4]) {
     let dir = tempfile::tempdir().unwrap();
-    let controller = house::start_open(dir.path()).await.unwrap();
-    let token = format!("Bearer {}", controller.new_token().unwrap());
+    let controller = house::start_guarded(dir.path(), listen).await.unwrap();
+    let token = format!("Bearer {}", controller.token().unwrap().reveal());
     let unknown = [
         "/nope",
         "//healthz",
@@ -92,14 +108,14 @@ async fn beyond_loopback_every_route_but_one_is_refused_without_the_token() {
 }
 
 #[tokio::test]
-async fn the_token_outlives_a_restart_and_is_shown_once() {
+async fn the_token_outlives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let first = house::start_open(dir.path()).await.unwrap();
-    let token = first.new_token().unwrap().to_owned();
+    let first = house::start_guarded(dir.path(), LOOPBACK).await.unwrap();
+    let token = first.token().unwrap().reveal().to_owned();
     assert_eq!(std::fs::read_to_string(dir.path().join("token")).unwrap().trim(), token);
     first.stop().await.unwrap();
-    let second = house::start_open(dir.path()).await.unwrap();
-    assert_eq!(second.new_token(), None);
+    let second = house::start_guarded(dir.path(), LOOPBACK).await.unwrap();
+    assert_eq!(second.token().unwrap().reveal(), token);
     let channel = house::channel(&second).await;
     let status = "/sweep.v1.SweepService/GetStatus";
     assert_eq!(call(&channel, status, Some(&format!("Bearer {token}"))).await, Code::Ok);
@@ -108,10 +124,15 @@ async fn the_token_outlives_a_restart_and_is_shown_once() {
 }
 
 #[tokio::test]
-async fn on_loopback_no_token_is_needed_but_the_right_name() {
+async fn without_a_token_the_right_name_and_no_proxy_are_needed() {
     let dir = tempfile::tempdir().unwrap();
+    let beyond = ServeOptions { listen: (ANYWHERE, 0).into(), ..house::options(dir.path()) };
+    let refused = serve::start(beyond).await.unwrap_err().to_string();
+    assert!(refused.contains("serves its own machine alone"), "{refused}");
     let controller = house::start(dir.path()).await;
-    assert_eq!(controller.new_token(), None);
+    assert!(controller.token().is_none());
+    let forwarded = [("Host", "localhost"), ("X-Forwarded-For", "10.0.0.7"), ("Content-Type", "application/json")];
+    assert_eq!(house::http(&controller, "POST", "/json/SetSweepState", &forwarded).await.status, 403);
     assert!(!dir.path().join("token").exists());
     for (host, status) in
         [("localhost:7433", 200), ("127.0.0.1", 200), ("[::1]:1", 200), ("evil.example", 421), ("127.0.0.1.evil.example", 421)]
@@ -123,6 +144,46 @@ async fn on_loopback_no_token_is_needed_but_the_right_name() {
     for method in METHODS {
         assert_eq!(house::http(&controller, "POST", method, &forged).await.status, 505, "{method}");
     }
+    controller.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_link_is_good_once_and_its_cookie_for_the_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start_guarded(dir.path(), LOOPBACK).await.unwrap();
+    let bearer = format!("Bearer {}", controller.token().unwrap().reveal());
+    let html = ("Accept", "text/html");
+    let refused = house::http(&controller, "GET", "/", &[html]).await;
+    assert!(refused.status == 401 && refused.body.contains("sweep controller status"), "{}", refused.body);
+    assert!(!refused.head.contains("basic"), "a browser shows the page, not a prompt: {}", refused.head);
+
+    let mut clients = house::clients(&controller).await;
+    let mut request = Request::new(CreateLoginLinkRequest {});
+    request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+    let link = clients.sweeps.create_login_link(request).await.unwrap().into_inner();
+    assert!(link.valid_s > 0);
+    let path = format!("{}&next=/agents", link.path);
+    assert_eq!(house::http(&controller, "HEAD", &path, &[]).await.status, 200, "it does not use the code up");
+    let answer = house::http(&controller, "GET", &path, &[html]).await;
+    assert!(answer.status == 200 && answer.body.contains("url=/agents"), "{}", answer.body);
+    let line = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("it sets a cookie");
+    assert!(line.contains("; httponly; samesite=strict"), "{line}");
+    let cookie = line.split(';').next().unwrap();
+    let again = house::http(&controller, "GET", &path, &[html]).await;
+    assert!(again.status == 401 && again.body.contains("was used before"), "{}", again.body);
+
+    let get = async |path: &str| house::http(&controller, "GET", path, &[("Cookie", cookie)]).await.status;
+    assert_eq!((get("/").await, get("/agents").await, get("/metrics").await), (200, 200, 200));
+    let act = async |headers: &[(&str, &str)]| {
+        let headers = [&[("Cookie", cookie), ("Host", "localhost"), ("Content-Type", "application/json")], headers].concat();
+        house::http_with(&controller, "POST", "/json/GetSweep", &headers, "{}").await.status
+    };
+    assert_ne!(act(&[("Origin", "http://localhost")]).await, 401);
+    assert_eq!((act(&[]).await, act(&[("Origin", "http://evil.example")]).await), (401, 401));
+    // The token itself logs in too, as the password that a browser asks for there.
+    assert_eq!(house::http(&controller, "GET", "/login", &[html]).await.status, 401);
+    let basic = house::http(&controller, "GET", "/login", &[html, ("Authorization", &bearer)]).await;
+    assert!(basic.status == 200 && basic.head.contains("set-cookie"), "{}", basic.head);
     controller.stop().await.unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sweep_controller::engine::Terms;
-use sweep_controller::serve::{self, Controller, ServeError, ServeOptions};
+use sweep_controller::serve::{self, AccessPolicy, Controller, ServeError, ServeOptions};
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{
@@ -25,6 +25,8 @@ pub(crate) fn options(data_dir: &Path) -> ServeOptions {
         data_dir: data_dir.to_owned(),
         terms: Terms { lease: Duration::from_secs(30), ..Terms::default() },
         grace: Duration::from_secs(5),
+        // What is tested is mostly not the token.
+        access: AccessPolicy::Open,
     }
 }
 
@@ -32,9 +34,10 @@ pub(crate) async fn start(data_dir: &Path) -> Controller {
     serve::start(options(data_dir)).await.expect("the controller starts")
 }
 
-/// Starts a controller that listens beyond loopback.
-pub(crate) async fn start_open(data_dir: &Path) -> Result<Controller, ServeError> {
-    serve::start(ServeOptions { listen: SocketAddr::from(([0, 0, 0, 0], 0)), ..options(data_dir) }).await
+/// Starts a controller that asks for its token, beyond loopback or on it.
+pub(crate) async fn start_guarded(data_dir: &Path, listen: [u8; 4]) -> Result<Controller, ServeError> {
+    let access = AccessPolicy::Token { given: None };
+    serve::start(ServeOptions { listen: SocketAddr::from((listen, 0)), access, ..options(data_dir) }).await
 }
 
 pub(crate) async fn channel(controller: &Controller) -> Channel {

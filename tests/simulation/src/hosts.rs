@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, simulation};
+use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, TokenSource, simulation};
 use sweep_controller::engine::{Clock, Engine, EngineOptions, Mutation, Terms};
 use sweep_controller::reader::Reader;
 use sweep_controller::service::{self, About, Services, Turns};
@@ -54,6 +54,7 @@ pub(crate) async fn controller(world: World, mutation: Mutation) -> turmoil::Res
         stopping: watch::Sender::new(false),
         analyses: Turns::default(),
         snapshots: None,
+        logins: None,
     };
     let incoming = network::incoming().await?;
     let server = Server::builder()
@@ -108,7 +109,7 @@ pub(crate) async fn agent(
         };
         let options = AgentOptions {
             controller: Endpoint::from_static("http://controller:7433"),
-            token: None,
+            token: TokenSource::default(),
             sweep,
             count: None,
             slots: Some(slots),
