@@ -45,6 +45,9 @@ pub(crate) struct Job {
     pub(crate) params: Map<String, Value>,
     /// The items of `command:`, macros unexpanded.
     pub(crate) command: Vec<String>,
+    /// Arguments for parameters without a value are left out.
+    #[serde(default)]
+    pub(crate) omits_none: bool,
     /// The value of `${program}`.
     pub(crate) program: String,
     /// The objective; empty where the sweep has none.

@@ -192,6 +192,28 @@ pub enum AgentError {
     Slots(String),
 }
 
+/// A command line as an agent would build it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExampleCommand {
+    /// The program and its arguments.
+    pub arguments: Vec<String>,
+    /// What is odd about the template.
+    pub warnings: Vec<String>,
+}
+
+/// Returns the command line of an attempt with a configuration, on this machine: `command` with its macros expanded.
+pub fn example_command(
+    command: &[String],
+    program: &str,
+    params: &serde_json::Map<String, serde_json::Value>,
+    omits_none: bool,
+) -> ExampleCommand {
+    let place = argv::example("/path/to/run");
+    let template = argv::Template { command, program, params, omits_none, place: &place };
+    let argv = argv::build(template, &machine::ThisMachine);
+    ExampleCommand { arguments: argv.items, warnings: argv.warnings }
+}
+
 /// Looks after one program until it and all that it has started have ended, if that is what this process was started for: each attempt runs under
 /// such a process, which outlives its agent. To be called before anything else, with the process's arguments.
 pub fn shim(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {

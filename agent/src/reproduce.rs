@@ -130,6 +130,7 @@ fn job(what: Reproduction) -> Result<Job, String> {
         workdir,
         runs_dir,
         limits: Limits { grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms), settle: Duration::ZERO },
+        omits_none: program.omit_none,
         preflight: Vec::new(),
         // Nobody comes and takes it over.
         alone: Alone::Continue,

@@ -1,7 +1,7 @@
 //! Executes one attempt: makes its folder, starts its program, feeds what happens to [`crate::attempt`] and carries out what that says.
 //! Decides nothing, and knows no controller: it is told what is wanted and sends out what it sees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::argv::{self, Argv, Machine, Place, Project, Template};
 use crate::attempt::{Action, AttemptState, Input, Outcome, UserSignal, Want};
 use crate::fencing;
 use crate::gpu::GpuDriver;
-use crate::intake::Reading;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::Output;
 use crate::intake::wandb::WandbRuns;
+use crate::intake::{self, Reading};
 use crate::job::Job;
 use crate::machine::ThisMachine;
 use crate::monitor::{self, Monitor};
@@ -157,6 +157,7 @@ pub(crate) async fn execute(
         given: BTreeSet::new(),
         pending: Vec::new(),
         complaints: BTreeSet::new(),
+        notes: VecDeque::new(),
         seen,
         outcome: None,
     }
@@ -193,6 +194,8 @@ struct Watch {
     /// Readings that have not been sent out.
     pending: Vec<Point>,
     complaints: BTreeSet<String>,
+    /// Those that wait until there is room for them.
+    notes: VecDeque<String>,
     seen: mpsc::Sender<Seen>,
     outcome: Option<Outcome>,
 }
@@ -239,6 +242,7 @@ impl Watch {
                     if self.attempt.awaits_empty() && self.is_empty().await {
                         self.handle(Input::Empty).await?;
                     }
+                    self.send_notes();
                     self.handle(Input::Tick).await?;
                 }
             }
@@ -248,6 +252,9 @@ impl Watch {
             if self.seen.send(Seen::Points(self.pending.drain(..count).collect())).await.is_err() {
                 break;
             }
+        }
+        for text in std::mem::take(&mut self.notes) {
+            let _ = self.seen.send(Seen::Note(text)).await;
         }
         let objective = self.attempt.objective();
         Ok(Ended { outcome: self.outcome.expect("the loop ends with an outcome"), objective })
@@ -306,11 +313,13 @@ impl Watch {
         if !last && self.pending.len() >= PENDING_MAX {
             return Ok(true);
         }
-        let output = self.output.read(last).await?;
+        let mut output = self.output.read(last).await?;
+        intake::add_asked(&mut output.readings, self.attempt.objective_name());
         for line in output.lines {
             self.attempt.handle(Input::Line(line), self.began.elapsed());
         }
-        let metrics = self.metrics.read(last).await?;
+        let mut metrics = self.metrics.read(last).await?;
+        intake::add_asked(&mut metrics.readings, self.attempt.objective_name());
         if metrics.restarted {
             (self.counts.metrics, self.skip.metrics) = (0, 0);
         }
@@ -419,7 +428,17 @@ impl Watch {
     /// Says something once. Nothing waits for it: a note is not worth holding up a program's end.
     fn note(&mut self, text: String) {
         if self.complaints.insert(text.clone()) {
-            let _ = self.seen.try_send(Seen::Note(text));
+            self.notes.push_back(text);
+        }
+        self.send_notes();
+    }
+
+    /// Sends the notes for which there is room; the others wait.
+    fn send_notes(&mut self) {
+        while let Some(text) = self.notes.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(Seen::Note(text))) = self.seen.try_send(Seen::Note(text)) {
+                return self.notes.push_front(text);
+            }
         }
     }
 }
@@ -462,7 +481,7 @@ fn write_place(job: &Job, place: &Place) -> Result<(), (PathBuf, io::Error)> {
 }
 
 fn build_argv(job: &Job, place: &Place) -> Argv {
-    let template = Template { command: &job.command, program: &job.program, params: &job.params, params_file: &place.params_file };
+    let template = Template { command: &job.command, program: &job.program, params: &job.params, omits_none: job.omits_none, place };
     argv::build(template, &ThisMachine)
 }
 

@@ -1,18 +1,21 @@
 //! `sweep check`: reads sweep files and says what is wrong with them.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use sweep_lifecycle::spec::{Diagnostic, Severity};
+use sweep_lifecycle::spec::{Diagnostic, ParameterSummary, Severity, SweepSpec, example_configuration, parameter_summaries};
 
-use crate::display::{diagnostic, out};
+use crate::display::{diagnostic, out, printable};
+use crate::shell;
 
 /// Checks sweep files without running anything
 ///
-/// Prints every mistake with its place and what would be right. W&B's sweep files are taken as they are.
+/// Prints every mistake with its place and what would be right, and how a file without mistakes was understood: its parameters, and an example of a
+/// command line. W&B's sweep files are taken as they are.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 all files are good (warnings allowed), 2 a file has a mistake or cannot be read.
 
@@ -60,13 +63,55 @@ fn checked(file: &str, text: &str, as_json: bool) -> (bool, String) {
     }
     diagnostic::print(&diagnostics, file, text);
     match spec {
-        Some(spec) => (true, format!("{file}: {}", diagnostic::summary(&spec))),
+        Some(spec) => {
+            let (understood, warnings) = understood(file, &spec);
+            for warning in warnings {
+                eprintln!("warning: {file}: {}", printable(&warning));
+            }
+            (true, format!("{file}: {}{understood}", diagnostic::summary(&spec)))
+        }
         None => {
             let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
             eprintln!("{file}: {errors} {}", if errors == 1 { "mistake" } else { "mistakes" });
             (false, String::new())
         }
     }
+}
+
+/// Returns the parameters and an example of a command line, and warnings about the program.
+fn understood(file: &str, spec: &SweepSpec) -> (String, Vec<String>) {
+    let parameters = parameter_summaries(spec);
+    let width = parameters.iter().map(|parameter| parameter.name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for ParameterSummary { name, values, condition } in &parameters {
+        let condition = if condition.is_empty() { String::new() } else { format!("; only when {condition}") };
+        text += &format!("\n  {:width$}  {}", printable(name), printable(&format!("{values}{condition}")));
+    }
+    let program = spec.program.clone().unwrap_or_default();
+    let example = sweep_agent::example_command(&spec.command, &program, &example_configuration(spec), spec.omit_none);
+    if !example.arguments.is_empty() && !(program.is_empty() && spec.command.iter().any(|item| item == "${program}")) {
+        text += &format!("\n  for example: {}", printable(&shell::line(&example.arguments)));
+    }
+    let mut warnings = example.warnings;
+    warnings.extend(program_problem(file, &program));
+    (text, warnings)
+}
+
+/// Says so where agents that are started here would find no program.
+fn program_problem(file: &str, program: &str) -> Option<String> {
+    // Beside the sweep file or above it, as in a repository that is worked in from its root.
+    let above = std::path::absolute(file).ok()?;
+    if program.is_empty() || file == "-" || Path::new(program).exists() || above.ancestors().any(|folder| folder.join(program).exists()) {
+        return None;
+    }
+    if program.contains(char::is_whitespace) {
+        let words: Vec<_> = program.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+        return Some(format!(
+            "`program` is one file, and there is no file `{program}`; a program with arguments is `command: [{}, \"${{args}}\"]`",
+            words.join(", ")
+        ));
+    }
+    Some(format!("there is no `{program}` here nor beside the sweep file; start agents where it is, or give them --workdir"))
 }
 
 fn row(diagnostic: &Diagnostic) -> serde_json::Value {

@@ -58,7 +58,7 @@ pub(crate) struct GateArgs {
     alpha: f64,
 
     /// By how much the sweep may be worse, in the metric's unit
-    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     margin: f64,
 
     /// Write what is known of the sweep's best configuration, as a baseline for later

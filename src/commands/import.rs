@@ -1,6 +1,6 @@
 //! `sweep import`: runs that were executed elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 
 /// Runs in one call.
 const BATCH: usize = 1000;
-/// Entries that were left out are named up to this many.
+/// Runs that were left out are named up to this many.
 const NAMED_MAX: usize = 20;
 const BYTES_MAX: u64 = 256 << 20;
 
@@ -32,7 +32,8 @@ const BYTES_MAX: u64 = 256 << 20;
   sweep import ab12cd34 --from-sweep k3x9q2ab
 
 A line or row with a `failure` (its reason) in place of a value is a run that failed because of its parameters. `code_version` may name the
-code that was executed. Other columns are ignored.")]
+code that was executed. In W&B's export `State` counts: `crashed` and `failed` are failures, `running` and `killed` are left out. An empty cell is null
+for a parameter that may be null, else it is absent. Other columns are ignored.")]
 pub(crate) struct ImportArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP")]
@@ -69,11 +70,12 @@ enum Format {
 pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let runs = match (&args.from_sweep, &args.file) {
+    let entries = match (&args.from_sweep, &args.file) {
         (Some(other), _) => {
             let other = client.sweep(other).await?;
             let ended = ["finished", "stopped", "failed"].map(str::to_owned).to_vec();
-            runs::list(&mut client, &other.id, ended).await?.into_iter().filter_map(from_run).collect()
+            let runs = runs::list(&mut client, &other.id, ended).await?.into_iter();
+            runs.filter_map(|run| Some(Entry { place: format!("run {}", run.run), run: from_run(run)? })).collect()
         }
         (None, Some(file)) => {
             let text = read(file)?;
@@ -85,7 +87,7 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
         }
         (None, None) => return Err(Failure::input("name a file, or --from-sweep").into()),
     };
-    let (imported, skipped) = send(&client, &sweep, &runs).await?;
+    let (imported, skipped) = send(&client, &sweep, &entries).await?;
     if args.json {
         writeln!(out(), "{}", json!({"sweep": sweep.id, "imported": imported, "skipped": skipped}))?;
         return Ok(ExitCode::SUCCESS);
@@ -101,16 +103,43 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn send(client: &Client, sweep: &Sweep, runs: &[ImportedRun]) -> Result<(u64, Vec<String>)> {
+/// A run, and where it was read: "line 7" or "run 7".
+struct Entry {
+    place: String,
+    run: ImportedRun,
+}
+
+async fn send(client: &Client, sweep: &Sweep, entries: &[Entry]) -> Result<(u64, Vec<String>)> {
     let (mut imported, mut skipped) = (0, Vec::new());
-    for (batch, runs) in runs.chunks(BATCH).enumerate() {
-        let request = ImportRunsRequest { sweep_id: sweep.id.clone(), request_id: request_id()?, runs: runs.to_vec() };
+    for entries in entries.chunks(BATCH) {
+        let runs = entries.iter().map(|entry| entry.run.clone()).collect();
+        let request = ImportRunsRequest { sweep_id: sweep.id.clone(), request_id: request_id()?, runs };
         let answer = client.call(request, async |mut service, request| service.import_runs(request).await).await?;
         imported += answer.imported;
-        let first = batch * BATCH;
-        skipped.extend(answer.skipped.into_iter().map(|reason| if first == 0 { reason } else { format!("after entry {first}, {reason}") }));
+        skipped.extend(answer.skipped.iter().map(|reason| placed(reason, entries)));
     }
     Ok((imported, skipped))
+}
+
+/// Puts the places of entries into a reason: the controller counts the entries of a call.
+fn placed(reason: &str, entries: &[Entry]) -> String {
+    let mut words = reason.split(' ').peekable();
+    let mut out: Vec<String> = Vec::new();
+    while let Some(word) = words.next() {
+        let number = words.peek().filter(|_| word == "entry").and_then(|next| {
+            let digits = next.trim_end_matches([':', ',']);
+            let entry = entries.get(digits.parse::<usize>().ok()?.checked_sub(1)?)?;
+            Some(format!("{}{}", entry.place, &next[digits.len()..]))
+        });
+        match number {
+            Some(place) => {
+                words.next();
+                out.push(place);
+            }
+            None => out.push(word.to_owned()),
+        }
+    }
+    out.join(" ")
 }
 
 /// Reads a file, or standard input.
@@ -137,7 +166,7 @@ fn from_run(run: Run) -> Option<ImportedRun> {
     blamed.then_some(ImportedRun { failure, ..imported })
 }
 
-fn from_lines(file: &str, text: &str) -> Result<Vec<ImportedRun>> {
+fn from_lines(file: &str, text: &str) -> Result<Vec<Entry>> {
     let mut runs = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |reason: String| {
@@ -153,15 +182,18 @@ fn from_lines(file: &str, text: &str) -> Result<Vec<ImportedRun>> {
             None => 0.0,
         };
         let code_version = json.get("code_version").and_then(Value::as_str).unwrap_or_default().to_owned();
-        runs.push(ImportedRun { params_json: params.to_string(), value, failure, code_version });
+        let run = ImportedRun { params_json: params.to_string(), value, failure, code_version };
+        runs.push(Entry { place: format!("line {number}"), run });
     }
     Ok(runs)
 }
 
-fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportedRun>> {
+fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
     let (spec, _) = spec::parse(&sweep.yaml);
-    let paths = spec.map(|spec| spec.space.parameters().iter().map(|parameter| parameter.path.to_string()).collect::<BTreeSet<_>>());
-    let paths = paths.unwrap_or_default();
+    let parameters = spec.map(|spec| spec.space.parameters().to_vec()).unwrap_or_default();
+    // Whether each may be null.
+    let paths: BTreeMap<String, bool> =
+        parameters.iter().map(|parameter| (parameter.path.to_string(), parameter.distribution.lists_null())).collect();
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     let objective = [sweep.metric.as_str(), "value"].into_iter().find(|name| columns.iter().any(|column| column == name));
@@ -169,33 +201,50 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportedRun>> {
         let hint = format!("it has {}", columns.join(", "));
         return Err(Failure::input(format!("{file}: no column `{}` and none `value`", sweep.metric)).hint(hint).into());
     };
-    let ignored: Vec<_> = columns.iter().filter(|column| !paths.contains(*column) && !known(column, objective)).cloned().collect();
+    let ignored: Vec<_> = columns.iter().filter(|column| !paths.contains_key(*column) && !known(column, objective)).cloned().collect();
     if !ignored.is_empty() {
         eprintln!("ignored, since no parameter is called so: {}", ignored.join(", "));
     }
     let mut runs = Vec::new();
-    for (number, row) in (2..).zip(reader.records()) {
-        let row = row.map_err(|error| Failure::input(format!("{file}:{number}: {error}")))?;
+    for (index, row) in (2..).zip(reader.records()) {
+        let row = row.map_err(|error| Failure::input(format!("{file}:{index}: {error}")))?;
+        // A cell may span lines.
+        let number = row.position().map_or(index, csv::Position::line);
         let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|place| row.get(place)).unwrap_or_default();
-        let params: Map<String, Value> =
-            paths.iter().filter(|path| !cell(path).is_empty()).map(|path| (path.clone(), scalar(cell(path)))).collect();
-        let failure = cell("failure").to_owned();
+        let params: Map<String, Value> = paths
+            .iter()
+            .filter_map(|(path, may_be_null)| match cell(path) {
+                "" | "None" | "null" | "NaN" if *may_be_null => Some((path.clone(), Value::Null)),
+                "" => None,
+                text => Some((path.clone(), scalar(text))),
+            })
+            .collect();
+        let state = cell("State").to_ascii_lowercase();
+        if matches!(state.as_str(), "running" | "killed" | "pending" | "preempting") {
+            eprintln!("left out: line {number}: its state is {state}");
+            continue;
+        }
+        let failure = match cell("failure") {
+            "" if matches!(state.as_str(), "failed" | "crashed") => format!("{state} under W&B"),
+            failure => failure.to_owned(),
+        };
         let value = match cell(objective) {
             "" if failure.is_empty() => {
-                eprintln!("left out: {file}:{number}: no value");
+                eprintln!("left out: line {number}: no value");
                 continue;
             }
-            "" => 0.0,
+            _ if !failure.is_empty() => 0.0,
             value => value.parse().map_err(|_| Failure::input(format!("{file}:{number}: the {objective} `{value}` is no number")))?,
         };
         let code_version = cell("code_version").to_owned();
-        runs.push(ImportedRun { params_json: Value::Object(params).to_string(), value, failure, code_version });
+        let run = ImportedRun { params_json: Value::Object(params).to_string(), value, failure, code_version };
+        runs.push(Entry { place: format!("line {number}"), run });
     }
     Ok(runs)
 }
 
 fn known(column: &str, objective: &str) -> bool {
-    column == objective || matches!(column, "failure" | "code_version")
+    column == objective || matches!(column, "failure" | "code_version" | "State")
 }
 
 /// A cell as JSON reads it, or as text.

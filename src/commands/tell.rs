@@ -17,6 +17,7 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep tell ab12cd34/7 0.31
+  sweep tell ab12cd34/7 -3.2e-05
   sweep tell ab12cd34/7 0.31 --metric epochs=20 --metric gpu_mem_gb=11.5
   sweep tell ab12cd34/7 --failed 'CUDA out of memory'")]
 pub(crate) struct TellArgs {
@@ -25,7 +26,7 @@ pub(crate) struct TellArgs {
     target: String,
 
     /// The value of the objective
-    #[arg(value_name = "VALUE", allow_negative_numbers = true, required_unless_present = "failed", conflicts_with = "failed")]
+    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present = "failed", conflicts_with = "failed")]
     value: Option<f64>,
 
     /// The run failed, because of its parameters: why

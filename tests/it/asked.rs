@@ -67,7 +67,7 @@ fn results_from_elsewhere_are_taken_in_and_what_does_not_fit_is_named() {
     let imported = bench.run(&["import", &id, &file]);
     assert_eq!(imported.code, 0, "{imported:?}");
     assert_eq!(imported.stdout, format!("2 runs imported into {id}, 1 left out\n"));
-    assert_eq!(imported.stderr, "left out: entry 3: `x` is 7, out of its range from 0 to 1\n");
+    assert_eq!(imported.stderr, "left out: line 3: `x` is 7, out of its range from 0 to 1\n");
     let csv = bench.write("old.csv", "Name,x,optimizer,momentum,loss\nfine-sun-1,0.125,adam,,0.03\nhot-sky-2,0.75,sgd,0.25,0.5\n");
     let imported = bench.run(&["import", &id, &csv]);
     assert_eq!(imported.stdout, format!("2 runs imported into {id}, 0 left out\n"), "{imported:?}");

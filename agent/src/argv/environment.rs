@@ -119,6 +119,23 @@ fn variable_name(parameter: &str) -> String {
     parameter.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
+/// Returns a place below a folder, as in a command that is shown and not executed.
+pub(crate) fn example(folder: &str) -> Place {
+    let file = |name: &str| format!("{folder}/{name}");
+    Place {
+        sweep: "abcd1234".to_owned(),
+        run: 7,
+        attempt: 1,
+        repeat: 1,
+        seed: 3,
+        params_file: file("params.json"),
+        wandb_file: file("wandb-config.yaml"),
+        metrics_file: file("metrics.jsonl"),
+        checkpoints: file("checkpoint"),
+        folder: folder.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

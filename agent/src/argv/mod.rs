@@ -1,11 +1,12 @@
 //! Configuration + command template → argv and environment. No shell has a part in it.
 
 mod environment;
+mod hydra;
 mod python;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::environment::{Place, Project, params_json, variables, wandb_config};
+pub(crate) use self::environment::{Place, Project, example, params_json, variables, wandb_config};
 
 /// What a command is built from.
 #[derive(Clone, Copy)]
@@ -16,8 +17,10 @@ pub(crate) struct Template<'a> {
     pub(crate) program: &'a str,
     /// The configuration as the program sees it.
     pub(crate) params: &'a Map<String, Value>,
-    /// Where the configuration lies as a JSON file.
-    pub(crate) params_file: &'a str,
+    /// Arguments for parameters without a value (null) are left out.
+    pub(crate) omits_none: bool,
+    /// The attempt's folders and numbers.
+    pub(crate) place: &'a Place,
 }
 
 /// What building a command may know of the machine.
@@ -39,14 +42,14 @@ pub(crate) struct Argv {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Expands a template as W&B's agent does, with two differences: `${interpreter}` is `python3` where there is no `python`, and a macro that
-/// nobody knows is left out with a warning instead of silently. `${args_dict}` counts as unknown: W&B expands it to bare names, which no program
-/// can want.
+/// Expands a template as W&B's agent does, with differences: `${interpreter}` is `python3` where there is no `python`; an unknown macro is left out with a
+/// warning instead of silently; macros of the attempt (`${run_dir}`) count inside an item too. `${args_dict}` counts as unknown: W&B expands it to bare
+/// names, which no program can want.
 pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
     let mut argv = Argv::default();
     let mut after_interpreter = false;
     for item in template.command {
-        let item = substitute_variables(item, machine);
+        let item = substitute(item, template.place, machine, &mut argv.warnings);
         let Some(name) = macro_name(&item) else {
             argv.items.push(item);
             after_interpreter = false;
@@ -60,34 +63,58 @@ pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
             Some(items) => argv.items.extend(items),
             None => argv.warnings.push(format!(
                 "the command's macro `{item}` is unknown and left out, as W&B does it; known are ${{env}}, ${{interpreter}}, ${{program}}, \
-                 ${{args}}, ${{args_no_hyphens}}, ${{args_no_equals}}, ${{args_no_boolean_flags}}, ${{args_append_hydra}}, \
-                 ${{args_override_hydra}}, ${{args_json}}, ${{args_json_file}} and ${{envvar:NAME}}"
+                 ${{args}}, ${{args_no_hyphens}}, ${{args_no_equals}}, ${{args_no_boolean_flags}}, ${{args_flags}}, ${{args_spread}}, ${{args_hydra}}, \
+                 ${{args_append_hydra}}, ${{args_override_hydra}}, ${{args_json}}, ${{args_json_file}}, ${{run_dir}}, ${{checkpoint_dir}}, ${{sweep_id}}, \
+                 ${{run}}, ${{seed}} and ${{envvar:NAME}}"
             )),
         }
     }
     argv
 }
 
-/// Replaces each `${envvar:NAME}`, wherever it stands in the item. A variable that is not set becomes its own name, as in W&B.
-fn substitute_variables(item: &str, machine: &impl Machine) -> String {
-    const START: &str = "${envvar:";
+/// Replaces `${envvar:NAME}` and the macros of the attempt, wherever they are in the item. A variable that is not set becomes its own name, as in W&B,
+/// with a warning.
+fn substitute(item: &str, place: &Place, machine: &impl Machine, warnings: &mut Vec<String>) -> String {
     let mut out = String::new();
     let mut rest = item;
-    while let Some(position) = rest.find(START) {
-        let tail = &rest[position + START.len()..];
-        let length = tail.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(tail.len());
-        if !tail[length..].starts_with('}') {
-            out.push_str(&rest[..position + START.len()]);
-            rest = tail;
+    while let Some(position) = rest.find("${") {
+        let (before, tail) = rest.split_at(position);
+        out.push_str(before);
+        let inside = tail.find('}').map(|end| &tail[2..end]);
+        let replaced = inside.and_then(|name| Some((name, value_of(name, place, machine, warnings)?)));
+        let Some((name, value)) = replaced else {
+            out.push_str("${");
+            rest = &tail[2..];
             continue;
-        }
-        let name = &tail[..length];
-        out.push_str(&rest[..position]);
-        out.push_str(&machine.variable(name).unwrap_or_else(|| name.to_owned()));
-        rest = &tail[length + 1..];
+        };
+        out.push_str(&value);
+        rest = &tail[name.len() + 3..];
     }
     out.push_str(rest);
     out
+}
+
+/// Returns the text that a macro inside an item stands for, `None` where it is none.
+fn value_of(name: &str, place: &Place, machine: &impl Machine, warnings: &mut Vec<String>) -> Option<String> {
+    if let Some(variable) = name.strip_prefix("envvar:") {
+        let is_name = variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        return is_name.then(|| {
+            machine.variable(variable).unwrap_or_else(|| {
+                warnings.push(format!(
+                    "the command asks for the variable {variable}, which the agent does not have: its name is passed, as W&B does it"
+                ));
+                variable.to_owned()
+            })
+        });
+    }
+    Some(match name {
+        "run_dir" => place.folder.clone(),
+        "checkpoint_dir" => place.checkpoints.clone(),
+        "sweep_id" => place.sweep.clone(),
+        "run" => place.run.to_string(),
+        "seed" => place.seed.to_string(),
+        _ => return None,
+    })
 }
 
 fn macro_name(item: &str) -> Option<&str> {
@@ -96,7 +123,13 @@ fn macro_name(item: &str) -> Option<&str> {
 
 /// Returns what a macro stands for, `None` for one that nobody knows.
 fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<Vec<String>> {
-    let each = |write: fn(&str, &Value) -> Vec<String>| template.params.iter().flat_map(|(name, value)| write(name, value)).collect();
+    let given: Map<String, Value> = template
+        .params
+        .iter()
+        .filter(|(_, value)| !(template.omits_none && value.is_null()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let each = |write: fn(&str, &Value) -> Vec<String>| given.iter().flat_map(|(name, value)| write(name, value)).collect();
     Some(match name {
         "env" => vec!["/usr/bin/env".to_owned()],
         "interpreter" => vec![interpreter(machine).to_owned()],
@@ -112,8 +145,21 @@ fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<
             Value::Bool(false) => Vec::new(),
             other => vec![format!("--{name}={}", python::str(other))],
         }),
+        "args_flags" => each(|name, value| match value {
+            Value::Bool(true) => vec![format!("--{name}")],
+            Value::Bool(false) => vec![format!("--no-{name}")],
+            other => vec![format!("--{name}={}", python::str(other))],
+        }),
+        "args_spread" => each(|name, value| {
+            let values = match value {
+                Value::Array(items) => items.iter().map(python::str).collect(),
+                other => vec![python::str(other)],
+            };
+            [vec![format!("--{name}")], values].concat()
+        }),
+        "args_hydra" => hydra::overrides(&given),
         "args_json" => vec![params_json(template.params)],
-        "args_json_file" => vec![template.params_file.to_owned()],
+        "args_json_file" => vec![template.place.params_file.clone()],
         _ => return None,
     })
 }
@@ -149,13 +195,14 @@ mod tests {
     fn build_on(machine: &Box, command: &[&str], params: Value) -> Argv {
         let Value::Object(params) = params else { panic!("params are an object") };
         let command: Vec<String> = command.iter().map(|item| (*item).to_owned()).collect();
-        build(Template { command: &command, program: "train.py", params: &params, params_file: "/runs/params.json" }, machine)
+        let place = example("/runs");
+        build(Template { command: &command, program: "train.py", params: &params, omits_none: false, place: &place }, machine)
     }
 
     #[test]
     fn every_macro_expands_as_in_wandb() {
         let params = || json!({"a": true, "b": false, "c": 1, "d": null});
-        let cases: [(&str, &[&str]); 11] = [
+        let cases: [(&str, &[&str]); 14] = [
             ("${env}", &["/usr/bin/env"]),
             ("${interpreter}", &["python"]),
             ("${program}", &["train.py"]),
@@ -165,6 +212,9 @@ mod tests {
             ("${args_no_equals}", &["--a", "True", "--b", "False", "--c", "1", "--d", "None"]),
             ("${args_append_hydra}", &["+a=True", "+b=False", "+c=1", "+d=None"]),
             ("${args_override_hydra}", &["++a=True", "++b=False", "++c=1", "++d=None"]),
+            ("${args_flags}", &["--a", "--no-b", "--c=1", "--d=None"]),
+            ("${args_spread}", &["--a", "True", "--b", "False", "--c", "1", "--d", "None"]),
+            ("${args_hydra}", &["a=true", "b=false", "c=1", "d=null"]),
             ("${args_json}", &[r#"{"a": true, "b": false, "c": 1, "d": null}"#]),
             ("${args_json_file}", &["/runs/params.json"]),
         ];
@@ -182,10 +232,30 @@ mod tests {
     }
 
     #[test]
+    fn macros_of_the_attempt_count_inside_an_item_too() {
+        assert_eq!(
+            expanded(&["--out=${run_dir}/x", "${checkpoint_dir}", "${sweep_id}-${run}-${seed}", "${run_dir"], json!({})),
+            ["--out=/runs/x", "/runs/checkpoint", "abcd1234-7-3", "${run_dir"]
+        );
+        assert_eq!(expanded(&["${args_spread}"], json!({"layers": [500, 500]})), ["--layers", "500", "500"]);
+    }
+
+    #[test]
+    fn parameters_without_a_value_can_be_left_out() {
+        let params = json!({"a": null, "b": 1});
+        let Value::Object(params) = params else { panic!("params are an object") };
+        let (command, place) = (["${args}".to_owned(), "${args_hydra}".to_owned()], example("/runs"));
+        let template = Template { command: &command, program: "", params: &params, omits_none: true, place: &place };
+        assert_eq!(build(template, &Box { programs: &[] }).items, ["--b=1", "b=1"]);
+    }
+
+    #[test]
     fn variables_are_replaced_anywhere_and_become_their_name_when_unset() {
         let command =
             ["${envvar:HOME}/x/${envvar:A_1}", "${envvar:NO_SUCH}", "${envvar:lower}", "${envvar:HOME", "x${envvar:lower}${envvar:HOME}"];
         assert_eq!(expanded(&command, json!({})), ["/HOME/x//A_1", "NO_SUCH", "${envvar:HOME", "x${envvar:lower}/HOME"]);
+        let argv = build_on(&Box { programs: &[] }, &["${envvar:NO_SUCH}"], json!({}));
+        assert!(argv.warnings[0].contains("the variable NO_SUCH"), "{:?}", argv.warnings);
     }
 
     #[test]

@@ -25,6 +25,11 @@ pub(crate) fn yaml(value: &Value) -> String {
     render(value, &Yaml)
 }
 
+/// Returns whether a map is a float that JSON cannot write.
+pub(super) fn is_float(value: &Value) -> bool {
+    matches!(value, Value::Object(map) if map.len() == 1 && map.contains_key(FLOAT_TAG))
+}
+
 /// How one notation writes what has no parts.
 trait Notation {
     fn null(&self) -> &'static str;

@@ -254,6 +254,11 @@ impl AttemptState {
         }
     }
 
+    /// The name of the objective; empty where the sweep has none.
+    pub(crate) fn objective_name(&self) -> &str {
+        &self.objective
+    }
+
     /// The last value of the objective.
     pub(crate) fn objective(&self) -> Option<f64> {
         self.last.get(&self.objective).copied()

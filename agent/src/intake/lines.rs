@@ -1,7 +1,7 @@
 //! Cuts bytes into lines of bounded length, whatever the pieces they arrive in.
 
 /// What is kept of a line; the rest is dropped.
-const LINE_BYTES_MAX: usize = 1 << 20;
+const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// A line without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]

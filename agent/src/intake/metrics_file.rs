@@ -51,7 +51,7 @@ impl MetricsFile {
         }
         let mut seen = Seen { more, restarted: gain.restarted, ..Seen::default() };
         for line in lines {
-            match record::read(&line.text) {
+            match record::read_whole(&line.text) {
                 Some(readings) => seen.readings.extend(readings),
                 None if self.complained || line.text.trim().is_empty() => {}
                 None => {

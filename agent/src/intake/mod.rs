@@ -5,6 +5,7 @@ pub(crate) mod stdout;
 pub(crate) mod wandb;
 
 pub(crate) mod lines;
+mod literal;
 pub(crate) mod record;
 mod tail;
 
@@ -17,4 +18,18 @@ pub(crate) struct Reading {
     pub(crate) step: Option<i64>,
     /// May be NaN or infinite.
     pub(crate) value: f64,
+}
+
+/// Adds the readings of a nested map under the name that the sweep asks for, where W&B would have written it with slashes: `val.loss` as `val/loss`.
+pub(crate) fn add_asked(readings: &mut Vec<Reading>, asked: &str) {
+    if !asked.contains('/') {
+        return;
+    }
+    let dotted = asked.replace('/', ".");
+    let added: Vec<_> = readings
+        .iter()
+        .filter(|reading| reading.name == dotted)
+        .map(|reading| Reading { name: asked.to_owned(), ..reading.clone() })
+        .collect();
+    readings.extend(added);
 }

@@ -1,21 +1,66 @@
-//! One JSON object → metrics.
+//! Maps in a line → metrics.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Reading;
+use super::literal::{Literal, Parsed, map_at};
 
 /// A name longer than this is no metric.
 const NAME_BYTES_MAX: usize = 256;
 /// Keys that are no metrics: the step itself, and what W&B adds to each record.
 const RESERVED: [&str; 4] = ["step", "_step", "_runtime", "_timestamp"];
+/// How many times the length of a text is read at most: in a text full of `{` each one could be the beginning of all the rest.
+const WORK_MAX: usize = 8;
 
-/// Returns the numbers at the top level of a JSON object, `None` if the text is none. `NaN`, `Infinity` and `-Infinity` are read as Python writes
-/// them, bare or as strings; booleans, other strings, lists and maps are no metrics.
-pub(crate) fn read(text: &str) -> Option<Vec<Reading>> {
-    let object = parse(text)?;
-    let step = ["step", "_step"].iter().find_map(|key| object.get(*key).and_then(whole));
-    let metrics = object.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str()) && is_name(name));
-    Some(metrics.filter_map(|(name, value)| Some(Reading { name: name.clone(), step, value: number(value)? })).collect())
+/// The metrics of a text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Found {
+    /// In order.
+    pub(crate) readings: Vec<Reading>,
+    /// There was at least one map, with metrics or without.
+    pub(crate) any: bool,
+    /// Where a map begins that the text does not end.
+    pub(crate) unfinished: Option<usize>,
+}
+
+/// Finds the numbers of all maps in a text, wherever they are in it. Nested maps are flattened, with a dot between the names. Numbers may be written
+/// as text; NaN and the infinities as Python or JavaScript writes them. Booleans, other texts and lists are no metrics.
+pub(crate) fn find(text: &str) -> Found {
+    let mut found = Found::default();
+    let (mut at, mut work) = (0, 0);
+    while let Some(start) = text[at..].find('{').map(|offset| at + offset) {
+        match map_at(text, start) {
+            Parsed::Map(entries, end) => {
+                found.any = true;
+                read(&entries, &mut found.readings);
+                at = end;
+            }
+            parsed => {
+                if parsed == Parsed::Unfinished && found.unfinished.is_none() {
+                    found.unfinished = Some(start);
+                }
+                at = start + 1;
+                work += text.len() - start;
+                if work > WORK_MAX * text.len() {
+                    break;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Returns the metrics of a text that is one map and nothing else; `None`: it is not.
+pub(crate) fn read_whole(text: &str) -> Option<Vec<Reading>> {
+    let text = text.trim().trim_start_matches('\u{feff}');
+    match (text.starts_with('{'), map_at(text, 0)) {
+        (true, Parsed::Map(entries, end)) if end == text.len() => {
+            let mut readings = Vec::new();
+            read(&entries, &mut readings);
+            Some(readings)
+        }
+        _ => None,
+    }
 }
 
 /// Returns whether a metric may have this name.
@@ -23,61 +68,61 @@ pub(super) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
 }
 
-/// Returns the number that one value of JSON is, read as [`read`] does.
+/// Returns the number that one value of JSON is.
 pub(super) fn value(json: &str) -> Option<f64> {
-    number(&serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.trim().to_owned())))
+    match serde_json::from_str(json) {
+        Ok(Value::Number(number)) => number.as_f64(),
+        Ok(Value::String(text)) => special(&text),
+        Ok(_) => None,
+        Err(_) => special(json.trim()),
+    }
 }
 
-fn parse(text: &str) -> Option<Map<String, Value>> {
-    let text = text.trim();
-    if !(text.starts_with('{') && text.ends_with('}')) {
-        return None;
-    }
-    match serde_json::from_str(text).or_else(|_| serde_json::from_str(&quote_special_floats(text))) {
-        Ok(Value::Object(object)) => Some(object),
+fn special(text: &str) -> Option<f64> {
+    match text {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
         _ => None,
     }
 }
 
-/// JSON has no NaN, but Python writes it.
-fn quote_special_floats(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    let (mut in_string, mut escaped) = (false, false);
-    while let Some(character) = rest.chars().next() {
-        let special = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !in_string && rest.starts_with(word));
-        if let Some(word) = special {
-            out.push('"');
-            out.push_str(word);
-            out.push('"');
-            rest = &rest[word.len()..];
+fn read(entries: &[(String, Literal)], readings: &mut Vec<Reading>) {
+    let step = ["step", "_step"].iter().find_map(|key| {
+        let (_, value) = entries.iter().rfind(|(name, _)| name == key)?;
+        whole(value)
+    });
+    flatten("", entries, step, readings);
+}
+
+fn flatten(prefix: &str, entries: &[(String, Literal)], step: Option<i64>, readings: &mut Vec<Reading>) {
+    for (index, (name, value)) in entries.iter().enumerate() {
+        let is_reserved = prefix.is_empty() && RESERVED.contains(&name.as_str());
+        // As in Python and JavaScript, the last one counts.
+        if is_reserved || entries[index + 1..].iter().any(|(later, _)| later == name) {
             continue;
         }
-        if character == '"' && !escaped {
-            in_string = !in_string;
+        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        if !is_name(&name) {
+            continue;
         }
-        escaped = in_string && character == '\\' && !escaped;
-        out.push(character);
-        rest = &rest[character.len_utf8()..];
+        match value {
+            Literal::Map(entries) => flatten(&name, entries, step, readings),
+            other => readings.extend(number(other).map(|value| Reading { name, step, value })),
+        }
     }
-    out
 }
 
-fn number(value: &Value) -> Option<f64> {
+fn number(value: &Literal) -> Option<f64> {
     match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.as_str() {
-            "NaN" => Some(f64::NAN),
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            _ => None,
-        },
+        Literal::Number(number) => Some(*number),
+        Literal::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
 
-fn whole(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9.0e15).map(|float| float as i64))
+fn whole(value: &Literal) -> Option<i64> {
+    number(value).filter(|float| float.fract() == 0.0 && float.abs() < 9.0e15).map(|float| float as i64)
 }
 
 #[cfg(test)]
@@ -87,39 +132,105 @@ mod tests {
     use super::*;
 
     fn readings(text: &str) -> Vec<(String, Option<i64>, f64)> {
-        read(text).unwrap().into_iter().map(|reading| (reading.name, reading.step, reading.value)).collect()
+        find(text).readings.into_iter().map(|reading| (reading.name, reading.step, reading.value)).collect()
+    }
+
+    fn values(text: &str) -> Vec<(String, f64)> {
+        readings(text).into_iter().map(|(name, _, value)| (name, value)).collect()
+    }
+
+    fn one(name: &str, value: f64) -> Vec<(String, f64)> {
+        vec![(name.to_owned(), value)]
     }
 
     #[test]
-    fn numbers_at_the_top_are_metrics() {
-        let found =
-            readings(r#" {"loss": 0.5, "acc": 1, "ok": true, "name": "x", "nested": {"a": 1}, "list": [1], "none": null, "step": 3} "#);
-        assert_eq!(found, [("loss".to_owned(), Some(3), 0.5), ("acc".to_owned(), Some(3), 1.0)]);
+    fn numbers_are_metrics_and_nested_ones_get_dots() {
+        let found = readings(
+            r#" {"loss": 0.5, "acc": 1, "ok": true, "name": "x", "nested": {"a": 1, "step": 9}, "list": [1], "none": null, "step": 3} "#,
+        );
+        let expected = [("loss", 0.5), ("acc", 1.0), ("nested.a", 1.0), ("nested.step", 9.0)];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), Some(3), value)));
         assert_eq!(readings(r#"{"_step": 4.0, "_runtime": 9, "_timestamp": 9, "epoch": 1}"#), [("epoch".to_owned(), Some(4), 1.0)]);
-        assert_eq!(readings("{}"), []);
+        assert_eq!(find("{}"), Found { any: true, ..Found::default() });
+        assert_eq!(values(r#"{"a": 1, "a": 2}"#), one("a", 2.0));
+    }
+
+    #[test]
+    fn a_map_may_be_anywhere_in_a_line() {
+        for line in [
+            r#"INFO:root:{"loss": 0.5}"#,
+            r#"100%|█████| 10/10 [00:00<00:00, 9.5it/s]{"loss": 0.5}"#,
+            "\u{feff}{\"loss\": 0.5}",
+            "\u{1b}[32m{\"loss\": 0.5}\u{1b}[0m",
+            r#"{not a map} {"loss": 0.5} and more"#,
+        ] {
+            assert_eq!(values(line)[..1], one("loss", 0.5)[..], "{line}");
+        }
+        assert_eq!(values(r#"{"loss": 0.5}{"loss": 0.4}"#), [("loss".to_owned(), 0.5), ("loss".to_owned(), 0.4)]);
+    }
+
+    #[test]
+    fn python_prints_dictionaries() {
+        assert_eq!(values("{'eval_loss': 0.69, 'epoch': 3.0}"), [("eval_loss".to_owned(), 0.69), ("epoch".to_owned(), 3.0)]);
+        for line in [
+            "{'loss': '0.5'}",
+            "{'loss': np.float64(0.5)}",
+            "{'loss': tensor(0.5000, device='cuda:0', grad_fn=<NllLossBackward0>)}",
+            "{'loss': Decimal('0.5')}",
+            "{'when': datetime.datetime(2026, 11, 29, 12, 0), 'f': <function f at 0x7f>, 'x': array([1., 2.]), 'loss': 0.5}",
+            "{'ok': True, 'none': None, 'p': (1, 2), 'n': [nan, ...], 'b': b'x', 'k': Color.RED, 'loss': .5}",
+        ] {
+            assert_eq!(values(line), one("loss", 0.5), "{line}");
+        }
+        assert_eq!(values("{0: 0.5}"), one("0", 0.5));
     }
 
     #[test]
     fn what_python_writes_for_nan_is_read() {
-        let found = readings(r#"{"a NaN \" {": NaN, "b": Infinity, "c": -Infinity, "d": "NaN", "e": 1e-05}"#);
+        let found = readings(r#"{"a NaN \" {": NaN, "b": Infinity, "c": -Infinity, "d": "NaN", "e": 1e-05, "f": -inf, "g": nan}"#);
         assert_eq!(found[0].0, "a NaN \" {");
-        assert!(found[0].2.is_nan() && found[3].2.is_nan());
-        assert_eq!((found[1].2, found[2].2, found[4].2), (f64::INFINITY, f64::NEG_INFINITY, 1e-5));
+        assert!(found[0].2.is_nan() && found[3].2.is_nan() && found[6].2.is_nan());
+        assert_eq!((found[1].2, found[2].2, found[4].2, found[5].2), (f64::INFINITY, f64::NEG_INFINITY, 1e-5, f64::NEG_INFINITY));
     }
 
     #[test]
     fn other_lines_are_left_alone() {
-        for line in ["", "loss 0.5", "{", "{loss: 1}", "{'loss': 0.5}", "[1]", "{\"a\": 1} trailing", "{\"a\": 1"] {
-            assert_eq!(read(line), None, "{line}");
+        for line in ["", "loss 0.5", "{loss: 1}", "[1]", "{1, 2}", "{'a'; 1}", "{\"a\": x}", "if (x) { return 1; }"] {
+            assert_eq!(find(line), Found::default(), "{line}");
         }
-        assert_eq!(read(&format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000))), None);
-        assert_eq!(read(&format!("{{\"{}\": 1}}", "x".repeat(1000))), Some(Vec::new()));
+        assert_eq!(find(&format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000))).readings, []);
+        assert_eq!(values(&format!("{{\"{}\": 1}}", "x".repeat(1000))), []);
+        assert_eq!(find(&"{".repeat(1_000_000)).readings, [], "in time");
+        assert_eq!(find(&"{'a':".repeat(200_000)).readings, [], "in time");
+    }
+
+    #[test]
+    fn an_unfinished_map_is_known() {
+        for line in ["{", "  {\"a\": 1,", "{'a': 1", "x {\"a\": {", "{\"a\": \"b", "{'a': -", "{'a': tensor(1"] {
+            assert_eq!(find(line).unfinished, line.find('{'), "{line}");
+        }
+        assert_eq!(find("{}{").unfinished, Some(2));
+    }
+
+    #[test]
+    fn a_whole_line_is_one_map() {
+        assert!(read_whole("{'loss': 1}").is_some_and(|found| found.len() == 1));
+        for line in ["", "loss,epoch", "x {\"a\": 1}", "{\"a\": 1} x", "{\"a\": 1}{\"a\": 2}", "{"] {
+            assert_eq!(read_whole(line), None, "{line}");
+        }
     }
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text in "\\{\"[ -~é\"\\\\]{0,40}\\}") {
-            let _ = read(&text);
+        fn any_text_is_survived(text in "[\\{\\}\\[\\]\\(\\)\"'<>a-z0-9é\\\\:,. -]{0,60}") {
+            let _ = (find(&text), read_whole(&text));
+        }
+
+        #[test]
+        fn json_is_read_as_json(map in proptest::collection::btree_map("[a-z\"\\\\é]{1,8}", proptest::num::f64::NORMAL, 1..6)) {
+            let text = serde_json::to_string(&map).unwrap();
+            let expected: Vec<_> = map.into_iter().filter(|(name, _)| name != "step").collect();
+            prop_assert_eq!(values(&format!("x {text} y")), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The program's output, standard error included, as it lies in the attempt's folder: lines → metrics.
+//! The program's output, standard error included, in the attempt's folder: lines → metrics.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use regex::Regex;
 
 use super::Reading;
-use super::lines::{Line, Lines};
-use super::record;
+use super::lines::Lines;
+use super::record::{self, Found};
 use super::tail::Tail;
+
+/// A map that is printed over several lines has at most this many bytes.
+const UNFINISHED_BYTES_MAX: usize = 64 << 10;
 
 /// A regular expression over lines of output.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Output {
     tail: Tail,
     lines: Lines,
     patterns: Vec<Pattern>,
+    /// The beginning of a map that further lines may complete.
+    unfinished: String,
 }
 
 /// What a look at the output brought.
@@ -40,7 +45,7 @@ pub(crate) struct Seen {
 
 impl Output {
     pub(crate) fn new(path: PathBuf, patterns: Vec<Pattern>) -> Self {
-        Self { tail: Tail::new(path), lines: Lines::default(), patterns }
+        Self { tail: Tail::new(path), lines: Lines::default(), patterns, unfinished: String::new() }
     }
 
     /// Returns what is new; `last` also gives out a line without an end.
@@ -56,21 +61,40 @@ impl Output {
         }
         let mut seen = Seen { more, ..Seen::default() };
         for line in lines {
-            seen.readings.extend(readings(&line, &self.patterns));
+            seen.readings.extend(self.readings(&line.text));
             if !line.overwritten {
                 seen.lines.push(line.text);
             }
         }
         Ok(seen)
     }
-}
 
-/// Returns the metrics of a line: those of a JSON object, else what the patterns find.
-fn readings(line: &Line, patterns: &[Pattern]) -> Vec<Reading> {
-    if let Some(readings) = record::read(&line.text) {
-        return readings;
+    /// Returns the metrics of a line: those of the maps in it or completed by it, else those that the patterns find.
+    fn readings(&mut self, line: &str) -> Vec<Reading> {
+        if !self.unfinished.is_empty() {
+            let mut text = std::mem::take(&mut self.unfinished);
+            text.push('\n');
+            text.push_str(line);
+            let found = record::find(&text);
+            // Still the same map: it has begun at the beginning.
+            if found.unfinished == Some(0) && text.len() <= UNFINISHED_BYTES_MAX {
+                self.unfinished = text;
+                return Vec::new();
+            }
+            if found.any && found.unfinished != Some(0) {
+                return found.readings;
+            }
+        }
+        let Found { readings, any, unfinished } = record::find(line);
+        if let Some(start) = unfinished.filter(|start| line.len() - start <= UNFINISHED_BYTES_MAX) {
+            line[start..].clone_into(&mut self.unfinished);
+        }
+        if any {
+            return readings;
+        }
+        let plain = console::strip_ansi_codes(line);
+        self.patterns.iter().flat_map(|pattern| pattern.readings(&plain)).collect()
     }
-    patterns.iter().flat_map(|pattern| pattern.readings(&line.text)).collect()
 }
 
 impl Pattern {
@@ -109,8 +133,11 @@ mod tests {
     }
 
     fn found(text: &str, patterns: &[Pattern]) -> Vec<(String, Option<i64>, f64)> {
-        let line = Line { text: text.to_owned(), overwritten: false };
-        readings(&line, patterns).into_iter().map(|reading| (reading.name, reading.step, reading.value)).collect()
+        Output::new(PathBuf::new(), patterns.to_vec())
+            .readings(text)
+            .into_iter()
+            .map(|reading| (reading.name, reading.step, reading.value))
+            .collect()
     }
 
     #[test]
@@ -122,6 +149,28 @@ mod tests {
         assert_eq!(found("score 0.5", &[pattern(Some("score"), r"0\.\d+")]), [("score".to_owned(), None, 0.5)]);
         assert!(found("loss=nan acc=1%", &[pattern(Some("loss"), r"loss=(\w+)")])[0].2.is_nan());
         assert_eq!(found("loss=none", &[pattern(Some("loss"), r"loss=(\w+)")]), []);
+    }
+
+    #[test]
+    fn a_map_over_several_lines_is_one() {
+        let mut output = Output::new(PathBuf::new(), Vec::new());
+        let mut read = |text: &str| -> Vec<(String, f64)> {
+            text.lines().flat_map(|line| output.readings(line)).map(|reading| (reading.name, reading.value)).collect()
+        };
+        let expected = vec![("loss".to_owned(), 0.5), ("val.loss".to_owned(), 0.4)];
+        assert_eq!(read("{\n  \"loss\": 0.5,\n  \"val\": {\n    \"loss\": 0.4\n  }\n}"), expected);
+        assert_eq!(read("{'loss': 0.5,\n 'val': {'loss': 0.4}}"), expected, "as pprint has it");
+        // What looked like a beginning was none.
+        assert_eq!(read("def f() {\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"), expected);
+        assert_eq!(read("{\"a\": 1,\nno\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"), expected);
+    }
+
+    #[test]
+    fn patterns_see_no_colours() {
+        assert_eq!(
+            found("\u{1b}[1mloss\u{1b}[0m: \u{1b}[32m0.5\u{1b}[0m", &[pattern(Some("loss"), r"^loss: (\S+)$")]),
+            [("loss".to_owned(), None, 0.5)]
+        );
     }
 
     #[test]

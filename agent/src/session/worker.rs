@@ -328,6 +328,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: Plac
             silence: limit(program.max_silence_ms),
             settle: settling_time(session),
         },
+        omits_none: program.omit_none,
         preflight: program.preflight.clone(),
         alone: session.alone(),
     })

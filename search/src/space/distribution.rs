@@ -47,6 +47,17 @@ pub enum Distribution {
     QBeta { a: f64, b: f64, q: Step },
 }
 
+impl Distribution {
+    /// Returns whether null is one of its values.
+    pub fn lists_null(&self) -> bool {
+        match self {
+            Self::Constant { value } => *value == Value::Null,
+            Self::Categorical { values } | Self::CategoricalWithProbabilities { values, .. } => values.contains(&Value::Null),
+            _ => false,
+        }
+    }
+}
+
 /// The step of a quantised distribution. A whole step gives whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -100,7 +100,8 @@ fn range(distribution: &Distribution) -> Option<(f64, f64)> {
 }
 
 /// Says how a parameter varies.
-fn words(distribution: &Distribution) -> String {
+/// Returns a distribution in words: "0.001 to 0.1, logarithmic".
+pub(super) fn words(distribution: &Distribution) -> String {
     let to = |min: f64, max: f64| format!("{} to {}", number(min), number(max));
     match distribution {
         Distribution::Constant { value } => format!("fixed at {}", text(value)),
@@ -130,7 +131,7 @@ fn words(distribution: &Distribution) -> String {
     }
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Str(text) => text.clone(),
         Value::Float(float) => number(*float),
@@ -167,6 +168,7 @@ fn settings(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
         ("early_terminate", early(before), early(after)),
         ("program", name(&before.program), name(&after.program)),
         ("command", argv(&before.command), argv(&after.command)),
+        ("omit_none", before.omit_none.to_string(), after.omit_none.to_string()),
         ("preflight", argv(&before.preflight), argv(&after.preflight)),
         ("data", plain(&before.data), plain(&after.data)),
         ("retry", plain(&before.retry), plain(&after.retry)),

@@ -15,6 +15,8 @@ pub(super) struct Fields<'n> {
     /// Where to point when something is missing.
     pub(super) span: Span,
     pub(super) entries: &'n [Entry],
+    /// A key without a value is there all the same, since its value may be null.
+    pub(super) keeps_blanks: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -22,7 +24,7 @@ impl<'n> Fields<'n> {
     pub(super) fn new(of: impl Into<String>, span: Span, node: &'n Node, example: &str, report: &mut Report) -> Option<Self> {
         let of = of.into();
         match &node.kind {
-            Kind::Map(entries) => Some(Self { of, span, entries }),
+            Kind::Map(entries) => Some(Self { of, span, entries, keeps_blanks: false }),
             _ => {
                 report.error(
                     Some(at(node, span)),
@@ -34,9 +36,9 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Returns an entry by its key.
+    /// Returns an entry by its key. One without a value is absent, as `name:`.
     pub(super) fn entry(&self, key: &str) -> Option<&'n Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
+        self.entries.iter().find(|entry| entry.key == key && (self.keeps_blanks || !entry.value.is_blank()))
     }
 
     /// Returns the entries whose keys are none of `known`, each with the known key that was probably meant.
@@ -123,7 +125,7 @@ impl<'n> Fields<'n> {
 
     fn wrong<T>(&self, entry: &Entry, wanted: &str, report: &mut Report) -> Option<T> {
         let help = match &entry.value.kind {
-            Kind::Scalar { value: Value::Str(text), quoted: true } if text.parse::<f64>().is_ok() => {
+            Kind::Scalar { value: Value::Str(text), quoted: true, .. } if text.parse::<f64>().is_ok() => {
                 Some(format!("without quotes: `{}: {text}`", entry.key))
             }
             _ => None,

@@ -3,7 +3,8 @@
 //! ```text
 //! text ─ yaml, scalar ─▶ Node ─ sweep_file ─▶ SweepSpec
 //!                               ├ parameter, when
-//!                               └ metric, early_terminate, upkeep
+//!                               ├ metric, early_terminate, upkeep
+//!                               └ lints
 //! ```
 
 mod axes;
@@ -13,6 +14,7 @@ mod data;
 mod diagnostic;
 mod early_terminate;
 mod fields;
+mod lints;
 mod metric;
 mod model;
 mod parameter;
@@ -20,6 +22,7 @@ mod render;
 mod scalar;
 mod schema;
 mod sweep_file;
+mod understanding;
 mod upkeep;
 mod when;
 mod yaml;
@@ -33,6 +36,7 @@ pub use model::{
 };
 pub use render::render;
 pub use schema::schema;
+pub use understanding::{ParameterSummary, example_configuration, parameter_summaries};
 // Whoever reads a spec needs these two, and should not have to know the search for them.
 pub use sweep_search::observation::Goal;
 pub use sweep_search::suggest::Method;

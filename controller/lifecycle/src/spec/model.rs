@@ -68,6 +68,9 @@ pub struct SweepSpec {
     /// `on_lease_lost`.
     #[serde(default)]
     pub on_lease_lost: OnLeaseLost,
+    /// `omit_none`: arguments for parameters without a value (null) are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub omit_none: bool,
     /// `preflight`: argv of a program that has to end well before each run; empty: none.
     #[serde(default)]
     pub preflight: Vec<String>,

@@ -59,6 +59,18 @@ pub(super) const DISTRIBUTIONS: [&str; 18] = [
     "q_beta",
 ];
 
+/// What other programs call our distributions.
+const ELSEWHERE: [(&str, &str); 8] = [
+    ("loguniform", "log_uniform_values"),
+    ("quniform", "q_uniform"),
+    ("qloguniform", "q_log_uniform_values"),
+    ("randint", "int_uniform"),
+    ("lognormal", "log_normal"),
+    ("choice", "categorical"),
+    ("int", "int_uniform"),
+    ("float", "uniform"),
+];
+
 /// A parameter with its place in the file, before conditions are resolved.
 pub(super) struct Read {
     pub(super) parameter: Parameter,
@@ -94,13 +106,24 @@ fn level(above: &[String], node: &Node, key_span: Span, wishes: &[Wish], found: 
             report.error(Some(entry.key_span), format!("`{}` is no name for a parameter: {problem}", shortened(&entry.key)), Some(help));
             continue;
         }
+        if let Some(prefix) = hydra_prefix(&entry.key) {
+            let help = format!("write the name alone, and `${{args_append_hydra}}` or `${{args_override_hydra}}` in `command`");
+            let message = format!("parameter `{}` begins with `{prefix}`, which Hydra reads on the command line", shortened(&entry.key));
+            report.warning(Some(entry.key_span), message, Some(help));
+        }
         let mut path = above.to_vec();
         path.push(entry.key.clone());
         one(path, entry, wishes, found, report);
     }
 }
 
+/// Returns what Hydra's command line puts before a name to add to or override a configuration.
+fn hydra_prefix(name: &str) -> Option<&'static str> {
+    ["++", "+", "^"].into_iter().find(|prefix| name.starts_with(prefix))
+}
+
 fn name_problem(name: &str) -> Option<String> {
+    let name = &name[hydra_prefix(name).map_or(0, str::len)..];
     if name.len() > NAME_BYTES_MAX {
         return Some(format!("it is longer than {NAME_BYTES_MAX} bytes"));
     }
@@ -120,7 +143,7 @@ fn shortened(text: &str) -> String {
 fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, report: &mut Report) {
     let name = path.join(".");
     let fields = match &entry.value.kind {
-        Kind::Map(entries) => Fields { of: format!("parameter `{name}`"), span: entry.key_span, entries },
+        Kind::Map(entries) => Fields { of: format!("parameter `{name}`"), span: entry.key_span, entries, keeps_blanks: true },
         Kind::List(_) => {
             let help = format!("`{}: {{values: […]}}`", entry.key);
             report.error(Some(entry.key_span), format!("parameter `{name}` is a bare list"), Some(help));
@@ -175,7 +198,9 @@ fn form(fields: &Fields<'_>, report: &mut Report) -> Option<&'static str> {
         let known = FORMS.iter().find(|(name, ..)| *name == word).map(|(name, ..)| *name);
         if known.is_none() {
             let message = format!("{}: there is no distribution `{}`", fields.of, shortened(&word));
-            report.error(Some(at(&entry.value, entry.key_span)), message, Some(suggestion(&word, &DISTRIBUTIONS)));
+            let help = ELSEWHERE.iter().find(|(theirs, _)| *theirs == word.to_lowercase());
+            let help = help.map_or_else(|| suggestion(&word, &DISTRIBUTIONS), |(_, ours)| format!("did you mean `{ours}`?"));
+            report.error(Some(at(&entry.value, entry.key_span)), message, Some(help));
         }
         if known == Some("categorical") && has("probabilities") {
             let help = "write `distribution: categorical_w_probabilities`, or leave `distribution` out".to_owned();

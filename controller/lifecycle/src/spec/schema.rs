@@ -97,6 +97,7 @@ fn top_level() -> Value {
             "enum": ["continue", "stop"],
             "default": "continue",
         },
+        "omit_none": {"description": "Arguments for parameters without a value (null) are left out.", "type": "boolean", "default": false},
         "preflight": {
             "description": "A program and its arguments that has to end well before each run; otherwise the machine is to blame.",
             "type": "array",

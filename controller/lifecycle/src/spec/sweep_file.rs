@@ -9,13 +9,13 @@ use super::fields::{Fields, at};
 use super::model::{MetricPattern, SweepSpec};
 use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
-use super::{constraints, data, early_terminate, metric, upkeep, when};
+use super::{constraints, data, early_terminate, lints, metric, upkeep, when};
 
 /// Each point becomes so many runs at once.
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "method",
     "parameters",
     "metric",
@@ -35,6 +35,7 @@ const KEYS: [&str; 23] = [
     "max_runtime",
     "max_silence",
     "on_lease_lost",
+    "omit_none",
     "preflight",
     "data",
     "metric_patterns",
@@ -53,7 +54,7 @@ const METHODS: [(&str, Method); 4] =
 /// W&B's command where the file has none.
 const DEFAULT_COMMAND: [&str; 4] = ["${env}", "${interpreter}", "${program}", "${args}"];
 
-const MACROS: [&str; 12] = [
+const MACROS: [&str; 20] = [
     "${env}",
     "${interpreter}",
     "${program}",
@@ -63,10 +64,21 @@ const MACROS: [&str; 12] = [
     "${args_no_equals}",
     "${args_append_hydra}",
     "${args_override_hydra}",
+    "${args_flags}",
+    "${args_spread}",
+    "${args_hydra}",
+    "${run_dir}",
+    "${checkpoint_dir}",
+    "${sweep_id}",
+    "${run}",
+    "${seed}",
     "${args_json}",
     "${args_json_file}",
     "${args_dict}",
 ];
+
+/// Macros that count inside a longer item too.
+const ATTEMPT_MACROS: [&str; 5] = ["${run_dir}", "${checkpoint_dir}", "${sweep_id}", "${run}", "${seed}"];
 
 /// Reads the whole file. `None` where the report has an error.
 pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
@@ -106,10 +118,12 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         max_runtime_ms: upkeep::time(&fields, "max_runtime", report),
         max_silence_ms: upkeep::time(&fields, "max_silence", report),
         on_lease_lost: upkeep::on_lease_lost(&fields, report),
+        omit_none: fields.boolean("omit_none", report).unwrap_or(false),
         preflight: upkeep::preflight(&fields, report),
         data: data::read(&fields, report),
         metric_patterns: metric_patterns(&fields, report),
     };
+    lints::whole(&spec, &fields, report);
     (!report.has_errors()).then_some(spec)
 }
 
@@ -139,9 +153,9 @@ fn unknown_keys(fields: &Fields<'_>, report: &mut Report) {
         } else if LATER.contains(&key) {
             report.error(Some(entry.key_span), format!("`{key}` is not supported yet"), Some("remove it to run without".to_owned()));
         } else {
-            // A near miss of a key that the file lacks and needs is why that key is missing.
+            // A near miss of a key that the file lacks is why that key is missing.
             match near {
-                Some(near) if missing(near) && matches!(near, "method" | "parameters" | "metric" | "command" | "early_terminate") => {
+                Some(near) if missing(near) => {
                     report.error(Some(entry.key_span), format!("unknown key `{key}`"), Some(format!("did you mean `{near}`?")));
                 }
                 Some(near) => report.warning(
@@ -190,6 +204,7 @@ fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut Report) -> Op
         grid_only(&read, report);
     }
     conditions(&mut read, report);
+    lints::parameters(&read, report);
     let parameters: Vec<Parameter> = read.iter().map(|read| read.parameter.clone()).collect();
     match Space::new(parameters) {
         Ok(space) => Some((space, origins(&read))),
@@ -270,15 +285,15 @@ fn command(fields: &Fields<'_>, report: &mut Report) -> (Option<String>, Vec<Str
     (program, command)
 }
 
-/// One item as W&B makes it text: Python's `str()`.
+/// One item, as it is written: a shell would pass `08` and `1e-4` on like that.
 fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<String> {
-    let text = match item.to_value() {
-        Value::Str(text) => text,
-        Value::Null => "None".to_owned(),
-        Value::Bool(bool) => if bool { "True" } else { "False" }.to_owned(),
-        Value::Int(int) => int.to_string(),
-        Value::Float(float) => format!("{float:?}"),
-        Value::List(_) | Value::Map(_) => {
+    let text = match &item.kind {
+        Kind::Scalar { value: Value::Null, .. } if item.span.end == item.span.start => {
+            report.error(Some(key_span), "an item of `command` is empty", Some("write `''` for an empty argument".to_owned()));
+            return None;
+        }
+        Kind::Scalar { written, .. } => written.clone(),
+        Kind::List(_) | Kind::Map(_) => {
             let help = "each item is one argument; `${…}` wants quotes inside `[…]`".to_owned();
             report.error(Some(key_span), format!("an item of `command` is {}, not text", item.described()), Some(help));
             return None;
@@ -292,6 +307,12 @@ fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<Stri
     if is_macro && !text.starts_with("${envvar:") && !MACROS.contains(&text.as_str()) {
         let message = format!("`{text}` is no macro: the item is dropped, as W&B drops it");
         report.warning(Some(at(item, key_span)), message, Some(suggestion(&text, &MACROS)));
+    }
+    let inner = MACROS.iter().find(|name| !ATTEMPT_MACROS.contains(name) && !is_macro && text.contains(**name));
+    if let Some(inner) = inner {
+        let message = format!("`{inner}` is part of a longer item, where it is no macro: a shell would read it as a variable of its own");
+        let help = "write it as an item of its own; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
+        report.warning(Some(at(item, key_span)), message, Some(help));
     }
     Some(text)
 }

@@ -8,6 +8,8 @@ use sweep_search::suggest::Method;
 
 use super::{CodeMode, CodePolicy, OnLeaseLost, Severity, parse, render};
 
+mod lints;
+
 fn seen(text: &str) -> String {
     render(&parse(text).1, "sweep.yaml", text, false)
 }
@@ -203,7 +205,7 @@ fn a_search_of_ones_own_needs_no_metric_and_wandb_s_word_for_it_is_explained() {
 fn constraints_are_bounds_on_metrics() {
     let text = |constraints: &str| {
         format!(
-            "program: t.py\nmethod: random\nmetric: {{name: loss}}\nconstraints: {constraints}\nparameters: {{x: {{min: 1, max: 2}}}}\n"
+            "program: t.py\nmethod: random\nmetric: {{name: loss}}\nconstraints: {constraints}\nparameters: {{x: {{min: 1, max: 3}}}}\n"
         )
     };
     let spec = parse(&text("[{metric: mem, max: 40}, {metric: recall, min: 0.9, reduce: max}]")).0.expect("it is right");
@@ -212,12 +214,12 @@ fn constraints_are_bounds_on_metrics() {
     assert_snapshot!(seen(&text(
         "[{metric: mem}, {max: 3}, {metric: mem, min: 1, max: 2}, {metric: loss, max: .inf}, {metric: a, max: b, reduce: mean}, 7]"
     )));
-    assert_snapshot!(seen("program: t.py\nmethod: random\nconstraints: {metric: mem, max: 40}\nparameters: {x: {min: 1, max: 2}}\n"));
+    assert_snapshot!(seen("program: t.py\nmethod: random\nconstraints: {metric: mem, max: 40}\nparameters: {x: {min: 1, max: 3}}\n"));
 }
 
 #[test]
 fn repeats_are_a_number_within_bounds() {
-    let text = |repeats: &str| format!("program: t.py\nmethod: random\nrepeats: {repeats}\nparameters: {{x: {{min: 1, max: 2}}}}\n");
+    let text = |repeats: &str| format!("program: t.py\nmethod: random\nrepeats: {repeats}\nparameters: {{x: {{min: 1, max: 3}}}}\n");
     assert_eq!(parse(&text("3")).0.expect("it is right").repeats, 3);
     assert_snapshot!(seen(&text("101")));
     assert_snapshot!(seen(&text("0")));

@@ -28,8 +28,8 @@ pub(super) struct Node {
 /// What a node holds.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    /// Text, a number, a boolean or null; `quoted` where it was written in quotes.
-    Scalar { value: Value, quoted: bool },
+    /// Text, a number, a boolean or null, and as it is written; `quoted` where that is in quotes.
+    Scalar { value: Value, quoted: bool, written: String },
     /// A sequence.
     List(Vec<Node>),
     /// A mapping in the order of the file, without duplicates.
@@ -57,7 +57,7 @@ impl Node {
     /// Returns what kind of thing it is, with its article: for messages.
     pub(super) fn described(&self) -> String {
         match &self.kind {
-            Kind::Scalar { value, quoted } => match value {
+            Kind::Scalar { value, quoted, .. } => match value {
                 Value::Null => "nothing".to_owned(),
                 Value::Bool(bool) => format!("the boolean {bool}"),
                 Value::Int(int) => format!("the number {int}"),
@@ -69,6 +69,11 @@ impl Node {
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "a map".to_owned(),
         }
+    }
+
+    /// Returns whether nothing is written here: `name:`.
+    pub(super) fn is_blank(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { value: Value::Null, .. })
     }
 
     fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
@@ -199,7 +204,7 @@ impl Builder<'_> {
                 if is_key {
                     return self.take_key(text.to_string(), span);
                 }
-                self.add(Node { span, kind: Kind::Scalar { value, quoted } }, *anchor)
+                self.add(Node { span, kind: Kind::Scalar { value, quoted, written: text.to_string() } }, *anchor)
             }
             Event::SequenceStart(_, anchor, _) => self.begin(Open { span, anchor: *anchor, items: Items::List(Vec::new()) }),
             Event::MappingStart(_, anchor, _) => self.begin(Open { span, anchor: *anchor, items: Items::Map(OpenMap::default()) }),

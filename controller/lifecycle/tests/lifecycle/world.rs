@@ -180,6 +180,7 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         max_runtime_ms: None,
         max_silence_ms: None,
         on_lease_lost: OnLeaseLost::Continue,
+        omit_none: false,
         preflight: Vec::new(),
         data: Vec::new(),
         metric_patterns: Vec::new(),

@@ -200,6 +200,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         max_runtime_ms: None,
         max_silence_ms: None,
         on_lease_lost: OnLeaseLost::Continue,
+        omit_none: false,
         preflight: vec![],
         data: vec![],
         metric_patterns: vec![],

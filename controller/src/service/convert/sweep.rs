@@ -87,6 +87,7 @@ pub(in crate::service) fn program(basis: &Basis) -> v1::Program {
         max_silence_ms: spec.max_silence_ms.unwrap_or(0),
         stop_on_lease_lost: spec.on_lease_lost == OnLeaseLost::Stop,
         preflight: spec.preflight.clone(),
+        omit_none: spec.omit_none,
         code_pinned: basis.pinned,
         data: spec.data.iter().map(|set| v1::DataSource { name: set.name.clone(), location: set.location.clone() }).collect(),
     }
