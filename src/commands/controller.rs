@@ -15,6 +15,7 @@ use nix::sys::stat::{Mode, umask};
 use serde_json::json;
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, AccessPolicy, Controller, ServeError, ServeOptions};
+use sweep_controller::store::StoreError;
 use sweep_controller::token::Token;
 use sweep_proto::v1::{GetStatusRequest, StopControllerRequest};
 use tokio::signal::unix::{SignalKind, signal};
@@ -234,9 +235,21 @@ fn announce_token(controller: &Controller, data_dir: &Path) {
 
 /// Turns a controller's error into one that says what to do.
 pub(crate) fn explain(error: ServeError) -> anyhow::Error {
+    let restore = "`sweep controller restore FILE --data-dir DIR` puts a backup in place";
     let hint = match &error {
         ServeError::OpenBeyondLoopback(_) => "leave out --no-token, or listen on 127.0.0.1",
         ServeError::Foreign { .. } => "start the controller as that user, change the owner with chown, or give another --data-dir",
+        ServeError::DatabaseLost { evidence, .. } => {
+            &format!("{restore}; to begin with an empty database instead, move {} away", evidence.display())
+        }
+        ServeError::Store(StoreError::Removed(_)) => {
+            "nothing may remove or replace files in the data directory while a controller runs; `sweep controller restore FILE --data-dir DIR` puts a \
+             copy in place, and `sweep controller verify` checks what is there"
+        }
+        ServeError::Store(StoreError::Damaged(_)) => {
+            "`sweep controller verify` says what is damaged: where the log is whole, `sweep controller rebuild` makes the rest from it again; otherwise \
+             move the database away and put a backup in place with `sweep controller restore FILE --data-dir DIR`; check the disk too"
+        }
         ServeError::Held { .. } => "use that one, stop it with `sweep controller stop`, or give another --data-dir",
         ServeError::Listen { .. } => "another program has the port; --listen 127.0.0.1:0 takes any free one",
         ServeError::File { path, source } if source.kind() == ErrorKind::NotFound && path.ends_with("sweep.db") => {

@@ -18,18 +18,18 @@ use tonic::{Code, Status};
 use crate::harness::{Bearer, Bench, by, requires, trainer, wait_for};
 
 /// A disk of its own, gone when the test ends.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None`, said loudly, where nobody may mount anything.
-    fn mount(path: PathBuf, size: &str) -> Option<Self> {
+    pub(crate) fn mount(path: PathBuf, size: &str) -> Option<Self> {
         fs::create_dir_all(&path).expect("the temporary folder can be written");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&path).output();
         requires("root", mounted.is_ok_and(|output| output.status.success()), "only root may mount a small disk").then_some(Self(path))
     }
 
     /// Takes all the room that is left.
-    fn fill(&self) -> PathBuf {
+    pub(crate) fn fill(&self) -> PathBuf {
         let ballast = self.0.join("ballast");
         let mut size = 1 << 16;
         let mut file = fs::File::create(&ballast).expect("there is room for an empty file");
@@ -50,7 +50,7 @@ impl Drop for SmallDisk {
 }
 
 /// A program that asks and tells, and remembers what it was told.
-struct Teller {
+pub(crate) struct Teller {
     runtime: tokio::runtime::Runtime,
     client: SweepServiceClient<InterceptedService<Channel, Bearer>>,
     sweep: String,
@@ -60,7 +60,7 @@ struct Teller {
 }
 
 impl Teller {
-    fn new(bench: &Bench, sweep: &str) -> Self {
+    pub(crate) fn new(bench: &Bench, sweep: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", bench.port())).expect("it is an address");
         let inside = runtime.enter();
@@ -69,7 +69,7 @@ impl Teller {
         Self { runtime, client, sweep: sweep.to_owned(), calls: 0, told: BTreeMap::new() }
     }
 
-    fn ask_and_tell(&mut self) -> Result<(), Status> {
+    pub(crate) fn ask_and_tell(&mut self) -> Result<(), Status> {
         self.calls += 1;
         let id = format!("{}-{}", std::process::id(), self.calls);
         let ask =
@@ -90,7 +90,7 @@ impl Teller {
     }
 
     /// Compares what was acknowledged with what is there.
-    fn check(&self, bench: &Bench) {
+    pub(crate) fn check(&self, bench: &Bench) {
         let runs = bench.json_lines(&["runs", &self.sweep, "--json"]);
         let values: BTreeMap<u64, &Value> = runs.iter().filter_map(|run| Some((run["run"].as_u64()?, &run["value"]))).collect();
         for (run, value) in &self.told {
@@ -99,7 +99,7 @@ impl Teller {
     }
 }
 
-fn random_sweep(bench: &Bench) -> String {
+pub(crate) fn random_sweep(bench: &Bench) -> String {
     let text = "method: random\nmetric: {name: loss}\nprogram: paper\nparameters:\n  x: {min: 0.0, max: 1.0}\n";
     let file = bench.write("sweep.yaml", text);
     bench.ok(&["create", &file]).trim().to_owned()

@@ -90,7 +90,10 @@ fn complain(error: &ImageError) {
 pub(super) fn load(store: &mut dyn Store, every: u64) -> Result<(State, Images), StoreError> {
     let mut images = Images { every, events: 0, blocks: BTreeSet::new(), whole: true };
     let imaged = read_image(store).unwrap_or_else(|reason| {
-        tracing::warn!(reason, "the image of the state is of no use; the whole log is read");
+        tracing::warn!(
+            reason,
+            "the image of the state is of no use, and the whole log is read; `sweep controller verify` says whether more is damaged"
+        );
         None
     });
     let mut touched = Touched::default();

@@ -24,6 +24,7 @@ mod question;
 mod ready;
 mod reply;
 mod request;
+mod sample;
 #[cfg(test)]
 pub(crate) mod tests;
 mod waiting;
@@ -51,6 +52,7 @@ pub use mutation::Mutation;
 pub use need::{Basis, Computed, Need, Results};
 pub use projection::{metric_rows, rows};
 use request::Request;
+pub(crate) use sample::complain;
 use writer::Writer;
 
 /// Requests that may wait for the engine; who comes later waits to be let in.
@@ -447,6 +449,14 @@ impl Engine {
     /// The engine has stopped.
     pub async fn tick(&self) -> Result<(), EngineError> {
         self.ask(|reply| Request::Tick { reply }).await
+    }
+
+    /// Has the store look whether what was written is still there; where it is not, the engine ends.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn check(&self) -> Result<(), EngineError> {
+        self.ask(|reply| Request::Check { reply }).await
     }
 
     #[cfg(test)]

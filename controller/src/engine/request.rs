@@ -70,6 +70,10 @@ pub(super) enum Request {
         reply: oneshot::Sender<Vec<Need>>,
     },
     Offer(Box<Computed>),
+    /// Has the store look whether what was written is still there.
+    Check {
+        reply: oneshot::Sender<()>,
+    },
     Tick {
         reply: oneshot::Sender<()>,
     },

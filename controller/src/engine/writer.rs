@@ -26,6 +26,7 @@ use super::projection::{metric_rows, project};
 use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
 use super::request::Request;
+use super::sample::check_rows;
 use super::waiting::Parked;
 use super::{Clock, EngineError, EngineOptions, Signals, Terms};
 use crate::store::{Batch, LogChunk, Store, StoreError};
@@ -88,6 +89,7 @@ impl Writer {
         writer.identify(options.controller)?;
         writer.begin_anew();
         writer.keep_image(false)?;
+        check_rows(&writer.state, writer.store.as_mut())?;
         writer.publish();
         Ok(writer)
     }
@@ -175,6 +177,11 @@ impl Writer {
             Request::Tick { reply } => {
                 group.tick = true;
                 group.answers.push(Pending::Tick(reply));
+            }
+            Request::Check { reply } => {
+                self.store.check()?;
+                // Who asked may have gone away.
+                let _ = reply.send(());
             }
             Request::Heartbeat { agent, attempts, reply } => {
                 let held: Vec<_> = attempts.iter().map(|(attempt, _)| attempt.clone()).collect();

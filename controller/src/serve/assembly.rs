@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{AccessPolicy, ServeError};
-use crate::engine::{Engine, EngineJoin, EngineOptions, Terms, draw_controller_id};
+use super::{AccessPolicy, ServeError, marker, presence};
+use crate::engine::{Engine, EngineJoin, EngineOptions, Terms, complain, draw_controller_id, metric_rows};
 use crate::reader::Reader;
-use crate::store::{SqliteQuery, SqliteStore, StoreError, make_room};
+use crate::store::{SqliteQuery, SqliteStore, StoreError, has_zeroed_pages, make_room};
 use crate::token::{self, Tokens};
 use crate::{planner, reaper};
 
@@ -32,8 +32,9 @@ impl Assembly {
         let opened = tokio::task::spawn_blocking(move || open(&data_dir, terms, &access));
         let broken = |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")).into());
         let Opened { engine, join, query, tokens } = opened.await.unwrap_or_else(broken)?;
-        // Both end when the engine does.
+        // All of them end when the engine does.
         tokio::spawn(reaper::run(engine.clone()));
+        tokio::spawn(presence::watch_database(engine.clone()));
         tokio::spawn(planner::run(engine.clone(), planner::threads()));
         Ok((Self { engine, reader: Reader::new(Arc::new(query)), join }, tokens))
     }
@@ -60,8 +61,13 @@ struct Opened {
 
 fn open(data_dir: &Path, terms: Terms, access: &AccessPolicy) -> Result<Opened, ServeError> {
     let database = data_dir.join(DATABASE);
+    marker::guard(data_dir)?;
     // The store first: it knows whether this version may write to the database at all. The engine last: it would have to be stopped.
+    // Before the store: the file may not be open here yet.
+    let suspect = has_zeroed_pages(&database).unwrap_or_default();
     let store = SqliteStore::open(&database)?;
+    let problems = store.check_sample(suspect, &|event| metric_rows(event).collect())?;
+    complain(&problems);
     let tokens = match access {
         AccessPolicy::Token { given } => Some(token::open(data_dir, &database, given.as_ref())?),
         AccessPolicy::Open => None,
@@ -72,5 +78,6 @@ fn open(data_dir: &Path, terms: Terms, access: &AccessPolicy) -> Result<Opened, 
     }
     let options = EngineOptions { controller: Some(draw_controller_id()?), ..EngineOptions::new(terms) };
     let (engine, join) = Engine::start(Box::new(store), options)?;
+    marker::put(data_dir, &engine.identity().borrow().controller);
     Ok(Opened { engine, join, query, tokens })
 }

@@ -6,7 +6,11 @@ mod connections;
 mod data_dir;
 mod gate;
 mod keeping;
+mod marker;
+mod presence;
 mod rebuild;
+mod takeover;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,16 +32,20 @@ use crate::traffic::Traffic;
 use crate::web::{self, Web};
 pub use connections::raise_file_limit;
 pub use data_dir::{Card, card};
-pub use keeping::{Verified, back_up, restore, rotate_token, verify};
+pub use keeping::{back_up, restore, rotate_token};
 pub use rebuild::{Rebuilt, rebuild};
+pub use verify::{Verified, verify};
 
 use assembly::Assembly;
 use calls::Front;
 use data_dir::DataDir;
 use gate::{Gate, Keys};
+use presence::LockFile;
 
 /// A connection without news for this long is asked for a sign of life, and given up after as long again.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long calls may take to end after the engine has failed.
+const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 const HEADER_BYTES_MAX: u32 = 32 << 10;
 const RESET_STREAMS_MAX: usize = 64;
@@ -109,6 +117,16 @@ pub enum ServeError {
         /// The user.
         owner: u32,
     },
+    /// The database is gone from a data directory that had one.
+    #[error("{} {found}, and {} says that there was one", database.display(), evidence.display())]
+    DatabaseLost {
+        /// Where it was.
+        database: PathBuf,
+        /// What is there now.
+        found: &'static str,
+        /// The file that shows it.
+        evidence: PathBuf,
+    },
     /// A file of the data directory cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -141,10 +159,11 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
     if matches!(options.access, AccessPolicy::Open) && !options.listen.ip().to_canonical().is_loopback() {
         return Err(ServeError::OpenBeyondLoopback(options.listen));
     }
-    let mut data_dir = DataDir::hold(&options.data_dir)?;
+    let (mut data_dir, was_killed) = takeover::hold(&options.data_dir).await?;
+    let lock = LockFile::of(data_dir.path())?;
     let listen_error = |source| ServeError::Listen { address: options.listen, source };
     // Before the engine starts, which would have to be stopped. Who calls in the meantime waits in the queue of the port.
-    let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
+    let listener = takeover::listen(options.listen, was_killed).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let (assembly, tokens) = Assembly::start(data_dir.path(), options.terms, options.access).await?;
     data_dir.restrict()?;
@@ -173,7 +192,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
     let front = Front { gate, identity: assembly.engine.identity(), traffic: Arc::clone(&traffic) };
     let server = tokio::spawn(serve(listener, front, routes(services, traffic), stopping.subscribe()));
     tracing::info!(%address, data_dir = %data_dir.path().display(), "controller started");
-    let task = tokio::spawn(supervise(assembly, server, data_dir, stopping.clone(), options.grace));
+    let task = tokio::spawn(supervise(assembly, server, (data_dir, lock), stopping.clone(), options.grace));
     Ok(Controller { address, token, stopping, task: Some(task) })
 }
 
@@ -225,11 +244,12 @@ async fn serve(
 async fn supervise(
     mut assembly: Assembly,
     mut server: JoinHandle<Result<(), tonic::transport::Error>>,
-    data_dir: DataDir,
+    (data_dir, lock): (DataDir, LockFile),
     stopping: watch::Sender<bool>,
     grace: Duration,
 ) -> Result<(), ServeError> {
     let mut asked = stopping.subscribe();
+    let mut lost = None;
     let failed = tokio::select! {
         // In this order: once asked to stop, the server ends as well, and that is no failure.
         biased;
@@ -240,22 +260,29 @@ async fn supervise(
             tracing::error!(?ended, "the server ended by itself");
             None
         }
+        error = lock.lost() => {
+            lost = Some(error);
+            None
+        }
     };
     stopping.send_replace(true);
+    // Without an engine no call is answered any more.
+    let grace = if failed.is_some() { grace.min(GRACE_AFTER_FAILURE) } else { grace };
     if !server.is_finished() && tokio::time::timeout(grace, &mut server).await.is_err() {
         tracing::warn!("calls were still running when the grace period ended");
         server.abort();
     }
-    let result = match failed {
+    let ended = match failed {
         Some(ended) => ended,
         None => assembly.stop().await,
     };
+    let result = ended.map_err(ServeError::from).and(lost.map_or(Ok(()), Err));
     if let Err(error) = &result {
         tracing::error!(%error, "the controller ended");
     }
     // Only now may another controller take the directory.
     drop(data_dir);
-    Ok(result?)
+    result
 }
 
 fn now_ms() -> i64 {

@@ -8,7 +8,9 @@ mod sqlite;
 
 pub use memory::{MemoryQuery, MemoryStore};
 pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RevisionRow, RunRow, SweepCounts, SweepRow};
-pub use sqlite::{FORMAT, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, look, make_room};
+pub use sqlite::{
+    FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, has_zeroed_pages, look, make_room, without_lag,
+};
 
 use std::collections::BTreeMap;
 
@@ -74,6 +76,12 @@ pub enum StoreError {
     /// Whether it was written is unknown: stop, start again and replay.
     #[error("the database failed: {0}")]
     Failed(String),
+    /// What is in the database is not what was written.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// Files of the database were removed or replaced while it was in use.
+    #[error("{0}")]
+    Removed(String),
     /// The data was written by a newer version.
     #[error(
         "the data has format {found}, and this version of sweep reads formats up to {known}: install {version}, or restore a backup that was made \
@@ -133,6 +141,23 @@ pub trait Store: Send {
     /// See [`Store::image_head`].
     fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
         let _ = each;
+        Ok(())
+    }
+
+    /// Returns which of these rows of the query tables have other values in the store, in words. What may lag behind is not compared.
+    ///
+    /// # Errors
+    /// The database failed.
+    fn differing(&mut self, rows: &Batch) -> Result<Vec<String>, StoreError> {
+        let _ = rows;
+        Ok(Vec::new())
+    }
+
+    /// Looks whether what was written is still there. Cheap: it may be called several times a second.
+    ///
+    /// # Errors
+    /// It is not: stop.
+    fn check(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 

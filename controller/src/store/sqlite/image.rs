@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sweep_lifecycle::state::SweepId;
 
+use super::checksum::{self, Part};
 use super::{count, int};
 use crate::store::{Block, ImageHead, StoreError};
 
@@ -36,11 +37,11 @@ pub(super) fn keep(
         transaction.execute("DELETE FROM image_blocks", [])?;
     }
     let mut put = transaction.prepare_cached("REPLACE INTO image_blocks (sweep, block, body, checksum) VALUES (?1, ?2, ?3, ?4)")?;
-    for ((sweep, block), body) in blocks {
-        put.execute(params![sweep.0, int(block), body, crc32fast::hash(&body)])?;
+    for (name, body) in blocks {
+        put.execute(params![name.0.0, int(name.1), body, block_sum(&name, &body)])?;
     }
     let mut put = transaction.prepare_cached("REPLACE INTO image_head (id, maker, events, body, checksum) VALUES (1, ?1, ?2, ?3, ?4)")?;
-    put.execute(params![head.maker, int(head.events), head.body, crc32fast::hash(&head.body)])?;
+    put.execute(params![head.maker, int(head.events), head.body, head_sum(head)])?;
     Ok(())
 }
 
@@ -55,7 +56,7 @@ pub(super) fn head(connection: &Connection) -> Result<Option<ImageHead>, StoreEr
         Ok((head, row.get::<_, u32>(3)?))
     });
     let Some((head, checksum)) = found.optional()? else { return Ok(None) };
-    fits("the head", &head.body, checksum)?;
+    fits("the head", [head_sum(&head), crc32fast::hash(&head.body)], checksum)?;
     Ok(Some(head))
 }
 
@@ -65,14 +66,23 @@ pub(super) fn blocks(connection: &Connection, each: &mut dyn FnMut(Block, &[u8])
     while let Some(row) = rows.next()? {
         let block: Block = (SweepId(row.get(0)?), count(row.get(1)?));
         let body = row.get_ref(2)?.as_blob().map_err(|error| StoreError::Failed(error.to_string()))?;
-        fits("a block", body, row.get(3)?)?;
+        fits("a block", [block_sum(&block, body), crc32fast::hash(body)], row.get(3)?)?;
         each(block, body);
     }
     Ok(())
 }
 
-fn fits(what: &str, body: &[u8], checksum: u32) -> Result<(), StoreError> {
-    if crc32fast::hash(body) == checksum {
+fn head_sum(head: &ImageHead) -> u32 {
+    checksum::of(&[Part::Bytes(head.maker.as_bytes()), Part::Number(int(head.events)), Part::Bytes(&head.body)])
+}
+
+fn block_sum((sweep, number): &Block, body: &[u8]) -> u32 {
+    checksum::of(&[Part::Bytes(sweep.0.as_bytes()), Part::Number(int(*number)), Part::Bytes(body)])
+}
+
+/// One of two: that of an earlier version is made from the body alone.
+fn fits(what: &str, sums: [u32; 2], checksum: u32) -> Result<(), StoreError> {
+    if sums.contains(&checksum) {
         return Ok(());
     }
     Err(StoreError::Failed(format!("{what} of the image is damaged: its checksum does not fit")))

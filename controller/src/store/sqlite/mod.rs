@@ -3,11 +3,15 @@
 //! `NORMAL` would lose the last commits at a power cut, which are acknowledged by then. There is one writing connection, owned by
 //! the engine's thread; readers have connections of their own and see whole commits only.
 
+mod checksum;
 mod copy;
 mod image;
+mod presence;
 mod query;
 mod rebuild;
 mod room;
+mod rows;
+mod sample;
 mod snapshot;
 mod write;
 
@@ -22,7 +26,9 @@ pub use copy::{copy, look};
 pub use query::SqliteQuery;
 pub use rebuild::RebuiltTable;
 pub use room::make_room;
-pub use snapshot::SqliteSnapshot;
+pub use rows::without_lag;
+pub use sample::has_zeroed_pages;
+pub use snapshot::{PointsDigest, SqliteSnapshot};
 pub use write::SqliteStore;
 
 /// The format that this version writes, kept in `user_version`. It rises with each change that an older version cannot read: a new kind of
@@ -113,6 +119,7 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -134,6 +141,7 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
     }
     connection.execute_batch(ADDED)?;
+    checksum::add_columns(&connection)?;
     // On a full disk the old ones do: queries say nothing of indices.
     if_there_is_room(&connection, INDICES)?;
     // On a full disk the first commit that has room does it.
@@ -155,9 +163,10 @@ fn if_there_is_room(connection: &Connection, statements: &str) -> Result<(), Sto
 /// Returns the statements that give the data this format: an older version then refuses it, and names the version to install.
 fn raise_format() -> String {
     let version = env!("CARGO_PKG_VERSION");
+    let sum = checksum::of(&[checksum::Part::Number(i64::from(FORMAT)), checksum::Part::Bytes(version.as_bytes())]);
     format!(
-        "CREATE TABLE IF NOT EXISTS formats (format INTEGER PRIMARY KEY, version TEXT NOT NULL);
-         INSERT OR IGNORE INTO formats (format, version) VALUES ({FORMAT}, '{version}');
+        "CREATE TABLE IF NOT EXISTS formats (format INTEGER PRIMARY KEY, version TEXT NOT NULL, checksum INTEGER);
+         INSERT OR IGNORE INTO formats (format, version, checksum) VALUES ({FORMAT}, '{version}', {sum});
          PRAGMA user_version = {FORMAT};"
     )
 }
@@ -233,7 +242,7 @@ mod tests {
         let expected = "the data has format 3, and this version of sweep reads formats up to 2: install the version of sweep that wrote it, or restore a \
                         backup that was made before the upgrade";
         assert_eq!(error.to_string(), expected);
-        Connection::open(&path).unwrap().execute("INSERT INTO formats VALUES (3, '0.9.1')", []).unwrap();
+        Connection::open(&path).unwrap().execute("INSERT INTO formats (format, version) VALUES (3, '0.9.1')", []).unwrap();
         let error = SqliteStore::open(&path).unwrap_err().to_string();
         assert!(error.contains("install sweep 0.9.1 or newer"), "{error}");
     }
@@ -296,7 +305,7 @@ mod tests {
         store.append(&batch("one reason")).unwrap();
         Connection::open(&path).unwrap().execute("UPDATE events SET body = replace(body, 'one', 'two')", []).unwrap();
         let error = events(&mut store).unwrap_err().to_string();
-        assert_eq!(error, "the database failed: event 1 of the log is damaged: its checksum does not fit");
+        assert_eq!(error, "the database is damaged: event 1 of the log is damaged: its checksum does not fit");
     }
 
     /// The reasons of all events, which say what was written when.

@@ -1,17 +1,41 @@
 //! Everything in the database as of one commit, for a check of all of it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use rusqlite::Connection;
-use sweep_lifecycle::event::Recorded;
-use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
+use sweep_lifecycle::event::{MetricPoint, Recorded};
+use sweep_lifecycle::state::{AttemptRef, Environment, SweepId, Timestamp};
 
+use super::checksum::{Extent, damaged_rows};
 use super::copy::known_format;
 use super::query::bodies;
+use super::rows::differing_columns;
 use super::write::read_events;
 use super::{count, image, open_to_read};
-use crate::store::{AgentRow, Block, ImageHead, RunRow, StoreError, SweepRow};
+use crate::store::{AgentRow, Batch, Block, ImageHead, RunRow, StoreError, SweepRow};
+
+/// What the metric points of an attempt come to, in whatever order they are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PointsDigest {
+    /// How many there are.
+    pub count: u64,
+    /// The sum of a hash of each.
+    sum: u64,
+}
+
+impl PointsDigest {
+    /// Adds a point with its number in the attempt.
+    pub fn add(&mut self, number: u64, point: &MetricPoint) {
+        let mut hasher = DefaultHasher::new();
+        // SQLite has no NaN, and one of several comes back.
+        let bits = if point.value.is_nan() { f64::NAN.to_bits() } else { point.value.to_bits() };
+        (number, &point.name, point.step, point.wall.0, bits).hash(&mut hasher);
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(hasher.finish());
+    }
+}
 
 /// One commit's view of the database. A controller may go on writing meanwhile.
 #[derive(Debug)]
@@ -97,16 +121,37 @@ impl SqliteSnapshot {
         bodies(&self.connection, "SELECT body FROM environments WHERE sweep = ?1 ORDER BY digest", &[sweep.0.clone().into()])
     }
 
-    /// Returns how many metric points each attempt has.
+    /// Returns the rows beside those that follow from the log, output and replies for instance, that do not fit their checksums, in words.
     ///
     /// # Errors
     /// See [`SqliteSnapshot::open`].
-    pub fn points(&self) -> Result<BTreeMap<AttemptRef, u64>, StoreError> {
-        let mut statement = self.connection.prepare("SELECT sweep, run, attempt, count(*) FROM metrics GROUP BY sweep, run, attempt")?;
-        let found = statement.query_map([], |row| {
+    pub fn damaged_rows(&self) -> Result<Vec<String>, StoreError> {
+        damaged_rows(&self.connection, Extent::All)
+    }
+
+    /// Returns for which of these rows a column beside the body has another value, or none, in words.
+    ///
+    /// # Errors
+    /// See [`SqliteSnapshot::open`].
+    pub fn differing_columns(&self, rows: &Batch) -> Result<Vec<String>, StoreError> {
+        differing_columns(&self.connection, rows)
+    }
+
+    /// Returns what the metric points of each attempt come to.
+    ///
+    /// # Errors
+    /// See [`SqliteSnapshot::open`].
+    pub fn points(&self) -> Result<BTreeMap<AttemptRef, PointsDigest>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT sweep, run, attempt, seq, name, step, wall_ms, value FROM metrics")?;
+        let mut rows = statement.query([])?;
+        let mut digests: BTreeMap<AttemptRef, PointsDigest> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
             let attempt = AttemptRef { sweep: SweepId(row.get(0)?), run: count(row.get(1)?), attempt: row.get(2)? };
-            Ok((attempt, count(row.get(3)?)))
-        })?;
-        Ok(found.collect::<Result<_, _>>()?)
+            let value: Option<f64> = row.get(7)?;
+            let point =
+                MetricPoint { name: row.get(4)?, step: row.get(5)?, wall: Timestamp(row.get(6)?), value: value.unwrap_or(f64::NAN) };
+            digests.entry(attempt).or_default().add(count(row.get(3)?), &point);
+        }
+        Ok(digests)
     }
 }

@@ -1,12 +1,15 @@
 //! The writing connection: the log, and the query tables in the same transaction.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::state::Timestamp;
 
+use super::checksum::{self, Part};
+use super::presence::{Presence, read_back};
 use super::{FORMAT, count, image, int, open_to_write, raise_format, to_json};
 use crate::store::{Batch, Block, ImageHead, LogChunk, MetricRow, Store, StoreError, StoredReply};
 
@@ -15,6 +18,9 @@ const REPLIES_KEPT_HOURS: u32 = 48;
 
 /// Old replies are thrown away once in so many commits.
 const COMMITS_BETWEEN_PRUNES: u64 = 4096;
+
+/// How often the last commit is read back.
+const READ_BACK_EVERY: Duration = Duration::from_secs(1);
 
 /// The event log in a SQLite file.
 #[derive(Debug)]
@@ -26,6 +32,18 @@ pub struct SqliteStore {
     commits: u64,
     /// The disk was full when it was opened: the next commit raises the format.
     has_old_format: bool,
+    /// What is watched while it is open; `None` for a connection that has no file.
+    watched: Option<Watched>,
+}
+
+/// A database of which it is seen when it is not what was written any more.
+#[derive(Debug)]
+struct Watched {
+    database: PathBuf,
+    presence: Presence,
+    /// The place and the checksum of the last event that was written since it was opened.
+    last: Option<(i64, Vec<u8>)>,
+    read_back: Instant,
 }
 
 impl SqliteStore {
@@ -35,7 +53,10 @@ impl SqliteStore {
     /// # Errors
     /// It cannot be opened, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::with_connection(open_to_write(path)?)
+        let mut store = Self::with_connection(open_to_write(path)?)?;
+        let presence = Presence::of(path)?;
+        store.watched = Some(Watched { database: path.to_owned(), presence, last: None, read_back: Instant::now() });
+        Ok(store)
     }
 
     /// Takes a connection that [`open_to_write`] has prepared.
@@ -47,7 +68,12 @@ impl SqliteStore {
         }
         let seq = last_seq(&connection)?;
         let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        Ok(Self { connection, seq, commits: 0, has_old_format: format < FORMAT })
+        Ok(Self { connection, seq, commits: 0, has_old_format: format < FORMAT, watched: None })
+    }
+
+    /// Looks whether the files are still those that were opened.
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.watched.as_mut().map_or(Ok(()), |watched| watched.presence.check(&self.connection))
     }
 
     fn write(&mut self, batch: &Batch) -> Result<i64, StoreError> {
@@ -55,7 +81,7 @@ impl SqliteStore {
         if self.has_old_format {
             transaction.execute_batch(&raise_format())?;
         }
-        let seq = append_events(&transaction, self.seq, &batch.events)?;
+        let (seq, last) = append_events(&transaction, self.seq, &batch.events)?;
         put_rows(&transaction, batch)?;
         for chunk in &batch.logs {
             append_log(&transaction, chunk)?;
@@ -67,23 +93,50 @@ impl SqliteStore {
         }
         transaction.commit()?;
         self.has_old_format = false;
+        if let (Some(watched), Some(sum)) = (&mut self.watched, last) {
+            watched.last = Some((seq, sum));
+        }
         Ok(seq)
     }
 }
 
 /// Hands out all events behind a place, in order; each has to fit its checksum.
 pub(super) fn read_events(connection: &Connection, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
-    let mut statement = connection.prepare("SELECT seq, at_ms, body, checksum FROM events WHERE seq > ?1 ORDER BY seq")?;
+    let mut statement = connection.prepare("SELECT seq, at_ms, body, checksum, sweep, type FROM events WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = statement.query([int(after)])?;
+    let mut expected = int(after) + 1;
     while let Some(row) = rows.next()? {
-        let (seq, at_ms, body, sum): (i64, i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        if sum != checksum(seq, at_ms, &body) {
-            return Err(StoreError::Failed(format!("event {seq} of the log is damaged: its checksum does not fit")));
+        let seq: i64 = row.get(0)?;
+        let recorded = event_of(row)?;
+        if seq != expected {
+            return Err(StoreError::Damaged(format!("event {expected} of the log is missing; the next one is event {seq}")));
         }
-        let event: Event = serde_json::from_str(&body).map_err(|error| StoreError::Failed(format!("event {seq} of the log: {error}")))?;
-        each(Recorded { at: Timestamp(at_ms), event });
+        expected += 1;
+        each(recorded);
     }
     Ok(())
+}
+
+/// Returns the event at a place of the log, which has to fit its checksum.
+pub(super) fn event_at(connection: &Connection, seq: i64) -> Result<Option<Recorded>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT seq, at_ms, body, checksum, sweep, type FROM events WHERE seq = ?1")?;
+    let mut rows = statement.query([seq])?;
+    rows.next()?.map(event_of).transpose()
+}
+
+fn event_of(row: &Row<'_>) -> Result<Recorded, StoreError> {
+    let (seq, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let damaged = |reason: &str| StoreError::Damaged(format!("event {seq} of the log is damaged: {reason}"));
+    let text = |index| row.get_ref(index)?.as_str().map_err(|_| damaged("it is no text"));
+    let (body, sum) = (text(2)?, row.get_ref(3)?.as_blob().unwrap_or_default());
+    if sum != checksum(seq, at_ms, body) {
+        return Err(damaged("its checksum does not fit"));
+    }
+    let event: Event = serde_json::from_str(body).map_err(|error| StoreError::Failed(format!("event {seq} of the log: {error}")))?;
+    if text(4)? != event.sweep().map_or("", |sweep| &sweep.0) || text(5)? != event.kind() {
+        return Err(damaged("the columns beside its body do not say what that says"));
+    }
+    Ok(Recorded { at: Timestamp(at_ms), event })
 }
 
 #[cfg(test)]
@@ -105,7 +158,11 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
         match self.write(batch) {
-            Ok(seq) => self.seq = seq,
+            Ok(seq) => {
+                self.seq = seq;
+                // Before anybody is told that it is on disk.
+                self.look()?;
+            }
             // The transaction has been rolled back when it was dropped. "Full" promises that nothing was written: see for ourselves.
             Err(StoreError::Full) if self.connection.is_autocommit() && last_seq(&self.connection)? == self.seq => {
                 return Err(StoreError::Full);
@@ -114,6 +171,17 @@ impl Store for SqliteStore {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn differing(&mut self, rows: &Batch) -> Result<Vec<String>, StoreError> {
+        self.differing_rows(rows)
+    }
+
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.look()?;
+        let Some(watched) = self.watched.as_mut().filter(|watched| watched.read_back.elapsed() >= READ_BACK_EVERY) else { return Ok(()) };
+        watched.read_back = Instant::now();
+        watched.last.as_ref().map_or(Ok(()), |(seq, sum)| read_back(&watched.database, *seq, sum))
     }
 
     fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
@@ -153,7 +221,7 @@ fn last_seq(connection: &Connection) -> Result<i64, StoreError> {
 }
 
 /// The first 8 bytes of SHA-256 over place, time and body.
-fn checksum(seq: i64, at_ms: i64, body: &str) -> Vec<u8> {
+pub(super) fn checksum(seq: i64, at_ms: i64, body: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(seq.to_le_bytes());
     hash.update(at_ms.to_le_bytes());
@@ -161,7 +229,9 @@ fn checksum(seq: i64, at_ms: i64, body: &str) -> Vec<u8> {
     hash.finalize()[..8].to_vec()
 }
 
-fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded]) -> Result<i64, StoreError> {
+/// Returns the place and the checksum of the last event.
+fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded]) -> Result<(i64, Option<Vec<u8>>), StoreError> {
+    let mut last = None;
     let mut insert =
         transaction.prepare_cached("INSERT INTO events (seq, sweep, at_ms, type, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for recorded in events {
@@ -170,9 +240,11 @@ fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded
         let at_ms = recorded.at.0;
         // The columns beside the body are for people with an SQLite shell and for queries to come; a replay does not read them.
         let sweep = recorded.event.sweep().map_or("", |sweep| &sweep.0);
-        insert.execute(params![seq, sweep, at_ms, recorded.event.kind(), body, checksum(seq, at_ms, &body)])?;
+        let sum = checksum(seq, at_ms, &body);
+        insert.execute(params![seq, sweep, at_ms, recorded.event.kind(), body, sum])?;
+        last = Some(sum);
     }
-    Ok(seq)
+    Ok((seq, last))
 }
 
 /// Not `REPLACE`, which deletes a row and inserts it anew: an update leaves indices alone whose columns stay as they are, and pages that do not change, so
@@ -231,15 +303,26 @@ fn append_log(transaction: &Transaction<'_>, chunk: &LogChunk) -> Result<(), Sto
     )?;
     let known: Option<i64> = end.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt], |row| row.get(0)).optional()?;
     let Some((offset, data)) = chunk.news(count(known.unwrap_or(0))) else { return Ok(()) };
-    let mut insert = transaction.prepare_cached("INSERT INTO logs (sweep, run, attempt, offset, data) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    insert.execute(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), data])?;
+    let key = [Part::Bytes(attempt.sweep.0.as_bytes()), Part::Number(int(attempt.run)), Part::Number(i64::from(attempt.attempt))];
+    let sum = checksum::of(&key.into_iter().chain([Part::Number(int(offset)), Part::Bytes(data)]).collect::<Vec<_>>());
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO logs (sweep, run, attempt, offset, data, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    insert.execute(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), data, sum])?;
     Ok(())
 }
 
 fn put_replies(transaction: &Transaction<'_>, replies: &[StoredReply]) -> Result<(), StoreError> {
-    let mut put = transaction.prepare_cached("REPLACE INTO replies (request_id, digest, body) VALUES (?1, ?2, ?3)")?;
-    for reply in replies {
-        put.execute(params![reply.request_id, reply.digest, reply.body])?;
+    if replies.is_empty() {
+        return Ok(());
+    }
+    let mut put =
+        transaction.prepare_cached("REPLACE INTO replies (request_id, at_ms, digest, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    for StoredReply { request_id, digest, body } in replies {
+        let sum =
+            checksum::of(&[Part::Bytes(request_id.as_bytes()), Part::Number(at_ms), Part::Bytes(digest), Part::Bytes(body.as_bytes())]);
+        put.execute(params![request_id, at_ms, digest, body, sum])?;
     }
     Ok(())
 }
