@@ -1,6 +1,6 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture`; `session → folders, token`;
+//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture, room`; `session → folders, token`;
 //! `folders → job, process`; `handover, job → held`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
@@ -21,6 +21,7 @@ mod machine;
 mod monitor;
 mod process;
 mod reproduce;
+mod room;
 mod runner;
 mod session;
 #[cfg(feature = "simulation")]

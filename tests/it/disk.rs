@@ -218,3 +218,77 @@ parameters:
     let (_, output) = agent.wait();
     assert!(bench.processes().iter().all(|process| process.name != "sweep-shim"), "{output}");
 }
+
+/// A grid of three runs, the first of which ends when the file `go` is there.
+fn three_runs(bench: &Bench) -> String {
+    let text = r#"
+method: grid
+metric: {name: loss}
+command: [sh, -c, 'echo "{\"loss\": $SWEEP_PARAM_X}"; touch FOLDER/begun; until test -e FOLDER/go; do sleep 0.05; done']
+parameters:
+  x: {values: [1, 2, 3]}
+"#;
+    let file = bench.write("sweep.yaml", &text.replace("FOLDER", &bench.path(".").display().to_string()));
+    bench.ok(&["create", &file]).trim().to_owned()
+}
+
+#[test]
+fn an_agent_whose_disk_is_full_waits_and_says_so() {
+    let bench = Bench::new();
+    let Some(disk) = SmallDisk::mount(bench.path("runs"), "4m") else { return };
+    let _controller = bench.controller();
+    let id = three_runs(&bench);
+    let mut agent = bench.start(&["agent", &id, "--runs-dir", &disk.0.display().to_string()]);
+    wait_for("the start", || bench.path("begun").exists().then_some(()));
+    let ballast = disk.fill();
+    bench.write("go", "");
+    wait_for("a word", || agent.output().contains("is full: no run is taken until there is space again").then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!agent.has_ended(), "{}", agent.output());
+    let states = || bench.json_lines(&["runs", &id, "--json"]).iter().map(|run| run["state"].to_string()).collect::<Vec<_>>();
+    assert_eq!(states().iter().filter(|state| state.contains("finished")).count(), 1, "{:?}", states());
+    fs::remove_file(ballast).expect("it is there");
+    let (code, output) = agent.wait();
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("there is space on the disk") && output.matches("no run is taken").count() == 1, "{output}");
+    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    assert!(runs.len() == 3 && runs.iter().all(|run| run["state"] == "finished"), "{runs:#?}");
+}
+
+#[test]
+fn an_agent_that_starts_on_a_full_disk_waits_for_space_or_for_the_end_of_its_sweep() {
+    let bench = Bench::new();
+    let Some(disk) = SmallDisk::mount(bench.path("runs"), "4m") else { return };
+    let _controller = bench.controller();
+    bench.write("go", "");
+    let folder = disk.0.display().to_string();
+    let (first, second) = (three_runs(&bench), three_runs(&bench));
+    let ballast = disk.fill();
+    let agents = [&first, &second].map(|id| bench.start(&["agent", id, "--runs-dir", &folder]));
+    for agent in &agents {
+        wait_for("a word", || agent.output().contains("is full: no run is taken").then_some(()));
+    }
+    let [finishes, cancelled] = agents;
+    bench.ok(&["cancel", &second]);
+    fs::remove_file(ballast).expect("it is there");
+    assert_eq!(finishes.wait().0, 0);
+    assert_eq!(cancelled.wait().0, 0);
+    let runs = bench.json_lines(&["runs", &first, "--json"]);
+    assert!(runs.len() == 3 && runs.iter().all(|run| run["state"] == "finished"), "{runs:#?}");
+}
+
+#[test]
+fn an_agent_whose_disk_is_full_leaves_when_its_sweep_has_ended() {
+    let bench = Bench::new();
+    let Some(disk) = SmallDisk::mount(bench.path("runs"), "4m") else { return };
+    let _controller = bench.controller();
+    let id = three_runs(&bench);
+    let agent = bench.start(&["agent", &id, "--runs-dir", &disk.0.display().to_string()]);
+    wait_for("the start", || bench.path("begun").exists().then_some(()));
+    let _ballast = disk.fill();
+    bench.write("go", "");
+    wait_for("a word", || agent.output().contains("is full: no run is taken").then_some(()));
+    bench.ok(&["cancel", &id]);
+    let (code, output) = agent.wait();
+    assert_eq!(code, 0, "{output}");
+}

@@ -132,6 +132,7 @@ impl Agent {
             wait_ms: WAIT_MS,
             request_id: self.request_id(),
             code_version: CODE.to_owned(),
+            ..AcquireRequest::default()
         };
         let answer = self.call("Acquire", async |mut client| client.acquire(request.clone()).await).await?;
         match answer.next.context("an empty answer")? {

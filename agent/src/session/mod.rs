@@ -40,11 +40,14 @@ use crate::intake::stdout::Pattern;
 use crate::job::Job;
 use crate::process::launch::Alone;
 use crate::process::tree;
+use crate::room::{self, Room};
 use crate::slot::{self, Slot};
 use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, UserSignal};
 
 /// How often the first registration is tried at least before the controller counts as unreachable.
 const FIRST_TRIES: u32 = 5;
+/// How often it is looked whether a full disk has room again.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// How long good-byes may take.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
 /// So many programs in a row that could not be started mean that this machine is no good for the sweep.
@@ -68,6 +71,7 @@ struct Session {
     heartbeat: Duration,
     lease: Duration,
     handover: Handover,
+    room: Room,
     /// `None`: nobody wants to know which code is executed.
     capture: Option<Capture>,
     /// The controller says which code is executed, whatever lies here.
@@ -112,6 +116,13 @@ impl Session {
     fn release(&self, attempt: &HeldAttempt) {
         self.link.holdings().remove(attempt);
         self.handover.release(attempt);
+    }
+
+    /// Returns why no attempt can begin here, and tells a person when that changes.
+    fn obstacle(&self) -> Option<String> {
+        let look = self.room.look();
+        look.news.into_iter().for_each(|news| self.link.notice(Notice::Note(news)));
+        look.obstacle
     }
 
     /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent gives up. Returns why, in words.
@@ -210,8 +221,12 @@ fn absolute(mut options: AgentOptions) -> Result<AgentOptions, AgentError> {
     if let Err(source) = std::fs::read_dir(&options.workdir) {
         return Err(AgentError::File { path: options.workdir, source });
     }
-    std::fs::create_dir_all(&options.runs_dir).map_err(|source| AgentError::File { path: options.runs_dir.clone(), source })?;
-    Ok(options)
+    match std::fs::create_dir_all(&options.runs_dir) {
+        // It is waited for.
+        Err(error) if room::says_full(&error) => Ok(options),
+        Err(source) => Err(AgentError::File { path: options.runs_dir, source }),
+        Ok(()) => Ok(options),
+    }
 }
 
 /// Registers the agent; `None` if it was interrupted. Returns also what an agent before this one has begun.
@@ -224,7 +239,21 @@ async fn join(
     mut level: watch::Receiver<Option<Interrupt>>,
 ) -> Result<Option<(Session, Vec<Job>)>, AgentError> {
     let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
-    let (handover, left) = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep).map_err(trouble)?;
+    let waits = Room::new(options.runs_dir.clone());
+    let (handover, left) = loop {
+        // Room for its first attempt too: without it there is nothing to do for it here.
+        let opened = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep);
+        match opened {
+            Err(error) if room::says_full(&error) => {
+                waits.look().news.into_iter().for_each(|news| drop(notices.send(Notice::Note(news))));
+                tokio::select! {
+                    () = tokio::time::sleep(ROOM_LOOK) => {}
+                    _ = interrupted(&mut level) => return Ok(None),
+                }
+            }
+            opened => break opened.map_err(trouble)?,
+        }
+    };
     let (mut held, mut jobs) = match left {
         Some(left) => take_over(&options, &*surroundings.executor, left).await,
         None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new()),
@@ -296,6 +325,7 @@ async fn join(
         pinned: AtomicBool::new(pinned),
         others_told: Arc::default(),
         program,
+        room: Room::new(options.runs_dir.clone()),
         options,
         heartbeat: Duration::from_millis(answer.heartbeat_ms.clamp(50, 60_000)),
         lease: Duration::from_millis(answer.lease_ms.max(1000)),

@@ -14,11 +14,12 @@ use super::code::CODE_AGE_MAX;
 use super::pinned::Code;
 use super::placement::{Placed, named, place};
 use super::report::Report;
-use super::{FAREWELL, Level, STARTS_FAILED_MAX, Session, chance, give_run_back};
+use super::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, chance, give_run_back};
 use crate::attempt::{Failure, Limits, Outcome, Want};
 use crate::gpu::left_behind;
 use crate::job::Job;
 use crate::process::launch::Launch;
+use crate::room;
 use crate::runner::{self, Begin, Ended};
 use crate::slot::Slot;
 use crate::spool::{Counts, Spool};
@@ -62,6 +63,12 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
         };
         let placed = match place(&session, &assignment) {
             Ok(placed) => placed,
+            Err(AgentError::File { source, .. }) if room::says_full(&source) => {
+                give_run_back(&session, &assignment.sweep_id, &named(&assignment)).await;
+                give_ticket_back(&session);
+                tokio::time::sleep(ROOM_LOOK).await;
+                continue;
+            }
             Err(error) => {
                 session.book().failed.get_or_insert(error);
                 break;
@@ -142,16 +149,25 @@ async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<
 /// Waits for a run; `None` if the sweep has ended.
 async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, Refused> {
     loop {
+        // The controller says whether the sweep has ended, and gives no run.
+        let obstacle = session.obstacle();
+        let code_version = if obstacle.is_none() { session.code_version(CODE_AGE_MAX).await } else { String::new() };
         let request = v1::AcquireRequest {
             agent_id: session.agent.clone(),
             sweep_id: session.sweep.clone(),
             wait_ms: ACQUIRE_WAIT.as_millis() as u64,
             request_id: chance::request_id(),
-            code_version: session.code_version(CODE_AGE_MAX).await,
+            code_version,
+            obstacle: obstacle.clone().unwrap_or_default(),
         };
         let asked = Instant::now();
         let answer = session.link.until_answered(async |mut client| client.acquire(request.clone()).await).await?;
         match answer.next {
+            // A controller of an earlier version gives one all the same.
+            Some(Next::Assignment(assignment)) if obstacle.is_some() => {
+                give_run_back(session, &assignment.sweep_id, &named(&assignment)).await;
+                tokio::time::sleep(ACQUIRE_WAIT).await;
+            }
             Some(Next::Assignment(assignment)) => return Ok(Some(assignment)),
             Some(Next::Done(done)) => {
                 session.ends_because(if done.reason.is_empty() {
@@ -163,6 +179,9 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, Refused> {
             }
             Some(Next::Wait(wait)) => tracing::debug!(reason = %wait.reason, "nothing to do now"),
             None => tracing::warn!("the controller's answer is empty; it may be newer than this agent"),
+        }
+        if obstacle.is_some() {
+            tokio::time::sleep(ROOM_LOOK).await;
         }
         tokio::time::sleep(ACQUIRE_PAUSE.saturating_sub(asked.elapsed()).mul_f64(0.5 + chance::fraction())).await;
     }
@@ -413,6 +432,11 @@ enum Told {
 /// Reports the end of an attempt.
 async fn conclude(session: &Session, report: &Report, ended: Result<(Ended, bool), AgentError>, level: &mut Level) -> Told {
     let (ended, delivered) = match ended {
+        // Its run is nobody's fault and goes back; the next one is asked for when there is room.
+        Ok((ended, _)) if could_not_start(&ended.outcome) && session.obstacle().is_some() => {
+            (Ended { outcome: Outcome::Preempted, objective: None }, true)
+        }
+        Err(AgentError::File { source, .. }) if room::says_full(&source) => (Ended { outcome: Outcome::Preempted, objective: None }, true),
         Ok(ended) => ended,
         Err(error) => {
             let message = error.to_string();
@@ -464,6 +488,11 @@ async fn tell(
 fn announce_end(session: &Session, job: &Job, state: String, objective: Option<f64>, message: String) {
     tally(session, &state);
     session.link.notice(Notice::Ended { run: job.run, attempt: job.attempt, state, objective, message });
+}
+
+/// Whether it is the machine that kept the program from starting.
+fn could_not_start(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(Failure { kind: "could_not_start", blame: "machine", .. }))
 }
 
 /// A machine on which nothing starts must not take run after run.

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::patches::Patch;
 use super::refusal::{from_engine, orphaned, out_of_turn};
 use super::{Services, convert, limits};
-use crate::engine::{EngineError, Wish};
+use crate::engine::{Acquired, EngineError, Wish};
 use crate::store::LogChunk;
 
 /// Heartbeats that fit into a lease: two may be lost without consequences.
@@ -50,11 +50,19 @@ impl AgentService for Services {
     }
 
     async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {
-        let v1::AcquireRequest { agent_id, sweep_id, wait_ms, request_id, code_version } = request.into_inner();
+        let v1::AcquireRequest { agent_id, sweep_id, wait_ms, request_id, code_version, obstacle } = request.into_inner();
         let agent = agent(agent_id)?;
         limits::name("sweep_id", &sweep_id)?;
         limits::optional_name("request_id", &request_id)?;
         limits::optional_name("code_version", &code_version)?;
+        if !obstacle.is_empty() {
+            let command = Command::Acquire { agent, sweep: SweepId(sweep_id), offers: Vec::new(), code_version };
+            let acquired = match self.engine.preview(command).await.map_err(from_engine)? {
+                Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
+                _ => Acquired::Wait(format!("agent cannot take a run: {}", limits::line(&obstacle))),
+            };
+            return Ok(Response::new(convert::acquired(acquired)));
+        }
         let wait = Duration::from_millis(wait_ms).min(limits::WAIT_MAX);
         let wish = Wish { agent, sweep: SweepId(sweep_id), code_version, wait };
         tokio::select! {

@@ -252,6 +252,7 @@ async fn a_repeated_acquire_gets_the_same_run() {
         wait_ms,
         request_id: request_id.to_owned(),
         code_version: String::new(),
+        ..AcquireRequest::default()
     };
     let first = clients.agents.acquire(request("a", 30_000)).await.unwrap().into_inner();
     assert!(matches!(first.next, Some(acquire_response::Next::Assignment(_))), "{first:?}");

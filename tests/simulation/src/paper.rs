@@ -108,6 +108,7 @@ impl Paper {
             wait_ms: 300,
             request_id: self.request_id(),
             code_version: self.code_version(),
+            ..AcquireRequest::default()
         };
         match self.acquire(request).await {
             Ok(Some(assignment)) => {

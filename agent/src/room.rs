@@ -1,0 +1,84 @@
+//! Whether the disk with the folders of runs has room for another attempt.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the files of an attempt that begins take at most, in bytes.
+const ATTEMPT_BYTES: usize = 128 << 10;
+
+/// The room on a disk, as far as it was looked at.
+#[derive(Debug)]
+pub(crate) struct Room {
+    folder: PathBuf,
+    was_full: AtomicBool,
+}
+
+/// What a look at the room has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RoomLook {
+    /// Why no attempt can begin; `None`: one can.
+    pub(crate) obstacle: Option<String>,
+    /// What to tell a person: it has changed since the last look.
+    pub(crate) news: Option<String>,
+}
+
+impl Room {
+    /// Room in a folder; nobody has looked yet.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder, was_full: AtomicBool::new(false) }
+    }
+
+    /// Looks whether an attempt can begin: writes a file and removes it, since a quota does not show in the free space.
+    pub(crate) fn look(&self) -> RoomLook {
+        let is_full = is_full(&self.folder);
+        let was_full = self.was_full.swap(is_full, Ordering::Relaxed);
+        let folder = self.folder.display();
+        let obstacle = is_full.then(|| format!("the disk with {folder} is full"));
+        let news = match (was_full, is_full) {
+            (false, true) => {
+                Some(format!("the disk with {folder} is full: no run is taken until there is space again; running programs go on"))
+            }
+            (true, false) => Some(format!("there is space on the disk with {folder} again: runs are taken again")),
+            _ => None,
+        };
+        RoomLook { obstacle, news }
+    }
+}
+
+/// Whether an error says that there is no room.
+pub(crate) fn says_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn is_full(folder: &Path) -> bool {
+    let path = folder.join(format!(".room-{}", std::process::id()));
+    let written = fs::create_dir_all(folder).and_then(|()| File::create(&path)).and_then(|mut file| file.write_all(&[0; ATTEMPT_BYTES]));
+    let _ = fs::remove_file(&path);
+    // What else is wrong with the folder shows where an attempt begins, and ends the agent.
+    written.is_err_and(|error| says_full(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_room_is_no_obstacle_and_nothing_stays_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = Room::new(folder.path().to_owned());
+        assert_eq!(room.look(), RoomLook { obstacle: None, news: None });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_once() {
+        // Whatever is written there, no space is left.
+        let device = Path::new("/dev/full");
+        if !device.exists() {
+            return;
+        }
+        assert!(File::create(device).and_then(|mut file| file.write_all(b"x")).is_err_and(|error| says_full(&error)));
+    }
+}
