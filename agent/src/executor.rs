@@ -69,7 +69,7 @@ impl Executor for Programs {
     }
 
     fn terminate(&self, marker: String) -> Work<'_, ()> {
-        let tree = Tree { main: 0, shim: 0, marker };
+        let tree = Tree { marker, ..Tree::default() };
         Box::pin(async move {
             // A task that neither panics nor is aborted.
             let _ = tokio::task::spawn_blocking(move || tree.signal(Signal::SIGTERM)).await;
@@ -77,7 +77,7 @@ impl Executor for Programs {
     }
 
     fn end_all(&self, marker: String) -> Work<'_, ()> {
-        let tree = Tree { main: 0, shim: 0, marker };
+        let tree = Tree { marker, ..Tree::default() };
         let kill = move || {
             let began = Instant::now();
             while tree.signal(Signal::SIGKILL) > 0 && began.elapsed() < END_TIME_MAX {

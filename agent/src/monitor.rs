@@ -96,7 +96,7 @@ mod tests {
     use crate::gpu::paper::Paper;
 
     fn names(gpus: &[&str]) -> Vec<String> {
-        let tree = Tree { main: 0, shim: 0, marker: "nobody's".to_owned() };
+        let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
         let gpus: Vec<_> = gpus.iter().map(|gpu| (*gpu).to_owned()).collect();
         let found = seen(&mut Usage::default(), &tree, Path::new("/"), &Paper(&[(1, 0), (2, 0)]), &gpus);
         found.into_iter().map(|(name, _)| name).filter(|name| name.starts_with("gpu")).collect()
@@ -111,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_program_reports_itself_is_left_to_it() {
-        let tree = Tree { main: 0, shim: 0, marker: "nobody's".to_owned() };
+        let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
         let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);
         let theirs = BTreeSet::from(["system/disk_free_gb".to_owned()]);
         assert!(monitor.look(&tree, &theirs).await.is_empty(), "it is too early");
@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_has_ended_before_the_first_look_has_used_something_all_the_same() {
-        let tree = Tree { main: 0, shim: 0, marker: "nobody's".to_owned() };
+        let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
         let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);
         let used = Used { lived: Duration::from_millis(200), time: Duration::from_millis(300), bytes: Some(5_000_000) };
         let theirs = BTreeSet::from(["system/disk_free_gb".to_owned()]);

@@ -278,6 +278,9 @@ impl Watch {
             Word::Refused(obstacle) => Input::CouldNotStart(obstacle),
             Word::NotReady(how) => Input::NotReady { how, output: launch::end_of(&self.folder.join(launch::PREFLIGHT_OUTPUT)) },
             Word::Exited(exit) if running => {
+                if let Some(note) = self.program.shim_was_killed() {
+                    self.note(note.to_owned());
+                }
                 if let Some(evidence) = Kills::so_far().since(&self.kills) {
                     self.handle(Input::OutOfMemory(evidence)).await?;
                 }
@@ -420,7 +423,11 @@ impl Watch {
         let tree = self.program.tree().clone();
         let look = move || {
             tree::reap_orphans();
-            tree.living().is_empty()
+            let is_empty = tree.living().is_empty();
+            if is_empty {
+                tree.clean_up();
+            }
+            is_empty
         };
         tokio::task::spawn_blocking(look).await.unwrap_or(false)
     }

@@ -33,6 +33,7 @@ mod proxy;
 mod reporting;
 mod restart;
 mod restores;
+mod shims;
 mod token;
 mod wandb;
 mod watching;

@@ -57,7 +57,7 @@ struct Holder {
 impl Holder {
     /// Returns whether processes of the attempt live on this machine, whoever holds the lock.
     fn lives_here(&self) -> bool {
-        self.shim.is_of_this_boot() && !Tree { main: 0, shim: 0, marker: self.marker.clone() }.living().is_empty()
+        self.shim.is_of_this_boot() && !Tree { marker: self.marker.clone(), ..Tree::default() }.living().is_empty()
     }
 }
 

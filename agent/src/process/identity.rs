@@ -47,6 +47,11 @@ impl ProcessId {
         }
     }
 
+    /// Returns when it began, in clock ticks since the machine did; 0 where that cannot be known.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Returns how long ago it began, as far as that can be known.
     pub(crate) fn age(&self) -> Duration {
         let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u32::try_from(ticks).ok()).unwrap_or(100);

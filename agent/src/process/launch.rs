@@ -2,8 +2,10 @@
 //! it, and what became of it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +22,7 @@ const SHIM: &str = "shim.json";
 const STARTED: &str = "started.json";
 const ENDED: &str = "ended.json";
 const PREEMPTED: &str = "preempted";
+const CGROUP: &str = "cgroup";
 /// The output of the command that looks at the machine first.
 pub(crate) const PREFLIGHT_OUTPUT: &str = "preflight.log";
 /// Room for the end of an attempt, taken when it begins: its end can be written down on a full disk too.
@@ -151,6 +154,19 @@ pub(super) fn write_shim(folder: &Path, shim: &ProcessId) -> io::Result<File> {
 /// Returns who looks after the program; `None` where nobody ever did.
 pub(crate) fn read_shim(folder: &Path) -> Option<ProcessId> {
     read(&folder.join(SHIM))
+}
+
+/// Writes down in which cgroup the processes of the attempt are. As far as the disk lets it.
+pub(super) fn write_cgroup(folder: &Path, cgroup: &Path) {
+    if let Err(error) = fs::write(folder.join(CGROUP), cgroup.as_os_str().as_bytes()) {
+        tracing::debug!(%error, folder = %folder.display(), "the cgroup of an attempt is not written down");
+    }
+}
+
+/// Returns in which cgroup the processes of the attempt are, where they have one.
+pub(super) fn read_cgroup(folder: &Path) -> Option<PathBuf> {
+    let bytes = fs::read(folder.join(CGROUP)).ok()?;
+    (!bytes.is_empty()).then(|| OsString::from_vec(bytes).into())
 }
 
 /// Writes down that the program runs.

@@ -1,5 +1,6 @@
 //! Programs: started in a session of their own, watched, and ended with everything that they have started.
 
+mod cgroup;
 pub(crate) mod exit;
 pub(crate) mod fence;
 pub(crate) mod identity;

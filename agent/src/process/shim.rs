@@ -21,6 +21,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, wait};
 use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession, ResetSigmask};
 
+use super::cgroup::Cgroup;
 use super::exit::{Exit, Obstacle};
 use super::fence;
 use super::identity::ProcessId;
@@ -53,8 +54,10 @@ const LOOK_FOR_LATER: Duration = Duration::from_secs(1);
 pub(crate) fn run() -> ExitCode {
     outlive_signals();
     tree::adopt_orphans();
+    // Ahead of the order, since the kernel takes its time for it.
+    let cgroup = Cgroup::enter();
     // An agent that has ended by then has nothing to look after.
-    order().map_or(ExitCode::SUCCESS, |folder| attend(&folder))
+    order().map_or(ExitCode::SUCCESS, |folder| attend(&folder, cgroup.as_ref()))
 }
 
 fn order() -> Option<PathBuf> {
@@ -63,7 +66,7 @@ fn order() -> Option<PathBuf> {
     (order.pop() == Some(ORDER_END)).then(|| OsString::from_vec(order).into())
 }
 
-fn attend(folder: &Path) -> ExitCode {
+fn attend(folder: &Path, cgroup: Option<&Cgroup>) -> ExitCode {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_name(NAME);
     let begun = Launch::read(folder).and_then(|launch| Ok((launch::write_shim(folder, &ProcessId::own())?, launch)));
@@ -80,7 +83,10 @@ fn attend(folder: &Path) -> ExitCode {
         Err(obstacle) => Err(Word::Refused(obstacle.clone())),
         // One that comes later may already have looked here and found nothing begun.
         Ok(_) if is_deserted() => Err(Word::Refused(Obstacle::Machine("the agent ended before the program was started".to_owned()))),
-        Ok(_) => start(folder, &launch),
+        Ok(_) => {
+            cgroup.into_iter().for_each(|cgroup| launch::write_cgroup(folder, cgroup.folder()));
+            start(folder, &launch, cgroup)
+        }
     };
     match started {
         Ok((program, before)) => {
@@ -111,7 +117,7 @@ fn outlive_signals() {
 }
 
 /// Returns also what was used before.
-fn start(folder: &Path, launch: &Launch) -> Result<(Child, Option<Children>), Word> {
+fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<(Child, Option<Children>), Word> {
     if let Some(preflight) = &launch.preflight {
         let output = folder.join(PREFLIGHT_OUTPUT);
         let (child, _) = spawn(preflight, launch, &output).map_err(Word::Refused)?;
@@ -125,6 +131,7 @@ fn start(folder: &Path, launch: &Launch) -> Result<(Child, Option<Children>), Wo
         return Err(Word::Refused(Obstacle::Machine(format!("{}: {error}", folder.display()))));
     }
     say(&started);
+    cgroup.into_iter().for_each(Cgroup::leave);
     Ok((child, before))
 }
 
@@ -272,7 +279,7 @@ fn say(word: &Word) {
 }
 
 fn tree_of(child: &Child, launch: &Launch) -> Tree {
-    Tree { main: pid(child), shim: ProcessId::own().pid, marker: launch.marker.clone() }
+    Tree { main: pid(child), shim: ProcessId::own().pid, marker: launch.marker.clone(), ..Tree::default() }
 }
 
 fn pid(child: &Child) -> i32 {

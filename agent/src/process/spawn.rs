@@ -14,7 +14,7 @@ use super::exit::{Exit, Obstacle};
 use super::identity::ProcessId;
 use super::launch::{self, Command, Launch, Word};
 use super::shims::Shims;
-use super::tree::Tree;
+use super::tree::{self, Tree};
 
 /// How often it is looked for what a shim has written down.
 const LOOK: Duration = Duration::from_millis(100);
@@ -29,6 +29,8 @@ pub(crate) struct Program {
     tree: Tree,
     /// Whether it was ever seen running.
     begun: bool,
+    /// Whether this process has started its shim.
+    is_ours: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,17 @@ impl Program {
     /// Which processes belong to it.
     pub(crate) fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// Says so where the shim was killed, and whether all that the program has started can be found without it.
+    pub(crate) fn shim_was_killed(&self) -> Option<&'static str> {
+        self.tree.orphans_since?;
+        Some(if self.tree.cgroup.is_some() || (self.is_ours && tree::adopts_orphans()) {
+            "the process that looks after its program (sweep-shim) was killed: the program is ended, and all that it has started"
+        } else {
+            "the process that looks after its program (sweep-shim) was killed, and this agent did not start it: the program is ended, but a process of it that \
+             has left its session and cleared its environment cannot be found; look for one with `ps`"
+        })
     }
 
     /// How long ago it was begun.
@@ -62,6 +75,7 @@ impl Program {
             match self.next(written).await {
                 Some(Word::Started { pid, moment }) if !begun => {
                     (self.begun, self.tree.main) = (true, pid);
+                    self.tree.cgroup = launch::read_cgroup(&self.folder);
                     return Word::Started { pid, moment };
                 }
                 // It was said and written before.
@@ -88,6 +102,8 @@ impl Program {
                 }
                 if !alive {
                     // Somebody has killed the shim, and what it looked after is nobody's.
+                    self.tree.orphans_since = Some(shim.start());
+                    self.tree.cgroup = launch::read_cgroup(&self.folder);
                     return Some(Word::Exited(Exit::Signal(Signal::SIGKILL as i32)));
                 }
                 tokio::time::sleep(LOOK).await;
@@ -105,18 +121,18 @@ impl Program {
 pub(crate) async fn spawn(shims: &Arc<Shims>, folder: &Path, launch: &Launch) -> Result<Program, Obstacle> {
     launch.write(folder).map_err(|error| Obstacle::Machine(format!("{}: {error}", folder.display())))?;
     let (pid, voice) = shims.look_after(folder).await?;
-    let tree = Tree { main: 0, shim: pid, marker: launch.marker.clone() };
-    Ok(Program { folder: folder.to_owned(), source: Source::Voice(BufReader::new(voice).lines()), tree, begun: false })
+    let tree = Tree { shim: pid, marker: launch.marker.clone(), ..Tree::default() };
+    Ok(Program { folder: folder.to_owned(), source: Source::Voice(BufReader::new(voice).lines()), tree, begun: false, is_ours: true })
 }
 
 /// Finds a program that an agent before this one has started, and its argv; `None` if none ever was.
 pub(crate) fn find(folder: &Path) -> Option<(Program, Vec<String>)> {
     let launch = Launch::read(folder).ok()?;
     let shim = launch::read_shim(folder)?;
-    let tree = Tree { main: 0, shim: shim.pid, marker: launch.marker };
+    let tree = Tree { shim: shim.pid, marker: launch.marker, cgroup: launch::read_cgroup(folder), ..Tree::default() };
     // Its number may be another process's by now.
     let tree = if shim.is_alive() { tree } else { Tree { shim: 0, ..tree } };
-    Some((Program { folder: folder.to_owned(), source: Source::Folder(shim), tree, begun: false }, launch.command.argv))
+    Some((Program { folder: folder.to_owned(), source: Source::Folder(shim), tree, begun: false, is_ours: false }, launch.command.argv))
 }
 
 /// Finds the program of an argv.

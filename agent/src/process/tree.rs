@@ -1,13 +1,17 @@
 //! Everything that a program has started, found and signalled.
 //!
-//! A process belongs to an attempt if it is in the session of the attempt's program, descends from one that belongs, or carries the attempt's
-//! marker in its environment. Children that call `setsid` leave the session, and fork twice to lose their parent: the shim is a subreaper, so
-//! they are handed to it instead of to `init` (and to the agent if the shim is killed), and the marker still tells whose they are. Only a process that leaves its session, outlives its
-//! parent *and* clears its environment escapes.
+//! A process belongs to an attempt if it is in the attempt's [`cgroup`](super::cgroup), is in the session of the attempt's program, descends from one
+//! that belongs, or carries the attempt's marker in its environment. Children that call `setsid` leave the session, and fork twice to lose their parent:
+//! the shim is a subreaper, so they are handed to it instead of to `init`. If the shim is killed they are handed to its agent, which is a subreaper too:
+//! what it has not started itself and what began after the shim belongs to an attempt whose shim was killed, and all of those end. Where there is no
+//! cgroup, and neither the shim nor the agent that started it lives, a process escapes that has left its session, outlived its parent *and* cleared its
+//! environment.
 //!
 //! Elsewhere than on Linux there is no `/proc`: the program's process group is all that is reached.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
@@ -17,8 +21,11 @@ use nix::unistd::Pid;
 /// one for all agents: a child in it must not be reaped as an orphan.
 static MAIN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
+/// Whether orphans of programs are handed to this process.
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+
 /// The processes of one attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     /// The program's process, which leads its session; 0 while there is none.
     pub(crate) main: i32,
@@ -26,14 +33,24 @@ pub(crate) struct Tree {
     pub(crate) shim: i32,
     /// The attempt's marker.
     pub(crate) marker: String,
+    /// Its cgroup, where it has one.
+    pub(crate) cgroup: Option<PathBuf>,
+    /// When its shim began, in clock ticks since the machine did, if that was killed: orphans of this process that began later may be the attempt's.
+    pub(crate) orphans_since: Option<u64>,
 }
 
 /// Asks the kernel to hand orphans to this process.
 pub(crate) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-        tracing::warn!(%error, "orphans of programs cannot be adopted: some may be missed when an attempt ends");
+    match nix::sys::prctl::set_child_subreaper(true) {
+        Ok(()) => ADOPTS.store(true, Ordering::Relaxed),
+        Err(error) => tracing::warn!(%error, "orphans of programs cannot be adopted: some may be missed when an attempt ends"),
     }
+}
+
+/// Returns whether orphans of what this process has started are handed to it.
+pub(crate) fn adopts_orphans() -> bool {
+    ADOPTS.load(Ordering::Relaxed)
 }
 
 /// Reaps dead orphans that were handed to this process since the one that looked after them has died.
@@ -56,6 +73,13 @@ pub(crate) fn forget_main(pid: i32) {
 }
 
 impl Tree {
+    /// Removes what the attempt leaves behind beside processes. To be called once those have ended.
+    pub(crate) fn clean_up(&self) {
+        if let Some(folder) = self.cgroup.as_ref().filter(|folder| folder.exists()) {
+            super::cgroup::remove(folder);
+        }
+    }
+
     /// Signals every process of the attempt and returns how many there were. Looks at the whole process table: for a blocking thread.
     pub(crate) fn signal(&self, signal: Signal) -> usize {
         let members = self.living();
@@ -114,6 +138,7 @@ mod linux {
     use nix::unistd::{Pid, getsid};
 
     use super::{MAIN, Tree};
+    use crate::process::cgroup;
     use crate::process::spawn::MARKER;
 
     /// One line of the process table.
@@ -122,6 +147,8 @@ mod linux {
         pid: i32,
         parent: i32,
         session: i32,
+        /// In clock ticks since the machine began.
+        start: u64,
         dead: bool,
     }
 
@@ -137,15 +164,25 @@ mod linux {
         let dead = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
-        Some(Entry { pid, parent, session, dead })
+        let start = fields.nth(15)?.parse().ok()?;
+        Some(Entry { pid, parent, session, start, dead })
     }
 
     pub(super) fn members(tree: &Tree, table: &[Entry]) -> BTreeSet<i32> {
         let own = own_pid();
+        let own_session = getsid(None).map(Pid::as_raw).unwrap_or_default();
+        let started = MAIN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let inside = tree.cgroup.as_deref().map(cgroup::processes).unwrap_or_default();
+        let is_orphan = |entry: &Entry| {
+            let is_late = tree.orphans_since.is_some_and(|since| entry.start >= since);
+            is_late && entry.parent == own && entry.session != own_session && !started.contains(&entry.pid)
+        };
         let living: Vec<_> = table.iter().filter(|entry| !entry.dead && entry.pid != own && entry.pid != tree.shim).collect();
         let root = |entry: &&&Entry| {
-            (tree.main > 0 && entry.session == tree.main)
+            inside.contains(&entry.pid)
+                || (tree.main > 0 && entry.session == tree.main)
                 || (tree.shim > 0 && entry.parent == tree.shim)
+                || is_orphan(entry)
                 || carries(entry.pid, &tree.marker)
         };
         let mut members: BTreeSet<i32> = living.iter().filter(root).map(|entry| entry.pid).collect();
@@ -204,13 +241,13 @@ mod linux {
 
         #[test]
         fn a_name_cannot_forge_its_line() {
-            let entry = parse_stat(7, "7 (a) R 1 1 1 (b) Z 5 6 42 0 -1").unwrap();
-            assert_eq!(entry, Entry { pid: 7, parent: 5, session: 42, dead: true });
+            let entry = parse_stat(7, "7 (a) R 1 1 1 (b) Z 5 6 42 0 -1 8 9 10 11 12 13 14 15 16 17 18 19 20 4711 22").unwrap();
+            assert_eq!(entry, Entry { pid: 7, parent: 5, session: 42, start: 4711, dead: true });
         }
 
         #[test]
         fn descendants_in_other_sessions_are_members() {
-            let entry = |pid, parent, session| Entry { pid, parent, session, dead: false };
+            let entry = |pid, parent, session| Entry { pid, parent, session, start: 50, dead: false };
             let table = [
                 entry(1_000_003, 1_000_002, 9),
                 entry(1_000_002, 1_000_001, 1_000_002),
@@ -219,9 +256,26 @@ mod linux {
                 entry(1_000_005, 1_000_009, 1_000_005),
                 entry(1_000_009, 1, 1_000_009),
             ];
-            let tree = Tree { main: 1_000_001, shim: 1_000_009, marker: "x".to_owned() };
+            let tree = Tree { main: 1_000_001, shim: 1_000_009, marker: "x".to_owned(), ..Tree::default() };
             let expected = BTreeSet::from([1_000_001, 1_000_002, 1_000_003, 1_000_005]);
             assert_eq!(members(&tree, &table), expected, "the shim's orphans, and not the shim");
+        }
+
+        #[test]
+        fn orphans_of_a_shim_that_was_killed_are_members_once_they_are_younger_than_it() {
+            let own_session = getsid(None).unwrap().as_raw();
+            let entry = |pid, parent, session, start| Entry { pid, parent, session, start, dead: false };
+            let table = [
+                // An orphan and its child, one that is older than the shim, and what this process has started itself.
+                entry(1_000_001, own_pid(), 1_000_001, 60),
+                entry(1_000_002, 1_000_001, 1_000_002, 70),
+                entry(1_000_003, own_pid(), 1_000_003, 40),
+                entry(1_000_004, own_pid(), own_session, 80),
+            ];
+            let tree = Tree { marker: "x".to_owned(), ..Tree::default() };
+            assert_eq!(members(&tree, &table), BTreeSet::new(), "its shim lives");
+            let tree = Tree { orphans_since: Some(50), ..tree };
+            assert_eq!(members(&tree, &table), BTreeSet::from([1_000_001, 1_000_002]));
         }
     }
 }
