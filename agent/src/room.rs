@@ -4,15 +4,25 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::statvfs::statvfs;
 
 /// What the files of an attempt that begins take at most, in bytes.
 const ATTEMPT_BYTES: usize = 128 << 10;
+
+/// With this much free space, in bytes, nothing is written for a while to see whether it can be.
+const AMPLE_BYTES: u64 = 64 << 20;
+const PROBE_EVERY: Duration = Duration::from_secs(10);
 
 /// The room on a disk, as far as it was looked at.
 #[derive(Debug)]
 pub(crate) struct Room {
     folder: PathBuf,
     was_full: AtomicBool,
+    /// When something could last be written.
+    probed: Mutex<Option<Instant>>,
 }
 
 /// What a look at the room has shown.
@@ -27,12 +37,12 @@ pub(crate) struct RoomLook {
 impl Room {
     /// Room in a folder; nobody has looked yet.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, was_full: AtomicBool::new(false) }
+        Self { folder, was_full: AtomicBool::new(false), probed: Mutex::new(None) }
     }
 
     /// Looks whether an attempt can begin: writes a file and removes it, since a quota does not show in the free space.
     pub(crate) fn look(&self) -> RoomLook {
-        let is_full = is_full(&self.folder);
+        let is_full = self.is_full();
         let was_full = self.was_full.swap(is_full, Ordering::Relaxed);
         let folder = self.folder.display();
         let obstacle = is_full.then(|| format!("the disk with {folder} is full"));
@@ -45,6 +55,23 @@ impl Room {
         };
         RoomLook { obstacle, news }
     }
+
+    fn is_full(&self) -> bool {
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        if probed.is_some_and(|probed| probed.elapsed() < PROBE_EVERY) && free_bytes(&self.folder).is_some_and(|free| free >= AMPLE_BYTES) {
+            return false;
+        }
+        let is_full = is_full(&self.folder);
+        *probed = (!is_full).then(Instant::now);
+        is_full
+    }
+}
+
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = statvfs(folder).ok()?;
+    // The types differ between systems.
+    #[allow(clippy::unnecessary_cast, clippy::allow_attributes, reason = "u32 on some systems")]
+    Some(disk.blocks_available() as u64 * disk.fragment_size() as u64)
 }
 
 /// Whether an error says that there is no room.

@@ -9,6 +9,7 @@ mod cancel;
 mod capture;
 mod code;
 mod code_change;
+mod connections;
 mod damage;
 mod digits;
 mod disk;

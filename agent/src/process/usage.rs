@@ -119,7 +119,7 @@ mod tests {
     fn a_busy_process_is_seen() {
         use std::time::Duration;
         let mut busy = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
-        let tree = Tree { main: 0, shim: std::process::id() as i32, marker: "nobody's".to_owned() };
+        let tree = Tree { shim: std::process::id() as i32, marker: "nobody's".to_owned(), ..Tree::default() };
         let mut usage = Usage::default();
         usage.look(&tree, Path::new("/"));
         let began = Instant::now();

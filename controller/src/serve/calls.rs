@@ -15,6 +15,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Layer;
 
+use super::connections;
 use super::gate::{Gate, SERVICES};
 use crate::service::{WAIT_MAX, stamp};
 use crate::traffic::Traffic;
@@ -57,7 +58,8 @@ impl Service<Request<Body>> for Guarded {
     }
 
     /// Refused calls are counted, with the code that they get; a stream with the code with which it begins.
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        connections::name_peer(&mut request);
         let uri = request.uri().clone();
         let traffic = Arc::clone(&self.front.traffic);
         let identity = self.front.identity.clone();

@@ -1,19 +1,21 @@
-//! Who may connect: so many at once, and nobody who says nothing.
+//! Who may connect: so many at once, nobody for long who does not show who they are, and nobody who says nothing.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use super::places::{Place, Places};
 
 /// Connections at once, where the system allows as many; each takes a file.
 const CONNECTIONS_MAX: u64 = 8192;
@@ -24,18 +26,18 @@ const QUEUE_MAX: usize = 64;
 /// After the system could not give a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a connection may say nothing.
+/// How long a connection is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// Before its first byte.
-    pub(super) first: Duration,
-    /// Between bytes: on a call that waits, the answers to pings come more often.
-    pub(super) next: Duration,
+    /// Until a request on it has authenticated, whatever else it says: in HTTP/1 and HTTP/2 alike.
+    pub(super) authentication: Duration,
+    /// Between bytes after that: on a call that waits, the answers to pings come more often.
+    pub(super) silence: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { first: Duration::from_secs(10), next: Duration::from_secs(90) }
+        Self { authentication: Duration::from_secs(10), silence: Duration::from_secs(90) }
     }
 }
 
@@ -57,32 +59,30 @@ pub(super) fn places() -> usize {
     usize::try_from(files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS_MAX)).unwrap_or(usize::MAX)
 }
 
-/// Returns the connections that come in. One beyond `places` is closed at once: who calls tries again.
+/// Returns the connections that come in. One for which there is no place is closed at once: who calls tries again.
 pub(super) fn incoming(listener: TcpListener, places: usize, patience: Patience) -> impl Stream<Item = io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
     tokio::spawn(async move {
-        let places = Arc::new(Semaphore::new(places));
+        let places = Places::new(places);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 // Nobody serves any more.
                 () = sender.closed() => return,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(PAUSE).await;
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!(peer = ?stream.peer_addr().ok(), "a connection too many is closed");
-                continue;
-            };
+            let Some(place) = places.admit(peer) else { continue };
             // Without it small answers wait for company; they are right all the same.
             let _ = stream.set_nodelay(true);
-            let connection = Connection { stream, patience, until: Box::pin(sleep(patience.first)), _place: place };
+            let now = Instant::now();
+            let connection = Connection { stream, patience, heard: now, until: Box::pin(sleep(patience.authentication)), place };
             if sender.send(Ok(connection)).await.is_err() {
                 return;
             }
@@ -96,15 +96,38 @@ pub(super) fn incoming(listener: TcpListener, places: usize, patience: Patience)
 pub(super) struct Connection {
     stream: TcpStream,
     patience: Patience,
+    /// When its last bytes came.
+    heard: Instant,
     until: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    place: Arc<Place>,
+}
+
+/// The connection of a request, among the request's extensions.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionInfo {
+    peer: TcpConnectInfo,
+    place: Arc<Place>,
+}
+
+/// Notes that a request has shown who the caller is: its connection may stay.
+pub(super) fn authenticate<T>(request: &axum::http::Request<T>) {
+    if let Some(connection) = request.extensions().get::<ConnectionInfo>() {
+        connection.place.authenticate();
+    }
+}
+
+/// Tells services from which address a request comes.
+pub(super) fn name_peer<T>(request: &mut axum::http::Request<T>) {
+    if let Some(peer) = request.extensions().get::<ConnectionInfo>().map(|connection| connection.peer.clone()) {
+        request.extensions_mut().insert(peer);
+    }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = ConnectionInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+        ConnectionInfo { peer: self.stream.connect_info(), place: Arc::clone(&self.place) }
     }
 }
 
@@ -112,12 +135,30 @@ impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
-            let until = Instant::now() + self.patience.next;
-            self.until.as_mut().reset(until);
-            return read;
+            self.heard = Instant::now();
         }
-        ready!(self.until.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller says nothing")))
+        loop {
+            let has_authenticated = self.place.has_authenticated();
+            if has_authenticated {
+                let until = self.heard + self.patience.silence;
+                if self.until.deadline() != until {
+                    self.until.as_mut().reset(until);
+                }
+                if read.is_ready() {
+                    return read;
+                }
+            }
+            if self.until.as_mut().poll(context).is_pending() {
+                return read;
+            }
+            // Meanwhile it may have.
+            if !has_authenticated && !self.place.has_authenticated() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller has not authenticated")));
+            }
+            if has_authenticated {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller says nothing")));
+            }
+        }
     }
 }
 
@@ -168,7 +209,7 @@ mod tests {
     async fn who_says_nothing_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Patience { first: Duration::from_millis(20), next: Duration::from_millis(50) };
+        let patience = Patience { authentication: Duration::from_millis(200), silence: Duration::from_millis(400) };
         let mut incoming = std::pin::pin!(incoming(listener, 9, patience));
         let mut caller = TcpStream::connect(address).await.unwrap();
         let mut silent = incoming.next().await.unwrap().unwrap();
@@ -177,7 +218,29 @@ mod tests {
         let mut heard = incoming.next().await.unwrap().unwrap();
         other.write_all(b"x").await.unwrap();
         assert_eq!(heard.read(&mut [0]).await.unwrap(), 1);
-        assert_eq!(heard.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::TimedOut, "nor later");
+        heard.place.authenticate();
+        assert_eq!(heard.read(&mut [0]).await.unwrap_err().to_string(), "the caller says nothing", "nor later");
         caller.write_all(b"x").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_talks_without_authenticating_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Patience { authentication: Duration::from_millis(200), ..Patience::default() };
+        let mut incoming = std::pin::pin!(incoming(listener, 9, patience));
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        let mut talking = incoming.next().await.unwrap().unwrap();
+        let talk = tokio::spawn(async move { while caller.write_all(b"x").await.is_ok() {} });
+        let mut buffer = [0; 64];
+        let error = loop {
+            match talking.read(&mut buffer).await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.to_string(), "the caller has not authenticated");
+        drop(talking);
+        talk.await.unwrap();
     }
 }

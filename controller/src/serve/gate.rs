@@ -17,6 +17,7 @@ use axum::response::IntoResponse;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::connections;
 use crate::login::{self, Logins};
 use crate::service::json;
 use crate::token::TokenHashes;
@@ -66,9 +67,9 @@ impl Gate {
         }
         match self {
             Self::Open if is_forwarded(request) => return Err(Refused::Forwarded),
-            Self::Open if names_this_machine(request) => {}
+            Self::Open if names_this_machine(request) => connections::authenticate(request),
             Self::Open => return Err(Refused::ForeignHost),
-            Self::Token(keys) if keys.fit(request) => {}
+            Self::Token(keys) if keys.fit(request) => connections::authenticate(request),
             Self::Token(_) => return Err(Refused::NoToken),
         }
         if !request.method().is_safe() && origin(request) == Origin::Foreign {

@@ -7,6 +7,7 @@ mod data_dir;
 mod gate;
 mod keeping;
 mod marker;
+mod places;
 mod presence;
 mod rebuild;
 mod takeover;
