@@ -1,6 +1,7 @@
 //! Data that somebody removes, empties or damages: it is noticed, nothing is acknowledged that is not kept, and a message says what to do.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,8 @@ fn a_removed_database_is_noticed_and_a_copy_of_it_can_be_restored() {
     let output = ends_by_itself(controller);
     assert!(output.contains("sweep.db was removed while the controller was using it"), "{output}");
     assert!(output.contains("sweep.db.rescued: restore that") && output.contains("hint: "), "{output}");
+    let mode = fs::metadata(bench.path("controller/sweep.db.rescued")).expect("it was written").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others may read it: {mode:o}");
     let message = refused(&bench);
     assert!(message.contains("sweep.db is missing, and ") && message.contains("sweep.db.id says that there was one"), "{message}");
     assert!(message.contains("sweep controller restore FILE"), "{message}");

@@ -133,7 +133,8 @@ fn a_changed_token_ends_no_training_and_a_restored_one_goes_on_working() {
         command
     };
     let first = serve("controller");
-    let token = bench.read("controller/token").trim().to_owned();
+    // It listens before it has opened its data.
+    let token = wait_for("the token", || bench.lines("controller/token").first().map(|line| line.trim().to_owned()));
     let yaml = format!(
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, --steps=150]\nparameters:\n  x: {{values: [1]}}\n",
         trainer("steps.sh")

@@ -65,6 +65,9 @@ fn open(data_dir: &Path, terms: Terms, access: &AccessPolicy) -> Result<Opened, 
     // The store first: it knows whether this version may write to the database at all. The engine last: it would have to be stopped.
     // Before the store: the file may not be open here yet.
     let suspect = has_zeroed_pages(&database).unwrap_or_default();
+    if suspect {
+        tracing::info!("there is a page of zeros in the database: all of its structure is checked");
+    }
     let store = SqliteStore::open(&database)?;
     let problems = store.check_sample(suspect, &|event| metric_rows(event).collect())?;
     complain(&problems);

@@ -235,7 +235,7 @@ mod tests {
         let mut buffer = [0; 64];
         let error = loop {
             match talking.read(&mut buffer).await {
-                Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Ok(_) => sleep(Duration::from_millis(1)).await,
                 Err(error) => break error,
             }
         };

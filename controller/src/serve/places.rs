@@ -261,6 +261,7 @@ mod tests {
         assert!(places.admit(address("127.0.0.1")).is_some());
         assert_eq!(places.lock().waiting, [0; 3]);
         drop(agents);
-        assert_eq!((places.lock().all, places.lock().remote), (0, 0));
+        let taken = places.lock();
+        assert_eq!((taken.all, taken.remote), (0, 0));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -134,6 +134,9 @@ fn rescue(connection: &Connection, database: &Path) -> Result<PathBuf, StoreErro
     let copy = if folder.exists() { beside(database, ".rescued") } else { beside(folder, ".rescued.db") };
     let mut names = (0..RESCUES_MAX).map(|number| if number == 0 { copy.clone() } else { beside(&copy, &format!("-{number}")) });
     let free = names.find(|name| !name.exists()).ok_or_else(|| StoreError::Failed(format!("{} and others exist", copy.display())))?;
+    // SQLite fills an empty file: nobody else may ever read it, also not beside a folder that nobody else could enter.
+    let made = fs::File::options().write(true).create_new(true).mode(0o600).open(&free);
+    made.map_err(|error| StoreError::Failed(error.to_string()))?;
     connection.execute("VACUUM INTO ?1", [free.to_string_lossy()])?;
     fs::File::open(&free).and_then(|copied| copied.sync_all()).map_err(|error| StoreError::Failed(error.to_string()))?;
     Ok(free)
