@@ -55,7 +55,7 @@ pub(crate) fn take(workdir: &Path, allow_secrets: bool) -> Result<Taken> {
         return Err(Failure::input(format!("{named} is no directory")).into());
     }
     let trouble = |error: sweep_code::CodeError| Failure::new(format!("the code in {named} cannot be taken: {error}"));
-    let mut working = Working::find(&workdir, &places::state_dir()?).map_err(trouble)?;
+    let mut working = Working::find(&workdir, &places::state_dir()?).map_err(trouble)?.taking_secrets();
     let snapshot = working.snapshot().map_err(trouble)?;
     let source = working.source();
     if !allow_secrets {

@@ -28,6 +28,9 @@ pub enum CodeError {
     /// It is a folder of data, or a home folder; or a version that unfolds to more than any code.
     #[error("{0}")]
     TooLarge(String),
+    /// git was ended, since it took too long.
+    #[error("{0}")]
+    TooLong(String),
     /// A name that git has not given.
     #[error("`{0}` is no code version of git's, which would be 40 hexadecimal digits")]
     NoVersion(String),
@@ -46,6 +49,6 @@ fn without_git(error: &io::Error) -> String {
 impl CodeError {
     /// Whether it will be the same at the next look.
     pub fn is_lasting(&self) -> bool {
-        matches!(self, Self::NoGit(_) | Self::TooLarge(_))
+        matches!(self, Self::NoGit(_) | Self::TooLarge(_) | Self::TooLong(_))
     }
 }

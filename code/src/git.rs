@@ -1,49 +1,261 @@
 //! git as a program, led nowhere by the environment.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::error::CodeError;
 
-/// Variables that would lead git elsewhere.
-const MISLEADING: [&str; 6] =
-    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"];
+/// How long a call may take; and one that packs or unpacks whole versions.
+const TIME_MAX: Duration = Duration::from_secs(60);
+const PACK_TIME_MAX: Duration = Duration::from_secs(600);
+/// Of what a call says, and of what it complains of.
+const OUTPUT_BYTES_MAX: u64 = 256 << 20;
+const MESSAGE_BYTES_MAX: u64 = 64 << 10;
+/// Processes at once; others wait for their turn.
+const AT_ONCE: usize = 4;
+/// Seconds on processors and KiB of memory that a process may take: beyond that the kernel ends it. `sh` sets both, since nothing else can without
+/// unsafe code.
+const LIMITED: &str = r#"ulimit -t 900 2>/dev/null; ulimit -d 2097152 2>/dev/null; exec git "$@""#;
+/// What comes before the settings: `-c`, that, and what `sh` calls itself.
+const BEFORE_SETTINGS: usize = 3;
+/// Templates may hold hooks.
+const INIT: [&str; 4] = ["init", "--quiet", "--bare", "--template="];
+/// What `sh` ends with where there is no program of that name.
+const NOT_FOUND: i32 = 127;
 
-/// git, led nowhere by the environment, and quiet.
+/// Of what a user may have set for git, this alone reaches it. All else could lead it elsewhere.
+const KEPT_VARIABLES: [&str; 8] = [
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXEC_PATH",
+];
+/// Settings of each call: nothing of anybody is executed, fetched, watched or tidied up, no part of our index is put beside the user's, and memory
+/// is bounded.
+const SETTINGS: [&str; 17] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    "core.splitIndex=false",
+    "core.untrackedCache=false",
+    "core.maxTreeDepth=512",
+    "core.bigFileThreshold=64m",
+    "core.deltaBaseCacheLimit=32m",
+    "pack.threads=1",
+    "pack.windowMemory=64m",
+    "pack.deltaCacheSize=32m",
+    "protocol.allow=never",
+    "submodule.recurse=false",
+    "diff.ignoreSubmodules=all",
+    "log.showSignature=false",
+    "maintenance.auto=false",
+    "gc.auto=0",
+];
+
+/// git in repositories of our own: led nowhere by the environment or by configuration of the user, and quiet. Configuration is where programs to
+/// execute are named (filters, drivers, hooks, helpers), so that attributes of the files name none.
 pub(crate) fn git() -> Command {
-    let mut git = Command::new("git");
-    for name in MISLEADING {
+    let mut git = any_git();
+    git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    for name in ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_SYSTEM"] {
         git.env_remove(name);
     }
-    // Nothing of the user's is locked or refreshed, nobody is asked for a password, no program is started to watch files, and no part of our index is
-    // put beside the user's.
-    git.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-    for setting in ["core.fsmonitor=false", "core.quotePath=false", "core.splitIndex=false", "core.untrackedCache=false", "gc.auto=0"] {
+    git
+}
+
+/// git with the configuration of the user, to be asked for that and for where a repository is, and for nothing that looks at files or objects.
+pub(crate) fn users_git() -> Command {
+    any_git()
+}
+
+fn any_git() -> Command {
+    let mut git = Command::new("sh");
+    git.args(["-c", LIMITED, "git"]);
+    for (name, _) in std::env::vars_os() {
+        let is_kept = || KEPT_VARIABLES.iter().any(|kept| name == *kept) || is_setting(&name);
+        if name.as_bytes().starts_with(b"GIT_") && !is_kept() {
+            git.env_remove(name);
+        }
+    }
+    // Nothing of the user's is locked or refreshed, nobody is asked for a password, and what is missing is not fetched.
+    git.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("GIT_NO_LAZY_FETCH", "1").env("LC_ALL", "C");
+    for setting in SETTINGS {
         git.args(["-c", setting]);
     }
     git.stdin(Stdio::null());
     git
 }
 
+/// Whether a variable is one of those that `GIT_CONFIG_COUNT` counts.
+fn is_setting(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"GIT_CONFIG_KEY_") || name.as_bytes().starts_with(b"GIT_CONFIG_VALUE_")
+}
+
+/// Turns of processes: what wants one waits while as many run as may.
+struct Turns {
+    free: Mutex<usize>,
+    changed: Condvar,
+}
+
+static TURNS: Turns = Turns { free: Mutex::new(AT_ONCE), changed: Condvar::new() };
+
+/// The turn of one process.
+struct Turn;
+
+impl Turn {
+    fn wait() -> Self {
+        let free = TURNS.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = TURNS.changed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        TURNS.changed.notify_one();
+    }
+}
+
+/// How a process has ended.
+pub(crate) struct Ended {
+    status: ExitStatus,
+    message: Vec<u8>,
+    /// It was ended, since it took longer than this.
+    took_longer_than: Option<Duration>,
+}
+
+impl Ended {
+    /// # Errors
+    /// It has not ended well.
+    pub(crate) fn checked(self, command: &Command) -> Result<(), CodeError> {
+        self.checked_for(command, &[0])
+    }
+
+    fn checked_for(self, command: &Command, codes: &[i32]) -> Result<(), CodeError> {
+        if let Some(time) = self.took_longer_than {
+            let command = name_of(command);
+            return Err(CodeError::TooLong(format!("git {command} took longer than {} s and was ended", time.as_secs())));
+        }
+        match self.status.code() {
+            Some(code) if codes.contains(&code) => Ok(()),
+            Some(NOT_FOUND) => Err(CodeError::NoGit(io::ErrorKind::NotFound.into())),
+            None => {
+                let message = format!("it was ended by the system ({}), mostly since it needs too much memory", self.status);
+                Err(CodeError::Git { command: name_of(command), message })
+            }
+            Some(_) => Err(refused(command, &self.message)),
+        }
+    }
+}
+
+/// Runs it, with something to read on its standard input. `read` takes what it says; where it leaves some of that, the process is ended.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn run<T>(
+    command: &mut Command,
+    input: Option<&[u8]>,
+    time_max: Duration,
+    read: impl FnOnce(&mut ChildStdout) -> T,
+) -> Result<(T, Ended), CodeError> {
+    let _turn = Turn::wait();
+    if input.is_some() {
+        command.stdin(Stdio::piped());
+    }
+    // Whatever it has started ends with it.
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().map_err(CodeError::NoGit)?;
+    let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    let (over, is_over) = mpsc::channel::<()>();
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    let mut stdout = child.stdout.take().ok_or_else(|| CodeError::NoGit(io::ErrorKind::BrokenPipe.into()))?;
+    thread::scope(|scope| {
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.unwrap_or_default())));
+        let complaining = scope.spawn(move || {
+            let mut message = Vec::new();
+            if let Some(mut stderr) = stderr {
+                let _ = (&mut stderr).take(MESSAGE_BYTES_MAX).read_to_end(&mut message);
+                let _ = io::copy(&mut stderr, &mut io::sink());
+            }
+            message
+        });
+        let watching = scope.spawn(move || {
+            let is_late = is_over.recv_timeout(time_max) == Err(mpsc::RecvTimeoutError::Timeout);
+            if is_late {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+            is_late
+        });
+        let said = read(&mut stdout);
+        if !matches!(stdout.read(&mut [0]), Ok(0)) {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        drop(stdout);
+        let status = wait(&mut child);
+        drop(over);
+        let is_late = watching.join().unwrap_or(false);
+        let message = complaining.join().unwrap_or_default();
+        Ok((said, Ended { status: status?, message, took_longer_than: is_late.then_some(time_max) }))
+    })
+}
+
+fn wait(child: &mut Child) -> Result<ExitStatus, CodeError> {
+    child.wait().map_err(CodeError::NoGit)
+}
+
+fn said(command: &mut Command, input: Option<&[u8]>, time_max: Duration, codes: &[i32]) -> Result<Vec<u8>, CodeError> {
+    let mut said = Vec::new();
+    let (read, ended) = run(command, input, time_max, |stdout| stdout.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut said))?;
+    if said.len() as u64 > OUTPUT_BYTES_MAX {
+        let command = name_of(command);
+        return Err(CodeError::TooLarge(format!("git {command} says more than {} MB: too much to be code", OUTPUT_BYTES_MAX >> 20)));
+    }
+    ended.checked_for(command, codes)?;
+    read.map_err(CodeError::NoGit)?;
+    Ok(said)
+}
+
 /// Makes a bare repository where there is none. Any number of processes may do so at once: it is made beside its place and moved there whole.
-pub(crate) fn make_bare(place: &Path) -> Result<(), CodeError> {
+pub(crate) fn make_bare(place: &Path, format: &str) -> Result<(), CodeError> {
     let exists = || place.join("HEAD").exists();
     if exists() {
         return Ok(());
     }
     let trouble = |source| CodeError::File { path: place.to_owned(), source };
+    let init = || {
+        let mut init = git();
+        init.args(INIT);
+        if format != "sha1" {
+            init.arg(format!("--object-format={format}"));
+        }
+        init
+    };
     let beside = place.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(beside).map_err(trouble)?;
     let made = tempfile::Builder::new().prefix(".new-").tempdir_in(beside).map_err(trouble)?;
-    output(git().args(["init", "--quiet", "--bare"]).arg(made.path()))?;
+    output(init().arg(made.path()))?;
     match fs::rename(made.path(), place) {
         Ok(()) => drop(made.keep()),
         Err(_) if exists() => {}
         // What lies there was begun by one that was killed before it made a `HEAD`.
-        Err(_) => drop(output(git().args(["init", "--quiet", "--bare"]).arg(place))?),
+        Err(_) => drop(output(init().arg(place))?),
     }
     Ok(())
 }
@@ -53,41 +265,48 @@ pub(crate) fn paths(listed: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, CodeError> {
-    let done = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().map_err(CodeError::NoGit)?;
-    if done.status.success() { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
+    said(command, None, TIME_MAX, &[0])
+}
+
+/// As [`output`], of a call that packs or unpacks whole versions.
+pub(crate) fn packed(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>, CodeError> {
+    said(command, input, PACK_TIME_MAX, &[0])
 }
 
 /// What a search has found; it ends with 1 where that is nothing.
 pub(crate) fn git_found(command: &mut Command) -> Result<Vec<u8>, CodeError> {
-    let done = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().map_err(CodeError::NoGit)?;
-    if matches!(done.status.code(), Some(0 | 1)) { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
+    said(command, None, TIME_MAX, &[0, 1])
 }
 
 pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Result<(), CodeError> {
     answer(command, input).map(drop)
 }
 
-/// Returns what one says that was given something to read, all of which it reads first.
+/// Returns what one says that was given something to read.
 pub(crate) fn answer(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, CodeError> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
-    // It reads all of its input before it says much; one that ends early says why.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
-    let done = child.wait_with_output().map_err(CodeError::NoGit)?;
-    if done.status.success() { Ok(done.stdout) } else { Err(refused(command, &done.stderr)) }
+    said(command, Some(input), TIME_MAX, &[0])
 }
 
-/// Waits for the end of one whose output was read.
-pub(crate) fn ended(command: &Command, child: Child) -> Result<(), CodeError> {
-    let done = child.wait_with_output().map_err(CodeError::NoGit)?;
-    if done.status.success() { Ok(()) } else { Err(refused(command, &done.stderr)) }
+/// Runs one whose output is read piece by piece. What `read` leaves is not waited for.
+pub(crate) fn pieces<T>(
+    command: &mut Command,
+    input: Option<&[u8]>,
+    read: impl FnOnce(&mut ChildStdout) -> T,
+) -> Result<(T, Ended), CodeError> {
+    run(command, input, TIME_MAX, read)
 }
 
 fn refused(command: &Command, message: &[u8]) -> CodeError {
-    let mut arguments = command.get_args().skip_while(|argument| argument.as_bytes() == b"-c" || argument.as_bytes().contains(&b'='));
-    let name = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
     let message = String::from_utf8_lossy(message);
     let last = message.lines().rev().find(|line| !line.is_empty()).unwrap_or("it failed without a word");
-    CodeError::Git { command: name, message: last.to_owned() }
+    CodeError::Git { command: name_of(command), message: last.to_owned() }
+}
+
+/// The name of a subcommand.
+fn name_of(command: &Command) -> String {
+    let is_setting = |argument: &&OsStr| argument.as_bytes() == b"-c" || argument.as_bytes().contains(&b'=');
+    let mut arguments = command.get_args().skip(BEFORE_SETTINGS).skip_while(is_setting);
+    arguments.next().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 pub(crate) fn line(mut bytes: Vec<u8>) -> String {
@@ -99,7 +318,7 @@ pub(crate) fn line(mut bytes: Vec<u8>) -> String {
 
 /// Returns whether git says yes.
 pub(crate) fn quick(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    said(command, None, TIME_MAX, &[0]).is_ok()
 }
 
 #[cfg(test)]
@@ -110,18 +329,47 @@ mod tests {
     fn many_make_one_repository_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("code/of");
-        std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| make_bare(&place).map(|()| place.join("config").exists()))).collect();
+        thread::scope(|scope| {
+            let makers: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| make_bare(&place, "sha1").map(|()| place.join("config").exists()))).collect();
             assert!(makers.into_iter().all(|maker| maker.join().unwrap().unwrap()), "one saw a repository that was not whole");
         });
         assert_eq!(fs::read_dir(folder.path().join("code")).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]
+    fn a_call_that_takes_too_long_is_ended_with_all_that_it_has_started() {
+        let mut sleeps = Command::new("sh");
+        sleeps.args(["-c", "sleep 1000 & sleep 1000", "git", "sleep"]);
+        let began = std::time::Instant::now();
+        let (_, ended) = run(&mut sleeps, None, Duration::from_millis(100), |stdout| drop(stdout.read(&mut [0]))).unwrap();
+        let error = ended.checked(&sleeps).unwrap_err();
+        assert!(began.elapsed() < Duration::from_secs(100) && error.is_lasting());
+        assert_eq!(error.to_string(), "git sleep took longer than 0 s and was ended");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_no_program_of_the_user_is_named() {
+        let mut shell = git();
+        shell.args(["-c", "alias.limits=!ulimit -d; ulimit -t; env", "limits"]);
+        let said = String::from_utf8(output(&mut shell).unwrap()).unwrap();
+        assert!(said.starts_with("2097152\n900\n"), "{said}");
+        assert!(said.contains("GIT_CONFIG_GLOBAL=/dev/null") && said.contains("GIT_NO_LAZY_FETCH=1"), "{said}");
+    }
+
+    #[test]
+    fn what_says_more_than_is_read_is_ended() {
+        let mut endless = Command::new("sh");
+        endless.args(["-c", "yes"]);
+        let (read, _) = run(&mut endless, None, TIME_MAX, |stdout| stdout.take(10).read_to_end(&mut Vec::new())).unwrap();
+        assert_eq!(read.unwrap(), 10);
+    }
+
+    #[test]
     fn one_that_was_begun_is_finished() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("objects/pack")).unwrap();
-        make_bare(folder.path()).unwrap();
+        make_bare(folder.path(), "sha1").unwrap();
         assert!(quick(git().current_dir(folder.path()).args(["rev-parse", "--is-bare-repository"])));
     }
 }

@@ -1,10 +1,10 @@
 //! What is not part of a version of the code, though git does not ignore it: data, secrets, and what programs leave behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::secret;
 
@@ -12,6 +12,8 @@ use crate::secret;
 const FILE_BYTES_MAX: u64 = 10 << 20;
 /// Files that are named where some were left out.
 const NAMED_MAX: usize = 5;
+/// It is no longer.
+const IGNORE_BYTES_MAX: u64 = 1 << 20;
 /// What people write into it is left out, in the form of `.gitignore`.
 pub(crate) const IGNORE_FILE: &str = ".sweepignore";
 /// What interpreters, trackers and training programs write beside the code, in the form of `.gitignore`. Whoever tracks such a file with git keeps it.
@@ -48,15 +50,85 @@ pub(crate) const OUTPUTS: [&str; 25] = [
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
     secrets: BTreeSet<String>,
+    /// By what their contents look like.
+    contents: BTreeMap<String, &'static str>,
+    /// Of which the committed form is kept.
+    encrypted: BTreeSet<String>,
     large: BTreeSet<String>,
     large_paths: Vec<PathBuf>,
+    /// Files that git tracks, or would.
+    withheld: BTreeSet<Vec<u8>>,
+    /// Files that are not in the index as they lie there.
+    unlike: Vec<PathBuf>,
+    is_index_unlike: bool,
+    /// What is taken in although it looks like a secret, since the user says that it is none.
+    kept: BTreeSet<Vec<u8>>,
 }
 
 impl LeftOut {
+    /// Nothing yet, of the code in a folder.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { kept: kept_by_user(root), ..Self::default() }
+    }
+
+    /// Whether the user says that a file is no secret.
+    pub(crate) fn is_kept_by_user(&self, path: &[u8]) -> bool {
+        self.kept.contains(path)
+    }
+
+    /// Notes a file that git tracks and whose name says that it holds a secret.
+    pub(crate) fn withhold_by_name(&mut self, path: &[u8]) {
+        self.secrets.insert(path.escape_ascii().to_string());
+        self.withhold(path);
+    }
+
+    /// Notes a file that holds what looks like a secret.
+    pub(crate) fn withhold_by_content(&mut self, path: &[u8], what: &'static str) {
+        self.contents.insert(path.escape_ascii().to_string(), what);
+        self.withhold(path);
+    }
+
+    fn withhold(&mut self, path: &[u8]) {
+        self.withheld.insert(path.to_vec());
+        self.unlike.push(OsStr::from_bytes(path).into());
+    }
+
+    /// Notes a file that is encrypted wherever it is committed, and of which only that is kept.
+    pub(crate) fn keep_encrypted(&mut self, path: &[u8]) {
+        self.encrypted.insert(path.escape_ascii().to_string());
+        self.note_unlike(path);
+    }
+
+    /// Notes a file that the index holds in another form.
+    pub(crate) fn note_unlike(&mut self, path: &[u8]) {
+        self.unlike.push(OsStr::from_bytes(path).into());
+        self.is_index_unlike = true;
+    }
+
+    /// Whether the index holds files in another form.
+    pub(crate) fn is_index_unlike(&self) -> bool {
+        self.is_index_unlike
+    }
+
+    /// Files that are not in the index as they lie there.
+    pub(crate) fn unlike(&self) -> impl Iterator<Item = &PathBuf> {
+        self.unlike.iter()
+    }
+
+    /// Whether a file was taken out of the index.
+    pub(crate) fn is_withheld(&self, path: &[u8]) -> bool {
+        self.withheld.contains(path)
+    }
+
+    /// Files that were taken out of the index.
+    pub(crate) fn withheld(&self) -> Vec<&[u8]> {
+        self.withheld.iter().map(Vec::as_slice).collect()
+    }
+
     /// Returns whether a file that git does not track belongs to the code; one that does not is noted.
     pub(crate) fn keeps(&mut self, path: &[u8], found: &Metadata) -> bool {
         let name = || path.escape_ascii().to_string();
-        if secret::is_likely(path) {
+        if secret::is_likely(path) && !self.is_kept_by_user(path) {
             self.secrets.insert(name());
             return false;
         }
@@ -80,18 +152,34 @@ impl LeftOut {
 
     /// Says what was left out, for a person.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let why = [
-            (&self.secrets, "it looks like a secret", "they look like secrets"),
-            (&self.large, "it has more than 10 MB", "they have more than 10 MB"),
+        let large: Vec<_> = self.large.iter().map(String::as_str).collect();
+        let secrets: Vec<_> = self.secrets.iter().map(String::as_str).collect();
+        let contents: Vec<_> = self.contents.iter().map(|(name, what)| format!("{name} ({what})")).collect();
+        let contents: Vec<_> = contents.iter().map(String::as_str).collect();
+        let encrypted: Vec<_> = self.encrypted.iter().map(String::as_str).collect();
+        let keep = format!("a line `!PATH` in {IGNORE_FILE} keeps one that is none");
+        let notes = [
+            (secrets, format!("not part of the code version, by name a secret ({keep})")),
+            (contents, format!("not part of the code version, since there is what looks like a secret in it ({keep})")),
+            (large, "not part of the code version, since it has more than 10 MB and git does not track it".to_owned()),
+            (encrypted, "part of the code version only as committed, since a filter encrypts it".to_owned()),
         ];
-        let left_out = why.into_iter().filter(|(names, _, _)| !names.is_empty());
-        let notes = left_out.map(|(names, one, several)| {
-            let named: Vec<_> = names.iter().take(NAMED_MAX).map(String::as_str).collect();
-            let more = names.len() - named.len();
+        let notes = notes.into_iter().filter(|(names, _)| !names.is_empty()).map(|(names, why)| {
+            let more = names.len().saturating_sub(NAMED_MAX);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let (why, what) = if names.len() == 1 { (one, "it") } else { (several, "them") };
-            format!("{}{more}: not part of the code version, since {why} and git does not track {what}", named.join(", "))
+            format!("{}{more}: {why}", names[..names.len().min(NAMED_MAX)].join(", "))
         });
         notes.collect()
     }
+}
+
+/// Returns the paths of lines `!path` in the file of the user that says what is left out.
+pub(crate) fn kept_by_user(root: &Path) -> BTreeSet<Vec<u8>> {
+    let file = root.join(IGNORE_FILE);
+    if !fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() < IGNORE_BYTES_MAX) {
+        return BTreeSet::new();
+    }
+    let text = fs::read(&file).unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.trim_ascii().strip_prefix(b"!"));
+    lines.map(|path| path.strip_prefix(b"/").unwrap_or(path).to_vec()).collect()
 }

@@ -4,13 +4,14 @@
 //! versions, takes them in and gives them out as bundles, writes them into a folder and says how they differ. [`Checkouts`] keeps a folder for each
 //! version that is executed. git does the work.
 //!
-//! Modules import rightwards only: `suspect, turn → working → left_out, patch → secret`; `working, checkouts → store → git → error`; `patch → git`.
+//! Modules import rightwards only: `suspect, turn → working → scan, left_out, patch → secret`; `working, checkouts → store → git → error`; `scan, patch → git`.
 
 mod checkouts;
 mod error;
 mod git;
 mod left_out;
 mod patch;
+mod scan;
 mod secret;
 mod store;
 mod suspect;
@@ -20,6 +21,7 @@ mod working;
 pub use checkouts::{Checkouts, folder_in};
 pub use error::CodeError;
 pub use patch::PATCH_BYTES_MAX;
+pub use secret::{redacted, redacted_arguments, without_secrets_in_url};
 pub use store::{Changes, CheckedOut, Size, Store, is_version};
 pub use suspect::Suspect;
 pub use turn::Turn;

@@ -3,10 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::error::CodeError;
-use crate::git::ended;
+use crate::git::pieces;
 use crate::secret;
 
 /// More text than this is not kept: what is longer is cut at a line, and says so.
@@ -15,8 +15,9 @@ pub const PATCH_BYTES_MAX: usize = 256 << 10;
 const CUT: &str = "[cut here: the difference has more than 256 KiB]\n";
 
 /// Returns what git, asked for the differences from a commit, says of the files of these names. Files whose names say that they hold secrets are only
-/// named: what a commit holds of them is in no version of the code, once they are gone.
-pub(crate) fn patch(mut differences: Command, names: &[&[u8]]) -> Result<String, CodeError> {
+/// named,
+/// keys in others are hidden: what a commit holds of them is in no version of the code, once they are gone. Nothing is said of `withheld` files.
+pub(crate) fn patch(mut differences: Command, names: &[&[u8]], withheld: &[&[u8]]) -> Result<String, CodeError> {
     if names.is_empty() {
         return Ok(String::new());
     }
@@ -24,9 +25,13 @@ pub(crate) fn patch(mut differences: Command, names: &[&[u8]]) -> Result<String,
     let mut text: String = secrets.iter().map(|name| format!("Not shown, by its name a secret: {}\n", name.escape_ascii())).collect();
     if !others.is_empty() {
         differences.args(["--patch", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all", "--", "."]);
-        differences
-            .args(secrets.iter().map(|name| [OsStr::new(":(exclude,literal)"), OsStr::from_bytes(name)].into_iter().collect::<OsString>()));
-        text.push_str(&String::from_utf8_lossy(&beginning(&mut differences)?));
+        differences.args(
+            secrets
+                .iter()
+                .chain(withheld)
+                .map(|name| [OsStr::new(":(exclude,literal)"), OsStr::from_bytes(name)].into_iter().collect::<OsString>()),
+        );
+        text.push_str(&secret::redacted(&String::from_utf8_lossy(&beginning(&mut differences)?)));
     }
     Ok(bounded(text))
 }
@@ -38,16 +43,12 @@ pub(crate) fn joined<'a>(patches: impl Iterator<Item = &'a str>) -> String {
 
 /// Returns as much of what git says as can be kept, and a little more.
 fn beginning(git: &mut Command) -> Result<Vec<u8>, CodeError> {
-    let mut child = git.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(CodeError::NoGit)?;
-    let mut read = Vec::new();
-    let outcome = child.stdout.take().map_or(Ok(0), |said| said.take(PATCH_BYTES_MAX as u64 + 1).read_to_end(&mut read));
-    if read.len() <= PATCH_BYTES_MAX {
-        ended(git, child)?;
-    } else {
-        let _ = child.kill();
-        let _ = child.wait();
+    let mut text = Vec::new();
+    let (read, ended) = pieces(git, None, |stdout| stdout.take(PATCH_BYTES_MAX as u64 + 1).read_to_end(&mut text))?;
+    if text.len() <= PATCH_BYTES_MAX {
+        ended.checked(git)?;
     }
-    outcome.map(|_| read).map_err(CodeError::NoGit)
+    read.map(|_| text).map_err(CodeError::NoGit)
 }
 
 /// Cuts a text that is too long at a line.

@@ -7,22 +7,24 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::error::CodeError;
-use crate::git::{answer, ended, feed, git, line, make_bare, output, paths, quick};
+use crate::git::{answer, git, git_found, line, make_bare, output, packed, paths, pieces, quick};
+use crate::secret;
 
 /// More files, or bytes in all of them, than this are not checked out: no code is so large, and a small bundle may unfold to anything.
 const FILES_MAX: usize = 500_000;
 const BYTES_MAX: u64 = 8 << 30;
 /// A file that may be no smudged text.
-const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// What how a version differs from a commit is called where it is kept.
 const PATCH_FILE: &str = "patch";
@@ -48,7 +50,7 @@ impl Store {
     /// # Errors
     /// See [`CodeError`].
     pub fn open(dir: &Path) -> Result<Self, CodeError> {
-        make_bare(dir)?;
+        make_bare(dir, "sha1")?;
         Ok(Self { dir: dir.to_owned() })
     }
 
@@ -57,7 +59,18 @@ impl Store {
         is_version(version) && quick(self.git().args(["rev-parse", "--verify", "--quiet"]).arg(format!("{}^{{commit}}", name_of(version))))
     }
 
-    /// Takes in the bundle of a version. Nothing is kept of one that is not exactly that.
+    /// Returns which of some versions are kept here.
+    pub fn kept(&self, versions: &[String]) -> BTreeSet<String> {
+        let names: Vec<_> = versions.iter().filter(|version| is_version(version)).map(|version| name_of(version)).collect();
+        if names.is_empty() {
+            return BTreeSet::new();
+        }
+        // Each name is that of one ref, or the beginning of none.
+        let listed = output(self.git().args(["for-each-ref", "--format=%(refname:lstrip=2)"]).args(&names)).unwrap_or_default();
+        String::from_utf8_lossy(&listed).lines().map(str::to_owned).collect()
+    }
+
+    /// Takes in the bundle of a version. Nothing is kept of one that is not exactly that, or that unfolds to more than any code.
     ///
     /// # Errors
     /// See [`CodeError`].
@@ -67,7 +80,7 @@ impl Store {
             return Ok(());
         }
         let incoming = format!("refs/incoming/{version}");
-        output(self.fetching(bundle).arg(format!("+{}:{incoming}", name_of(version))))?;
+        packed(self.fetching(bundle).arg(format!("+{}:{incoming}", name_of(version))), None)?;
         let kept = self.keep(version, &incoming);
         let removed = output(self.git().args(["update-ref", "-d", &incoming]));
         kept.and(removed.map(drop))
@@ -91,6 +104,8 @@ impl Store {
     }
 
     fn keep(&self, version: &str, incoming: &str) -> Result<(), CodeError> {
+        // Whatever looks at its files later walks through all of them.
+        self.size(version)?;
         let found = line(output(self.git().args(["rev-parse", "--verify"]).arg(format!("{incoming}^{{commit}}")))?);
         // Made here from the tree alone, if the tree is there.
         let expected = commit(&mut self.git(), version)?;
@@ -164,7 +179,7 @@ impl Store {
         if listed.is_empty() {
             return Ok(false);
         }
-        feed(self.git().args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), &listed)?;
+        packed(self.git().args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), Some(&listed))?;
         Ok(true)
     }
 
@@ -173,7 +188,7 @@ impl Store {
     /// # Errors
     /// See [`CodeError`]. What one of its names says is not what is there: then none is to be relied on.
     pub fn restore(&self, bundle: &Path) -> Result<(), CodeError> {
-        output(self.fetching(bundle).args(["+refs/sweep/*:refs/sweep/*", "+refs/patches/*:refs/patches/*"]))?;
+        packed(self.fetching(bundle).args(["+refs/sweep/*:refs/sweep/*", "+refs/patches/*:refs/patches/*"]), None)?;
         let listed = output(self.git().args(["for-each-ref", "--format=%(refname:lstrip=2) %(tree)", "refs/sweep"]))?;
         let listed = String::from_utf8_lossy(&listed);
         match listed.lines().find(|line| line.split_once(' ').is_none_or(|(version, tree)| version != tree)) {
@@ -189,30 +204,37 @@ impl Store {
     pub fn size(&self, version: &str) -> Result<Size, CodeError> {
         refuse_name(version)?;
         let mut list = self.git();
-        list.args(["ls-tree", "-r", "-l", "-z", version]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut listing = list.spawn().map_err(CodeError::NoGit)?;
-        let mut size = Size::default();
-        let entries = listing.stdout.take().into_iter().flat_map(|listed| BufReader::new(listed).split(0).map_while(Result::ok));
-        for entry in entries {
-            size.files += 1;
-            // `mode type hash size\tpath`; submodules that were never checked out have a dash.
-            let head = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
-            let bytes = String::from_utf8_lossy(head).split_whitespace().nth(3).and_then(|bytes| bytes.parse().ok());
-            size.bytes = size.bytes.saturating_add(bytes.unwrap_or(0));
-            // A few small trees that name each other unfold to more entries than anybody could list.
-            if size.files > FILES_MAX || size.bytes > BYTES_MAX {
-                let _ = listing.kill();
-                let _ = listing.wait();
-                return Err(CodeError::TooLarge(format!(
-                    "version {version} unfolds to {} files and {} MB or more, which is no code: at most {FILES_MAX} files and {} MB are written",
-                    size.files,
-                    size.bytes >> 20,
-                    BYTES_MAX >> 20
-                )));
+        // Folders as well: those that hold nothing but folders take as long.
+        list.args(["ls-tree", "-r", "-t", "-l", "-z", version]);
+        let (size, ended) = pieces(&mut list, None, |listed| {
+            let (mut size, mut folders) = (Size::default(), 0);
+            for entry in BufReader::new(listed).split(0).map_while(Result::ok) {
+                // `mode type hash size\tpath`; folders and submodules that were never checked out have a dash.
+                let head = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
+                let text = String::from_utf8_lossy(head);
+                let mut fields = text.split_whitespace().skip(1);
+                if fields.next() == Some("tree") {
+                    folders += 1;
+                } else {
+                    size.files += 1;
+                    size.bytes = size.bytes.saturating_add(fields.nth(1).and_then(|bytes| bytes.parse().ok()).unwrap_or(0));
+                }
+                // A few small trees that name each other unfold to more entries than anybody could list.
+                if size.files + folders > FILES_MAX || size.bytes > BYTES_MAX {
+                    return (size, true);
+                }
             }
+            (size, false)
+        })?;
+        if let (Size { files, bytes }, true) = size {
+            return Err(CodeError::TooLarge(format!(
+                "version {version} unfolds to {files} files and {} MB or more, which is no code: at most {FILES_MAX} files and folders and {} MB are taken",
+                bytes >> 20,
+                BYTES_MAX >> 20
+            )));
         }
-        ended(&list, listing)?;
-        Ok(size)
+        ended.checked(&list)?;
+        Ok(size.0)
     }
 
     /// Writes the files of a version into an empty folder, and reads them again: what is there then is exactly that version.
@@ -252,9 +274,7 @@ impl Store {
     fn pointers(&self, version: &str) -> Result<Vec<String>, CodeError> {
         let text = String::from_utf8_lossy(LFS_POINTER).into_owned();
         let mut grep = self.git();
-        grep.args(["grep", "-z", "-l", "--fixed-strings", "-e", &text, version]).stderr(Stdio::null());
-        // It ends with 1 where nothing is found.
-        let found = grep.output().map_err(CodeError::NoGit)?;
+        let found = git_found(grep.args(["grep", "-z", "-l", "--fixed-strings", "-e", &text, version]))?;
         let path = |entry: &[u8]| {
             String::from_utf8_lossy(&entry[entry.iter().position(|byte| *byte == b':').map_or(0, |at| at + 1)..]).into_owned()
         };
@@ -262,20 +282,32 @@ impl Store {
             let size = output(self.git().args(["cat-file", "-s"]).arg(format!("{version}:{path}"))).map(line).unwrap_or_default();
             size.parse::<u64>().is_ok_and(|size| size < 1024)
         };
-        Ok(paths(&found.stdout).map(path).filter(is_small).collect())
+        Ok(paths(&found).map(path).filter(is_small).collect())
     }
 
-    /// Returns how two versions differ, as `git diff` says it; with `stat`, only which files and how much.
+    /// Returns how two versions differ, as `git diff` says it, with keys hidden; with `stat`, only which files and how much.
     ///
     /// # Errors
     /// See [`CodeError`].
     pub fn diff(&self, from: &str, to: &str, stat: bool, color: bool) -> Result<Vec<u8>, CodeError> {
         refuse_name(from)?;
         refuse_name(to)?;
+        self.refuse_too_large(&[from, to])?;
         let mut diff = self.git();
         diff.args(["diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--find-renames"]);
         diff.arg(if stat { "--stat" } else { "--patch" }).arg(if color { "--color=always" } else { "--color=never" });
-        output(diff.args([from, to]))
+        let text = output(diff.args([from, to]))?;
+        Ok(match std::str::from_utf8(&text).map(secret::redacted) {
+            Ok(Cow::Owned(shown)) => shown.into_bytes(),
+            Ok(Cow::Borrowed(_)) => text,
+            Err(_) => secret::redacted(&String::from_utf8_lossy(&text)).into_owned().into_bytes(),
+        })
+    }
+
+    /// A version that an earlier program has taken in may unfold to anything.
+    fn refuse_too_large(&self, versions: &[&str]) -> Result<(), CodeError> {
+        let is_too_large = |version: &&str| self.size(version).err().filter(|error| matches!(error, CodeError::TooLarge(_)));
+        versions.iter().find_map(is_too_large).map_or(Ok(()), Err)
     }
 
     /// Returns how much two versions differ.
@@ -285,6 +317,7 @@ impl Store {
     pub fn changes(&self, from: &str, to: &str) -> Result<Changes, CodeError> {
         refuse_name(from)?;
         refuse_name(to)?;
+        self.refuse_too_large(&[from, to])?;
         let mut diff = self.git();
         diff.args(["diff-tree", "-r", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", "--numstat"]);
         let listed = output(diff.args([from, to]))?;
@@ -308,8 +341,6 @@ impl Store {
     /// git over the files of a version.
     fn over(&self, dir: &Path, index: &Path) -> Command {
         let mut git = self.git();
-        // No attribute of the code may have a program of this machine's configuration executed.
-        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         git.env("GIT_WORK_TREE", dir).env("GIT_INDEX_FILE", index).current_dir(dir);
         git
     }
@@ -381,5 +412,5 @@ pub(crate) fn commit(git: &mut Command, tree: &str) -> Result<String, CodeError>
 pub(crate) fn bundle(git: &mut Command, version: &str, have: &[&String], to: &Path) -> Result<(), CodeError> {
     let input = std::iter::once(name_of(version)).chain(have.iter().map(|have| format!("^{have}"))).collect::<Vec<_>>().join("\n");
     let to = if to.as_os_str() == OsStr::from_bytes(b"-") { Path::new("./-") } else { to };
-    feed(git.args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), input.as_bytes())
+    packed(git.args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), Some(input.as_bytes())).map(drop)
 }

@@ -1,24 +1,15 @@
 //! What looks like a secret in a version of the code, before it goes to machines of others: files by their names, and keys of well-known forms in
 //! their contents.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::error::CodeError;
-use crate::git::{git_found, output, paths};
+use crate::git::{output, paths};
+use crate::left_out::kept_by_user;
+use crate::scan::scan;
 use crate::secret;
 use crate::store::is_version;
 use crate::working::Source;
-
-/// Keys whose form says what they are, each with the beginning by which it is told.
-const KEYS: [(&str, &str, &str); 9] = [
-    ("AKIA", "AKIA[0-9A-Z]{16}", "an AWS access key"),
-    ("ASIA", "ASIA[0-9A-Z]{16}", "an AWS access key"),
-    ("-----BEGIN", "-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----", "a private key"),
-    ("gh", "gh[pousr]_[A-Za-z0-9]{36}", "a GitHub token"),
-    ("github_pat_", "github_pat_[A-Za-z0-9_]{22}", "a GitHub token"),
-    ("xox", "xox[abeoprs]-[A-Za-z0-9-]{10}", "a Slack token"),
-    ("AIza", "AIza[0-9A-Za-z_-]{35}", "a Google API key"),
-    ("hf_", "hf_[A-Za-z0-9]{34}", "a Hugging Face token"),
-    ("sk-", "sk-(proj|ant)-[A-Za-z0-9_-]{24}", "an API key"),
-];
 
 /// Something that looks like a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,41 +40,31 @@ impl Source {
         if !is_version(version) {
             return Err(CodeError::NoVersion(version.escape_debug().to_string()));
         }
-        let mut found = self.by_name(version)?;
-        found.extend(self.by_content(version)?);
+        let kept = kept_by_user(self.root());
+        let listed = output(self.git().args(["ls-tree", "-r", "-z", version]))?;
+        let (mut found, mut contents) = (Vec::new(), Vec::new());
+        // `mode type hash\tpath`
+        for entry in paths(&listed) {
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+            let (head, path) = (&entry[..tab], &entry[tab + 1..]);
+            if kept.contains(path) {
+                continue;
+            }
+            let name = path.escape_ascii().to_string();
+            if secret::is_likely(path) {
+                found.push(Suspect { path: name, line: 0, what: "a file of that name mostly holds a secret" });
+            } else if let Some(object) = head.split(|byte| *byte == b' ').nth(2).filter(|_| head.starts_with(b"100")) {
+                contents.push((name, object));
+            }
+        }
+        let objects: BTreeSet<&[u8]> = contents.iter().map(|(_, object)| *object).collect();
+        let scanned: BTreeMap<_, _> = scan(&|| self.git(), &objects.into_iter().collect::<Vec<_>>())?.into_iter().collect();
+        for (path, object) in contents {
+            let lines = scanned.get(object).into_iter().flatten();
+            found.extend(lines.map(|finding| Suspect { path: path.clone(), line: finding.range.start as u64, what: finding.what }));
+        }
         found.sort();
         found.dedup();
-        Ok(found)
-    }
-
-    fn by_name(&self, version: &str) -> Result<Vec<Suspect>, CodeError> {
-        let listed = output(self.git().args(["ls-tree", "-r", "-z", "--name-only", version]))?;
-        let suspect =
-            |path: &[u8]| Suspect { path: path.escape_ascii().to_string(), line: 0, what: "a file of that name mostly holds a secret" };
-        Ok(paths(&listed).filter(|path| secret::is_likely(path)).map(suspect).collect())
-    }
-
-    fn by_content(&self, version: &str) -> Result<Vec<Suspect>, CodeError> {
-        let mut grep = self.git();
-        grep.args(["grep", "-z", "-n", "-o", "-I", "--no-color", "--full-name", "-E"]);
-        for (_, pattern, _) in KEYS {
-            // Not in the middle of a longer word, as in the text of an encoded image.
-            grep.arg("-e").arg(if pattern.starts_with('-') { pattern.to_owned() } else { format!("(^|[^A-Za-z0-9+/_]){pattern}") });
-        }
-        // `version:path NUL line NUL what was found`, a line each; paths may hold line ends, what was found does not.
-        let listed = git_found(grep.arg(version))?;
-        let mut fields = listed.split(|byte| *byte == 0);
-        let mut found = Vec::new();
-        let mut path = fields.next().unwrap_or_default();
-        while let (Some(line), Some(rest)) = (fields.next(), fields.next()) {
-            let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-            let key = String::from_utf8_lossy(&rest[..end]);
-            let what = KEYS.iter().find(|(beginning, _, _)| key.contains(beginning)).map_or("a key", |(_, _, what)| what);
-            let name = path.strip_prefix(version.as_bytes()).and_then(|path| path.strip_prefix(b":")).unwrap_or(path);
-            let line = String::from_utf8_lossy(line).parse().unwrap_or(1);
-            found.push(Suspect { path: name.escape_ascii().to_string(), line, what });
-            path = rest.get(end + 1..).unwrap_or_default();
-        }
         Ok(found)
     }
 }
@@ -115,7 +96,7 @@ mod tests {
         git(&["add", "tracked.pem"]);
         // What git does not track is left out of the code, not judged.
         write(".env", "TOKEN=1\n");
-        let mut working = Working::find(&root, &folder.path().join("runs")).unwrap();
+        let mut working = Working::find(&root, &folder.path().join("runs")).unwrap().taking_secrets();
         let suspects = |working: &mut Working| {
             let version = working.snapshot().unwrap().version;
             let found = working.source().suspects(&version).unwrap();

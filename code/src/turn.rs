@@ -12,6 +12,9 @@ use crate::git::{output, paths};
 use crate::store::is_version;
 use crate::working::Source;
 
+/// Files that are named of those in which two versions differ.
+const NAMED_MAX: usize = 3;
+
 /// When the files were written in which two versions differ, seen from some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -33,7 +36,7 @@ impl Source {
         if let Some(version) = [from, to].into_iter().find(|version| !is_version(version)) {
             return Err(CodeError::NoVersion(version.escape_debug().to_string()));
         }
-        let differing = output(self.git().args(["diff-tree", "-r", "-z", "--name-only", "--no-renames", from, to]))?;
+        let differing = self.differing(from, to)?;
         let times = paths(&differing).map(|path| changed(self.root(), Path::new(OsStr::from_bytes(path))));
         let (before, since): (Vec<_>, Vec<_>) = times.partition(|time| *time < moment);
         Ok(match (before.is_empty(), since.is_empty()) {
@@ -41,6 +44,17 @@ impl Source {
             (false, false) => Turn::Both,
             (true, _) => Turn::Since,
         })
+    }
+
+    /// Returns the names of some files in which two versions differ, for a person.
+    pub fn some_differing(&self, from: &str, to: &str) -> Vec<String> {
+        let are_versions = is_version(from) && is_version(to);
+        let differing = are_versions.then(|| self.differing(from, to).ok()).flatten().unwrap_or_default();
+        paths(&differing).take(NAMED_MAX).map(|path| path.escape_ascii().to_string()).collect()
+    }
+
+    fn differing(&self, from: &str, to: &str) -> Result<Vec<u8>, CodeError> {
+        output(self.git().args(["diff-tree", "-r", "-z", "--name-only", "--no-renames", from, to]))
     }
 }
 

@@ -1,32 +1,44 @@
 //! Working folders: the version of the code in one is the tree hash of exactly what will run, uncommitted and untracked files included.
 //!
-//! git does the work, with an index and an object folder of our own: neither the user's index nor anything else in the user's repository is ever
-//! written. A folder that is in no repository gets a private one, elsewhere. Repositories inside of it, submodules or not, are taken in as folders, so
+//! git does the work, in a repository of our own beside the user's: with its own index, objects and configuration. Nothing in the user's repository is
+//! ever written, and nothing that its configuration or attributes name is executed: no hook, filter, driver or watcher, neither of that repository nor of
+//! one inside of it. Of the user's configuration only what says how files are read counts (see [`settings`]). A folder that is in no repository gets a private one, elsewhere. Repositories inside of it, submodules or not, are taken in as folders, so
 //! that a version is whole by itself.
 
+mod content;
+mod settings;
+mod source;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 
 use crate::error::CodeError;
-use crate::git::{feed, git, line, make_bare, output, paths, quick};
+use crate::git::{feed, git, line, make_bare, output, paths, users_git};
 use crate::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
 use crate::patch::{joined, patch};
-use crate::store::{bundle, commit, is_version, name_of};
+use crate::secret;
+
+use self::content::Scanned;
+use self::settings::Settings;
+pub use self::source::Source;
 
 /// Files that git does not track, and all their bytes, beyond which a folder is no code.
 const FILES_MAX: usize = 50_000;
 const BYTES_MAX: u64 = 200 << 20;
 /// How deep repositories may lie in one another.
 const DEPTH_MAX: u32 = 4;
+/// Files that git reads of the folder itself, and would wait for if they were FIFOs.
+const READ_BY_GIT: [&str; 4] = [".gitignore", ".gitattributes", ".gitmodules", IGNORE_FILE];
 /// The code of a working folder at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -69,6 +81,14 @@ pub struct Working {
     depth: u32,
     /// Where this one is inside of others, with a slash behind each of them.
     within: Vec<u8>,
+    /// Whether files that git tracks are taken in although they look like secrets.
+    takes_secrets: bool,
+    /// How the user has git read files.
+    settings: Settings,
+    /// Contents that were looked at for secrets.
+    scanned: Scanned,
+    /// Pointers of files that Git LFS keeps, by path: what they were made of.
+    pointers: BTreeMap<Vec<u8>, (Stamp, String)>,
 }
 
 /// What was seen last.
@@ -81,6 +101,10 @@ struct Last {
     others: Vec<u8>,
     /// Files among them that were too large.
     large: Vec<PathBuf>,
+    /// Files that are not in the index as they lie there, and their stamps.
+    unlike: Vec<(PathBuf, Stamp)>,
+    /// Those of them that the index holds in another form, as git names what has changed.
+    changed: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -88,13 +112,15 @@ struct Repository {
     git_dir: PathBuf,
     objects: PathBuf,
     exclude: PathBuf,
+    /// `sha1` or `sha256`.
+    format: String,
 }
 
 /// When a file was written, in seconds and nanoseconds, and how long it is.
 type Stamp = (i64, i64, u64);
 
 fn stamp(path: &Path) -> Stamp {
-    fs::metadata(path).map_or((0, 0, 0), |found| (found.mtime(), found.mtime_nsec(), found.len()))
+    fs::symlink_metadata(path).map_or((0, 0, 0), |found| (found.mtime(), found.mtime_nsec(), found.len()))
 }
 
 impl Working {
@@ -109,17 +135,41 @@ impl Working {
         Ok(Self { ours, ..code })
     }
 
+    /// Takes in also what looks like a secret and is tracked by git, or holds a key: for whoever asks a person first. See [`Source::suspects`].
+    #[must_use]
+    pub fn taking_secrets(self) -> Self {
+        Self { takes_secrets: true, ..self }
+    }
+
     fn find_at(workdir: &Path, store: &Path, depth: u32) -> Result<Self, CodeError> {
-        let (root, repository) = match found(workdir)? {
+        // git tells the root by its true name. A repository may say that its files are elsewhere (`core.worktree`), which is none of ours.
+        let place = workdir.canonicalize().ok();
+        let is_here = |root: &Path| place.as_deref().is_some_and(|place| if depth == 0 { place.starts_with(root) } else { place == root });
+        let (root, repository) = match found(workdir)?.filter(|(root, _)| is_here(root)) {
             Some((root, repository)) => (root, Some(repository)),
             None => (workdir.to_owned(), None),
         };
-        // git tells the root by its true name.
         let below = workdir.canonicalize().ok().and_then(|workdir| Some(workdir.strip_prefix(&root).ok()?.to_owned()));
         let prefix = below.map(|below| below.to_string_lossy().into_owned()).unwrap_or_default();
-        let private = store.join(format!("{:08x}", crc32fast::hash(root.as_os_str().as_bytes())));
-        make_bare(&private)?;
-        Ok(Self { root, prefix, repository, private, ours: None, last: None, inner: Vec::new(), depth, within: Vec::new() })
+        let name = format!("{:08x}", crc32fast::hash(root.as_os_str().as_bytes()));
+        let format = repository.as_ref().map_or("sha1", |repository| &repository.format);
+        let private = store.join(if format == "sha1" { name } else { format!("{name}-{format}") });
+        make_bare(&private, format)?;
+        Ok(Self {
+            root,
+            prefix,
+            repository,
+            private,
+            ours: None,
+            last: None,
+            inner: Vec::new(),
+            depth,
+            within: Vec::new(),
+            takes_secrets: false,
+            settings: Settings::default(),
+            scanned: Scanned::default(),
+            pointers: BTreeMap::new(),
+        })
     }
 
     /// Returns the version of what is there now. Takes two walks over the files where nothing has changed since the last time.
@@ -140,16 +190,22 @@ impl Working {
             self.last = Some(last);
             return Ok(snapshot);
         }
-        let mut left_out = LeftOut::default();
+        let mut left_out = LeftOut::new(&self.root);
         let (snapshot, others) = self.take(&mut left_out)?;
-        let (stamps, large) = ((theirs, self.own_stamp()), left_out.into_large());
-        self.last = Some(Last { snapshot: snapshot.clone(), stamps, others, large });
+        let stamps = (theirs, self.own_stamp());
+        let unlike = left_out.unlike().map(|path| (path.clone(), stamp(&self.root.join(path)))).collect();
+        let changed = if left_out.is_index_unlike() { self.changed()? } else { Vec::new() };
+        self.last = Some(Last { snapshot: snapshot.clone(), stamps, others, large: left_out.into_large(), unlike, changed });
         Ok(snapshot)
     }
 
     /// Returns when the files of the user that say what belongs to the code were written.
     fn their_stamps(&self) -> Vec<Stamp> {
-        let files = self.repository.iter().flat_map(|repository| [repository.git_dir.join("index"), repository.exclude.clone()]);
+        let of_git = |repository: &Repository| {
+            let Repository { git_dir, exclude, .. } = repository;
+            [git_dir.join("index"), git_dir.join("config"), git_dir.join("info/attributes"), exclude.clone()]
+        };
+        let files = self.repository.iter().flat_map(of_git);
         files.chain([self.root.join(IGNORE_FILE)]).map(|path| stamp(&path)).collect()
     }
 
@@ -159,14 +215,20 @@ impl Working {
     }
 
     fn is_unchanged(&mut self, last: &Last) -> Result<bool, CodeError> {
+        let is_same = |(path, before): &(PathBuf, Stamp)| stamp(&self.root.join(path)) == *before;
+        if !last.unlike.iter().all(is_same) {
+            return Ok(false);
+        }
         // Both walk over all files, and neither needs the other.
-        let mut compare = self.git();
-        compare.args(["diff-files", "--quiet", "--ignore-submodules=all"]).stdout(Stdio::null()).stderr(Stdio::null());
-        let comparing = compare.spawn().map_err(CodeError::NoGit);
-        let others = self.others();
-        let same = comparing.and_then(|mut comparing| comparing.wait().map_err(CodeError::NoGit))?.success();
+        let (changed, others) = thread::scope(|scope| {
+            let comparing = scope.spawn(|| self.changed());
+            let others = self.others();
+            (comparing.join(), others)
+        });
+        // It does not panic.
+        let is_unchanged = changed.is_ok_and(|changed| changed.is_ok_and(|changed| changed == last.changed));
         let is_large = |path: &PathBuf| fs::symlink_metadata(self.root.join(path)).is_ok_and(|found| LeftOut::is_large(&found));
-        if !same || others? != last.others || !last.large.iter().all(is_large) {
+        if !is_unchanged || others? != last.others || !last.large.iter().all(is_large) {
             return Ok(false);
         }
         for (_, inner) in &mut self.inner {
@@ -184,38 +246,47 @@ impl Working {
         self.begin()?;
         let others = self.others()?;
         let (untracked, mut repositories) = self.untracked(&others, left_out)?;
-        output(self.git().args(["add", "--update"]))?;
-        if !untracked.is_empty() {
-            feed(self.git().args(["update-index", "--add", "-z", "--stdin"]), &untracked)?;
+        let changed = self.changed()?;
+        self.add(&changed, &untracked, left_out)?;
+        if !self.takes_secrets {
+            self.withhold_secrets(left_out)?;
         }
         let links = self.links()?;
         repositories.extend(links.iter().map(|link| [link.as_slice(), b"/"].concat()));
         snapshot.version = if repositories.is_empty() {
             self.inner.clear();
-            line(output(self.git().arg("write-tree"))?)
+            line(output(self.git().args(self.settings.write_tree()))?)
         } else {
             self.take_in(&repositories, &links, &mut snapshot.notes)?
         };
         snapshot.notes.extend(left_out.notes());
         if self.repository.is_some() {
-            self.describe(&mut snapshot)?;
+            self.describe(&mut snapshot, left_out)?;
         }
         Ok((snapshot, others))
     }
 
     /// Returns where bundles of what was seen here come from.
     pub fn source(&self) -> Source {
-        Source { private: self.private.clone(), root: self.root.clone() }
+        Source::new(&self.private, &self.root)
     }
 
-    fn begin(&self) -> Result<(), CodeError> {
+    fn begin(&mut self) -> Result<(), CodeError> {
         let trouble = |path: &Path, source| CodeError::File { path: path.to_owned(), source };
+        for path in READ_BY_GIT.map(|name| self.root.join(name)) {
+            if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                return Err(trouble(&path, io::Error::other("it is no regular file, and git would wait for it")));
+            }
+        }
+        self.settings = Settings::read(&self.root, self.repository.as_ref().map_or(&self.private, |repository| &repository.git_dir))?;
         let own = self.private.join("index");
         // Left by one of ours that was killed.
         let _ = fs::remove_file(self.private.join("index.lock"));
         if let Some(Repository { git_dir, objects, .. }) = &self.repository {
             let alternates = self.private.join("objects/info/alternates");
             fs::write(&alternates, [objects.as_os_str().as_bytes(), b"\n"].concat()).map_err(|source| trouble(&alternates, source))?;
+            settings::copy_attributes(git_dir, &self.private).map_err(|source| trouble(git_dir, source))?;
+            settings::copy_shared_indices(git_dir, &self.private).map_err(|source| trouble(git_dir, source))?;
             let theirs = git_dir.join("index");
             if theirs.exists() {
                 return copy_index(&theirs, &own).map_err(|source| trouble(&own, source));
@@ -242,7 +313,7 @@ impl Working {
         }
         let ignore = self.root.join(IGNORE_FILE);
         let excludes = self.repository.iter().map(|repository| &repository.exclude).chain([&ignore]);
-        for exclude in excludes.filter(|exclude| exclude.exists()) {
+        for exclude in excludes.filter(|exclude| exclude.is_file()) {
             list.arg("--exclude-from").arg(exclude);
         }
         output(&mut list)
@@ -315,7 +386,7 @@ impl Working {
                 Some(code) => code,
                 None => {
                     let found = Self::find_at(&self.root.join(OsStr::from_bytes(path)), &self.private.join("inner"), self.depth + 1)?;
-                    Self { within: [self.within.as_slice(), path].concat(), ..found }
+                    Self { within: [self.within.as_slice(), path].concat(), takes_secrets: self.takes_secrets, ..found }
                 }
             };
             let snapshot = code.snapshot()?;
@@ -326,7 +397,7 @@ impl Working {
             inner.push((path.clone(), code));
         }
         self.inner = inner;
-        Ok(line(output(self.git().env("GIT_INDEX_FILE", &whole).arg("write-tree"))?))
+        Ok(line(output(self.git().env("GIT_INDEX_FILE", &whole).args(self.settings.write_tree()))?))
     }
 
     /// Makes the objects of a repository inside of this one known here.
@@ -347,31 +418,41 @@ impl Working {
         Ok(())
     }
 
-    fn describe(&self, snapshot: &mut Snapshot) -> Result<(), CodeError> {
-        let about = |arguments: &[&str]| output(self.git().args(arguments)).map(line).unwrap_or_default();
-        snapshot.branch = about(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
-        snapshot.remote = without_password(&about(&["config", "--get", "remote.origin.url"]));
-        let head = about(&["log", "-1", "--format=%H %s", "HEAD"]);
-        let Some((commit, subject)) = head.split_once(' ') else { return Ok(()) };
-        (snapshot.commit, snapshot.subject) = (commit.to_owned(), subject.to_owned());
+    fn describe(&self, snapshot: &mut Snapshot, left_out: &LeftOut) -> Result<(), CodeError> {
+        let Some(Repository { git_dir, .. }) = &self.repository else { return Ok(()) };
+        let ask = |arguments: &[&str]| output(users_git().env("GIT_DIR", git_dir).args(arguments)).map(line).unwrap_or_default();
+        snapshot.branch = ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
+        snapshot.remote = secret::without_secrets_in_url(self.settings.remote());
+        let head = ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
+        if head.is_empty() {
+            return Ok(());
+        }
+        snapshot.subject = output(self.git().args(["log", "--no-walk", "--format=%s", &head])).map(line).unwrap_or_default();
+        snapshot.subject = secret::redacted(&snapshot.subject).into_owned();
+        snapshot.commit = head;
+        let commit = snapshot.commit.as_str();
         // Against the index, which knows nothing of what is in a repository inside of this one.
         let stat =
             output(self.git().args(["diff-index", "--cached", "--numstat", "-z", "--no-renames", "--ignore-submodules=all", commit]))?;
         let mut names = Vec::new();
         for entry in paths(&stat) {
             let text = String::from_utf8_lossy(entry);
+            let name = entry.splitn(3, |byte| *byte == b'\t').nth(2);
+            if name.is_some_and(|name| left_out.is_withheld(name)) {
+                continue;
+            }
             // Binary files have dashes.
             let mut numbers = text.split('\t').take(2).map(|number| number.parse().unwrap_or(0));
             let (added, removed) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
             let (files, more, fewer) = snapshot.changed;
             snapshot.changed = (files + 1, more + added, fewer + removed);
-            names.extend(entry.splitn(3, |byte| *byte == b'\t').nth(2));
+            names.extend(name);
         }
         let mut differences = self.git();
         let prefix = |side: &[u8]| OsString::from_vec([side, self.within.as_slice()].concat());
         differences.args(["diff-index", "--cached"]).args([prefix(b"--src-prefix=a/"), prefix(b"--dst-prefix=b/")]).arg(commit);
         // Without it the version is as good.
-        let own = patch(differences, &names).unwrap_or_default();
+        let own = patch(differences, &names, &left_out.withheld()).unwrap_or_default();
         snapshot.patch = self.with_inner(own, &mut snapshot.changed).into();
         Ok(())
     }
@@ -385,14 +466,11 @@ impl Working {
         joined(std::iter::once(own.as_str()).chain(inner.iter().map(|snapshot| &*snapshot.patch)))
     }
 
-    /// git on the user's files with an index and objects of our own.
+    /// git on the user's files with an index, objects and configuration of our own.
     fn git(&self) -> Command {
         let mut git = git();
         git.current_dir(&self.root).env("GIT_WORK_TREE", &self.root).env("GIT_INDEX_FILE", self.private.join("index"));
-        match &self.repository {
-            Some(Repository { git_dir, .. }) => git.env("GIT_DIR", git_dir).env("GIT_OBJECT_DIRECTORY", self.private.join("objects")),
-            None => git.env("GIT_DIR", &self.private),
-        };
+        self.settings.apply(git.env("GIT_DIR", &self.private));
         git
     }
 }
@@ -405,59 +483,11 @@ fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
     File::options().write(true).open(to)?.set_modified(written)
 }
 
-/// What has been seen of a working folder, whatever becomes of that.
-#[derive(Clone, Debug)]
-pub struct Source {
-    private: PathBuf,
-    root: PathBuf,
-}
-
-impl Source {
-    /// Returns the path of a file for a bundle, of a name that no other has.
-    ///
-    /// # Errors
-    /// [`CodeError::File`].
-    pub fn file(&self) -> Result<PathBuf, CodeError> {
-        let trouble = |source| CodeError::File { path: self.private.clone(), source };
-        let file = tempfile::Builder::new().prefix("bundle").tempfile_in(&self.private).map_err(trouble)?;
-        file.into_temp_path().keep().map_err(|error| trouble(error.error))
-    }
-
-    /// Writes a bundle of a version that a look has seen, for somebody who has some others already.
-    ///
-    /// # Errors
-    /// See [`CodeError`].
-    pub fn bundle(&self, version: &str, have: &[String], to: &Path) -> Result<(), CodeError> {
-        if !is_version(version) {
-            return Err(CodeError::NoVersion(version.escape_debug().to_string()));
-        }
-        // No ref is ever made in the user's.
-        let own = || self.git();
-        output(own().args(["update-ref", &name_of(version), &commit(&mut own(), version)?]))?;
-        // What was never seen here cannot be built upon.
-        let seen = |other: &str| quick(own().args(["cat-file", "-e", &format!("{other}^{{tree}}")]));
-        let have: Vec<_> = have.iter().filter(|other| is_version(other) && *other != version && seen(other)).collect();
-        bundle(&mut own(), version, &have, to)
-    }
-
-    /// The folder that versions of it are of.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// git in our own repository, which knows the objects of the user's.
-    pub(crate) fn git(&self) -> Command {
-        let mut git = git();
-        git.env("GIT_DIR", &self.private);
-        git
-    }
-}
-
 /// Returns the repository that a folder lies in.
 fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
-    let mut ask = git();
+    let mut ask = users_git();
     ask.current_dir(workdir).args(["rev-parse", "--path-format=absolute", "--show-toplevel", "--absolute-git-dir"]);
-    ask.args(["--git-path", "objects", "--git-path", "info/exclude"]);
+    ask.args(["--git-path", "objects", "--git-path", "info/exclude", "--show-object-format"]);
     let answer = match output(&mut ask) {
         Ok(answer) => answer,
         // No repository, a bare one, or one that git does not trust (`safe.directory`).
@@ -468,17 +498,7 @@ fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
     let (Some(root), Some(git_dir), Some(objects), Some(exclude)) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
         return Ok(None);
     };
-    Ok(Some((root, Repository { git_dir, objects, exclude })))
-}
-
-/// `https://user:token@host/…` without what is before the `@`.
-fn without_password(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = host.rsplit('@').next().unwrap_or(host);
-            format!("{scheme}://{host}/{path}")
-        }
-        None => url.to_owned(),
-    }
+    // An old git does not know the question.
+    let format = if lines.next().is_some_and(|format| format == Path::new("sha256")) { "sha256" } else { "sha1" }.to_owned();
+    Ok(Some((root, Repository { git_dir, objects, exclude, format })))
 }

@@ -86,6 +86,10 @@ impl Place {
     }
 }
 
+fn git_in_store(place: &Place, arguments: &[&str]) {
+    assert!(Command::new("git").arg("--git-dir").arg(place.path("code.git")).args(arguments).status().unwrap().success());
+}
+
 /// All below a folder: path, whether it can be executed, contents; of links where they lead.
 fn contents(root: &Path) -> Vec<(Vec<u8>, bool, Vec<u8>)> {
     let mut found = Vec::new();
@@ -298,7 +302,7 @@ fn a_link_that_leads_out_is_a_link_and_nothing_is_written_through_it() {
 }
 
 #[test]
-fn a_small_bundle_that_unfolds_to_more_than_any_code_is_not_written() {
+fn a_small_bundle_that_unfolds_to_more_than_any_code_is_refused_when_it_comes() {
     let place = Place::new();
     let blob = place.git(&["rev-parse", "HEAD:train.py"]);
     // Ten entries a folder, nine folders deep: a billion files.
@@ -310,12 +314,47 @@ fn a_small_bundle_that_unfolds_to_more_than_any_code_is_not_written() {
     let zeros = place.git(&["hash-object", "-w", place.path("zeros").to_str().unwrap()]);
     let names: Vec<String> = (100..200).map(|number| format!("f{number}")).collect();
     let heavy = tree(&place, &names.iter().map(|name| ("100644", name.as_str(), zeros.as_str())).collect::<Vec<_>>());
-    for bomb in [wide, heavy] {
+    // A billion folders, and no file at all.
+    let empty = (0..9).fold(tree(&place, &[]), |hash, _| {
+        tree(
+            &place,
+            &(0..10)
+                .map(|number| format!("f{number}"))
+                .collect::<Vec<_>>()
+                .iter()
+                .map(|name| ("40000", name.as_str(), hash.as_str()))
+                .collect::<Vec<_>>(),
+        )
+    });
+    for (bomb, bytes) in [(wide, 2000), (heavy, 1 << 20), (empty, 2000)] {
         let bundle = honest(&place, &bomb);
-        assert!(fs::metadata(&bundle).unwrap().len() < 1 << 20);
-        place.store.receive(&bomb, &bundle).unwrap();
-        let refused = place.store.check_out(&bomb, &place.path("elsewhere")).unwrap_err();
+        assert!(fs::metadata(&bundle).unwrap().len() < bytes);
+        let refused = place.refuses(&bomb, &bundle);
         assert!(matches!(&refused, CodeError::TooLarge(_)), "{refused}");
+        // A version that an earlier program has taken in.
+        git_in_store(&place, &["update-ref", &format!("refs/sweep/{bomb}"), &bomb]);
+        let (first, _) = place.bundle(&[], "first");
+        for refused in [
+            place.store.check_out(&bomb, &place.path("elsewhere")).unwrap_err(),
+            place.store.diff(&bomb, &first, false, false).unwrap_err(),
+            place.store.changes(&first, &bomb).unwrap_err(),
+        ] {
+            assert!(matches!(&refused, CodeError::TooLarge(_)), "{refused}");
+        }
         assert!(!place.path("elsewhere").exists());
     }
+}
+
+#[test]
+fn keys_are_hidden_in_differences() {
+    let place = Place::new();
+    let (first, _) = place.send(&[], "first");
+    let key = format!("ghp_{}", "aB3dE5gH7jK9".repeat(3));
+    place.write("keys.py", &format!("key = '{key}'\nx = 1\n"));
+    let mut working = Working::find(&place.root(), &place.path("runs")).unwrap().taking_secrets();
+    let version = working.snapshot().unwrap().version;
+    working.source().bundle(&version, &[], &place.path("second")).unwrap();
+    place.store.receive(&version, &place.path("second")).unwrap();
+    let diff = String::from_utf8(place.store.diff(&first, &version, false, false).unwrap()).unwrap();
+    assert!(diff.contains("+key = '[hidden]'\n+x = 1\n"), "{diff}");
 }

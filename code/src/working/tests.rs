@@ -1,5 +1,7 @@
 //! Snapshots of real repositories of every kind.
 
+mod hostile;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -278,7 +280,7 @@ fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
     assert_eq!(
         snapshot.notes,
         [
-            ".env, keys/id_rsa: not part of the code version, since they look like secrets and git does not track them",
+            ".env, keys/id_rsa: not part of the code version, by name a secret (a line `!PATH` in .sweepignore keeps one that is none)",
             "data.bin: not part of the code version, since it has more than 10 MB and git does not track it",
         ]
     );

@@ -22,6 +22,9 @@ use crate::traffic::Traffic;
 
 /// Until then a call is answered; a stream has begun.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// The same for calls that carry code, which may come over a slow network: they end by themselves where nothing comes any more.
+const CODE_DEADLINE: Duration = Duration::from_secs(3 * 3600);
+const CODE: [&str; 3] = ["/sweep.v1.AgentService/PushCode", "/sweep.v1.SweepService/StageCode", "/sweep.v1.SweepService/GetCode"];
 /// The one call that waits for something to happen.
 const LONG_POLL: &str = "/sweep.v1.AgentService/Acquire";
 
@@ -79,7 +82,11 @@ impl Service<Request<Body>> for Guarded {
 
 /// Ends a call that takes too long. The engine finishes what it has begun: the caller cannot know the outcome.
 async fn bound<E>(path: &str, answer: impl Future<Output = Result<Response<Body>, E>>) -> Result<Response<Body>, E> {
-    let deadline = if path == LONG_POLL { DEADLINE + WAIT_MAX } else { DEADLINE };
+    let deadline = match path {
+        LONG_POLL => DEADLINE + WAIT_MAX,
+        _ if CODE.contains(&path) => CODE_DEADLINE,
+        _ => DEADLINE,
+    };
     // All services are spoken to below this; the page is not gRPC, and would take its status for a success.
     tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Ok(late(path.starts_with(SERVICES))))
 }

@@ -35,9 +35,8 @@ impl Patch {
 impl Snapshots {
     /// Returns of which versions it is kept how they differ from which commits.
     pub(super) async fn patches(&self) -> BTreeSet<(String, String)> {
-        let snapshots = self.clone();
-        let look = move || snapshots.existing().and_then(|store| store.patches().ok()).unwrap_or_default();
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+        let look = |snapshots: &Self| Ok(snapshots.existing().and_then(|store| store.patches().ok()).unwrap_or_default());
+        self.look(look).await.unwrap_or_default()
     }
 }
 
@@ -45,13 +44,13 @@ impl Services {
     /// Keeps a patch. Where that fails, runs go on as well.
     pub(super) async fn keep_patch(&self, patch: Option<Patch>) {
         let (Some(Patch { version, commit, text }), Some(snapshots)) = (patch, self.snapshots.clone()) else { return };
-        let keeping = tokio::task::spawn_blocking(move || {
-            let outcome = snapshots.store().and_then(|store| store.keep_patch(&version, &commit, &text).map_err(|error| refused(&error)));
-            if let Err(status) = outcome {
-                tracing::warn!(version, status = status.message(), "what was not committed is not kept");
-            }
-        });
-        let _ = keeping.await;
+        let name = version.clone();
+        let keep = move |snapshots: &Snapshots| {
+            snapshots.store().and_then(|store| store.keep_patch(&version, &commit, &text).map_err(|error| refused(&error)))
+        };
+        if let Err(status) = snapshots.look(keep).await {
+            tracing::warn!(version = name, status = status.message(), "what was not committed is not kept");
+        }
     }
 
     /// Gives out the patch of a version.
@@ -65,12 +64,16 @@ impl Services {
             return Err(Status::not_found(format!("sweep {sweep} has no code version `{version}`; `sweep code {sweep}` lists them")));
         };
         let name = version.clone();
-        let look = move || match snapshots.existing().filter(|_| is_version(&code.version) && is_version(&code.about.commit)) {
-            Some(store) => store.patch(&code.version, &code.about.commit).map_err(|error| refused(&error)),
-            None => Ok(None),
-        };
-        let looked = tokio::task::spawn_blocking(look).await.map_err(|error| Status::internal(format!("looking broke off: {error}")))?;
-        let patch = looked?.ok_or_else(|| Status::not_found(format!("of version {name} nothing is kept that was not committed")))?;
+        let look =
+            move |snapshots: &Snapshots| match snapshots.existing().filter(|_| is_version(&code.version) && is_version(&code.about.commit))
+            {
+                Some(store) => store.patch(&code.version, &code.about.commit).map_err(|error| refused(&error)),
+                None => Ok(None),
+            };
+        let patch = snapshots
+            .look(look)
+            .await?
+            .ok_or_else(|| Status::not_found(format!("of version {name} nothing is kept that was not committed")))?;
         Ok(v1::GetPatchResponse { patch })
     }
 
@@ -85,7 +88,7 @@ impl Services {
             return Err(Status::not_found(format!("sweep {sweep} has no code version `{unknown}`; `sweep code {sweep}` lists them")));
         }
         let snapshots = self.kept_code()?;
-        let look = move || {
+        let look = move |snapshots: &Snapshots| {
             let lacking = |version: &String| Status::failed_precondition(format!("no agent has sent the code of version {version:.8}"));
             let kept = |store: &Store, version: &String| is_version(version) && store.holds(version);
             let store = snapshots.existing().ok_or_else(|| lacking(&from))?;
@@ -99,6 +102,6 @@ impl Services {
             let changes = Some(v1::CodeChanges { files, lines_added: added, lines_removed: removed });
             Ok(v1::DiffCodeResponse { patch, changes, cut })
         };
-        tokio::task::spawn_blocking(look).await.map_err(|error| Status::internal(format!("looking broke off: {error}")))?
+        snapshots.look(look).await
     }
 }

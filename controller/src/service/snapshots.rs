@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use sweep_code::{Changes, CodeError, Store};
 use sweep_lifecycle::state::SweepId;
 use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
 use tempfile::NamedTempFile;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -20,8 +21,14 @@ use super::{Services, limits};
 /// The largest bundle that is taken in.
 const BUNDLE_BYTES_MAX: u64 = 512 << 20;
 const CHUNK_BYTES: usize = 256 << 10;
-/// So many are taken in or given out at once: each is a process that packs or unpacks.
-const AT_ONCE: usize = 2;
+/// So many are packed or unpacked at once, and so many come over the network.
+const PACKED_AT_ONCE: usize = 2;
+const COMING_AT_ONCE: usize = 16;
+/// Looks at what is kept that are done at once, and work with git of any kind that is done or waits for its turn: what comes on top is refused.
+const LOOKS_AT_ONCE: usize = 2;
+const WAITING_MAX: usize = 256;
+/// How long the next piece of a bundle may take to come.
+const PIECE_TIME_MAX: Duration = Duration::from_secs(30);
 /// How names of bundles begin that come or go.
 const PASSING: &str = "bundle-";
 /// So many versions are named that a bundle may build on.
@@ -34,7 +41,12 @@ const CHANGES_KNOWN_MAX: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     dir: PathBuf,
-    turns: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
+    packing: Arc<Semaphore>,
+    coming: Arc<Semaphore>,
+    /// Versions that are taken in now, each by one call: others wait for what becomes of it.
+    incoming: Arc<Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>>,
     /// How versions differ, which never changes.
     changes: Arc<Mutex<BTreeMap<(String, String), Changes>>>,
 }
@@ -47,7 +59,62 @@ impl Snapshots {
         for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with(PASSING)) {
             let _ = std::fs::remove_file(entry.path());
         }
-        Self { dir, turns: Arc::new(Semaphore::new(AT_ONCE)), changes: Arc::default() }
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self {
+            dir,
+            queue: places(WAITING_MAX),
+            looks: places(LOOKS_AT_ONCE),
+            packing: places(PACKED_AT_ONCE),
+            coming: places(COMING_AT_ONCE),
+            incoming: Arc::default(),
+            changes: Arc::default(),
+        }
+    }
+
+    /// Looks at what is kept, in turn with others.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Self) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        self.in_turn(&self.looks, look).await
+    }
+
+    /// Works with git, in turn with others. Work that has begun keeps its turn to its end, whatever becomes of its call.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        turns: &Arc<Semaphore>,
+        work: impl FnOnce(&Self) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        let turn = self.turn(turns).await?;
+        let snapshots = self.clone();
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&snapshots)
+        });
+        working.await.map_err(|error| Status::internal(format!("the work with code broke off: {error}")))?
+    }
+
+    async fn turn(&self, turns: &Arc<Semaphore>) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Status> {
+        let busy =
+            |_| Status::unavailable(format!("the controller has {WAITING_MAX} other calls about code to answer; try again in a while"));
+        let place = Arc::clone(&self.queue).try_acquire_owned().map_err(busy)?;
+        let turn = Arc::clone(turns).acquire_owned().await.map_err(|error| Status::internal(error.to_string()))?;
+        Ok((place, turn))
+    }
+
+    /// Waits until nobody else takes a version in. Dropped, the next one may.
+    async fn alone_with(&self, version: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+            incoming.retain(|_, lock| lock.strong_count() > 0);
+            let known = incoming.get(version).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let lock = Arc::default();
+                incoming.insert(version.to_owned(), Arc::downgrade(&lock));
+                lock
+            })
+        };
+        lock.lock_owned().await
     }
 
     pub(super) fn store(&self) -> Result<Store, Status> {
@@ -66,39 +133,40 @@ impl Snapshots {
 
     /// Returns which of some versions are kept.
     pub(super) async fn kept(&self, versions: Vec<String>) -> Vec<String> {
-        let snapshots = self.clone();
-        let look = move || {
-            let Some(store) = snapshots.existing() else { return Vec::new() };
-            versions.into_iter().filter(|version| store.holds(version)).collect()
+        let look = move |snapshots: &Self| {
+            let Some(store) = snapshots.existing() else { return Ok(Vec::new()) };
+            let kept = store.kept(&versions);
+            Ok(versions.into_iter().filter(|version| kept.contains(version)).collect())
         };
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+        // What nobody could look at counts as not there: it is sent once more, and found then.
+        self.look(look).await.unwrap_or_default()
     }
 }
 
 impl Snapshots {
     /// Returns how each of some versions differs from the one before it, as far as both are kept; only for the last ones.
     pub(super) async fn changes(&self, versions: Vec<String>) -> BTreeMap<String, Changes> {
-        let (dir, known) = (self.dir.clone(), Arc::clone(&self.changes));
-        let look = move || {
-            let Ok(store) = Store::open(&dir) else { return BTreeMap::new() };
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = move |snapshots: &Self| {
+            let Some(store) = snapshots.existing() else { return Ok(BTreeMap::new()) };
+            let mut known = snapshots.changes.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() > CHANGES_KNOWN_MAX {
                 known.clear();
             }
+            let kept = store.kept(&versions);
             let from = versions.len().saturating_sub(CHANGES_SHOWN_MAX);
             let pairs = versions[from..].windows(2).map(|pair| (pair[0].clone(), pair[1].clone()));
             let change = |pair: (String, String)| {
                 if let Some(changes) = known.get(&pair) {
                     return Some((pair.1, *changes));
                 }
-                let kept = store.holds(&pair.0) && store.holds(&pair.1);
-                let changes = kept.then(|| store.changes(&pair.0, &pair.1).ok()).flatten()?;
+                let are_kept = kept.contains(&pair.0) && kept.contains(&pair.1);
+                let changes = are_kept.then(|| store.changes(&pair.0, &pair.1).ok()).flatten()?;
                 known.insert(pair.clone(), changes);
                 Some((pair.1, changes))
             };
-            pairs.filter_map(change).collect()
+            Ok(pairs.filter_map(change).collect())
         };
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+        self.look(look).await.unwrap_or_default()
     }
 }
 
@@ -148,10 +216,19 @@ impl Services {
 
     async fn take_in_bundle(&self, version: String, mut parts: Streaming<v1::PushCodeRequest>) -> Result<(), Status> {
         let snapshots = self.kept_code()?;
-        let _turn = snapshots.turns.clone().acquire_owned().await;
-        let mut file = snapshots.file()?;
+        if !sweep_code::is_version(&version) {
+            return Err(refused(&CodeError::NoVersion(version.escape_debug().to_string())));
+        }
+        // Many agents have the same code, and one whose call was lost sends it again: one of them takes it in, and the others find it.
+        let alone = snapshots.alone_with(&version).await;
+        if !snapshots.kept(vec![version.clone()]).await.is_empty() {
+            return Ok(());
+        }
+        let place = snapshots.turn(&snapshots.coming).await?;
+        let mut file = snapshots.look(Snapshots::file).await?;
         let mut bytes = 0;
-        while let Some(message) = parts.message().await? {
+        let late = |_| Status::deadline_exceeded(format!("no more of the code has come for {} s", PIECE_TIME_MAX.as_secs()));
+        while let Some(message) = tokio::time::timeout(PIECE_TIME_MAX, parts.message()).await.map_err(late)?? {
             let Some(Part::Chunk(chunk)) = message.part else { return Err(invalid("after the header come chunks")) };
             bytes += chunk.len() as u64;
             if bytes > BUNDLE_BYTES_MAX {
@@ -160,15 +237,17 @@ impl Services {
             // A chunk is small, and the page cache takes it.
             file.write_all(&chunk).map_err(unwritten)?;
         }
-        let received = tokio::task::spawn_blocking(move || {
+        drop(place);
+        let unpack = move |snapshots: &Snapshots| {
+            let _alone = alone;
             file.flush().map_err(unwritten)?;
             let outcome = snapshots.store()?.receive(&version, file.path()).map_err(|error| refused(&error));
             if outcome.is_ok() {
                 tracing::info!(version, bytes, "code was taken in");
             }
             outcome
-        });
-        received.await.map_err(|error| Status::internal(format!("taking the code in broke off: {error}")))?
+        };
+        snapshots.in_turn(&snapshots.packing, unpack).await
     }
 
     /// Gives out the bundle of a version, without what the caller has already.
@@ -186,17 +265,15 @@ impl Services {
             let reason = format!("the code of version {version} is not here: the agent that had it has not sent it");
             return Err(Status::failed_precondition(reason));
         }
-        let turn = snapshots.turns.clone().acquire_owned().await;
-        let packed = tokio::task::spawn_blocking(move || {
+        let pack = move |snapshots: &Snapshots| {
             let file = snapshots.file()?;
             let have: Vec<String> = have.into_iter().take(BASES_MAX).collect();
             snapshots.store()?.bundle(&version, &have, file.path()).map_err(|error| refused(&error))?;
-            Ok::<_, Status>(file)
-        });
-        let file = packed.await.map_err(|error| Status::internal(format!("packing the code broke off: {error}")))??;
+            Ok(file)
+        };
+        let file = snapshots.in_turn(&snapshots.packing, pack).await?;
         let (sender, receiver) = mpsc::channel(2);
         tokio::task::spawn_blocking(move || {
-            let _turn = turn;
             // git has put another file in the place of the empty one.
             let read = std::fs::File::open(file.path()).and_then(|bundle| {
                 loop {
@@ -229,7 +306,9 @@ pub(super) fn refused(error: &CodeError) -> Status {
         CodeError::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Status::resource_exhausted(error.to_string()),
         CodeError::File { .. } => Status::internal(error.to_string()),
         CodeError::Git { message, .. } if message.contains("No space left") => Status::resource_exhausted(error.to_string()),
-        CodeError::Git { .. } | CodeError::TooLarge(_) | CodeError::NoVersion(_) | CodeError::Mismatch(_) => invalid(error.to_string()),
+        CodeError::Git { .. } | CodeError::TooLarge(_) | CodeError::TooLong(_) | CodeError::NoVersion(_) | CodeError::Mismatch(_) => {
+            invalid(error.to_string())
+        }
     }
 }
 

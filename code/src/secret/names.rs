@@ -1,0 +1,165 @@
+//! Files whose names say that they hold keys, tokens or passwords.
+
+/// Names, and beginnings and ends of names, of such files.
+const NAMES: [&str; 50] = [
+    ".boto",
+    ".credentials",
+    ".dockerconfigjson",
+    ".dockercfg",
+    ".env",
+    ".envrc",
+    ".flaskenv",
+    ".git-credentials",
+    ".htpasswd",
+    ".my.cnf",
+    ".netrc",
+    ".npmrc",
+    ".pgpass",
+    ".pypirc",
+    ".s3cfg",
+    ".vault-token",
+    ".vault_pass",
+    ".vault_pass.txt",
+    ".vault_password",
+    ".yarnrc.yml",
+    "_netrc",
+    "access_tokens.db",
+    "accesstokens.json",
+    "application_default_credentials.json",
+    "auth.json",
+    "azureprofile.json",
+    "client_secret.json",
+    "client_secrets.json",
+    "credentials",
+    "credentials.db",
+    "credentials.json",
+    "credentials.toml",
+    "credentials.yaml",
+    "credentials.yml",
+    "gcloud.json",
+    "kaggle.json",
+    "kubeconfig",
+    "kubeconfig.yaml",
+    "kubeconfig.yml",
+    "rclone.conf",
+    "secret.json",
+    "secret.yaml",
+    "secret.yml",
+    "secrets.env",
+    "secrets.ini",
+    "secrets.json",
+    "secrets.toml",
+    "secrets.yaml",
+    "secrets.yml",
+    "terraform.tfvars",
+];
+const BEGINNINGS: [&str; 13] = [
+    ".env.",
+    "client_secret_",
+    "gcp-key",
+    "gcp_key",
+    "gha-creds-",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "id_rsa",
+    "service-account",
+    "service_account",
+    "serviceaccount",
+    "vault_pass",
+];
+const ENDS: [&str; 25] = [
+    ".agekey",
+    ".asc.key",
+    ".auto.tfvars",
+    ".cred",
+    ".creds",
+    ".credentials",
+    ".env",
+    ".jks",
+    ".kdb",
+    ".kdbx",
+    ".key",
+    ".keystore",
+    ".kubeconfig",
+    ".ovpn",
+    ".p12",
+    ".p8",
+    ".pem",
+    ".pfx",
+    ".pkcs12",
+    ".ppk",
+    ".tfstate",
+    ".tfstate.backup",
+    "-credentials.json",
+    "-service-account.json",
+    "_credentials.json",
+];
+/// Folders that hold nothing else.
+const FOLDERS: [&str; 11] =
+    [".aws", ".azure", ".config/gcloud", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".password-store", ".secrets", ".ssh"];
+/// Files that are secrets in a folder of a certain name alone.
+const PLACES: [&str; 7] = [
+    ".cache/huggingface/token",
+    ".config/gh/hosts.yml",
+    ".config/rclone/rclone.conf",
+    ".huggingface/token",
+    ".cargo/credentials",
+    ".streamlit/secrets.toml",
+    ".wandb/settings",
+];
+/// Samples for people are no secrets.
+const SAMPLES: [&str; 6] = [".dist", ".example", ".pub", ".sample", ".template", ".tmpl"];
+/// Words in the name of a sample, before its extension.
+const SAMPLE_WORDS: [&str; 3] = [".example.", ".sample.", ".template."];
+
+/// Returns whether a file, by its path below the root of the code, looks like a secret.
+pub(crate) fn is_likely(path: &[u8]) -> bool {
+    let text = format!("/{}", String::from_utf8_lossy(path).to_lowercase());
+    let name = text.rsplit('/').next().unwrap_or_default();
+    if FOLDERS.iter().any(|folder| text.contains(&format!("/{folder}/"))) {
+        return true;
+    }
+    if SAMPLES.iter().any(|end| name.ends_with(end)) || SAMPLE_WORDS.iter().any(|word| name.contains(word)) {
+        return false;
+    }
+    NAMES.contains(&name)
+        || PLACES.iter().any(|place| text.ends_with(&format!("/{place}")))
+        || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning) && !is_program(name))
+        || ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// `service_account.py` is a program that has to do with secrets, not one of them.
+fn is_program(name: &str) -> bool {
+    [".py", ".rs", ".go", ".js", ".ts", ".sh", ".md", ".rst", ".java", ".c", ".cc", ".cpp", ".h", ".jl", ".r", ".ipynb"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_tokens_are_recognised_by_their_names() {
+        let secrets = "
+            .env a/.env.local .envrc deploy/ID_RSA id_ed25519 x/server.pem tls.key store.p12 x.pfx a.jks b.keystore c.kdbx .aws/config a/.ssh/known_hosts
+            kaggle.json .huggingface/token .cache/huggingface/token .config/gcloud/application_default_credentials.json
+            service-account.json service_account.json my-service-account.json gcp-key.json secrets.yml secrets.yaml secrets.json secrets.toml
+            .streamlit/secrets.toml terraform.tfvars prod.auto.tfvars terraform.tfstate .vault_pass .vault-token kubeconfig prod.kubeconfig
+            .kube/config .docker/config.json .netrc _netrc .npmrc .pypirc .pgpass .htpasswd .git-credentials credentials credentials.json
+            client_secret.json client_secret_1234.apps.googleusercontent.com.json .boto .s3cfg rclone.conf key.ppk AuthKey_ABC.p8 prod.env
+            .my.cnf auth.json .dockercfg
+        ";
+        for path in secrets.split_whitespace() {
+            assert!(is_likely(path.as_bytes()), "{path}");
+        }
+        let others = "
+            train.py environment.yml .env.example .env.sample id_rsa.pub keys.py data/key a/b.txt tokenizer.json token service_account.py
+            config.json terraform.tf terraform.tfvars.example secrets.py settings secrets.example.toml .streamlit/config.toml
+        ";
+        for path in others.split_whitespace() {
+            assert!(!is_likely(path.as_bytes()), "{path}");
+        }
+    }
+}

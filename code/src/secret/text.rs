@@ -1,0 +1,389 @@
+//! Keys, tokens and passwords in text: of forms that are known, and those beside names that say what they are.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::forms::FORMS;
+
+/// Stands where a secret was.
+const HIDDEN: &str = "[hidden]";
+/// A line longer than this is no text that a person has written; its end is not looked at for names.
+const LINE_BYTES_MAX: usize = 4096;
+/// A value beside a telling name is a secret from this length, and this many bits a character.
+const VALUE_BYTES_MIN: usize = 16;
+const BITS_MIN: f64 = 3.4;
+/// Hexadecimal digits have four bits at most.
+const HEX_BITS_MIN: f64 = 3.0;
+/// What values hold that stand in for a secret.
+const PLACEHOLDERS: [&str; 16] = [
+    "example",
+    "changeme",
+    "change_me",
+    "placeholder",
+    "your_",
+    "your-",
+    "yourtoken",
+    "xxxx",
+    "****",
+    "dummy",
+    "redacted",
+    "insert",
+    "123456789",
+    "abcdef",
+    "test",
+    "none",
+];
+
+/// The forms, each ready to be looked for.
+static KNOWN: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
+    let compiled = FORMS.iter().map(|form| Some((form.what, Regex::new(form.pattern).ok()?)));
+    compiled.flatten().collect()
+});
+/// A name that ends with a telling word, and its value.
+static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let words = "api[_-]?key|access[_-]?key|secret[_-]?key|account[_-]?key|private[_-]?key|auth[_-]?key|encryption[_-]?key|secret|token|password|passwd|passphrase|pwd|credential|credentials";
+    let pattern = format!(
+        r#"(?i)(?:^|[^a-z0-9])[a-z0-9_.-]*(?:{words})["']?\]?\s*(?:=>|:=|==|=|:|,)\s*(["']?)(?:bearer\s+|basic\s+)?([a-z0-9+/_=~.!@#%^&*-]{{{VALUE_BYTES_MIN},}})(["']?)"#
+    );
+    Regex::new(&pattern).ok()
+});
+/// The name of an option or variable whose value is a secret, whatever it looks like.
+static OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:.*[_.-])?(?:api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|secret|password|passwd|passphrase|pwd|credentials?|auth|authorization|(?:auth|access|api|bearer|hf|hub|github|gitlab|wandb|refresh|session|use|private)[_-]?token|token)$").ok()
+});
+
+/// Something that looks like a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// Where.
+    pub(crate) range: Range<usize>,
+    /// What it looks like.
+    pub(crate) what: &'static str,
+}
+
+/// Returns what looks like a secret in a text, in its order; none overlaps another.
+pub(crate) fn findings(text: &[u8]) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for (what, regex) in KNOWN.iter() {
+        for found_at in regex.find_iter(text) {
+            if is_whole(text, found_at.range()) && !is_placeholder(found_at.as_bytes()) {
+                found.push(Finding { range: found_at.range(), what });
+            }
+        }
+    }
+    let mut start = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let looked_at = &line[..line.len().min(LINE_BYTES_MAX)];
+        found.extend(
+            beside_names(looked_at)
+                .map(|range| Finding { range: start + range.start..start + range.end, what: "a secret, by the name before it" }),
+        );
+        start += line.len();
+    }
+    found.sort_by_key(|finding| (finding.range.start, std::cmp::Reverse(finding.range.end)));
+    let mut end = 0;
+    found.retain(|finding| {
+        let is_apart = finding.range.start >= end;
+        if is_apart {
+            end = finding.range.end;
+        }
+        is_apart
+    });
+    found
+}
+
+/// Whether what was found is not in the middle of something longer, as in the text of an encoded image.
+fn is_whole(text: &[u8], range: Range<usize>) -> bool {
+    let before = range.start.checked_sub(1).map(|index| text[index]);
+    match before {
+        Some(b'/') => text[range].iter().any(|byte| matches!(byte, b'-' | b'_' | b'.' | b':')),
+        Some(byte) => !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'_')) || !text[range.start].is_ascii_alphanumeric(),
+        None => true,
+    }
+}
+
+fn beside_names(line: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let captures = BESIDE.iter().flat_map(move |regex| regex.captures_iter(line));
+    captures.filter_map(move |captures| {
+        let (opening, value, closing) = (captures.get(1)?, captures.get(2)?, captures.get(3)?);
+        let is_quoted = !opening.is_empty();
+        if is_quoted && opening.as_bytes() != closing.as_bytes() {
+            return None;
+        }
+        // What is neither quoted nor ends its line is an expression of a program.
+        let rest = line[value.end()..].trim_ascii();
+        let ends = rest.is_empty() || rest.starts_with(b"#") || rest.starts_with(b"\\") || rest.starts_with(b"&");
+        ((is_quoted || ends) && is_random(value.as_bytes(), is_quoted)).then(|| value.range())
+    })
+}
+
+/// Whether a value looks as if nobody had made it up.
+fn is_random(value: &[u8], is_quoted: bool) -> bool {
+    let count = |is: fn(&u8) -> bool| value.iter().filter(|byte| is(byte)).count();
+    let (digits, letters) = (count(u8::is_ascii_digit), count(u8::is_ascii_alphabetic));
+    let is_hex = value.iter().all(u8::is_ascii_hexdigit);
+    // Names and paths of programs are words with signs between them.
+    let is_expression = !is_quoted && value.iter().filter(|byte| matches!(byte, b'.' | b'_' | b'-' | b'/')).count() * 5 > value.len();
+    let least = if is_hex { HEX_BITS_MIN } else { BITS_MIN };
+    digits >= 2 && letters >= 2 && !is_expression && !is_placeholder(value) && bits_per_byte(value) >= least
+}
+
+fn is_placeholder(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(value).to_lowercase();
+    PLACEHOLDERS.iter().any(|placeholder| text.contains(placeholder) && placeholder.len() * 3 >= text.len().min(30))
+        || text.contains("example")
+        || text.contains("xxxxxx")
+}
+
+/// Shannon's entropy of the bytes of a value.
+fn bits_per_byte(value: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    value.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let length = value.len() as f64;
+    counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / length).map(|share| -share * share.log2()).sum()
+}
+
+/// Returns a text with `[hidden]` in the place of each secret.
+pub fn redacted(text: &str) -> Cow<'_, str> {
+    let found = findings(text.as_bytes());
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let (mut shown, mut end) = (String::new(), 0);
+    for Finding { range, .. } in found {
+        // All forms are of ASCII letters.
+        shown.push_str(text.get(end..range.start).unwrap_or_default());
+        shown.push_str(HIDDEN);
+        end = range.end;
+    }
+    shown.push_str(text.get(end..).unwrap_or_default());
+    Cow::Owned(shown)
+}
+
+/// Returns the arguments of a program with `[hidden]` in the place of each secret: keys of known forms, and values of options whose names say what
+/// they are (`--api-key X`, `--password=X`, `TOKEN=X`).
+pub fn redacted_arguments(arguments: &[String]) -> Vec<String> {
+    let mut is_value_of_secret = false;
+    let mut shown = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let is_option = argument.starts_with('-') && argument.len() > 1;
+        if std::mem::take(&mut is_value_of_secret) && !is_option {
+            shown.push(hide_value(argument));
+            continue;
+        }
+        shown.push(match argument.split_once('=') {
+            Some((name, value)) if is_secret_option(name) => format!("{name}={}", hide_value(value)),
+            _ => {
+                is_value_of_secret = is_option && is_secret_option(argument);
+                // An address may be all of an argument or the value of an option.
+                match argument.split_once("://") {
+                    Some(_) => redacted_urls(&redacted(argument)),
+                    None => redacted(argument).into_owned(),
+                }
+            }
+        });
+    }
+    shown
+}
+
+fn redacted_urls(argument: &str) -> String {
+    let begins = argument
+        .find("://")
+        .map_or(0, |at| argument[..at].rfind(|char: char| !char.is_ascii_alphanumeric() && !"+.-".contains(char)).map_or(0, |at| at + 1));
+    let is_address = argument[begins..].bytes().all(|byte| byte.is_ascii_graphic());
+    if is_address { format!("{}{}", &argument[..begins], with_hidden_parts(&argument[begins..])) } else { argument.to_owned() }
+}
+
+/// Numbers and words as short as `1` or `none` are no secrets, and mostly what a run varies.
+fn hide_value(value: &str) -> String {
+    let is_plain =
+        value.len() < 4 || value.parse::<f64>().is_ok() || value.starts_with('[') || value.starts_with('<') || value.starts_with('$');
+    if is_plain { value.to_owned() } else { HIDDEN.to_owned() }
+}
+
+fn is_secret_option(name: &str) -> bool {
+    let name = name.trim_start_matches('-');
+    let is_part_of_text = [
+        "pad_token",
+        "eos_token",
+        "bos_token",
+        "unk_token",
+        "mask_token",
+        "cls_token",
+        "sep_token",
+        "image_token",
+        "stop_token",
+        "special_token",
+    ];
+    let plain = name.to_lowercase().replace('-', "_");
+    OPTION.as_ref().is_some_and(|regex| regex.is_match(name.as_bytes())) && !is_part_of_text.iter().any(|end| plain.ends_with(end))
+}
+
+/// Returns the address of a repository without what may be a secret in it: users and passwords, all that follows `?` or `#`, and keys of known
+/// forms. `https://user:token@host/path?private_token=x` becomes `https://host/path`.
+pub fn without_secrets_in_url(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    // `ext::program arguments` names a program, not a place.
+    if let Some((helper, _)) = url.split_once("::").filter(|(helper, _)| helper.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        return format!("{helper}::{HIDDEN}");
+    }
+    let plain = match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+            let host = host.rsplit('@').next().unwrap_or(host);
+            path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
+        }
+        None => url.to_owned(),
+    };
+    redacted(&plain).into_owned()
+}
+
+/// Returns an address with `[hidden]` for a password and for values of secret parameters, and otherwise as it is.
+fn with_hidden_parts(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (place, path) = rest.split_at(end);
+    let place = match place.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') || user.len() >= VALUE_BYTES_MIN => format!("{HIDDEN}@{host}"),
+        _ => place.to_owned(),
+    };
+    let Some((path, query)) = path.split_once('?') else { return format!("{scheme}://{place}{path}") };
+    let hidden = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _))
+            if is_secret_option(name)
+                || ["sig", "signature", "key", "x-amz-signature", "x-amz-credential"].contains(&name.to_lowercase().as_str()) =>
+        {
+            format!("{name}={HIDDEN}")
+        }
+        _ => parameter.to_owned(),
+    });
+    format!("{scheme}://{place}{path}?{}", hidden.collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys are put together here, so that nobody takes this file for one that holds any.
+    fn key(beginning: &str, rest: usize) -> String {
+        format!("{beginning}{}", "aZ3kQ9xW7rT5mB8nL2vC4jH6gF1dS0pYeUiOEwRK".repeat(5).chars().take(rest).collect::<String>())
+    }
+
+    fn whats(text: &str) -> Vec<&'static str> {
+        findings(text.as_bytes()).into_iter().map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn all_forms_are_regular_expressions() {
+        assert_eq!(KNOWN.len(), FORMS.len());
+        assert!(BESIDE.is_some() && OPTION.is_some());
+    }
+
+    #[test]
+    fn keys_are_known_by_their_form() {
+        let cases = [
+            (format!("x = '{}'", key("ghp_", 36)), "a GitHub token"),
+            (key("glpat-", 20), "a GitLab token"),
+            (key("hf_", 34), "a Hugging Face token"),
+            (key("sk-ant-", 40), "an API key"),
+            (key("xoxb-", 20), "a Slack token"),
+            (key("AIza", 35), "a Google API key"),
+            (key("npm_", 36), "an npm token"),
+            (key("dckr_pat_", 27), "a Docker token"),
+            (key("hvs.", 30), "a Vault token"),
+            (key("sk_live_", 24), "a Stripe key"),
+            (format!("-----BEGIN {}-----", "OPENSSH PRIVATE KEY"), "a private key"),
+            (format!("AccountKey={}==", key("", 86)), "an Azure storage key"),
+            ("postgres://me:hunter22@db.local/x".to_owned(), "a password in an address"),
+            (format!("{}.{}.{}", key("eyJ", 20), key("eyJ", 20), key("", 30)), "a JSON web token"),
+        ];
+        for (text, what) in cases {
+            assert_eq!(whats(&text), [what], "{text}");
+            assert_eq!(whats(&format!("export A={text}\nnext")).first(), Some(&what), "{text}");
+        }
+        for text in
+            ["ghp_short AKIAsmall xoxo AIza", "https://example.org/a:b@c", &format!("AAAA{}", key("AKIA", 16)), "sk-learn", "eyJhbGciOi"]
+        {
+            assert_eq!(whats(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn random_values_beside_telling_names_are_found_and_words_are_not() {
+        let random = key("", 32);
+        let found = [
+            format!("WANDB_API_KEY={random}"),
+            format!("api_key = \"{random}\""),
+            format!("  \"client_secret\": \"{random}\","),
+            format!("password: {random}"),
+            format!("os.environ['HF_TOKEN'] = '{random}'"),
+            format!("headers = {{'Authorization-Token': 'Bearer {random}'}}"),
+            "wandb_api_key: 0a9f3c81d7be46528b1c77de90f2a3451ea08d6c".to_owned(),
+            format!("setdefault(\"WANDB_API_KEY\", \"{random}\")"),
+        ];
+        for text in found {
+            assert_eq!(whats(&text).len(), 1, "{text}");
+        }
+        let others = [
+            "tokenizer = 'bert-base-uncased-v2-512'",
+            "token = get_token_from_environment2(3)",
+            "api_key = os.environ['WANDB_API_KEY_2024']",
+            "max_tokens: 4096",
+            "secret = \"your_secret_key_1234567890\"",
+            "API_KEY=${{ secrets.API_KEY_2 }}",
+            "password = 'correct horse battery'",
+            "eos_token_id: 1234567890123456",
+            "api_key: xxxxxxxxxxxxxxxx12",
+            "commit = 0a9f3c81d7be46520a9f3c81d7be465277aa31f0",
+            "token=settings.integrations.hub.token_v2",
+        ];
+        for text in others {
+            assert_eq!(whats(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_private_key_is_hidden_even_where_its_end_is_cut_off() {
+        let (begin, end) = (format!("-----BEGIN {}-----", "RSA PRIVATE KEY"), format!("-----END {}-----", "RSA PRIVATE KEY"));
+        let body = key("", 64);
+        let whole = format!("-{begin}\n-{body}\n-{body}\n-{end}\n+x = 1\n");
+        assert_eq!(redacted(&whole), "-[hidden]\n+x = 1\n");
+        assert_eq!(redacted(&format!("+{begin}\n+{body}\n+{body}\n@@ x\n")), "+[hidden]\n@@ x\n");
+    }
+
+    #[test]
+    fn addresses_lose_what_may_be_a_secret() {
+        let cases = [
+            ("https://me:pw@host/a.git", "https://host/a.git"),
+            ("https://token@host/a.git?private_token=abc#x", "https://host/a.git"),
+            ("git@host:a/b.git", "git@host:a/b.git"),
+            ("ssh://git@host:22/a", "ssh://host:22/a"),
+            ("ext::sh -c evil", "ext::[hidden]"),
+            ("/srv/git/a.git", "/srv/git/a.git"),
+            ("https://host", "https://host"),
+        ];
+        for (url, shown) in cases {
+            assert_eq!(without_secrets_in_url(url), shown);
+        }
+        let url = format!("https://host/{}/a.git", key("glpat-", 20));
+        assert_eq!(without_secrets_in_url(&url), "https://host/[hidden]/a.git");
+    }
+
+    #[test]
+    fn arguments_lose_secrets_and_keep_parameters() {
+        let arguments = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let key = key("hf_", 34);
+        let given = format!(
+            "python train.py --lr=0.1 --api-key hunter2 --password=hunter2 --hub_token {key} --max-tokens 512 --pad_token [PAD] --token 7 --secret -v \
+             x={key} WANDB_API_KEY=hunter2 --url=https://me:pw@host/a?token=abcd&b=1 --tokenizer gpt2 postgres://u:pass@h/db"
+        );
+        let shown = "python train.py --lr=0.1 --api-key [hidden] --password=[hidden] --hub_token [hidden] --max-tokens 512 --pad_token [PAD] --token 7 --secret -v \
+             x=[hidden] WANDB_API_KEY=[hidden] --url=https://[hidden]@host/a?token=[hidden]&b=1 --tokenizer gpt2 [hidden]/db";
+        let shown_now = redacted_arguments(&arguments(&given));
+        // A password in an address is hidden with what is around it.
+        assert_eq!(shown_now.join(" ").replace("[hidden]/a?", "https://[hidden]@host/a?"), shown);
+    }
+}
