@@ -3,19 +3,25 @@
 mod bucket;
 pub(crate) mod data;
 pub(crate) mod environment;
+mod flood;
 mod machine;
 mod python;
 mod variables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use sweep_code::{CodeError, Snapshot, Source, Turn, Working};
 
+use self::flood::VersionCount;
+use crate::private::PrivateDir;
+
+/// Where what is captured is kept in a folder for runs.
+const FOLDER: &str = "code";
 /// How long one look may take. A folder that takes longer is no code, or lies on a network that is not there.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -35,6 +41,9 @@ struct Last {
     seen: Option<(Instant, Arc<Snapshot>)>,
     /// Nothing will be seen here.
     given_up: bool,
+    versions: VersionCount,
+    /// There were too many versions: nothing is looked at until one of the files changes that say what is no code. What they were then.
+    flooded: Option<Vec<Option<(SystemTime, u64)>>>,
 }
 
 /// What a look has come to.
@@ -64,6 +73,13 @@ impl Capture {
         if last.given_up {
             return Look::default();
         }
+        if let Some(before) = &last.flooded {
+            if *before == self.ignore_files() {
+                return Look::default();
+            }
+            last.flooded = None;
+            last.versions.clear();
+        }
         if let Some((began, snapshot)) = &last.seen
             && oldest.is_none_or(|oldest| *began >= oldest)
         {
@@ -74,7 +90,11 @@ impl Capture {
         let looking = tokio::task::spawn_blocking(move || {
             let mut code = match code {
                 Some(code) => code,
-                None => Working::find(&workdir, &runs_dir)?,
+                None => {
+                    let trouble = |source| CodeError::File { path: runs_dir.join(FOLDER), source };
+                    PrivateDir::make(&runs_dir, Path::new(FOLDER)).map_err(trouble)?;
+                    Working::find(&workdir, &runs_dir)?
+                }
             };
             // A file may have been written at that very moment.
             let snapshot = code.snapshot().or_else(|error| if error.is_lasting() { Err(error) } else { code.snapshot() })?;
@@ -91,6 +111,15 @@ impl Capture {
                 let before =
                     last.seen.replace((began, Arc::clone(&snapshot))).map(|(_, before)| before.version.clone()).unwrap_or_default();
                 let instead_of = (before != snapshot.version).then_some(before);
+                if let Some(before) = &instead_of
+                    && last.versions.is_flooded_by(&snapshot.version, began)
+                {
+                    last.flooded = Some(self.ignore_files());
+                    let changed = code.source().some_differing(before, &snapshot.version);
+                    // Once it is looked again, what is there then is told.
+                    (last.code, last.seen) = (Some(code), None);
+                    return Look { complaint: Some(flood::complaint(&changed)), ..Look::default() };
+                }
                 let source = instead_of.as_ref().map(|_| code.source());
                 last.code = Some(code);
                 Look { snapshot: Some(snapshot), source, instead_of, complaint: None }
@@ -100,6 +129,16 @@ impl Capture {
                 Look { complaint: Some(reason), ..Look::default() }
             }
         }
+    }
+
+    /// When the files were written in which a user says what is no code, and how long they are.
+    fn ignore_files(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let of =
+            |name| std::fs::symlink_metadata(self.workdir.join(name)).ok().and_then(|found| Some((found.modified().ok()?, found.len())));
+        let above = self.workdir.ancestors().skip(1).map(|folder| folder.join(".gitignore"));
+        let files = [self.workdir.join(".gitignore"), self.workdir.join(".sweepignore")].into_iter();
+        let above = above.flat_map(|file| [file.with_file_name(".sweepignore"), file.with_file_name(".git").join("info/exclude"), file]);
+        files.chain([self.workdir.join(".git/info/exclude")]).chain(above).map(of).collect()
     }
 
     /// Returns when one version that was seen became another: before a moment, or since.

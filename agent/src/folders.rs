@@ -3,6 +3,7 @@
 //!
 //! A run's folder is kept as long as its configuration is the same, since its checkpoint is; an attempt's folder belongs to one incarnation.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::job::FILE;
+use crate::private::{self, Durability, Obstruction, PrivateDir};
 use crate::process::{fence, spawn};
 
 /// Where a sweep's folder says which controller its runs belong to.
@@ -39,12 +41,18 @@ pub(crate) struct Claim<'a> {
 }
 
 /// Returns the name of the run's folder in that of its sweep, and of the attempt's folder in that. `is_held` says of an attempt's folder whether this
-/// agent is using it.
+/// agent is using it; `note` is told what lay in the place of a folder.
 ///
 /// # Errors
 /// A folder cannot be read or moved.
-pub(crate) fn choose(sweep: &Path, claim: &Claim<'_>, is_held: &dyn Fn(&Path) -> bool) -> io::Result<(String, String)> {
+pub(crate) fn choose(
+    sweep: &Path,
+    claim: &Claim<'_>,
+    is_held: &dyn Fn(&Path) -> bool,
+    note: &dyn Fn(String),
+) -> io::Result<(String, String)> {
     let run_name = claim.run.to_string();
+    clear(sweep, &run_name, note)?;
     let run = sweep.join(&run_name);
     let owners = owners(&run)?;
     let is_busy = |folder: &Path| is_held(folder) || is_running(folder);
@@ -61,6 +69,7 @@ pub(crate) fn choose(sweep: &Path, claim: &Claim<'_>, is_held: &dyn Fn(&Path) ->
     };
     let run = sweep.join(&run_name);
     let attempt_name = claim.attempt.to_string();
+    clear(&run, &attempt_name, note)?;
     let attempt = run.join(&attempt_name);
     let attempt_name = match read(&attempt)? {
         Some(owner) if owner.incarnation == claim.incarnation => attempt_name,
@@ -75,20 +84,35 @@ pub(crate) fn choose(sweep: &Path, claim: &Claim<'_>, is_held: &dyn Fn(&Path) ->
     Ok((run_name, attempt_name))
 }
 
-/// Writes down which controller the runs of a sweep belong to. Only messages depend on it.
-pub(crate) fn write_controller(sweep: &Path, controller: &str) {
-    let written = fs::create_dir_all(sweep).and_then(|()| fs::write(sweep.join(CONTROLLER), controller));
-    if let Err(error) = written {
-        tracing::debug!(%error, folder = %sweep.display(), "the controller of a sweep is not written down");
+/// Moves what is no folder of the agent's user out of the place of one.
+fn clear(parent: &Path, name: &str, note: &dyn Fn(String)) -> io::Result<()> {
+    match PrivateDir::open(&parent.join(name)) {
+        Err(error) if Obstruction::of(&error).is_some() => {
+            note(format!("{error}; it was moved aside"));
+            move_aside(parent, name, "replaced")
+        }
+        _ => Ok(()),
     }
+}
+
+/// Makes the folder of a sweep and writes down which controller its runs belong to, on which only messages depend.
+///
+/// # Errors
+/// The folder cannot be made, or what lies in its place is not a folder of this user.
+pub(crate) fn write_controller(runs_dir: &Path, sweep: &str, controller: &str) -> io::Result<()> {
+    let folder = PrivateDir::make(runs_dir, Path::new(sweep))?;
+    if let Err(error) = folder.replace(OsStr::new(CONTROLLER), controller.as_bytes(), Durability::Cached) {
+        tracing::debug!(%error, sweep, "the controller of a sweep is not written down");
+    }
+    Ok(())
 }
 
 /// Returns the id of the controller that the runs of a sweep in a folder for runs belong to, as far as an agent has written it down.
 pub fn controller_of(runs_dir: &Path, sweep: &str) -> Option<String> {
     // A sweep's id is letters and digits: nothing else is a folder of runs.
     let is_id = !sweep.is_empty() && sweep.chars().all(|char| char.is_ascii_alphanumeric());
-    let text = is_id.then(|| fs::read_to_string(runs_dir.join(sweep).join(CONTROLLER)).ok())??;
-    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+    let text = is_id.then(|| private::read(&runs_dir.join(sweep).join(CONTROLLER)).ok())??;
+    Some(String::from_utf8_lossy(&text).trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 /// Attempts' folders in a run's folder, each with what its job says.
@@ -109,8 +133,10 @@ fn owners(run: &Path) -> io::Result<Vec<(String, Owner)>> {
 
 /// Reads whose an attempt's folder is; `None`: it has no job that can be read.
 fn read(attempt: &Path) -> io::Result<Option<Owner>> {
-    match fs::read(attempt.join(FILE)) {
+    match private::read(&attempt.join(FILE)) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        // Its program has put something else there.
+        Err(error) if Obstruction::of(&error).is_some() => Ok(None),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
@@ -150,7 +176,7 @@ mod tests {
         fn begin(&self, attempt: u32, incarnation: &str, x: u64, is_held: bool) -> (String, String) {
             let params = json!({ "x": x }).as_object().unwrap().clone();
             let claim = Claim { run: 5, attempt, incarnation, params: &params };
-            let (run, attempt) = choose(self.0.path(), &claim, &|_| is_held).unwrap();
+            let (run, attempt) = choose(self.0.path(), &claim, &|_| is_held, &|_| {}).unwrap();
             let folder = self.0.path().join(&run).join(&attempt);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join(FILE), json!({ "incarnation": incarnation, "params": params }).to_string()).unwrap();
@@ -195,6 +221,22 @@ mod tests {
         assert!(sweep.0.path().join("5.a.1.10/checkpoint").exists());
         assert_eq!(sweep.begin(1, "b.1.30", 8, true), names("5.b.1.30", "1"));
         assert_eq!(sweep.output("5/1"), "a.2.20");
+    }
+
+    #[test]
+    fn what_a_program_has_put_in_the_place_of_folders_is_moved_aside_and_said() {
+        let sweep = Sweep(tempfile::tempdir().unwrap());
+        let params = json!({ "x": 7 }).as_object().unwrap().clone();
+        let claim = Claim { run: 5, attempt: 1, incarnation: "a.1.10", params: &params };
+        let notes = std::cell::RefCell::new(Vec::new());
+        let choose = || choose(sweep.0.path(), &claim, &|_| false, &|note| notes.borrow_mut().push(note)).unwrap();
+        std::os::unix::fs::symlink("/etc", sweep.0.path().join("5")).unwrap();
+        assert_eq!(choose(), names("5", "1"));
+        assert!(sweep.0.path().join("5.replaced").is_symlink() && notes.borrow()[0].contains("5 is a link, not a folder"));
+        fs::create_dir(sweep.0.path().join("5")).unwrap();
+        nix::unistd::mkfifo(&sweep.0.path().join("5/1"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(choose(), names("5", "1"));
+        assert!(notes.borrow()[1].contains("1 is a FIFO, not a folder"));
     }
 
     #[test]

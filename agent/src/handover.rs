@@ -2,6 +2,7 @@
 //!
 //! Each agent of a machine has a place of its own, `<runs_dir>/agents/<host>-<n>`: a lock that ends with the process, and beside it the list.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::held::HeldAttempt;
+use crate::private::{self, Durability, Obstruction, PrivateDir};
 
 /// Agents on one machine that share a folder of runs.
 const PLACES_MAX: u32 = 10_000;
@@ -53,23 +55,30 @@ impl Handover {
     /// The folder cannot be written to.
     pub(crate) fn open(runs_dir: &Path, host: &str, asked: &str) -> io::Result<(Self, Option<Held>)> {
         let folder = runs_dir.join("agents");
-        fs::create_dir_all(&folder)?;
+        let places = PrivateDir::make(runs_dir, Path::new("agents"))?;
         let host: String = host.chars().map(|char| if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '_' }).collect();
         let mut free = None;
         for number in 1..=PLACES_MAX {
-            let lock = folder.join(format!("{host}-{number}.lock"));
+            let name = format!("{host}-{number}.lock");
+            let lock = folder.join(&name);
             let is_new = !lock.exists();
             if is_new && free.is_some() {
                 break;
             }
-            let file = File::options().create(true).truncate(false).write(true).open(&lock)?;
+            let file = match places.open_or_create(OsStr::new(&name)) {
+                Err(error) if Obstruction::of(&error).is_some() => {
+                    tracing::warn!(%error, "another place is taken");
+                    continue;
+                }
+                file => file?,
+            };
             match file.try_lock() {
                 Ok(()) => {}
                 Err(fs::TryLockError::WouldBlock) => continue,
                 Err(fs::TryLockError::Error(error)) => return Err(error),
             }
             let list = lock.with_extension("json");
-            let left: Option<Held> = fs::read(&list).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let left: Option<Held> = private::read(&list).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             let place = Self { list, lock, _locked: file, held: Mutex::default() };
             match left {
                 Some(left) if left.is_for(asked) => return Ok((place, Some(left))),
@@ -114,11 +123,8 @@ impl Handover {
         let written = if held.attempts.is_empty() {
             fs::remove_file(&self.list).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
         } else {
-            let new = self.list.with_extension("new");
-            serde_json::to_vec(&*held)
-                .map_err(io::Error::from)
-                .and_then(|bytes| fs::write(&new, bytes))
-                .and_then(|()| fs::rename(&new, &self.list))
+            let bytes = serde_json::to_vec(&*held).map_err(io::Error::from);
+            bytes.and_then(|bytes| private::replace(&self.list, &bytes, Durability::Synced))
         };
         if let Err(error) = written {
             tracing::warn!(%error, path = %self.list.display(), "if this agent is killed, the next one will not find its attempts");

@@ -1,10 +1,11 @@
 //! Names of the attempts that an agent holds: its own, and those by which the controller knows them.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::private::{self, Durability};
 
 /// Where the numbers are written down by which a restored controller knows an attempt, if it gave it others.
 const NUMBERS: &str = "numbers.json";
@@ -24,14 +25,12 @@ impl AttemptNumbers {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn write(self, folder: &Path) -> io::Result<()> {
-        let new = folder.join("numbers.new");
-        fs::write(&new, serde_json::to_vec(&self)?)?;
-        fs::rename(&new, folder.join(NUMBERS))
+        private::replace(&folder.join(NUMBERS), &serde_json::to_vec(&self)?, Durability::Synced)
     }
 
     /// Reads those that were written into the attempt's folder, if any were.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(folder.join(NUMBERS)).ok()?).ok()
+        serde_json::from_slice(&private::read(&folder.join(NUMBERS)).ok()?).ok()
     }
 }
 

@@ -1,9 +1,8 @@
 //! What an agent is to execute, and how it is written down for an agent that comes later.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::attempt::Limits;
 use crate::held::{AttemptNumbers, HeldAttempt};
 use crate::intake::stdout::Pattern;
+use crate::private::{self, Durability, Obstruction, PrivateDir};
 use crate::process::launch::Alone;
 use crate::slot::Slot;
 
@@ -94,18 +94,39 @@ impl Job {
     /// # Errors
     /// The folder cannot be made or written to.
     pub(crate) fn write(&self) -> io::Result<()> {
-        fs::create_dir_all(self.folder())?;
-        let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(self.folder().join(FILE))?;
-        file.write_all(&serde_json::to_vec(self)?)
+        self.make_folder(&self.folder())?.replace(OsStr::new(FILE), &serde_json::to_vec(self)?, Durability::Synced)
     }
 
-    /// Reads a job that was written down; `None` if there is none that can be read.
-    pub(crate) fn read(runs_dir: &Path, sweep: &str, held: &HeldAttempt) -> Option<Self> {
+    /// Makes a folder of the attempt or of its run.
+    ///
+    /// # Errors
+    /// It cannot be made, or what lies in its place is not a folder of this user.
+    pub(crate) fn make_folder(&self, folder: &Path) -> io::Result<PrivateDir> {
+        PrivateDir::make(&self.runs_dir, self.below(folder)?)
+    }
+
+    /// Makes the folder of the run that its programs keep checkpoints in. Returns what was in its place, and is moved aside.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn make_checkpoint_folder(&self, folder: &Path) -> io::Result<Option<Obstruction>> {
+        PrivateDir::make_for_programs(&self.runs_dir, self.below(folder)?)
+    }
+
+    fn below<'a>(&self, folder: &'a Path) -> io::Result<&'a Path> {
+        folder.strip_prefix(&self.runs_dir).map_err(io::Error::other)
+    }
+
+    /// Reads a job that was written down.
+    ///
+    /// # Errors
+    /// There is none that can be read, or it is another attempt's.
+    pub(crate) fn read(runs_dir: &Path, sweep: &str, held: &HeldAttempt) -> io::Result<Self> {
         let HeldAttempt { run, attempt, incarnation, folder } = held;
         let by_numbers = || runs_dir.join(sweep).join(run.to_string()).join(attempt.to_string());
         let folder = if folder.as_os_str().is_empty() { by_numbers() } else { folder.clone() };
-        let job: Self = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
-        (job.incarnation == *incarnation).then_some(job)
+        let job: Self = serde_json::from_slice(&private::read(&folder.join(FILE))?)?;
+        if job.incarnation == *incarnation { Ok(job) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// Names it among the attempts that its agent holds.

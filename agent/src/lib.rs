@@ -1,7 +1,7 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
 //! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture, room`; `session → folders, token`;
-//! `folders → job, process`; `handover, job → held`; `slot → gpu`.
+//! `folders → job, process`; `handover, job → held → private`; `process, intake, spool, capture → private`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
@@ -19,6 +19,7 @@ mod intake;
 mod job;
 mod machine;
 mod monitor;
+mod private;
 mod process;
 mod reproduce;
 mod room;

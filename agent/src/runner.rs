@@ -2,13 +2,13 @@
 //! Decides nothing, and knows no controller: it is told what is wanted and sends out what it sees.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use sweep_code::redacted_arguments;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -23,6 +23,7 @@ use crate::intake::{self, Reading};
 use crate::job::Job;
 use crate::machine::ThisMachine;
 use crate::monitor::{self, Monitor};
+use crate::private::{self, Durability, Obstruction};
 use crate::process::exit::Obstacle;
 use crate::process::fence::FenceOrder;
 use crate::process::launch::{self, Launch, Used, Word};
@@ -53,7 +54,7 @@ pub(crate) enum Begin {
 pub(crate) enum Seen {
     /// Its program was started.
     Started {
-        /// Its argv.
+        /// Its argv, with secrets hidden.
         command: Vec<String>,
         /// When, by the clock that stamps files, since 1970; `None` where that is long ago or was nowhere.
         moment: Option<Duration>,
@@ -101,7 +102,9 @@ pub(crate) async fn execute(
     let mut attempt = AttemptState::new(&job.objective, job.limits);
     let (program, argv, skip) = match begin {
         Begin::Anew => {
-            write_place(job, &place)?;
+            if let Some(replaced) = write_place(job, &place)? {
+                let _ = seen.send(Seen::Note(format!("{replaced}; it was moved aside, and the run begins without a checkpoint"))).await;
+            }
             let argv = build_argv(job, &place);
             for warning in &argv.warnings {
                 let _ = seen.send(Seen::Note(warning.clone())).await;
@@ -264,7 +267,7 @@ impl Watch {
     async fn follow(&mut self, word: Word, running: bool) -> io::Result<()> {
         let input = match word {
             Word::Started { moment, .. } => {
-                let started = Seen::Started { command: self.argv.clone(), moment: moment.filter(|_| !self.again) };
+                let started = Seen::Started { command: redacted_arguments(&self.argv), moment: moment.filter(|_| !self.again) };
                 let _ = self.seen.send(started).await;
                 // One that was found again began when its shim did.
                 let now = if self.again { Duration::ZERO } else { self.began.elapsed() };
@@ -320,6 +323,9 @@ impl Watch {
         intake::add_asked(&mut output.readings, self.attempt.objective_name());
         for line in output.lines {
             self.attempt.handle(Input::Line(line), self.began.elapsed());
+        }
+        if let Some(complaint) = output.complaint {
+            self.note(complaint);
         }
         let mut metrics = self.metrics.read(last).await?;
         intake::add_asked(&mut metrics.readings, self.attempt.objective_name());
@@ -472,19 +478,23 @@ fn place_of(job: &Job) -> Place {
     }
 }
 
-fn write_place(job: &Job, place: &Place) -> Result<(), (PathBuf, io::Error)> {
-    for path in [&place.folder, &place.checkpoints] {
-        fs::create_dir_all(path).map_err(|error| (path.into(), error))?;
-    }
+/// Makes the folders and files that the program needs. Returns what lay in the place of its checkpoint folder.
+fn write_place(job: &Job, place: &Place) -> Result<Option<Obstruction>, (PathBuf, io::Error)> {
+    let trouble = |path: &str| {
+        let path = PathBuf::from(path);
+        |error| (path, error)
+    };
+    job.make_folder(Path::new(&place.folder)).map_err(trouble(&place.folder))?;
+    let replaced = job.make_checkpoint_folder(Path::new(&place.checkpoints)).map_err(trouble(&place.checkpoints))?;
     let files = [
         (&place.params_file, argv::params_json(&job.params)),
         (&place.wandb_file, argv::wandb_config(&job.params)),
         (&place.metrics_file, String::new()),
     ];
     for (path, text) in files {
-        fs::write(path, text).map_err(|error| (path.into(), error))?;
+        private::replace(Path::new(path), text.as_bytes(), Durability::Cached).map_err(trouble(path))?;
     }
-    Ok(())
+    Ok(replaced)
 }
 
 fn build_argv(job: &Job, place: &Place) -> Argv {

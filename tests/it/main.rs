@@ -19,6 +19,8 @@ mod fence;
 mod gate;
 mod grid;
 mod harness;
+mod hostile_code;
+mod hostile_files;
 mod insight;
 mod keeping;
 mod kills;

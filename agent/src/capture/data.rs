@@ -1,18 +1,21 @@
 //! Declared data sets: what is in them, by content, and cheap on the second look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::bucket;
 use super::environment::hex;
+use crate::private::{self, Durability, PrivateDir};
 
 /// A set that is larger is told by the sizes and times of its files: to read it would delay the first run for too long.
 const BYTES_MAX: u64 = 20 << 30;
@@ -24,6 +27,9 @@ const FILES_MAX: usize = 500_000;
 const LOOKS_APART: u32 = 20;
 /// A file that was written so shortly before may be written again without a change in its time.
 const SETTLED: Duration = Duration::from_secs(2);
+/// Where the digests of files are kept in a folder for runs.
+const FOLDER: &str = "data";
+const STORE: &str = "digests.json";
 /// Of a file, at once.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -65,7 +71,7 @@ pub struct DataSet {
 pub(crate) struct DataKeeper {
     workdir: PathBuf,
     /// Where the digests of files are kept for the next agent.
-    store: PathBuf,
+    runs_dir: PathBuf,
     known: BTreeMap<PathBuf, Known>,
     /// Sets that took too long to read.
     slow: BTreeSet<String>,
@@ -104,10 +110,9 @@ struct Entry {
 impl DataKeeper {
     /// Makes one for data below `workdir`, or anywhere. What is known of files is kept in `runs_dir`.
     pub(crate) fn new(workdir: PathBuf, runs_dir: &Path) -> Self {
-        let store = runs_dir.join("data.json");
-        let read = || serde_json::from_slice(&fs::read(&store).ok()?).ok();
+        let read = || serde_json::from_slice(&private::read(&runs_dir.join(FOLDER).join(STORE)).ok()?).ok();
         let known = read().unwrap_or_default();
-        Self { workdir, store, known, slow: BTreeSet::new(), last: None }
+        Self { workdir, runs_dir: runs_dir.to_owned(), known, slow: BTreeSet::new(), last: None }
     }
 
     /// Returns the sets as they are. For a blocking thread: the first look reads all of them.
@@ -206,9 +211,9 @@ impl DataKeeper {
 
     /// Writes down what is known. Without it the next agent reads the files again, and nothing else is lost.
     fn keep(&self) {
-        let new = self.store.with_extension(format!("json.{}", std::process::id()));
         let kept = serde_json::to_vec(&self.known).map_err(io::Error::other);
-        let kept = kept.and_then(|bytes| fs::write(&new, bytes)).and_then(|()| fs::rename(&new, &self.store));
+        let kept = kept
+            .and_then(|bytes| PrivateDir::make(&self.runs_dir, Path::new(FOLDER))?.replace(OsStr::new(STORE), &bytes, Durability::Cached));
         if let Err(error) = kept {
             tracing::debug!(%error, "the digests of data cannot be kept");
         }
@@ -221,7 +226,11 @@ fn slow() -> String {
 
 /// Returns the SHA-256 of a file; `None`: it takes too long.
 fn read(path: &Path, deadline: Instant) -> io::Result<Option<String>> {
-    let mut file = File::open(path)?;
+    // What has become a FIFO since it was listed is not waited for.
+    let mut file = fs::File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file any more"));
+    }
     let (mut hash, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
     loop {
         match file.read(&mut piece)? {
@@ -288,7 +297,7 @@ mod tests {
     fn write(path: &Path, text: &str) {
         fs::write(path, text).unwrap();
         let before = SystemTime::now() - Duration::from_secs(60);
-        File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
+        fs::File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
     }
 
     fn keeper(dir: &Path) -> DataKeeper {
@@ -324,11 +333,11 @@ mod tests {
         let path = dir.path().join("data/a");
         write(&path, "123");
         let first = look(dir.path(), "data");
-        let kept = fs::read_to_string(dir.path().join("data.json")).unwrap();
+        let kept = fs::read_to_string(dir.path().join("data/digests.json")).unwrap();
         // Only what was kept can say so.
-        fs::write(dir.path().join("data.json"), kept.replace("a665a459", "00000000")).unwrap();
+        fs::write(dir.path().join("data/digests.json"), kept.replace("a665a459", "00000000")).unwrap();
         assert_ne!(look(dir.path(), "data").digest, first.digest);
-        fs::write(dir.path().join("data.json"), "no JSON").unwrap();
+        fs::write(dir.path().join("data/digests.json"), "no JSON").unwrap();
         assert_eq!(look(dir.path(), "data").digest, first.digest);
     }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
 
 /// How long an interpreter may take to say what it is.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -81,7 +83,9 @@ fn interpreter(command: &[String], workdir: &Path) -> Option<PathBuf> {
         return Some(program);
     }
     let mut line = Vec::new();
-    BufReader::new(fs::File::open(&program).ok()?.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line).ok()?;
+    // It may have become a FIFO since it was found.
+    let script = fs::File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&program).ok()?;
+    BufReader::new(script.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line).ok()?;
     let line = String::from_utf8(line).ok()?;
     let named = found(&started(line.strip_prefix("#!")?.split_whitespace())?, workdir)?;
     is_python(&named).then_some(named)

@@ -37,7 +37,11 @@ pub(super) fn listed(variables: impl Iterator<Item = (String, String)>) -> Vec<S
     let passing = |name: &str| name == "_" || PASSING.iter().any(|start| *start != "_" && name.starts_with(start));
     let mut listed: Vec<_> = variables
         .filter(|(name, _)| !passing(name))
-        .map(|(name, value)| if is_open(&name) && value.len() <= VALUE_BYTES_MAX { format!("{name}={value}") } else { name })
+        .map(
+            |(name, value)| {
+                if is_open(&name) && value.len() <= VALUE_BYTES_MAX { format!("{name}={}", sweep_code::redacted(&value)) } else { name }
+            },
+        )
         .collect();
     listed.sort_unstable();
     listed
@@ -62,10 +66,19 @@ mod tests {
             ("NCCL_SECRET_x", "hidden"),
             ("HF_HOME", "hidden"),
             ("SWEEP_RUN", "17"),
+            ("SLURM_COMMENT", "postgres://me:hunter22@db.local/x"),
             ("_", "/bin/x"),
         ];
         let listed = listed(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let expected = ["HF_HOME", "NCCL_DEBUG=INFO", "NCCL_SECRET_x", "OMP_NUM_THREADS=4", "SLURM_JWT_TOKEN", "WANDB_API_KEY"];
+        let expected = [
+            "HF_HOME",
+            "NCCL_DEBUG=INFO",
+            "NCCL_SECRET_x",
+            "OMP_NUM_THREADS=4",
+            "SLURM_COMMENT=[hidden]/x",
+            "SLURM_JWT_TOKEN",
+            "WANDB_API_KEY",
+        ];
         assert_eq!(listed, expected);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct MetricsFile {
 pub(crate) struct Seen {
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
-    /// The first line that is no JSON object, once an attempt.
+    /// The first line that is no JSON object, once an attempt; or why the file cannot be read.
     pub(crate) complaint: Option<String>,
     /// The program has begun the file anew: these are the first readings of it.
     pub(crate) restarted: bool,
@@ -50,6 +50,9 @@ impl MetricsFile {
             lines.extend(self.lines.finish());
         }
         let mut seen = Seen { more, restarted: gain.restarted, ..Seen::default() };
+        if let Some(obstacle) = gain.obstacle {
+            seen.complaint = Some(format!("$SWEEP_METRICS is not read while {obstacle}"));
+        }
         for line in lines {
             match record::read_whole(&line.text) {
                 Some(readings) => seen.readings.extend(readings),

@@ -39,6 +39,8 @@ pub(crate) struct Seen {
     pub(crate) lines: Vec<String>,
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
+    /// Why nothing can be read.
+    pub(crate) complaint: Option<String>,
     /// There may be more to read at once.
     pub(crate) more: bool,
 }
@@ -59,7 +61,8 @@ impl Output {
         if last && !more {
             lines.extend(self.lines.finish());
         }
-        let mut seen = Seen { more, ..Seen::default() };
+        let complaint = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
+        let mut seen = Seen { more, complaint, ..Seen::default() };
         for line in lines {
             seen.readings.extend(self.readings(&line.text));
             if !line.overwritten {

@@ -6,6 +6,7 @@
 //! `local_lock=flock`, the lock counts on one machine only. The text in the file blocks nobody: it says whom a later attempt waits for, and how to
 //! find what an attempt on the same machine has left when its shim was killed.
 
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::exit::Obstacle;
 use super::identity::{ProcessId, host_name};
 use super::tree::Tree;
+use crate::private::{self, Durability, Obstruction, PrivateDir};
 
 const FILE: &str = "checkpoint.lock";
 /// Says that a later attempt waits: a shim whose agent is gone then ends its program.
@@ -26,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const SHIM_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is tried again.
 const RETRY: Duration = Duration::from_millis(200);
+/// Names that are tried for the file to lock, after the first.
+const NAMES_MAX: u32 = 9;
 /// Holders write less than this.
 const HOLDER_BYTES_MAX: u64 = 65536;
 
@@ -84,7 +88,7 @@ pub(crate) async fn wait_until_open(run_folder: &Path, note: impl FnOnce(String)
         }
         if let Some(note) = note.take() {
             // Where it cannot be written, there is only the wait.
-            let _ = std::fs::write(run_folder.join(WANTED), "");
+            let _ = private::replace(&run_folder.join(WANTED), b"", Durability::Cached);
             note(format!("waiting for {holder} to end, which still writes the checkpoint folder"));
         }
         tokio::time::sleep(RETRY).await;
@@ -117,7 +121,7 @@ pub(super) fn enter(order: &FenceOrder, marker: &str, is_deserted: impl Fn() -> 
 /// # Errors
 /// The file cannot be made or written.
 pub(crate) fn try_enter(order: &FenceOrder, marker: &str, host: &str) -> io::Result<Result<Fence, File>> {
-    let mut file = open(&order.run_folder.join(FILE))?;
+    let mut file = open(&order.run_folder)?;
     match file.try_lock() {
         // On a file system without locks, only the text in the file protects the folder.
         Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -145,20 +149,31 @@ pub(super) fn is_wanted(order: &FenceOrder) -> bool {
 
 /// Returns who holds a fence now.
 fn holder(run_folder: &Path) -> io::Result<Option<Holder>> {
-    let path = run_folder.join(FILE);
-    if !path.exists() {
+    if std::fs::symlink_metadata(run_folder.join(FILE)).is_err() {
         return Ok(None);
     }
-    let mut file = open(&path)?;
+    let mut file = open(run_folder)?;
     let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     let unknown = || Holder { attempt: 0, host: "unknown".to_owned(), shim: ProcessId::nobody(), marker: String::new() };
     let holder = read(&mut file);
     if is_held { Ok(Some(holder.unwrap_or_else(unknown))) } else { Ok(holder.filter(Holder::lives_here)) }
 }
 
-/// To be locked on NFS, a file has to be open for reading and writing.
-fn open(path: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).read(true).write(true).open(path)
+/// Opens the file to lock in a run's folder. To be locked on NFS, a file has to be open for reading and writing.
+///
+/// Where a program has put something else in its place, the next name is taken instead: all hosts see the same, and so come to the same file. To move
+/// it aside could move the file away that another host has just made there.
+fn open(run_folder: &Path) -> io::Result<File> {
+    let folder = PrivateDir::open(run_folder)?;
+    let mut last = folder.open_or_create(OsStr::new(FILE));
+    for number in 1..=NAMES_MAX {
+        match &last {
+            Err(error) if Obstruction::of(error).is_some() => tracing::warn!(%error, "another name is taken for the lock of a run"),
+            _ => break,
+        }
+        last = folder.open_or_create(OsStr::new(&format!("{FILE}.{number}")));
+    }
+    last
 }
 
 fn read(file: &mut File) -> Option<Holder> {

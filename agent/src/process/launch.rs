@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::exit::{Exit, Obstacle};
 use super::fence::FenceOrder;
 use super::identity::ProcessId;
+use crate::private::{self, Durability};
 
 const LAUNCH: &str = "launch.json";
 const SHIM: &str = "shim.json";
@@ -136,7 +137,7 @@ impl Launch {
     /// # Errors
     /// It is not there or cannot be read.
     pub(crate) fn read(folder: &Path) -> io::Result<Self> {
-        serde_json::from_slice(&fs::read(folder.join(LAUNCH))?).map_err(io::Error::from)
+        serde_json::from_slice(&private::read(&folder.join(LAUNCH))?).map_err(io::Error::from)
     }
 }
 
@@ -145,7 +146,8 @@ impl Launch {
 /// # Errors
 /// The folder cannot be written to.
 pub(super) fn write_shim(folder: &Path, shim: &ProcessId) -> io::Result<File> {
-    let mut end = private().create(true).truncate(true).open(folder.join(ENDED))?;
+    let (mut end, _) = private::open_or_create(&folder.join(ENDED))?;
+    end.set_len(0)?;
     end.write_all(&[b' '; END_BYTES])?;
     replace(&folder.join(SHIM), shim)?;
     Ok(end)
@@ -158,14 +160,14 @@ pub(crate) fn read_shim(folder: &Path) -> Option<ProcessId> {
 
 /// Writes down in which cgroup the processes of the attempt are. As far as the disk lets it.
 pub(super) fn write_cgroup(folder: &Path, cgroup: &Path) {
-    if let Err(error) = fs::write(folder.join(CGROUP), cgroup.as_os_str().as_bytes()) {
+    if let Err(error) = private::replace(&folder.join(CGROUP), cgroup.as_os_str().as_bytes(), Durability::Cached) {
         tracing::debug!(%error, folder = %folder.display(), "the cgroup of an attempt is not written down");
     }
 }
 
 /// Returns in which cgroup the processes of the attempt are, where they have one.
 pub(super) fn read_cgroup(folder: &Path) -> Option<PathBuf> {
-    let bytes = fs::read(folder.join(CGROUP)).ok()?;
+    let bytes = private::read(&folder.join(CGROUP)).ok()?;
     (!bytes.is_empty()).then(|| OsString::from_vec(bytes).into())
 }
 
@@ -200,7 +202,7 @@ pub(crate) fn read_end(folder: &Path) -> Option<Word> {
 /// Returns the end of a file, as far as it can be read.
 pub(crate) fn end_of(path: &Path) -> String {
     let read = || {
-        let mut file = File::open(path)?;
+        let mut file = private::open(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(OUTPUT_BYTES)))?;
         let mut bytes = Vec::new();
@@ -212,7 +214,7 @@ pub(crate) fn end_of(path: &Path) -> String {
 
 /// Notes that the program is ended since its machine or its agent is gone, whatever it says in its end. As far as the disk lets it.
 pub(crate) fn mark_preempted(folder: &Path) {
-    if let Err(error) = fs::write(folder.join(PREEMPTED), "") {
+    if let Err(error) = private::replace(&folder.join(PREEMPTED), b"", Durability::Cached) {
         tracing::debug!(%error, folder = %folder.display(), "a preemption cannot be written down");
     }
 }
@@ -223,22 +225,11 @@ pub(crate) fn is_preempted(folder: &Path) -> bool {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice(&private::read(path).ok()?).ok()
 }
 
-/// Nobody ever sees half of it.
 fn replace(path: &Path, content: &impl Serialize) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = private().create(true).truncate(true).open(&new)?;
-    file.write_all(&serde_json::to_vec(content)?)?;
-    fs::rename(new, path)
-}
-
-/// Parameters may hold secrets.
-fn private() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.write(true).mode(0o600);
-    options
+    private::replace(path, &serde_json::to_vec(content)?, Durability::Cached)
 }
 
 #[cfg(test)]

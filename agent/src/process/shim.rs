@@ -29,6 +29,7 @@ use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
 use super::spawn::MARKER;
 use super::tree::{self, Tree};
 use super::usage::Children;
+use crate::private;
 
 /// The wrapper's own `wait` would also wait for children; they are `tree`'s business.
 type Child = Box<dyn ChildWrapper>;
@@ -138,7 +139,7 @@ fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<(Chi
 /// Starts a command in a session of its own, so that no signal of a terminal reaches it. Returns also when, as its output was made just before.
 fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<(Child, Option<Duration>), Obstacle> {
     let no_output = |error: io::Error| Obstacle::Machine(format!("{}: {error}", output.display()));
-    let file = File::options().create(true).append(true).open(output).map_err(no_output)?;
+    let (file, _) = private::append(output).map_err(no_output)?;
     let moment = file.metadata().ok().and_then(|made| made.modified().ok()?.duration_since(UNIX_EPOCH).ok());
     let errors = file.try_clone().map_err(no_output)?;
     let mut command = CommandWrap::with_new(&what.executable, |command| {
@@ -227,7 +228,7 @@ fn end_when_deserted(launch: &Launch, tree: &Tree, folder: &Path) {
             let mut held = Instant::now();
             while held.elapsed() < *patience {
                 thread::sleep(LOOK.min(*patience));
-                let is_held = File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
+                let is_held = private::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
                 if is_held {
                     held = Instant::now();
                 }

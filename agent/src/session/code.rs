@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sweep_code::{CodeError, Snapshot, Source, Turn};
@@ -10,6 +10,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::link::Link;
@@ -22,8 +23,24 @@ pub(super) const CODE_AGE_MAX: Duration = Duration::from_millis(250);
 
 /// How long an agent that leaves waits for code to be sent.
 const SENDING_TIME_MAX: Duration = Duration::from_secs(30);
+/// Versions that wait to be told; there are hardly ever two.
+const QUEUE_MAX: usize = 64;
 /// Of a bundle, in one message.
 const CHUNK_BYTES: usize = 256 << 10;
+
+/// Versions on their way to the controller, one after the other: many agents send the same, and each packs it with processes of git.
+#[derive(Default)]
+pub(super) struct Sending {
+    queue: Option<mpsc::Sender<Telling>>,
+    worker: JoinSet<()>,
+}
+
+/// A version of which the controller is to be told.
+struct Telling {
+    request: v1::DescribeCodeRequest,
+    /// Where its code comes from.
+    source: Option<Source>,
+}
 
 impl Session {
     /// Returns the version of the code that a program would execute now, or would have `max_age` ago; empty where it cannot be told.
@@ -86,20 +103,45 @@ impl Session {
             code: Some(code),
             request_id: chance::request_id(),
         };
-        let (link, sweep, others_told) = (Arc::clone(&self.link), self.sweep.clone(), Arc::clone(&self.others_told));
-        self.book().sending.spawn(async move {
-            let answer = match link.until_answered_somehow(async |mut client| client.describe_code(request.clone()).await).await {
-                Ok(answer) => answer,
-                Err(refused) => return tracing::debug!(reason = refused.message, "the controller was not told of the code"),
-            };
-            // Once: where programs change their own code, agents differ again and again.
-            if !answer.others.is_empty() && !others_told.swap(true, Ordering::Relaxed) {
-                link.notice(Notice::Note(format!("other agents work with other code at the same time: {}", answer.others.join("; "))));
-            }
-            if let Some(source) = source.filter(|_| answer.wanted) {
-                push(&link, &sweep, &version, &source, answer.have).await;
-            }
+        let mut book = self.book();
+        let Sending { queue, worker } = &mut book.sending;
+        let queue = queue.get_or_insert_with(|| {
+            let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+            worker.spawn(tell(Arc::clone(&self.link), Arc::clone(&self.others_told), waiting));
+            queue
         });
+        if queue.try_send(Telling { request, source }).is_err() {
+            tracing::warn!(version, "{QUEUE_MAX} versions of the code wait for the controller; this one is not told");
+        }
+    }
+}
+
+/// Tells the controller of versions, and sends those that it wants.
+async fn tell(link: Arc<Link>, others_told: Arc<AtomicBool>, mut waiting: mpsc::Receiver<Telling>) {
+    let mut complained = false;
+    while let Some(Telling { request, source }) = waiting.recv().await {
+        let answer = match link.until_answered_somehow(async |mut client| client.describe_code(request.clone()).await).await {
+            Ok(answer) => answer,
+            Err(refused) => {
+                tracing::debug!(reason = refused.message, "the controller was not told of the code");
+                continue;
+            }
+        };
+        // Once: where programs change their own code, agents differ again and again.
+        if !answer.others.is_empty() && !others_told.swap(true, Ordering::Relaxed) {
+            link.notice(Notice::Note(format!("other agents work with other code at the same time: {}", answer.others.join("; "))));
+        }
+        let version = request.code.map(|code| code.version).unwrap_or_default();
+        if let Some(source) = source.filter(|_| answer.wanted)
+            && let Err(complaint) = push(&link, &request.sweep_id, &version, &source, answer.have).await
+        {
+            // What is wrong with one is mostly wrong with the next one.
+            if std::mem::replace(&mut complained, true) {
+                tracing::warn!(complaint, "code is not sent");
+            } else {
+                link.notice(Notice::Note(complaint));
+            }
+        }
     }
 }
 
@@ -110,15 +152,19 @@ pub(super) async fn finish_sending(session: &Session, why: Option<Interrupt>) {
         Some(Interrupt::Preempt | Interrupt::Stop) => SENDING_TIME_MAX / 10,
         Some(Interrupt::Kill) => Duration::ZERO,
     };
-    let mut sending = std::mem::take(&mut session.book().sending);
-    let all = async { while sending.join_next().await.is_some() {} };
+    let Sending { queue, mut worker } = std::mem::take(&mut session.book().sending);
+    drop(queue);
+    let all = async { while worker.join_next().await.is_some() {} };
     if tokio::time::timeout(patience, all).await.is_err() {
         session.link.notice(Notice::Note("the code could not be sent to the controller before the agent leaves".to_owned()));
     }
 }
 
-/// Sends the code of a version. Without it runs go on as well; what is lost is that they can be reproduced elsewhere, and that is said.
-async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, have: Vec<String>) {
+/// Sends the code of a version. Without it runs go on as well; what is lost is that they can be reproduced elsewhere.
+///
+/// # Errors
+/// It cannot be packed, or the controller does not take it: what a person should know.
+async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, have: Vec<String>) -> Result<(), String> {
     let (from, name) = (source.clone(), version.to_owned());
     let packed = tokio::task::spawn_blocking(move || {
         let file = from.file()?;
@@ -127,14 +173,12 @@ async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, hav
     });
     let file = match packed.await {
         Ok(Ok(file)) => file,
-        Ok(Err(error)) => return link.notice(Notice::Note(format!("the code of version {version:.8} cannot be sent: {error}"))),
-        Err(error) => return tracing::error!(%error, "packing the code broke off"),
+        Ok(Err(error)) => return Err(format!("the code of version {version:.8} cannot be sent: {error}")),
+        Err(error) => return Err(format!("packing the code of version {version:.8} broke off: {error}")),
     };
     let sent = link.until_answered_somehow(async |mut client| client.push_code(parts(sweep, version, &file)).await).await;
-    if let Err(refused) = sent {
-        link.notice(Notice::Note(format!("the controller does not keep the code of version {version:.8}: {}", refused.message)));
-    }
     let _ = tokio::fs::remove_file(&file).await;
+    sent.map(drop).map_err(|refused| format!("the controller does not keep the code of version {version:.8}: {}", refused.message))
 }
 
 /// The header and the pieces of a bundle.

@@ -38,6 +38,7 @@ use crate::handover::{Handover, Held};
 use crate::held::{AttemptNumbers, HeldAttempt};
 use crate::intake::stdout::Pattern;
 use crate::job::Job;
+use crate::private::{self, Obstruction};
 use crate::process::launch::Alone;
 use crate::process::tree;
 use crate::room::{self, Room};
@@ -95,7 +96,7 @@ struct Book {
     /// The version that the controller has named last.
     code: String,
     /// Versions of the code that are on their way to the controller.
-    sending: JoinSet<()>,
+    sending: code::Sending,
     failed: Option<AgentError>,
 }
 
@@ -221,7 +222,7 @@ fn absolute(mut options: AgentOptions) -> Result<AgentOptions, AgentError> {
     if let Err(source) = std::fs::read_dir(&options.workdir) {
         return Err(AgentError::File { path: options.workdir, source });
     }
-    match std::fs::create_dir_all(&options.runs_dir) {
+    match private::make_root(&options.runs_dir) {
         // It is waited for.
         Err(error) if room::says_full(&error) => Ok(options),
         Err(source) => Err(AgentError::File { path: options.runs_dir, source }),
@@ -254,9 +255,9 @@ async fn join(
             opened => break opened.map_err(trouble)?,
         }
     };
-    let (mut held, mut jobs) = match left {
+    let (mut held, mut jobs, lost) = match left {
         Some(left) => take_over(&options, &*surroundings.executor, left).await,
-        None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new()),
+        None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new(), Vec::new()),
     };
     held.asked.clone_from(&options.sweep);
     let process = chance::id();
@@ -308,9 +309,20 @@ async fn join(
     for job in &jobs {
         link.notice(Notice::Note(format!("run {} attempt {}: taken over from an agent that was killed", job.run, job.attempt)));
     }
+    for note in lost {
+        link.notice(Notice::Note(note));
+    }
     held.sweep.clone_from(&answer.sweep_id);
     held.controller.clone_from(&answer.controller_id);
-    folders::write_controller(&options.runs_dir.join(&answer.sweep_id), &answer.controller_id);
+    let sweep_folder = options.runs_dir.join(&answer.sweep_id);
+    folders::write_controller(&options.runs_dir, &answer.sweep_id, &answer.controller_id)
+        .map_err(|source| AgentError::File { path: sweep_folder, source })?;
+    if private::is_replaceable_by_others(&options.runs_dir) {
+        let folder = options.runs_dir.display();
+        link.notice(Notice::Note(format!(
+            "other users can replace folders in {folder}; `chmod +t` it, or name a folder of your own with --runs-dir"
+        )));
+    }
     let agent = held.agent.clone();
     handover.take(held);
     let book = Book { tickets: options.count, ..Book::default() };
@@ -361,20 +373,28 @@ async fn register(link: &Link, holds: bool, wait: Duration) -> Result<v1::Regist
     }
 }
 
-/// Looks for what an agent that was killed has begun. What was never begun is no longer this agent's; what may still be of it is ended.
-async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: Held) -> (Held, Vec<Job>) {
-    let mut jobs = Vec::new();
+/// Looks for what an agent that was killed has begun. What was never begun is no longer this agent's; what may still be of it is ended. Returns also
+/// what a person should know.
+async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: Held) -> (Held, Vec<Job>, Vec<String>) {
+    let (mut jobs, mut lost) = (Vec::new(), Vec::new());
     for attempt in std::mem::take(&mut left.attempts) {
         let marker = attempt.marker(&left.agent, &left.sweep);
         match Job::read(&options.runs_dir, &left.sweep, &attempt) {
-            Some(job) if executor.has_begun(&job) => {
+            Ok(job) if executor.has_begun(&job) => {
                 left.attempts.push(job.held());
                 jobs.push(job);
             }
-            _ => executor.end_all(marker).await,
+            read => {
+                if let Err(error) = read
+                    && Obstruction::of(&error).is_some()
+                {
+                    lost.push(format!("run {} attempt {} is ended and not taken over: {error}", attempt.run, attempt.attempt));
+                }
+                executor.end_all(marker).await;
+            }
         }
     }
-    (left, jobs)
+    (left, jobs, lost)
 }
 
 fn refused(error: CallError, address: String) -> AgentError {

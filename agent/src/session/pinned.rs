@@ -13,6 +13,7 @@ use super::code::CODE_AGE_MAX;
 use super::link::Backoff;
 use super::{Level, Session, give_run_back};
 use crate::held::HeldAttempt;
+use crate::private::PrivateDir;
 use crate::{Interrupt, Notice};
 
 /// Where checkouts are kept in the folder for run folders.
@@ -68,7 +69,12 @@ impl Session {
     async fn place(&self, version: &str, prefix: &str) -> Result<PathBuf, String> {
         let dir = self.options.runs_dir.join(FOLDER);
         let unready = |error: CodeError| format!("code version {version:.8} cannot be executed here: {error}");
-        let checkouts = blocking(move || Checkouts::open(&dir)).await?.map_err(unready)?;
+        let runs_dir = self.options.runs_dir.clone();
+        let open = move || match PrivateDir::make(&runs_dir, Path::new(FOLDER)) {
+            Ok(_) => Checkouts::open(&dir),
+            Err(source) => Err(CodeError::File { path: dir, source }),
+        };
+        let checkouts = blocking(open).await?.map_err(unready)?;
         let (known, name) = (checkouts.clone(), version.to_owned());
         if !blocking(move || known.holds(&name)).await? {
             self.fetch(version, &checkouts).await?;

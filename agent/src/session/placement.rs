@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 use sweep_proto::v1;
 
 use super::Session;
-use crate::AgentError;
 use crate::folders::{self, Claim};
 use crate::held::HeldAttempt;
+use crate::{AgentError, Notice};
 
 /// Where an attempt is executed, and with what.
 pub(super) struct Placed {
@@ -40,7 +40,8 @@ pub(super) fn place(session: &Session, assignment: &v1::Assignment) -> Result<Pl
     let folder = session.options.runs_dir.join(sweep);
     let claim = Claim { run: *run, attempt: *attempt, incarnation, params: &params };
     let used: Vec<_> = session.link.holdings().listed().into_iter().map(|held| held.folder).collect();
-    let chosen = folders::choose(&folder, &claim, &|path| used.iter().any(|folder| folder == path));
+    let note = |text| session.link.notice(Notice::Note(text));
+    let chosen = folders::choose(&folder, &claim, &|path| used.iter().any(|folder| folder == path), &note);
     let folders = chosen.map_err(|source| AgentError::File { path: folder.clone(), source })?;
     let held = HeldAttempt { folder: folder.join(&folders.0).join(&folders.1), ..named(assignment) };
     Ok(Placed { held, folders, params })

@@ -1,7 +1,6 @@
 //! Tells the controller of one attempt: that it started, its metrics, its output, its end. The controller may be away at any time; the program
 //! goes on meanwhile, and what it says waits.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use crate::Notice;
 use crate::attempt::{Failure, Outcome, Want};
 use crate::held::AttemptNumbers;
 use crate::job::Job;
+use crate::private::{self, Obstruction};
 use crate::runner::{Point, Seen};
 use crate::spool::{Counts, Spool};
 #[cfg(feature = "simulation")]
@@ -258,6 +258,9 @@ impl Report {
             let _ = self.start_again().await;
             let data = match read_piece(&self.job, offset) {
                 Ok(data) => data,
+                Err(error) if Obstruction::of(&error).is_some() => {
+                    return self.note(&format!("its output is not sent to the controller any more: {error}"));
+                }
                 Err(error) => {
                     tracing::warn!(%error, output = %self.job.output().display(), "output cannot be read back for the controller");
                     return;
@@ -336,7 +339,7 @@ async fn closed(running: &mut watch::Receiver<Option<Begun>>) {
 
 /// A small piece of a file that was written a moment ago: no disk is waited for.
 fn read_piece(job: &Job, offset: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(job.output())?;
+    let mut file = private::open(&job.output())?;
     file.seek(SeekFrom::Start(offset))?;
     let mut data = Vec::new();
     file.take(LOG_PIECE_BYTES.min(LOG_BYTES_MAX - offset)).read_to_end(&mut data)?;

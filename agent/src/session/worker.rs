@@ -381,7 +381,8 @@ async fn execute(
 /// Reports what an agent before this one has not got rid of; returns whether the controller has it now.
 async fn deliver(report: &Report, level: Level) -> bool {
     let (seen, to_follow) = mpsc::channel(1);
-    let command = Launch::read(&report.job.folder()).map(|launch| launch.command.argv).unwrap_or_default();
+    let argv = Launch::read(&report.job.folder()).map(|launch| launch.command.argv).unwrap_or_default();
+    let command = sweep_code::redacted_arguments(&argv);
     // The receiver is right here.
     let _ = seen.try_send(runner::Seen::Started { command, moment: None });
     drop(seen);

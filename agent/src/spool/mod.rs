@@ -10,7 +10,7 @@ mod record;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use sweep_proto::v1::{FinishAttemptRequest, MetricPoint};
 use tokio::sync::Notify;
 
 use self::record::Record;
+use crate::private::{self, Durability};
 
 /// Points sent at once.
 pub(crate) const BATCH: usize = 1000;
@@ -247,7 +248,8 @@ impl Queue {
     }
 
     fn recover(&mut self, recovered: &mut Recovered) -> io::Result<()> {
-        let file = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&self.path)?;
+        let (file, replaced) = private::open_or_create(&self.path)?;
+        recovered.note = replaced.map(|replaced| format!("{replaced}; its metrics are read again from the program's files"));
         let length = file.metadata()?.len();
         while let Some((record, end)) = record::read(&file, self.end, length)? {
             match record {
@@ -432,12 +434,7 @@ impl Queue {
         self.first = self.done.last;
         // The first points of the rest may be acknowledged: the number before them is the one that has to fit.
         let head = Record::Acknowledged { seq: self.done.last, counts: self.done.counts }.to_bytes();
-        let path = self.path.with_extension("new");
-        let new = File::options().create(true).truncate(true).read(true).write(true).mode(0o600).open(&path)?;
-        new.write_all_at(&head, 0)?;
-        new.write_all_at(&rest, head.len() as u64)?;
-        fs::rename(&path, &self.path)?;
-        self.file = Some(new);
+        self.file = Some(private::replace_and_open(&self.path, &[head.as_slice(), &rest].concat(), Durability::Cached)?);
         self.done.end = head.len() as u64;
         self.end = self.done.end + rest.len() as u64;
         self.read.clear();

@@ -143,6 +143,9 @@ impl Run {
         if gain.restarted {
             self.frames = Frames::default();
         }
+        if let Some(obstacle) = gain.obstacle {
+            seen.complaint = Some(format!("what W&B's library writes is not read while {obstacle}"));
+        }
         seen.more = !gain.bytes.is_empty();
         match self.frames.push(&gain.bytes) {
             Ok(records) => records.iter().for_each(|record| self.take(record, seen)),

@@ -1,0 +1,172 @@
+//! Working folders that want something executed, hold secrets, change without end, or unfold to more than any disk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use sweep_proto::v1::push_code_request::Part;
+use sweep_proto::v1::sweep_service_client::SweepServiceClient;
+use sweep_proto::v1::{PushCodeHeader, PushCodeRequest};
+
+use crate::harness::{Bench, finish, wait_for};
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    git_with(folder, arguments, None)
+}
+
+fn git_with(folder: &Path, arguments: &[&str], input: Option<&Path>) -> String {
+    let mut git = Command::new("git");
+    git.current_dir(folder).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments);
+    if let Some(input) = input {
+        git.stdin(fs::File::open(input).expect("it was written"));
+    }
+    let done = git.output().expect("git is there");
+    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("it is text").trim().to_owned()
+}
+
+/// A key of a known form, put together here so that nobody takes this file for one that holds any.
+fn key() -> String {
+    format!("hf_{}", "aB3dE5gH7jK9mN1p".repeat(3).chars().take(34).collect::<String>())
+}
+
+#[test]
+fn capture_executes_nothing_and_secrets_stay_on_the_machine() {
+    let bench = Bench::new();
+    let project = bench.path("project");
+    fs::create_dir_all(project.join("data")).expect("the temporary folder can be written");
+    let evil = bench.write("evil.sh", &format!("#!/bin/sh\necho \"$0 $*\" >>'{}'\ncat\n", bench.path("executed").display()));
+    fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    bench.write("project/train.sh", "echo '{\"loss\": 0.5}'\n");
+    bench.write("project/data/a.txt", "1\n");
+    for folder in [project.join("data"), project.clone()] {
+        git(&folder, &["init", "--quiet", "--initial-branch", "main"]);
+        fs::write(folder.join("note.txt"), "1\n").expect("it is ours");
+        git(&folder, &["add", "note.txt"]);
+        git(&folder, &["commit", "--quiet", "--message", "Begin"]);
+        fs::write(folder.join(".gitattributes"), "*.txt filter=evil diff=evil\n").expect("it is ours");
+        let settings = [
+            "core.fsmonitor",
+            "filter.evil.clean",
+            "filter.evil.smudge",
+            "diff.evil.textconv",
+            "diff.external",
+            "core.sshCommand",
+            "gpg.program",
+            "core.pager",
+        ];
+        for setting in settings {
+            git(&folder, &["config", setting, &evil]);
+        }
+        let hooks = folder.join(".git/hooks");
+        fs::create_dir_all(&hooks).expect("it is ours");
+        for hook in ["post-index-change", "reference-transaction", "post-checkout"] {
+            fs::copy(&evil, hooks.join(hook)).expect("it is ours");
+        }
+        fs::write(folder.join("note.txt"), "2\n").expect("it is ours");
+    }
+    git(&project, &["config", "remote.origin.url", "https://me:hunter22@host.local/a.git?private_token=hunter22"]);
+    let key = key();
+    bench.write("project/.envrc", &format!("export HF_TOKEN={key}\n"));
+    bench.write("project/settings.py", &format!("token = '{key}'\n"));
+    let _ = fs::remove_file(bench.path("executed"));
+    let text = format!(
+        "method: grid\nmetric: {{name: loss}}\nprogram: train.sh\n\
+         command: [sh, '${{program}}', '${{args}}', --api-key, hunter22, '--hub={key}']\nparameters: {{x: {{values: [1]}}}}\n"
+    );
+    let file = bench.write("sweep.yaml", &text);
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let ended = finish(bench.sweep(&["agent", &id, "--workdir", "project"]));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for note in
+        [".envrc: not part of the code version, by name a secret", "settings.py (a Hugging Face token): not part of the code version"]
+    {
+        assert_eq!(ended.stderr.matches(note).count(), 1, "{}", ended.stderr);
+    }
+    let run = format!("{id}/1");
+    let shown = [
+        ended.stderr,
+        bench.ok(&["show", &run]),
+        bench.ok(&["show", &run, "--json"]),
+        bench.ok(&["show", "--environment", &run]),
+        bench.ok(&["code", &id]),
+        bench.ok(&["code", &id, "--json"]),
+        bench.ok(&["code", &id, "--diff", "@1"]),
+    ];
+    for text in &shown {
+        assert!(!text.contains("hunter22") && !text.contains(&key), "{text}");
+    }
+    assert!(shown[5].contains("\"https://host.local/a.git\""), "{}", shown[5]);
+    assert!(shown[6].contains("+2"), "{}", shown[6]);
+    bench.ok(&["reproduce", &run, "again"]);
+    assert!(bench.path("again/train.sh").exists() && bench.path("again/data/note.txt").exists());
+    assert!(!bench.path("again/.envrc").exists() && !bench.path("again/settings.py").exists());
+    assert_eq!(fs::read_to_string(bench.path("executed")).unwrap_or_default(), "");
+}
+
+/// A tree of ten entries, eight folders deep: a hundred million files and folders in less than a kilobyte.
+fn bomb(bench: &Bench, folder: &Path) -> String {
+    let blob = git_with(folder, &["hash-object", "-w", "--stdin"], Some(Path::new(&bench.write("empty", ""))));
+    let level = |kind: &str, hash: &str| {
+        let entries: String = (0..10).map(|number| format!("{kind} {hash}\tf{number}\n")).collect();
+        git_with(folder, &["mktree"], Some(Path::new(&bench.write("entries", &entries))))
+    };
+    (0..8).fold(level("100644 blob", &blob), |hash, _| level("040000 tree", &hash))
+}
+
+#[test]
+fn a_small_bundle_that_unfolds_without_end_is_refused_before_anything_walks_through_it() {
+    let bench = Bench::new();
+    let folder = bench.path("bomb");
+    fs::create_dir(&folder).expect("the temporary folder can be written");
+    git(&folder, &["init", "--quiet"]);
+    let version = bomb(&bench, &folder);
+    let commit = git(&folder, &["commit-tree", "-m", "x", &version]);
+    let name = format!("refs/sweep/{version}");
+    git(&folder, &["update-ref", &name, &commit]);
+    git(&folder, &["bundle", "create", "--quiet", "bundle", &name]);
+    let bundle = fs::read(folder.join("bundle")).expect("it was written");
+    assert!(bundle.len() < 2000, "{}", bundle.len());
+    let _controller = bench.controller();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+    let refused = runtime.block_on(async {
+        let mut client = SweepServiceClient::connect(format!("http://127.0.0.1:{}", bench.port())).await.expect("the controller listens");
+        let header = PushCodeHeader { sweep_id: String::new(), version: version.clone() };
+        let parts = [Part::Header(header), Part::Chunk(bundle)].map(|part| PushCodeRequest { part: Some(part) });
+        client.stage_code(tokio_stream::iter(parts)).await.expect_err("it is refused")
+    });
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}");
+    assert!(refused.message().contains("which is no code: at most 500000 files and folders"), "{refused}");
+    let left = || bench.processes().iter().all(|process| process.name != "git");
+    wait_for("git to end", || left().then_some(()));
+}
+
+#[test]
+fn a_program_that_writes_into_its_folder_is_told_once_and_no_more_is_sent_until_somebody_does_something() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("project")).expect("the temporary folder can be written");
+    // The last runs wait for somebody.
+    let waits = format!("while [ \"$SWEEP_RUN\" -gt 58 ] && ! [ -e '{}' ]; do sleep 0.1; done\n", bench.path("go").display());
+    bench.write("project/train.sh", &format!("{waits}echo \"$SWEEP_RUN\" >\"result-$SWEEP_RUN.txt\"\necho '{{\"loss\": 1}}'\n"));
+    let text = "method: random\nmetric: {name: loss}\nprogram: train.sh\ncommand: [sh, '${program}']\nrun_cap: 66\nparameters: {x: {min: 0.0, max: 1.0}}\n";
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", text)]).trim().to_owned();
+    let agent = bench.start(&["agent", &id, "--workdir", "project"]);
+    let told = "more than 50 versions of the code within 60 min (changed last: result-";
+    wait_for("the agent to say it", || agent.output().contains(told).then_some(()));
+    let versions = || bench.json_lines(&["code", &id, "--json"]).into_iter().filter(|version| version["version"].is_string()).count();
+    wait_for("some more runs", || (bench.json_lines(&["runs", &id, "--json"]).len() >= 58).then_some(()));
+    assert!(versions() <= 50, "{}", versions());
+    bench.write("project/.sweepignore", "result-*.txt\n");
+    bench.write("go", "");
+    let (code, output) = agent.wait();
+    assert_eq!(code, 0, "{output}");
+    assert_eq!(output.matches(told).count(), 1, "{output}");
+    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    let last = runs.iter().find(|run| run["run"] == 66).expect("it was run");
+    assert!(last["code_version"].as_str().is_some_and(|version| !version.is_empty()), "{last}");
+    assert!(versions() <= 51, "{}", versions());
+    assert!(bench.ok(&["code", &id, "--diff", "@1"]).len() < 1 << 20);
+}
