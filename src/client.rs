@@ -195,12 +195,26 @@ impl Client {
         request: Q,
         call: impl AsyncFn(Service, Request<Q>) -> Result<Response<R>, Status>,
     ) -> Result<R> {
+        self.call_within(CALL, request, call).await
+    }
+
+    /// As [`Client::call`], of a call that waits for something.
+    pub(crate) async fn call_within<Q: Clone, R>(
+        &self,
+        limit: Duration,
+        request: Q,
+        call: impl AsyncFn(Service, Request<Q>) -> Result<Response<R>, Status>,
+    ) -> Result<R> {
         let mut wait = Duration::from_millis(100);
         for attempt in 1.. {
             let mut timed = Request::new(request.clone());
-            timed.set_timeout(CALL);
+            timed.set_timeout(limit);
             match call(self.service.clone(), timed).await {
                 Ok(response) => return Ok(response.into_inner()),
+                // The controller has waited, or the sweep is paused: the user decides how often to ask.
+                Err(status) if status.code() == Code::Unavailable && status.message().ends_with("; ask again") => {
+                    return Err(Failure::new(status.message()).into());
+                }
                 // The outcome is unknown: the same request again has the same effect.
                 Err(status) if attempt < TRIES && is_unknown(status.code()) => tokio::time::sleep(wait).await,
                 Err(status) => return Err(self.explain(&status)),
@@ -251,6 +265,12 @@ impl Client {
             Ok(link) if link.valid_s > 0 => format!("{base}{}&next={page}", link.path),
             _ => plain,
         }
+    }
+
+    /// Returns the controller's id; empty where it has none.
+    pub(crate) async fn controller_id(&self) -> Result<String> {
+        let status = self.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await?;
+        Ok(status.controller_id)
     }
 
     /// Returns a sweep by id, prefix or name.

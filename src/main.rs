@@ -4,6 +4,7 @@ mod batch_job;
 mod ci;
 mod client;
 mod commands;
+mod confirm;
 mod discovery;
 mod display;
 mod environments;

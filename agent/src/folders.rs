@@ -147,7 +147,8 @@ fn controller(incarnation: &str) -> &str {
     incarnation.split('.').next().unwrap_or_default()
 }
 
-fn is_running(attempt: &Path) -> bool {
+/// Returns whether the program of an attempt lives.
+pub(crate) fn is_running(attempt: &Path) -> bool {
     spawn::find(attempt).is_some_and(|(program, _)| program.tree().shim != 0)
 }
 

@@ -1,7 +1,7 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
 //! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture, room`; `session → folders, token`;
-//! `folders → job, process`; `handover, job → held → private`; `process, intake, spool, capture → private`; `slot → gpu`.
+//! `folders → job, process`; `run_folders → folders, handover`; `handover, job → held → private`; `process, intake, spool, capture → private`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
@@ -23,6 +23,7 @@ mod private;
 mod process;
 mod reproduce;
 mod room;
+mod run_folders;
 mod runner;
 mod session;
 #[cfg(feature = "simulation")]
@@ -48,6 +49,7 @@ pub use crate::capture::environment::{Environment, survey};
 pub use crate::folders::controller_of;
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
+pub use crate::run_folders::{RunFolder, run_folders};
 pub use crate::token::TokenSource;
 
 use crate::executor::Programs;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -43,6 +44,9 @@ pub(crate) struct AskArgs {
     controller: ControllerArgs,
 }
 
+/// The controller waits up to a minute for a suggestion.
+const ASK: Duration = Duration::from_secs(80);
+
 pub(crate) async fn run(args: &AskArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     let request = AskRequest {
@@ -51,7 +55,7 @@ pub(crate) async fn run(args: &AskArgs) -> Result<ExitCode> {
         worker: args.worker.clone(),
         code_version: args.code_version.clone(),
     };
-    let asked = client.call(request, async |mut service, request| service.ask(request).await).await?;
+    let asked = client.call_within(ASK, request, async |mut service, request| service.ask(request).await).await?;
     let why = asked.why.unwrap_or_default();
     if asked.exhausted {
         writeln!(out(), "{}", json!({"exhausted": true, "reason": why.reason}))?;

@@ -1,7 +1,7 @@
 //! `sweep edit`: replaces the file of a sweep while it runs.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
@@ -10,6 +10,7 @@ use serde_json::Value;
 use sweep_proto::v1::{EditSweepRequest, EditSweepResponse, Question, Sweep};
 
 use crate::client::{Client, ControllerArgs, request_id};
+use crate::confirm::{asked, confirmed, is_interactive};
 use crate::display::{self, diagnostic, out, printable};
 use crate::failure::Failure;
 
@@ -206,27 +207,4 @@ fn edited(sweep: &Sweep) -> Result<Option<String>> {
             }
         }
     }
-}
-
-fn is_interactive() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
-fn confirmed(question: &str, otherwise: bool) -> Result<bool> {
-    if !is_interactive() {
-        return Err(Failure::input("there is no terminal to ask").hint("--yes does it without asking").into());
-    }
-    let line = asked(&format!("{question} [{}] ", if otherwise { "Y/n" } else { "y/N" }))?;
-    Ok(match line.trim().to_lowercase().as_str() {
-        "" => otherwise,
-        word => word == "y" || word == "yes",
-    })
-}
-
-fn asked(question: &str) -> Result<String> {
-    eprint!("{question}");
-    std::io::stderr().flush()?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    Ok(line)
 }

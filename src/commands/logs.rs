@@ -8,12 +8,13 @@ use clap::Args;
 use sweep_proto::v1::GetLogsRequest;
 
 use crate::client::{ControllerArgs, split_run};
-use crate::display::out;
+use crate::display::{bytes, out};
 use crate::failure::Failure;
 
 /// Prints the output of a run
 ///
-/// Standard output and error of the program in the order in which they came, up to 10 MiB an attempt; the whole is in the run's folder on the agent's machine.
+/// Standard output and error of the program in the order in which they came. Of a longer output the controller keeps the first 10 MiB and the last 1 MiB,
+/// and this command says what is missing in between; the whole is in the run's folder on the agent's machine.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep logs ab12cd34/7
@@ -46,8 +47,14 @@ pub(crate) async fn run(args: &LogsArgs) -> Result<ExitCode> {
     let request = GetLogsRequest { sweep_id, run, attempt: args.attempt.unwrap_or(0), offset: 0, follow: args.follow };
     let stream = client.service.get_logs(request).await;
     let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
+    let mut end = 0;
     while let Some(chunk) = stream.message().await.map_err(|status| client.explain(&status))? {
         let mut out = out();
+        if chunk.offset > end {
+            out.flush()?;
+            eprintln!("\n[{} of output are missing here: the controller keeps the beginning and the end]", bytes(chunk.offset - end));
+        }
+        end = chunk.offset + chunk.data.len() as u64;
         out.write_all(&chunk.data)?;
         out.flush()?;
     }

@@ -13,6 +13,10 @@ use crate::display::{json, out, table};
 /// Lists sweeps, newest first
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
+    /// List archived sweeps as well
+    #[arg(long)]
+    archived: bool,
+
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -23,7 +27,10 @@ pub(crate) struct LsArgs {
 
 pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
-    let sweeps = client.call(ListSweepsRequest {}, async |mut service, request| service.list_sweeps(request).await).await?.sweeps;
+    let sweeps = client
+        .call(ListSweepsRequest { include_archived: args.archived }, async |mut service, request| service.list_sweeps(request).await)
+        .await?
+        .sweeps;
     let mut out = out();
     if args.json {
         for sweep in &sweeps {

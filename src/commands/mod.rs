@@ -2,6 +2,7 @@
 
 mod agent;
 mod agents;
+mod archive;
 mod ask;
 mod best;
 mod cancel;
@@ -10,7 +11,9 @@ mod code;
 mod completions;
 mod controller;
 mod create;
+mod delete;
 mod diff;
+mod disk;
 mod edit;
 mod gate;
 mod history;
@@ -20,6 +23,7 @@ mod ls;
 mod note;
 mod offer;
 mod plot;
+mod prune;
 mod report;
 mod reproduce;
 mod retry;
@@ -74,6 +78,10 @@ pub(crate) enum Command {
     Resume(set_state::SetStateArgs),
     Cancel(cancel::CancelArgs),
     Retry(retry::RetryArgs),
+    Archive(archive::ArchiveArgs),
+    Delete(delete::DeleteArgs),
+    Prune(prune::PruneArgs),
+    Disk(disk::DiskArgs),
     Note(note::NoteArgs),
     Ask(ask::AskArgs),
     Tell(tell::TellArgs),
@@ -120,6 +128,10 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Pause(args) => runtime.block_on(set_state::run(&args, Action::Pause)),
         Command::Resume(args) => runtime.block_on(set_state::run(&args, Action::Resume)),
         Command::Cancel(args) => runtime.block_on(cancel::run(&args)),
+        Command::Archive(args) => runtime.block_on(archive::run(&args)),
+        Command::Delete(args) => runtime.block_on(delete::run(&args)),
+        Command::Prune(args) => runtime.block_on(prune::run(&args)),
+        Command::Disk(args) => runtime.block_on(disk::run(&args)),
         Command::Retry(args) => runtime.block_on(retry::run(&args)),
         Command::Note(args) => runtime.block_on(note::run(&args)),
         Command::Ask(args) => runtime.block_on(ask::run(&args)),

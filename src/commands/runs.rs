@@ -38,7 +38,7 @@ pub(crate) struct RunsArgs {
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
 
-    /// Print one JSON object a line: run, state, params, value, attempts (how many) and more
+    /// Print one JSON object a line, in the order of the runs' numbers: run, state, params, value, attempts (how many) and more
     #[arg(long)]
     json: bool,
 
@@ -49,20 +49,34 @@ pub(crate) struct RunsArgs {
 pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
+    if args.json {
+        return stream(args, &mut client, &sweep.id).await;
+    }
     let mut runs = list(&mut client, &sweep.id, args.state.clone()).await?;
     runs.retain(|run| args.tag.iter().all(|tag| run.tags.contains(tag)));
     // What somebody has pinned comes first.
     runs.sort_by_key(|run| !run.pinned);
     let mut out = out();
-    if args.json {
-        for run in &runs {
-            writeln!(out, "{}", json::run(run))?;
-        }
-    } else if runs.is_empty() {
+    if runs.is_empty() {
         eprintln!("No runs{}.", if args.state.is_empty() && args.tag.is_empty() { " yet" } else { " like that" });
     } else {
         let courses = if display::is_seen() { courses(&mut client, &sweep, &runs).await } else { BTreeMap::new() };
         writeln!(out, "{}", table::runs(&sweep, &runs, &courses))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints runs as they come, in the order of their numbers: a sweep may have more than fit into memory.
+async fn stream(args: &RunsArgs, client: &mut Client, sweep: &str) -> Result<ExitCode> {
+    let request = ListRunsRequest { sweep_id: sweep.to_owned(), states: args.state.clone() };
+    let stream = client.service.list_runs(request).await;
+    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
+    while let Some(page) = stream.message().await.map_err(|status| client.explain(&status))? {
+        let mut out = std::io::BufWriter::new(out());
+        for run in page.runs.iter().filter(|run| args.tag.iter().all(|tag| run.tags.contains(tag))) {
+            writeln!(out, "{}", json::run(run))?;
+        }
+        out.flush()?;
     }
     Ok(ExitCode::SUCCESS)
 }

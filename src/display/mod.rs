@@ -40,6 +40,21 @@ pub(crate) fn width() -> usize {
     if is_seen() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
 }
 
+/// Writes a number of bytes: `2.5 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
+}
+
 /// Returns text without characters that steer a terminal or turn its direction round.
 pub(crate) fn printable(text: &str) -> String {
     let hostile =

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
-use sweep_proto::v1::{Agent, CodeVersion, Run, Sweep};
+use sweep_proto::v1::{Agent, CodeVersion, Run, Sweep, SweepUsage};
 
 use super::code::{best, changes, origin, seen, short};
 use super::spark::spark;
-use super::{ago, number, params_line, printable, width};
+use super::{ago, bytes, number, params_line, printable, width};
 
 /// The name of the objective is cut to this in a terminal narrower than [`METRIC_WHOLE`].
 const METRIC_WIDTH: usize = 14;
@@ -57,6 +57,48 @@ pub(crate) fn sweeps(sweeps: &[Sweep]) -> String {
         ]);
     }
     right(&mut table, &[2, 3, 4]);
+    fitted(&table)
+}
+
+/// A line of [`usages`].
+pub(crate) type UsageLine = (u64, [String; 9]);
+
+/// A sweep, and its run folders on this machine: how many, and how large.
+pub(crate) fn usage(sweep: &SweepUsage, (count, folders): (u64, u64)) -> UsageLine {
+    let SweepUsage { event_bytes, curve_bytes, output_bytes, row_bytes, .. } = *sweep;
+    let total = event_bytes + curve_bytes + output_bytes + row_bytes + folders;
+    let state = if sweep.archived { format!("{}, archived", sweep.state) } else { sweep.state.clone() };
+    let line = [
+        sweep.sweep_id.clone(),
+        state,
+        sweep.runs.to_string(),
+        bytes(event_bytes),
+        bytes(curve_bytes),
+        bytes(output_bytes),
+        bytes(row_bytes),
+        if count == 0 { String::new() } else { bytes(folders) },
+        printable(&sweep.name),
+    ];
+    (total, line)
+}
+
+/// Run folders of a sweep that the controller does not have.
+pub(crate) fn unknown_usage(sweep: &str, (_, folders): (u64, u64)) -> UsageLine {
+    let mut line: [String; 9] = std::array::from_fn(|_| String::new());
+    line[0] = sweep.to_owned();
+    line[1] = "not of this controller".to_owned();
+    line[7] = bytes(folders);
+    (folders, line)
+}
+
+/// How much of the disk sweeps take, the largest first.
+pub(crate) fn usages(mut lines: Vec<UsageLine>) -> String {
+    lines.sort_by_key(|(total, _)| std::cmp::Reverse(*total));
+    let mut table = table(&["sweep", "state", "runs", "events", "curves", "output", "rows", "run folders", "name"]);
+    for (_, line) in lines {
+        table.add_row(line);
+    }
+    right(&mut table, &[2, 3, 4, 5, 6, 7]);
     fitted(&table)
 }
 

@@ -80,3 +80,15 @@ fn results_from_elsewhere_are_taken_in_and_what_does_not_fit_is_named() {
     let wrong = bench.run(&["import", &id, &bench.write("bad.jsonl", "{\"params\": {}}\n")]);
     assert!(wrong.code == 2 && wrong.stderr.contains("bad.jsonl:1: neither `value` nor `failure`"), "{wrong:?}");
 }
+
+#[test]
+fn asking_a_paused_sweep_is_answered_at_once() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let id = create(&bench, "sweep.yaml");
+    bench.ok(&["pause", &id]);
+    let asked = bench.run(&["ask", &id, "--worker", "w1"]);
+    assert_eq!((asked.code, asked.stderr.as_str()), (1, "error: the sweep is paused; ask again\n"), "{asked:?}");
+    bench.ok(&["resume", &id]);
+    bench.ok(&["ask", &id, "--worker", "w1"]);
+}

@@ -94,7 +94,7 @@ fn rows_that_do_not_fit_the_log_are_named_and_rebuilt() {
 
     let damage = "UPDATE runs SET state = 'failed', body = replace(body, 'finished', 'failed') WHERE run = 1;
         DELETE FROM runs WHERE run = 2;
-        INSERT INTO agents SELECT 'ghost', sweep, 1, replace(body, id, 'ghost') FROM agents;
+        INSERT INTO agents (id, sweep, alive, body) SELECT 'ghost', sweep, 1, replace(body, id, 'ghost') FROM agents;
         UPDATE sweeps SET body = 'no JSON';
         DELETE FROM metrics WHERE run = 3;";
     let database = rusqlite::Connection::open(bench.path("controller/sweep.db")).expect("it is there");

@@ -36,6 +36,7 @@ mod proxy;
 mod reporting;
 mod restart;
 mod restores;
+mod retention;
 mod shims;
 mod token;
 mod wandb;

@@ -30,6 +30,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How much output goes into one call, and how much of an attempt's output is sent at all.
 const LOG_PIECE_BYTES: u64 = 256 << 10;
 const LOG_BYTES_MAX: u64 = 10 << 20;
+/// How much of the end of a longer output is sent once the attempt has ended: a traceback is there.
+const LOG_TAIL_BYTES: u64 = 1 << 20;
 /// Of a metric.
 const NAME_BYTES_MAX: usize = 1024;
 
@@ -248,15 +250,15 @@ impl Report {
         Ok(())
     }
 
-    /// Sends output as it grows, until `running` ends and all of it is sent. Lost output does no harm: the whole of it lies in the folder.
+    /// Sends output as it grows, and the end of a long one, until `running` ends. Lost output does no harm: the folder has the whole.
     async fn ship_output(&self, mut running: watch::Receiver<Option<Begun>>) {
-        let mut offset = 0;
+        let (mut offset, mut limit) = (0, LOG_BYTES_MAX);
         let mut ended = false;
         let mut generation = self.link.generation();
         loop {
             // An attempt that has lost its run is told so elsewhere, too.
             let _ = self.start_again().await;
-            let data = match read_piece(&self.job, offset) {
+            let data = match read_piece(&self.job, offset, limit) {
                 Ok(data) => data,
                 Err(error) if Obstruction::of(&error).is_some() => {
                     return self.note(&format!("its output is not sent to the controller any more: {error}"));
@@ -287,15 +289,23 @@ impl Report {
                 offset += length;
                 // A controller that was restored lacks some of it; what it has it ignores.
                 if std::mem::replace(&mut generation, self.link.generation()) != self.link.generation() {
-                    offset = 0;
+                    (offset, limit) = (0, LOG_BYTES_MAX);
                     continue;
                 }
             }
-            if offset >= LOG_BYTES_MAX {
-                let (limit, path) = (LOG_BYTES_MAX >> 20, self.job.output());
-                return self.note(&format!("its output is longer than {limit} MiB; the rest is only in {}", path.display()));
+            let is_long = offset == LOG_BYTES_MAX && limit == LOG_BYTES_MAX;
+            if is_long && ended {
+                let end = std::fs::metadata(self.job.output()).map_or(offset, |output| output.len());
+                limit = u64::MAX;
+                if end > offset + LOG_TAIL_BYTES {
+                    offset = end - LOG_TAIL_BYTES;
+                    let (head, tail, path) = (LOG_BYTES_MAX >> 20, LOG_TAIL_BYTES >> 20, self.job.output());
+                    let kept = format!("the controller has the first {head} MiB and the last {tail} MiB");
+                    self.note(&format!("its output is longer than {head} MiB: {kept}; the whole is in {}", path.display()));
+                }
+                continue;
             }
-            if length == LOG_PIECE_BYTES {
+            if length == LOG_PIECE_BYTES && !is_long {
                 continue;
             }
             if ended {
@@ -338,11 +348,11 @@ async fn closed(running: &mut watch::Receiver<Option<Begun>>) {
 }
 
 /// A small piece of a file that was written a moment ago: no disk is waited for.
-fn read_piece(job: &Job, offset: u64) -> std::io::Result<Vec<u8>> {
+fn read_piece(job: &Job, offset: u64, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut file = private::open(&job.output())?;
     file.seek(SeekFrom::Start(offset))?;
     let mut data = Vec::new();
-    file.take(LOG_PIECE_BYTES.min(LOG_BYTES_MAX - offset)).read_to_end(&mut data)?;
+    file.take(LOG_PIECE_BYTES.min(limit - offset)).read_to_end(&mut data)?;
     Ok(data)
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Paper {
     pub(crate) environments: Vec<v1::Environment>,
     pub(crate) points: BTreeMap<(u64, u32), Vec<v1::MetricPoint>>,
     pub(crate) logs: BTreeMap<(u64, u32), Vec<u8>>,
+    /// The end of a long output, and where it begins.
+    pub(crate) tails: BTreeMap<(u64, u32), (usize, Vec<u8>)>,
     pub(crate) heartbeats: u64,
     /// By request id, so that a repeat counts once.
     pub(crate) finished: BTreeMap<String, v1::FinishAttemptRequest>,
@@ -213,6 +215,11 @@ impl AgentService for Fake {
             let mut paper = self.paper();
             let known = paper.logs.entry((request.run, request.attempt)).or_default();
             let offset = request.offset as usize;
+            if known.len() == 10 << 20 && offset > known.len() {
+                paper.tails.entry((request.run, request.attempt)).or_insert((offset, Vec::new())).1.extend(request.data);
+                drop(paper);
+                return self.answer(v1::AppendLogResponse {});
+            }
             assert!(offset <= known.len(), "output {}..{offset} is missing", known.len());
             let news = request.data.get(known.len() - offset..).unwrap_or_default().to_vec();
             known.extend(news);

@@ -32,7 +32,10 @@ async fn a_loud_program_is_kept_whole_here_and_bounded_there() {
     let whole = std::fs::read(harness.folder(1, 1).join("output.log")).unwrap();
     assert!(whole.len() > 16 << 20 && whole.ends_with(b"the end\n"));
     assert_eq!(harness.fake.paper().logs[&(1, 1)], whole[..10 << 20]);
-    assert!(notes.iter().any(|note| note.contains("longer than 10 MiB")), "{notes:?}");
+    let (offset, tail) = harness.fake.paper().tails[&(1, 1)].clone();
+    assert_eq!((offset, tail.as_slice()), (whole.len() - (1 << 20), &whole[whole.len() - (1 << 20)..]));
+    let expected = "its output is longer than 10 MiB: the controller has the first 10 MiB and the last 1 MiB";
+    assert!(notes.iter().any(|note| note.contains(expected)), "{notes:?}");
 }
 
 #[tokio::test]

@@ -58,6 +58,12 @@ pub enum Command {
     RerunPoints { sweep: SweepId, which: Rerun },
     /// Change a sweep's state because a person asks for it.
     SetSweep { sweep: SweepId, action: SweepAction },
+    /// Hide a sweep that has ended from lists, or show it again.
+    ArchiveSweep { sweep: SweepId, archived: bool },
+    /// Delete a sweep that has ended, with its runs and its agents.
+    DeleteSweep { sweep: SweepId },
+    /// Delete the curves and the output of ended runs. `keeps_best`: those of the best point stay.
+    PruneRuns { sweep: SweepId, runs: Vec<RunNumber>, keeps_best: bool },
     /// End one run because a person asks for it.
     CancelRun { sweep: SweepId, run: RunNumber },
     /// Note what a person says of a run.
@@ -99,6 +105,47 @@ pub enum Command {
     LoseAttempt { attempt: AttemptRef },
     /// An agent leaves (`lost: false`) or has fallen silent (`lost: true`): what it held goes back.
     RemoveAgent { agent: AgentId, lost: bool, reason: String },
+}
+
+impl Command {
+    /// Returns its name, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BeginEpoch { .. } => "BeginEpoch",
+            Self::SettleEpoch => "SettleEpoch",
+            Self::CreateSweep { .. } => "CreateSweep",
+            Self::EditSweep { .. } => "EditSweep",
+            Self::UndoEdit { .. } => "UndoEdit",
+            Self::CreatePinnedSweep { .. } => "CreatePinnedSweep",
+            Self::PinCode { .. } => "PinCode",
+            Self::MarkCode { .. } => "MarkCode",
+            Self::RerunPoints { .. } => "RerunPoints",
+            Self::SetSweep { .. } => "SetSweep",
+            Self::ArchiveSweep { .. } => "ArchiveSweep",
+            Self::DeleteSweep { .. } => "DeleteSweep",
+            Self::PruneRuns { .. } => "PruneRuns",
+            Self::CancelRun { .. } => "CancelRun",
+            Self::AnnotateRun { .. } => "AnnotateRun",
+            Self::RetryRuns { .. } => "RetryRuns",
+            Self::ExhaustSpace { .. } => "ExhaustSpace",
+            Self::RegisterAgent { .. } => "RegisterAgent",
+            Self::AdoptAttempt { .. } => "AdoptAttempt",
+            Self::ProbeAgent { .. } => "ProbeAgent",
+            Self::ReadmitAgent { .. } => "ReadmitAgent",
+            Self::Acquire { .. } => "Acquire",
+            Self::StartAttempt { .. } => "StartAttempt",
+            Self::DescribeCode { .. } => "DescribeCode",
+            Self::DescribeEnvironment { .. } => "DescribeEnvironment",
+            Self::ReportMetrics { .. } => "ReportMetrics",
+            Self::FinishAttempt { .. } => "FinishAttempt",
+            Self::Tell { .. } => "Tell",
+            Self::ImportRuns { .. } => "ImportRuns",
+            Self::OfferRuns { .. } => "OfferRuns",
+            Self::AnnounceLeaving { .. } => "AnnounceLeaving",
+            Self::LoseAttempt { .. } => "LoseAttempt",
+            Self::RemoveAgent { .. } => "RemoveAgent",
+        }
+    }
 }
 
 /// Writes what a spec has beside its source, the name: all else follows from the source, and a new key must not change the bytes.
@@ -263,6 +310,8 @@ pub enum Reply {
     Pinned { number: u32, moved: bool, stopped: Vec<RunNumber>, again: Vec<RunNumber>, skipped: Vec<String> },
     /// Points that are tried again, by the first run of each, and why others are not.
     Rerun { again: Vec<RunNumber>, skipped: Vec<String> },
+    /// How many runs lost their curves and their output.
+    Pruned { runs: u64 },
     /// A run for the agent.
     Assigned(AttemptRef),
     /// The numbers by which an attempt that an agent holds is known from now on.

@@ -8,8 +8,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber, RunState,
-    StopRequest, SweepId, SweepState, Timestamp,
+    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, AttemptSummary, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber,
+    RunRanges, RunState, StopRequest, SweepId, SweepState, Timestamp, any_float,
 };
 
 pub use kinds::{EVENT_KINDS, EventKind};
@@ -192,6 +192,20 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         withdrawn: bool,
     },
+    /// Runs that waited for an agent were cancelled together. `withdrawn`: as in `RunEnded`.
+    QueuedRunsCancelled {
+        sweep: SweepId,
+        runs: RunRanges,
+        reason: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        withdrawn: bool,
+    },
+    /// Lists hide the sweep, or show it again.
+    SweepArchived { sweep: SweepId, archived: bool },
+    /// The curves and the output of ended runs were deleted. `values` and `attempts`: what remains, since the reports may be deleted from the log.
+    RunsPruned { sweep: SweepId, runs: RunRanges, values: Vec<(RunNumber, f64)>, attempts: Vec<AttemptSummary> },
+    /// A sweep was deleted, with its runs and its agents. Its earlier events are not needed any more.
+    SweepDeleted { sweep: SweepId },
 }
 
 impl Event {
@@ -213,7 +227,11 @@ impl Event {
             | Self::RunAbsolved { sweep, .. }
             | Self::RunAnnotated { sweep, .. }
             | Self::RunRequeued { sweep, .. }
-            | Self::RunEnded { sweep, .. } => Some(sweep),
+            | Self::RunEnded { sweep, .. }
+            | Self::QueuedRunsCancelled { sweep, .. }
+            | Self::SweepArchived { sweep, .. }
+            | Self::RunsPruned { sweep, .. }
+            | Self::SweepDeleted { sweep } => Some(sweep),
             Self::AttemptAssigned { attempt, .. }
             | Self::AttemptStarted { attempt, .. }
             | Self::MetricsReported { attempt, .. }
@@ -246,27 +264,4 @@ pub enum RetryCause {
     Asked,
     /// It failed on an agent that fails by itself: the counts begin anew, and that agent is still avoided.
     Absolved,
-}
-
-/// Writes a float as a JSON number, or as `"nan"`, `"inf"`, `"-inf"` where JSON has none.
-pub mod any_float {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// As the serializer has them.
-    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if value.is_finite() { serializer.serialize_f64(*value) } else { serializer.serialize_str(&value.to_string().to_lowercase()) }
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Neither a number nor one of the three words.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        let json = serde_json::Value::deserialize(deserializer)?;
-        let float = json.as_f64().or_else(|| json.as_str().and_then(|word| word.parse().ok()));
-        float.ok_or_else(|| serde::de::Error::custom(format!("neither a number nor nan, inf, -inf: {json}")))
-    }
 }

@@ -4,7 +4,7 @@
 
 mod attempts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sweep_search::space::{Config, Taken};
@@ -15,8 +15,8 @@ use crate::event::{Event, Recorded, RetryCause};
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Annotation, CodeAct, CodeStep, CodeVersion, ControllerIdentity, Effect, Health, Retries, Revision, Run,
-    RunNumber, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp,
+    Agent, AgentId, AgentInfo, Annotation, AttemptSummary, CodeAct, CodeStep, CodeVersion, ControllerIdentity, Crew, Effect, Health,
+    Retries, Revision, Run, RunNumber, RunRanges, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp, known_point,
 };
 use crate::versions;
 
@@ -98,10 +98,11 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             agent.leaving = Some(reason.clone());
         }
         Event::AgentRemoved { agent, .. } => {
-            let Some(agent) = state.agents.get_mut(agent) else { return };
-            agent.alive = false;
-            agent.left = Some(at);
-            agent.release(at);
+            change_agent(state, agent, |agent| {
+                agent.alive = false;
+                agent.left = Some(at);
+                agent.release(at);
+            });
         }
         Event::AgentQuarantined { agent, reason, probes } => {
             let Some(agent) = state.agents.get_mut(agent) else { return };
@@ -127,9 +128,8 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
             let new =
                 Run { again: again.clone(), revision: sweep.revision(), ..new_run(repeats.unwrap_or(*run), config, why, *history, at) };
-            sweep.again += u64::from(repeats.is_none() && !again.is_empty());
             sweep.reruns += u64::from(new.is_rerun());
-            sweep.taken.insert(new.point());
+            sweep.add_point(new.point(), !again.is_empty());
             sweep.runs.insert(*run, new);
             sweep.queued.insert(*run);
             sweep.history += 1;
@@ -152,7 +152,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 ended: Some(at),
                 ..new
             };
-            sweep.taken.insert(config.key());
+            sweep.add_point(config.key(), false);
             sweep.runs.insert(*run, imported);
             sweep.imported += 1;
             sweep.history += 1;
@@ -191,20 +191,86 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 ended.reason.clone_from(reason);
                 ended.value = *value;
                 ended.blamed = *blamed;
-                let moves = ended.withdrawn || *withdrawn;
-                ended.withdrawn = *withdrawn;
                 ended.ended = Some(at);
                 ended.state = *to;
-                moves
             });
-            let Some(moves) = ended else { return };
+            if ended.is_none() {
+                return;
+            }
             list(sweep, *run, *to);
             sweep.history += 1;
-            if moves {
-                sweep.take_anew();
-            }
+            withdraw(sweep, *run, *withdrawn);
             rank(sweep, *run);
         }
+        Event::QueuedRunsCancelled { sweep, runs, reason, withdrawn } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            cancel_queued(sweep, runs, reason, *withdrawn, at);
+        }
+        Event::SweepArchived { sweep, archived } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            sweep.archived = *archived;
+        }
+        Event::RunsPruned { sweep, runs, values, attempts } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            prune(sweep, runs, values, attempts);
+        }
+        Event::SweepDeleted { sweep } => {
+            state.sweeps.remove(sweep);
+            state.agents.retain(|_, agent| agent.sweep != *sweep);
+        }
+    }
+}
+
+/// Notes whether a run was withdrawn, and keeps the points in step: a withdrawn run has none.
+fn withdraw(sweep: &mut Sweep, number: RunNumber, withdrawn: bool) {
+    let Some(run) = sweep.runs.get(number).filter(|run| run.withdrawn != withdrawn) else { return };
+    let is_again = !run.again.is_empty();
+    let point = sweep.point_of(&Run { withdrawn: false, ..run.into_owned() });
+    sweep.runs.change(number, |run| run.withdrawn = withdrawn);
+    match point {
+        Some(point) if withdrawn => sweep.remove_point(point, is_again),
+        Some(point) => sweep.add_point(point, is_again),
+        None => {}
+    }
+}
+
+fn cancel_queued(sweep: &mut Sweep, runs: &RunRanges, reason: &str, withdrawn: bool, at: Timestamp) {
+    for number in runs.numbers() {
+        let placed = sweep.runs.get(number).zip(sweep.runs.point_of(number)).filter(|_| withdrawn);
+        let point = placed.and_then(|(run, own)| Some((known_point(&sweep.revisions, &run, own)?, !run.again.is_empty())));
+        let cancelled = sweep.runs.change(number, |run| {
+            reason.clone_into(&mut run.reason);
+            (run.state, run.value, run.blamed) = (RunState::Cancelled, None, false);
+            (run.withdrawn, run.ended) = (withdrawn, Some(at));
+            run.first != number
+        });
+        let Some(is_repeat) = cancelled else { continue };
+        sweep.queued.remove(&number);
+        sweep.history += 1;
+        if let Some((point, is_again)) = point {
+            sweep.remove_point(point, is_again);
+        }
+        // A point without repeats has no value now, and had none before.
+        if is_repeat || sweep.runs.first_of(number + 1) == Some(number) {
+            rank(sweep, number);
+        }
+    }
+}
+
+// The same state follows from a log from which the reports of these runs have been deleted.
+fn prune(sweep: &mut Sweep, runs: &RunRanges, values: &[(RunNumber, f64)], attempts: &[AttemptSummary]) {
+    let values: BTreeMap<_, _> = values.iter().copied().collect();
+    for number in runs.numbers() {
+        sweep.runs.change(number, |run| {
+            run.pruned = true;
+            run.value = values.get(&number).copied();
+        });
+    }
+    for summary in attempts {
+        attempts::change(sweep, &summary.attempt, |pruned| pruned.keep_summary(summary));
+    }
+    for number in runs.numbers() {
+        rank(sweep, number);
     }
 }
 
@@ -222,7 +288,7 @@ fn edit(sweep: &mut Sweep, revision: Revision) {
         }
     }
     sweep.exhausted = false;
-    sweep.take_anew();
+    sweep.rebuild_points();
     sweep.best = versions::best(sweep, &sweep.codes);
     sweep.history += 1;
     sweep.edited = sweep.history;
@@ -264,6 +330,9 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         again: 0,
         reruns: 0,
         taken: Taken::new(),
+        shared: BTreeMap::new(),
+        crew: Crew::default(),
+        archived: false,
         history: 0,
         created: at,
         updated: at,
@@ -295,6 +364,7 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
         again: String::new(),
         revision: 1,
         withdrawn: false,
+        pruned: false,
         annotation: Annotation::default(),
         retries: Retries::default(),
         avoid: BTreeSet::new(),
@@ -305,13 +375,16 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
 
 fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo, at: Timestamp) {
     let epoch = state.identity.epoch;
-    if let Some(known) = state.agents.get_mut(agent) {
-        known.epoch = epoch;
-        (known.sweep, known.info) = (sweep.clone(), info.clone());
-        (known.alive, known.leaving, known.registered, known.left) = (true, None, at, None);
-        if known.health != Health::Ok {
-            known.isolate(at);
-        }
+    // An agent that comes back for another sweep begins a new record: that of the other sweep may be deleted.
+    if state.agents.get(agent).is_some_and(|known| known.sweep == *sweep) {
+        change_agent(state, agent, |known| {
+            known.epoch = epoch;
+            known.info = info.clone();
+            (known.alive, known.leaving, known.registered, known.left) = (true, None, at, None);
+            if known.health != Health::Ok {
+                known.isolate(at);
+            }
+        });
         return;
     }
     let registered = Agent {
@@ -331,13 +404,30 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
         registered: at,
         left: None,
     };
+    if let Some(sweep) = state.sweeps.get_mut(sweep) {
+        sweep.crew.add(&registered);
+    }
     state.agents.insert(agent.clone(), registered);
+}
+
+/// Changes an agent, and keeps the counts of its sweep in step.
+fn change_agent(state: &mut State, id: &AgentId, change: impl FnOnce(&mut Agent)) {
+    let Some(agent) = state.agents.get_mut(id) else { return };
+    let mut sweep = state.sweeps.get_mut(&agent.sweep);
+    if let Some(sweep) = &mut sweep {
+        sweep.crew.remove(agent);
+    }
+    change(agent);
+    if let Some(sweep) = sweep {
+        sweep.crew.add(agent);
+    }
 }
 
 fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<RetryCause>, avoid: Option<&AgentId>) {
     let requeued = sweep.runs.change(number, |run| {
         let had_ended = run.state.is_terminal();
         run.state = RunState::Queued;
+        run.pruned = false;
         run.reason = reason.to_owned();
         run.value = None;
         run.blamed = false;

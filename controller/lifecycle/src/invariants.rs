@@ -10,7 +10,7 @@ use crate::observe::{Progress, reduced};
 use crate::repeats::ranked;
 use crate::spec::RetryPolicy;
 use crate::state::{
-    Agent, AgentId, Attempt, AttemptRef, AttemptState, Health, Retries, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState,
+    Agent, AgentId, Attempt, AttemptRef, AttemptState, Crew, Health, Retries, Run, RunNumber, RunState, State, Sweep, SweepId, SweepState,
 };
 use crate::versions::counts;
 
@@ -103,6 +103,11 @@ fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
         let same = sweep.runs.get(run.first).is_some_and(|first| first.first == run.first && first.config == run.config);
         found.must(repeats && same, "I3", || format!("run {id}/{number} is no repeat of run {}", run.first));
     }
+    let runs = sweep.runs.iter().filter_map(|(_, run)| sweep.point_of(&run)).count() as u64;
+    let counted = sweep.taken.len() as u64 + sweep.shared.values().map(|others| u64::from(*others)).sum::<u64>();
+    found.must(runs == counted && !sweep.shared.values().any(|others| *others == 0), "I5", || {
+        format!("sweep {id}: `shared` is not what its runs say")
+    });
     found.must(points.iter().eq(sweep.taken.iter()), "I3", || format!("sweep {id}: `taken` is not what its runs say"));
     let numbered = sweep.runs.numbers().eq(1..=sweep.runs.len() as RunNumber);
     found.must(numbered, "I9", || format!("sweep {id}: its runs are not numbered without a gap from 1"));
@@ -180,6 +185,11 @@ fn check_attempt(found: &mut Found, name: &str, attempt: &Attempt) {
 }
 
 fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, AgentId>) {
+    for (id, sweep) in &state.sweeps {
+        let mut crew = Crew::default();
+        state.agents.values().filter(|agent| agent.sweep == *id).for_each(|agent| crew.add(agent));
+        found.must(crew == sweep.crew, "I5", || format!("sweep {id}: `crew` is {:?}, and its agents come to {crew:?}", sweep.crew));
+    }
     for (attempt, owner) in held {
         let agent = state.agents.get(owner);
         let holds = agent.is_some_and(|agent| agent.alive && agent.sweep == attempt.sweep && agent.holds.contains(attempt));

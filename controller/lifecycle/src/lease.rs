@@ -44,6 +44,14 @@ impl Leases {
         }
     }
 
+    /// Ends the leases of all agents, and of those in quarantine, that `is_gone` names.
+    pub fn release_agents(&mut self, is_gone: impl Fn(&AgentId) -> bool) {
+        let gone = |holder: &Holder| matches!(holder, Holder::Agent(agent) | Holder::Quarantine(agent) if is_gone(agent));
+        for holder in self.ends.keys().filter(|holder| gone(holder)).cloned().collect::<Vec<_>>() {
+            self.release(&holder);
+        }
+    }
+
     /// Returns whether the holder has a lease.
     pub fn holds(&self, holder: &Holder) -> bool {
         self.ends.contains_key(holder)

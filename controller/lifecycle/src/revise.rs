@@ -1,14 +1,12 @@
 //! What a new revision makes of the runs that there are. Seen beforehand by the decision, and made so when it happens: by the same functions.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use sweep_search::space::Taken;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::reduced;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
-use crate::state::{Attempt, Effect, Revision, Run, RunNumber, RunState, Sweep, placed, point_of};
+use crate::state::{Attempt, Effect, Placed, Revision, Run, RunNumber, RunRanges, RunState, Sweep, placed, point_at};
 use crate::versions;
 
 /// What will be of a sweep's runs.
@@ -16,10 +14,9 @@ use crate::versions;
 pub(crate) struct Outlook {
     pub(crate) effect: Effect,
     /// Queued runs that the new space does not hold.
-    pub(crate) withdrawn: Vec<RunNumber>,
-    pub(crate) taken: Taken,
-    /// Those of them that were tried before.
-    pub(crate) again: Taken,
+    pub(crate) withdrawn: RunRanges,
+    /// How many points are in the new space, without those that are tried again.
+    pub(crate) tried: u64,
     pub(crate) best: Option<(RunNumber, f64)>,
 }
 
@@ -30,22 +27,22 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
     let spec = &newest.spec;
     let revalues = revalues(&sweep.spec, spec);
     let mut points: BTreeMap<RunNumber, Vec<Cow<'_, Run>>> = BTreeMap::new();
-    let mut first_is_inside = BTreeMap::new();
-    for (number, mut run) in sweep.runs.iter() {
-        let withdrawn = run.state == RunState::Queued && !spec.space.holds(&run.config);
-        if revalues {
+    let mut inside = BTreeSet::new();
+    let (mut withdrawn, mut tried, mut open) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (number, own, mut run) in sweep.runs.with_points() {
+        if revalues && (!run.attempts.is_empty() || run.value.is_some()) {
             revalue(run.to_mut(), &sweep.spec, spec);
         }
-        if withdrawn {
-            outlook.withdrawn.push(number);
-            outlook.effect.withdrawn += 1;
+        let holds = spec.space.holds(&run.config);
+        if run.state == RunState::Queued && !holds {
+            withdrawn.push(number);
             continue;
         }
         outlook.effect.running += u64::from(matches!(run.state, RunState::Assigned | RunState::Running));
         if run.withdrawn {
             continue;
         }
-        let place = placed(revisions, &run);
+        let place = if holds { Some(Placed { config: Cow::Borrowed(&run.config), outside: false }) } else { placed(revisions, &run) };
         match &place {
             Some(placed) if placed.outside => outlook.effect.outside += 1,
             Some(_) => outlook.effect.inside += 1,
@@ -55,19 +52,29 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         outlook.effect.unreported += u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
         let breaks = |violation: &Option<f64>| violation.is_none_or(|violation| violation > 0.0);
         outlook.effect.violating += u64::from(ended_well && run.violations(&spec.constraints).iter().any(breaks));
-        let point = point_of(revisions, &run);
-        outlook.taken.extend(point);
-        outlook.again.extend(point.filter(|_| !run.again.is_empty()));
-        if run.first == number {
-            first_is_inside.insert(number, place.is_some_and(|place| !place.outside));
+        if run.again.is_empty() {
+            tried.extend(place.as_ref().and_then(|place| point_at(&run, place, || own)));
+        }
+        // A point has no value before all of its runs have ended.
+        if !run.state.is_terminal() {
+            open.insert(run.first);
+            continue;
+        }
+        if run.first == number && place.is_some_and(|place| !place.outside) {
+            inside.insert(number);
         }
         if versions::counts(&sweep.codes, &run) {
             points.entry(run.first).or_default().push(run);
         }
     }
+    tried.sort_unstable();
+    tried.dedup();
+    outlook.tried = tried.len() as u64;
+    outlook.withdrawn = withdrawn.into_iter().collect();
+    outlook.effect.withdrawn = outlook.withdrawn.count();
     let goal = spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let inside = points.into_iter().filter(|(first, _)| first_is_inside.get(first) == Some(&true));
-    let values = inside.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
+    let ended = points.into_iter().filter(|(first, _)| inside.contains(first) && !open.contains(first));
+    let values = ended.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
     outlook.best = values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best });
     outlook
 }

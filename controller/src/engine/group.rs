@@ -1,15 +1,16 @@
 //! What becomes one commit, and the replies that wait for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_lifecycle::command::Reply;
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
-use sweep_lifecycle::state::{AgentId, AttemptRef, RunNumber, SweepId};
+use sweep_lifecycle::lease::Mono;
+use sweep_lifecycle::state::{AgentId, AttemptRef, RunNumber, RunRanges, SweepId};
 use tokio::sync::oneshot;
 
 use super::request::{Answer, Request};
 use super::{Acquired, EngineError};
-use crate::store::{LogChunk, StoredReply};
+use crate::store::{LogChunk, StaleRows, StoredReply};
 
 /// Requests that are decided one after the other and recorded together.
 #[derive(Debug, Default)]
@@ -27,6 +28,9 @@ pub(super) struct Group {
     pub(super) stirred: BTreeSet<SweepId>,
     /// Leases and waits that have ended are to be dealt with.
     pub(super) tick: bool,
+    /// The command that took longest, and how long it took.
+    pub(super) longest: &'static str,
+    pub(super) longest_took: Mono,
     pub(super) stop: bool,
 }
 
@@ -42,6 +46,14 @@ pub(super) struct Touched {
     pub(super) environments: BTreeSet<(SweepId, String)>,
     /// Sweeps that may need suggestions now.
     pub(super) hungry: BTreeSet<SweepId>,
+    /// Runs that were changed together, from the first to the last number: their rows are written by and by.
+    pub(super) ranges: Vec<(SweepId, RunNumber, RunNumber)>,
+    /// Sweeps that were deleted.
+    pub(super) deleted: BTreeSet<SweepId>,
+    /// Runs whose curves and output were deleted: the newest attempt of each.
+    pub(super) pruned: Vec<AttemptRef>,
+    /// The rows that lag behind once the commit is done, where they are other ones than before.
+    pub(super) stale: Option<Vec<StaleRows>>,
 }
 
 /// An answer that waits for the commit.
@@ -71,6 +83,10 @@ impl Pending {
 }
 
 impl Touched {
+    fn add_ranges(&mut self, sweep: &SweepId, runs: &RunRanges) {
+        self.ranges.extend(runs.ranges().iter().map(|(first, last)| (sweep.clone(), *first, *last)));
+    }
+
     /// Notes what an event changes.
     pub(super) fn note(&mut self, event: &Event) {
         match event {
@@ -112,6 +128,21 @@ impl Touched {
             | Event::RunEnded { sweep, run, .. } => {
                 self.sweeps.insert(sweep.clone());
                 self.runs.insert((sweep.clone(), *run));
+            }
+            Event::QueuedRunsCancelled { sweep, runs, .. } => {
+                self.sweeps.insert(sweep.clone());
+                self.add_ranges(sweep, runs);
+            }
+            Event::SweepArchived { sweep, .. } => {
+                self.sweeps.insert(sweep.clone());
+            }
+            Event::RunsPruned { sweep, runs, attempts, .. } => {
+                self.add_ranges(sweep, runs);
+                let newest: BTreeMap<_, _> = attempts.iter().map(|pruned| (pruned.attempt.run, &pruned.attempt)).collect();
+                self.pruned.extend(newest.into_values().cloned());
+            }
+            Event::SweepDeleted { sweep } => {
+                self.deleted.insert(sweep.clone());
             }
             Event::AttemptAssigned { attempt, agent, .. } => {
                 self.runs.insert((attempt.sweep.clone(), attempt.run));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::thread;
 
+use sweep_lifecycle::event::Event;
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::state::State;
 use sweep_lifecycle::state::image::{Block, FINGERPRINT, ImageError, Loader, block_of};
@@ -33,6 +34,10 @@ impl Images {
         self.events += events as u64;
         let runs = touched.runs.iter().chain(&touched.reported);
         self.blocks.extend(runs.map(|(sweep, run)| (sweep.clone(), block_of(*run))));
+        for (sweep, first, last) in &touched.ranges {
+            self.blocks.extend((block_of(*first)..=block_of(*last)).map(|block| (sweep.clone(), block)));
+        }
+        self.blocks.retain(|(sweep, _)| !touched.deleted.contains(sweep));
     }
 
     /// Returns after how many events a new one is made.
@@ -106,6 +111,10 @@ pub(super) fn load(store: &mut dyn Store, every: u64) -> Result<(State, Images),
             touched.note(&recorded.event);
         }
         evolve(&mut state, &recorded);
+        if let (Event::SweepEdited { sweep, .. }, true) = (&recorded.event, after > 0) {
+            // Runs may have another value since.
+            touched.ranges.extend(state.sweeps.get(sweep).map(|edited| (sweep.clone(), 1, edited.runs.last())));
+        }
         events += 1;
     })?;
     images.note(events, &touched);

@@ -3,14 +3,17 @@
 //! A report changes little of a run's row, and the whole row is written. Where few runs report, theirs is written with the report; where
 //! many do, once a second. The report itself is in the log, and its points in their table, before it is acknowledged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::{RunNumber, State, SweepId};
 
 use super::group::Touched;
+use crate::store::StaleRows;
 
+/// Rows of runs that were changed together: at most this many are written with each commit.
+const RANGE_ROWS_MAX: u64 = 256;
 /// So many rows are written at once with each commit.
 const AT_ONCE_MAX: usize = 16;
 /// No row lags behind for longer, unless the disk is full.
@@ -22,14 +25,16 @@ pub(super) struct Lag {
     runs: BTreeSet<(SweepId, RunNumber)>,
     /// When the first of them has lagged behind for long enough.
     until: Mono,
+    /// Runs that were changed together and whose rows are still those of before. The store keeps the list: a crash loses none of it.
+    stale: VecDeque<StaleRows>,
 }
 
 impl Lag {
     /// Returns the lag after a start: a row of any live run may have been behind when the last process ended.
-    pub(super) fn of(state: &State, now: Mono) -> Self {
+    pub(super) fn of(state: &State, stale: Vec<StaleRows>, now: Mono) -> Self {
         let live =
             |(id, sweep): (&SweepId, &sweep_lifecycle::state::Sweep)| sweep.live.iter().map(|run| (id.clone(), *run)).collect::<Vec<_>>();
-        Self { runs: state.sweeps.iter().flat_map(live).collect(), until: now }
+        Self { runs: state.sweeps.iter().flat_map(live).collect(), until: now, stale: stale.into() }
     }
 
     /// Adds to what a commit writes the rows that are due, and notes those that are not.
@@ -45,11 +50,34 @@ impl Lag {
                 self.runs.remove(run);
             }
         }
+        self.settle_ranges(touched);
+    }
+
+    /// Takes the next rows of runs that were changed together.
+    fn settle_ranges(&mut self, touched: &mut Touched) {
+        let is_new = !touched.ranges.is_empty() || !touched.deleted.is_empty();
+        self.stale.retain(|rows| !touched.deleted.contains(&rows.sweep));
+        let new = std::mem::take(&mut touched.ranges).into_iter();
+        self.stale.extend(new.map(|(sweep, first, last)| StaleRows { sweep, first, last }));
+        let mut left = RANGE_ROWS_MAX;
+        while let Some(rows) = self.stale.front_mut().filter(|_| left > 0) {
+            let last = rows.last.min(rows.first.saturating_add(left - 1));
+            left = left.saturating_sub(last.saturating_sub(rows.first) + 1);
+            touched.runs.extend((rows.first..=last).map(|run| (rows.sweep.clone(), run)));
+            if last == rows.last {
+                self.stale.pop_front();
+            } else {
+                rows.first = last + 1;
+            }
+        }
+        if is_new || left < RANGE_ROWS_MAX {
+            touched.stale = Some(self.stale.iter().cloned().collect());
+        }
     }
 
     /// Returns when rows are to be written even if nothing else is.
     pub(super) fn next_end(&self) -> Option<Mono> {
-        (!self.runs.is_empty()).then_some(self.until)
+        if self.stale.is_empty() { (!self.runs.is_empty()).then_some(self.until) } else { Some(Mono::ZERO) }
     }
 }
 
@@ -78,5 +106,24 @@ mod tests {
         let mut due = Touched::default();
         lag.settle(&mut due, LAG_MAX);
         assert_eq!((due.runs.len(), lag.next_end()), (100, None));
+    }
+
+    #[test]
+    fn rows_of_runs_that_change_together_are_written_by_and_by_and_the_rest_is_listed() {
+        let sweep = SweepId("s".to_owned());
+        let mut lag = Lag::default();
+        let mut first = Touched { ranges: vec![(sweep.clone(), 1, 300), (sweep.clone(), 310, 310)], ..Touched::default() };
+        lag.settle(&mut first, Mono::ZERO);
+        assert_eq!(first.runs.len(), 256);
+        let left = |first, last| StaleRows { sweep: sweep.clone(), first, last };
+        assert_eq!(first.stale, Some(vec![left(257, 300), left(310, 310)]));
+        assert_eq!(lag.next_end(), Some(Mono::ZERO));
+        let mut second = Touched::default();
+        lag.settle(&mut second, Mono::ZERO);
+        assert_eq!((second.runs.len(), second.stale), (45, Some(Vec::new())));
+        assert_eq!(lag.next_end(), None);
+        let mut rest = Touched::default();
+        lag.settle(&mut rest, Mono::ZERO);
+        assert_eq!(rest.stale, None);
     }
 }

@@ -1,12 +1,19 @@
 //! Who has how long: leases begin and are renewed with news, and what becomes of those that end.
 
+use std::time::Duration;
+
 use sweep_lifecycle::command::Command;
 use sweep_lifecycle::lease::{Holder, Leases, Mono};
 use sweep_lifecycle::quarantine::probe_delay;
 use sweep_lifecycle::state::{AgentId, AttemptRef, Health};
 
+use super::Terms;
 use super::group::Group;
 use super::writer::Writer;
+
+/// A program that asks and has no run is forgotten after so many leases, and not before so long.
+const IDLE_ASKER_LEASES: u32 = 10;
+const IDLE_ASKER_MIN: Duration = Duration::from_secs(300);
 
 impl Writer {
     /// Gives an agent that is alive, and those of the attempts that are its own, a new term.
@@ -21,8 +28,18 @@ impl Writer {
 
     /// Returns when a lease that an agent begins or renews now ends.
     pub(super) fn term(&self, agent: &AgentId) -> Mono {
-        let asks = self.state.agents.get(agent).is_some_and(|agent| agent.info.asks);
-        self.clock.now().saturating_add(if asks { self.terms.ask_lease } else { self.terms.lease })
+        self.clock.now().saturating_add(self.lease_of(agent))
+    }
+
+    /// Returns how long an agent may be silent. A program that asks executes its runs in silence; without one it is soon forgotten, since each
+    /// process of a user may have another name.
+    fn lease_of(&self, agent: &AgentId) -> Duration {
+        let Terms { lease, ask_lease, .. } = self.terms;
+        match self.state.agents.get(agent).filter(|agent| agent.info.asks) {
+            Some(asking) if asking.holds.is_empty() => ask_lease.min(IDLE_ASKER_MIN.max(lease * IDLE_ASKER_LEASES)),
+            Some(_) => ask_lease,
+            None => lease,
+        }
     }
 
     /// Gives everybody a full new term.
@@ -55,9 +72,7 @@ impl Writer {
                 Holder::Quarantine(agent) => Command::ProbeAgent { agent },
                 Holder::Settling => Command::SettleEpoch,
                 Holder::Agent(agent) => {
-                    let asks = self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks);
-                    let lease = if asks { self.terms.ask_lease } else { self.terms.lease };
-                    let reason = format!("no news from it for {} s", lease.as_secs_f64());
+                    let reason = format!("no news from it for {} s", self.lease_of(&agent).as_secs_f64());
                     Command::RemoveAgent { agent, lost: true, reason }
                 }
             };

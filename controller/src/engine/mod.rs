@@ -10,9 +10,11 @@
 //! [`planner`](crate::planner) and [`reaper`](crate::reaper) are clients of this handle like any other: the engine knows neither.
 
 mod assignment;
+mod changes;
 mod clock;
 mod epoch;
 mod group;
+mod holds;
 mod image;
 mod lag;
 mod leases;
@@ -43,9 +45,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::store::{LogChunk, Store, StoreError};
 
 pub use assignment::{Acquired, Assignment, Standing};
+pub use changes::Changes;
 pub(crate) use clock::PULSE;
 pub use clock::{Clock, SystemClock};
 pub use epoch::{draw_controller_id, record_restore};
+pub use holds::{HOLD_BUCKETS_MS, WriterHolds};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
@@ -138,6 +142,8 @@ struct Figures {
     sweeps: AtomicU64,
     live_attempts: AtomicU64,
     parked: AtomicU64,
+    holds: Arc<WriterHolds>,
+    changes: Arc<Changes>,
 }
 
 /// Figures about the engine, for `/metrics`.
@@ -409,6 +415,16 @@ impl Engine {
             queued_requests: (self.requests.max_capacity() - self.requests.capacity()) as u64,
             parked_acquires: self.shared.figures.parked.load(Ordering::Relaxed),
         }
+    }
+
+    /// Returns how long requests have held the writer.
+    pub fn holds(&self) -> Arc<WriterHolds> {
+        Arc::clone(&self.shared.figures.holds)
+    }
+
+    /// Returns which sweeps have changed.
+    pub fn changes(&self) -> Arc<Changes> {
+        Arc::clone(&self.shared.figures.changes)
     }
 
     /// Returns a counter that grows when some sweep needs suggestions.

@@ -16,6 +16,9 @@ use crate::store::{AgentRow, AttemptRow, Batch, MetricRow, RepeatsRow, RevisionR
 
 /// Fills in the rows of what was touched.
 pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
+    batch.deleted.extend(touched.deleted.iter().cloned());
+    batch.pruned.extend(touched.pruned.iter().filter(|attempt| state.sweeps.contains_key(&attempt.sweep)).cloned());
+    batch.stale.clone_from(&touched.stale);
     for id in &touched.sweeps {
         batch.sweeps.extend(state.sweeps.get(id).map(|sweep| sweep_row(id, sweep)));
     }
@@ -95,6 +98,7 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         codes: sweep.codes.clone(),
         code_steps: sweep.code_steps.clone(),
         pinned: sweep.pinned.clone().unwrap_or_default(),
+        archived: sweep.archived,
     }
 }
 
@@ -122,6 +126,7 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         revision: run.revision,
         aside: aside(sweep, run),
         annotation: run.annotation.clone(),
+        pruned: run.pruned,
     }
 }
 

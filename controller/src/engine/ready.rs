@@ -95,6 +95,11 @@ impl Ready {
         self.sweeps.entry(id.clone()).or_default().not_before = history;
     }
 
+    /// Forgets a sweep that was deleted.
+    pub(super) fn forget(&mut self, id: &SweepId) {
+        self.sweeps.remove(id);
+    }
+
     /// Forgets everything: the state was read anew.
     pub(super) fn clear(&mut self) {
         self.sweeps.clear();

@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::state::{AttemptRecord, AttemptRef, Run, Sweep, SweepId};
+use sweep_lifecycle::state::{AttemptRecord, AttemptRef, Run, Sweep, SweepId, SweepState};
 
 use super::group::{Group, Pending};
 use super::reply::{digest_acquire, pack};
@@ -55,7 +55,7 @@ impl Writer {
             waiting.len() >= PARKED_MAX
         });
         match self.try_acquire(group, &id, &call)? {
-            Ok(Acquired::Wait(reason)) if !crowded && call.until > self.clock.now() => {
+            Ok(Acquired::Wait(reason)) if !crowded && call.until > self.clock.now() && !self.is_answered_when_paused(&call) => {
                 call.reason = reason;
                 self.parked.entry(id.clone()).or_default().push(call);
             }
@@ -79,7 +79,7 @@ impl Writer {
                     continue;
                 }
                 match self.try_acquire(group, &id, &call)? {
-                    Ok(Acquired::Wait(reason)) => {
+                    Ok(Acquired::Wait(reason)) if !self.is_answered_when_paused(&call) => {
                         call.reason = reason;
                         still.push(call);
                     }
@@ -91,6 +91,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a program asks for a run of a sweep that is paused: unlike an agent it is told so at once.
+    fn is_answered_when_paused(&self, call: &Parked) -> bool {
+        let asks = self.state.agents.get(&call.wish.agent).is_some_and(|agent| agent.info.asks);
+        asks && self.state.sweeps.get(&call.wish.sweep).is_some_and(|sweep| sweep.state == SweepState::Paused)
     }
 
     /// Lets calls be served again whose patience is over: what lies ready is good enough for them now.

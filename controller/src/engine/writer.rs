@@ -12,7 +12,7 @@ use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::lease::{Holder, Leases, Mono};
 use sweep_lifecycle::quarantine::probe_delay;
-use sweep_lifecycle::state::{Agent, AgentId, Attempt, AttemptRef, State, SweepId};
+use sweep_lifecycle::state::{AgentId, Attempt, AttemptRef, State, SweepId};
 use sweep_search::suggest::Method;
 use tokio::sync::mpsc;
 
@@ -29,7 +29,7 @@ use super::request::Request;
 use super::sample::check_rows;
 use super::waiting::Parked;
 use super::{Clock, EngineError, EngineOptions, Signals, Terms};
-use crate::store::{Batch, LogChunk, Store, StoreError};
+use crate::store::{Batch, LogChunk, StaleRows, Store, StoreError};
 
 /// A commit holds at most so many requests, and those that came in for at most so long.
 const GROUP_REQUESTS_MAX: usize = 1024;
@@ -38,6 +38,10 @@ const GROUP_TIME_MAX: Duration = Duration::from_millis(8);
 /// After the disk was full, nothing is tried for this long, or for a few times as long as reading the log has taken.
 const FULL_PAUSE_MIN: Duration = Duration::from_secs(1);
 const FULL_PAUSE_REPLAYS: u32 = 4;
+
+/// Rows that are deleted at once of what deleted sweeps have left, and how long others are served before the next.
+const PURGE_ROWS: usize = 1000;
+const PURGE_PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// A commit that takes longer than this part of a lease gives everybody a new term.
 const STALL_PART_OF_LEASE: u32 = 4;
@@ -52,6 +56,8 @@ pub(super) struct Writer {
     pub(super) parked: BTreeMap<SweepId, Vec<Parked>>,
     lag: Lag,
     images: Images,
+    /// When the next part of what deleted sweeps have left is deleted; `None`: nothing is left.
+    purge: Option<Mono>,
     /// Until when nothing is recorded, since the disk is full.
     full_until: Option<Mono>,
     store: Box<dyn Store>,
@@ -70,6 +76,7 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let mut store = store;
         let (state, images) = load(store.as_mut(), options.events_per_image)?;
+        let (stale, is_purging) = (store.stale_rows()?, store.is_purging()?);
         let mut writer = Self {
             state,
             leases: Leases::default(),
@@ -80,6 +87,7 @@ impl Writer {
             parked: BTreeMap::new(),
             lag: Lag::default(),
             images,
+            purge: None,
             full_until: None,
             store,
             requests,
@@ -87,7 +95,8 @@ impl Writer {
             mutation: options.mutation,
         };
         writer.identify(options.controller)?;
-        writer.begin_anew();
+        writer.begin_anew(stale);
+        writer.purge = is_purging.then(|| writer.clock.now());
         writer.keep_image(false)?;
         check_rows(&writer.state, writer.store.as_mut())?;
         writer.publish();
@@ -128,7 +137,8 @@ impl Writer {
 
     /// Serves a request and whatever else has come in; returns whether it is to stop.
     fn serve(&mut self, first: Request) -> Result<bool, StoreError> {
-        let until = self.clock.now().saturating_add(GROUP_TIME_MAX);
+        let began = self.clock.now();
+        let until = began.saturating_add(GROUP_TIME_MAX);
         let mut group = Group::default();
         self.take(first, &mut group)?;
         let mut taken = 1;
@@ -144,9 +154,16 @@ impl Writer {
             self.end_waits(&mut group);
         }
         self.serve_parked(&mut group)?;
-        let stop = group.stop;
+        let (stop, has_tick, longest) = (group.stop, group.tick, group.longest);
+        if !group.touched.deleted.is_empty() || !group.touched.pruned.is_empty() {
+            self.purge = Some(self.clock.now());
+        }
         self.commit(group)?;
+        self.signals.figures.holds.record(self.clock.now().saturating_sub(began), longest);
         self.keep_image(stop)?;
+        if has_tick && !stop {
+            self.purge_some()?;
+        }
         Ok(stop)
     }
 
@@ -258,8 +275,37 @@ impl Writer {
         self.store.reply(request_id)?.map(|stored| unpack(&stored, &digest())).transpose()
     }
 
+    /// Deletes a bounded part of what deleted sweeps and pruned runs have left in the database, and pauses for others.
+    fn purge_some(&mut self) -> Result<(), StoreError> {
+        if self.is_full() || self.purge.is_none_or(|due| due > self.clock.now()) {
+            return Ok(());
+        }
+        let began = self.clock.now();
+        let has_more = match self.store.purge(PURGE_ROWS) {
+            Ok(has_more) => has_more,
+            // It may work later; until then it costs nothing but space.
+            Err(StoreError::Full) => false,
+            Err(error) => return Err(error),
+        };
+        let took = self.clock.now().saturating_sub(began);
+        self.signals.figures.holds.record(took, "purge");
+        self.purge = has_more.then(|| self.clock.now().saturating_add(PURGE_PAUSE_MIN.max(took * 2)));
+        self.publish();
+        Ok(())
+    }
+
     /// Decides one command and lets its events happen in memory; the commit follows.
     pub(super) fn decide(&mut self, group: &mut Group, command: &Command) -> Result<Reply, Refusal> {
+        let began = self.clock.now();
+        let result = self.decide_and_evolve(group, command);
+        let took = self.clock.now().saturating_sub(began);
+        if took > group.longest_took {
+            (group.longest_took, group.longest) = (took, command.name());
+        }
+        result
+    }
+
+    fn decide_and_evolve(&mut self, group: &mut Group, command: &Command) -> Result<Reply, Refusal> {
         let decision = decide(&self.state, command)?;
         let at = self.clock.wall();
         for event in decision.events {
@@ -291,6 +337,7 @@ impl Writer {
             }
             Event::AttemptAssigned { attempt, agent, .. } => {
                 self.leases.renew(Holder::Attempt(attempt.clone()), self.term(agent));
+                self.renew(agent, &[]);
             }
             Event::AgentQuarantined { agent, .. } => {
                 let ends = self.clock.now().saturating_add(probe_delay(&self.state, agent));
@@ -308,10 +355,19 @@ impl Writer {
             }
             Event::AttemptEnded { attempt, .. } => {
                 self.leases.release(&Holder::Attempt(attempt.clone()));
-                group.touched.agents.extend(self.attempt(attempt).map(|ended| ended.agent.clone()));
+                if let Some(agent) = self.attempt(attempt).map(|ended| ended.agent.clone()) {
+                    // A program that has told its last result may never ask again.
+                    if self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks) {
+                        self.renew(&agent, &[]);
+                    }
+                    group.touched.agents.insert(agent);
+                }
             }
             Event::MetricsReported { .. } => group.metrics.extend(metric_rows(event)),
-            Event::RunImported { sweep, .. } | Event::RunRequeued { sweep, .. } | Event::RunEnded { sweep, .. } => {
+            Event::RunImported { sweep, .. }
+            | Event::RunRequeued { sweep, .. }
+            | Event::RunEnded { sweep, .. }
+            | Event::QueuedRunsCancelled { sweep, .. } => {
                 self.ready.observe(sweep);
                 group.stirred.insert(sweep.clone());
             }
@@ -324,9 +380,9 @@ impl Writer {
             Event::SweepEdited { sweep, .. } => {
                 if let Some(known) = self.state.sweeps.get(sweep) {
                     self.ready.outdate(sweep, known.history);
-                    let judged_anew = known.revisions.last().is_some_and(|newest| newest.changes_rows);
-                    let runs = known.runs.numbers().filter(|_| judged_anew);
-                    group.touched.runs.extend(runs.map(|run| (sweep.clone(), run)));
+                    if known.revisions.last().is_some_and(|newest| newest.changes_rows) && !known.runs.is_empty() {
+                        group.touched.ranges.push((sweep.clone(), 1, known.runs.last()));
+                    }
                 }
                 self.ready.observe(sweep);
                 group.stirred.insert(sweep.clone());
@@ -337,12 +393,17 @@ impl Writer {
                 self.ready.observe(sweep);
                 group.stirred.insert(sweep.clone());
                 // Which of them may be the best is in their rows.
-                let known = self.state.sweeps.get(sweep).into_iter().flat_map(|sweep| sweep.runs.iter());
-                // A version that is the same as this one follows it.
-                let valued = known.filter(|(_, run)| run.value.is_some());
-                group.touched.runs.extend(valued.map(|(number, _)| (sweep.clone(), number)));
+                let known = self.state.sweeps.get(sweep).filter(|known| !known.runs.is_empty());
+                group.touched.ranges.extend(known.map(|known| (sweep.clone(), 1, known.runs.last())));
+            }
+            Event::SweepDeleted { sweep } => {
+                self.leases.release_agents(|agent| !self.state.agents.contains_key(agent));
+                self.ready.forget(sweep);
+                group.stirred.insert(sweep.clone());
             }
             Event::SweepCreated { .. }
+            | Event::SweepArchived { .. }
+            | Event::RunsPruned { .. }
             | Event::EnvironmentSeen { .. }
             | Event::AgentLeaving { .. }
             | Event::RunCreated { .. }
@@ -393,7 +454,8 @@ impl Writer {
         let mut batch =
             Batch { events: group.events, metrics: group.metrics, logs: group.logs, replies: group.replies, ..Batch::default() };
         project(&mut batch, &group.touched, &self.state);
-        let is_empty = batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty() && batch.runs.is_empty();
+        let is_empty =
+            batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty() && batch.runs.is_empty() && batch.stale.is_none();
         #[cfg(feature = "simulation")]
         if self.mutation == Mutation::CommitOrder {
             group.answers.drain(..).for_each(|answer| answer.give(&Ok(())));
@@ -413,6 +475,8 @@ impl Writer {
             Err(error) => return Err(error),
         };
         if outcome.is_ok() && !is_empty {
+            let commit = *self.signals.commits.borrow() + 1;
+            self.signals.figures.changes.note(commit, &batch);
             self.signals.commits.send_modify(|commits| *commits += 1);
         }
         // First what can be seen without asking: who has an answer finds it there.
@@ -434,7 +498,8 @@ impl Writer {
         let started = self.clock.now();
         let every = self.images.every();
         (self.state, self.images) = load(self.store.as_mut(), every)?;
-        self.begin_anew();
+        let stale = self.store.stale_rows()?;
+        self.begin_anew(stale);
         let pause = FULL_PAUSE_MIN.max(self.clock.now().saturating_sub(started) * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
         // Who waits for a run is told too, and asks again.
@@ -454,8 +519,8 @@ impl Writer {
     }
 
     /// Makes everything volatile anew.
-    fn begin_anew(&mut self) {
-        self.lag = Lag::of(&self.state, self.clock.now());
+    fn begin_anew(&mut self, stale: Vec<StaleRows>) {
+        self.lag = Lag::of(&self.state, stale, self.clock.now());
         self.ready.clear();
         self.renew_all();
     }
@@ -468,7 +533,7 @@ impl Writer {
             self.parked.values().flatten().filter(|call| call.fresh.0 > 0).map(|call| call.fresh.1).filter(|end| *end > now).min();
         let waits = self.parked.values().flatten().map(|call| call.until).chain(patience).min();
         // While the disk is full no lease ends and no row is written.
-        let due = [self.leases.next_end(), self.lag.next_end()].into_iter().flatten().min();
+        let due = [self.leases.next_end(), self.lag.next_end(), self.purge].into_iter().flatten().min();
         let leases = due.map(|end| end.max(self.full_until.unwrap_or_default()));
         let next = [waits, leases].into_iter().flatten().min();
         let identity = &self.state.identity;
@@ -480,7 +545,7 @@ impl Writer {
             changes
         });
         self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
-        let live: usize = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum();
+        let live = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum::<usize>();
         self.signals.figures.sweeps.store(self.state.sweeps.len() as u64, Ordering::Relaxed);
         self.signals.figures.live_attempts.store(live as u64, Ordering::Relaxed);
         self.signals.figures.parked.store(self.parked.values().map(Vec::len).sum::<usize>() as u64, Ordering::Relaxed);
@@ -492,10 +557,7 @@ impl Writer {
     }
 
     pub(super) fn demand(&self, id: &SweepId) -> Demand {
-        let alive = self.state.agents.values().filter(|agent| agent.alive && agent.sweep == *id);
-        let slots = alive.clone().map(Agent::places).sum();
-        // A program that asks tells what came of a run before it asks again, and a suggestion computed before that would be thrown away.
-        let ahead = alive.clone().any(|agent| !agent.info.asks || agent.holds.is_empty());
-        Demand { slots, ahead, waiting: self.parked.get(id).map_or(0, Vec::len) }
+        let crew = self.state.sweeps.get(id).map(|sweep| sweep.crew).unwrap_or_default();
+        Demand { slots: crew.places, ahead: crew.ahead > 0, waiting: self.parked.get(id).map_or(0, Vec::len) }
     }
 }

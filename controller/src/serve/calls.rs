@@ -25,8 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The same for calls that carry code, which may come over a slow network: they end by themselves where nothing comes any more.
 const CODE_DEADLINE: Duration = Duration::from_secs(3 * 3600);
 const CODE: [&str; 3] = ["/sweep.v1.AgentService/PushCode", "/sweep.v1.SweepService/StageCode", "/sweep.v1.SweepService/GetCode"];
-/// The one call that waits for something to happen.
-const LONG_POLL: &str = "/sweep.v1.AgentService/Acquire";
+/// Calls that wait for something to happen for up to [`WAIT_MAX`], or read everything.
+const LONG_CALLS: [&str; 3] = ["/sweep.v1.AgentService/Acquire", "/sweep.v1.SweepService/Ask", "/sweep.v1.SweepService/GetDiskUsage"];
 
 /// Goes around services and page. One layer for everything: each costs every call a box and a copy of the whole request.
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl Service<Request<Body>> for Guarded {
 /// Ends a call that takes too long. The engine finishes what it has begun: the caller cannot know the outcome.
 async fn bound<E>(path: &str, answer: impl Future<Output = Result<Response<Body>, E>>) -> Result<Response<Body>, E> {
     let deadline = match path {
-        LONG_POLL => DEADLINE + WAIT_MAX,
+        _ if LONG_CALLS.contains(&path) => DEADLINE + WAIT_MAX,
         _ if CODE.contains(&path) => CODE_DEADLINE,
         _ => DEADLINE,
     };
@@ -114,6 +114,6 @@ mod tests {
 
     #[test]
     fn the_long_poll_is_on_the_wire() {
-        assert!(sweep_proto::METHODS.contains(&LONG_POLL));
+        assert!(LONG_CALLS.iter().all(|call| sweep_proto::METHODS.contains(call)));
     }
 }

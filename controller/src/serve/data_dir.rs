@@ -175,6 +175,11 @@ fn network_file_system(_: &Path) -> Option<&'static str> {
     None
 }
 
+/// Returns whether a controller has a data directory.
+fn is_held(path: &Path) -> bool {
+    File::open(path.join("lock")).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn file_error(path: &Path, source: std::io::Error) -> ServeError {
     ServeError::File { path: path.to_owned(), source }
 }

@@ -203,6 +203,8 @@ fn routes(services: Services, traffic: Arc<Traffic>) -> Routes {
         reader: services.reader.clone(),
         traffic,
         commits: services.engine.commits(),
+        changes: services.engine.changes(),
+        holds: services.engine.holds(),
         stopping: services.stopping.subscribe(),
         started_ms: services.about.started_ms,
         logins: services.logins.clone(),

@@ -67,9 +67,13 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
     let damaged = readable(&mut found.problems, snapshot.damaged_rows());
     found.problems.extend(damaged);
     let before_rows = found.problems.len();
-    let expected = rows(&state);
+    let mut expected = rows(&state);
+    found.runs = expected.runs.len();
+    let stale = readable(&mut found.problems, snapshot.stale_rows());
+    let is_stale = |row: &RunRow| stale.iter().any(|stale| stale.has(&row.sweep, row.run));
+    expected.runs.retain(|row| !is_stale(row));
     check_columns(&mut found.problems, &snapshot, &expected);
-    check_rows(&mut found, &snapshot, &state, expected);
+    check_rows(&mut found, &snapshot, &state, expected, &is_stale);
     check_points(&mut found, &state, reported, &snapshot);
     found.can_rebuild = found.problems.len() > before_rows;
     let mut named = BTreeSet::new();
@@ -83,7 +87,7 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
 }
 
 /// Compares the bodies of all rows.
-fn check_rows(found: &mut Verified, snapshot: &SqliteSnapshot, state: &State, expected: Batch) {
+fn check_rows(found: &mut Verified, snapshot: &SqliteSnapshot, state: &State, expected: Batch, is_stale: &dyn Fn(&RunRow) -> bool) {
     let sweeps = |rows: Vec<SweepRow>| -> BTreeMap<String, SweepRow> {
         // When something last happened to it is written with the next change that people see.
         rows.into_iter().map(|row| (format!("sweep {}", row.id), SweepRow { updated_ms: 0, ..row })).collect()
@@ -92,9 +96,9 @@ fn check_rows(found: &mut Verified, snapshot: &SqliteSnapshot, state: &State, ex
     let stored = readable(&mut found.problems, snapshot.sweeps());
     compare(&mut found.problems, &sweeps(expected.sweeps), &sweeps(stored));
     let runs = |rows: Vec<RunRow>| -> BTreeMap<String, RunRow> {
-        rows.into_iter().map(|row| (format!("run {}/{}", row.sweep, row.run), without_lag(row))).collect()
+        let settled = rows.into_iter().filter(|row| !is_stale(row));
+        settled.map(|row| (format!("run {}/{}", row.sweep, row.run), without_lag(row))).collect()
     };
-    found.runs = expected.runs.len();
     let mut by_sweep: BTreeMap<String, Vec<RunRow>> = BTreeMap::new();
     for row in expected.runs {
         by_sweep.entry(row.sweep.clone()).or_default().push(row);
@@ -166,12 +170,13 @@ fn check_points(found: &mut Verified, state: &State, mut reported: Points, snaps
     };
     for (id, sweep) in &state.sweeps {
         for (number, run) in sweep.runs.iter() {
-            for (_, index) in run.attempts.iter().zip(1..) {
+            for (attempt, index) in run.attempts.iter().zip(1..) {
                 let name = AttemptRef { sweep: id.clone(), run: number, attempt: index };
                 let has = stored.remove(&name).unwrap_or_default();
                 found.points += has.count;
                 let should = reported.remove(&name).unwrap_or_default();
-                if has == should {
+                // Deleted points go by and by, and their events after them.
+                if has == should || run.pruned || attempt.summarised && has.count == 0 {
                     continue;
                 }
                 let what = if has.count == should.count {
@@ -183,8 +188,10 @@ fn check_points(found: &mut Verified, state: &State, mut reported: Points, snaps
             }
         }
     }
+    let purged = readable(&mut found.problems, snapshot.purged_sweeps().map(|sweeps| sweeps.into_iter().collect()));
     let strays = stored
         .keys()
+        .filter(|name| !purged.contains(&name.sweep))
         .map(|name| format!("run {}/{} attempt {}: metric points of an attempt that there never was", name.sweep, name.run, name.attempt));
     found.problems.extend(strays);
 }

@@ -62,16 +62,18 @@ async fn send_logs(
         commits.mark_unchanged();
         let id = attempt.clone();
         // Whether it has ended is asked first: what it wrote before its end is then in the second answer.
-        let (ended, data) =
+        let (ended, part) =
             services.read(move |query| Ok((!follow || has_ended(query, &id)?, query.log(&id, offset, LOG_BYTES_PER_MESSAGE)?))).await?;
-        let read = data.len();
+        let read = part.data.len();
         if read > 0 {
-            let piece = v1::GetLogsResponse { attempt: attempt.attempt, offset, data };
+            // Behind what is not kept of a long output, the part begins later than asked for.
+            offset = part.offset;
+            let piece = v1::GetLogsResponse { attempt: attempt.attempt, offset, data: part.data };
             if sender.send(Ok(piece)).await.is_err() {
                 return Ok(());
             }
             offset += read as u64;
-            if read == LOG_BYTES_PER_MESSAGE {
+            if ended || read == LOG_BYTES_PER_MESSAGE {
                 continue;
             }
         } else if ended {
@@ -106,11 +108,11 @@ async fn send_sweep(
     sweep: &SweepId,
     sender: &mpsc::Sender<Result<v1::WatchSweepResponse, Status>>,
 ) -> Result<(), Status> {
-    let mut commits = services.engine.commits();
+    let (mut commits, changes) = (services.engine.commits(), services.engine.changes());
     let mut shown = None;
     loop {
         commits.mark_unchanged();
-        let id = sweep.clone();
+        let (id, stamp) = (sweep.clone(), changes.of(sweep));
         let view = services.read(move |query| look(query, &id)).await?;
         let (view, over) = view.ok_or_else(|| unknown_sweep(&sweep.0))?;
         if shown.as_ref() != Some(&view) {
@@ -119,8 +121,15 @@ async fn send_sweep(
             }
             shown = Some(view);
         }
-        if over || next_look(services, &mut commits, sender).await? == Look::Over {
-            return Ok(());
+        // A commit that has changed nothing of this sweep is no reason to look.
+        loop {
+            if over || next_look(services, &mut commits, sender).await? == Look::Over {
+                return Ok(());
+            }
+            commits.mark_unchanged();
+            if changes.of(sweep) != stamp {
+                break;
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod limits;
 mod pages;
 mod patches;
 mod refusal;
+mod retention;
 mod snapshots;
 mod sweeps;
 mod versions;

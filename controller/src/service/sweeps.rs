@@ -74,8 +74,10 @@ impl SweepService for Services {
         self.cut(request.into_inner()).await.map(Response::new)
     }
 
-    async fn list_sweeps(&self, _: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
-        let sweeps = self.read(|query| query.sweeps()).await?;
+    async fn list_sweeps(&self, request: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
+        let v1::ListSweepsRequest { include_archived } = request.into_inner();
+        let mut sweeps = self.read(|query| query.sweeps()).await?;
+        sweeps.retain(|(row, _)| include_archived || !row.archived);
         let brief = |(row, counts)| v1::Sweep { yaml: String::new(), ..convert::sweep(row, &counts) };
         Ok(Response::new(v1::ListSweepsResponse { sweeps: sweeps.into_iter().map(brief).collect() }))
     }
@@ -281,16 +283,17 @@ impl SweepService for Services {
     }
 
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::GetStatusResponse>, Status> {
-        let sweeps = self.read(|query| query.sweeps()).await?;
+        let totals = self.read(|query| query.totals()).await?;
+        let runs = |state: &str| totals.runs.get(state).copied().unwrap_or(0);
         let identity = self.engine.identity().borrow().clone();
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data_dir: self.about.data_dir.display().to_string(),
             started_ms: self.about.started_ms,
             pid: std::process::id(),
-            sweeps: sweeps.len() as u64,
-            agents: sweeps.iter().map(|(_, counts)| counts.agents).sum(),
-            running: sweeps.iter().map(|(_, counts)| counts.running).sum(),
+            sweeps: totals.sweeps.values().sum(),
+            agents: totals.agents,
+            running: runs("assigned") + runs("running"),
             controller_id: identity.controller,
             epoch: identity.epoch,
         }))
@@ -302,6 +305,22 @@ impl SweepService for Services {
         };
         let code = logins.issue().map_err(|error| Status::internal(format!("the system gives no random numbers: {error}")))?;
         Ok(Response::new(v1::CreateLoginLinkResponse { path: format!("{}?code={code}", login::PATH), valid_s: login::CODE_TERM.as_secs() }))
+    }
+
+    async fn archive_sweep(&self, request: Request<v1::ArchiveSweepRequest>) -> Result<Response<v1::ArchiveSweepResponse>, Status> {
+        self.archive(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_sweep(&self, request: Request<v1::DeleteSweepRequest>) -> Result<Response<v1::DeleteSweepResponse>, Status> {
+        self.delete(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn prune_sweep(&self, request: Request<v1::PruneSweepRequest>) -> Result<Response<v1::PruneSweepResponse>, Status> {
+        self.prune(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_disk_usage(&self, _: Request<v1::GetDiskUsageRequest>) -> Result<Response<v1::GetDiskUsageResponse>, Status> {
+        self.disk_usage().await.map(Response::new)
     }
 
     async fn stop_controller(&self, request: Request<v1::StopControllerRequest>) -> Result<Response<v1::StopControllerResponse>, Status> {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
-use sweep_lifecycle::state::{AgentId, AgentInfo, Annotation, AttemptRef, SweepId, Timestamp};
+use sweep_lifecycle::state::{AgentId, AgentInfo, Annotation, AttemptRef, Blame, Failure, FailureKind, SweepId, Timestamp};
 use sweep_search::why::{Kind, Why};
 
 use super::{
-    AgentRow, AttemptRow, Batch, CodeCounts, LOG_BYTES_MAX, LogChunk, MemoryStore, Query, RunRow, SqliteQuery, SqliteStore, Store,
-    StoredReply, SweepRow,
+    AgentRow, AttemptRow, Batch, CodeCounts, FailureGroup, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, LogPart, MemoryStore, Query, RunRow,
+    SqliteQuery, SqliteStore, StaleRows, Store, StoredReply, SweepRow,
 };
 
 /// A store under test: it can be opened again and again, as after a crash.
@@ -56,7 +56,15 @@ conformance!(
     metric_points_that_are_known_are_ignored,
     values_that_are_not_finite_come_back,
     known_output_is_ignored_and_a_gap_reads_as_zeros,
-    output_is_capped,
+    of_a_long_output_the_beginning_and_the_end_are_kept,
+    failures_are_counted_by_cause,
+    curves_are_thinned_evenly,
+    the_best_runs_come_first,
+    totals_are_counted_over_all_sweeps,
+    sweeps_are_paged_and_those_that_are_archived_apart,
+    a_deleted_sweep_leaves_nothing_and_the_others_stay,
+    a_pruned_run_keeps_its_row_and_its_later_attempts,
+    rows_that_are_stale_are_listed_after_opening_again,
     agents_are_listed_by_sweep,
     replies_are_found_by_request_id,
     an_image_is_replaced_block_by_block_or_whole,
@@ -88,6 +96,7 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
         codes: Vec::new(),
         code_steps: Vec::new(),
         pinned: String::new(),
+        archived: false,
     }
 }
 
@@ -130,6 +139,7 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
         revision: 1,
         aside: String::new(),
         annotation: Annotation::default(),
+        pruned: false,
     }
 }
 
@@ -284,7 +294,8 @@ fn values_come_in_the_order_in_which_they_ended(bench: &dyn Bench) {
     let ranked = |number, value, ended_ms| RunRow { ranked: value, ..run(number, "finished", value, ended_ms) };
     let runs = vec![ranked(1, Some(1.5), 30), ranked(2, Some(2.5), 10), ranked(3, None, 20)];
     store.append(&Batch { runs, ..Batch::default() }).unwrap();
-    assert_eq!(query.values(&sweep_id("aaaaaaaa")).unwrap(), [2.5, 1.5]);
+    assert_eq!(query.values(&sweep_id("aaaaaaaa"), 9).unwrap(), [2.5, 1.5]);
+    assert_eq!(query.values(&sweep_id("aaaaaaaa"), 2).unwrap(), [1.5], "of the first and the last run");
 }
 
 fn metric_points_that_are_known_are_ignored(bench: &dyn Bench) {
@@ -318,23 +329,40 @@ fn known_output_is_ignored_and_a_gap_reads_as_zeros(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let logs = vec![chunk(0, b"one\n"), chunk(0, b"one\n"), chunk(2, b"X\ntwo\n"), chunk(3, b"")];
     store.append(&Batch { logs, ..Batch::default() }).unwrap();
-    assert_eq!(query.log(&attempt(1), 0, 100).unwrap(), b"one\ntwo\n");
+    assert_eq!(query.log(&attempt(1), 0, 100).unwrap().data, b"one\ntwo\n");
     store.append(&Batch { logs: vec![chunk(10, b"three")], ..Batch::default() }).unwrap();
-    assert_eq!(query.log(&attempt(1), 0, 100).unwrap(), b"one\ntwo\n\0\0three");
-    assert_eq!(query.log(&attempt(1), 5, 3).unwrap(), b"wo\n");
-    assert_eq!(query.log(&attempt(1), 9, 3).unwrap(), b"\0th");
-    assert_eq!(query.log(&attempt(1), 8, 1).unwrap(), b"\0");
-    assert_eq!(query.log(&attempt(1), 15, 9).unwrap(), b"");
-    assert_eq!(query.log(&attempt(1), u64::MAX, 9).unwrap(), b"");
-    assert_eq!(query.log(&attempt(2), 0, 9).unwrap(), b"");
+    assert_eq!(query.log(&attempt(1), 0, 100).unwrap().data, b"one\ntwo\n\0\0three");
+    assert_eq!(query.log(&attempt(1), 5, 3).unwrap().data, b"wo\n");
+    assert_eq!(query.log(&attempt(1), 9, 3).unwrap().data, b"\0th");
+    assert_eq!(query.log(&attempt(1), 8, 1).unwrap().data, b"\0");
+    assert_eq!(query.log(&attempt(1), 15, 9).unwrap().data, b"");
+    assert_eq!(query.log(&attempt(1), u64::MAX, 9).unwrap().data, b"");
+    assert_eq!(query.log(&attempt(2), 0, 9).unwrap().data, b"");
 }
 
-fn output_is_capped(bench: &dyn Bench) {
+fn of_a_long_output_the_beginning_and_the_end_are_kept(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
-    let logs = vec![chunk(0, b"start"), chunk(LOG_BYTES_MAX - 2, b"end of it"), chunk(LOG_BYTES_MAX + 7, b"more"), chunk(u64::MAX, b"x")];
-    store.append(&Batch { logs, ..Batch::default() }).unwrap();
-    assert_eq!(query.log(&attempt(1), LOG_BYTES_MAX - 3, 100).unwrap(), b"\0en");
-    assert_eq!(query.log(&attempt(1), 0, usize::MAX).unwrap().len() as u64, LOG_BYTES_MAX);
+    let write = |store: &mut dyn Store, from: u64, data: &[u8]| {
+        store.append(&Batch { logs: vec![chunk(from, data)], ..Batch::default() }).unwrap();
+    };
+    write(store.as_mut(), 0, b"start");
+    write(store.as_mut(), LOG_HEAD_BYTES - 2, b"end of the head");
+    assert_eq!(query.log(&attempt(1), LOG_HEAD_BYTES - 3, 100).unwrap().data, b"\0end of the head");
+    let far = LOG_HEAD_BYTES + 10 * LOG_TAIL_BYTES;
+    let piece = vec![b'x'; LOG_TAIL_BYTES as usize / 4];
+    for number in 0..10 {
+        write(store.as_mut(), far + number * piece.len() as u64, &piece);
+    }
+    let end = far + 10 * piece.len() as u64;
+    assert_eq!(query.log_end(&attempt(1)).unwrap(), end);
+    let part = query.log(&attempt(1), LOG_HEAD_BYTES - 2, 1000).unwrap();
+    assert_eq!((part.offset, part.data.as_slice()), (LOG_HEAD_BYTES - 2, b"en".as_slice()), "the head ends there");
+    let part = query.log(&attempt(1), LOG_HEAD_BYTES, 1000).unwrap();
+    assert_eq!((part.offset, part.data.len()), (end - LOG_TAIL_BYTES, 1000), "the middle is missing, and the offset says so");
+    assert_eq!(query.log(&attempt(1), end - 5, 1000).unwrap(), LogPart { offset: end - 5, data: b"xxxxx".to_vec() });
+    assert_eq!(query.log(&attempt(1), 0, usize::MAX).unwrap().data.len() as u64, LOG_HEAD_BYTES);
+    write(store.as_mut(), u64::MAX - 3, b"x");
+    assert_eq!(query.log_end(&attempt(1)).unwrap(), end, "no output is that long");
 }
 
 fn agents_are_listed_by_sweep(bench: &dyn Bench) {
@@ -373,7 +401,7 @@ fn an_image_is_replaced_block_by_block_or_whole(bench: &dyn Bench) {
     };
     let (mut store, query) = bench.open();
     assert_eq!(image(store.as_mut()), None);
-    store.append(&Batch { events: vec![registered(1)], ..Batch::default() }).unwrap();
+    store.append(&Batch { events: vec![registered(1)], sweeps: vec![sweep("s", 1, "minimize")], ..Batch::default() }).unwrap();
     kept(store.as_mut(), "first", true, &[(0, "a"), (1, "b")]);
     store.append(&Batch { events: vec![registered(2)], ..Batch::default() }).unwrap();
     drop((store, query));
@@ -387,4 +415,209 @@ fn an_image_is_replaced_block_by_block_or_whole(bench: &dyn Bench) {
     assert_eq!(image(store.as_mut()), Some((2, "second".to_owned(), text(&[(0, "a"), (1, "c"), (2, "d")]))));
     kept(store.as_mut(), "third", true, &[(2, "e")]);
     assert_eq!(image(store.as_mut()), Some((2, "third".to_owned(), text(&[(2, "e")]))));
+}
+
+/// Deletes all that there is to delete, a few rows at a time.
+fn purge(store: &mut dyn Store) {
+    let steps = (0..10_000).take_while(|_| store.purge(3).unwrap()).count();
+    assert!(steps < 10_000, "it ends");
+}
+
+fn failed(number: u64, message: &str, host: &str) -> RunRow {
+    let failure = Failure {
+        kind: FailureKind::Crashed,
+        blame: Blame::Configuration,
+        message: message.to_owned(),
+        exit_code: Some(1),
+        signal: None,
+        output_tail: String::new(),
+        evidence: String::new(),
+    };
+    let mut row = run(number, "failed", None, 1);
+    row.attempts[0].failure = Some(failure);
+    row.attempts[0].host = host.to_owned();
+    row
+}
+
+fn failures_are_counted_by_cause(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let never_began = RunRow { attempts: Vec::new(), reason: "no agent could take it".to_owned(), ..run(6, "failed", None, 1) };
+    let runs = vec![
+        failed(1, "exit status 1", "a"),
+        failed(2, "line 7: no such file", "a"),
+        failed(3, "line 12: no such file", "a"),
+        failed(4, "line 7: no such file", "b"),
+        run(5, "finished", Some(1.0), 1),
+        never_began,
+    ];
+    store.append(&Batch { runs, ..Batch::default() }).unwrap();
+    let sweep = sweep_id("aaaaaaaa");
+    let found = query.failures(&sweep).unwrap();
+    let hosts = |hosts: &[(&str, u64)]| hosts.iter().map(|(host, runs)| ((*host).to_owned(), *runs)).collect::<BTreeMap<_, _>>();
+    let group = |key: &str, runs, first, on: &[(&str, u64)]| FailureGroup { key: key.to_owned(), runs, first, hosts: hosts(on) };
+    assert_eq!(found[0], group("crashed: line #: no such file", 3, 2, &[("a", 2), ("b", 1)]));
+    assert_eq!(found[1..].iter().map(|group| (group.runs, group.first)).collect::<Vec<_>>(), [(1, 6), (1, 1)]);
+    assert_eq!(query.failed_runs(&sweep, &found[0].key, 2).unwrap(), [2, 3]);
+    // Tried again, and well this time.
+    store.append(&Batch { runs: vec![run(4, "finished", Some(1.0), 2)], ..Batch::default() }).unwrap();
+    assert_eq!(query.failures(&sweep).unwrap()[0], group("crashed: line #: no such file", 2, 2, &[("a", 2)]));
+}
+
+fn curves_are_thinned_evenly(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let mut metrics = Vec::new();
+    for step in 0..1000_u32 {
+        metrics.push((attempt(1), metrics.len() as u64, point("loss", f64::from(step))));
+        if step % 100 == 7 {
+            metrics.push((attempt(1), metrics.len() as u64, point("val", f64::from(step))));
+        }
+    }
+    store.append(&Batch { metrics, ..Batch::default() }).unwrap();
+    let curves = query.curves(&attempt(1), None, 50).unwrap();
+    assert_eq!(curves.keys().collect::<Vec<_>>(), ["loss", "val"]);
+    let values: Vec<_> = curves["val"].points.iter().map(|(index, point)| (*index, point.value)).collect();
+    assert_eq!(values, (0..10).map(|index| (index, 100.0 * index as f64 + 7.0)).collect::<Vec<_>>(), "a rare metric is whole");
+    let loss = &curves["loss"];
+    assert!((25..=50).contains(&loss.points.len()), "{}", loss.points.len());
+    assert_eq!((loss.count, loss.points[0].1.value, loss.points.last().unwrap().1.value), (1000, 0.0, 999.0));
+    assert!(loss.points.iter().all(|(index, point)| *index as f64 == point.value));
+    assert_eq!(query.curves(&attempt(1), Some("loss"), 50).unwrap().into_iter().collect::<Vec<_>>(), [("loss".to_owned(), loss.clone())]);
+    assert!(query.curves(&attempt(2), None, 50).unwrap().is_empty());
+}
+
+fn the_best_runs_come_first(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let runs = (1..).zip([0.5, 0.2, 0.9, 0.1, 0.2]).map(|(number, value)| run(number, "finished", Some(value), 1)).collect();
+    store.append(&Batch { runs, ..Batch::default() }).unwrap();
+    assert_eq!(query.best_runs(&sweep("aaaaaaaa", 1, "minimize"), 3).unwrap(), [4, 2, 5]);
+    assert_eq!(query.best_runs(&sweep("aaaaaaaa", 1, "maximize"), 2).unwrap(), [3, 1]);
+    assert_eq!(numbers(&query.numbered_runs(&sweep_id("aaaaaaaa"), &[2, 4, 99]).unwrap()), [2, 4]);
+    assert_eq!(query.ended_before(&sweep_id("aaaaaaaa"), 2, 3, 9).unwrap(), [4, 5]);
+    assert_eq!(query.ended_before(&sweep_id("aaaaaaaa"), 1, 0, 9).unwrap(), [0; 0]);
+}
+
+fn totals_are_counted_over_all_sweeps(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let sweeps = vec![sweep("aaaaaaaa", 1, "minimize"), SweepRow { state: "paused".to_owned(), ..sweep("bbbbbbbb", 2, "minimize") }];
+    let mut runs: Vec<_> = (1..=5).map(|number| run(number, "queued", None, 0)).collect();
+    runs.push(RunRow { sweep: "bbbbbbbb".to_owned(), ..run(1, "running", None, 0) });
+    let agents = vec![agent("a", "aaaaaaaa", true), agent("b", "aaaaaaaa", false), agent("c", "bbbbbbbb", true)];
+    let slots = u64::from(agents[0].slots + agents[2].slots);
+    store.append(&Batch { sweeps, runs, agents, ..Batch::default() }).unwrap();
+    store.append(&Batch { runs: vec![run(2, "failed", None, 1)], ..Batch::default() }).unwrap();
+    let totals = query.totals().unwrap();
+    let counted = |counts: &BTreeMap<String, u64>| {
+        counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(&totals.sweeps), ["paused 1", "running 1"]);
+    assert_eq!(counted(&totals.runs), ["failed 1", "queued 4", "running 1"]);
+    assert_eq!((totals.agents, totals.slots), (2, slots));
+}
+
+fn sweeps_are_paged_and_those_that_are_archived_apart(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let mut sweeps: Vec<_> = (1..=5).map(|number| sweep(&number.to_string().repeat(8), number, "minimize")).collect();
+    sweeps[3].archived = true;
+    store.append(&Batch { sweeps, ..Batch::default() }).unwrap();
+    let page = |archived, skip, limit| {
+        query.sweep_page(archived, skip, limit).unwrap().into_iter().map(|(row, _)| row.created_ms).collect::<Vec<_>>()
+    };
+    assert_eq!((page(false, 0, 3), page(false, 3, 3), page(true, 0, 3)), (vec![5, 3, 2], vec![1], vec![4]));
+    assert_eq!((query.sweep_count(false).unwrap(), query.sweep_count(true).unwrap()), (4, 1));
+}
+
+fn event(sweep: &str, run: u64) -> Recorded {
+    let attempt = AttemptRef { sweep: sweep_id(sweep), run, attempt: 1 };
+    Recorded { at: Timestamp(1), event: Event::MetricsReported { attempt, first_seq: 0, points: Vec::new(), stale: false } }
+}
+
+fn sweeps_in_the_log(store: &mut dyn Store) -> Vec<String> {
+    let mut found = Vec::new();
+    store
+        .replay(0, &mut |recorded| found.extend(recorded.event.sweep().map(|sweep| format!("{} {}", sweep.0, recorded.event.kind()))))
+        .unwrap();
+    found
+}
+
+fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let of = |id: &str, number| RunRow { sweep: id.to_owned(), ..run(number, "finished", Some(1.0), 1) };
+    let point_of = |id: &str, number| (AttemptRef { sweep: sweep_id(id), run: number, attempt: 1 }, 0, point("loss", 1.0));
+    let log_of = |id: &str| LogChunk { attempt: AttemptRef { sweep: sweep_id(id), run: 1, attempt: 1 }, offset: 0, data: b"text".to_vec() };
+    let (gone, stays) = ("aaaaaaaa", "bbbbbbbb");
+    let batch = Batch {
+        events: [event(gone, 1), event(stays, 1)].into_iter().cycle().take(20).collect(),
+        sweeps: vec![sweep(gone, 1, "minimize"), sweep(stays, 2, "minimize")],
+        runs: (1..=10).flat_map(|number| [of(gone, number), of(stays, number)]).collect(),
+        agents: vec![agent("a", gone, true), agent("b", stays, true)],
+        metrics: (1..=10).flat_map(|number| [point_of(gone, number), point_of(stays, number)]).collect(),
+        logs: vec![log_of(gone), log_of(stays)],
+        ..Batch::default()
+    };
+    store.append(&batch).unwrap();
+    let deleted = Recorded { at: Timestamp(2), event: Event::SweepDeleted { sweep: sweep_id(gone) } };
+    store.append(&Batch { events: vec![deleted], deleted: vec![sweep_id(gone)], ..Batch::default() }).unwrap();
+    assert_eq!(query.sweeps().unwrap().iter().map(|(row, _)| row.id.as_str()).collect::<Vec<_>>(), [stays], "at once");
+    assert_eq!(query.agents(None).unwrap().len(), 1);
+    assert_eq!(query.totals().unwrap().runs["finished"], 10);
+    store.append(&Batch { events: vec![event(stays, 2)], ..Batch::default() }).unwrap();
+    drop((store, query));
+    let (mut store, query) = bench.open();
+    purge(store.as_mut());
+    let log = sweeps_in_the_log(store.as_mut());
+    assert_eq!(log.iter().filter(|line| line.starts_with(gone)).collect::<Vec<_>>(), [&format!("{gone} sweep_deleted")]);
+    assert_eq!(log.iter().filter(|line| line.starts_with(stays)).count(), 11);
+    let attempt = |id: &str| AttemptRef { sweep: sweep_id(id), run: 1, attempt: 1 };
+    for (id, left) in [(gone, 0), (stays, 1)] {
+        assert_eq!(query.metrics(&attempt(id), 0, 9).unwrap().len(), left, "{id}");
+        assert_eq!(query.log(&attempt(id), 0, 9).unwrap().data.len(), 4 * left, "{id}");
+        assert_eq!(query.runs(&sweep_id(id), &[], 0, 99).unwrap().len(), 10 * left, "{id}");
+    }
+    store.append(&Batch { events: vec![event(stays, 3)], ..Batch::default() }).unwrap();
+    assert_eq!(sweeps_in_the_log(store.as_mut()).len(), 13, "the log goes on");
+    let mut later = 0;
+    store.replay(22, &mut |_| later += 1).unwrap();
+    assert_eq!(later, 1, "events are still counted with those that were deleted");
+}
+
+fn a_pruned_run_keeps_its_row_and_its_later_attempts(bench: &dyn Bench) {
+    let (mut store, query) = bench.open();
+    let of = |run, number| AttemptRef { sweep: sweep_id("aaaaaaaa"), run, attempt: number };
+    let reported = |attempt: AttemptRef| Recorded {
+        at: Timestamp(1),
+        event: Event::MetricsReported { attempt, first_seq: 0, points: Vec::new(), stale: false },
+    };
+    let attempts = [of(1, 1), of(1, 2), of(2, 1)];
+    let batch = |attempts: &[AttemptRef]| Batch {
+        events: attempts.iter().cloned().map(reported).collect(),
+        metrics: attempts.iter().flat_map(|attempt| (0..5).map(|number| (attempt.clone(), number, point("loss", 1.0)))).collect(),
+        logs: attempts.iter().map(|attempt| LogChunk { attempt: attempt.clone(), offset: 0, data: b"text".to_vec() }).collect(),
+        ..Batch::default()
+    };
+    store.append(&Batch { runs: vec![run(1, "finished", Some(1.0), 1)], ..batch(&attempts) }).unwrap();
+    store.append(&Batch { pruned: vec![of(1, 2)], ..Batch::default() }).unwrap();
+    store.append(&batch(&[of(1, 3)])).unwrap();
+    purge(store.as_mut());
+    for (attempt, left) in [(of(1, 1), 0), (of(1, 2), 0), (of(1, 3), 1), (of(2, 1), 1)] {
+        assert_eq!(query.metrics(&attempt, 0, 9).unwrap().len(), 5 * left, "{attempt:?}");
+        assert_eq!(query.log(&attempt, 0, 9).unwrap().data.len(), 4 * left, "{attempt:?}");
+    }
+    assert_eq!(sweeps_in_the_log(store.as_mut()).len(), 2);
+    assert_eq!(query.runs(&sweep_id("aaaaaaaa"), &[], 0, 9).unwrap().len(), 1);
+}
+
+fn rows_that_are_stale_are_listed_after_opening_again(bench: &dyn Bench) {
+    let (mut store, _) = bench.open();
+    let rows = |first, last| StaleRows { sweep: sweep_id("aaaaaaaa"), first, last };
+    store.append(&Batch { stale: Some(vec![rows(1, 9), rows(20, 30)]), ..Batch::default() }).unwrap();
+    store.append(&batch_without_rows()).unwrap();
+    drop(store);
+    let (mut store, _) = bench.open();
+    assert_eq!(store.stale_rows().unwrap(), [rows(1, 9), rows(20, 30)]);
+    store.append(&Batch { stale: Some(Vec::new()), ..Batch::default() }).unwrap();
+    assert_eq!(store.stale_rows().unwrap(), []);
+}
+
+fn batch_without_rows() -> Batch {
+    Batch { events: vec![event("aaaaaaaa", 1)], ..Batch::default() }
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sweep_lifecycle::event::{MetricPoint, Recorded};
+use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
-use super::{AgentRow, Batch, Block, CodeCounts, ImageHead, Query, RunRow, Store, StoreError, StoredReply, SweepCounts, SweepRow};
+use super::thin::{Thinned, evenly};
+use super::{
+    AgentRow, Batch, Block, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES,
+    LogPart, LogReader, Query, RunRow, StaleRows, Store, StoreError, StoredReply, SweepCounts, SweepRow, Totals,
+};
 
 /// Keeps everything in memory; clones share it, and it outlives the engine, as a disk would.
 #[derive(Clone, Debug, Default)]
@@ -22,14 +26,17 @@ pub struct MemoryQuery {
 
 #[derive(Clone, Debug, Default)]
 struct Tables {
-    events: Vec<Recorded>,
+    /// In the place of each that was deleted there is none.
+    events: Vec<Option<Recorded>>,
     sweeps: BTreeMap<String, SweepRow>,
     runs: BTreeMap<(String, u64), RunRow>,
     agents: BTreeMap<String, AgentRow>,
     environments: BTreeMap<(SweepId, String), Environment>,
     metrics: BTreeMap<(AttemptRef, u64), MetricPoint>,
-    logs: BTreeMap<AttemptRef, Vec<u8>>,
+    /// Pieces by their places.
+    logs: BTreeMap<AttemptRef, BTreeMap<u64, Vec<u8>>>,
     replies: BTreeMap<String, StoredReply>,
+    stale: Vec<StaleRows>,
     image_head: Option<ImageHead>,
     image_blocks: BTreeMap<Block, Vec<u8>>,
 }
@@ -59,7 +66,7 @@ fn lock(tables: &Mutex<Tables>) -> MutexGuard<'_, Tables> {
 impl Store for MemoryStore {
     fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut tables = lock(&self.tables);
-        tables.events.extend_from_slice(&batch.events);
+        tables.events.extend(batch.events.iter().cloned().map(Some));
         tables.sweeps.extend(batch.sweeps.iter().map(|row| (row.id.clone(), row.clone())));
         tables.runs.extend(batch.runs.iter().map(|row| ((row.sweep.clone(), row.run), row.clone())));
         tables.agents.extend(batch.agents.iter().map(|row| (row.id.clone(), row.clone())));
@@ -70,10 +77,24 @@ impl Store for MemoryStore {
         }
         for chunk in &batch.logs {
             let output = tables.logs.entry(chunk.attempt.clone()).or_default();
-            if let Some((offset, data)) = chunk.news(output.len() as u64) {
-                output.resize(usize::try_from(offset).unwrap_or(usize::MAX), 0);
-                output.extend_from_slice(data);
+            let Some((offset, data)) = chunk.news(end_of(output)) else { continue };
+            let head = usize::try_from(LOG_HEAD_BYTES.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
+            for (offset, data) in [(offset, &data[..head]), (offset + head as u64, &data[head..])] {
+                if !data.is_empty() {
+                    output.insert(offset, data.to_vec());
+                }
             }
+            let kept = end_of(output).saturating_sub(LOG_TAIL_BYTES);
+            output.retain(|offset, data| *offset < LOG_HEAD_BYTES || offset + data.len() as u64 > kept);
+        }
+        for sweep in &batch.deleted {
+            tables.delete(sweep);
+        }
+        for pruned in &batch.pruned {
+            tables.prune(pruned);
+        }
+        if let Some(stale) = &batch.stale {
+            tables.stale.clone_from(stale);
         }
         tables.replies.extend(batch.replies.iter().map(|reply| (reply.request_id.clone(), reply.clone())));
         Ok(())
@@ -81,7 +102,7 @@ impl Store for MemoryStore {
 
     fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
         let events = lock(&self.tables).events.clone();
-        events.into_iter().skip(usize::try_from(after).unwrap_or(usize::MAX)).for_each(each);
+        events.into_iter().skip(usize::try_from(after).unwrap_or(usize::MAX)).flatten().for_each(each);
         Ok(())
     }
 
@@ -112,6 +133,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn stale_rows(&mut self) -> Result<Vec<StaleRows>, StoreError> {
+        Ok(lock(&self.tables).stale.clone())
+    }
+
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
         Ok(lock(&self.tables).replies.get(request_id).cloned())
     }
@@ -130,6 +155,63 @@ impl Query for MemoryQuery {
         Ok(tables.sweeps.get(&sweep.0).map(|row| (row.clone(), tables.counts(row))))
     }
 
+    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+        let listed = self.sweeps()?.into_iter().filter(|(row, _)| row.archived == archived);
+        Ok(listed.skip(skip).take(limit).collect())
+    }
+
+    fn sweep_count(&self, archived: bool) -> Result<u64, StoreError> {
+        Ok(lock(&self.tables).sweeps.values().filter(|row| row.archived == archived).count() as u64)
+    }
+
+    fn totals(&self) -> Result<Totals, StoreError> {
+        let tables = lock(&self.tables);
+        let mut totals = Totals::default();
+        for row in tables.sweeps.values() {
+            *totals.sweeps.entry(row.state.clone()).or_default() += 1;
+        }
+        for row in tables.runs.values() {
+            *totals.runs.entry(row.state.clone()).or_default() += 1;
+        }
+        for row in tables.agents.values().filter(|row| row.alive) {
+            totals.agents += 1;
+            totals.slots += u64::from(row.slots);
+        }
+        Ok(totals)
+    }
+
+    fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError> {
+        let mut groups: BTreeMap<String, FailureGroup> = BTreeMap::new();
+        for row in lock(&self.tables).runs_of(&sweep.0) {
+            let Some(FailureCause { key, host }) = row.failure_cause() else { continue };
+            let new = FailureGroup { key: key.clone(), runs: 0, first: row.run, hosts: BTreeMap::new() };
+            let group = groups.entry(key).or_insert(new);
+            group.runs += 1;
+            if !host.is_empty() {
+                *group.hosts.entry(host).or_default() += 1;
+            }
+        }
+        let mut groups: Vec<_> = groups.into_values().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.runs));
+        Ok(groups)
+    }
+
+    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let tables = lock(&self.tables);
+        let failed = tables.runs_of(&sweep.0).filter(|row| row.failure_cause().is_some_and(|cause| cause.key == key));
+        Ok(failed.take(limit).map(|row| row.run).collect())
+    }
+
+    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let tables = lock(&self.tables);
+        let mut ranked: Vec<_> = tables.runs_of(&sweep.id).filter_map(|row| Some((row.ranked?, row.run))).collect();
+        ranked.sort_by(|(a, first), (b, second)| {
+            let order = if sweep.goal == "maximize" { b.total_cmp(a) } else { a.total_cmp(b) };
+            order.then(first.cmp(second))
+        });
+        Ok(ranked.into_iter().take(limit).map(|(_, run)| run).collect())
+    }
+
     fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
         let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
         for row in lock(&self.tables).runs_of(&sweep.id) {
@@ -145,6 +227,21 @@ impl Query for MemoryQuery {
         Ok(wanted.take(limit).cloned().collect())
     }
 
+    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Result<Vec<RunRow>, StoreError> {
+        let tables = lock(&self.tables);
+        Ok(numbers.iter().filter_map(|number| tables.runs.get(&(sweep.0.clone(), *number)).cloned()).collect())
+    }
+
+    fn ended_before(&self, sweep: &SweepId, before_ms: i64, after: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let tables = lock(&self.tables);
+        let ended = tables.runs_of(&sweep.0).filter(|row| row.run > after && row.ended_ms > 0 && row.ended_ms < before_ms);
+        Ok(ended.take(limit).map(|row| row.run).collect())
+    }
+
+    fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
+        Ok(DiskUsage::default())
+    }
+
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
         let tables = lock(&self.tables);
         let mut ended: Vec<_> = tables.runs_of(&sweep.0).filter(|row| row.ended_ms > 0).cloned().collect();
@@ -153,9 +250,11 @@ impl Query for MemoryQuery {
         Ok(ended)
     }
 
-    fn values(&self, sweep: &SweepId) -> Result<Vec<f64>, StoreError> {
+    fn values(&self, sweep: &SweepId, limit: usize) -> Result<Vec<f64>, StoreError> {
         let tables = lock(&self.tables);
-        let mut ended: Vec<_> = tables.runs_of(&sweep.0).filter_map(|row| Some((row.ended_ms, row.run, row.ranked?))).collect();
+        let last = tables.runs_of(&sweep.0).last().map_or(0, |row| row.run);
+        let rows = evenly(last, limit).filter_map(|run| tables.runs.get(&(sweep.0.clone(), run)));
+        let mut ended: Vec<_> = rows.filter_map(|row| Some((row.ended_ms, row.run, row.ranked?))).collect();
         ended.sort_by_key(|(ended_ms, run, _)| (*ended_ms, *run));
         Ok(ended.into_iter().map(|(_, _, value)| value).collect())
     }
@@ -174,10 +273,39 @@ impl Query for MemoryQuery {
         Ok(points.take(limit).map(|((_, number), point)| (*number, point.clone())).collect())
     }
 
-    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<Vec<u8>, StoreError> {
-        let tables = lock(&self.tables);
-        let rest = tables.logs.get(attempt).and_then(|output| output.get(usize::try_from(offset).unwrap_or(usize::MAX)..));
-        Ok(rest.map(|rest| rest[..rest.len().min(limit)].to_vec()).unwrap_or_default())
+    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
+        let points = self.metrics(attempt, 0, usize::MAX)?;
+        let mut thinned: BTreeMap<&str, Thinned<&MetricPoint>> = BTreeMap::new();
+        for (_, point) in points.iter().filter(|(_, point)| name.is_none_or(|name| name == point.name)) {
+            thinned.entry(&point.name).or_insert_with(|| Thinned::new(limit)).push(point);
+        }
+        let curve = |(name, thinned): (&str, Thinned<&MetricPoint>)| {
+            let (count, points) = thinned.finish();
+            (name.to_owned(), CurvePoints { count, points: points.into_iter().map(|(index, point)| (index, point.clone())).collect() })
+        };
+        Ok(thinned.into_iter().map(curve).collect())
+    }
+
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<LogPart, StoreError> {
+        let mut reader = LogReader::new(offset, limit);
+        if let Some(pieces) = lock(&self.tables).logs.get(attempt) {
+            for (start, data) in pieces {
+                if !reader.takes(*start, data) {
+                    break;
+                }
+            }
+        }
+        Ok(reader.part())
+    }
+
+    fn log_end(&self, attempt: &AttemptRef) -> Result<u64, StoreError> {
+        Ok(lock(&self.tables).logs.get(attempt).map_or(0, end_of))
+    }
+
+    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Result<Vec<AgentRow>, StoreError> {
+        let (mut shown, rest): (Vec<_>, Vec<_>) = self.agents(sweep)?.into_iter().partition(|row| row.alive);
+        shown.extend(rest.into_iter().take(gone));
+        Ok(shown)
     }
 
     fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError> {
@@ -186,7 +314,38 @@ impl Query for MemoryQuery {
     }
 }
 
+/// Returns where an output ends.
+fn end_of(pieces: &BTreeMap<u64, Vec<u8>>) -> u64 {
+    pieces.last_key_value().map_or(0, |(offset, data)| offset + data.len() as u64)
+}
+
 impl Tables {
+    fn delete(&mut self, sweep: &SweepId) {
+        self.sweeps.remove(&sweep.0);
+        self.agents.retain(|_, row| row.sweep != sweep.0);
+        self.runs.retain(|(of, _), _| *of != sweep.0);
+        self.environments.retain(|(of, _), _| of != sweep);
+        self.metrics.retain(|(attempt, _), _| attempt.sweep != *sweep);
+        self.logs.retain(|attempt, _| attempt.sweep != *sweep);
+        let is_gone = |event: &Event| event.sweep() == Some(sweep) && !matches!(event, Event::SweepDeleted { .. });
+        self.events
+            .iter_mut()
+            .filter(|event| event.as_ref().is_some_and(|recorded| is_gone(&recorded.event)))
+            .for_each(|event| *event = None);
+    }
+
+    fn prune(&mut self, pruned: &AttemptRef) {
+        let is_pruned =
+            |attempt: &AttemptRef| attempt.sweep == pruned.sweep && attempt.run == pruned.run && attempt.attempt <= pruned.attempt;
+        self.metrics.retain(|(attempt, _), _| !is_pruned(attempt));
+        self.logs.retain(|attempt, _| !is_pruned(attempt));
+        let is_gone = |event: &Event| matches!(event, Event::MetricsReported { attempt, .. } if is_pruned(attempt));
+        self.events
+            .iter_mut()
+            .filter(|event| event.as_ref().is_some_and(|recorded| is_gone(&recorded.event)))
+            .for_each(|event| *event = None);
+    }
+
     fn runs_of<'a>(&'a self, sweep: &'a str) -> impl Iterator<Item = &'a RunRow> {
         self.runs.range((sweep.to_owned(), 0)..=(sweep.to_owned(), u64::MAX)).map(|(_, row)| row)
     }

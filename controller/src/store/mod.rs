@@ -5,9 +5,14 @@ mod conformance;
 mod memory;
 mod rows;
 mod sqlite;
+mod thin;
 
 pub use memory::{MemoryQuery, MemoryStore};
-pub use rows::{AgentRow, AttemptRow, CodeCounts, LogChunk, RepeatsRow, RevisionRow, RunRow, SweepCounts, SweepRow};
+use rows::LogReader;
+pub use rows::{
+    AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, LogChunk, LogPart, RepeatsRow, RevisionRow,
+    RunRow, SweepBytes, SweepCounts, SweepRow, Totals,
+};
 pub use sqlite::{
     FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, has_zeroed_pages, look, make_room, without_lag,
 };
@@ -18,8 +23,12 @@ use sweep_lifecycle::event::{MetricPoint, Recorded};
 pub use sweep_lifecycle::state::image::Block;
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
-/// How many bytes of an attempt's output are kept.
-pub const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// So many bytes of the beginning of an attempt's output are kept.
+pub const LOG_HEAD_BYTES: u64 = 10 * 1024 * 1024;
+/// At least so many bytes of its end are kept.
+pub const LOG_TAIL_BYTES: u64 = 1024 * 1024;
+/// No output is longer.
+const LOG_OFFSET_MAX: u64 = i64::MAX as u64;
 
 /// A metric point with its attempt and its number in the attempt.
 pub type MetricRow = (AttemptRef, u64, MetricPoint);
@@ -39,10 +48,35 @@ pub struct Batch {
     pub environments: Vec<(SweepId, Environment)>,
     /// Metric points with the number of each in its attempt; a number already known is ignored.
     pub metrics: Vec<MetricRow>,
-    /// Pieces of output; bytes already known are ignored, and so are those beyond [`LOG_BYTES_MAX`]. A gap reads as zero bytes.
+    /// Pieces of output; bytes already known are ignored. The first [`LOG_HEAD_BYTES`] and the last [`LOG_TAIL_BYTES`] are kept. A gap in the first part
+    /// reads as zero bytes.
     pub logs: Vec<LogChunk>,
     /// Replies by request id, for calls that are repeated.
     pub replies: Vec<StoredReply>,
+    /// Runs whose rows are older than the log; takes the place of the list of before.
+    pub stale: Option<Vec<StaleRows>>,
+    /// Sweeps whose rows are deleted now, and whose events, curves and output are deleted by [`Store::purge`].
+    pub deleted: Vec<SweepId>,
+    /// Runs whose curves and output, and the reports of them in the log, are deleted by [`Store::purge`]: the newest attempt of each.
+    pub pruned: Vec<AttemptRef>,
+}
+
+/// Runs whose rows are older than the log: the engine writes them by and by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaleRows {
+    /// Their sweep.
+    pub sweep: SweepId,
+    /// The first of them.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+}
+
+impl StaleRows {
+    /// Returns whether the row of a run is one of them.
+    pub fn has(&self, sweep: &str, run: u64) -> bool {
+        self.sweep.0 == sweep && (self.first..=self.last).contains(&run)
+    }
 }
 
 /// The reply to a call, kept so that a repeat gets the same one.
@@ -161,6 +195,31 @@ pub trait Store: Send {
         Ok(())
     }
 
+    /// Returns the runs whose rows are older than the log.
+    ///
+    /// # Errors
+    /// The database failed.
+    fn stale_rows(&mut self) -> Result<Vec<StaleRows>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Returns whether deleted sweeps or pruned runs have left anything.
+    ///
+    /// # Errors
+    /// The database failed.
+    fn is_purging(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Deletes about so many rows of what deleted sweeps and pruned runs have left. Returns whether more is left.
+    ///
+    /// # Errors
+    /// See [`Store::append`].
+    fn purge(&mut self, rows: usize) -> Result<bool, StoreError> {
+        let _ = rows;
+        Ok(false)
+    }
+
     /// Returns the reply stored under a request id.
     ///
     /// # Errors
@@ -180,7 +239,22 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError>;
-    /// What is counted from the runs of each version of a sweep's code, by version; `""` where it is not known. All runs are looked at.
+    /// Sweeps that are archived, or those that are not, newest first with their counts: at most `limit` after the first `skip`.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError>;
+    /// How many sweeps are archived, or are not.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn sweep_count(&self, archived: bool) -> Result<u64, StoreError>;
+    /// What is counted over all sweeps.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn totals(&self) -> Result<Totals, StoreError>;
+    /// What is counted from the runs of each version of a sweep's code, by version; `""` where it is not known.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
@@ -190,16 +264,47 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn runs(&self, sweep: &SweepId, states: &[String], after: u64, limit: usize) -> Result<Vec<RunRow>, StoreError>;
+    /// Those runs of some numbers that there are, in the order of the numbers.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Result<Vec<RunRow>, StoreError>;
+    /// The numbers of runs above `after` that ended before a time, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn ended_before(&self, sweep: &SweepId, before_ms: i64, after: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
+    /// How much of the disk the data of each sweep takes. Reads all of it.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn disk_usage(&self) -> Result<DiskUsage, StoreError>;
     /// The runs that ended last, newest first.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError>;
-    /// The values of the runs that can be the best, in the order in which they ended.
+    /// Failed runs by cause, the most frequent first.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn values(&self, sweep: &SweepId) -> Result<Vec<f64>, StoreError>;
+    fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError>;
+    /// The numbers of the first failed runs with a cause, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Result<Vec<u64>, StoreError>;
+    /// The best runs, the best first: those of points that can be the best.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError>;
+    /// The values of runs that can be the best, in the order of their numbers: of all where there are at most `limit` runs, else of `limit` evenly
+    /// spaced ones.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn values(&self, sweep: &SweepId, limit: usize) -> Result<Vec<f64>, StoreError>;
     /// One run.
     ///
     /// # Errors
@@ -215,11 +320,26 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError>;
+    /// The metrics of an attempt by name, or the only one of a name, each with between half of `limit` and `limit` points, or all where there are fewer.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Result<BTreeMap<String, CurvePoints>, StoreError>;
     /// Output of an attempt from a byte on, at most `limit` bytes.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<Vec<u8>, StoreError>;
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<LogPart, StoreError>;
+    /// How long the output of an attempt is, with what of it is not kept.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn log_end(&self, attempt: &AttemptRef) -> Result<u64, StoreError>;
+    /// Agents that are alive, of one sweep or of all, and at most `gone` others.
+    ///
+    /// # Errors
+    /// See [`Query::sweeps`].
+    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Result<Vec<AgentRow>, StoreError>;
     /// Agents, of one sweep or of all.
     ///
     /// # Errors

@@ -1,10 +1,16 @@
 //! The rows of the query tables: what people see, made from the state by the engine.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Effect, Failure};
 use sweep_search::why::Why;
 
-use super::LOG_BYTES_MAX;
+use super::{LOG_HEAD_BYTES, LOG_OFFSET_MAX};
+
+/// Bytes of output that are read at once.
+const LOG_READ_MAX: usize = LOG_HEAD_BYTES as usize;
 
 /// Where a run stands among the runs of its point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +69,9 @@ pub struct SweepRow {
     /// What its file has said; empty while it was never edited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<RevisionRow>,
+    /// Lists hide it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
 }
 
 /// What a sweep's file said from some moment on.
@@ -172,6 +181,9 @@ pub struct RunRow {
     /// What people say of it.
     #[serde(default, skip_serializing_if = "Annotation::is_empty")]
     pub annotation: Annotation,
+    /// Its curves and its output were deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pruned: bool,
 }
 
 fn first() -> u32 {
@@ -198,7 +210,7 @@ pub struct AttemptRow {
     /// Milliseconds since 1970; 0: not ended.
     pub ended_ms: i64,
     /// The last value of each metric that is finite.
-    pub metrics: std::collections::BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, f64>,
     /// argv, as executed.
     pub command: Vec<String>,
     /// What its agent said of it when that had no effect any more, in words.
@@ -265,6 +277,144 @@ pub struct LogChunk {
     pub data: Vec<u8>,
 }
 
+/// The cause of a failed run's last failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureCause {
+    /// Runs with the same key failed for the same cause: kind of the failure, and its message without numbers.
+    pub key: String,
+    /// The machine on which it failed; empty where no attempt did.
+    pub host: String,
+}
+
+/// Failed runs with one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureGroup {
+    /// See [`FailureCause::key`].
+    pub key: String,
+    /// How many there are.
+    pub runs: u64,
+    /// The lowest number of one.
+    pub first: u64,
+    /// The machines, and how many failed on each.
+    pub hosts: BTreeMap<String, u64>,
+}
+
+/// What is counted over all sweeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Sweeps by state.
+    pub sweeps: BTreeMap<String, u64>,
+    /// Runs by state.
+    pub runs: BTreeMap<String, u64>,
+    /// Agents that are alive.
+    pub agents: u64,
+    /// Attempts that those can execute at once.
+    pub slots: u64,
+}
+
+/// How much of the disk the data of sweeps takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// By the id of the sweep.
+    pub sweeps: BTreeMap<String, SweepBytes>,
+    /// Bytes of the database that new data will use.
+    pub free: u64,
+    /// Data of deleted sweeps and pruned runs is still there.
+    pub is_purging: bool,
+}
+
+/// How many bytes the data of a sweep takes, without indices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepBytes {
+    /// Its events in the log.
+    pub events: u64,
+    /// Its curves; estimated from the number of points.
+    pub curves: u64,
+    /// The output of its runs.
+    pub output: u64,
+    /// The rows of its runs.
+    pub rows: u64,
+}
+
+/// Points of one metric of an attempt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CurvePoints {
+    /// How many points the metric has.
+    pub count: u64,
+    /// The first, the last, and evenly spaced ones in between; each with its place among the points of the metric, from 0.
+    pub points: Vec<(u64, MetricPoint)>,
+}
+
+/// A part of an attempt's output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPart {
+    /// Where the part begins: behind the place that was asked for if that is in the middle of a long output, which is not kept.
+    pub offset: u64,
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+/// Puts a part of an output together from its pieces.
+#[derive(Debug)]
+pub(super) struct LogReader {
+    part: LogPart,
+    limit: usize,
+}
+
+impl LogReader {
+    pub(super) fn new(offset: u64, limit: usize) -> Self {
+        Self { part: LogPart { offset, data: Vec::new() }, limit: limit.min(LOG_READ_MAX) }
+    }
+
+    /// Takes in the next piece. Returns whether the next one is wanted.
+    pub(super) fn takes(&mut self, start: u64, data: &[u8]) -> bool {
+        let end = self.part.offset + self.part.data.len() as u64;
+        if start + data.len() as u64 <= end {
+            return true;
+        }
+        if start > end {
+            let gap = usize::try_from(start - end).unwrap_or(usize::MAX);
+            if start > LOG_HEAD_BYTES || gap > LOG_READ_MAX {
+                // The middle is not kept: what comes behind it is a part by itself.
+                if !self.part.data.is_empty() {
+                    return false;
+                }
+                self.part.offset = start;
+            } else {
+                let zeros = gap.min(self.limit - self.part.data.len());
+                self.part.data.resize(self.part.data.len() + zeros, 0);
+            }
+        }
+        let skip = usize::try_from((self.part.offset + self.part.data.len() as u64).saturating_sub(start)).unwrap_or(usize::MAX);
+        let rest = data.get(skip..).unwrap_or_default();
+        let room = self.limit - self.part.data.len();
+        // A piece that begins behind a gap which did not fit is not taken.
+        if start <= self.part.offset + self.part.data.len() as u64 {
+            self.part.data.extend_from_slice(&rest[..rest.len().min(room)]);
+        }
+        self.part.data.len() < self.limit
+    }
+
+    pub(super) fn part(self) -> LogPart {
+        self.part
+    }
+}
+
+impl RunRow {
+    /// Returns the cause of its last failure; `None` where it has not failed.
+    pub fn failure_cause(&self) -> Option<FailureCause> {
+        if self.state != "failed" {
+            return None;
+        }
+        let failed = self.attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.failure.as_ref()?)));
+        let kind = failed.and_then(|(_, failure)| serde_json::to_value(&failure.kind).ok());
+        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default();
+        let message = failed.map_or(self.reason.as_str(), |(_, failure)| failure.message.as_str());
+        let host = failed.map(|(attempt, _)| attempt.host.clone()).unwrap_or_default();
+        Some(FailureCause { key: format!("{kind}: {}", sweep_proto::cause(message)), host })
+    }
+}
+
 impl SweepCounts {
     /// Counts runs in a state.
     pub(super) fn add(&mut self, state: &str, runs: u64) {
@@ -308,8 +458,7 @@ impl LogChunk {
         let skip = usize::try_from(known.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let rest = self.data.get(skip..)?;
         let offset = self.offset.max(known);
-        let room = usize::try_from(LOG_BYTES_MAX.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let kept = &rest[..rest.len().min(room)];
-        (!kept.is_empty()).then_some((offset, kept))
+        let has_room = offset.saturating_add(rest.len() as u64) <= LOG_OFFSET_MAX;
+        (has_room && !rest.is_empty()).then_some((offset, rest))
     }
 }

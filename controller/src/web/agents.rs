@@ -6,10 +6,13 @@ use maud::{Markup, html};
 use sweep_lifecycle::state::SweepId;
 
 use super::html::{Escaped, Frame, document, moment};
-use crate::store::{AgentRow, Query, RunRow, StoreError};
+use crate::store::{AgentRow, Query, StoreError};
 
 /// Attempts that run at once, of one sweep.
 const RUNNING_MAX: usize = 2_000;
+
+/// Agents that are gone and still shown.
+pub(super) const GONE_MAX: usize = 100;
 
 /// An agent, what it runs, and the GPUs of its machine.
 pub(super) struct Busy {
@@ -21,7 +24,7 @@ pub(super) struct Busy {
 /// Reads all agents.
 pub(super) fn read(query: &dyn Query) -> Result<Vec<Busy>, StoreError> {
     let mut by_sweep: BTreeMap<String, Vec<AgentRow>> = BTreeMap::new();
-    for row in query.agents(None)? {
+    for row in query.agents_shown(None, GONE_MAX)? {
         by_sweep.entry(row.sweep.clone()).or_default().push(row);
     }
     let mut agents = Vec::new();
@@ -136,7 +139,7 @@ fn health(row: &AgentRow) -> Markup {
 }
 
 /// Says of the agents of a sweep which one to look at, if any.
-pub(super) fn suspects(agents: &[Busy], failed: &[RunRow]) -> Vec<Markup> {
+pub(super) fn suspects(agents: &[Busy], failed: u64) -> Vec<Markup> {
     let mut said = Vec::new();
     for Busy { row, .. } in agents.iter().filter(|agent| matches!(agent.row.health.as_str(), "quarantined" | "probing")) {
         said.push(html! {
@@ -150,7 +153,7 @@ pub(super) fn suspects(agents: &[Busy], failed: &[RunRow]) -> Vec<Markup> {
 }
 
 /// The machine on which most fails, where another does clearly better.
-fn worst(agents: &[Busy], failed: &[RunRow]) -> Option<Markup> {
+fn worst(agents: &[Busy], failed: u64) -> Option<Markup> {
     let mut hosts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for Busy { row, .. } in agents {
         let counts = hosts.entry(&row.host).or_default();
@@ -161,7 +164,7 @@ fn worst(agents: &[Busy], failed: &[RunRow]) -> Option<Markup> {
     let others: Vec<_> = hosts.iter().filter(|(other, counts)| *other != host && counts.0 + counts.1 >= 3).collect();
     let best = others.iter().map(|(_, counts)| share(**counts)).fold(f64::INFINITY, f64::min);
     let stands_out = share(*counts) > 0.3 && best < share(*counts) / 2.0;
-    (stands_out && !failed.is_empty()).then(|| {
+    (stands_out && failed > 0).then(|| {
         html! { strong { (Escaped(host)) } ": " (counts.0) " of " (counts.0 + counts.1) " attempts failed, elsewhere " (format!("{:.0} %", 100.0 * best)) }
     })
 }

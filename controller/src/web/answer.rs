@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::html;
+use crate::engine::{Changes, WriterHolds};
 use crate::login::Logins;
 use crate::reader::Reader;
 use crate::store::StoreError;
@@ -27,6 +28,10 @@ pub struct Web {
     pub traffic: Arc<Traffic>,
     /// Commits so far.
     pub commits: watch::Receiver<u64>,
+    /// Which sweeps have changed.
+    pub changes: Arc<Changes>,
+    /// How long requests have held the writer.
+    pub holds: Arc<WriterHolds>,
     /// Becomes true when the controller is to stop; streams then end.
     pub stopping: watch::Receiver<bool>,
     /// When the controller started: milliseconds since 1970.

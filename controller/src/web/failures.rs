@@ -4,50 +4,67 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use serde::Serialize;
-use sweep_proto::cause;
+use sweep_lifecycle::state::SweepId;
 
 use super::html::Escaped;
 use super::rows;
-use crate::store::RunRow;
+use crate::store::{FailureGroup, Query, RunRow, StoreError};
+
+/// Causes that are shown.
+const GROUPS_MAX: usize = 50;
+/// Runs of a cause that scripts can select.
+const RUNS_MAX: usize = 1_000;
 
 /// Failures with one cause.
 pub(super) struct Group {
     kind: String,
     blame: String,
-    pub(super) runs: Vec<u64>,
+    /// How many runs failed for it.
+    pub(super) count: u64,
+    /// The first of them.
+    runs: Vec<u64>,
     /// Of the first one.
     message: String,
     evidence: String,
     tail: String,
-    /// Agents and machines on which they happened, and how often.
-    pub(super) hosts: BTreeMap<String, usize>,
+    /// Machines on which they happened, and how often.
+    pub(super) hosts: BTreeMap<String, u64>,
 }
 
-/// Groups failed runs by the cause of their last failure, the most frequent first.
-pub(super) fn groups(failed: &[RunRow]) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
-    for run in failed {
-        let attempt = run.attempts.iter().rev().find(|attempt| attempt.failure.is_some());
-        let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
-        let kind = failure.map(|failure| word(&failure.kind)).unwrap_or_default();
-        let message = failure.map_or(run.reason.as_str(), |failure| failure.message.as_str());
-        let group = groups.entry((kind.clone(), cause(message))).or_insert_with(|| Group {
-            kind,
-            blame: failure.map(|failure| word(&failure.blame)).unwrap_or_default(),
-            runs: Vec::new(),
-            message: message.to_owned(),
-            evidence: failure.map(|failure| failure.evidence.clone()).filter(|text| !message.contains(text.as_str())).unwrap_or_default(),
-            tail: failure.map(|failure| failure.output_tail.clone()).unwrap_or_default(),
-            hosts: BTreeMap::new(),
-        });
-        group.runs.push(run.run);
-        if let Some(attempt) = attempt {
-            *group.hosts.entry(attempt.host.clone()).or_default() += 1;
-        }
+/// Failed runs by the cause of their last failure.
+#[derive(Default)]
+pub(super) struct Failures {
+    /// How many causes there are.
+    pub(super) causes: u64,
+    /// The most frequent ones, the most frequent first.
+    pub(super) groups: Vec<Group>,
+}
+
+/// Reads the failures of a sweep, and one run of each cause.
+pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Failures, StoreError> {
+    let found = query.failures(sweep)?;
+    let causes = found.len() as u64;
+    let groups = found.into_iter().take(GROUPS_MAX).map(|group| {
+        let runs = query.failed_runs(sweep, &group.key, RUNS_MAX)?;
+        Ok(group_of(query.run(sweep, group.first)?.as_ref(), group, runs))
+    });
+    Ok(Failures { causes, groups: groups.collect::<Result<_, StoreError>>()? })
+}
+
+fn group_of(example: Option<&RunRow>, group: FailureGroup, runs: Vec<u64>) -> Group {
+    let failure = example.and_then(|run| run.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref()));
+    let reason = example.map(|run| run.reason.as_str()).unwrap_or_default();
+    let message = failure.map_or(reason, |failure| failure.message.as_str());
+    Group {
+        kind: failure.map(|failure| word(&failure.kind)).unwrap_or_default(),
+        blame: failure.map(|failure| word(&failure.blame)).unwrap_or_default(),
+        count: group.runs,
+        runs,
+        message: message.to_owned(),
+        evidence: failure.map(|failure| failure.evidence.clone()).filter(|text| !message.contains(text.as_str())).unwrap_or_default(),
+        tail: failure.map(|failure| failure.output_tail.clone()).unwrap_or_default(),
+        hosts: group.hosts,
     }
-    let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.runs.len()));
-    groups
 }
 
 /// Shows groups of failures, each with an example.
@@ -56,14 +73,14 @@ pub(super) fn list(sweep: &str, groups: &[Group]) -> Markup {
         @for group in groups {
             details.card.failure data-runs=(numbers(&group.runs)) {
                 summary {
-                    strong.count { (group.runs.len()) } " "
+                    strong.count { (group.count) } " "
                     span.state.failed { (Escaped(&group.kind)) } " "
                     span { (Escaped(first_line(&group.message))) }
                     span.soft { " blames the " (Escaped(&group.blame)) " · on " (Escaped(&hosts(&group.hosts))) }
                 }
                 p {
                     @for run in group.runs.iter().take(30) { a href={ "/sweeps/" (Escaped(sweep)) "/runs/" (run) } { "run " (run) } " " }
-                    @if group.runs.len() > 30 { span.soft { "and " (group.runs.len() - 30) " more" } }
+                    @if group.count > 30 { span.soft { "and " (group.count - 30) " more" } }
                 }
                 @if !group.evidence.is_empty() { p { span.soft { "Evidence: " } (Escaped(&group.evidence)) } }
                 @if !group.tail.is_empty() { div.scroll { pre { (Escaped(&group.tail)) } } }
@@ -73,7 +90,7 @@ pub(super) fn list(sweep: &str, groups: &[Group]) -> Markup {
 }
 
 /// Where failures happened: the machine with the most first.
-pub(super) fn hosts(hosts: &BTreeMap<String, usize>) -> String {
+pub(super) fn hosts(hosts: &BTreeMap<String, u64>) -> String {
     let mut hosts: Vec<_> = hosts.iter().collect();
     hosts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let named: Vec<_> = hosts.iter().take(4).map(|(host, count)| format!("{host} ({count})")).collect();

@@ -1,10 +1,12 @@
 //! News as server-sent events: that something has changed, and for a sweep the runs that have.
 //!
-//! A stream waits for a commit, looks at most once a second, and says nothing where nothing has changed: an open page costs nothing while a sweep rests.
+//! A stream waits for a commit that has changed something of what it shows, and looks at most once a second: an open page costs nothing while nothing
+//! changes.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -12,8 +14,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sweep_lifecycle::state::SweepId;
 use tokio::sync::mpsc;
+use tokio::sync::watch::error::RecvError;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::agents::GONE_MAX;
 use super::answer::Web;
 use super::rows::{self, Head, Machine, Row};
 use crate::store::{Query, StoreError};
@@ -63,11 +67,13 @@ pub(super) fn stream(web: Web, asked: Asked) -> Response {
 async fn tell(web: Web, asked: Asked, sender: mpsc::Sender<Result<Event, Infallible>>) {
     let (mut commits, mut stopping) = (web.commits.clone(), web.stopping.clone());
     let (mut told, sweep, run) = (Told::default(), SweepId(asked.sweep), asked.run);
+    let changes = Arc::clone(&web.changes);
+    let stamp = || if sweep.0.is_empty() { changes.newest() } else { changes.of(&sweep) };
     loop {
         commits.mark_unchanged();
-        let id = sweep.clone();
+        let (id, seen) = (sweep.clone(), stamp());
         let look = web.reader.ask(move |query| {
-            let event = if id.0.is_empty() { anything(query, &mut told)? } else { news(query, &id, run, &mut told)? };
+            let event = if id.0.is_empty() { anything(&mut told) } else { news(query, &id, run, &mut told)? };
             Ok((event, told))
         });
         let event = match look.await {
@@ -86,8 +92,13 @@ async fn tell(web: Web, asked: Asked, sender: mpsc::Sender<Result<Event, Infalli
             return;
         }
         let change = async {
-            tokio::time::sleep(LOOK_EVERY).await;
-            commits.changed().await
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                commits.changed().await?;
+                if stamp() != seen {
+                    return Ok::<_, RecvError>(());
+                }
+            }
         };
         tokio::select! {
             changed = change => if changed.is_err() { return },
@@ -97,12 +108,9 @@ async fn tell(web: Web, asked: Asked, sender: mpsc::Sender<Result<Event, Infalli
     }
 }
 
-/// Whether anything has changed in the list of sweeps or of agents.
-fn anything(query: &dyn Query, told: &mut Told) -> Result<Option<Event>, StoreError> {
-    let summary = digest(&format!("{:?}{:?}", query.sweeps()?, query.agents(None)?));
-    let is_news = told.began && told.summary != summary;
-    (told.began, told.summary) = (true, summary);
-    Ok(is_news.then(|| Event::default().event("changed").data("")))
+/// Tells that something has changed in the list of sweeps or of agents: nothing before that asks.
+fn anything(told: &mut Told) -> Option<Event> {
+    std::mem::replace(&mut told.began, true).then(|| Event::default().event("changed").data(""))
 }
 
 fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut Told) -> Result<Option<Event>, StoreError> {
@@ -123,7 +131,7 @@ fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut Told) -
             runs.push(rows::run(found));
         }
     }
-    let agents = if run.is_none() { query.agents(Some(sweep))? } else { Vec::new() };
+    let agents = if run.is_none() { query.agents_shown(Some(sweep), GONE_MAX)? } else { Vec::new() };
     let head = rows::head(row, &counts);
     let summary = digest(&(serde_json::to_string(&head).unwrap_or_default() + &format!("{agents:?}")));
     let first = !std::mem::replace(&mut told.began, true);

@@ -77,8 +77,8 @@ pub async fn nothing(request: Request) -> Response {
     answer::page(StatusCode::NOT_FOUND, html::message("Nothing here", "There is no such page."))
 }
 
-async fn index(State(web): State<Web>) -> Response {
-    match web.reader.ask(sweeps::read).await {
+async fn index(State(web): State<Web>, Query(asked): Query<sweeps::Asked>) -> Response {
+    match web.reader.ask(move |query| sweeps::read(query, &asked)).await {
         Ok(sweeps) => answer::page(StatusCode::OK, sweeps::page(&sweeps, now_ms())),
         Err(error) => failed(&error),
     }
@@ -167,10 +167,10 @@ async fn health() -> Response {
 }
 
 async fn figures(State(web): State<Web>) -> Response {
-    match web.reader.ask(|query| Ok((query.sweeps()?, query.agents(None)?))).await {
-        Ok((sweeps, agents)) => {
+    match web.reader.ask(|query| query.totals()).await {
+        Ok(totals) => {
             let commits = *web.commits.borrow();
-            let text = metrics::text(&sweeps, &agents, commits, &web.traffic.calls(), web.started_ms);
+            let text = metrics::text(&totals, commits, &web.holds, &web.traffic.calls(), web.started_ms);
             plain(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }
         Err(error) => failed(&error),

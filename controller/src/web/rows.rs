@@ -7,13 +7,15 @@ use serde_json::Value;
 use sweep_lifecycle::spec::{self, Axis};
 use sweep_lifecycle::state::SweepId;
 
+use super::agents::GONE_MAX;
 use super::limits::{self, Limit};
 use crate::store::{AgentRow, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
-/// More runs than this are no picture any more.
-const RUNS_MAX: usize = 50_000;
-/// Runs that are asked for at once.
-const PAGE: usize = 5_000;
+/// Runs that are drawn and listed. Of more: those that have not ended, the best, the newest, and evenly spaced others.
+const RUNS_MAX: usize = 2_000;
+const OPEN_MAX: usize = 250;
+const BEST_MAX: usize = 500;
+const NEWEST_MAX: usize = 250;
 
 /// Everything that a sweep's page draws.
 #[derive(Serialize)]
@@ -24,8 +26,10 @@ pub(super) struct Data {
     codes: Vec<String>,
     agents: Vec<Machine>,
     runs: Vec<Row>,
-    /// There are more than are here.
+    /// There are more than are here: see [`RUNS_MAX`].
     cut: bool,
+    /// How many there are.
+    total: u64,
 }
 
 /// A sweep, and what is counted of it.
@@ -111,19 +115,16 @@ struct Try(String, String, i64, i64, i64);
 /// Reads everything of a sweep.
 pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, StoreError> {
     let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
-    let agents = query.agents(Some(sweep))?.into_iter().map(machine).collect();
-    let mut runs = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = query.runs(sweep, &[], after, PAGE.min(RUNS_MAX - runs.len()))?;
-        let Some(last) = page.last() else { break };
-        after = last.run;
-        runs.extend(page.into_iter().map(run));
-    }
+    let agents = query.agents_shown(Some(sweep), GONE_MAX)?.into_iter().map(machine).collect();
+    let total = counts.queued + counts.running + counts.finished + counts.stopped + counts.failed + counts.cancelled;
+    let is_cut = total > RUNS_MAX as u64;
+    let found = if is_cut { sample(query, sweep, &row, total)? } else { query.runs(sweep, &[], 0, RUNS_MAX)? };
+    let runs = found.into_iter().map(run).collect();
     let file = limits::spec(&row);
     let codes = row.codes.iter().map(|code| code.version.clone()).collect();
     Ok(Some(Data {
-        cut: runs.len() == RUNS_MAX,
+        cut: is_cut,
+        total,
         axes: file.as_ref().map(spec::axes).unwrap_or_default(),
         limits: file.as_ref().map(limits::limits).unwrap_or_default(),
         sweep: head(row, &counts),
@@ -131,6 +132,21 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, S
         agents,
         runs,
     }))
+}
+
+/// Reads some of the runs of a large sweep.
+fn sample(query: &dyn Query, sweep: &SweepId, row: &SweepRow, total: u64) -> Result<Vec<RunRow>, StoreError> {
+    let open = query.runs(sweep, &["queued", "assigned", "running"].map(str::to_owned), 0, OPEN_MAX)?;
+    let newest = query.ended_runs(sweep, NEWEST_MAX)?;
+    let mut numbers: BTreeSet<u64> = query.best_runs(row, BEST_MAX)?.into_iter().collect();
+    let known: BTreeSet<u64> = open.iter().chain(&newest).map(|run| run.run).collect();
+    let others = (RUNS_MAX - known.len() - numbers.len()).max(2) as u64;
+    numbers.extend((0..others).map(|index| 1 + index * (total - 1) / (others - 1)));
+    let numbers: Vec<_> = numbers.difference(&known).copied().collect();
+    let mut runs = query.numbered_runs(sweep, &numbers)?;
+    runs.extend(open.into_iter().chain(newest));
+    runs.sort_by_key(|run| run.run);
+    Ok(runs)
 }
 
 /// A sweep for the page's scripts.

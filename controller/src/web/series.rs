@@ -6,14 +6,12 @@ use serde::{Deserialize, Serialize};
 use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{AttemptRef, SweepId};
 
-use crate::store::{Query, RunRow, StoreError};
+use crate::store::{CurvePoints, Query, RunRow, StoreError};
 
 /// More curves than these are no picture any more.
 const CURVES_MAX: usize = 200;
-/// Points of a curve that are sent; of more, evenly chosen ones and the last.
+/// Points of a curve that are sent; of more, evenly spaced ones with the first and the last.
 const POINTS_MAX: usize = 1_000;
-/// Points that are read of one attempt.
-const READ_MAX: usize = 200_000;
 const LOG_BYTES_MAX: usize = 1 << 20;
 
 /// Which curves are wanted.
@@ -52,6 +50,8 @@ pub(super) struct Curve {
     walls: Vec<i64>,
     /// `null`: no number.
     values: Vec<f64>,
+    /// How many points there are.
+    count: u64,
 }
 
 /// Returns one curve for each run that was asked for and has any values.
@@ -63,10 +63,8 @@ pub(super) fn curves(query: &dyn Query, sweep: &SweepId, asked: &Asked) -> Resul
     for number in numbers {
         let Some(run) = query.run(sweep, number)? else { continue };
         let Some(attempt) = attempt(&run, None) else { continue };
-        let mut found = all(query, &attempt)?;
-        if let Some(curve) = found.remove(metric) {
-            curves.push(Curve { run: number, ..thinned(curve) });
-        }
+        let found = query.curves(&attempt, Some(metric), POINTS_MAX)?;
+        curves.extend(found.into_values().map(|points| curve(number, points)));
     }
     Ok(Some(curves))
 }
@@ -75,8 +73,8 @@ pub(super) fn curves(query: &dyn Query, sweep: &SweepId, asked: &Asked) -> Resul
 pub(super) fn of_run(query: &dyn Query, sweep: &SweepId, run: u64, asked: &Attempt) -> Result<Option<BTreeMap<String, Curve>>, StoreError> {
     let Some(row) = query.run(sweep, run)? else { return Ok(None) };
     let Some(attempt) = attempt(&row, asked.attempt) else { return Ok(Some(BTreeMap::new())) };
-    let named = |(name, curve): (String, Curve)| (name, Curve { run, ..thinned(curve) });
-    Ok(Some(all(query, &attempt)?.into_iter().map(named).collect()))
+    let named = |(name, points): (String, CurvePoints)| (name, curve(run, points));
+    Ok(Some(query.curves(&attempt, None, POINTS_MAX)?.into_iter().map(named).collect()))
 }
 
 /// Returns a part of the output of an attempt.
@@ -84,24 +82,16 @@ pub(super) fn log(query: &dyn Query, sweep: &SweepId, run: u64, asked: &LogAsked
     let Some(row) = query.run(sweep, run)? else { return Ok(None) };
     let Some(attempt) = attempt(&row, asked.attempt) else { return Ok(Some(Vec::new())) };
     match u64::try_from(asked.offset) {
-        Ok(offset) => query.log(&attempt, offset, LOG_BYTES_MAX).map(Some),
+        Ok(offset) => query.log(&attempt, offset, LOG_BYTES_MAX).map(|part| Some(part.data)),
         Err(_) => tail(query, &attempt, asked.offset.unsigned_abs().try_into().unwrap_or(usize::MAX)).map(Some),
     }
 }
 
 /// Returns the last bytes of the output of an attempt.
 pub(super) fn tail(query: &dyn Query, attempt: &AttemptRef, bytes: usize) -> Result<Vec<u8>, StoreError> {
-    let (mut end, mut kept) = (0, Vec::new());
-    loop {
-        let piece = query.log(attempt, end, LOG_BYTES_MAX)?;
-        end += piece.len() as u64;
-        let last = piece.len() < LOG_BYTES_MAX;
-        kept.extend(piece);
-        kept.drain(..kept.len().saturating_sub(bytes.min(LOG_BYTES_MAX)));
-        if last {
-            return Ok(kept);
-        }
-    }
+    let bytes = bytes.min(LOG_BYTES_MAX);
+    let end = query.log_end(attempt)?;
+    Ok(query.log(attempt, end.saturating_sub(bytes as u64), bytes)?.data)
 }
 
 /// Names an attempt of a run: the given one, or the newest.
@@ -113,44 +103,12 @@ pub(super) fn attempt(row: &RunRow, number: Option<u32>) -> Option<AttemptRef> {
     found.map(|found| AttemptRef { sweep: SweepId(row.sweep.clone()), run: row.run, attempt: found.attempt })
 }
 
-fn all(query: &dyn Query, attempt: &AttemptRef) -> Result<BTreeMap<String, Curve>, StoreError> {
-    let mut curves: BTreeMap<String, Curve> = BTreeMap::new();
-    for (_, MetricPoint { name, step, wall, value }) in query.metrics(attempt, 0, READ_MAX)? {
-        let curve = curves.entry(name).or_default();
-        curve.steps.push(step.map_or(curve.values.len() as f64, |step| step as f64));
+fn curve(run: u64, found: CurvePoints) -> Curve {
+    let mut curve = Curve { run, count: found.count, ..Curve::default() };
+    for (index, MetricPoint { step, wall, value, .. }) in found.points {
+        curve.steps.push(step.map_or(index as f64, |step| step as f64));
         curve.walls.push(wall.0);
         curve.values.push(value);
     }
-    Ok(curves)
-}
-
-fn thinned(curve: Curve) -> Curve {
-    let count = curve.values.len();
-    if count <= POINTS_MAX {
-        return curve;
-    }
-    let places: Vec<usize> = (0..POINTS_MAX).map(|index| index * (count - 1) / (POINTS_MAX - 1)).collect();
-    Curve {
-        run: curve.run,
-        steps: places.iter().map(|place| curve.steps[*place]).collect(),
-        walls: places.iter().map(|place| curve.walls[*place]).collect(),
-        values: places.iter().map(|place| curve.values[*place]).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_curve_keeps_its_ends() {
-        let long = Curve {
-            run: 1,
-            steps: (0..5_000).map(f64::from).collect(),
-            walls: vec![0; 5_000],
-            values: (0..5_000).map(f64::from).collect(),
-        };
-        let short = thinned(long);
-        assert_eq!((short.values.len(), short.values[0], short.values[POINTS_MAX - 1]), (POINTS_MAX, 0.0, 4_999.0));
-    }
+    curve
 }

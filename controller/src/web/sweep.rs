@@ -4,15 +4,13 @@ use maud::{Markup, html};
 use sweep_lifecycle::state::{CodeVersion, SweepId};
 
 use super::agents::{self, Busy};
-use super::failures::{self, Group};
+use super::failures::{self, Failures, Group};
 use super::html::{Escaped, Frame, counted, document, duration, moment, number, state};
 use super::sweeps::{progress, title};
 use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
 /// Runs that are listed without scripts: the newest.
 const RUNS_SHOWN: usize = 200;
-/// Failed runs that are grouped.
-const FAILED_MAX: usize = 5_000;
 
 /// What the page says in itself.
 pub(super) struct Found {
@@ -20,7 +18,7 @@ pub(super) struct Found {
     counts: SweepCounts,
     codes: Vec<(CodeVersion, CodeCounts)>,
     agents: Vec<Busy>,
-    failed: Vec<RunRow>,
+    failures: Failures,
     newest: Vec<RunRow>,
     best: Option<RunRow>,
 }
@@ -36,22 +34,22 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Found>, 
         Some((run, _)) => query.run(sweep, run)?,
         None => None,
     };
-    let agents = agents::of_sweep(query, sweep, query.agents(Some(sweep))?)?;
-    let failed = query.runs(sweep, &["failed".to_owned()], 0, FAILED_MAX)?;
-    Ok(Some(Found { row, counts, codes, agents, failed, newest, best }))
+    let agents = agents::of_sweep(query, sweep, query.agents_shown(Some(sweep), agents::GONE_MAX)?)?;
+    let failures = failures::read(query, sweep)?;
+    Ok(Some(Found { row, counts, codes, agents, failures, newest, best }))
 }
 
 /// Writes the page.
 pub(super) fn page(found: &Found, now_ms: i64) -> String {
     let row = &found.row;
-    let groups = failures::groups(&found.failed);
+    let groups = &found.failures.groups;
     let body = html! {
         div #sweep data-sweep=(Escaped(&row.id)) data-metric=(Escaped(&row.metric)) {
             (head(found, now_ms))
             nav.sections aria-label="Sections" {
                 @for (place, name) in SECTIONS { a href={ "#" (place) } { (name) } }
             }
-            (findings(found, &groups))
+            (findings(found, groups))
             div.grid2 {
                 (drawn("history", "Best so far", "The value of each run in the order in which they ended, and the best so far."))
                 (drawn("importance", "What matters", "How much of what is seen each parameter explains by itself, by the model of the search."))
@@ -86,7 +84,7 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
             section #failures {
                 h2 { "Failures" }
                 div data-refresh="failures" {
-                    @if groups.is_empty() { p.soft { "No run has failed." } } @else { (failures::list(&row.id, &groups)) }
+                    @if groups.is_empty() { p.soft { "No run has failed." } } @else { (failures::list(&row.id, groups)) }
                 }
             }
             section #runs {
@@ -168,7 +166,7 @@ fn head(found: &Found, now_ms: i64) -> Markup {
 /// What somebody who looks wants to know first, in words. Scripts add what the search has learnt.
 fn findings(found: &Found, groups: &[Group]) -> Markup {
     let row = &found.row;
-    let suspects = agents::suspects(&found.agents, &found.failed);
+    let suspects = agents::suspects(&found.agents, found.counts.failed);
     html! {
         section #findings {
             h2 { "Findings" }
@@ -185,8 +183,8 @@ fn findings(found: &Found, groups: &[Group]) -> Markup {
                     @match groups.first() {
                         None => "None.",
                         Some(worst) => {
-                            (counted(found.failed.len() as u64, "run")) " failed, of " (counted(groups.len() as u64, "cause")) "; the most frequent on "
-                            (Escaped(&failures::hosts(&worst.hosts))) ": " a href="#failures" { (counted(worst.runs.len() as u64, "run")) } "."
+                            (counted(found.counts.failed, "run")) " failed, of " (counted(found.failures.causes, "cause")) "; the most frequent on "
+                            (Escaped(&failures::hosts(&worst.hosts))) ": " a href="#failures" { (counted(worst.count, "run")) } "."
                         },
                     }
                 }

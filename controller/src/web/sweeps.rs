@@ -1,6 +1,7 @@
 //! The page of all sweeps.
 
 use maud::{Markup, html};
+use serde::Deserialize;
 use sweep_lifecycle::state::SweepId;
 
 use super::html::{Escaped, Frame, document, moment, number, state};
@@ -15,23 +16,73 @@ pub(super) struct Listed {
     values: Vec<f64>,
 }
 
-/// Reads all sweeps.
-pub(super) fn read(query: &dyn Query) -> Result<Vec<Listed>, StoreError> {
+/// Sweeps on a page, the newest first.
+const PAGE: u64 = 100;
+/// Values of a sweep that are read for its line.
+const VALUES_MAX: usize = 60;
+
+/// Which sweeps are wanted.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// From 1.
+    page: Option<u64>,
+    /// Those that are archived.
+    #[serde(default)]
+    archived: u8,
+}
+
+/// One page of the list.
+pub(super) struct Page {
+    sweeps: Vec<Listed>,
+    number: u64,
+    archived: bool,
+    /// How many sweeps are archived, and how many are not.
+    counts: (u64, u64),
+}
+
+/// Reads a page of sweeps.
+pub(super) fn read(query: &dyn Query, asked: &Asked) -> Result<Page, StoreError> {
     let listed = |(row, counts): (SweepRow, SweepCounts)| {
-        let values = query.values(&SweepId(row.id.clone()))?;
+        let values = query.values(&SweepId(row.id.clone()), VALUES_MAX)?;
         Ok(Listed { row, counts, values })
     };
-    query.sweeps()?.into_iter().map(listed).collect()
+    let (archived, number) = (asked.archived > 0, asked.page.unwrap_or(1).max(1));
+    let skip = usize::try_from((number - 1).saturating_mul(PAGE)).unwrap_or(usize::MAX);
+    let rows = query.sweep_page(archived, skip, PAGE as usize)?;
+    let sweeps = rows.into_iter().map(listed).collect::<Result<_, StoreError>>()?;
+    Ok(Page { sweeps, number, archived, counts: (query.sweep_count(true)?, query.sweep_count(false)?) })
+}
+
+/// Links to the other pages, and to archived sweeps.
+fn links(page: &Page) -> Markup {
+    let total = if page.archived { page.counts.0 } else { page.counts.1 };
+    let last = total.div_ceil(PAGE).max(1);
+    let place = |number: u64| if page.archived { format!("/?archived=1&page={number}") } else { format!("/?page={number}") };
+    html! {
+        nav.row.soft aria-label="Pages" {
+            @if last > 1 {
+                @if page.number > 1 { a rel="prev" href=(place(page.number - 1)) { "Newer" } }
+                span { "Page " (page.number) " of " (last) ", " (total) " sweeps" }
+                @if page.number < last { a rel="next" href=(place(page.number + 1)) { "Older" } }
+            }
+            @if page.archived { a href="/" { "Sweeps that are not archived" } }
+            @else if page.counts.0 > 0 { a href="/?archived=1" { (page.counts.0) " archived" } }
+        }
+    }
 }
 
 /// Writes the page.
-pub(super) fn page(sweeps: &[Listed], now_ms: i64) -> String {
-    let body = if sweeps.is_empty() {
-        html! { h1 { "Sweeps" } p.soft { "None yet. Begin one with " code { "sweep create FILE" } "." } }
+pub(super) fn page(found: &Page, now_ms: i64) -> String {
+    let sweeps = &found.sweeps;
+    let title = if found.archived { "Archived sweeps" } else { "Sweeps" };
+    let body = if sweeps.is_empty() && found.archived {
+        html! { h1 { (title) } p.soft { "None. " code { "sweep archive SWEEP" } " hides a sweep that has ended." } (links(found)) }
+    } else if sweeps.is_empty() {
+        html! { h1 { (title) } p.soft { "None yet. Begin one with " code { "sweep create FILE" } "." } (links(found)) }
     } else {
         html! {
             div.row.between {
-                h1 { "Sweeps" }
+                h1 { (title) }
                 div.row #sweeps-filter hidden {
                     input #q type="search" placeholder="name, id, metric" aria-label="Search sweeps";
                     select #state aria-label="State" {
@@ -47,9 +98,10 @@ pub(super) fn page(sweeps: &[Listed], now_ms: i64) -> String {
                 } }
                 tbody { @for sweep in sweeps { (line(sweep, now_ms)) } }
             } }
+            (links(found))
         }
     };
-    document(&Frame { title: "Sweeps", live: "all", module: Some("agents.js"), ..Frame::default() }, &body)
+    document(&Frame { title, live: "all", module: Some("agents.js"), ..Frame::default() }, &body)
 }
 
 fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {

@@ -41,7 +41,7 @@ async fn a_repeated_create_makes_one_sweep() {
     let first = clients.sweeps.create_sweep(request.clone()).await.unwrap().into_inner();
     let second = clients.sweeps.create_sweep(request.clone()).await.unwrap().into_inner();
     assert_eq!(first.sweep_id, second.sweep_id);
-    let listed = clients.sweeps.list_sweeps(ListSweepsRequest {}).await.unwrap().into_inner().sweeps;
+    let listed = clients.sweeps.list_sweeps(ListSweepsRequest::default()).await.unwrap().into_inner().sweeps;
     assert_eq!(listed.iter().map(|sweep| sweep.name.as_str()).collect::<Vec<_>>(), ["other"]);
     let changed = CreateSweepRequest { name: "changed".to_owned(), ..request };
     assert_eq!(clients.sweeps.create_sweep(changed).await.unwrap_err().code(), Code::AlreadyExists);

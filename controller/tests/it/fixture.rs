@@ -45,6 +45,7 @@ fn write_the_fixture() {
     training(&mut scenario);
     health(&mut scenario);
     restore(&mut scenario);
+    retention(&mut scenario);
     drop(scenario);
     let database = Connection::open(&file).expect("it is there");
     let found = kinds(&database);
@@ -77,8 +78,16 @@ impl Scenario {
         for recorded in &events {
             evolve(&mut self.state, recorded);
         }
+        let (mut deleted, mut pruned) = (Vec::new(), Vec::new());
+        for recorded in &events {
+            match &recorded.event {
+                Event::SweepDeleted { sweep } => deleted.push(sweep.clone()),
+                Event::RunsPruned { attempts, .. } => pruned.extend(attempts.iter().map(|pruned| pruned.attempt.clone())),
+                _ => {}
+            }
+        }
         let metrics = events.iter().flat_map(|recorded| metric_rows(&recorded.event)).collect();
-        self.store.append(&Batch { events, metrics, ..rows(&self.state) }).expect("the disk has room");
+        self.store.append(&Batch { events, metrics, deleted, pruned, ..rows(&self.state) }).expect("the disk has room");
     }
 
     fn register(&mut self, sweep: &SweepId, name: &str) {
@@ -233,6 +242,29 @@ fn restore(scenario: &mut Scenario) {
     scenario.ask(&Command::AnnounceLeaving { agent: agent("gus"), reason: "the machine was taken away".to_owned() });
 }
 
+/// A sweep that is archived with a pruned run, and one that is deleted.
+fn retention(scenario: &mut Scenario) {
+    let sweep = SweepId("archived".to_owned());
+    let (spec, source) = sweep_file(HEALTH);
+    scenario.ask(&Command::CreateSweep { sweep: sweep.clone(), spec, source, seed: 11 });
+    scenario.register(&sweep, "hal");
+    let first = scenario.succeed(&sweep, "hal", 0.1, &[0.9, 0.8]);
+    let offered = |lr| Offered { config: config(lr), reason: "chosen by hand".to_owned() };
+    scenario.ask(&Command::OfferRuns { sweep: sweep.clone(), runs: vec![offered(0.2), offered(0.3), offered(0.4)], end: false });
+    scenario.ask(&Command::SetSweep { sweep: sweep.clone(), action: SweepAction::Stop });
+    scenario.ask(&Command::ArchiveSweep { sweep: sweep.clone(), archived: true });
+    scenario.ask(&Command::PruneRuns { sweep, runs: vec![first.run], keeps_best: false });
+
+    let sweep = SweepId("deleted1".to_owned());
+    let (spec, source) = sweep_file(HEALTH);
+    scenario.ask(&Command::CreateSweep { sweep: sweep.clone(), spec, source, seed: 12 });
+    scenario.register(&sweep, "ivy");
+    scenario.succeed(&sweep, "ivy", 0.1, &[0.7]);
+    scenario.ask(&Command::SetSweep { sweep: sweep.clone(), action: SweepAction::Cancel });
+    scenario.ask(&Command::DeleteSweep { sweep });
+    while scenario.store.purge(1000).expect("the disk has room") {}
+}
+
 const TRAINING: &str = "name: training
 method: random
 program: train.py
@@ -282,8 +314,10 @@ fn failure(kind: FailureKind, blame: Blame) -> Failure {
 fn dump(database: &Connection) -> rusqlite::Result<String> {
     let format: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut sql = format!("PRAGMA user_version = {format};\nBEGIN TRANSACTION;\n");
-    let mut schema = database
-        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'image%' ORDER BY type DESC, name")?;
+    let mut schema = database.prepare(
+        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'image%'
+             ORDER BY type = 'trigger', type DESC, name",
+    )?;
     let entries = schema.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     for entry in entries {
         let (kind, name, text): (String, String, String) = entry?;

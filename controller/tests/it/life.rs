@@ -56,7 +56,7 @@ async fn a_grid_is_worked_off_and_can_be_read_back() {
     let sweep = clients.sweeps.get_sweep(GetSweepRequest { sweep_id: id.clone() }).await.unwrap().into_inner().sweep.unwrap();
     assert_eq!((sweep.state.as_str(), sweep.finished, sweep.best_run), ("finished", 3, Some(2)));
     assert_eq!(sweep.yaml, GRID);
-    let listed = clients.sweeps.list_sweeps(ListSweepsRequest {}).await.unwrap().into_inner().sweeps;
+    let listed = clients.sweeps.list_sweeps(ListSweepsRequest::default()).await.unwrap().into_inner().sweeps;
     assert_eq!((listed.len(), listed[0].id.as_str(), listed[0].yaml.as_str()), (1, id.as_str(), ""));
     let agents = clients.sweeps.list_agents(ListAgentsRequest { sweep_id: id.clone() }).await.unwrap().into_inner().agents;
     assert_eq!((agents.len(), agents[0].id.as_str()), (1, "agent-1"));

@@ -1,5 +1,7 @@
 //! The page and the figures.
 
+use sweep_proto::v1::{ImportRunsRequest, ImportedRun};
+
 use crate::house;
 
 const GRID: &str = "method: grid\nprogram: train.py\nmetric: {name: loss}\nparameters:\n  x: {values: [1, 2, 3]}\n";
@@ -158,5 +160,48 @@ async fn health_and_figures_answer() {
     ] {
         assert!(figures.body.lines().any(|found| found == line), "no {line} in\n{}", figures.body);
     }
+    controller.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let id = clients.create("method: random\nprogram: t\nmetric: {name: loss}\nparameters: {x: {min: 1, max: 9000}}\n").await;
+    let run = |x: u32| ImportedRun {
+        params_json: format!("{{\"x\": {x}}}"),
+        value: f64::from((x + 500) % 2500),
+        failure: if x % 10 == 0 { format!("exit status 1: line {x}") } else { String::new() },
+        code_version: if x % 2 == 0 { "even" } else { "odd" }.to_owned(),
+    };
+    let request = ImportRunsRequest { sweep_id: id.clone(), runs: (1..=2500).map(run).collect(), ..ImportRunsRequest::default() };
+    assert_eq!(clients.sweeps.import_runs(request).await.unwrap().into_inner().imported, 2500);
+    let data = house::http(&controller, "GET", &format!("/sweeps/{id}/data.json"), &[]).await;
+    let data: serde_json::Value = serde_json::from_str(&data.body).unwrap();
+    let runs: Vec<u64> = data["runs"].as_array().unwrap().iter().map(|run| run["run"].as_u64().unwrap()).collect();
+    assert_eq!((&data["total"], &data["cut"]), (&2500.into(), &true.into()));
+    assert!((1500..=2000).contains(&runs.len()) && runs.is_sorted(), "{}", runs.len());
+    // The first, the last, and the best, which is in the middle.
+    assert!([1, 2001, 2500].iter().all(|run| runs.contains(run)), "{runs:?}");
+    let page = house::http(&controller, "GET", &format!("/sweeps/{id}"), &[]).await.body;
+    assert!(page.contains("<strong class=\"count\">250</strong>"), "one cause, counted whole: {page}");
+    assert_eq!(page.matches("<td class=\"number\">1250</td>").count(), 2, "runs of both versions of the code: {page}");
+    controller.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn sweeps_are_listed_a_page_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let first = clients.create(GRID).await;
+    for _ in 0..100 {
+        clients.create(GRID).await;
+    }
+    let page = async |path: &str| house::http(&controller, "GET", path, &[]).await.body;
+    let (newest, oldest) = (page("/").await, page("/?page=2").await);
+    assert_eq!((newest.matches("data-state=").count(), oldest.matches("data-state=").count()), (100, 1));
+    assert!(newest.contains("Page 1 of 2, 101 sweeps") && !newest.contains(&first) && oldest.contains(&first), "{oldest}");
     controller.stop().await.unwrap();
 }

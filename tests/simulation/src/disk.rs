@@ -1,6 +1,6 @@
 //! A disk that keeps what was written, and fails now and then.
 
-use sweep_controller::store::{Batch, Block, ImageHead, Store, StoreError, StoredReply};
+use sweep_controller::store::{Batch, Block, ImageHead, StaleRows, Store, StoreError, StoredReply};
 use sweep_lifecycle::event::Recorded;
 
 use crate::world::{Fault, World};
@@ -44,6 +44,18 @@ impl Store for Disk {
 
     fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
         self.store.image_blocks(each)
+    }
+
+    fn stale_rows(&mut self) -> Result<Vec<StaleRows>, StoreError> {
+        self.store.stale_rows()
+    }
+
+    fn is_purging(&mut self) -> Result<bool, StoreError> {
+        self.store.is_purging()
+    }
+
+    fn purge(&mut self, rows: usize) -> Result<bool, StoreError> {
+        self.store.purge(rows)
     }
 
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {

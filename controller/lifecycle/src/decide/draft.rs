@@ -10,8 +10,8 @@ use crate::event::{Event, RetryCause};
 use crate::observe::Progress;
 use crate::repeats;
 use crate::state::{
-    AgentId, AttemptRef, AttemptState, Failure, Run, RunNumber, RunState, State, StopKind, StopRequest, Sweep, SweepId, SweepState,
-    is_rerun,
+    AgentId, AttemptRef, AttemptState, Failure, Run, RunNumber, RunRanges, RunState, State, StopKind, StopRequest, Sweep, SweepId,
+    SweepState, is_rerun,
 };
 use crate::versions::counts;
 
@@ -81,6 +81,13 @@ impl<'a> Draft<'a> {
         self.push(Event::RunEnded { sweep, run, state, value: None, reason, blamed: false, withdrawn: true });
     }
 
+    /// Cancels runs that wait for an agent, by one event.
+    pub(super) fn cancel_queued(&mut self, runs: RunRanges, reason: String, withdrawn: bool) {
+        if !runs.is_empty() {
+            self.push(Event::QueuedRunsCancelled { sweep: self.id.clone(), runs, reason, withdrawn });
+        }
+    }
+
     pub(super) fn end_run(&mut self, run: RunNumber, state: RunState, value: Option<f64>, reason: String, blamed: bool) {
         self.push(Event::RunEnded { sweep: self.id.clone(), run, state, value, reason, blamed, withdrawn: false });
     }
@@ -115,6 +122,7 @@ impl<'a> Draft<'a> {
                     self.move_point(&mut progress, *run, *withdrawn);
                     self.rank(&mut progress, *run, *value);
                 }
+                Event::QueuedRunsCancelled { runs, .. } => runs.numbers().for_each(|run| self.leave(&mut progress, run)),
                 Event::RunRequeued { run, .. } => {
                     self.leave(&mut progress, *run);
                     progress.queued += 1;
@@ -134,9 +142,10 @@ impl<'a> Draft<'a> {
     fn move_point(&self, progress: &mut Progress, number: RunNumber, withdrawn: bool) {
         let moves = |run: &Cow<'_, Run>| run.withdrawn != withdrawn && run.again.is_empty();
         let Some(run) = self.sweep.runs.get(number).filter(moves) else { return };
+        let was_withdrawn = run.withdrawn;
         let Some(point) = self.sweep.point_of(&Run { withdrawn: false, ..run.into_owned() }) else { return };
-        let is_there = |(other, run): (RunNumber, Cow<'_, Run>)| other != number && self.sweep.point_of(&run) == Some(point);
-        if self.sweep.runs.iter().any(is_there) {
+        let has_others = if was_withdrawn { self.sweep.taken.contains(&point) } else { self.sweep.shared.contains_key(&point) };
+        if has_others {
             return;
         }
         progress.tried = if withdrawn { progress.tried.saturating_sub(1) } else { progress.tried + 1 };

@@ -112,9 +112,7 @@ fn revise(mut draft: Draft<'_>, spec: SweepSpec, source: &str, restores: Option<
         since: Timestamp::default(),
     });
     let seen = outlook(sweep, &revisions);
-    for run in &seen.withdrawn {
-        draft.withdraw(*run, format!("withdrawn: it is not in space version {space}"));
-    }
+    draft.cancel_queued(seen.withdrawn.clone(), format!("withdrawn: it is not in space version {space}"), true);
     let (id, boxed) = (draft.id.clone(), Box::new(spec.as_ref().clone()));
     let edited =
         Event::SweepEdited { sweep: id, spec: boxed, source: source.to_owned(), restores, changes: changes.clone(), effect: seen.effect };
@@ -128,8 +126,8 @@ fn revise(mut draft: Draft<'_>, spec: SweepSpec, source: &str, restores: Option<
 fn settle(draft: &mut Draft<'_>, spec: &SweepSpec, seen: &Outlook) {
     let before = Progress::of(draft.sweep);
     let progress = Progress {
-        tried: (seen.taken.len() - seen.again.len()) as u64,
-        queued: before.queued - seen.withdrawn.len(),
+        tried: seen.tried,
+        queued: before.queued.saturating_sub(usize::try_from(seen.effect.withdrawn).unwrap_or(usize::MAX)),
         exhausted: false,
         grid_size: crate::evolve::grid_size(spec),
         best: seen.best,

@@ -13,6 +13,7 @@ mod epoch;
 mod health;
 mod offered;
 mod rerun;
+mod retention;
 mod run;
 mod skipped;
 mod sweep;
@@ -37,6 +38,9 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::MarkCode { sweep, version, mark } => code::mark(state, sweep, version, mark.as_ref()),
         Command::RerunPoints { sweep, which } => rerun::rerun(state, sweep, *which),
         Command::SetSweep { sweep, action } => sweep::set(state, sweep, *action),
+        Command::ArchiveSweep { sweep, archived } => retention::archive(state, sweep, *archived),
+        Command::DeleteSweep { sweep } => retention::delete(state, sweep),
+        Command::PruneRuns { sweep, runs, keeps_best } => retention::prune(state, sweep, runs, *keeps_best),
         Command::EditSweep { sweep, spec, source, base } => edit::edit(state, sweep, spec, source, *base),
         Command::UndoEdit { sweep, base } => edit::undo(state, sweep, *base),
         Command::ExhaustSpace { sweep, history } => sweep::exhaust(state, sweep, *history),

@@ -5,7 +5,7 @@ use super::health;
 use crate::command::{Decision, Refusal, Reply, SweepAction};
 use crate::event::Event;
 use crate::spec::{CodeMode, SweepSpec};
-use crate::state::{AttemptRef, RunState, State, StopKind, StopRequest, Sweep, SweepId, SweepState};
+use crate::state::{AttemptRef, State, StopKind, StopRequest, Sweep, SweepId, SweepState};
 
 pub(super) fn create(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &str, seed: u64) -> Result<Decision, Refusal> {
     if state.sweeps.contains_key(sweep) {
@@ -57,6 +57,9 @@ fn resume(draft: &mut Draft<'_>) {
         return;
     }
     draft.change_sweep(SweepState::Running, "");
+    if draft.sweep.archived {
+        draft.push(Event::SweepArchived { sweep: draft.id.clone(), archived: false });
+    }
     if draft.sweep.stalled {
         health::begin_anew(draft);
     }
@@ -98,9 +101,8 @@ fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 }
 
 fn cancel_queued(draft: &mut Draft<'_>, reason: &str) {
-    for run in &draft.sweep.queued {
-        draft.end_run(*run, RunState::Cancelled, None, reason.to_owned(), false);
-    }
+    let queued = draft.sweep.queued.iter().copied().collect();
+    draft.cancel_queued(queued, reason.to_owned(), false);
 }
 
 fn unasked(id: &SweepId, sweep: &Sweep, number: u64) -> Option<AttemptRef> {

@@ -62,6 +62,10 @@ event_kinds! {
     EpochBegan "epoch_began" 2,
     EpochSettled "epoch_settled" 2,
     AgentLeaving "agent_leaving" 2,
+    QueuedRunsCancelled "queued_runs_cancelled" 3,
+    SweepArchived "sweep_archived" 3,
+    RunsPruned "runs_pruned" 3,
+    SweepDeleted "sweep_deleted" 3,
 }
 
 #[cfg(test)]
@@ -71,38 +75,41 @@ mod tests {
     use super::*;
 
     /// The kinds of each released format. They never change: a new kind belongs to a new format.
-    const RELEASED: [(u32, &[&str]); 1] = [(
-        1,
-        &[
-            "agent_probed",
-            "agent_quarantined",
-            "agent_readmitted",
-            "agent_registered",
-            "agent_removed",
-            "attempt_assigned",
-            "attempt_ended",
-            "attempt_resumed",
-            "attempt_started",
-            "code_marked",
-            "code_pinned",
-            "code_seen",
-            "environment_seen",
-            "metrics_reported",
-            "result_orphaned",
-            "run_absolved",
-            "run_annotated",
-            "run_created",
-            "run_ended",
-            "run_imported",
-            "run_requeued",
-            "space_exhausted",
-            "stop_requested",
-            "sweep_created",
-            "sweep_edited",
-            "sweep_stalled",
-            "sweep_state_changed",
-        ],
-    )];
+    const RELEASED: [(u32, &[&str]); 2] = [
+        (
+            1,
+            &[
+                "agent_probed",
+                "agent_quarantined",
+                "agent_readmitted",
+                "agent_registered",
+                "agent_removed",
+                "attempt_assigned",
+                "attempt_ended",
+                "attempt_resumed",
+                "attempt_started",
+                "code_marked",
+                "code_pinned",
+                "code_seen",
+                "environment_seen",
+                "metrics_reported",
+                "result_orphaned",
+                "run_absolved",
+                "run_annotated",
+                "run_created",
+                "run_ended",
+                "run_imported",
+                "run_requeued",
+                "space_exhausted",
+                "stop_requested",
+                "sweep_created",
+                "sweep_edited",
+                "sweep_stalled",
+                "sweep_state_changed",
+            ],
+        ),
+        (2, &["agent_leaving", "epoch_began", "epoch_settled"]),
+    ];
 
     #[test]
     fn the_kinds_of_a_released_format_never_change() {

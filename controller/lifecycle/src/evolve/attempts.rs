@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{move_run, rank};
+use super::{change_agent, move_run, rank, withdraw};
 use crate::event::MetricPoint;
 use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Failure, RunState, State, Sweep, Timestamp};
 
@@ -50,10 +50,10 @@ pub(super) fn assign(
         code_version.clone_into(&mut run.code_version);
     });
     move_run(sweep, attempt.run, RunState::Assigned);
-    if let Some(agent) = state.agents.get_mut(agent) {
+    change_agent(state, agent, |agent| {
         agent.code = code;
         agent.holds.insert(attempt.clone());
-    }
+    });
 }
 
 pub(super) fn start(state: &mut State, attempt: &AttemptRef, command: &[String], code_version: &str, at: Timestamp) {
@@ -106,9 +106,9 @@ pub(super) fn end(state: &mut State, attempt: &AttemptRef, to: AttemptState, fai
         ended.agent.clone()
     });
     let Some(id) = id else { return };
-    if let Some(agent) = state.agents.get_mut(&id) {
+    change_agent(state, &id, |agent| {
         agent.holds.remove(attempt);
-    }
+    });
     note_end(state, &id, attempt, to, failure);
 }
 
@@ -156,18 +156,18 @@ pub(super) fn resume(state: &mut State, attempt: &AttemptRef) {
         run.retries.lost = run.retries.lost.saturating_sub(u32::from(was_lost && !run.withdrawn));
         run.reason.clear();
     });
-    let withdrawn = sweep.runs.change(attempt.run, |run| {
+    let was_withdrawn = sweep.runs.change(attempt.run, |run| {
         run.ended = None;
-        std::mem::take(&mut run.withdrawn)
+        run.withdrawn
     });
     move_run(sweep, attempt.run, run_to);
-    if withdrawn == Some(true) {
-        sweep.take_anew();
+    if was_withdrawn == Some(true) {
+        withdraw(sweep, attempt.run, false);
         sweep.history += 1;
     }
-    if let Some(agent) = state.agents.get_mut(&agent) {
+    change_agent(state, &agent, |agent| {
         agent.holds.insert(attempt.clone());
-    }
+    });
 }
 
 pub(super) fn change<T>(sweep: &mut Sweep, attempt: &AttemptRef, change: impl FnOnce(&mut Attempt) -> T) -> Option<T> {

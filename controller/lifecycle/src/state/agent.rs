@@ -93,7 +93,40 @@ pub struct AgentInfo {
     pub asks: bool,
 }
 
+/// What is counted of the agents of a sweep that are alive, so that no request looks at each of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crew {
+    /// Runs that they may be executing soon: see [`Agent::places`].
+    pub places: usize,
+    /// Agents that may ask for a run before anything new is known: all but programs that ask and hold one.
+    pub ahead: usize,
+}
+
+impl Crew {
+    /// Adds what an agent counts for.
+    pub(crate) fn add(&mut self, agent: &Agent) {
+        let Self { places, ahead } = agent.counts();
+        self.places = self.places.saturating_add(places);
+        self.ahead += ahead;
+    }
+
+    /// Takes away what an agent counted for.
+    pub(crate) fn remove(&mut self, agent: &Agent) {
+        let Self { places, ahead } = agent.counts();
+        self.places = self.places.saturating_sub(places);
+        self.ahead = self.ahead.saturating_sub(ahead);
+    }
+}
+
 impl Agent {
+    fn counts(&self) -> Crew {
+        if !self.alive {
+            return Crew::default();
+        }
+        // A program that asks tells the result of a run before it asks again, and a suggestion computed before that would be thrown away.
+        Crew { places: self.places(), ahead: usize::from(!self.info.asks || self.holds.is_empty()) }
+    }
+
     /// Begins a stay in quarantine, if none is going on.
     pub(crate) fn isolate(&mut self, at: Timestamp) {
         if self.stays.last().is_some_and(|stay| stay.until.is_none()) {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::any_float;
 use super::failure::Failure;
-use super::ids::{AgentId, Timestamp};
+use super::ids::{AgentId, AttemptRef, Timestamp};
 
 /// One execution of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,7 +103,47 @@ pub enum StopKind {
     Requeue,
 }
 
+/// The part of an attempt's curves that remains once they are deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptSummary {
+    /// The attempt.
+    pub attempt: AttemptRef,
+    /// How many metric points it had reported.
+    pub points: u64,
+    /// Values of the objective that reduce to the same number as all of them: see [`Attempt::summarised`].
+    pub series: Vec<AnyFloat>,
+    /// The last value of each metric.
+    pub metrics: BTreeMap<String, AnyFloat>,
+    /// The smallest and the largest finite value of each metric.
+    pub extremes: BTreeMap<String, (f64, f64)>,
+}
+
+/// A float that JSON may not have.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AnyFloat(#[serde(with = "any_float")] pub f64);
+
 impl Attempt {
+    /// Returns what remains of the attempt once its curves are deleted.
+    pub(crate) fn summary(&self, attempt: AttemptRef, series: Vec<f64>) -> AttemptSummary {
+        AttemptSummary {
+            attempt,
+            points: self.points,
+            series: series.into_iter().map(AnyFloat).collect(),
+            metrics: self.metrics.iter().map(|(name, value)| (name.clone(), AnyFloat(*value))).collect(),
+            extremes: self.extremes.clone(),
+        }
+    }
+
+    /// Replaces the curve of the objective with its summary.
+    pub(crate) fn keep_summary(&mut self, summary: &AttemptSummary) {
+        self.summarised = true;
+        self.points = self.points.max(summary.points);
+        self.series = summary.series.iter().map(|value| value.0).collect();
+        self.metrics = summary.metrics.iter().map(|(name, value)| (name.clone(), value.0)).collect();
+        self.extremes.clone_from(&summary.extremes);
+    }
+
     /// Takes in what the program reports of other metrics than the objective, and of the objective as one of them.
     pub(crate) fn summarise(&mut self, name: &str, value: f64) {
         self.metrics.insert(name.to_owned(), value);

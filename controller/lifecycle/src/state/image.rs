@@ -19,7 +19,7 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, CodeStep, CodeVersion, ControllerIdentity, Environment, Revision, State, Sweep, SweepState};
+use super::{Agent, CodeStep, CodeVersion, ControllerIdentity, Crew, Environment, Revision, State, Sweep, SweepState};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -79,6 +79,7 @@ struct SweepHead<'a> {
     again: u64,
     reruns: u64,
     history: u64,
+    archived: bool,
     created: Timestamp,
     updated: Timestamp,
 }
@@ -100,7 +101,7 @@ struct Ended<'a> {
 /// As [`State::write_head`].
 pub fn same(a: &State, b: &State) -> Result<bool, ImageError> {
     let derived = |state: &State| -> Vec<_> {
-        let of = |sweep: &Sweep| (sweep.queued.clone(), sweep.live.clone(), sweep.taken.clone());
+        let of = |sweep: &Sweep| (sweep.queued.clone(), sweep.live.clone(), sweep.taken.clone(), sweep.shared.clone(), sweep.crew);
         state.sweeps.values().map(of).collect()
     };
     if a.write_head()? != b.write_head()? || derived(a) != derived(b) {
@@ -161,7 +162,7 @@ impl State {
 
 impl<'a> SweepHead<'a> {
     fn of(sweep: &'a Sweep) -> Self {
-        // `queued`, `live` and `taken` follow from the runs.
+        // `queued`, `live`, `taken` and `shared` follow from the runs.
         let Sweep { spec, source, revisions, seed, grid_size, state, reason, stalled, assignments, exhausted, runs, .. } = sweep;
         let open: BTreeMap<_, _> =
             runs.open().filter(|(_, run)| !run.state.is_terminal()).map(|(number, run)| (number, Cow::Borrowed(run))).collect();
@@ -189,6 +190,7 @@ impl<'a> SweepHead<'a> {
             again: sweep.again,
             reruns: sweep.reruns,
             history: sweep.history,
+            archived: sweep.archived,
             created: sweep.created,
             updated: sweep.updated,
         }
@@ -226,11 +228,14 @@ impl<'a> SweepHead<'a> {
             again: self.again,
             reruns: self.reruns,
             taken: Taken::new(),
+            shared: BTreeMap::new(),
+            crew: Crew::default(),
+            archived: self.archived,
             history: self.history,
             created: self.created,
             updated: self.updated,
         };
-        sweep.taken = sweep.points();
+        sweep.rebuild_points();
         Ok(sweep)
     }
 }
@@ -272,6 +277,11 @@ impl Loader {
             let ended = self.ended.remove(&id).unwrap_or_default();
             let sweep = sweep.complete(&id, ended)?;
             state.sweeps.insert(id, sweep);
+        }
+        for agent in state.agents.values() {
+            if let Some(sweep) = state.sweeps.get_mut(&agent.sweep) {
+                sweep.crew.add(agent);
+            }
         }
         Ok(state)
     }

@@ -4,6 +4,7 @@
 
 mod agent;
 mod annotation;
+pub mod any_float;
 mod attempt;
 mod code;
 mod environment;
@@ -21,18 +22,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sweep_search::space::Taken;
+use sweep_search::space::{PointKey, Taken};
 
-pub use self::agent::{Agent, AgentInfo, Health, STAYS_MAX, Stay};
+pub use self::agent::{Agent, AgentInfo, Crew, Health, STAYS_MAX, Stay};
 pub use self::annotation::Annotation;
-pub use self::attempt::{Attempt, AttemptState, StopKind, StopRequest};
+pub use self::attempt::{AnyFloat, Attempt, AttemptState, AttemptSummary, StopKind, StopRequest};
 pub use self::code::{CodeAbout, CodeAct, CodeMark, CodeStep, CodeVersion};
 pub use self::environment::{DataSet, Environment};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::identity::{AttemptRecord, ControllerIdentity, HeldAttempt};
-pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, SweepId, Timestamp};
+pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, RunRanges, SweepId, Timestamp};
 pub use self::revision::{Effect, Placed, Revision};
-pub(crate) use self::revision::{placed, point_of};
+pub(crate) use self::revision::{known_point, placed, point_at};
 pub(crate) use self::run::is_rerun;
 pub use self::run::{Retries, Run, RunState};
 pub use self::runs::{Runs, Sealed};
@@ -100,6 +101,12 @@ pub struct Sweep {
     pub reruns: u64,
     /// The points of all runs that are in the space.
     pub taken: Taken,
+    /// Points of `taken` that several runs share, with the number of runs beyond the first.
+    pub shared: BTreeMap<PointKey, u32>,
+    /// The agents that are alive, counted.
+    pub crew: Crew,
+    /// It is hidden from lists unless they ask for archived sweeps.
+    pub archived: bool,
     /// Grows with every change that the search can see: a run created, ended, or taken up again after it had ended.
     pub history: u64,
     /// When it was created.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sweep_search::space::revision::{carry, carry_back};
-use sweep_search::space::{Config, Place, PointKey, Taken};
+use sweep_search::space::{Config, Place, PointKey};
 
 use super::ids::Timestamp;
 use super::{Run, Sweep};
@@ -91,24 +91,51 @@ impl Sweep {
     pub fn has_instead(&self, run: &Run) -> bool {
         self.point_of(&Run { withdrawn: false, ..run.clone() }).is_some_and(|point| self.taken.contains(&point))
     }
-
-    /// Returns the points of all runs, as far as they are in the newest space.
-    pub(crate) fn points(&self) -> Taken {
-        if self.revisions.len() < 2 {
-            let mut keys: Vec<_> = self.runs.points().map(|(_, key)| key).collect();
-            keys.sort_unstable();
-            return keys.into_iter().collect();
-        }
-        self.runs.iter().filter_map(|(_, run)| self.point_of(&run)).collect()
-    }
 }
 
 impl Sweep {
-    /// Looks anew at which points are in the newest space.
-    pub(crate) fn take_anew(&mut self) {
-        self.taken = self.points();
-        let again = self.runs.iter().filter(|(_, run)| !run.again.is_empty());
-        self.again = again.filter_map(|(_, run)| self.point_of(&run)).collect::<Taken>().len() as u64;
+    /// Computes the points of all runs in the newest space, after an edit or from an image.
+    pub(crate) fn rebuild_points(&mut self) {
+        let mut keys: Vec<(PointKey, bool)> = if self.revisions.len() < 2 && self.again == 0 {
+            self.runs.points().map(|(_, key)| (key, false)).collect()
+        } else {
+            let runs = self.runs.with_points();
+            runs.filter_map(|(_, key, run)| Some((known_point(&self.revisions, &run, key)?, !run.again.is_empty()))).collect()
+        };
+        keys.sort_unstable();
+        self.shared.clear();
+        let mut distinct: Vec<PointKey> = Vec::with_capacity(keys.len());
+        self.again = 0;
+        for (key, is_again) in keys {
+            if distinct.last() == Some(&key) {
+                *self.shared.entry(key).or_default() += 1;
+            } else {
+                self.again += u64::from(is_again);
+                distinct.push(key);
+            }
+        }
+        self.taken = distinct.into_iter().collect();
+    }
+
+    /// Adds the point of one more run.
+    pub(crate) fn add_point(&mut self, key: PointKey, is_again: bool) {
+        if self.taken.insert(key).is_some() {
+            *self.shared.entry(key).or_default() += 1;
+        } else {
+            self.again += u64::from(is_again);
+        }
+    }
+
+    /// Removes the point of a run, unless other runs share it.
+    pub(crate) fn remove_point(&mut self, key: PointKey, is_again: bool) {
+        match self.shared.get_mut(&key) {
+            Some(1) => drop(self.shared.remove(&key)),
+            Some(others) => *others -= 1,
+            None => {
+                self.taken.remove(&key);
+                self.again -= u64::from(is_again);
+            }
+        }
     }
 }
 
@@ -129,8 +156,28 @@ pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<Placed<
 
 /// As [`Sweep::point_of`], with revisions that the sweep does not have yet.
 pub(crate) fn point_of(revisions: &[Revision], run: &Run) -> Option<PointKey> {
-    let placed = placed(revisions, run).filter(|placed| !placed.outside && !run.withdrawn)?;
-    Some(if run.again.is_empty() { placed.config.key() } else { placed.config.key_again(&run.again) })
+    if run.withdrawn {
+        return None;
+    }
+    placed(revisions, run).and_then(|placed| point_at(run, &placed, || run.point()))
+}
+
+/// As [`point_of`], of a run whose point in the space that it was created in is known: a digest is computed only where a configuration was carried.
+pub(crate) fn known_point(revisions: &[Revision], run: &Run, own: PointKey) -> Option<PointKey> {
+    if run.withdrawn {
+        return None;
+    }
+    placed(revisions, run).and_then(|placed| point_at(run, &placed, || own))
+}
+
+/// Returns the point of a run at its place; `None` where that is outside of the space.
+pub(crate) fn point_at(run: &Run, placed: &Placed<'_>, own: impl FnOnce() -> PointKey) -> Option<PointKey> {
+    match &placed.config {
+        _ if placed.outside => None,
+        Cow::Borrowed(_) => Some(own()),
+        Cow::Owned(config) if run.again.is_empty() => Some(config.key()),
+        Cow::Owned(config) => Some(config.key_again(&run.again)),
+    }
 }
 
 /// Carries a configuration on from a revision to a later one.

@@ -47,6 +47,8 @@ pub struct Run {
     pub retries: Retries,
     /// Agents it failed on: others are preferred.
     pub avoid: BTreeSet<AgentId>,
+    /// Its curves and its output were deleted.
+    pub pruned: bool,
     /// What people say of it.
     pub annotation: Annotation,
     /// When it was created.

@@ -20,7 +20,8 @@ pub struct Runs {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Entry {
-    Open(Box<Run>),
+    /// With its point, which takes a digest to compute.
+    Open(PointKey, Box<Run>),
     Sealed(Sealed),
 }
 
@@ -52,6 +53,11 @@ impl Runs {
         self.entries.get(&number).map(Entry::first)
     }
 
+    /// Returns a run's point in the space that it was created in, without unsealing it.
+    pub(crate) fn point_of(&self, number: RunNumber) -> Option<PointKey> {
+        self.entries.get(&number).map(Entry::key)
+    }
+
     /// Returns whether there is such a run.
     pub fn contains(&self, number: RunNumber) -> bool {
         self.entries.contains_key(&number)
@@ -77,6 +83,11 @@ impl Runs {
         self.entries.keys().copied()
     }
 
+    /// Returns all in the order of their numbers, each with its point. Unseals each.
+    pub(crate) fn with_points(&self) -> impl Iterator<Item = (RunNumber, PointKey, Cow<'_, Run>)> {
+        self.entries.iter().map(|(number, entry)| (*number, entry.key(), entry.run()))
+    }
+
     /// Returns all in the order of their numbers. Unseals each: where there are many, that takes its time.
     pub fn iter(&self) -> impl Iterator<Item = (RunNumber, Cow<'_, Run>)> {
         self.range(..)
@@ -84,7 +95,7 @@ impl Runs {
 
     /// Returns those that are not sealed, which is all where nothing is.
     pub fn open(&self) -> impl Iterator<Item = (RunNumber, &Run)> + Clone {
-        self.entries.iter().filter_map(|(number, entry)| if let Entry::Open(run) = entry { Some((*number, run.as_ref())) } else { None })
+        self.entries.iter().filter_map(|(number, entry)| if let Entry::Open(_, run) = entry { Some((*number, run.as_ref())) } else { None })
     }
 
     /// Returns those of a range of numbers.
@@ -109,7 +120,7 @@ impl Runs {
     ) -> impl Iterator<Item = Result<(RunNumber, Cow<'_, Sealed>), rmp_serde::encode::Error>> {
         self.entries.range(range).filter(|(_, entry)| entry.state().is_terminal()).map(|(number, entry)| {
             Ok(match entry {
-                Entry::Open(run) => (*number, Cow::Owned(Sealed::seal(run)?)),
+                Entry::Open(key, run) => (*number, Cow::Owned(Sealed::seal(*key, run)?)),
                 Entry::Sealed(sealed) => (*number, Cow::Borrowed(sealed)),
             })
         })
@@ -138,16 +149,20 @@ impl Runs {
         ended: Vec<(RunNumber, Sealed)>,
     ) -> Result<Self, rmp_serde::decode::Error> {
         let entry = |sealed: Sealed| -> Result<Entry, rmp_serde::decode::Error> {
-            Ok(if seals { Entry::Sealed(sealed) } else { Entry::Open(Box::new(rmp_serde::from_slice(&sealed.body)?)) })
+            if seals && !matches!(sealed.state, RunState::Cancelled | RunState::Failed) {
+                return Ok(Entry::Sealed(sealed));
+            }
+            let run: Box<Run> = Box::new(rmp_serde::from_slice(&sealed.body)?);
+            Ok(if seals && is_worth_sealing(&run) { Entry::Sealed(sealed) } else { Entry::Open(sealed.key, run) })
         };
         let ended = ended.into_iter().map(|(number, sealed)| Ok((number, entry(sealed)?)));
-        let open = open.map(|(number, run)| Ok((number, Entry::Open(Box::new(run)))));
+        let open = open.map(|(number, run)| Ok((number, Entry::Open(run.point(), Box::new(run)))));
         let entries: Result<_, rmp_serde::decode::Error> = ended.chain(open).collect();
         Ok(Self { entries: entries?, seals })
     }
 
     pub(crate) fn insert(&mut self, number: RunNumber, run: Run) {
-        self.entries.insert(number, Entry::Open(Box::new(run)));
+        self.entries.insert(number, Entry::Open(run.point(), Box::new(run)));
         self.settle(number);
     }
 
@@ -155,9 +170,9 @@ impl Runs {
     pub(crate) fn change<T>(&mut self, number: RunNumber, change: impl FnOnce(&mut Run) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&number)?;
         if let Entry::Sealed(sealed) = entry {
-            *entry = Entry::Open(Box::new(sealed.unseal()));
+            *entry = Entry::Open(sealed.key, Box::new(sealed.unseal()));
         }
-        let Entry::Open(run) = entry else { return None };
+        let Entry::Open(_, run) = entry else { return None };
         let changed = change(run);
         self.settle(number);
         Some(changed)
@@ -165,41 +180,47 @@ impl Runs {
 
     fn settle(&mut self, number: RunNumber) {
         if let Some(entry) = self.entries.get_mut(&number).filter(|_| self.seals)
-            && let Entry::Open(run) = entry
+            && let Entry::Open(key, run) = entry
             && run.state.is_terminal()
+            && is_worth_sealing(run)
             // What cannot be sealed stays as it is: that costs memory and nothing else.
-            && let Ok(sealed) = Sealed::seal(run)
+            && let Ok(sealed) = Sealed::seal(*key, run)
         {
             *entry = Entry::Sealed(sealed);
         }
     }
 }
 
+/// Returns whether an ended run takes much less as bytes: one that was never executed is small, and many may be withdrawn at once.
+fn is_worth_sealing(run: &Run) -> bool {
+    run.imported || !run.attempts.is_empty()
+}
+
 impl Entry {
     fn run(&self) -> Cow<'_, Run> {
         match self {
-            Self::Open(run) => Cow::Borrowed(run),
+            Self::Open(_, run) => Cow::Borrowed(run),
             Self::Sealed(sealed) => Cow::Owned(sealed.unseal()),
         }
     }
 
     fn first(&self) -> RunNumber {
         match self {
-            Self::Open(run) => run.first,
+            Self::Open(_, run) => run.first,
             Self::Sealed(sealed) => sealed.first,
         }
     }
 
     fn state(&self) -> RunState {
         match self {
-            Self::Open(run) => run.state,
+            Self::Open(_, run) => run.state,
             Self::Sealed(sealed) => sealed.state,
         }
     }
 
     fn key(&self) -> PointKey {
         match self {
-            Self::Open(run) => run.point(),
+            Self::Open(key, _) => *key,
             Self::Sealed(sealed) => sealed.key,
         }
     }
@@ -213,9 +234,9 @@ impl std::fmt::Debug for Sealed {
 }
 
 impl Sealed {
-    fn seal(run: &Run) -> Result<Self, rmp_serde::encode::Error> {
+    fn seal(key: PointKey, run: &Run) -> Result<Self, rmp_serde::encode::Error> {
         let body = rmp_serde::to_vec(run)?.into_boxed_slice();
-        Ok(Self { first: run.first, state: run.state, key: run.point(), body })
+        Ok(Self { first: run.first, state: run.state, key, body })
     }
 
     fn unseal(&self) -> Run {

@@ -14,6 +14,7 @@ mod offered;
 mod reference;
 mod repeats;
 mod restore;
+mod retention;
 mod runs;
 mod sweeps;
 mod world;

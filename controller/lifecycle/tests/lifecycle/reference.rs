@@ -96,7 +96,12 @@ impl Reference {
     // Queued runs that an edit took out of the space, and runs that would have been queued again and are not in it any more.
     fn take_withdrawals(&mut self, command: &Command, events: &[Event], used: &BTreeMap<RunId, BTreeMap<&'static str, u32>>) {
         for event in events {
-            if let Event::RunEnded { sweep, run, withdrawn: true, .. } = event {
+            let (sweep, runs) = match event {
+                Event::RunEnded { sweep, run, withdrawn: true, .. } => (sweep, vec![*run]),
+                Event::QueuedRunsCancelled { sweep, runs, withdrawn: true, .. } => (sweep, runs.numbers().collect()),
+                _ => continue,
+            };
+            for run in &runs {
                 let id = (sweep.clone(), *run);
                 let withdrawn = self.run(sweep, *run);
                 // A failed one would have been pardoned.

@@ -245,7 +245,7 @@ async fn output_is_kept_for_attempts_that_exist() {
     let chunk = |attempt| LogChunk { attempt, offset: 0, data: b"hello\n".to_vec() };
     let append = async |name: &str, attempt| bench.engine.append_log(agent(name), String::new(), chunk(attempt)).await;
     append("a", run.clone()).await.unwrap();
-    assert_eq!(store.query().log(&run, 0, 100).unwrap(), b"hello\n");
+    assert_eq!(store.query().log(&run, 0, 100).unwrap().data, b"hello\n");
     for unknown in [attempt(1, 2), attempt(1, 0), attempt(2, 1), AttemptRef { sweep: SweepId("none".to_owned()), ..run }] {
         assert!(matches!(append("a", unknown).await, Err(EngineError::Refused(_))));
     }

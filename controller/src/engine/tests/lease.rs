@@ -1,8 +1,9 @@
 //! Who falls silent loses what it holds; who does not, does not.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 
-use sweep_lifecycle::command::{Refusal, SweepAction};
+use sweep_lifecycle::command::{Offered, Refusal, SweepAction, Told};
 use sweep_lifecycle::state::{AttemptState, RunState};
 
 use super::*;
@@ -116,4 +117,45 @@ async fn a_disk_that_stalls_costs_nobody_a_lease() {
     bench.engine.tick().await.unwrap();
     let agents = bench.state().await.agents;
     assert!(agents.values().all(|agent| agent.alive));
+}
+
+#[tokio::test]
+async fn a_program_that_asked_is_forgotten_soon_unless_it_holds_a_run() {
+    let bench = Bench::over(MemoryStore::new());
+    bench.create(spec(Method::External)).await;
+    let offered = Offered { config: point(1), reason: "chosen".to_owned() };
+    let offer = Command::OfferRuns { sweep: sweep_id(), runs: vec![offered], end: false };
+    bench.engine.command("", offer).await.unwrap();
+    for name in ["busy", "idle"] {
+        let info = AgentInfo { host: name.to_owned(), asks: true, ..AgentInfo::default() };
+        let register = Command::RegisterAgent { agent: agent(name), sweep: sweep_id(), info, attempts: Vec::new() };
+        bench.engine.command("", register).await.unwrap();
+    }
+    assert!(matches!(bench.acquire("busy", Duration::ZERO).await, Ok(Acquired::Assigned(_))));
+    let alive = async |name: &str| bench.state().await.agents[&agent(name)].alive;
+    bench.pass(Duration::from_secs(299)).await;
+    assert!(alive("idle").await && alive("busy").await);
+    bench.pass(Duration::from_secs(1)).await;
+    assert!(!alive("idle").await && alive("busy").await, "the run of the other one takes as long as it takes");
+    let told = Command::Tell { attempt: attempt(1, 1), told: Told::Value(0.5), metrics: BTreeMap::new() };
+    bench.engine.command("", told).await.unwrap();
+    bench.pass(Duration::from_secs(300)).await;
+    assert!(!alive("busy").await);
+}
+
+#[tokio::test]
+async fn a_program_that_waits_is_told_when_its_sweep_is_paused() {
+    let bench = Bench::over(MemoryStore::new());
+    bench.create(spec(Method::External)).await;
+    let info = AgentInfo { host: "asker".to_owned(), asks: true, ..AgentInfo::default() };
+    let register = Command::RegisterAgent { agent: agent("a"), sweep: sweep_id(), info, attempts: Vec::new() };
+    bench.engine.command("", register).await.unwrap();
+    let (acquired, paused) = tokio::join!(bench.acquire("a", Duration::from_secs(60)), async {
+        while bench.engine.stats().parked_acquires == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.engine.command("", Command::SetSweep { sweep: sweep_id(), action: SweepAction::Pause }).await
+    });
+    paused.unwrap();
+    assert_eq!(acquired, Ok(Acquired::Wait("the sweep is paused".to_owned())));
 }

@@ -36,6 +36,7 @@ pub(in crate::service) fn sweep(row: SweepRow, counts: &SweepCounts) -> v1::Swee
         updated_ms: row.updated_ms,
         yaml: row.yaml,
         stalled: row.stalled,
+        archived: row.archived,
     }
 }
 

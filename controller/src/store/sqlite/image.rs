@@ -42,6 +42,8 @@ pub(super) fn keep(
     }
     let mut put = transaction.prepare_cached("REPLACE INTO image_head (id, maker, events, body, checksum) VALUES (1, ?1, ?2, ?3, ?4)")?;
     put.execute(params![head.maker, int(head.events), head.body, head_sum(head)])?;
+    // The head has no deleted sweep any more.
+    transaction.execute("DELETE FROM image_blocks WHERE sweep NOT IN (SELECT id FROM sweeps)", [])?;
     Ok(())
 }
 

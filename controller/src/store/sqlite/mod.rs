@@ -7,12 +7,14 @@ mod checksum;
 mod copy;
 mod image;
 mod presence;
+mod purge;
 mod query;
 mod rebuild;
 mod room;
 mod rows;
 mod sample;
 mod snapshot;
+mod tables;
 mod write;
 
 use std::path::Path;
@@ -33,7 +35,7 @@ pub use write::SqliteStore;
 
 /// The format that this version writes, kept in `user_version`. It rises with each change that an older version cannot read: a new kind of
 /// event, a new word in an event. `docs/evolution.md` has the rules.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// How long a statement waits for another process, a backup for instance.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -132,43 +134,55 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     if found > FORMAT {
         return Err(too_new(&connection, found));
     }
+    if found == 0 {
+        // Only an empty database can be told to; one of an earlier version keeps its free pages for what comes.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
     if found == 0 {
-        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+        // All of it or nothing: a crash leaves no database without a format.
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {ADDED}"))?;
+        raise_format(&connection)?;
+        connection.execute_batch("COMMIT")?;
     }
     connection.execute_batch(ADDED)?;
     checksum::add_columns(&connection)?;
     // On a full disk the old ones do: queries say nothing of indices.
-    if_there_is_room(&connection, INDICES)?;
+    if_there_is_room(&connection, |connection| Ok(connection.execute_batch(INDICES)?))?;
     // On a full disk the first commit that has room does it.
-    if found < FORMAT {
-        if_there_is_room(&connection, &raise_format())?;
+    if (1..FORMAT).contains(&found) {
+        if_there_is_room(&connection, raise_format)?;
     }
     Ok(connection)
 }
 
-/// Executes statements as one transaction, which a full disk rolls back.
-fn if_there_is_room(connection: &Connection, statements: &str) -> Result<(), StoreError> {
-    match connection.execute_batch(&format!("BEGIN IMMEDIATE; {statements} COMMIT;")).map_err(StoreError::from) {
-        Err(StoreError::Full) if !connection.is_autocommit() => Ok(connection.execute_batch("ROLLBACK")?),
+/// Makes a change as one transaction, which a full disk rolls back.
+fn if_there_is_room(connection: &Connection, change: fn(&Connection) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let outcome = change(connection).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    if outcome.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    match outcome {
         Ok(()) | Err(StoreError::Full) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Returns the statements that give the data this format: an older version then refuses it, and names the version to install.
-fn raise_format() -> String {
+/// Gives the data this format: an older version then refuses it, and names the version to install.
+fn raise_format(connection: &Connection) -> Result<(), StoreError> {
+    tables::add_columns(connection)?;
     let version = env!("CARGO_PKG_VERSION");
     let sum = checksum::of(&[checksum::Part::Number(i64::from(FORMAT)), checksum::Part::Bytes(version.as_bytes())]);
-    format!(
+    Ok(connection.execute_batch(&format!(
         "CREATE TABLE IF NOT EXISTS formats (format INTEGER PRIMARY KEY, version TEXT NOT NULL, checksum INTEGER);
          INSERT OR IGNORE INTO formats (format, version, checksum) VALUES ({FORMAT}, '{version}', {sum});
          PRAGMA user_version = {FORMAT};"
-    )
+    ))?)
 }
 
 /// Returns the refusal of data of a newer format, with the version that raised the format where the data names it.
@@ -239,10 +253,10 @@ mod tests {
         drop(store);
         Connection::open(&path).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
         let error = SqliteStore::open(&path).unwrap_err();
-        let expected = "the data has format 3, and this version of sweep reads formats up to 2: install the version of sweep that wrote it, or restore a \
+        let expected = "the data has format 4, and this version of sweep reads formats up to 3: install the version of sweep that wrote it, or restore a \
                         backup that was made before the upgrade";
         assert_eq!(error.to_string(), expected);
-        Connection::open(&path).unwrap().execute("INSERT INTO formats (format, version) VALUES (3, '0.9.1')", []).unwrap();
+        Connection::open(&path).unwrap().execute("INSERT INTO formats (format, version) VALUES (4, '0.9.1')", []).unwrap();
         let error = SqliteStore::open(&path).unwrap_err().to_string();
         assert!(error.contains("install sweep 0.9.1 or newer"), "{error}");
     }
@@ -269,7 +283,7 @@ mod tests {
         drop(SqliteStore::open(&path).unwrap());
         assert_eq!(format(&path), FORMAT);
         let version: String =
-            Connection::open(&path).unwrap().query_row("SELECT version FROM formats WHERE format = 2", [], |row| row.get(0)).unwrap();
+            Connection::open(&path).unwrap().query_row("SELECT version FROM formats WHERE format = 3", [], |row| row.get(0)).unwrap();
         assert_eq!(version, env!("CARGO_PKG_VERSION"));
     }
 

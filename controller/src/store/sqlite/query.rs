@@ -1,19 +1,24 @@
 //! Reading connections.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId, Timestamp};
 
 use super::{count, int, open_to_read};
-use crate::store::{AgentRow, CodeCounts, LOG_BYTES_MAX, Query, RunRow, StoreError, SweepCounts, SweepRow};
+use crate::store::thin::{Thinned, evenly};
+use crate::store::{
+    AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureGroup, LogPart, LogReader, Query, RunRow, StoreError, SweepBytes, SweepCounts,
+    SweepRow, Totals,
+};
+
+/// About as much of the disk takes a metric point.
+const POINT_BYTES: u64 = 48;
 
 /// Connections that are kept open for the next question.
 const IDLE_CONNECTIONS_MAX: usize = 4;
@@ -69,21 +74,52 @@ impl Query for SqliteQuery {
         })
     }
 
+    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+        let sql = "SELECT body FROM sweeps WHERE id IN (
+             SELECT id FROM sweeps INDEXED BY sweeps_listed WHERE archived = ?1 ORDER BY created_ms DESC, id LIMIT ?3 OFFSET ?2)
+             ORDER BY created_ms DESC, id";
+        let values = [Sql::Integer(i64::from(archived)), Sql::Integer(int(skip as u64)), Sql::Integer(int(limit as u64))];
+        self.read(|connection| {
+            let sweeps: Vec<SweepRow> = bodies(connection, sql, &values)?;
+            sweeps.into_iter().map(|row| Ok((row.clone(), counts(connection, &row)?))).collect()
+        })
+    }
+
+    fn sweep_count(&self, archived: bool) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM sweeps INDEXED BY sweeps_listed WHERE archived = ?1";
+        self.read(|connection| Ok(count(connection.prepare_cached(sql)?.query_row([archived], |row| row.get(0))?)))
+    }
+
+    fn totals(&self) -> Result<Totals, StoreError> {
+        self.read(|connection| {
+            let by_state = |sql: &str| -> Result<BTreeMap<String, u64>, StoreError> {
+                let mut statement = connection.prepare_cached(sql)?;
+                let rows = statement.query_map([], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            };
+            let agents = "SELECT count(*), coalesce(sum(slots), 0) FROM agents WHERE alive";
+            let (agents, slots) = connection.prepare_cached(agents)?.query_row([], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?;
+            Ok(Totals {
+                sweeps: by_state("SELECT state, count(*) FROM sweeps GROUP BY state")?,
+                // Those of a deleted sweep are there for a moment.
+                runs: by_state("SELECT state, sum(runs) FROM run_counts WHERE sweep IN (SELECT id FROM sweeps) GROUP BY state")?,
+                agents,
+                slots,
+            })
+        })
+    }
+
     fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT run, state, value, body FROM runs WHERE sweep = ?1 ORDER BY run")?;
-            let mut rows = statement.query(params![sweep.id])?;
+            let mut statement = connection.prepare_cached("SELECT code, state, runs FROM run_counts WHERE sweep = ?1 AND runs > 0")?;
+            let mut rows = statement.query([&sweep.id])?;
             let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                let Code { code } = parsed(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
-                let run = count(row.get(0)?);
-                let best = row.get::<_, Option<f64>>(2)?.map(|value| (run, value));
-                let state = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-                // Nearly all runs are of a code that is known: no name is made for each.
-                match codes.get_mut(&*code) {
-                    Some(counts) => counts.add(state, 1, best, &sweep.goal),
-                    None => codes.entry(code.into_owned()).or_default().add(state, 1, best, &sweep.goal),
-                }
+                let state: String = row.get(1)?;
+                codes.entry(row.get(0)?).or_default().add(&state, count(row.get(2)?), None, &sweep.goal);
+            }
+            for (code, counts) in &mut codes {
+                counts.best = best_of(connection, sweep, code, 1)?.pop().map(|(value, run)| (run, value));
             }
             Ok(codes)
         })
@@ -107,14 +143,107 @@ impl Query for SqliteQuery {
         self.read(|connection| bodies(connection, &sql, &values))
     }
 
+    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Result<Vec<RunRow>, StoreError> {
+        self.read(|connection| {
+            let mut runs = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                let values = [text(&sweep.0), Sql::Integer(int(*number))];
+                runs.extend(bodies(connection, "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2", &values)?);
+            }
+            Ok(runs)
+        })
+    }
+
+    fn ended_before(&self, sweep: &SweepId, before_ms: i64, after: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT run FROM runs WHERE sweep = ?1 AND run > ?2 AND ended_ms > 0 AND ended_ms < ?3 ORDER BY run LIMIT ?4";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let key = params![sweep.0, int(after), before_ms, int(limit as u64)];
+            let runs = statement.query_map(key, |row| Ok(count(row.get(0)?)))?;
+            Ok(runs.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
+        self.read(|connection| {
+            let mut usage = DiskUsage::default();
+            let mut sum = |sql: &str, put: fn(&mut SweepBytes, u64)| -> Result<(), StoreError> {
+                let mut statement = connection.prepare(sql)?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    put(usage.sweeps.entry(row.get(0)?).or_default(), count(row.get(1)?));
+                }
+                Ok(())
+            };
+            sum("SELECT sweep, sum(octet_length(body)) FROM events GROUP BY sweep", |bytes, sum| bytes.events = sum)?;
+            sum("SELECT sweep, count(*) FROM metrics GROUP BY sweep", |bytes, points| bytes.curves = points * POINT_BYTES)?;
+            sum("SELECT sweep, sum(octet_length(data)) FROM logs GROUP BY sweep", |bytes, sum| bytes.output = sum)?;
+            sum("SELECT sweep, sum(octet_length(body)) FROM runs GROUP BY sweep", |bytes, sum| bytes.rows = sum)?;
+            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0)).map(count);
+            usage.free = pragma("freelist_count")? * pragma("page_size")?;
+            usage.is_purging = connection.query_row("SELECT EXISTS (SELECT 1 FROM purges)", [], |row| row.get(0))?;
+            Ok(usage)
+        })
+    }
+
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
         let sql = "SELECT body FROM runs WHERE sweep = ?1 AND ended_ms > 0 ORDER BY ended_ms DESC, run DESC LIMIT ?2";
         self.read(|connection| bodies(connection, sql, &[text(&sweep.0), Sql::Integer(int(limit as u64))]))
     }
 
-    fn values(&self, sweep: &SweepId) -> Result<Vec<f64>, StoreError> {
-        let sql = "SELECT value FROM runs WHERE sweep = ?1 AND ended_ms > 0 AND value IS NOT NULL ORDER BY ended_ms, run";
-        self.read(|connection| Ok(connection.prepare_cached(sql)?.query_map([&sweep.0], |row| row.get(0))?.collect::<Result<_, _>>()?))
+    fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError> {
+        let sql = "SELECT cause, host, count(*), min(run) FROM runs INDEXED BY runs_failed
+             WHERE sweep = ?1 AND cause IS NOT NULL GROUP BY cause, host";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([&sweep.0])?;
+            let mut groups: Vec<FailureGroup> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (key, host, runs, first): (String, String, u64, u64) =
+                    (row.get(0)?, row.get(1)?, count(row.get(2)?), count(row.get(3)?));
+                if groups.last().is_none_or(|group| group.key != key) {
+                    groups.push(FailureGroup { key, runs: 0, first, hosts: BTreeMap::new() });
+                }
+                let Some(group) = groups.last_mut() else { continue };
+                group.runs += runs;
+                group.first = group.first.min(first);
+                if !host.is_empty() {
+                    group.hosts.insert(host, runs);
+                }
+            }
+            groups.sort_by_key(|group| std::cmp::Reverse(group.runs));
+            Ok(groups)
+        })
+    }
+
+    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT run FROM runs INDEXED BY runs_failed WHERE sweep = ?1 AND cause = ?2 ORDER BY run LIMIT ?3";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let runs = statement.query_map(params![sweep.0, key, int(limit as u64)], |row| Ok(count(row.get(0)?)))?;
+            Ok(runs.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError> {
+        self.read(|connection| Ok(best(connection, sweep, limit)?.into_iter().map(|(_, run)| run).collect()))
+    }
+
+    fn values(&self, sweep: &SweepId, limit: usize) -> Result<Vec<f64>, StoreError> {
+        self.read(|connection| {
+            let last: Option<i64> =
+                connection.prepare_cached("SELECT max(run) FROM runs WHERE sweep = ?1")?.query_row([&sweep.0], |row| row.get(0))?;
+            let last = count(last.unwrap_or(0));
+            let mut value =
+                connection.prepare_cached("SELECT ended_ms, value FROM runs WHERE sweep = ?1 AND run = ?2 AND value IS NOT NULL")?;
+            let mut values: Vec<(i64, u64, f64)> = Vec::new();
+            for run in evenly(last, limit) {
+                let found = value.query_row(params![sweep.0, int(run)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+                values.extend(found.map(|(ended_ms, value)| (ended_ms, run, value)));
+            }
+            values.sort_by_key(|(ended_ms, run, _)| (*ended_ms, *run));
+            Ok(values.into_iter().map(|(_, _, value)| value).collect())
+        })
     }
 
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
@@ -140,9 +269,11 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<Vec<u8>, StoreError> {
-        let limit = limit.min(usize::try_from(LOG_BYTES_MAX).unwrap_or(usize::MAX));
-        let end = offset.saturating_add(limit as u64);
+    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
+        self.read(|connection| curves(connection, attempt, name, limit))
+    }
+
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<LogPart, StoreError> {
         self.read(|connection| {
             // From the piece in which the wanted bytes begin, up to the first one behind them: that tells a gap from the end.
             let mut statement = connection.prepare_cached(
@@ -151,20 +282,41 @@ impl Query for SqliteQuery {
                  ORDER BY offset",
             )?;
             let mut rows = statement.query(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset)])?;
-            let mut output = Vec::new();
-            while let Some(row) = rows.next()?.filter(|_| output.len() < limit) {
-                let start = count(row.get(0)?);
-                let data: Vec<u8> = row.get(1)?;
-                // All places are below `LOG_BYTES_MAX` or cut by `end`, so they fit.
-                let gap = start.min(end).saturating_sub(offset) as usize;
-                output.resize(output.len().max(gap), 0);
-                let skip = offset.saturating_sub(start) as usize;
-                if start < end {
-                    output.extend_from_slice(data.get(skip..).unwrap_or_default());
+            let mut reader = LogReader::new(offset, limit);
+            while let Some(row) = rows.next()? {
+                let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+                if !reader.takes(count(row.get(0)?), data) {
+                    break;
                 }
             }
-            output.truncate(limit);
-            Ok(output)
+            Ok(reader.part())
+        })
+    }
+
+    fn log_end(&self, attempt: &AttemptRef) -> Result<u64, StoreError> {
+        let sql = "SELECT offset + length(data) FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY offset DESC LIMIT 1";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let end = statement.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt], |row| row.get(0)).optional()?;
+            Ok(count(end.unwrap_or(0)))
+        })
+    }
+
+    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Result<Vec<AgentRow>, StoreError> {
+        let gone = Sql::Integer(int(gone as u64));
+        self.read(|connection| {
+            let (mut shown, rest): (Vec<AgentRow>, Vec<AgentRow>) = match sweep {
+                Some(sweep) => (
+                    bodies(connection, "SELECT body FROM agents WHERE sweep = ?1 AND alive = 1 ORDER BY id", &[text(&sweep.0)])?,
+                    bodies(connection, "SELECT body FROM agents WHERE sweep = ?1 AND alive = 0 LIMIT ?2", &[text(&sweep.0), gone])?,
+                ),
+                None => (
+                    bodies(connection, "SELECT body FROM agents WHERE alive ORDER BY id", &[])?,
+                    bodies(connection, "SELECT body FROM agents WHERE NOT alive LIMIT ?1", &[gone])?,
+                ),
+            };
+            shown.extend(rest);
+            Ok(shown)
         })
     }
 
@@ -191,20 +343,13 @@ pub(super) fn bodies<T: DeserializeOwned>(connection: &Connection, sql: &str, va
     Ok(found)
 }
 
-fn parsed<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, StoreError> {
+fn parsed<T: DeserializeOwned>(body: &str) -> Result<T, StoreError> {
     serde_json::from_str(body).map_err(|error| StoreError::Failed(format!("a row of a query table: {error}")))
-}
-
-/// What is read of a run where only its code is asked for: SQLite's own way to look into its body takes four times as long.
-#[derive(Deserialize)]
-struct Code<'a> {
-    #[serde(borrow, default)]
-    code: Cow<'a, str>,
 }
 
 fn counts(connection: &Connection, sweep: &SweepRow) -> Result<SweepCounts, StoreError> {
     let mut counts = SweepCounts::default();
-    let mut statement = connection.prepare_cached("SELECT state, count(*) FROM runs WHERE sweep = ?1 GROUP BY state")?;
+    let mut statement = connection.prepare_cached("SELECT state, sum(runs) FROM run_counts WHERE sweep = ?1 GROUP BY state")?;
     let mut rows = statement.query([&sweep.id])?;
     while let Some(row) = rows.next()? {
         let state: String = row.get(0)?;
@@ -212,14 +357,81 @@ fn counts(connection: &Connection, sweep: &SweepRow) -> Result<SweepCounts, Stor
     }
     let mut statement = connection.prepare_cached("SELECT count(*) FROM agents WHERE sweep = ?1 AND alive")?;
     counts.agents = count(statement.query_row([&sweep.id], |row| row.get(0))?);
+    counts.best = best(connection, sweep, 1)?.pop().map(|(value, run)| (run, value));
+    Ok(counts)
+}
+
+/// Returns the best runs with the value of each, the best first; the lower number comes first in a tie.
+fn best(connection: &Connection, sweep: &SweepRow, limit: usize) -> Result<Vec<(f64, u64)>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT DISTINCT code FROM run_counts WHERE sweep = ?1")?;
+    let codes = statement.query_map([&sweep.id], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let mut found = Vec::new();
+    for code in &codes {
+        found.extend(best_of(connection, sweep, code, limit)?);
+    }
+    found.sort_by(|(a, first), (b, second)| {
+        let order = if sweep.goal == "maximize" { b.total_cmp(a) } else { a.total_cmp(b) };
+        order.then(first.cmp(second))
+    });
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// As [`best`], of the runs of one version of the code.
+fn best_of(connection: &Connection, sweep: &SweepRow, code: &str, limit: usize) -> Result<Vec<(f64, u64)>, StoreError> {
     let order = if sweep.goal == "maximize" { "DESC" } else { "ASC" };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT run, value FROM runs WHERE sweep = ?1 AND value IS NOT NULL
-         ORDER BY value {order}, run LIMIT 1"
+        "SELECT value, run FROM runs INDEXED BY runs_ranked WHERE sweep = ?1 AND code = ?2 AND value IS NOT NULL
+         ORDER BY value {order}, run LIMIT ?3"
     ))?;
-    let best = statement.query_row([&sweep.id], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
-    counts.best = best.map(|(run, value)| (count(run), value));
-    Ok(counts)
+    let found = statement.query_map(params![sweep.id, code, int(limit as u64)], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Reads the points of each metric once, keeps the places of evenly spaced ones, and then reads those.
+fn curves(
+    connection: &Connection,
+    attempt: &AttemptRef,
+    name: Option<&str>,
+    limit: usize,
+) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
+    let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt];
+    let mut statement =
+        connection.prepare_cached("SELECT seq, name FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY seq")?;
+    let mut rows = statement.query(key)?;
+    let mut thinned: Vec<(String, Thinned<u64>)> = Vec::new();
+    let mut next = 0;
+    while let Some(row) = rows.next()? {
+        let found = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        if name.is_some_and(|name| name != found) {
+            continue;
+        }
+        // Programs report their metrics in the same order at each step.
+        if thinned.get(next).is_none_or(|(known, _)| known != found) {
+            next = match thinned.iter().position(|(known, _)| known == found) {
+                Some(place) => place,
+                None => {
+                    thinned.push((found.to_owned(), Thinned::new(limit)));
+                    thinned.len() - 1
+                }
+            };
+        }
+        thinned[next].1.push(count(row.get(0)?));
+        next = (next + 1) % thinned.len();
+    }
+    let sql = "SELECT seq, name, step, wall_ms, value FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq = ?4";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut curves = BTreeMap::new();
+    for (name, thinned) in thinned {
+        let (total, places) = thinned.finish();
+        let mut points = Vec::with_capacity(places.len());
+        for (index, seq) in places {
+            let point = statement.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(seq)], numbered_point)?;
+            points.push((index, point.1));
+        }
+        curves.insert(name, CurvePoints { count: total, points });
+    }
+    Ok(curves)
 }
 
 fn numbered_point(row: &Row<'_>) -> rusqlite::Result<(u64, MetricPoint)> {

@@ -53,8 +53,27 @@ impl SqliteStore {
         for (table, _) in TABLES {
             transaction.execute_batch(&format!("DROP TABLE temp.old_{table};"))?;
         }
+        // What was deleted may be there again, as far as the log still has it.
+        transaction.execute_batch(
+            "DELETE FROM stale_rows; UPDATE purges SET cursor = NULL; DELETE FROM run_counts;
+             INSERT INTO run_counts SELECT sweep, code, state, count(*) FROM runs GROUP BY sweep, code, state;",
+        )?;
         transaction.commit()?;
+        self.shrink()?;
         Ok(rebuilt)
+    }
+}
+
+impl SqliteStore {
+    /// Writes the file anew without free pages, where it was made by a version that could not give them back. A full disk leaves it as it is.
+    fn shrink(&self) -> Result<(), StoreError> {
+        if self.connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, u32>(0))? == 2 {
+            return Ok(());
+        }
+        match self.connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").map_err(StoreError::from) {
+            Ok(()) | Err(StoreError::Full) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -5,14 +5,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 use sweep_lifecycle::event::{Event, MetricPoint};
 use sweep_lifecycle::state::{AttemptRef, Environment, Timestamp};
 
 use super::checksum::{self, Extent};
 use super::presence::quick_check;
 use super::rows::{differing_columns, without_lag};
-use super::write::{SqliteStore, event_at};
+use super::write::{SqliteStore, event_at, last_deletion, stale_rows};
 use super::{count, int};
 use crate::store::{AgentRow, Batch, MetricRow, StoreError, SweepRow};
 
@@ -71,20 +71,21 @@ impl SqliteStore {
         }
         let mut problems = Vec::new();
         let last: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
-        let step = (last / EVENTS).max(1);
+        let (step, last_deletion) = ((last / EVENTS).max(1), last_deletion(connection)?);
         let mut seq = 1;
         while seq <= last {
             let within: i64 = connection.query_row("SELECT abs(random() % ?1)", [step], |row| row.get(0))?;
-            let Some(recorded) = event_at(connection, (seq + within).min(last))? else {
-                return Err(StoreError::Damaged(format!("event {} of the log is missing", (seq + within).min(last))));
+            let place = (seq + within).min(last);
+            seq += step;
+            let Some(recorded) = event_at(connection, place)? else {
+                if place < last_deletion {
+                    continue;
+                }
+                return Err(StoreError::Damaged(format!("event {place} of the log is missing")));
             };
             problems.extend(
-                metrics(&recorded.event)
-                    .iter()
-                    .filter_map(|row| differing_point(connection, row).transpose())
-                    .collect::<Result<Vec<_>, _>>()?,
+                metrics(&recorded.event).iter().filter_map(|row| self.differing_point(row).transpose()).collect::<Result<Vec<_>, _>>()?,
             );
-            seq += step;
         }
         problems.extend(checksum::damaged_rows(connection, Extent::Sample(ROWS))?);
         problems.sort();
@@ -94,6 +95,10 @@ impl SqliteStore {
 
     /// Returns which of these rows have other values in the database.
     pub(super) fn differing_rows(&self, rows: &Batch) -> Result<Vec<String>, StoreError> {
+        let stale = if self.has_old_format { Vec::new() } else { stale_rows(&self.connection)? };
+        let mut rows = rows.clone();
+        rows.runs.retain(|row| !stale.iter().any(|stale| stale.has(&row.sweep, row.run)));
+        let rows = &rows;
         let mut problems = differing_columns(&self.connection, rows)?;
         let body = |sql: &str, key: &dyn rusqlite::ToSql, number: Option<i64>| {
             let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
@@ -133,20 +138,25 @@ impl SqliteStore {
         }
         Ok(problems)
     }
-}
 
-/// Says what is wrong with the row of a point that the log has, if anything.
-fn differing_point(connection: &Connection, (attempt, number, point): &MetricRow) -> Result<Option<String>, StoreError> {
-    let AttemptRef { sweep, run, attempt } = attempt;
-    let sql = "SELECT name, step, wall_ms, value FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq = ?4";
-    let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_row(params![sweep.0, int(*run), attempt, int(*number)], |row| {
-        let value: Option<f64> = row.get(3)?;
-        Ok(MetricPoint { name: row.get(0)?, step: row.get(1)?, wall: Timestamp(row.get(2)?), value: value.unwrap_or(f64::NAN) })
-    });
-    let is_same = found.optional()?.is_some_and(|found| {
-        (found.name == point.name && found.step == point.step && found.wall == point.wall)
-            && (found.value.to_bits() == point.value.to_bits() || (found.value.is_nan() && point.value.is_nan()))
-    });
-    Ok((!is_same).then(|| format!("run {sweep}/{run} attempt {attempt}: its metric points are not those of the log")))
+    /// Says what is wrong with the row of a point that the log has, if anything.
+    fn differing_point(&self, (attempt, number, point): &MetricRow) -> Result<Option<String>, StoreError> {
+        let connection = &self.connection;
+        let AttemptRef { sweep, run, attempt } = attempt;
+        let is_purged = "SELECT EXISTS (SELECT 1 FROM purges WHERE sweep = ?1 AND (run IS NULL OR run = ?2))";
+        if !self.has_old_format && connection.prepare_cached(is_purged)?.query_row(params![sweep.0, int(*run)], |row| row.get(0))? {
+            return Ok(None);
+        }
+        let sql = "SELECT name, step, wall_ms, value FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq = ?4";
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![sweep.0, int(*run), attempt, int(*number)], |row| {
+            let value: Option<f64> = row.get(3)?;
+            Ok(MetricPoint { name: row.get(0)?, step: row.get(1)?, wall: Timestamp(row.get(2)?), value: value.unwrap_or(f64::NAN) })
+        });
+        let is_same = found.optional()?.is_some_and(|found| {
+            (found.name == point.name && found.step == point.step && found.wall == point.wall)
+                && (found.value.to_bits() == point.value.to_bits() || (found.value.is_nan() && point.value.is_nan()))
+        });
+        Ok((!is_same).then(|| format!("run {sweep}/{run} attempt {attempt}: its metric points are not those of the log")))
+    }
 }

@@ -1,6 +1,6 @@
 //! Everything in the database as of one commit, for a check of all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use super::checksum::{Extent, damaged_rows};
 use super::copy::known_format;
 use super::query::bodies;
 use super::rows::differing_columns;
-use super::write::read_events;
+use super::write::{read_events, stale_rows};
 use super::{count, image, open_to_read};
-use crate::store::{AgentRow, Batch, Block, ImageHead, RunRow, StoreError, SweepRow};
+use crate::store::{AgentRow, Batch, Block, ImageHead, RunRow, StaleRows, StoreError, SweepRow};
 
 /// What the metric points of an attempt come to, in whatever order they are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +119,36 @@ impl SqliteSnapshot {
     /// See [`SqliteSnapshot::open`].
     pub fn environments(&self, sweep: &SweepId) -> Result<Vec<Environment>, StoreError> {
         bodies(&self.connection, "SELECT body FROM environments WHERE sweep = ?1 ORDER BY digest", &[sweep.0.clone().into()])
+    }
+
+    /// Returns the runs whose rows are older than the log.
+    ///
+    /// # Errors
+    /// See [`SqliteSnapshot::open`].
+    pub fn stale_rows(&self) -> Result<Vec<StaleRows>, StoreError> {
+        if !self.has_table("stale_rows")? {
+            return Ok(Vec::new());
+        }
+        stale_rows(&self.connection)
+    }
+
+    /// Returns the deleted sweeps whose data is still being deleted.
+    ///
+    /// # Errors
+    /// See [`SqliteSnapshot::open`].
+    pub fn purged_sweeps(&self) -> Result<BTreeSet<SweepId>, StoreError> {
+        if !self.has_table("purges")? {
+            return Ok(BTreeSet::new());
+        }
+        let mut statement = self.connection.prepare("SELECT sweep FROM purges WHERE run IS NULL")?;
+        let found = statement.query_map([], |row| Ok(SweepId(row.get(0)?)))?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// A database of an earlier version lacks some.
+    fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+        Ok(self.connection.query_row(sql, [name], |row| row.get(0))?)
     }
 
     /// Returns the rows beside those that follow from the log, output and replies for instance, that do not fit their checksums, in words.

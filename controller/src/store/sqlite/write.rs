@@ -6,12 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 use sweep_lifecycle::event::{Event, Recorded};
-use sweep_lifecycle::state::Timestamp;
+use sweep_lifecycle::state::{SweepId, Timestamp};
 
 use super::checksum::{self, Part};
 use super::presence::{Presence, read_back};
-use super::{FORMAT, count, image, int, open_to_write, raise_format, to_json};
-use crate::store::{Batch, Block, ImageHead, LogChunk, MetricRow, Store, StoreError, StoredReply};
+use super::{FORMAT, count, image, int, open_to_write, purge, raise_format, to_json};
+use crate::store::{
+    Batch, Block, ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, MetricRow, RunRow, StaleRows, Store, StoreError, StoredReply,
+};
 
 /// Replies are kept this long: no caller repeats a request after a day.
 const REPLIES_KEPT_HOURS: u32 = 48;
@@ -31,7 +33,7 @@ pub struct SqliteStore {
     /// Commits since it was opened.
     commits: u64,
     /// The disk was full when it was opened: the next commit raises the format.
-    has_old_format: bool,
+    pub(super) has_old_format: bool,
     /// What is watched while it is open; `None` for a connection that has no file.
     watched: Option<Watched>,
 }
@@ -79,7 +81,7 @@ impl SqliteStore {
     fn write(&mut self, batch: &Batch) -> Result<i64, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.has_old_format {
-            transaction.execute_batch(&raise_format())?;
+            raise_format(&transaction)?;
         }
         let (seq, last) = append_events(&transaction, self.seq, &batch.events)?;
         put_rows(&transaction, batch)?;
@@ -87,6 +89,10 @@ impl SqliteStore {
             append_log(&transaction, chunk)?;
         }
         put_replies(&transaction, &batch.replies)?;
+        if let Some(stale) = &batch.stale {
+            put_stale(&transaction, stale)?;
+        }
+        purge::note(&transaction, &batch.deleted, &batch.pruned, seq)?;
         self.commits += 1;
         if self.commits.is_multiple_of(COMMITS_BETWEEN_PRUNES) {
             prune_replies(&transaction)?;
@@ -100,21 +106,34 @@ impl SqliteStore {
     }
 }
 
+pub(super) fn stale_rows(connection: &Connection) -> Result<Vec<StaleRows>, StoreError> {
+    let mut statement = connection.prepare("SELECT sweep, first, last FROM stale_rows ORDER BY rowid")?;
+    let rows = statement
+        .query_map([], |row| Ok(StaleRows { sweep: SweepId(row.get(0)?), first: count(row.get(1)?), last: count(row.get(2)?) }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Hands out all events behind a place, in order; each has to fit its checksum.
 pub(super) fn read_events(connection: &Connection, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
     let mut statement = connection.prepare("SELECT seq, at_ms, body, checksum, sweep, type FROM events WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = statement.query([int(after)])?;
-    let mut expected = int(after) + 1;
+    let (mut expected, last_deletion) = (int(after) + 1, last_deletion(connection)?);
     while let Some(row) = rows.next()? {
         let seq: i64 = row.get(0)?;
         let recorded = event_of(row)?;
-        if seq != expected {
+        if seq != expected && seq > last_deletion {
             return Err(StoreError::Damaged(format!("event {expected} of the log is missing; the next one is event {seq}")));
         }
-        expected += 1;
+        expected = seq + 1;
         each(recorded);
     }
     Ok(())
+}
+
+/// Returns the place of the last event that deletes earlier ones; 0: none does, and the log has no gaps.
+pub(super) fn last_deletion(connection: &Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE type IN ('sweep_deleted', 'runs_pruned')";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// Returns the event at a place of the log, which has to fit its checksum.
@@ -209,6 +228,28 @@ impl Store for SqliteStore {
         image::blocks(&self.connection, each)
     }
 
+    fn stale_rows(&mut self) -> Result<Vec<StaleRows>, StoreError> {
+        // On a full disk a database of an earlier version has none yet.
+        if self.has_old_format { Ok(Vec::new()) } else { stale_rows(&self.connection) }
+    }
+
+    fn is_purging(&mut self) -> Result<bool, StoreError> {
+        if self.has_old_format {
+            return Ok(false);
+        }
+        Ok(self.connection.query_row("SELECT EXISTS (SELECT 1 FROM purges)", [], |row| row.get(0))?)
+    }
+
+    fn purge(&mut self, rows: usize) -> Result<bool, StoreError> {
+        if self.has_old_format {
+            return Ok(false);
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let has_more = purge::step(&transaction, rows)?;
+        transaction.commit()?;
+        Ok(has_more)
+    }
+
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT digest, body FROM replies WHERE request_id = ?1")?;
         let found = statement.query_row([request_id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
@@ -251,27 +292,28 @@ fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded
 /// that a commit has fewer pages to wait for.
 pub(super) fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     let mut put = transaction.prepare_cached(
-        "INSERT INTO sweeps (id, created_ms, goal, body) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET created_ms = excluded.created_ms, goal = excluded.goal, body = excluded.body",
-    )?;
-    for row in &batch.sweeps {
-        put.execute(params![row.id, row.created_ms, row.goal, to_json(row)?])?;
-    }
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO runs (sweep, run, state, value, ended_ms, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT DO UPDATE SET state = excluded.state, value = excluded.value, ended_ms = excluded.ended_ms, body = excluded.body",
-    )?;
-    for row in &batch.runs {
-        put.execute(params![row.sweep, int(row.run), row.state, row.ranked, row.ended_ms, to_json(row)?])?;
-    }
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO agents (id, sweep, alive, body) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET sweep = excluded.sweep, alive = excluded.alive, body = excluded.body",
+        "INSERT INTO sweeps (id, created_ms, goal, body, state, archived) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET created_ms = excluded.created_ms, goal = excluded.goal, body = excluded.body,
+             state = excluded.state, archived = excluded.archived",
     )?;
     // An update that names an indexed column writes the index, even where the column keeps its value.
-    let mut update = transaction.prepare_cached("UPDATE agents SET body = ?4 WHERE id = ?1 AND sweep = ?2 AND alive = ?3")?;
+    let mut update = transaction
+        .prepare_cached("UPDATE sweeps SET body = ?4 WHERE id = ?1 AND created_ms = ?2 AND goal = ?3 AND state = ?5 AND archived = ?6")?;
+    for row in &batch.sweeps {
+        let values = params![row.id, row.created_ms, row.goal, to_json(row)?, row.state, row.archived];
+        if update.execute(values)? == 0 {
+            put.execute(values)?;
+        }
+    }
+    put_runs(transaction, &batch.runs)?;
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO agents (id, sweep, alive, body, slots) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET sweep = excluded.sweep, alive = excluded.alive, body = excluded.body, slots = excluded.slots",
+    )?;
+    let mut update =
+        transaction.prepare_cached("UPDATE agents SET body = ?4 WHERE id = ?1 AND sweep = ?2 AND alive = ?3 AND slots = ?5")?;
     for row in &batch.agents {
-        let values = params![row.id, row.sweep, row.alive, to_json(row)?];
+        let values = params![row.id, row.sweep, row.alive, to_json(row)?, row.slots];
         if update.execute(values)? == 0 {
             put.execute(values)?;
         }
@@ -281,6 +323,37 @@ pub(super) fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(
         put.execute(params![sweep.0, known.digest, to_json(known)?])?;
     }
     put_metrics(transaction, &batch.metrics)
+}
+
+/// Most rows are written since a run has reported something: then no column changes that an index has.
+fn put_runs(transaction: &Transaction<'_>, runs: &[RunRow]) -> Result<(), StoreError> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO runs (sweep, run, state, value, ended_ms, body, code, cause, host) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT DO UPDATE SET state = excluded.state, value = excluded.value, ended_ms = excluded.ended_ms, body = excluded.body,
+             code = excluded.code, cause = excluded.cause, host = excluded.host",
+    )?;
+    let mut update = transaction.prepare_cached(
+        "UPDATE runs SET body = ?6 WHERE sweep = ?1 AND run = ?2 AND state = ?3 AND value IS ?4 AND ended_ms = ?5 AND code = ?7 AND cause IS ?8
+             AND host = ?9",
+    )?;
+    for row in runs {
+        let cause = row.failure_cause();
+        let (key, host) = (cause.as_ref().map(|cause| &cause.key), cause.as_ref().map_or("", |cause| &cause.host));
+        let values = params![row.sweep, int(row.run), row.state, row.ranked, row.ended_ms, to_json(row)?, row.code, key, host];
+        if update.execute(values)? == 0 {
+            put.execute(values)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_stale(transaction: &Transaction<'_>, stale: &[StaleRows]) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM stale_rows", [])?;
+    let mut insert = transaction.prepare_cached("INSERT INTO stale_rows (sweep, first, last) VALUES (?1, ?2, ?3)")?;
+    for rows in stale {
+        insert.execute(params![rows.sweep.0, int(rows.first), int(rows.last)])?;
+    }
+    Ok(())
 }
 
 /// Inserts metric points; one that is known is ignored.
@@ -303,11 +376,25 @@ fn append_log(transaction: &Transaction<'_>, chunk: &LogChunk) -> Result<(), Sto
     )?;
     let known: Option<i64> = end.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt], |row| row.get(0)).optional()?;
     let Some((offset, data)) = chunk.news(count(known.unwrap_or(0))) else { return Ok(()) };
-    let key = [Part::Bytes(attempt.sweep.0.as_bytes()), Part::Number(int(attempt.run)), Part::Number(i64::from(attempt.attempt))];
-    let sum = checksum::of(&key.into_iter().chain([Part::Number(int(offset)), Part::Bytes(data)]).collect::<Vec<_>>());
     let mut insert =
         transaction.prepare_cached("INSERT INTO logs (sweep, run, attempt, offset, data, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    insert.execute(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), data, sum])?;
+    // No piece is in both parts, so that those of the last part can be deleted whole.
+    let head = usize::try_from(LOG_HEAD_BYTES.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
+    for (offset, data) in [(offset, &data[..head]), (offset + head as u64, &data[head..])] {
+        if !data.is_empty() {
+            let key = [Part::Bytes(attempt.sweep.0.as_bytes()), Part::Number(int(attempt.run)), Part::Number(i64::from(attempt.attempt))];
+            let sum = checksum::of(&key.into_iter().chain([Part::Number(int(offset)), Part::Bytes(data)]).collect::<Vec<_>>());
+            insert.execute(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(offset), data, sum])?;
+        }
+    }
+    let end = offset + data.len() as u64;
+    if end > LOG_HEAD_BYTES + LOG_TAIL_BYTES {
+        let mut trim = transaction.prepare_cached(
+            "DELETE FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND offset >= ?4 AND offset + length(data) <= ?5",
+        )?;
+        let kept = (int(LOG_HEAD_BYTES), int(end - LOG_TAIL_BYTES));
+        trim.execute(params![attempt.sweep.0, int(attempt.run), attempt.attempt, kept.0, kept.1])?;
+    }
     Ok(())
 }
 

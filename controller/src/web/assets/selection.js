@@ -5,7 +5,7 @@ import { parse } from "./filter.js";
 export class Selection extends EventTarget {
   constructor(data) {
     super();
-    Object.assign(this, { sweep: data.sweep, axes: data.axes, limits: data.limits, codes: data.codes, agents: data.agents, cut: data.cut });
+    Object.assign(this, { sweep: data.sweep, axes: data.axes, limits: data.limits, codes: data.codes, agents: data.agents, cut: data.cut, total: data.total });
     this.runs = data.runs;
     this.hosts = new Map(data.agents.map((agent) => [agent.id, agent.host]));
     this.place = new Map(this.runs.map((run, index) => [run.run, index]));

@@ -84,8 +84,8 @@ export class Table {
       if (typeof a[1] === "number" && typeof b[1] === "number") return order * (a[1] - b[1]) || a[2].run - b[2].run;
       return order * String(a[1]).localeCompare(String(b[1])) || a[2].run - b[2].run;
     }).map((entry) => entry[2]);
-    const { runs, cut } = this.selection;
-    this.count.textContent = `${this.rows.length === runs.length ? "" : `${this.rows.length} of `}${runs.length} runs${cut ? ", the first that there are" : ""}`;
+    const { runs, cut, total } = this.selection;
+    this.count.textContent = `${this.rows.length === runs.length ? "" : `${this.rows.length} of `}${runs.length} runs${cut ? ` out of ${total}: open ones, the best, the newest, and evenly spaced others` : ""}`;
     this.head();
     this.draw();
   }

@@ -1,0 +1,224 @@
+//! `sweep prune`: deletes what old runs take of the disk.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use sweep_agent::{RunFolder, run_folders};
+use sweep_proto::v1::{GetSweepRequest, ListSweepsRequest, PruneSweepRequest, Sweep};
+use tonic::Code;
+
+use crate::client::{Client, ControllerArgs, request_id};
+use crate::commands::agent::duration;
+use crate::confirm::confirmed;
+use crate::display::{bytes, code::counted, out};
+use crate::places;
+
+/// Deletes curves, output and run folders of old runs
+///
+/// In the controller's data: the curves and the output of runs that ended before, of sweeps that have ended. Their configurations and results stay, so
+/// that the search, `sweep runs` and reports know them. On this machine: run folders, with checkpoints, in which nothing was written since; those of
+/// sweeps that have not ended stay, and so do those that a program or an agent uses. `sweep delete` deletes whole sweeps.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sweep prune --older-than 30d --dry-run
+  sweep prune --older-than 30d --keep best
+  sweep prune --older-than 7d --keep none --yes ab12cd34")]
+pub(crate) struct PruneArgs {
+    /// The sweeps: their ids, the beginnings of their ids, or their names; by default all
+    #[arg(value_name = "SWEEP")]
+    sweeps: Vec<String>,
+
+    /// How long ago runs have ended: `12h`, `30d`
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    older_than: Duration,
+
+    /// What stays of each sweep: everything of its best run, or nothing
+    #[arg(long, value_enum, default_value_t = Keep::Best)]
+    keep: Keep,
+
+    /// Where run folders are; by default $XDG_STATE_HOME/sweep
+    #[arg(long, value_name = "DIR")]
+    runs_dir: Option<PathBuf>,
+
+    /// Say what would be deleted, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Print JSON; implies --yes
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+/// What stays of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Keep {
+    /// The best run
+    Best,
+    /// Nothing
+    None,
+}
+
+/// Reads a time that may be days: `30d`.
+fn age(text: &str) -> Result<Duration, String> {
+    match text.strip_suffix('d').map(str::parse::<u32>) {
+        Some(Ok(days)) => Ok(Duration::from_secs(u64::from(days) * 24 * 3600)),
+        Some(Err(_)) => Err("days are a whole number: `30d`".to_owned()),
+        None => duration(text),
+    }
+}
+
+/// What is deleted.
+struct Plan {
+    /// Sweeps, with the number of runs that lose curves and output.
+    sweeps: Vec<(Sweep, u64)>,
+    folders: Vec<RunFolder>,
+}
+
+pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
+    let client = args.controller.connect().await?;
+    let plan = plan(args, &client).await?;
+    let runs: u64 = plan.sweeps.iter().map(|(_, runs)| runs).sum();
+    let freed: u64 = plan.folders.iter().map(|folder| folder.bytes).sum();
+    if args.dry_run || !args.json {
+        shown(args, &plan, args.dry_run)?;
+    }
+    if args.dry_run || (runs == 0 && plan.folders.is_empty()) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let question =
+        format!("Delete curves and output of {}, and {}?", counted(runs, "run"), counted(plan.folders.len() as u64, "run folder"));
+    if !args.yes && !args.json && !confirmed(&question, false)? {
+        eprintln!("Nothing was deleted.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (sweep, _) in plan.sweeps.iter().filter(|(_, runs)| *runs > 0) {
+        prune(args, &client, &sweep.id, false).await?;
+    }
+    for folder in &plan.folders {
+        folder.delete().with_context(|| format!("the run folder {} cannot be deleted", folder.path.display()))?;
+    }
+    if args.json {
+        shown(args, &plan, false)?;
+    } else {
+        let folders = counted(plan.folders.len() as u64, "run folder");
+        writeln!(out(), "Deleted curves and output of {}, and {folders} ({}).", counted(runs, "run"), bytes(freed))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds out what is to be deleted.
+async fn plan(args: &PruneArgs, client: &Client) -> Result<Plan> {
+    let mut sweeps = Vec::new();
+    if args.sweeps.is_empty() {
+        let request = ListSweepsRequest { include_archived: true };
+        sweeps = client.call(request, async |mut service, request| service.list_sweeps(request).await).await?.sweeps;
+    }
+    for sweep in &args.sweeps {
+        sweeps.push(client.sweep(sweep).await?);
+    }
+    let mut plan = Plan { sweeps: Vec::new(), folders: Vec::new() };
+    let mut best = BTreeMap::new();
+    for sweep in sweeps.into_iter().filter(has_ended) {
+        best.insert(sweep.id.clone(), sweep.best_run);
+        let runs = prune(args, client, &sweep.id, true).await?;
+        plan.sweeps.push((sweep, runs));
+    }
+    let runs_dir = args.runs_dir.clone().map_or_else(places::state_dir, Ok)?;
+    let folders = run_folders(&runs_dir).with_context(|| format!("the run folders in {} cannot be read", runs_dir.display()))?;
+    let mut unknown: BTreeMap<String, bool> = BTreeMap::new();
+    for folder in folders.into_iter().filter(|folder| folder.is_older_than(args.older_than)) {
+        let is_wanted = match best.get(&folder.sweep) {
+            Some(best) => args.keep == Keep::None || *best != Some(folder.run),
+            None if !args.sweeps.is_empty() => false,
+            None => match unknown.get(&folder.sweep) {
+                Some(is_unknown) => *is_unknown,
+                None => {
+                    let is_unknown = is_deleted(client, &runs_dir, &folder.sweep).await?;
+                    unknown.insert(folder.sweep.clone(), is_unknown);
+                    is_unknown
+                }
+            },
+        };
+        if is_wanted {
+            plan.folders.push(folder);
+        }
+    }
+    Ok(plan)
+}
+
+/// Nothing of it is queued or runs, and its end is no pause.
+fn has_ended(sweep: &Sweep) -> bool {
+    matches!(sweep.state.as_str(), "finished" | "stopped" | "cancelled") && sweep.running == 0
+}
+
+/// Returns whether a sweep was deleted from this controller. The sweeps of other controllers are none of its business.
+async fn is_deleted(client: &Client, runs_dir: &std::path::Path, sweep: &str) -> Result<bool> {
+    let ours = client.controller_id().await?;
+    if ours.is_empty() || sweep_agent::controller_of(runs_dir, sweep).as_ref() != Some(&ours) {
+        return Ok(false);
+    }
+    let request = GetSweepRequest { sweep_id: sweep.to_owned() };
+    match client.service.clone().get_sweep(request).await {
+        Ok(_) => Ok(false),
+        Err(status) if status.code() == Code::NotFound => Ok(true),
+        Err(status) => Err(client.explain(&status)),
+    }
+}
+
+async fn prune(args: &PruneArgs, client: &Client, sweep: &str, dry_run: bool) -> Result<u64> {
+    let until = SystemTime::now().checked_sub(args.older_than).and_then(|until| until.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let (mut runs, mut after) = (0, 0);
+    loop {
+        let request = PruneSweepRequest {
+            sweep_id: sweep.to_owned(),
+            ended_before_ms: i64::try_from(until.as_millis()).unwrap_or(i64::MAX),
+            keep_best: args.keep == Keep::Best,
+            dry_run,
+            request_id: request_id()?,
+            after,
+        };
+        let pruned = client.call(request, async |mut service, request| service.prune_sweep(request).await).await?;
+        runs += pruned.runs;
+        after = pruned.next;
+        if after == 0 {
+            return Ok(runs);
+        }
+    }
+}
+
+fn shown(args: &PruneArgs, plan: &Plan, is_plan: bool) -> Result<()> {
+    let mut out = out();
+    if args.json {
+        let sweeps: Vec<_> =
+            plan.sweeps.iter().filter(|(_, runs)| *runs > 0).map(|(sweep, runs)| json!({"sweep": sweep.id, "runs": runs})).collect();
+        let folders: Vec<_> = plan.folders.iter().map(|folder| json!({"path": folder.path, "bytes": folder.bytes})).collect();
+        writeln!(out, "{}", json!({"dry_run": is_plan, "sweeps": sweeps, "run_folders": folders}))?;
+        return Ok(());
+    }
+    for (sweep, runs) in plan.sweeps.iter().filter(|(_, runs)| *runs > 0) {
+        writeln!(out, "sweep {}: curves and output of {}", sweep.id, counted(*runs, "run"))?;
+    }
+    for folder in &plan.folders {
+        writeln!(out, "{}: {}", folder.path.display(), bytes(folder.bytes))?;
+    }
+    if plan.folders.is_empty() && plan.sweeps.iter().all(|(_, runs)| *runs == 0) {
+        writeln!(out, "Nothing is that old.")?;
+    } else {
+        let freed: u64 = plan.folders.iter().map(|folder| folder.bytes).sum();
+        writeln!(out, "{} would be freed on this machine, and space in the controller's database.", bytes(freed))?;
+    }
+    Ok(())
+}
