@@ -118,6 +118,20 @@ fn a_database_that_is_cut_while_it_is_used_is_noticed() {
 }
 
 #[test]
+fn a_commit_that_somebody_changes_is_noticed_when_it_is_read_back() {
+    let bench = Bench::new();
+    let (controller, _teller) = begun(&bench);
+    let other = rusqlite::Connection::open(bench.path("controller/sweep.db")).expect("it is there");
+    let change = "UPDATE events SET body = replace(body, '\"', ' \"') WHERE seq = (SELECT max(seq) FROM events)";
+    assert_eq!(other.execute(change, []).expect("it can be written"), 1);
+    drop(other);
+    let output = ends_by_itself(controller);
+    assert!(output.contains("the last one that was written, cannot be read back: it is another one"), "{output}");
+    let message = refused(&bench);
+    assert!(message.contains("its checksum does not fit") && message.contains("sweep controller verify"), "{message}");
+}
+
+#[test]
 fn a_removed_lock_ends_the_controller_since_a_second_one_could_start() {
     let bench = Bench::new();
     let (controller, teller) = begun(&bench);

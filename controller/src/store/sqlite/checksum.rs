@@ -45,7 +45,7 @@ pub(super) fn of(parts: &[Part<'_>]) -> u32 {
     hash.finalize()
 }
 
-/// Returns a clause that orders rows from a random place on, and how many to read: `None` for all.
+/// How many rows of a table are compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Extent {
     /// All rows.

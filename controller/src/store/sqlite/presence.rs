@@ -147,15 +147,14 @@ fn rescue(connection: &Connection, database: &Path) -> Result<PathBuf, StoreErro
 /// # Errors
 /// `Damaged`: it is not there, or another one.
 pub(super) fn read_back(database: &Path, seq: i64, written: &[u8]) -> Result<(), StoreError> {
-    let read = || {
+    let read = || -> rusqlite::Result<bool> {
         let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         let mut statement = connection.prepare("SELECT at_ms, body, checksum FROM events WHERE seq = ?1")?;
-        let found = statement.query_row([seq], |row| {
+        statement.query_row([seq], |row| {
             let (at_ms, body, sum): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(sum == written && checksum(seq, at_ms, &body) == sum)
-        });
-        Ok::<_, rusqlite::Error>(found?)
+        })
     };
     let reason = match read() {
         Ok(true) => return Ok(()),
