@@ -53,14 +53,14 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
     let prelude = "ip link set lo up; ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.0.2/32 dev lo
         trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
         controller() (ulimit -n 1024; exec \"$SWEEP\" controller --listen 0.0.0.0:7433 --data-dir controller)
-        ready() { until curl -sf http://127.0.0.1:7433/healthz >/dev/null; do sleep 0.05; done; }";
+        ready() { until test -s controller/token && (exec 3<>/dev/tcp/127.0.0.1/7433) 2>/dev/null; do sleep 0.05; done; }";
     let isolated = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--net", "bash", "-ec"]).arg(format!("{prelude}\n{script}"));
         command
     };
-    let works = isolated("curl --version; python3 -c 'import socket'").output().is_ok_and(|output| output.status.success());
-    if !requires("netns", works, "no network of its own can be had here (unshare --net, ip, curl, python3)") {
+    let works = isolated("python3 -c 'import socket'").output().is_ok_and(|output| output.status.success());
+    if !requires("netns", works, "no network of its own can be had here (unshare --net, ip, bash, python3)") {
         return None;
     }
     bench.write("flood.py", FLOOD);
@@ -98,7 +98,9 @@ fn a_peer_that_has_authenticated_has_a_place_among_idle_connections() {
         \"$SWEEP\" ls --json --controller http://10.99.0.2:7433
         for peer in 3 4 5 6 7 8 9; do ip addr add 10.99.0.$peer/32 dev lo; python3 flood.py 10.99.0.$peer 10.99.0.$peer 100 >flood-$peer.log & done
         for peer in 3 4 5 6 7 8 9; do until grep -q kept flood-$peer.log; do sleep 0.1; done; done
-        SWEEP_TOKEN= curl -s --max-time 3 --interface 10.99.0.1 http://10.99.0.1:7433/healthz || echo unknown peers wait
+        python3 -c 'import http.client
+caller = http.client.HTTPConnection(\"10.99.0.1\", 7433, timeout=3, source_address=(\"10.99.0.1\", 0))
+caller.request(\"GET\", \"/healthz\"); caller.getresponse()' 2>/dev/null || echo unknown peers wait
         \"$SWEEP\" ls --json --controller http://10.99.0.2:7433 && echo the known peer is served
         \"$SWEEP\" ls --json --controller http://127.0.0.1:7433 && echo this machine is served
         cat flood-*.log";

@@ -90,7 +90,7 @@ fn nothing_of_a_cgroup_is_left_behind() {
     let (agent, daemon, id) = with_daemon(&bench, None);
     let recorded = bench.path("state/sweep").join(&id).join("1/1/cgroup");
     let cgroup = fs::read_to_string(recorded).ok();
-    if !requires("cgroup", cgroup.is_some(), "no cgroup can be made here") {
+    if !requires("cgroup2", cgroup.is_some(), "no cgroup of version 2 can be made here") {
         kill(Pid::from_raw(daemon), Signal::SIGKILL).expect("it runs");
         return;
     }
