@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import leftwards only:
-//! `serve → service, web, planner, reaper → engine, reader, login, traffic → store, token`.
+//! `serve → service, web, planner, reaper → engine, reader, login, traffic → token → store`.
 
 pub mod engine;
 pub mod login;

@@ -19,6 +19,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::store::token_checksum;
+
 const PREFIX: &str = "swp_";
 /// The file in the data directory.
 pub(crate) const FILE_NAME: &str = "token";
@@ -196,7 +198,9 @@ fn store(connection: &mut Connection, hashes: &[[u8; 32]]) -> Result<(), TokenEr
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute("DELETE FROM tokens", [])?;
     for hash in hashes {
-        transaction.execute("INSERT INTO tokens (hash, created_ms) VALUES (?1, ?2)", params![hash, now_ms()])?;
+        let now = now_ms();
+        let sum = token_checksum(hash, now);
+        transaction.execute("INSERT INTO tokens (hash, created_ms, checksum) VALUES (?1, ?2, ?3)", params![hash, now, sum])?;
     }
     transaction.commit()?;
     Ok(())
@@ -206,7 +210,8 @@ fn connect(database: &Path) -> Result<Connection, TokenError> {
     let connection = Connection::open(database)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch("CREATE TABLE IF NOT EXISTS tokens (hash BLOB NOT NULL, created_ms INTEGER NOT NULL) STRICT")?;
+    connection
+        .execute_batch("CREATE TABLE IF NOT EXISTS tokens (hash BLOB NOT NULL, created_ms INTEGER NOT NULL, checksum INTEGER) STRICT")?;
     Ok(connection)
 }
 

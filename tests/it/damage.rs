@@ -13,6 +13,9 @@ use crate::harness::{Bench, Running, trainer, wait_for};
 /// Removing files has to be noticed within a second; the rest is for a busy machine.
 const NOTICED: Duration = Duration::from_secs(20);
 
+/// Tables of work to be done, empty where there is none.
+const LISTS: [&str; 2] = ["purges", "stale_rows"];
+
 /// SQLite's.
 const PAGE: usize = 4096;
 
@@ -212,7 +215,10 @@ fn a_changed_value_in_any_column_of_any_table_is_found() {
     };
     assert!(columns.len() > 40, "{columns:?}");
     // The database itself keeps that at 1.
-    for (table, column) in columns.into_iter().filter(|(table, column)| (table.as_str(), column.as_str()) != ("image_head", "id")) {
+    for (table, column) in columns
+        .into_iter()
+        .filter(|(table, column)| (table.as_str(), column.as_str()) != ("image_head", "id") && !LISTS.contains(&table.as_str()))
+    {
         fs::write(&database, &whole).expect("it can be written");
         let connection = rusqlite::Connection::open(&database).expect("it is there");
         // Another value of the same type: a number that is one higher, text or bytes with another last byte.

@@ -75,6 +75,8 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
     check_columns(&mut found.problems, &snapshot, &expected);
     check_rows(&mut found, &snapshot, &state, expected, &is_stale);
     check_points(&mut found, &state, reported, &snapshot);
+    let differing = readable(&mut found.problems, snapshot.differing_counts());
+    found.problems.extend(differing.iter().map(|sweep| format!("sweep {sweep}: its counts of runs are not those of its rows")));
     found.can_rebuild = found.problems.len() > before_rows;
     let mut named = BTreeSet::new();
     found.problems.retain(|problem| named.insert(problem.clone()));

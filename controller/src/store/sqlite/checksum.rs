@@ -1,4 +1,4 @@
-//! Checksums of rows that do not follow from the log: output, replies, formats. Rows that an earlier version wrote have none.
+//! Checksums of rows that do not follow from the log: output, replies, formats, tokens. Rows that an earlier version wrote have none.
 
 use rusqlite::{Connection, Row};
 
@@ -6,8 +6,12 @@ use super::int;
 use crate::store::StoreError;
 
 /// Tables with a checksum in each row, and the columns that it is made from.
-const TABLES: [(&str, &str); 3] =
-    [("logs", "sweep, run, attempt, offset, data"), ("replies", "request_id, at_ms, digest, body"), ("formats", "format, version")];
+const TABLES: [(&str, &str); 4] = [
+    ("logs", "sweep, run, attempt, offset, data"),
+    ("replies", "request_id, at_ms, digest, body"),
+    ("formats", "format, version"),
+    ("tokens", "hash, created_ms"),
+];
 
 /// Adds the column to tables that lack it. An earlier version goes on writing rows, without a checksum.
 ///
@@ -52,6 +56,11 @@ pub(super) enum Extent {
     All,
     /// At most so many, each at a random place.
     Sample(u32),
+}
+
+/// Returns the checksum of a row of `tokens`.
+pub fn token_checksum(hash: &[u8], created_ms: i64) -> u32 {
+    of(&[Part::Bytes(hash), Part::Number(created_ms)])
 }
 
 /// Compares rows with their checksums, and returns what does not fit, in words.
@@ -129,6 +138,7 @@ fn problem(table: &str, row: &Row<'_>) -> Result<Option<String>, StoreError> {
             text(4)
         ),
         "replies" => format!("the reply to request {} does not fit its checksum", text(1)),
+        "tokens" => "the hash of a token does not fit its checksum".to_owned(),
         _ => format!("the version that wrote format {} does not fit its checksum", text(1)),
     }))
 }

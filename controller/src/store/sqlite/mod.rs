@@ -24,6 +24,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::StoreError;
 
+pub use checksum::token_checksum;
 pub use copy::{copy, look};
 pub use query::SqliteQuery;
 pub use rebuild::RebuiltTable;

@@ -159,6 +159,23 @@ impl SqliteSnapshot {
         damaged_rows(&self.connection, Extent::All)
     }
 
+    /// Returns the sweeps whose counted runs are not as many as their rows say.
+    ///
+    /// # Errors
+    /// See [`SqliteSnapshot::open`].
+    pub fn differing_counts(&self) -> Result<Vec<SweepId>, StoreError> {
+        if !self.has_table("run_counts")? {
+            return Ok(Vec::new());
+        }
+        let sql = "WITH counted AS (SELECT sweep, code, state, runs FROM run_counts WHERE runs <> 0),
+             there AS (SELECT sweep, code, state, count(*) FROM runs GROUP BY sweep, code, state)
+             SELECT sweep FROM (SELECT * FROM counted EXCEPT SELECT * FROM there)
+             UNION SELECT sweep FROM (SELECT * FROM there EXCEPT SELECT * FROM counted)";
+        let mut statement = self.connection.prepare(sql)?;
+        let found = statement.query_map([], |row| Ok(SweepId(row.get(0)?)))?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
     /// Returns for which of these rows a column beside the body has another value, or none, in words.
     ///
     /// # Errors
