@@ -79,7 +79,7 @@ class Controller:
         print(f"  GET {path}: {(self.cpu() - before) / times * 1000:.1f} ms of CPU, {size / 1024:.0f} KiB", flush=True)
 
 
-def edit(controller, runs=100_000):
+def edit(controller, runs=int(os.environ.get("RUNS", 100_000))):
     print(f"edit: {runs} queued runs")
     sweep, _ = controller.create("external", runs)
     for first in range(1, runs + 1, 5_000):
@@ -101,7 +101,7 @@ def edit(controller, runs=100_000):
               f"holds over 100 ms: {over}, over 50 ms: {long['+Inf'] - long['0.05']}", flush=True)
 
 
-def pages(controller, runs=1_000_000):
+def pages(controller, runs=int(os.environ.get("RUNS", 1_000_000))):
     print(f"pages: {runs} runs in a sweep")
     sweep, _ = controller.create("random", runs)
     for first in range(1, runs + 1, 50_000):

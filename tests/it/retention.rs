@@ -71,7 +71,7 @@ fn a_deleted_sweep_is_gone_from_the_disk_and_a_backup_still_has_it() {
     // A start from the log alone, and one from the image.
     controller.kill();
     let again = bench.controller();
-    assert_eq!(ids(&bench, &["ls", "--json"]), [open, stays.clone()]);
+    assert_eq!(ids(&bench, &["ls", "--json"]), [open, stays]);
     bench.ok(&["controller", "stop"]);
     again.wait();
     bench.ok(&["controller", "rebuild", "--data-dir", "controller"]);
@@ -95,7 +95,7 @@ fn archived_sweeps_are_hidden_and_shown_again() {
     let early = bench.run(&["archive", &new]);
     assert!(early.code == 1 && early.stderr.contains("only a sweep that has ended can be archived"), "{early:?}");
     bench.ok(&["archive", "old"]);
-    assert_eq!(ids(&bench, &["ls", "--json"]), [new.clone()]);
+    assert_eq!(ids(&bench, &["ls", "--json"]), std::slice::from_ref(&new));
     assert_eq!(ids(&bench, &["ls", "--archived", "--json"]), [new.clone(), old.clone()]);
     assert_eq!(bench.json_lines(&["runs", &old, "--json"]).len(), 3, "all else knows it");
     let page = |path: &str| {

@@ -29,6 +29,7 @@ mod request;
 mod sample;
 #[cfg(test)]
 pub(crate) mod tests;
+mod volatile;
 mod waiting;
 mod writer;
 

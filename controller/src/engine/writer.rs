@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use sweep_lifecycle::command::{Command, Fence, Refusal, Reply};
 use sweep_lifecycle::decide::{decide, fence};
-use sweep_lifecycle::event::{Event, Recorded};
+use sweep_lifecycle::event::Recorded;
 use sweep_lifecycle::evolve::evolve;
-use sweep_lifecycle::lease::{Holder, Leases, Mono};
-use sweep_lifecycle::quarantine::probe_delay;
+use sweep_lifecycle::lease::{Leases, Mono};
 use sweep_lifecycle::state::{AgentId, Attempt, AttemptRef, State, SweepId};
-use sweep_search::suggest::Method;
 use tokio::sync::mpsc;
 
 #[cfg(feature = "simulation")]
@@ -22,7 +20,7 @@ use super::epoch::begin_epoch;
 use super::group::{Group, Pending};
 use super::image::{Images, load};
 use super::lag::Lag;
-use super::projection::{metric_rows, project};
+use super::projection::project;
 use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
 use super::request::Request;
@@ -315,109 +313,6 @@ impl Writer {
             group.events.push(recorded);
         }
         Ok(decision.reply)
-    }
-
-    /// Keeps what is volatile in step with an event: leases, ready suggestions, who may be served.
-    fn follow(&mut self, group: &mut Group, event: &Event) {
-        group.touched.note(event);
-        match event {
-            Event::EpochBegan { restored, .. } => {
-                if *restored {
-                    self.leases.renew(Holder::Settling, self.clock.now().saturating_add(self.terms.lease));
-                }
-            }
-            Event::EpochSettled { .. } => {
-                self.leases.release(&Holder::Settling);
-                group.stirred.extend(self.state.sweeps.keys().cloned());
-            }
-            Event::AgentRegistered { agent, .. } => self.leases.renew(Holder::Agent(agent.clone()), self.term(agent)),
-            Event::AgentRemoved { agent, .. } => {
-                self.leases.release(&Holder::Agent(agent.clone()));
-                group.stirred.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
-            }
-            Event::AttemptAssigned { attempt, agent, .. } => {
-                self.leases.renew(Holder::Attempt(attempt.clone()), self.term(agent));
-                self.renew(agent, &[]);
-            }
-            Event::AgentQuarantined { agent, .. } => {
-                let ends = self.clock.now().saturating_add(probe_delay(&self.state, agent));
-                self.leases.renew(Holder::Quarantine(agent.clone()), ends);
-            }
-            Event::AgentProbed { agent } | Event::AgentReadmitted { agent, .. } => {
-                self.leases.release(&Holder::Quarantine(agent.clone()));
-                group.stirred.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
-            }
-            Event::AttemptResumed { attempt } => {
-                if let Some(agent) = self.attempt(attempt).map(|resumed| resumed.agent.clone()) {
-                    self.leases.renew(Holder::Attempt(attempt.clone()), self.term(&agent));
-                    group.touched.agents.insert(agent);
-                }
-            }
-            Event::AttemptEnded { attempt, .. } => {
-                self.leases.release(&Holder::Attempt(attempt.clone()));
-                if let Some(agent) = self.attempt(attempt).map(|ended| ended.agent.clone()) {
-                    // A program that has told its last result may never ask again.
-                    if self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks) {
-                        self.renew(&agent, &[]);
-                    }
-                    group.touched.agents.insert(agent);
-                }
-            }
-            Event::MetricsReported { .. } => group.metrics.extend(metric_rows(event)),
-            Event::RunImported { sweep, .. }
-            | Event::RunRequeued { sweep, .. }
-            | Event::RunEnded { sweep, .. }
-            | Event::QueuedRunsCancelled { sweep, .. } => {
-                self.ready.observe(sweep);
-                group.stirred.insert(sweep.clone());
-            }
-            Event::SweepStateChanged { sweep, .. } | Event::SweepStalled { sweep, .. } | Event::SpaceExhausted { sweep } => {
-                group.stirred.insert(sweep.clone());
-            }
-            Event::AttemptStarted { attempt, .. } => {
-                group.touched.agents.extend(self.attempt(attempt).map(|started| started.agent.clone()));
-            }
-            Event::SweepEdited { sweep, .. } => {
-                if let Some(known) = self.state.sweeps.get(sweep) {
-                    self.ready.outdate(sweep, known.history);
-                    if known.revisions.last().is_some_and(|newest| newest.changes_rows) && !known.runs.is_empty() {
-                        group.touched.ranges.push((sweep.clone(), 1, known.runs.last()));
-                    }
-                }
-                self.ready.observe(sweep);
-                group.stirred.insert(sweep.clone());
-            }
-            Event::CodeSeen { sweep, .. } | Event::CodePinned { sweep, .. } => self.outdate(sweep),
-            Event::CodeMarked { sweep, .. } => {
-                self.outdate(sweep);
-                self.ready.observe(sweep);
-                group.stirred.insert(sweep.clone());
-                // Which of them may be the best is in their rows.
-                let known = self.state.sweeps.get(sweep).filter(|known| !known.runs.is_empty());
-                group.touched.ranges.extend(known.map(|known| (sweep.clone(), 1, known.runs.last())));
-            }
-            Event::SweepDeleted { sweep } => {
-                self.leases.release_agents(|agent| !self.state.agents.contains_key(agent));
-                self.ready.forget(sweep);
-                group.stirred.insert(sweep.clone());
-            }
-            Event::SweepCreated { .. }
-            | Event::SweepArchived { .. }
-            | Event::RunsPruned { .. }
-            | Event::EnvironmentSeen { .. }
-            | Event::AgentLeaving { .. }
-            | Event::RunCreated { .. }
-            | Event::RunAbsolved { .. }
-            | Event::RunAnnotated { .. }
-            | Event::ResultOrphaned { .. }
-            | Event::StopRequested { .. } => {}
-        }
-    }
-
-    /// Has a search that learns from results begin anew: what was suggested did not know of the code that counts now.
-    fn outdate(&mut self, sweep: &SweepId) {
-        let bayes = self.state.sweeps.get(sweep).filter(|known| known.spec.method == Method::Bayes);
-        bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));
     }
 
     fn append_log(&mut self, group: &mut Group, agent: &AgentId, incarnation: &str, chunk: LogChunk) -> Result<(), EngineError> {

@@ -407,7 +407,7 @@ impl RunRow {
             return None;
         }
         let failed = self.attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.failure.as_ref()?)));
-        let kind = failed.and_then(|(_, failure)| serde_json::to_value(&failure.kind).ok());
+        let kind = failed.and_then(|(_, failure)| serde_json::to_value(failure.kind).ok());
         let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default();
         let message = failed.map_or(self.reason.as_str(), |(_, failure)| failure.message.as_str());
         let host = failed.map(|(attempt, _)| attempt.host.clone()).unwrap_or_default();

@@ -172,8 +172,8 @@ async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
     let run = |x: u32| ImportedRun {
         params_json: format!("{{\"x\": {x}}}"),
         value: f64::from((x + 500) % 2500),
-        failure: if x % 10 == 0 { format!("exit status 1: line {x}") } else { String::new() },
-        code_version: if x % 2 == 0 { "even" } else { "odd" }.to_owned(),
+        failure: if x.is_multiple_of(10) { format!("exit status 1: line {x}") } else { String::new() },
+        code_version: if x.is_multiple_of(2) { "even" } else { "odd" }.to_owned(),
     };
     let request = ImportRunsRequest { sweep_id: id.clone(), runs: (1..=2500).map(run).collect(), ..ImportRunsRequest::default() };
     assert_eq!(clients.sweeps.import_runs(request).await.unwrap().into_inner().imported, 2500);
@@ -181,7 +181,7 @@ async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
     let data: serde_json::Value = serde_json::from_str(&data.body).unwrap();
     let runs: Vec<u64> = data["runs"].as_array().unwrap().iter().map(|run| run["run"].as_u64().unwrap()).collect();
     assert_eq!((&data["total"], &data["cut"]), (&2500.into(), &true.into()));
-    assert!((1500..=2000).contains(&runs.len()) && runs.is_sorted(), "{}", runs.len());
+    assert!((1400..=2000).contains(&runs.len()) && runs.is_sorted(), "{}", runs.len());
     // The first, the last, and the best, which is in the middle.
     assert!([1, 2001, 2500].iter().all(|run| runs.contains(run)), "{runs:?}");
     let page = house::http(&controller, "GET", &format!("/sweeps/{id}"), &[]).await.body;
