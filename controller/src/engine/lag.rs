@@ -14,6 +14,8 @@ use crate::store::StaleRows;
 
 /// Rows of runs that were changed together: at most this many are written with each commit.
 const RANGE_ROWS_MAX: u64 = 256;
+/// Rows that a commit writes of what its requests have changed; the others are written by and by.
+const ROWS_AT_ONCE: usize = 1024;
 /// So many rows are written at once with each commit.
 const AT_ONCE_MAX: usize = 16;
 /// No row lags behind for longer, unless the disk is full.
@@ -50,7 +52,19 @@ impl Lag {
                 self.runs.remove(run);
             }
         }
+        self.put_off(touched);
         self.settle_ranges(touched);
+    }
+
+    /// Puts off rows beyond [`ROWS_AT_ONCE`]: one call may create or change thousands of runs.
+    fn put_off(&mut self, touched: &mut Touched) {
+        let Some(first) = touched.runs.iter().nth(ROWS_AT_ONCE).cloned() else { return };
+        for (sweep, run) in touched.runs.split_off(&first) {
+            match touched.ranges.last_mut() {
+                Some((known, _, last)) if *known == sweep && *last + 1 == run => *last = run,
+                _ => touched.ranges.push((sweep, run, run)),
+            }
+        }
     }
 
     /// Takes the next rows of runs that were changed together.
@@ -125,5 +139,9 @@ mod tests {
         let mut rest = Touched::default();
         lag.settle(&mut rest, Mono::ZERO);
         assert_eq!(rest.stale, None);
+
+        let mut many = Touched { runs: (1..=1500).map(|run| (sweep.clone(), run)).collect(), ..Touched::default() };
+        lag.settle(&mut many, Mono::ZERO);
+        assert_eq!((many.runs.len(), many.stale), (1024 + 256, Some(vec![left(1281, 1500)])));
     }
 }

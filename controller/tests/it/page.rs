@@ -177,8 +177,14 @@ async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
     };
     let request = ImportRunsRequest { sweep_id: id.clone(), runs: (1..=2500).map(run).collect(), ..ImportRunsRequest::default() };
     assert_eq!(clients.sweeps.import_runs(request).await.unwrap().into_inner().imported, 2500);
-    let data = house::http(&controller, "GET", &format!("/sweeps/{id}/data.json"), &[]).await;
-    let data: serde_json::Value = serde_json::from_str(&data.body).unwrap();
+    // Rows of a large import follow by and by.
+    let data = loop {
+        let data = house::http(&controller, "GET", &format!("/sweeps/{id}/data.json"), &[]).await;
+        let data: serde_json::Value = serde_json::from_str(&data.body).unwrap();
+        if data["total"] == 2500 {
+            break data;
+        }
+    };
     let runs: Vec<u64> = data["runs"].as_array().unwrap().iter().map(|run| run["run"].as_u64().unwrap()).collect();
     assert_eq!((&data["total"], &data["cut"]), (&2500.into(), &true.into()));
     assert!((1400..=2000).contains(&runs.len()) && runs.is_sorted(), "{}", runs.len());
