@@ -7,6 +7,9 @@ use crate::error::CodeError;
 use crate::git::{answer, pieces};
 use crate::secret::{self, Finding};
 
+/// The hash of a content, and what was found in it.
+pub(crate) type ScannedContent = (Vec<u8>, Vec<Finding>);
+
 /// A longer file is data, and is not looked at.
 const LOOKED_AT_BYTES_MAX: u64 = 10 << 20;
 /// What has a NUL in its beginning is no text.
@@ -16,7 +19,7 @@ const BEGINNING_BYTES: usize = 8000;
 ///
 /// # Errors
 /// See [`CodeError`].
-pub(crate) fn scan(git: &dyn Fn() -> Command, objects: &[&[u8]]) -> Result<Vec<(Vec<u8>, Vec<Finding>)>, CodeError> {
+pub(crate) fn scan(git: &dyn Fn() -> Command, objects: &[&[u8]]) -> Result<Vec<ScannedContent>, CodeError> {
     if objects.is_empty() {
         return Ok(Vec::new());
     }

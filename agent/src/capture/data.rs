@@ -28,8 +28,8 @@ const LOOKS_APART: u32 = 20;
 /// A file that was written so shortly before may be written again without a change in its time.
 const SETTLED: Duration = Duration::from_secs(2);
 /// Where the digests of files are kept in a folder for runs.
-const FOLDER: &str = "data";
-const STORE: &str = "digests.json";
+const FOLDER: &str = "digests";
+const STORE: &str = "data.json";
 /// Of a file, at once.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -333,11 +333,11 @@ mod tests {
         let path = dir.path().join("data/a");
         write(&path, "123");
         let first = look(dir.path(), "data");
-        let kept = fs::read_to_string(dir.path().join("data/digests.json")).unwrap();
+        let kept = fs::read_to_string(dir.path().join("digests/data.json")).unwrap();
         // Only what was kept can say so.
-        fs::write(dir.path().join("data/digests.json"), kept.replace("a665a459", "00000000")).unwrap();
+        fs::write(dir.path().join("digests/data.json"), kept.replace("a665a459", "00000000")).unwrap();
         assert_ne!(look(dir.path(), "data").digest, first.digest);
-        fs::write(dir.path().join("data/digests.json"), "no JSON").unwrap();
+        fs::write(dir.path().join("digests/data.json"), "no JSON").unwrap();
         assert_eq!(look(dir.path(), "data").digest, first.digest);
     }
 

@@ -118,7 +118,7 @@ impl Working {
     /// Takes what looks like a secret out of our index, tracked by git or not.
     pub(super) fn withhold_secrets(&mut self, left_out: &mut LeftOut) -> Result<(), CodeError> {
         let staged = output(self.git().args(["ls-files", "-z", "--stage"]))?;
-        let (mut withheld, mut contents): (Vec<&[u8]>, Vec<(&[u8], &[u8])>) = (Vec::new(), Vec::new());
+        let (mut withheld, mut contents) = (Vec::new(), Vec::new());
         // `mode hash stage\tpath`
         for entry in paths(&staged) {
             let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };

@@ -227,8 +227,7 @@ impl Services {
         let place = snapshots.turn(&snapshots.coming).await?;
         let mut file = snapshots.look(Snapshots::file).await?;
         let mut bytes = 0;
-        let late = |_| Status::deadline_exceeded(format!("no more of the code has come for {} s", PIECE_TIME_MAX.as_secs()));
-        while let Some(message) = tokio::time::timeout(PIECE_TIME_MAX, parts.message()).await.map_err(late)?? {
+        while let Some(message) = next(&mut parts).await? {
             let Some(Part::Chunk(chunk)) = message.part else { return Err(invalid("after the header come chunks")) };
             bytes += chunk.len() as u64;
             if bytes > BUNDLE_BYTES_MAX {
@@ -293,8 +292,14 @@ impl Services {
     }
 }
 
+/// Returns the next message of a call, which has no deadline as long as messages come.
+async fn next(parts: &mut Streaming<v1::PushCodeRequest>) -> Result<Option<v1::PushCodeRequest>, Status> {
+    let late = |_| Status::deadline_exceeded(format!("no more of the code has come for {} s", PIECE_TIME_MAX.as_secs()));
+    tokio::time::timeout(PIECE_TIME_MAX, parts.message()).await.map_err(late)?
+}
+
 async fn header(parts: &mut Streaming<v1::PushCodeRequest>) -> Result<v1::PushCodeHeader, Status> {
-    let first = parts.message().await?.and_then(|request| request.part);
+    let first = next(parts).await?.and_then(|request| request.part);
     let Some(Part::Header(header)) = first else { return Err(invalid("the first message is the header")) };
     limits::name("version", &header.version)?;
     Ok(header)
