@@ -139,14 +139,14 @@ impl PrivateDir {
             Ok(()) => {
                 let made = self.open_inner(name)?;
                 // The umask may have taken away more than it should.
-                fchmod(&made.dir, Mode::S_IRWXU)?;
+                change_mode(&made.dir, Mode::S_IRWXU)?;
                 Ok(made)
             }
             Err(Errno::EEXIST) => {
                 let found = self.open_inner(name)?;
                 let mode = Mode::from_bits_truncate(fstat(&found.dir)?.st_mode);
                 if mode.intersects(Mode::S_IWGRP | Mode::S_IWOTH) {
-                    fchmod(&found.dir, mode - (Mode::S_IWGRP | Mode::S_IWOTH))?;
+                    change_mode(&found.dir, mode - (Mode::S_IWGRP | Mode::S_IWOTH))?;
                 }
                 Ok(found)
             }
@@ -250,7 +250,11 @@ impl PrivateDir {
                 }
                 renamed => renamed?,
             }
-            if is_synced { self.dir.sync_all() } else { Ok(()) }
+            if is_synced {
+                // Some network file systems cannot do that for a folder.
+                let _ = self.dir.sync_all();
+            }
+            Ok::<_, io::Error>(())
         })();
         if written.is_err() {
             let _ = unlinkat(&self.dir, &*new, UnlinkatFlags::NoRemoveDir);
@@ -396,9 +400,17 @@ fn tighten(file: &impl AsFd) -> io::Result<()> {
     let found = fstat(file)?;
     let mode = Mode::from_bits_truncate(found.st_mode);
     if found.st_uid == geteuid().as_raw() && mode != Mode::S_IRUSR | Mode::S_IWUSR {
-        fchmod(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        change_mode(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
     }
     Ok(())
+}
+
+/// Sets the mode, as far as the file system has any: FAT and some network file systems have none.
+fn change_mode(file: &impl AsFd, mode: Mode) -> io::Result<()> {
+    match fchmod(file, mode) {
+        Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        changed => Ok(changed?),
+    }
 }
 
 fn kind(found: &FileStat) -> SFlag {
