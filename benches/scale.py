@@ -32,7 +32,7 @@ class Controller:
         self.start()
 
     def start(self):
-        arguments = [self.binary, "controller", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.dir / "data")]
+        arguments = [self.binary, "controller", "--no-token", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.dir / "data")]
         self.process = subprocess.Popen(arguments, env=self.env)
         while True:
             try:
