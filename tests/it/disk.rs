@@ -240,6 +240,8 @@ fn an_agent_whose_disk_is_full_waits_and_says_so() {
     let id = three_runs(&bench);
     let mut agent = bench.start(&["agent", &id, "--runs-dir", &disk.0.display().to_string()]);
     wait_for("the start", || bench.path("begun").exists().then_some(()));
+    // Until the agent has written it down, there has to be space.
+    wait_for("a run that runs", || bench.json_lines(&["runs", &id, "--json"]).iter().any(|run| run["state"] == "running").then_some(()));
     let ballast = disk.fill();
     bench.write("go", "");
     wait_for("a word", || agent.output().contains("is full: no run is taken until there is space again").then_some(()));

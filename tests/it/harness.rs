@@ -16,7 +16,8 @@ use sweep_proto::v1::{GetMetricsRequest, MetricPoint};
 use tempfile::TempDir;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::Endpoint;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 /// How long anything may take; far more than it needs, even on a busy machine.
@@ -100,6 +101,13 @@ impl Bench {
         Bearer(format!("Bearer {}", self.token()).parse().expect("it is printable"))
     }
 
+    /// Connects to the controller that listens on the port.
+    pub(crate) async fn client(&self) -> SweepServiceClient<InterceptedService<Channel, Bearer>> {
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port())).expect("it is an address");
+        let channel = endpoint.connect().await.expect("the controller listens");
+        SweepServiceClient::with_interceptor(channel, self.bearer())
+    }
+
     /// Writes a file, and returns its path for an argument.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).expect("the temporary folder can be written");
@@ -171,9 +179,7 @@ impl Bench {
         let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
         runtime.block_on(async {
-            let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port())).expect("it is an address");
-            let channel = endpoint.connect().await.expect("the controller listens");
-            let mut client = SweepServiceClient::with_interceptor(channel, self.bearer());
+            let mut client = self.client().await;
             let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
             let mut points = Vec::new();
             while let Some(page) = pages.message().await.expect("it answers") {

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Command;
 
 use sweep_proto::v1::push_code_request::Part;
-use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{PushCodeHeader, PushCodeRequest};
 use tokio_stream::StreamExt as _;
 
@@ -133,7 +132,7 @@ fn a_small_bundle_that_unfolds_without_end_is_refused_before_anything_walks_thro
     let _controller = bench.controller();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
     let refused = runtime.block_on(async {
-        let mut client = SweepServiceClient::connect(format!("http://127.0.0.1:{}", bench.port())).await.expect("the controller listens");
+        let mut client = bench.client().await;
         let header = PushCodeHeader { sweep_id: String::new(), version: version.clone() };
         let parts = [Part::Header(header), Part::Chunk(bundle)].map(|part| PushCodeRequest { part: Some(part) });
         client.stage_code(tokio_stream::iter(parts)).await.expect_err("it is refused")
@@ -175,7 +174,7 @@ fn a_program_that_writes_into_its_folder_is_told_once_and_no_more_is_sent_until_
     let only = tokio_stream::once(PushCodeRequest { part: Some(Part::Header(header)) });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
     runtime.block_on(async {
-        let mut client = SweepServiceClient::connect(format!("http://127.0.0.1:{}", bench.port())).await.expect("the controller listens");
+        let mut client = bench.client().await;
         client.stage_code(only.chain(tokio_stream::pending())).await.expect("it is there");
     });
 }

@@ -13,7 +13,6 @@ use sweep_proto::REFUSAL_HEADER;
 use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
-use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{
     AcquireRequest, Assignment, FinishAttemptRequest, GetMetricsRequest, MetricPoint, RegisterAgentRequest, ReportMetricsRequest,
     StartAttemptRequest,
@@ -249,8 +248,7 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
         assert_eq!(run["attempts"].as_u64(), Some(u64::from(attempt)), "nobody has begun it again after its end: {run}");
     }
     runtime.block_on(async {
-        let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
-        let mut client = SweepServiceClient::with_interceptor(channel, bench.bearer());
+        let mut client = bench.client().await;
         for (run, (attempt, _, points)) in history.finished.iter().step_by(17) {
             let request = GetMetricsRequest { sweep_id: id.clone(), run: *run, attempt: *attempt };
             let mut pages = client.get_metrics(request).await.unwrap().into_inner();

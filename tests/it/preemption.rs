@@ -130,7 +130,7 @@ fn no_signal_of_a_scheduler_kills_an_agent_or_its_shims_and_two_are_passed_on() 
     };
     wait_for("both signals at both programs", passed_on);
     assert!(agent.output().contains("SIGXCPU: ignored; --preempt-signal XCPU"), "{}", agent.output());
-    assert!(runs(&bench, &id).iter().all(|run| run["state"] == "running"));
+    wait_for("both runs to run on", || runs(&bench, &id).iter().all(|run| run["state"] == "running").then_some(()));
     agent.signal(Signal::SIGTERM);
     assert_eq!(agent.wait().0, 143);
 }

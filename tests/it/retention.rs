@@ -98,10 +98,7 @@ fn archived_sweeps_are_hidden_and_shown_again() {
     assert_eq!(ids(&bench, &["ls", "--json"]), std::slice::from_ref(&new));
     assert_eq!(ids(&bench, &["ls", "--archived", "--json"]), [new.clone(), old.clone()]);
     assert_eq!(bench.json_lines(&["runs", &old, "--json"]).len(), 3, "all else knows it");
-    let page = |path: &str| {
-        let url = format!("http://127.0.0.1:{}{path}", bench.port());
-        get(&url)
-    };
+    let page = |path: &str| get(&bench, path);
     let (listed, archived) = (page("/"), page("/?archived=1"));
     assert!(listed.contains(&new) && !listed.contains(&old) && listed.contains("1 archived"), "{listed}");
     assert!(archived.contains(&old) && !archived.contains(&new), "{archived}");
@@ -110,12 +107,11 @@ fn archived_sweeps_are_hidden_and_shown_again() {
 }
 
 /// Reads a page of the controller.
-fn get(url: &str) -> String {
+fn get(bench: &Bench, path: &str) -> String {
     use std::io::{Read as _, Write as _};
-    let rest = url.strip_prefix("http://").expect("it is one");
-    let (address, path) = rest.split_once('/').expect("it has a path");
-    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("it takes it");
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", bench.port())).expect("it listens");
+    let headers = format!("Host: localhost\r\nAuthorization: Bearer {}\r\nConnection: close", bench.token());
+    write!(stream, "GET {path} HTTP/1.1\r\n{headers}\r\n\r\n").expect("it takes it");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
     answer

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | no run of it | a new run, executed by the agent |
 //! | its run is queued, or has earlier attempts only | a new attempt of that run, executed by the agent |
-//! | another agent has begun it since, or it has ended | stale: the agent ends its program |
+//! | another agent has begun it since, or it has ended or was cancelled | stale: the agent ends its program |
 
 use sweep_search::space::PointKey;
 
@@ -110,6 +110,10 @@ fn clear(draft: &mut Draft<'_>, attempt: &AttemptRef, number: RunNumber, run: &R
             let before = AttemptRef { attempt: run.newest(), ..attempt.clone() };
             let message = format!("its agent had ended it before attempt {} was assigned, after the backup", attempt.attempt);
             end(draft, &before, End::Failed(failure(FailureKind::Preempted, Blame::Nobody, message)))?;
+            // A user may have cancelled it since the restore: that holds for the later attempt too.
+            if let Some(ended) = draft.sweep.runs.get(number).filter(|run| run.state.is_terminal()) {
+                return Err(stale(attempt, format!("its run is {}: {}", ended.state, ended.reason)));
+            }
         }
         state if state.is_terminal() && is_later => {
             let reason = format!("attempt {} was assigned after the backup", attempt.attempt);

@@ -145,6 +145,22 @@ fn a_later_attempt_takes_the_place_of_one_that_the_backup_takes_for_alive() {
 }
 
 #[test]
+fn a_run_that_is_cancelled_after_the_restore_stays_cancelled() {
+    let mut later = running(&["ann", "bob"]);
+    let first = later.begin("ann", 3);
+    later.finish("ann", &first, AttemptResult::Preempted);
+    let second = later.acquire("bob", &[]);
+    let known = held(&later, &second);
+    let mut world = running(&["ann", "bob"]);
+    world.begin("ann", 3);
+    world.ask(&Command::BeginEpoch { controller: String::new(), restored: true });
+    world.register("bob");
+    world.ask(&Command::CancelRun { sweep: sweep(), run: 1 });
+    let refused = world.refused(&adopt("bob", &known));
+    assert!(refused.contains("its run is cancelled"), "{refused}");
+}
+
+#[test]
 fn a_database_that_was_replaced_by_hand_begins_an_epoch_with_the_first_agent_that_knows_more() {
     let mut before = running(&["ann"]);
     let attempt = before.begin("ann", 3);

@@ -81,14 +81,17 @@ pub(super) fn a_pruned_run_keeps_its_row_and_its_later_attempts(bench: &dyn Benc
         ..Batch::default()
     };
     store.append(&Batch { runs: vec![run(1, "finished", Some(1.0), 1)], ..batch(&attempts) }).unwrap();
-    store.append(&Batch { pruned: vec![of(1, 2)], ..Batch::default() }).unwrap();
+    let event =
+        Event::RunsPruned { sweep: sweep_id("aaaaaaaa"), runs: [1].into_iter().collect(), values: Vec::new(), attempts: Vec::new() };
+    let events = vec![Recorded { at: Timestamp(2), event }];
+    store.append(&Batch { events, pruned: vec![of(1, 2)], ..Batch::default() }).unwrap();
     store.append(&batch(&[of(1, 3)])).unwrap();
     purge(store.as_mut());
     for (attempt, left) in [(of(1, 1), 0), (of(1, 2), 0), (of(1, 3), 1), (of(2, 1), 1)] {
         assert_eq!(query.metrics(&attempt, 0, 9).unwrap().len(), 5 * left, "{attempt:?}");
         assert_eq!(query.log(&attempt, 0, 9).unwrap().data.len(), 4 * left, "{attempt:?}");
     }
-    assert_eq!(sweeps_in_the_log(store.as_mut()).len(), 2);
+    assert_eq!(sweeps_in_the_log(store.as_mut()).len(), 3, "two reports, and the event itself");
     assert_eq!(query.runs(&sweep_id("aaaaaaaa"), &[], 0, 9).unwrap().len(), 1);
 }
 

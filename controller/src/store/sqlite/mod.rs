@@ -128,6 +128,12 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// Makes all tables of this format in an empty database.
+fn make_tables(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch(&format!("{SCHEMA} {ADDED}"))?;
+    tables::add_columns(connection)
+}
+
 fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::make_tables;
 use super::write::put_rows;
 use crate::store::{Batch, RunRow, StoreError};
 
@@ -42,19 +43,16 @@ pub fn without_lag(mut row: RunRow) -> RunRow {
 /// The database cannot be read.
 pub(super) fn differing_columns(connection: &Connection, rows: &Batch) -> Result<Vec<String>, StoreError> {
     let mut expected = Connection::open_in_memory()?;
-    // What writes rows also writes points, none here.
-    for table in TABLES.map(|(table, _)| table).into_iter().chain(["metrics"]) {
-        let made: Option<String> = connection
-            .query_row("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?1", [table], |row| row.get(0))
-            .optional()?;
-        let Some(made) = made else { return Ok(Vec::new()) };
-        expected.execute_batch(&made)?;
-    }
+    make_tables(&expected)?;
     let transaction = expected.transaction()?;
     put_rows(&transaction, rows)?;
     let mut problems = Vec::new();
     for (table, name) in TABLES {
+        // A database of an earlier format has fewer tables and columns.
         let columns = Columns::of(connection, table)?;
+        if columns.keys.is_empty() {
+            continue;
+        }
         let list = columns.compared.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
         let key =
             columns.keys.iter().enumerate().map(|(index, key)| format!("\"{key}\" = ?{}", index + 1)).collect::<Vec<_>>().join(" AND ");

@@ -167,7 +167,7 @@ impl SqliteSnapshot {
         if !self.has_table("run_counts")? {
             return Ok(Vec::new());
         }
-        let sql = "WITH counted AS (SELECT sweep, code, state, runs FROM run_counts WHERE runs <> 0),
+        let sql = "WITH counted AS (SELECT sweep, code, state, runs FROM run_counts),
              there AS (SELECT sweep, code, state, count(*) FROM runs GROUP BY sweep, code, state)
              SELECT sweep FROM (SELECT * FROM counted EXCEPT SELECT * FROM there)
              UNION SELECT sweep FROM (SELECT * FROM there EXCEPT SELECT * FROM counted)";

@@ -53,10 +53,12 @@ CREATE TRIGGER runs_count_insert AFTER INSERT ON runs BEGIN
 END;
 CREATE TRIGGER runs_count_update AFTER UPDATE OF state, code ON runs WHEN old.state <> new.state OR old.code <> new.code BEGIN
     UPDATE run_counts SET runs = runs - 1 WHERE sweep = old.sweep AND code = old.code AND state = old.state;
+    DELETE FROM run_counts WHERE sweep = old.sweep AND code = old.code AND state = old.state AND runs = 0;
     INSERT INTO run_counts VALUES (new.sweep, new.code, new.state, 1) ON CONFLICT DO UPDATE SET runs = runs + 1;
 END;
 CREATE TRIGGER runs_count_delete AFTER DELETE ON runs BEGIN
     UPDATE run_counts SET runs = runs - 1 WHERE sweep = old.sweep AND code = old.code AND state = old.state;
+    DELETE FROM run_counts WHERE sweep = old.sweep AND code = old.code AND state = old.state AND runs = 0;
 END;
 CREATE INDEX runs_ranked ON runs (sweep, code, value, run) WHERE value IS NOT NULL;
 CREATE INDEX runs_failed ON runs (sweep, cause, host, run) WHERE cause IS NOT NULL;
