@@ -89,7 +89,8 @@ fn understood(file: &str, spec: &SweepSpec) -> (String, Vec<String>) {
     }
     let program = spec.program.clone().unwrap_or_default();
     let example = sweep_agent::example_command(&spec.command, &program, &example_configuration(spec), spec.omit_none);
-    if !example.arguments.is_empty() && !(program.is_empty() && spec.command.iter().any(|item| item == "${program}")) {
+    let lacks_program = program.is_empty() && spec.command.iter().any(|item| item == "${program}");
+    if !example.arguments.is_empty() && !lacks_program {
         text += &format!("\n  for example: {}", printable(&shell::line(&example.arguments)));
     }
     let mut warnings = example.warnings;

@@ -33,7 +33,7 @@ pub(super) enum Literal {
     /// A text.
     Text(String),
     /// A map, in the order of its text; a name may occur twice.
-    Map(Vec<(String, Literal)>),
+    Map(Vec<(String, Self)>),
     /// Anything else.
     Other,
 }

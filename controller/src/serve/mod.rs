@@ -187,7 +187,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         stopping: stopping.clone(),
         analyses: Turns::default(),
         snapshots: Some(Snapshots::new(data_dir.path().join(assembly::CODE))),
-        logins: logins.clone(),
+        logins,
     };
     let traffic = Arc::new(Traffic::default());
     let front = Front { gate, identity: assembly.engine.identity(), traffic: Arc::clone(&traffic) };

@@ -38,8 +38,8 @@ async fn every_method_is_refused_without_the_token_on_loopback_too() {
 }
 
 async fn every_method_is_refused_without_the_token(listen: [u8; 4]) {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start_guarded(dir.path(), listen).await.unwrap();
+    let dir = tempfile::tempdir().expect("the temporary folder can be written");
+    let controller = house::start_guarded(dir.path(), listen).await.expect("the controller starts and stops");
     let token = controller.token().expect("the first start makes a token").reveal().to_owned();
     let channel = house::channel(&controller).await;
     let wrong = format!("Bearer {}0", &token[..token.len() - 1]);
@@ -71,9 +71,9 @@ async fn every_route_but_one_is_refused_without_the_token_on_loopback_too() {
 }
 
 async fn every_route_but_one_is_refused_without_the_token(listen: [u8; 4]) {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start_guarded(dir.path(), listen).await.unwrap();
-    let token = format!("Bearer {}", controller.token().unwrap().reveal());
+    let dir = tempfile::tempdir().expect("the temporary folder can be written");
+    let controller = house::start_guarded(dir.path(), listen).await.expect("the controller starts and stops");
+    let token = format!("Bearer {}", controller.token().expect("it has one").reveal());
     let unknown = [
         "/nope",
         "//healthz",
@@ -104,7 +104,7 @@ async fn every_route_but_one_is_refused_without_the_token(listen: [u8; 4]) {
     }
     assert_eq!(house::http(&controller, "GET", "/", &[("Authorization", &token)]).await.status, 200);
     assert_eq!(house::http(&controller, "GET", "/", &[("Authorization", "Basic YW55b25lOnN3cF8x")]).await.status, 401);
-    controller.stop().await.unwrap();
+    controller.stop().await.expect("the controller starts and stops");
 }
 
 #[tokio::test]

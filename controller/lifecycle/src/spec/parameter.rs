@@ -107,7 +107,7 @@ fn level(above: &[String], node: &Node, key_span: Span, wishes: &[Wish], found: 
             continue;
         }
         if let Some(prefix) = hydra_prefix(&entry.key) {
-            let help = format!("write the name alone, and `${{args_append_hydra}}` or `${{args_override_hydra}}` in `command`");
+            let help = "write the name alone, and `${args_append_hydra}` or `${args_override_hydra}` in `command`".to_owned();
             let message = format!("parameter `{}` begins with `{prefix}`, which Hydra reads on the command line", shortened(&entry.key));
             report.warning(Some(entry.key_span), message, Some(help));
         }
