@@ -111,8 +111,8 @@ fn clear(draft: &mut Draft<'_>, attempt: &AttemptRef, number: RunNumber, run: &R
             let message = format!("its agent had ended it before attempt {} was assigned, after the backup", attempt.attempt);
             end(draft, &before, End::Failed(failure(FailureKind::Preempted, Blame::Nobody, message)))?;
             // A user may have cancelled it since the restore: that holds for the later attempt too.
-            if let Some(ended) = draft.sweep.runs.get(number).filter(|run| run.state.is_terminal()) {
-                return Err(stale(attempt, format!("its run is {}: {}", ended.state, ended.reason)));
+            if let Some((state, reason)) = draft.end_of(number) {
+                return Err(stale(attempt, format!("its run is {state}: {reason}")));
             }
         }
         state if state.is_terminal() && is_later => {

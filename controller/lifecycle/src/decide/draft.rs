@@ -92,6 +92,14 @@ impl<'a> Draft<'a> {
         self.push(Event::RunEnded { sweep: self.id.clone(), run, state, value, reason, blamed, withdrawn: false });
     }
 
+    /// Returns how a run ends by the events, and why.
+    pub(super) fn end_of(&self, number: RunNumber) -> Option<(RunState, &str)> {
+        self.events.iter().find_map(|event| match event {
+            Event::RunEnded { run, state, reason, .. } if *run == number => Some((*state, reason.as_str())),
+            _ => None,
+        })
+    }
+
     /// The sweep's state once the events have been recorded.
     pub(super) fn sweep_state(&self) -> SweepState {
         let changes = self.events.iter().rev().filter_map(|event| match event {
