@@ -1,7 +1,7 @@
 //! The tokens that callers show.
 //!
 //! `<data_dir>/token` (mode 0600) holds the token of the directory: the owner's commands and agents on the same machine read it there. The database
-//! holds SHA-256 hashes alone. A token has 256 random bits, so a fast hash is enough. [`rotate`] makes a new one.
+//! holds SHA-256 hashes alone. A token has 256 random bits, so a fast hash is enough. `sweep controller rotate-token` makes a new one.
 //!
 //! - A file that is there is used and never overwritten. A token in it that the database does not know replaces those that it knows.
 //! - Without the file, as after the restore of a backup, the tokens of the database go on working, and a further one is made for the file.
