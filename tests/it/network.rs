@@ -59,6 +59,8 @@ fn an_agent_that_stood_still_too_long_finds_its_run_taken_and_lets_go() {
     let id = create(&bench, 1, 60);
     let sleeper = bench.start(&["agent", &id]);
     wait_for("a start", || (!bench.lines("starts").is_empty()).then_some(()));
+    // It trains: an agent that looks at the code of a folder keeps others of the same folder waiting.
+    wait_for("its first points", || (bench.steps_reported(&id, 1) > 15).then_some(()));
     sleeper.signal(Signal::SIGSTOP);
     let other = bench.start(&["agent", &id]);
     wait_for("the second start", || (bench.lines("starts").len() == 2).then_some(()));

@@ -126,7 +126,7 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
         let version = if value(run) < 2.0 { &known[0] } else { &known[1] };
         assert_eq!(run["code_version"], version["version"], "{run}");
     }
-    assert!(known.iter().all(|version| version["runs"].as_u64() >= Some(3)), "{known:#?}");
+    assert!(known.iter().all(|version| version["runs"].as_u64() >= Some(1)), "{known:#?}");
     assert_eq!((&known[0]["pinned"], &known[1]["pinned"]), (&false.into(), &true.into()));
     assert_eq!(known[1]["changes"], serde_json::json!({"files": 1, "lines_added": 1, "lines_removed": 1}));
     let text = bench.ok(&["code", &id]);
