@@ -22,7 +22,7 @@ use crate::versions;
 
 /// Folds one event into the state.
 pub fn evolve(state: &mut State, recorded: &Recorded) {
-    let at = recorded.at;
+    let (at, epoch) = (recorded.at, state.identity.epoch);
     if let Some(sweep) = recorded.event.sweep().and_then(|sweep| state.sweeps.get_mut(sweep)) {
         sweep.updated = at;
     }
@@ -191,7 +191,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 ended.reason.clone_from(reason);
                 ended.value = *value;
                 ended.blamed = *blamed;
-                ended.ended = Some(at);
+                (ended.ended, ended.ended_epoch) = (Some(at), epoch);
                 ended.state = *to;
             });
             if ended.is_none() {
@@ -204,7 +204,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         }
         Event::QueuedRunsCancelled { sweep, runs, reason, withdrawn } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            cancel_queued(sweep, runs, reason, *withdrawn, at);
+            cancel_queued(sweep, runs, (reason, *withdrawn), (at, epoch));
         }
         Event::SweepArchived { sweep, archived } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
@@ -234,14 +234,14 @@ fn withdraw(sweep: &mut Sweep, number: RunNumber, withdrawn: bool) {
     }
 }
 
-fn cancel_queued(sweep: &mut Sweep, runs: &RunRanges, reason: &str, withdrawn: bool, at: Timestamp) {
+fn cancel_queued(sweep: &mut Sweep, runs: &RunRanges, (reason, withdrawn): (&str, bool), (at, epoch): (Timestamp, u32)) {
     for number in runs.numbers() {
         let placed = sweep.runs.get(number).zip(sweep.runs.point_of(number)).filter(|_| withdrawn);
         let point = placed.and_then(|(run, own)| Some((known_point(&sweep.revisions, &run, own)?, !run.again.is_empty())));
         let cancelled = sweep.runs.change(number, |run| {
             reason.clone_into(&mut run.reason);
             (run.state, run.value, run.blamed) = (RunState::Cancelled, None, false);
-            (run.withdrawn, run.ended) = (withdrawn, Some(at));
+            (run.withdrawn, run.ended, run.ended_epoch) = (withdrawn, Some(at), epoch);
             run.first != number
         });
         let Some(is_repeat) = cancelled else { continue };
@@ -370,6 +370,7 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
         avoid: BTreeSet::new(),
         created: at,
         ended: None,
+        ended_epoch: 0,
     }
 }
 

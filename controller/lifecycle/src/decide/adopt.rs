@@ -4,7 +4,7 @@
 //! |---|---|
 //! | no run of it | a new run, executed by the agent |
 //! | its run is queued, or has earlier attempts only | a new attempt of that run, executed by the agent |
-//! | another agent has begun it since, or it has ended or was cancelled | stale: the agent ends its program |
+//! | another agent has started it since, or it has ended, or it was cancelled since | stale: the agent ends its program |
 
 use sweep_search::space::PointKey;
 
@@ -114,6 +114,9 @@ fn clear(draft: &mut Draft<'_>, attempt: &AttemptRef, number: RunNumber, run: &R
             if let Some((state, reason)) = draft.end_of(number) {
                 return Err(stale(attempt, format!("its run is {state}: {reason}")));
             }
+        }
+        RunState::Cancelled if run.ended_epoch == draft.state.identity.epoch => {
+            return Err(stale(attempt, format!("its run was cancelled after the restore: {}", run.reason)));
         }
         state if state.is_terminal() && is_later => {
             let reason = format!("attempt {} was assigned after the backup", attempt.attempt);

@@ -55,6 +55,8 @@ pub struct Run {
     pub created: Timestamp,
     /// When it reached a terminal state.
     pub ended: Option<Timestamp>,
+    /// The controller's epoch in which it last reached a terminal state; 0 before it has.
+    pub ended_epoch: u32,
 }
 
 /// Retries that count.

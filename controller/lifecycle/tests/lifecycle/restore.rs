@@ -161,6 +161,35 @@ fn a_run_that_is_cancelled_after_the_restore_stays_cancelled() {
 }
 
 #[test]
+fn a_queued_run_that_is_cancelled_after_the_restore_stays_cancelled() {
+    let mut later = running(&["ann", "bob"]);
+    let first = later.begin("ann", 3);
+    later.finish("ann", &first, AttemptResult::Preempted);
+    let second = later.acquire("bob", &[]);
+    let known = held(&later, &second);
+    for epochs in [1, 2] {
+        let mut world = running(&["ann", "bob"]);
+        let first = world.begin("ann", 3);
+        world.finish("ann", &first, AttemptResult::Preempted);
+        if epochs == 1 {
+            world.ask(&Command::CancelRun { sweep: sweep(), run: 1 });
+        }
+        world.ask(&Command::BeginEpoch { controller: String::new(), restored: true });
+        if epochs == 2 {
+            world.ask(&Command::CancelRun { sweep: sweep(), run: 1 });
+        }
+        world.register("bob");
+        if epochs == 2 {
+            let refused = world.refused(&adopt("bob", &known));
+            assert!(refused.contains("its run was cancelled after the restore"), "{refused}");
+        } else {
+            // Cancelled in the backup, retried by the user after it.
+            assert_eq!(world.ask(&adopt("bob", &known)), Reply::Adopted(second.clone()));
+        }
+    }
+}
+
+#[test]
 fn a_database_that_was_replaced_by_hand_begins_an_epoch_with_the_first_agent_that_knows_more() {
     let mut before = running(&["ann"]);
     let attempt = before.begin("ann", 3);
