@@ -1,7 +1,7 @@
 //! A program that speaks the agents' protocol by itself and badly: it sends requests twice, at once and much later, in any order. The answers must
 //! be those of before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sweep_proto::v1::acquire_response::Next;
@@ -42,7 +42,18 @@ pub(crate) async fn paper(world: World, life: u64) -> turmoil::Result {
     };
     let chance = Chance::of(world.seed(), &format!("paper {life}"));
     let client = AgentServiceClient::new(network::controller());
-    let mut paper = Paper { client, world, sweep, chance, life, calls: 0, old: Vec::new(), given: BTreeMap::new(), restores: 0 };
+    let mut paper = Paper {
+        client,
+        world,
+        sweep,
+        chance,
+        life,
+        calls: 0,
+        old: Vec::new(),
+        given: BTreeMap::new(),
+        refused: BTreeSet::new(),
+        restores: 0,
+    };
     paper.register().await;
     loop {
         paper.round().await;
@@ -61,6 +72,8 @@ struct Paper {
     old: Vec<Old>,
     /// Who got which attempt by which request.
     given: BTreeMap<(u64, u32), String>,
+    /// Attempts that it stopped executing because a call about them was refused.
+    refused: BTreeSet<(u64, u32)>,
     /// How often a backup had been restored when it last looked.
     restores: u64,
 }
@@ -101,6 +114,7 @@ impl Paper {
             // The answers of before are void.
             self.old.clear();
             self.given.clear();
+            self.refused.clear();
         }
         let request = AcquireRequest {
             agent_id: self.agent(),
@@ -112,8 +126,10 @@ impl Paper {
         };
         match self.acquire(request).await {
             Ok(Some(assignment)) => {
-                // What is refused is somebody else's by now.
-                let _ = self.execute(assignment).await;
+                let key = (assignment.run, assignment.attempt);
+                if self.execute(assignment).await.is_err() {
+                    self.refused.insert(key);
+                }
             }
             Ok(None) => {}
             Err(status) if status.metadata().get(REFUSAL_HEADER).is_some_and(|reason| reason == "unknown_agent") => self.register().await,
@@ -224,6 +240,7 @@ impl Paper {
         let attempts = self
             .given
             .keys()
+            .filter(|key| !self.refused.contains(key))
             .map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt, incarnation: String::new(), record_json: String::new() })
             .collect();
         let request = HeartbeatRequest { agent_id: self.agent(), sweep_id: self.sweep.clone(), attempts };

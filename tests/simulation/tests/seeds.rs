@@ -31,11 +31,15 @@ fn everything_holds_under_every_seed() {
         Some(seed) => seed..seed + 1,
         None => range().unwrap_or(0..SEEDS),
     };
+    let mut broken = 0;
     for seed in seeds {
-        let report =
-            run(seed, Mutation::None, Weakness::None).unwrap_or_else(|error| panic!("seed {seed}: {error}; again: {}", replay(seed)));
-        assert!(report.violations.is_empty(), "seed {seed}: {:#?}; again: {}", report.violations, replay(seed));
+        let violations = run(seed, Mutation::None, Weakness::None).map_or_else(|error| vec![error.to_string()], |report| report.violations);
+        if !violations.is_empty() {
+            broken += 1;
+            eprintln!("seed {seed}: {violations:#?}; again: {}", replay(seed));
+        }
     }
+    assert_eq!(broken, 0, "seeds that broke an invariant");
 }
 
 #[test]

@@ -120,7 +120,9 @@ fn clear(draft: &mut Draft<'_>, attempt: &AttemptRef, number: RunNumber, run: &R
         }
         state if state.is_terminal() && is_later => {
             let reason = format!("attempt {} was assigned after the backup", attempt.attempt);
-            draft.requeue(number, reason, Some(RetryCause::Asked), None);
+            if draft.requeue(number, reason, Some(RetryCause::Asked), None) != RunState::Queued {
+                return Err(stale(attempt, "the restored sweep's space does not hold its configuration".to_owned()));
+            }
         }
         state => return Err(stale(attempt, format!("after a restore its point is run {number}, which is {state}"))),
     }

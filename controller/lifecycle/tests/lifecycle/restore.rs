@@ -190,6 +190,26 @@ fn a_queued_run_that_is_cancelled_after_the_restore_stays_cancelled() {
 }
 
 #[test]
+fn a_later_attempt_of_a_run_that_an_edit_took_out_of_the_space_is_stale() {
+    let mut later = running(&["ann", "bob"]);
+    let first = later.begin("ann", 3);
+    later.finish("ann", &first, AttemptResult::Preempted);
+    let second = later.acquire("bob", &[]);
+    let known = held(&later, &second);
+    let mut world = running(&["ann", "bob"]);
+    let first = world.begin("ann", 3);
+    world.ask(&Command::BeginEpoch { controller: String::new(), restored: true });
+    let Command::RegisterAgent { agent: id, sweep: of, info, .. } = register("ann") else { unreachable!("it is one") };
+    world.ask(&Command::RegisterAgent { agent: id, sweep: of, info, attempts: vec![first.clone()] });
+    world.ask(&Command::EditSweep { sweep: sweep(), spec: Box::new(grid(2)), source: "new".to_owned(), base: None });
+    world.succeed("ann", &first, 0.5);
+    world.register("bob");
+    let refused = world.refused(&adopt("bob", &known));
+    assert!(refused.contains("space does not hold its configuration"), "{refused}");
+    assert_eq!((world.run(1).state, world.run(1).value), (RunState::Finished, Some(0.5)));
+}
+
+#[test]
 fn a_database_that_was_replaced_by_hand_begins_an_epoch_with_the_first_agent_that_knows_more() {
     let mut before = running(&["ann"]);
     let attempt = before.begin("ann", 3);
