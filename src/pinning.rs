@@ -1,16 +1,16 @@
 //! Takes the code of a working folder to the controller, for sweeps that are pinned to it.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use sweep_code::{Snapshot, Source, Working};
 use sweep_proto::v1::push_code_request::Part;
-use sweep_proto::v1::{Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest};
+use sweep_proto::v1::{Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest, StageCodeResponse};
 
-use crate::client::Client;
+use crate::client::{Client, request_id};
 use crate::display::printable;
 use crate::failure::Failure;
 use crate::places;
@@ -76,24 +76,35 @@ pub(crate) fn take(workdir: &Path, allow_secrets: bool) -> Result<Taken> {
 /// Brings a snapshot to the controller, as far as it is not there. `sweep`: may be empty, where it is yet to be created.
 pub(crate) async fn send(client: &Client, sweep: &str, taken: &Taken) -> Result<()> {
     let version = &taken.snapshot.version;
-    for attempt in 1.. {
+    let mut packed: Option<(tempfile::TempPath, PushCodeHeader)> = None;
+    let mut failures = 0;
+    loop {
         let request = PrepareCodeRequest { sweep_id: sweep.to_owned(), version: version.clone() };
         let wish = client.call(request, async |mut service, request| service.prepare_code(request).await).await?;
         if !wish.wanted {
             return Ok(());
         }
-        let file = tempfile::NamedTempFile::new()?.into_temp_path();
-        taken.source.bundle(version, &wish.have, &file)?;
-        let header = PushCodeHeader { sweep_id: String::new(), version: version.clone() };
-        let parts = std::iter::once(Part::Header(header)).chain(chunks(File::open(&file)?).map(Part::Chunk));
+        let (file, header) = match &mut packed {
+            Some(packed) => packed,
+            None => {
+                let file = tempfile::NamedTempFile::new()?.into_temp_path();
+                taken.source.bundle(version, &wish.have, &file)?;
+                let upload_id = request_id()?;
+                packed.insert((file, PushCodeHeader { version: version.clone(), upload_id, ..PushCodeHeader::default() }))
+            }
+        };
+        let mut bundle = File::open(&*file)?;
+        bundle.seek(SeekFrom::Start(header.offset))?;
+        let parts = std::iter::once(Part::Header(header.clone())).chain(chunks(bundle).map(Part::Chunk));
         let parts = tokio_stream::iter(parts.map(|part| PushCodeRequest { part: Some(part) }));
-        match client.service.clone().stage_code(parts).await {
+        match client.service.clone().stage_code(parts).await.map(tonic::Response::into_inner) {
+            // A call before this one was interrupted, and this is how far it came.
+            Ok(StageCodeResponse { continue_at: Some(offset) }) => header.offset = offset,
             Ok(_) => return Ok(()),
-            Err(status) if attempt < TRIES && crate::client::is_unknown(status.code()) => {}
+            Err(status) if failures + 1 < TRIES && crate::client::is_unknown(status.code()) => failures += 1,
             Err(status) => return Err(client.explain(&status)),
         }
     }
-    Ok(())
 }
 
 /// The pieces of a bundle. One that cannot be read to its end is refused over there.

@@ -97,6 +97,16 @@ impl Process {
         given.collect()
     }
 
+    /// How long it has given out nothing.
+    fn silence(&self, now: Duration) -> Duration {
+        let mut at = self.began;
+        let given = self.script.steps.iter().map(|(pause, _)| {
+            at += *pause;
+            at
+        });
+        now.saturating_sub(given.take_while(|at| *at <= now).last().unwrap_or(self.began))
+    }
+
     fn exit(&self, now: Duration) -> Option<Exit> {
         self.end.filter(|(end, _)| *end <= now).map(|(_, exit)| exit)
     }
@@ -120,13 +130,14 @@ impl Processes {
         self.lock().iter().find(|(marker, _)| marker.ends_with(&suffix)).map(|(_, process)| process.values(now))
     }
 
-    /// Has a scheduler signal the programs on a machine: each exits with status 1, or by the signal. Returns their markers.
-    pub fn signal(&self, host: &str, at: Duration, into_errors: bool) -> Vec<String> {
+    /// Has a scheduler signal the programs on a machine: each exits with status 1, or by the signal. Returns the markers of those that were not
+    /// about to fail by themselves, since they had given out nothing for `silence_max`.
+    pub fn signal(&self, host: &str, at: Duration, into_errors: bool, silence_max: Duration) -> Vec<String> {
         let mut processes = self.lock();
         let running = processes.iter_mut().filter(|(_, process)| process.host == host && process.exit(at).is_none());
-        let signalled = running.map(|(marker, process)| {
+        let signalled = running.filter_map(|(marker, process)| {
             process.end_at(at + OBEYS_AFTER, if into_errors { Exit::Code(1) } else { Exit::Signal(15) });
-            marker.clone()
+            (process.silence(at) < silence_max).then(|| marker.clone())
         });
         signalled.collect()
     }

@@ -31,6 +31,14 @@ pub enum CodeError {
     /// git was ended, since it took too long.
     #[error("{0}")]
     TooLong(String),
+    /// Another process has held the lock of the folder for too long.
+    #[error("another process has kept {} locked for {seconds} s; is an agent of this folder stopped (SIGSTOP, a debugger)?", path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// A name that git has not given.
     #[error("`{0}` is no code version of git's, which would be 40 hexadecimal digits")]
     NoVersion(String),

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::CodeError;
 use crate::git::{feed, git, line, make_bare, output, paths, users_git};
@@ -35,6 +36,9 @@ pub use self::source::Source;
 /// Files that git does not track, and all their bytes, beyond which a folder is no code.
 const FILES_MAX: usize = 50_000;
 const BYTES_MAX: u64 = 200 << 20;
+/// How long a snapshot waits for another agent of the same folder, and how often it tries.
+const LOCK_TIME_MAX: Duration = Duration::from_secs(30);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// How deep repositories may lie in one another.
 const DEPTH_MAX: u32 = 4;
 /// Files that git reads of the folder itself, and would wait for if they were FIFOs.
@@ -180,7 +184,7 @@ impl Working {
         let lock = self.private.join("sweep.lock");
         let trouble = |source| CodeError::File { path: lock.clone(), source };
         let held = File::options().create(true).truncate(false).write(true).open(&lock).map_err(trouble)?;
-        held.lock().map_err(trouble)?;
+        lock_within(&held, &lock, LOCK_TIME_MAX)?;
         let theirs = self.their_stamps();
         if let Some(last) = self.last.take()
             && last.stamps == (theirs.clone(), self.own_stamp())
@@ -472,6 +476,21 @@ impl Working {
         git.current_dir(&self.root).env("GIT_WORK_TREE", &self.root).env("GIT_INDEX_FILE", self.private.join("index"));
         self.settings.apply(git.env("GIT_DIR", &self.private));
         git
+    }
+}
+
+/// Locks a file, or gives up after a while: a process that holds it may be stopped.
+fn lock_within(file: &File, path: &Path, time_max: Duration) -> Result<(), CodeError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(CodeError::File { path: path.to_owned(), source }),
+            Err(TryLockError::WouldBlock) if began.elapsed() >= time_max => {
+                return Err(CodeError::Locked { path: path.to_owned(), seconds: time_max.as_secs() });
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
+        }
     }
 }
 

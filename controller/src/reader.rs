@@ -1,6 +1,7 @@
 //! The way to the query tables for those who serve: the database is asked on a thread that may block.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -14,6 +15,7 @@ const QUESTIONS_AT_ONCE: usize = 16;
 pub struct Reader {
     query: Arc<dyn Query>,
     places: Arc<Semaphore>,
+    queries: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -25,7 +27,7 @@ impl std::fmt::Debug for Reader {
 impl Reader {
     /// Makes a reader of these tables.
     pub fn new(query: Arc<dyn Query>) -> Self {
-        Self { query, places: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)) }
+        Self { query, places: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)), queries: Arc::default() }
     }
 
     /// Asks a question on a thread that may block. A caller that goes away leaves nothing half-done: questions change nothing.
@@ -39,6 +41,7 @@ impl Reader {
         let broken = |error: &dyn std::fmt::Display| StoreError::Failed(format!("a question to the database broke off: {error}"));
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| broken(&error))?;
         let query = Arc::clone(&self.query);
+        self.queries.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::task::spawn_blocking(move || {
             let answer = question(&*query);
             // Only now: a caller that has gone does not end the question.
@@ -46,5 +49,10 @@ impl Reader {
             answer
         });
         answer.await.unwrap_or_else(|error| Err(broken(&error)))
+    }
+
+    /// Returns how many questions have been asked.
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
     }
 }

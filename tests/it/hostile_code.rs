@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use sweep_proto::v1::push_code_request::Part;
 use sweep_proto::v1::{PushCodeHeader, PushCodeRequest};
@@ -133,7 +134,7 @@ fn a_small_bundle_that_unfolds_without_end_is_refused_before_anything_walks_thro
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
     let refused = runtime.block_on(async {
         let mut client = bench.client().await;
-        let header = PushCodeHeader { sweep_id: String::new(), version: version.clone() };
+        let header = PushCodeHeader { version: version.clone(), ..PushCodeHeader::default() };
         let parts = [Part::Header(header), Part::Chunk(bundle)].map(|part| PushCodeRequest { part: Some(part) });
         client.stage_code(tokio_stream::iter(parts)).await.expect_err("it is refused")
     });
@@ -141,6 +142,51 @@ fn a_small_bundle_that_unfolds_without_end_is_refused_before_anything_walks_thro
     assert!(refused.message().contains("which is no code: at most 500000 files and folders"), "{refused}");
     let left = || bench.processes().iter().all(|process| process.name != "git");
     wait_for("git to end", || left().then_some(()));
+}
+
+#[test]
+fn an_interrupted_upload_continues_where_it_stopped() {
+    let bench = Bench::new();
+    let folder = bench.path("code");
+    fs::create_dir(&folder).expect("the temporary folder can be written");
+    git(&folder, &["init", "--quiet"]);
+    fs::write(folder.join("train.py"), "print(1)\n".repeat(1000)).expect("the folder can be written");
+    git(&folder, &["add", "train.py"]);
+    let version = git(&folder, &["write-tree"]);
+    let text = format!("tree {version}\nauthor sweep <> 0 +0000\ncommitter sweep <> 0 +0000\n\nA code version of sweep\n");
+    let commit = git(&folder, &["hash-object", "-t", "commit", "-w", &bench.write("commit", &text)]);
+    let name = format!("refs/sweep/{version}");
+    git(&folder, &["update-ref", &name, &commit]);
+    git(&folder, &["bundle", "create", "--quiet", "bundle", &name]);
+    let bundle = fs::read(folder.join("bundle")).expect("it was written");
+    let (first, second) = bundle.split_at(100);
+    let header = |offset| {
+        let header = PushCodeHeader { version: version.clone(), upload_id: "upload1".to_owned(), offset, ..PushCodeHeader::default() };
+        PushCodeRequest { part: Some(Part::Header(header)) }
+    };
+    let chunk = |bytes: &[u8]| PushCodeRequest { part: Some(Part::Chunk(bytes.to_vec())) };
+    let controller = bench.controller();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+    runtime.block_on(async {
+        let mut client = bench.client().await;
+        let begun = tokio_stream::iter([header(0), chunk(first)]).chain(tokio_stream::pending());
+        let interrupted = tokio::time::timeout(Duration::from_secs(2), client.stage_code(begun)).await;
+        assert!(interrupted.is_err(), "it waits for the rest");
+    });
+    // What has arrived outlives the controller.
+    controller.kill();
+    let _controller = bench.controller();
+    runtime.block_on(async {
+        let mut client = bench.client().await;
+        let again = tokio_stream::iter([header(0), chunk(first), chunk(second)]);
+        let answer = client.stage_code(again).await.expect("it says how far it is").into_inner();
+        assert_eq!(answer.continue_at, Some(100));
+        let rest = tokio_stream::iter([header(100), chunk(second)]);
+        let answer = client.stage_code(rest).await.expect("the bundle is complete").into_inner();
+        assert_eq!(answer.continue_at, None);
+        let known = client.stage_code(tokio_stream::once(header(0)).chain(tokio_stream::pending())).await;
+        assert_eq!(known.expect("it is there").into_inner().continue_at, None);
+    });
 }
 
 #[test]
@@ -170,7 +216,7 @@ fn a_program_that_writes_into_its_folder_is_told_once_and_no_more_is_sent_until_
     assert!(versions() <= 51, "{}", versions());
     // What is there need not come again: of many agents with the same code one sends it.
     let version = bench.json_lines(&["code", &id, "--json"])[0]["version"].as_str().expect("it has one").to_owned();
-    let header = PushCodeHeader { sweep_id: String::new(), version };
+    let header = PushCodeHeader { version, ..PushCodeHeader::default() };
     let only = tokio_stream::once(PushCodeRequest { part: Some(Part::Header(header)) });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
     runtime.block_on(async {

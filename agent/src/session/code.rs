@@ -1,5 +1,6 @@
 //! Which code the agent has: looked at before each run, told to the controller, and to a person where it has changed.
 
+use std::io::SeekFrom;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use sweep_code::{CodeError, Snapshot, Source, Turn};
 use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -176,19 +177,30 @@ async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, hav
         Ok(Err(error)) => return Err(format!("the code of version {version:.8} cannot be sent: {error}")),
         Err(error) => return Err(format!("packing the code of version {version:.8} broke off: {error}")),
     };
-    let sent = link.until_answered_somehow(async |mut client| client.push_code(parts(sweep, version, &file)).await).await;
+    let mut header =
+        v1::PushCodeHeader { sweep_id: sweep.to_owned(), version: version.to_owned(), upload_id: chance::request_id(), offset: 0 };
+    let sent = loop {
+        match link.until_answered_somehow(async |mut client| client.push_code(parts(header.clone(), &file)).await).await {
+            // A call before this one was interrupted, and this is how far it came.
+            Ok(v1::PushCodeResponse { continue_at: Some(offset) }) => header.offset = offset,
+            Ok(_) => break Ok(()),
+            Err(refused) => break Err(refused),
+        }
+    };
     let _ = tokio::fs::remove_file(&file).await;
-    sent.map(drop).map_err(|refused| format!("the controller does not keep the code of version {version:.8}: {}", refused.message))
+    sent.map_err(|refused| format!("the controller does not keep the code of version {version:.8}: {}", refused.message))
 }
 
-/// The header and the pieces of a bundle.
-fn parts(sweep: &str, version: &str, file: &Path) -> ReceiverStream<v1::PushCodeRequest> {
+/// The header and the pieces of a bundle, from the header's offset on.
+fn parts(header: v1::PushCodeHeader, file: &Path) -> ReceiverStream<v1::PushCodeRequest> {
     let (sender, receiver) = mpsc::channel(2);
-    let header = v1::PushCodeHeader { sweep_id: sweep.to_owned(), version: version.to_owned() };
-    let file = file.to_owned();
+    let (file, offset) = (file.to_owned(), header.offset);
     tokio::spawn(async move {
         let _ = sender.send(v1::PushCodeRequest { part: Some(Part::Header(header)) }).await;
         let Ok(mut bundle) = tokio::fs::File::open(file).await else { return };
+        if bundle.seek(SeekFrom::Start(offset)).await.is_err() {
+            return;
+        }
         loop {
             let mut chunk = Vec::with_capacity(CHUNK_BYTES);
             // A bundle that ends early is refused over there.

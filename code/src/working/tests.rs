@@ -435,3 +435,16 @@ fn what_is_not_committed_is_shown_but_for_secrets_and_binary_files() {
     let cut = code.snapshot().unwrap().patch;
     assert!(cut.len() <= crate::PATCH_BYTES_MAX && cut.ends_with("[cut here: the difference has more than 256 KiB]\n"));
 }
+
+#[test]
+fn a_lock_that_another_process_keeps_is_given_up_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweep.lock");
+    let open = || fs::File::options().create(true).truncate(false).write(true).open(&path).unwrap();
+    let kept = open();
+    kept.lock().unwrap();
+    let refused = super::lock_within(&open(), &path, std::time::Duration::from_millis(50)).unwrap_err().to_string();
+    assert!(refused.contains("sweep.lock locked for") && refused.contains("SIGSTOP"), "{refused}");
+    drop(kept);
+    super::lock_within(&open(), &path, std::time::Duration::ZERO).unwrap();
+}

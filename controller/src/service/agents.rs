@@ -118,8 +118,8 @@ impl AgentService for Services {
     }
 
     async fn push_code(&self, request: Request<Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {
-        self.receive_code(request.into_inner()).await?;
-        Ok(Response::new(v1::PushCodeResponse {}))
+        let continue_at = self.receive_code(request.into_inner()).await?;
+        Ok(Response::new(v1::PushCodeResponse { continue_at }))
     }
 
     async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {

@@ -19,6 +19,7 @@ mod refusal;
 mod retention;
 mod snapshots;
 mod sweeps;
+mod uploads;
 mod versions;
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Snapshots of the code: taken in from agents, given out to whoever wants to see or execute a version again.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::refusal::{invalid, unknown_sweep};
+use super::uploads::{Upload, is_upload_id};
 use super::{Services, limits};
 
 /// The largest bundle that is taken in.
@@ -126,6 +127,11 @@ impl Snapshots {
         tempfile::Builder::new().prefix(PASSING).tempfile_in(&self.dir).map_err(unwritten)
     }
 
+    fn upload(&self, version: &str, id: &str) -> Result<Upload, Status> {
+        self.store()?;
+        Upload::open(&self.dir, version, id, PASSING).map_err(unwritten)
+    }
+
     /// Returns the store where anything was ever kept.
     pub(super) fn existing(&self) -> Option<Store> {
         self.dir.join("HEAD").exists().then(|| Store::open(&self.dir).ok()).flatten()
@@ -197,24 +203,28 @@ impl Services {
         Ok(found.0.codes.into_iter().map(|code| code.version).collect())
     }
 
-    /// Takes in the bundle of a version that the sweep knows.
-    pub(super) async fn receive_code(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<(), Status> {
-        let v1::PushCodeHeader { sweep_id, version } = header(&mut parts).await?;
-        let sweep = self.find_sweep(&sweep_id).await?;
-        if !self.versions(&sweep).await?.contains(&version) {
+    /// Takes in the bundle of a version that the sweep knows. Returns where an interrupted upload continues, if it is not complete.
+    pub(super) async fn receive_code(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<Option<u64>, Status> {
+        let header = header(&mut parts).await?;
+        let (sweep, version) = (self.find_sweep(&header.sweep_id).await?, &header.version);
+        if !self.versions(&sweep).await?.contains(version) {
             return Err(Status::failed_precondition(format!("sweep {sweep} has no code version {version}; DescribeCode comes first")));
         }
-        self.take_in_bundle(version, parts).await
+        self.take_in_bundle(header, parts).await
     }
 
     /// Takes in the bundle of a version that a sweep will name. It is known by what it holds: whatever becomes of the sweep, it costs space and
-    /// nothing else.
-    pub(super) async fn stage(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<(), Status> {
-        let v1::PushCodeHeader { sweep_id: _, version } = header(&mut parts).await?;
-        self.take_in_bundle(version, parts).await
+    /// nothing else. Returns as [`Services::receive_code`] does.
+    pub(super) async fn stage(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<Option<u64>, Status> {
+        let header = header(&mut parts).await?;
+        self.take_in_bundle(header, parts).await
     }
 
-    async fn take_in_bundle(&self, version: String, mut parts: Streaming<v1::PushCodeRequest>) -> Result<(), Status> {
+    async fn take_in_bundle(
+        &self,
+        v1::PushCodeHeader { version, upload_id, offset, .. }: v1::PushCodeHeader,
+        mut parts: Streaming<v1::PushCodeRequest>,
+    ) -> Result<Option<u64>, Status> {
         let snapshots = self.kept_code()?;
         if !sweep_code::is_version(&version) {
             return Err(refused(&CodeError::NoVersion(version.escape_debug().to_string())));
@@ -222,29 +232,32 @@ impl Services {
         // Many agents have the same code, and one whose call was lost sends it again: one of them takes it in, and the others find it.
         let alone = snapshots.alone_with(&version).await;
         if !snapshots.kept(vec![version.clone()]).await.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let place = snapshots.turn(&snapshots.coming).await?;
-        let mut file = snapshots.look(Snapshots::file).await?;
-        let mut bytes = 0;
+        let name = version.clone();
+        let mut upload = snapshots.look(move |snapshots| snapshots.upload(&name, &upload_id)).await?;
+        if offset != upload.length() {
+            return Ok(Some(upload.length()));
+        }
         while let Some(message) = next(&mut parts).await? {
             let Some(Part::Chunk(chunk)) = message.part else { return Err(invalid("after the header come chunks")) };
-            bytes += chunk.len() as u64;
-            if bytes > BUNDLE_BYTES_MAX {
+            if upload.length() + chunk.len() as u64 > BUNDLE_BYTES_MAX {
+                upload.discard();
                 return Err(invalid(format!("the code has more than {} MB: too much to be code", BUNDLE_BYTES_MAX >> 20)));
             }
             // A chunk is small, and the page cache takes it.
-            file.write_all(&chunk).map_err(unwritten)?;
+            upload.write(&chunk).map_err(unwritten)?;
         }
         drop(place);
         let unpack = move |snapshots: &Snapshots| {
             let _alone = alone;
-            file.flush().map_err(unwritten)?;
-            let outcome = snapshots.store()?.receive(&version, file.path()).map_err(|error| refused(&error));
+            let outcome = snapshots.store()?.receive(&version, upload.path()).map_err(|error| refused(&error));
             if outcome.is_ok() {
-                tracing::info!(version, bytes, "code was taken in");
+                tracing::info!(version, bytes = upload.length(), "code was taken in");
             }
-            outcome
+            upload.discard();
+            outcome.map(|()| None)
         };
         snapshots.in_turn(&snapshots.packing, unpack).await
     }
@@ -302,6 +315,9 @@ async fn header(parts: &mut Streaming<v1::PushCodeRequest>) -> Result<v1::PushCo
     let first = next(parts).await?.and_then(|request| request.part);
     let Some(Part::Header(header)) = first else { return Err(invalid("the first message is the header")) };
     limits::name("version", &header.version)?;
+    if !is_upload_id(&header.upload_id) {
+        return Err(invalid("an upload_id has at most 64 letters, digits and dashes"));
+    }
     Ok(header)
 }
 
@@ -309,7 +325,7 @@ pub(super) fn refused(error: &CodeError) -> Status {
     match error {
         CodeError::NoGit(_) => Status::failed_precondition(format!("the controller keeps no code: {error}")),
         CodeError::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Status::resource_exhausted(error.to_string()),
-        CodeError::File { .. } => Status::internal(error.to_string()),
+        CodeError::File { .. } | CodeError::Locked { .. } => Status::internal(error.to_string()),
         CodeError::Git { message, .. } if message.contains("No space left") => Status::resource_exhausted(error.to_string()),
         CodeError::Git { .. } | CodeError::TooLarge(_) | CodeError::TooLong(_) | CodeError::NoVersion(_) | CodeError::Mismatch(_) => {
             invalid(error.to_string())

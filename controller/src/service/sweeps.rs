@@ -249,8 +249,8 @@ impl SweepService for Services {
     }
 
     async fn stage_code(&self, request: Request<Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::StageCodeResponse>, Status> {
-        self.stage(request.into_inner()).await?;
-        Ok(Response::new(v1::StageCodeResponse {}))
+        let continue_at = self.stage(request.into_inner()).await?;
+        Ok(Response::new(v1::StageCodeResponse { continue_at }))
     }
 
     async fn move_code(&self, request: Request<v1::MoveCodeRequest>) -> Result<Response<v1::MoveCodeResponse>, Status> {

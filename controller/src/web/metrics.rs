@@ -9,7 +9,13 @@ use crate::engine::{HOLD_BUCKETS_MS, WriterHolds};
 use crate::store::Totals;
 
 /// Writes all figures.
-pub(super) fn text(totals: &Totals, commits: u64, holds: &WriterHolds, calls: &[(&'static str, i32, u64)], started_ms: i64) -> String {
+pub(super) fn text(
+    totals: &Totals,
+    (commits, queries): (u64, u64),
+    holds: &WriterHolds,
+    calls: &[(&'static str, i32, u64)],
+    started_ms: i64,
+) -> String {
     let mut out = String::new();
     family(&mut out, "sweep_build_info", "gauge", "The version of the controller.");
     sample(&mut out, "sweep_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -36,6 +42,8 @@ pub(super) fn text(totals: &Totals, commits: u64, holds: &WriterHolds, calls: &[
     sample(&mut out, "sweep_agent_slots", &[], totals.slots);
     family(&mut out, "sweep_commits_total", "counter", "Commits since the controller started.");
     sample(&mut out, "sweep_commits_total", &[], commits);
+    family(&mut out, "sweep_queries_total", "counter", "Reads of the database for pages and calls since the controller started.");
+    sample(&mut out, "sweep_queries_total", &[], queries);
     writer_holds(&mut out, holds);
     family(&mut out, "sweep_rpcs_total", "counter", "Calls answered since the controller started, by method and gRPC code.");
     for (method, code, number) in calls {
@@ -89,7 +97,7 @@ mod tests {
             agents: 1,
             slots: 8,
         };
-        let text = text(&totals, 7, &WriterHolds::default(), &[("/sweep.v1.X/Y", 16, 3)], 5000);
+        let text = text(&totals, (7, 9), &WriterHolds::default(), &[("/sweep.v1.X/Y", 16, 3)], 5000);
         for line in [
             "sweep_sweeps{state=\"odd\\\"\\n\"} 2",
             "sweep_sweeps{state=\"running\"} 0",
@@ -100,6 +108,7 @@ mod tests {
             "sweep_writer_hold_seconds_bucket{le=\"0.1\"} 0",
             "sweep_writer_hold_seconds_count 0",
             "sweep_commits_total 7",
+            "sweep_queries_total 9",
             "sweep_start_time_seconds 5",
             "sweep_rpcs_total{method=\"/sweep.v1.X/Y\",code=\"Unauthenticated\"} 3",
         ] {

@@ -169,8 +169,8 @@ async fn health() -> Response {
 async fn figures(State(web): State<Web>) -> Response {
     match web.reader.ask(|query| query.totals()).await {
         Ok(totals) => {
-            let commits = *web.commits.borrow();
-            let text = metrics::text(&totals, commits, &web.holds, &web.traffic.calls(), web.started_ms);
+            let counts = (*web.commits.borrow(), web.reader.queries());
+            let text = metrics::text(&totals, counts, &web.holds, &web.traffic.calls(), web.started_ms);
             plain(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }
         Err(error) => failed(&error),

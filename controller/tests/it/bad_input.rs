@@ -299,13 +299,21 @@ async fn calls_that_make_no_sense_are_refused_in_words() {
     }
 
     let part = |part| PushCodeRequest { part: Some(part) };
-    let header = |version: &str| part(Part::Header(PushCodeHeader { sweep_id: String::new(), version: version.to_owned() }));
+    let header = |version: &str| part(Part::Header(PushCodeHeader { version: version.to_owned(), ..PushCodeHeader::default() }));
     let unknown = "a".repeat(40);
     for (what, parts) in [
         ("no code at all", vec![]),
         ("code without a header", vec![part(Part::Chunk(b"x".to_vec()))]),
         ("code of a strange name", vec![header("../../etc/passwd"), part(Part::Chunk(b"x".to_vec()))]),
         ("code that is none", vec![header(&unknown), part(Part::Chunk(b"# v2 git bundle\nx".to_vec()))]),
+        (
+            "an upload that is a path",
+            vec![part(Part::Header(PushCodeHeader {
+                version: unknown.clone(),
+                upload_id: "../x".to_owned(),
+                ..PushCodeHeader::default()
+            }))],
+        ),
         ("two headers", vec![header(&unknown), header(&unknown)]),
     ] {
         no(what, clients.sweeps.stage_code(tokio_stream::iter(parts)).await.unwrap_err(), invalid);

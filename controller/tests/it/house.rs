@@ -156,6 +156,34 @@ pub(crate) async fn http(controller: &Controller, method: &str, path: &str, head
     http_with(controller, method, path, headers, "").await
 }
 
+/// An answer without an end.
+pub(crate) struct Stream {
+    stream: TcpStream,
+    text: String,
+}
+
+/// Opens a page's stream of news.
+pub(crate) async fn open(controller: &Controller, path: &str) -> Stream {
+    let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port())).await.expect("the controller listens");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.expect("the controller reads");
+    Stream { stream, text: String::new() }
+}
+
+impl Stream {
+    /// Reads until a text has come.
+    pub(crate) async fn until(&mut self, expected: &str) {
+        let read = async {
+            while !self.text.contains(expected) {
+                let mut piece = [0; 4096];
+                let count = self.stream.read(&mut piece).await.expect("the stream is open");
+                assert!(count > 0, "the stream has ended: {}", self.text);
+                self.text += &String::from_utf8_lossy(&piece[..count]);
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("in time");
+    }
+}
+
 /// Sends a request with a body.
 pub(crate) async fn http_with(controller: &Controller, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port())).await.expect("the controller listens");

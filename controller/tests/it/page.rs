@@ -40,6 +40,35 @@ async fn the_page_lists_sweeps_and_a_hostile_name_is_only_text() {
     controller.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn an_open_page_reads_nothing_while_its_sweep_does_not_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let (shown, other) = (clients.create(GRID).await, clients.create(GRID).await);
+    let queries = async || -> u64 {
+        let figures = house::http(&controller, "GET", "/metrics", &[]).await.body;
+        let line = figures.lines().find_map(|line| line.strip_prefix("sweep_queries_total ")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("not counted:\n{figures}")).parse().unwrap()
+    };
+    // Longer than a page waits after a commit before it looks.
+    let mut others_change = async |agent: &str| -> u64 {
+        let before = queries().await;
+        clients.register(&other, agent).await;
+        tokio::time::sleep(std::time::Duration::from_millis(2200)).await;
+        queries().await - before
+    };
+    let without = others_change("agent-1").await;
+    let mut page = house::open(&controller, &format!("/live?sweep={shown}")).await;
+    page.until("data: ").await;
+    assert_eq!(others_change("agent-2").await, without, "the page reads nothing");
+    let before = queries().await;
+    clients.register(&shown, "agent-3").await;
+    page.until("agent-3").await;
+    assert!(queries().await > before + 1);
+    controller.stop().await.unwrap();
+}
+
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 #[tokio::test]

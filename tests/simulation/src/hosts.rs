@@ -24,6 +24,8 @@ use crate::front::Front;
 use crate::network;
 use crate::world::{Preemption, Wish, World};
 
+/// The sweep's `max_silence`.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(6);
 pub(crate) const LEASE: Duration = Duration::from_secs(4);
 
 /// The controller's id.
@@ -164,7 +166,7 @@ impl World {
         let signal = async {
             let Some((after, into_errors)) = programs else { return Vec::new() };
             sleep(after).await;
-            self.processes().signal(host, turmoil::sim_elapsed().unwrap_or_default(), into_errors)
+            self.processes().signal(host, turmoil::sim_elapsed().unwrap_or_default(), into_errors, SILENCE_MAX)
         };
         let ((), signalled) = tokio::join!(agent, signal);
         self.processes().note_preemption(&signalled);

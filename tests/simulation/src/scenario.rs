@@ -119,7 +119,10 @@ fn align_task_ids() -> Result<(), String> {
 
 /// Returns the sweep file.
 fn sweep(chance: &mut Chance, is_quiet: bool) -> String {
-    let common = "metric: {name: loss, goal: minimize}\nprogram: simulated\nmax_silence: 6s\nretry: {lost: 6, machine: 3, crashed: 2}\n";
+    let common = format!(
+        "metric: {{name: loss, goal: minimize}}\nprogram: simulated\nmax_silence: {}s\nretry: {{lost: 6, machine: 3, crashed: 2}}\n",
+        hosts::SILENCE_MAX.as_secs()
+    );
     if chance.is(60) {
         let (width, height) = (chance.between(3, 8), chance.between(2, 5));
         let values = |count: u64| (0..count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
