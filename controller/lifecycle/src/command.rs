@@ -93,6 +93,8 @@ pub enum Command {
     ReportMetrics { agent: AgentId, attempt: AttemptRef, first_seq: u64, points: Vec<MetricPoint> },
     /// An attempt has ended.
     FinishAttempt { agent: AgentId, attempt: AttemptRef, result: AttemptResult },
+    /// Add metrics that were read afterwards from the stored output of an attempt that has ended.
+    RereadRun { attempt: AttemptRef, points: Vec<MetricPoint> },
     /// A program that asked for a run tells what came of it.
     Tell { attempt: AttemptRef, told: Told, metrics: BTreeMap<String, f64> },
     /// Take in runs that were executed elsewhere.
@@ -138,6 +140,7 @@ impl Command {
             Self::DescribeEnvironment { .. } => "DescribeEnvironment",
             Self::ReportMetrics { .. } => "ReportMetrics",
             Self::FinishAttempt { .. } => "FinishAttempt",
+            Self::RereadRun { .. } => "RereadRun",
             Self::Tell { .. } => "Tell",
             Self::ImportRuns { .. } => "ImportRuns",
             Self::OfferRuns { .. } => "OfferRuns",

@@ -44,6 +44,9 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
         }
         Event::SweepStateChanged { sweep, state: to, reason } => {
             let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            if *to == SweepState::Running {
+                sweep.unread.clear();
+            }
             sweep.state = *to;
             sweep.stalled = false;
             sweep.reason.clone_from(reason);
@@ -266,8 +269,14 @@ fn prune(sweep: &mut Sweep, runs: &RunRanges, values: &[(RunNumber, f64)], attem
             run.value = values.get(&number).copied();
         });
     }
+    let metric = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone()).unwrap_or_default();
     for summary in attempts {
         attempts::change(sweep, &summary.attempt, |pruned| pruned.keep_summary(summary));
+        // A replay may have seen no report of it.
+        if summary.metrics.contains_key(&metric) {
+            sweep.is_objective_read = true;
+            sweep.unread.clear();
+        }
     }
     for number in runs.numbers() {
         rank(sweep, number);
@@ -287,6 +296,12 @@ fn edit(sweep: &mut Sweep, revision: Revision) {
             sweep.runs.change(number, |run| revise::revalue(run, &before, &spec));
         }
     }
+    let metric = |spec: &SweepSpec| spec.objective.as_ref().map(|objective| objective.metric.clone());
+    if let Some(metric) = metric(&spec).filter(|now| metric(&before).as_ref() != Some(now)) {
+        let has_it = |run: &Run| run.attempts.iter().any(|attempt| attempt.metrics.contains_key(&metric));
+        sweep.is_objective_read = sweep.runs.iter().any(|(_, run)| has_it(&run));
+    }
+    sweep.unread.clear();
     sweep.exhausted = false;
     sweep.rebuild_points();
     sweep.best = versions::best(sweep, &sweep.codes);
@@ -313,6 +328,8 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         reason: String::new(),
         stalled: false,
         assignments: 0,
+        is_objective_read: false,
+        unread: Vec::new(),
         exhausted: false,
         runs: Runs::new(seals(&spec)),
         spec,

@@ -117,6 +117,7 @@ pub(crate) fn revalue(run: &mut Run, before: &SweepSpec, after: &SweepSpec) {
 // Of a metric that was not the objective only the last value and the extremes are here: a series that comes to the same best and to the same last value.
 fn summarise_series(attempt: &mut Attempt, objective: &Objective) {
     attempt.summarised = true;
+    attempt.objective_step = None;
     attempt.series.clear();
     let last = attempt.metrics.get(&objective.metric).copied();
     if objective.reduce == Reduce::Best {

@@ -10,6 +10,7 @@ use super::code::see;
 use super::draft::Draft;
 use super::ending::{End, end, failure, silence};
 use super::sweep::standing;
+use super::unread;
 use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
 use crate::observe::results;
@@ -98,6 +99,11 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     let pinned = draft.sweep.pinned.as_deref().filter(|_| !asking.info.asks);
     let code_version = pinned.unwrap_or(code_version);
     see(&mut draft, Some(agent), code_version);
+    if !asking.info.asks
+        && let Some(reason) = unread::hold(&draft)
+    {
+        return Ok(wait(draft, reason, false));
+    }
     let taker = Taker { agent, code_version, pinned: pinned.is_some(), asks: asking.info.asks };
     if let Some(run) = queued_for(state, &draft, agent) {
         let attempt = AttemptRef { sweep: sweep.clone(), run, attempt: draft.run(run)?.newest() + 1 };

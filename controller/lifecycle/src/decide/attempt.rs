@@ -12,7 +12,9 @@ use crate::event::{Event, MetricPoint};
 use crate::observe::reduced;
 use crate::quarantine::words;
 use crate::spec::OnLeaseLost;
-use crate::state::{AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Run, RunState, State, StopKind, StopRequest, Sweep};
+use crate::state::{
+    AgentId, Attempt, AttemptNumber, AttemptRef, AttemptState, Run, RunState, State, StopKind, StopRequest, Sweep, add_iteration,
+};
 use crate::versions::{canonical, is_unusable};
 
 pub(super) fn start(
@@ -90,11 +92,13 @@ pub(super) fn report(
 
 fn early_stop(sweep: &Sweep, attempt: &AttemptRef, reporting: &Attempt, news: &[MetricPoint]) -> Option<StopRequest> {
     let (rule, objective) = (sweep.spec.early_terminate.as_ref()?, sweep.spec.objective.as_ref()?);
-    let new_values: Vec<f64> = news.iter().filter(|point| point.name == objective.metric).map(|point| point.value).collect();
-    if new_values.is_empty() {
+    if news.iter().all(|point| point.name != objective.metric) {
         return None;
     }
-    let series = [reporting.series.as_slice(), &new_values].concat();
+    let (mut series, mut last) = (reporting.series.clone(), reporting.objective_step);
+    for point in news.iter().filter(|point| point.name == objective.metric) {
+        add_iteration(&mut series, &mut last, point.step, point.value);
+    }
     // Beside runs of other code, that of code which moves every result would all be stopped, or none of them.
     let code = canonical(&sweep.codes, sweep.code_of(reporting));
     let comparable = |run: &Run| !is_unusable(&sweep.codes, &run.code_version) && canonical(&sweep.codes, &run.code_version) == code;

@@ -233,7 +233,6 @@ impl<'a> Draft<'a> {
         if self.sweep_state() == SweepState::Running
             && let Some(reason) = self.stall.take()
         {
-            let reason = format!("{reason}; once that is mended, `sweep resume {}` goes on and tries those runs again", self.id);
             self.push(Event::SweepStalled { sweep: self.id.clone(), reason });
         }
     }

@@ -14,7 +14,7 @@
 //! back into the queue of a sweep that hands out no more runs ends instead.
 
 use super::draft::Draft;
-use super::health;
+use super::{health, unread};
 use crate::command::{AttemptResult, Refusal, Told};
 use crate::observe::reduced;
 use crate::quarantine::words;
@@ -196,6 +196,9 @@ impl Settling<'_, '_> {
             }
         };
         health::settle(self.draft, self.attempt, &self.ending.agent, &failure, health);
+        if failure.kind == FailureKind::NoMetric && !sweep.is_objective_read {
+            self.draft.stall = unread::stall(self.draft, run, &failure.message).or(self.draft.stall.take());
+        }
         after
     }
 

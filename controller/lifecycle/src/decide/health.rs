@@ -39,7 +39,8 @@ pub(super) fn settle(draft: &mut Draft<'_>, failing: &AttemptRef, id: &AgentId, 
     if verdict.absolves {
         absolve(draft, id, agent, Some(failing));
     }
-    draft.stall = stalled(draft.state, failing, id, failure);
+    let resume = |reason| format!("{reason}; once that is mended, `sweep resume {}` goes on and tries those runs again", draft.id);
+    draft.stall = stalled(draft.state, failing, id, failure).map(resume);
 }
 
 // What has failed on two agents is no fault of the first: without it, its row may be too short to hold it back.

@@ -17,6 +17,7 @@ mod retention;
 mod run;
 mod skipped;
 mod sweep;
+mod unread;
 
 pub use adopt::{fence, recognize};
 pub use attempt::directive;
@@ -62,6 +63,7 @@ pub fn decide(state: &State, command: &Command) -> Result<Decision, Refusal> {
         Command::DescribeCode { agent, sweep, version, about } => code::describe(state, agent, sweep, version, about),
         Command::ReportMetrics { agent, attempt, first_seq, points } => attempt::report(state, agent, attempt, *first_seq, points),
         Command::FinishAttempt { agent, attempt, result } => attempt::finish(state, agent, attempt, result),
+        Command::RereadRun { attempt, points } => unread::reread(state, attempt, points),
         Command::LoseAttempt { attempt } => attempt::lose(state, attempt),
     }
 }

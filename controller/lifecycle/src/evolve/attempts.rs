@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{change_agent, move_run, rank, withdraw};
 use crate::event::MetricPoint;
-use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Failure, RunState, State, Sweep, Timestamp};
+use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Failure, FailureKind, RunState, State, Sweep, Timestamp};
 
 pub(super) fn assign(
     state: &mut State,
@@ -28,6 +28,7 @@ pub(super) fn assign(
         stop: None,
         failure: None,
         series: Vec::new(),
+        objective_step: None,
         summarised: false,
         metrics: BTreeMap::new(),
         extremes: BTreeMap::new(),
@@ -82,10 +83,14 @@ pub(super) fn start(state: &mut State, attempt: &AttemptRef, command: &[String],
 pub(super) fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[MetricPoint], stale: bool) {
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
     let objective = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone());
+    if points.iter().any(|point| objective.as_ref() == Some(&point.name)) {
+        sweep.is_objective_read = true;
+        sweep.unread.clear();
+    }
     change(sweep, attempt, |reported| {
         for point in points {
             if objective.as_ref() == Some(&point.name) {
-                reported.series.push(point.value);
+                reported.add_objective(point.step, point.value);
             }
             reported.summarise(&point.name, point.value);
         }
@@ -106,6 +111,9 @@ pub(super) fn end(state: &mut State, attempt: &AttemptRef, to: AttemptState, fai
         ended.agent.clone()
     });
     let Some(id) = id else { return };
+    if failure.is_some_and(|failure| failure.kind == FailureKind::NoMetric) && !sweep.is_objective_read {
+        sweep.unread.push(attempt.run);
+    }
     change_agent(state, &id, |agent| {
         agent.holds.remove(attempt);
     });

@@ -23,6 +23,8 @@ pub struct Attempt {
     pub failure: Option<Failure>,
     /// The objective's values in the order of their arrival, those that are not finite included.
     pub series: Vec<f64>,
+    /// The step of the last one of `series`: another value of the same step replaces it.
+    pub objective_step: Option<i64>,
     /// The objective has become another one: `series` holds no curve of it, but what its best and its last value follow from.
     pub summarised: bool,
     /// The last value of each metric.
@@ -139,9 +141,16 @@ impl Attempt {
     pub(crate) fn keep_summary(&mut self, summary: &AttemptSummary) {
         self.summarised = true;
         self.points = self.points.max(summary.points);
+        self.objective_step = None;
         self.series = summary.series.iter().map(|value| value.0).collect();
         self.metrics = summary.metrics.iter().map(|(name, value)| (name.clone(), value.0)).collect();
         self.extremes.clone_from(&summary.extremes);
+    }
+
+    /// Adds a value of the objective. One of the same step as the value before replaces it: a step is one iteration, however often a program reports
+    /// it.
+    pub(crate) fn add_objective(&mut self, step: Option<i64>, value: f64) {
+        add_iteration(&mut self.series, &mut self.objective_step, step, value);
     }
 
     /// Takes in what the program reports of other metrics than the objective, and of the objective as one of them.
@@ -152,6 +161,15 @@ impl Attempt {
             (*min, *max) = (min.min(value), max.max(value));
         }
     }
+}
+
+/// Adds a value to the series of an objective whose last value has the step `last`. See [`Attempt::add_objective`].
+pub(crate) fn add_iteration(series: &mut Vec<f64>, last: &mut Option<i64>, step: Option<i64>, value: f64) {
+    match series.last_mut().filter(|_| step.is_some() && step == *last) {
+        Some(replaced) => *replaced = value,
+        None => series.push(value),
+    }
+    *last = step;
 }
 
 impl AttemptState {

@@ -26,6 +26,7 @@ use sweep_search::space::{PointKey, Taken};
 
 pub use self::agent::{Agent, AgentInfo, Crew, Health, STAYS_MAX, Stay};
 pub use self::annotation::Annotation;
+pub(crate) use self::attempt::add_iteration;
 pub use self::attempt::{AnyFloat, Attempt, AttemptState, AttemptSummary, StopKind, StopRequest};
 pub use self::code::{CodeAbout, CodeAct, CodeMark, CodeStep, CodeVersion};
 pub use self::environment::{DataSet, Environment};
@@ -74,6 +75,10 @@ pub struct Sweep {
     pub stalled: bool,
     /// How many attempts were ever assigned.
     pub assignments: u64,
+    /// A run has reported the objective that the sweep has now.
+    pub is_objective_read: bool,
+    /// The runs that have ended without reporting it while none had, since the sweep was edited or resumed.
+    pub unread: Vec<RunNumber>,
     /// The search has nothing left to try.
     pub exhausted: bool,
     /// Runs by number.

@@ -112,6 +112,7 @@ fn ending_well_without_the_objective_is_a_failure_of_its_own() {
     world.finish("ann", &other, AttemptResult::Succeeded);
     assert_eq!(world.run(2).reason, "the program ended well without reporting `loss`; it reported only `accuracy`");
     assert_eq!(world.attempt(&other).failure.as_ref().map(|failure| failure.kind), Some(FailureKind::NoMetric));
+    world.ask(&Command::SetSweep { sweep: sweep(), action: SweepAction::Resume });
     let nan = world.begin("ann", 3);
     world.ask(&report("ann", &nan, 0, &[f64::NAN, f64::INFINITY]));
     assert_eq!(world.finish("ann", &nan, AttemptResult::Succeeded), Reply::Run(RunState::Failed));

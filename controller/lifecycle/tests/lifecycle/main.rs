@@ -17,4 +17,5 @@ mod restore;
 mod retention;
 mod runs;
 mod sweeps;
+mod unread;
 mod world;

@@ -40,6 +40,7 @@ enum Step {
     Cancel(u8),
     Annotate(u8, u8),
     Tell(u8, Option<f64>),
+    Reread(u8, Vec<f64>),
     Import(u8, Vec<(i64, Option<f64>)>),
     Offer(u8, Vec<i64>, bool),
     Retry(u8, Vec<u64>),
@@ -76,6 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::Cancel),
         2 => (any::<u8>(), any::<u8>()).prop_map(|(index, tag)| Step::Annotate(index, tag)),
         8 => (any::<u8>(), prop::option::weighted(0.8, value.clone())).prop_map(|(attempt, value)| Step::Tell(attempt, value)),
+        2 => (any::<u8>(), prop::collection::vec(value.clone(), 0..3)).prop_map(|(attempt, values)| Step::Reread(attempt, values)),
         1 => (any::<u8>(), prop::collection::vec((1..=POINTS, prop::option::of(value)), 0..3))
             .prop_map(|(sweep, runs)| Step::Import(sweep, runs)),
         3 => (any::<u8>(), prop::collection::vec(1..=POINTS, 0..3), prop::bool::weighted(0.1))
@@ -324,6 +326,10 @@ impl Chaos {
             Step::Tell(index, value) => {
                 let (attempt, _) = self.attempt(*index, true)?;
                 Command::Tell { attempt, told: told(*value), metrics: [("accuracy".to_owned(), 0.5)].into() }
+            }
+            Step::Reread(index, values) => {
+                let (attempt, _) = self.attempt(*index, true)?;
+                Command::RereadRun { attempt, points: points(values) }
             }
             Step::Import(number, runs) => {
                 let import = |(x, value): &(i64, Option<f64>)| Import {

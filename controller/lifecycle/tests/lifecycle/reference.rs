@@ -147,6 +147,12 @@ impl Reference {
             Command::ReportMetrics { agent, attempt, .. } => self.resume(agent, attempt, before),
             Command::FinishAttempt { attempt, result, .. } => self.finish(before, attempt, result, spared(attempt.run)),
             Command::Tell { attempt, told, .. } => self.finish(before, attempt, &AttemptResult::Told(told.clone()), false),
+            Command::RereadRun { attempt, .. } => {
+                let Reply::Run(state) = reply else { return };
+                let run = self.run(&attempt.sweep, attempt.run);
+                assert!(run.state == *state || (run.state, *state) == (RunState::Failed, RunState::Finished), "{attempt:?} is {state}");
+                run.state = *state;
+            }
             Command::LoseAttempt { attempt } => {
                 let owner = self.attempt(attempt).agent.clone();
                 self.lose(before, attempt, silent(before, &owner));
