@@ -22,6 +22,7 @@ mod monitor;
 mod private;
 mod process;
 mod reproduce;
+pub mod reread;
 mod room;
 mod run_folders;
 mod runner;

@@ -16,6 +16,7 @@ use crate::argv::{self, Argv, Machine, Place, Project, Template};
 use crate::attempt::{Action, AttemptState, Input, Outcome, UserSignal, Want};
 use crate::fencing;
 use crate::gpu::GpuDriver;
+use crate::intake::hint::Hints;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::Output;
 use crate::intake::wandb::WandbRuns;
@@ -63,6 +64,8 @@ pub(crate) enum Seen {
     Points(Vec<Point>),
     /// Something a person should know.
     Note(String),
+    /// The objective is in the output, in a form that nothing reads: how, and what would read it.
+    Unread(String),
 }
 
 /// A metric with the time it was read.
@@ -155,6 +158,8 @@ pub(crate) async fn execute(
         again: begin != Begin::Anew,
         folder: job.folder(),
         output,
+        hints: Hints::new(&job.objective),
+        has_hint: false,
         metrics,
         wandb,
         given: BTreeSet::new(),
@@ -190,6 +195,9 @@ struct Watch {
     again: bool,
     folder: PathBuf,
     output: Output,
+    /// Looked for until one was found or the objective was read.
+    hints: Hints,
+    has_hint: bool,
     metrics: MetricsFile,
     wandb: WandbRuns,
     /// Names of metrics that the program gives beside W&B's library: of what it says in several ways, one counts.
@@ -321,7 +329,12 @@ impl Watch {
         }
         let mut output = self.output.read(last).await?;
         intake::add_asked(&mut output.readings, self.attempt.objective_name());
+        let is_read = |readings: &[Reading], objective: &str| readings.iter().any(|reading| reading.name == objective);
+        let looks = !self.has_hint && self.attempt.objective().is_none() && !is_read(&output.readings, self.attempt.objective_name());
         for line in output.lines {
+            if looks && !self.has_hint {
+                self.hint(&line);
+            }
             self.attempt.handle(Input::Line(line), self.began.elapsed());
         }
         if let Some(complaint) = output.complaint {
@@ -332,6 +345,7 @@ impl Watch {
         if metrics.restarted {
             (self.counts.metrics, self.skip.metrics) = (0, 0);
         }
+        self.counts.metrics += metrics.repeated;
         if let Some(complaint) = metrics.complaint {
             self.note(complaint);
         }
@@ -444,6 +458,14 @@ impl Watch {
             self.notes.push_back(text);
         }
         self.send_notes();
+    }
+
+    /// Says once how a line shows the objective, where nothing reads it.
+    fn hint(&mut self, line: &str) {
+        if let Some(hint) = self.hints.find(line) {
+            self.has_hint = true;
+            let _ = self.seen.try_send(Seen::Unread(self.hints.words(&hint)));
+        }
     }
 
     /// Sends the notes for which there is room; the others wait.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use sweep_proto::v1::{EditSweepRequest, EditSweepResponse, Question, Sweep};
 
 use crate::client::{Client, ControllerArgs, request_id};
+use crate::commands::reread;
 use crate::confirm::{asked, confirmed, is_interactive};
 use crate::display::{self, diagnostic, out, printable};
 use crate::failure::Failure;
@@ -69,7 +70,7 @@ type Answers = HashMap<String, Option<String>>;
 
 pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
     let mut answers = args.was.iter().map(|text| answer(text)).collect::<Result<Answers>>()?;
-    let client = args.controller.connect().await?;
+    let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
     let Some(yaml) = wanted(args, &sweep)? else {
         writeln!(out(), "Nothing was changed.")?;
@@ -81,11 +82,16 @@ pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
         explain(args, &open, &mut answers)?;
         preview = edit(&client, args, &sweep, &yaml, &answers, 0, true).await?;
     }
+    let read = if args.undo || args.json { String::new() } else { reread::preview(&mut client, &sweep.id, &sweep.yaml, &yaml).await? };
     if preview.changes.is_empty() || args.dry_run {
-        return shown(args, &sweep, &preview, false);
+        let code = shown(args, &sweep, &preview, false)?;
+        write!(out(), "{read}")?;
+        return Ok(code);
     }
-    if !args.yes {
-        eprint!("{}", display::edit::preview(&sweep, &preview));
+    if args.yes {
+        eprint!("{read}");
+    } else {
+        eprint!("{}{read}", display::edit::preview(&sweep, &preview));
         if !confirmed("Do it?", false)? {
             eprintln!("Nothing was changed.");
             return Ok(ExitCode::FAILURE);

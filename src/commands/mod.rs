@@ -26,6 +26,7 @@ mod plot;
 mod prune;
 mod report;
 mod reproduce;
+mod reread;
 mod retry;
 mod run;
 mod runs;
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Resume(set_state::SetStateArgs),
     Cancel(cancel::CancelArgs),
     Retry(retry::RetryArgs),
+    Reread(reread::RereadArgs),
     Archive(archive::ArchiveArgs),
     Delete(delete::DeleteArgs),
     Prune(prune::PruneArgs),
@@ -133,6 +135,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Prune(args) => runtime.block_on(prune::run(&args)),
         Command::Disk(args) => runtime.block_on(disk::run(&args)),
         Command::Retry(args) => runtime.block_on(retry::run(&args)),
+        Command::Reread(args) => runtime.block_on(reread::run(&args)),
         Command::Note(args) => runtime.block_on(note::run(&args)),
         Command::Ask(args) => runtime.block_on(ask::run(&args)),
         Command::Tell(args) => runtime.block_on(tell::run(&args)),

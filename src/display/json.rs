@@ -15,6 +15,7 @@ pub(crate) fn sweep(sweep: &Sweep) -> Value {
         "state": sweep.state,
         "reason": sweep.reason,
         "stalled": sweep.stalled,
+        "unread": (!sweep.unread.is_empty()).then_some(&sweep.unread),
         "archived": sweep.archived,
         "method": sweep.method,
         "metric": sweep.metric,

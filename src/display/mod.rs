@@ -268,6 +268,9 @@ pub(crate) fn sweep(
     let _ = writeln!(text, "Sweep {}{name} is {}{reason}", sweep.id, sweep.state);
     let _ = writeln!(text, "  {}, created {}", sweep.method, ago(sweep.created_ms));
     let _ = writeln!(text, "  runs: {}", live::counts(sweep));
+    if !sweep.unread.is_empty() {
+        let _ = writeln!(text, "\nNot read: {}", printable(&sweep.unread));
+    }
     if let Some((run, versions)) = best_run {
         text.push('\n');
         text.push_str(&best(sweep, run));

@@ -34,6 +34,7 @@ mod pin;
 mod preemption;
 mod proxy;
 mod reporting;
+mod reread;
 mod restart;
 mod restores;
 mod retention;

@@ -1,5 +1,6 @@
 //! The file that `SWEEP_METRICS` names: JSON lines that the program appends.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 
@@ -8,12 +9,19 @@ use super::lines::Lines;
 use super::record;
 use super::tail::Tail;
 
+/// Lines of a file that are recognised once it is rewritten.
+const LINES_KNOWN_MAX: usize = 100_000;
+
 /// Reads the metrics file of one attempt.
 #[derive(Debug)]
 pub(crate) struct MetricsFile {
     tail: Tail,
     lines: Lines,
     complained: bool,
+    /// The lines of the file so far, by their hashes.
+    seen: Vec<u64>,
+    /// Those of the file before it was rewritten, as far as the file now repeats them.
+    before: Vec<u64>,
 }
 
 /// What a look at the file brought.
@@ -23,19 +31,21 @@ pub(crate) struct Seen {
     pub(crate) readings: Vec<Reading>,
     /// The first line that is no JSON object, once an attempt; or why the file cannot be read.
     pub(crate) complaint: Option<String>,
-    /// The program has begun the file anew: these are the first readings of it.
+    /// The program has rewritten the file: these are its first readings.
     pub(crate) restarted: bool,
+    /// Metrics ahead of `readings` that the file held before it was rewritten, too.
+    pub(crate) repeated: u64,
     /// There may be more to read at once.
     pub(crate) more: bool,
 }
 
 impl MetricsFile {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { tail: Tail::new(path), lines: Lines::default(), complained: false }
+        Self { tail: Tail::new(path), lines: Lines::default(), complained: false, seen: Vec::new(), before: Vec::new() }
     }
 
-    /// Returns what is new. A line without an end waits for the rest of it, unless `last`. A file that has become shorter is read from its
-    /// beginning: its program writes it anew.
+    /// Returns what is new. A line without an end waits for the rest of it, unless `last`. A file that its program rewrites is read from its
+    /// beginning; the lines that it had before, in the same place, are not new.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -43,6 +53,7 @@ impl MetricsFile {
         let gain = self.tail.read().await?;
         if gain.restarted {
             self.lines = Lines::default();
+            self.before = std::mem::take(&mut self.seen);
         }
         let more = !gain.bytes.is_empty();
         let mut lines = self.lines.push(&gain.bytes);
@@ -54,7 +65,9 @@ impl MetricsFile {
             seen.complaint = Some(format!("$SWEEP_METRICS is not read while {obstacle}"));
         }
         for line in lines {
+            let is_repeated = self.is_repeated(&line.text);
             match record::read_whole(&line.text) {
+                Some(readings) if is_repeated => seen.repeated += readings.len() as u64,
                 Some(readings) => seen.readings.extend(readings),
                 None if self.complained || line.text.trim().is_empty() => {}
                 None => {
@@ -67,6 +80,22 @@ impl MetricsFile {
             }
         }
         Ok(seen)
+    }
+
+    /// Whether the file held this line in the same place before it was rewritten, and all lines above it.
+    fn is_repeated(&mut self, line: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        line.hash(&mut hasher);
+        let (place, hash) = (self.seen.len(), hasher.finish());
+        let is_repeated = self.before.get(place) == Some(&hash);
+        if !is_repeated {
+            self.before.clear();
+        }
+        // Of a file that is only appended to, the lines are not needed beyond this.
+        if place < LINES_KNOWN_MAX {
+            self.seen.push(hash);
+        }
+        is_repeated
     }
 }
 
@@ -97,5 +126,26 @@ mod tests {
         fs::write(&path, "{\"loss\": 3}").unwrap();
         assert!(values(&mut file, false).await.is_empty());
         assert_eq!(values(&mut file, true).await, [3.0]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_rewritten_gives_each_value_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut file = MetricsFile::new(path.clone());
+        for value in [0.9, 0.8, 0.7] {
+            fs::write(&path, format!("{{\"loss\": {value}}}\n")).unwrap();
+            assert_eq!(values(&mut file, false).await, [value]);
+        }
+        let mut history = String::new();
+        for value in [0.5, 0.4, 0.3] {
+            history += &format!("{{\"loss\": {value}}}\n");
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, &history).unwrap();
+            assert_eq!(values(&mut file, false).await, [value], "the whole history each time");
+        }
+        fs::write(&path, "{\"loss\": 0.5}\n{\"loss\": 0.2}\n").unwrap();
+        let seen = file.read(false).await.unwrap();
+        assert_eq!((seen.repeated, seen.readings.len(), seen.restarted), (1, 1, true));
     }
 }

@@ -1,5 +1,7 @@
 //! Bytes in, metrics out: lines of output, the file that `SWEEP_METRICS` names, and what W&B's library writes.
 
+mod bars;
+pub(crate) mod hint;
 pub(crate) mod metrics_file;
 pub(crate) mod stdout;
 pub(crate) mod wandb;

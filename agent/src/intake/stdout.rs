@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use regex::Regex;
 
 use super::Reading;
-use super::lines::Lines;
+use super::bars::Bars;
+use super::lines::{Line, Lines};
 use super::record::{self, Found};
 use super::tail::Tail;
 
@@ -26,10 +27,17 @@ pub(crate) struct Pattern {
 #[derive(Debug)]
 pub(crate) struct Output {
     tail: Tail,
+    reader: OutputReader,
+}
+
+/// Finds metrics in output, whatever the pieces it arrives in.
+#[derive(Debug)]
+pub(crate) struct OutputReader {
     lines: Lines,
     patterns: Vec<Pattern>,
     /// The beginning of a map that further lines may complete.
     unfinished: String,
+    bars: Bars,
 }
 
 /// What a look at the output brought.
@@ -47,7 +55,7 @@ pub(crate) struct Seen {
 
 impl Output {
     pub(crate) fn new(path: PathBuf, patterns: Vec<Pattern>) -> Self {
-        Self { tail: Tail::new(path), lines: Lines::default(), patterns, unfinished: String::new() }
+        Self { tail: Tail::new(path), reader: OutputReader::new(patterns) }
     }
 
     /// Returns what is new; `last` also gives out a line without an end.
@@ -56,24 +64,54 @@ impl Output {
     /// The file cannot be read.
     pub(crate) async fn read(&mut self, last: bool) -> io::Result<Seen> {
         let gain = self.tail.read().await?;
-        let mut lines = self.lines.push(&gain.bytes);
         let more = !gain.bytes.is_empty();
+        let mut seen = self.reader.push(&gain.bytes);
         if last && !more {
-            lines.extend(self.lines.finish());
+            let rest = self.reader.finish();
+            seen.lines.extend(rest.lines);
+            seen.readings.extend(rest.readings);
         }
-        let complaint = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
-        let mut seen = Seen { more, complaint, ..Seen::default() };
+        seen.complaint = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
+        seen.more = more;
+        Ok(seen)
+    }
+}
+
+impl OutputReader {
+    pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
+        Self { lines: Lines::default(), patterns, unfinished: String::new(), bars: Bars::default() }
+    }
+
+    /// Takes in bytes and returns what the lines hold that they complete.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Seen {
+        let lines = self.lines.push(bytes);
+        self.read(lines)
+    }
+
+    /// Returns what the last line holds, which has no end.
+    pub(crate) fn finish(&mut self) -> Seen {
+        let lines = self.lines.finish();
+        let mut seen = self.read(lines);
+        seen.readings.extend(self.bars.finish());
+        seen
+    }
+
+    fn read(&mut self, lines: impl IntoIterator<Item = Line>) -> Seen {
+        let mut seen = Seen::default();
         for line in lines {
-            seen.readings.extend(self.readings(&line.text));
+            match self.readings(&line.text) {
+                Found { readings, any: true, .. } => seen.readings.extend(readings),
+                Found { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
+            }
             if !line.overwritten {
                 seen.lines.push(line.text);
             }
         }
-        Ok(seen)
+        seen
     }
 
-    /// Returns the metrics of a line: those of the maps in it or completed by it, else those that the patterns find.
-    fn readings(&mut self, line: &str) -> Vec<Reading> {
+    /// Returns the metrics of a line: those of the maps in it or completed by it (then `any` is true), else those that the patterns find.
+    fn readings(&mut self, line: &str) -> Found {
         if !self.unfinished.is_empty() {
             let mut text = std::mem::take(&mut self.unfinished);
             text.push('\n');
@@ -82,21 +120,21 @@ impl Output {
             // Still the same map: it has begun at the beginning.
             if found.unfinished == Some(0) && text.len() <= UNFINISHED_BYTES_MAX {
                 self.unfinished = text;
-                return Vec::new();
+                return Found::default();
             }
             if found.any && found.unfinished != Some(0) {
-                return found.readings;
+                return found;
             }
         }
-        let Found { readings, any, unfinished } = record::find(line);
-        if let Some(start) = unfinished.filter(|start| line.len() - start <= UNFINISHED_BYTES_MAX) {
+        let mut found = record::find(line);
+        if let Some(start) = found.unfinished.filter(|start| line.len() - start <= UNFINISHED_BYTES_MAX) {
             line[start..].clone_into(&mut self.unfinished);
         }
-        if any {
-            return readings;
+        if !found.any {
+            let plain = console::strip_ansi_codes(line);
+            found.readings = self.patterns.iter().flat_map(|pattern| pattern.readings(&plain)).collect();
         }
-        let plain = console::strip_ansi_codes(line);
-        self.patterns.iter().flat_map(|pattern| pattern.readings(&plain)).collect()
+        found
     }
 }
 
@@ -136,8 +174,9 @@ mod tests {
     }
 
     fn found(text: &str, patterns: &[Pattern]) -> Vec<(String, Option<i64>, f64)> {
-        Output::new(PathBuf::new(), patterns.to_vec())
+        OutputReader::new(patterns.to_vec())
             .readings(text)
+            .readings
             .into_iter()
             .map(|reading| (reading.name, reading.step, reading.value))
             .collect()
@@ -156,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_map_over_several_lines_is_one() {
-        let mut output = Output::new(PathBuf::new(), Vec::new());
+        let mut output = OutputReader::new(Vec::new());
         let mut read = |text: &str| -> Vec<(String, f64)> {
-            text.lines().flat_map(|line| output.readings(line)).map(|reading| (reading.name, reading.value)).collect()
+            text.lines().flat_map(|line| output.readings(line).readings).map(|reading| (reading.name, reading.value)).collect()
         };
         let expected = vec![("loss".to_owned(), 0.5), ("val.loss".to_owned(), 0.4)];
         assert_eq!(read("{\n  \"loss\": 0.5,\n  \"val\": {\n    \"loss\": 0.4\n  }\n}"), expected);

@@ -1,6 +1,8 @@
 //! Reads what a growing file has gained.
 
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::private::{self, Obstruction};
@@ -8,11 +10,24 @@ use crate::private::{self, Obstruction};
 /// How much is taken in one go.
 const PIECE_BYTES: usize = 1 << 18;
 
+/// Bytes at the beginning and at the end of what was read by which a rewritten file is recognised.
+const WINDOW_BYTES: usize = 512;
+
 /// A place in a file that another process writes.
 #[derive(Debug)]
 pub(crate) struct Tail {
     path: PathBuf,
-    offset: u64,
+    read: AlreadyRead,
+}
+
+/// The part of a file that has been read.
+#[derive(Clone, Debug, Default)]
+struct AlreadyRead {
+    length: u64,
+    /// Its first bytes.
+    start: Vec<u8>,
+    /// Its last bytes.
+    end: Vec<u8>,
 }
 
 /// What a look at the file brought.
@@ -20,7 +35,7 @@ pub(crate) struct Tail {
 pub(crate) struct Gain {
     /// What is new; empty where nothing is.
     pub(crate) bytes: Vec<u8>,
-    /// The file is shorter than it was: it has been begun anew.
+    /// The file is shorter than it was, or holds something else: its program rewrites it, and it is read from its beginning.
     pub(crate) restarted: bool,
     /// Why nothing can be read: something else lies in the place of the file, or it may not be read.
     pub(crate) obstacle: Option<String>,
@@ -28,7 +43,7 @@ pub(crate) struct Gain {
 
 impl Tail {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, offset: 0 }
+        Self { path, read: AlreadyRead::default() }
     }
 
     /// Returns the next piece. A file that does not exist yet is empty.
@@ -36,18 +51,39 @@ impl Tail {
     /// # Errors
     /// The file cannot be read.
     pub(crate) async fn read(&mut self) -> io::Result<Gain> {
-        let (path, offset) = (self.path.clone(), self.offset);
-        let reading = tokio::task::spawn_blocking(move || read_from(&path, offset));
+        let (path, read) = (self.path.clone(), self.read.clone());
+        let reading = tokio::task::spawn_blocking(move || read_from(&path, &read));
         let gain = reading.await.map_err(io::Error::other)??;
         if gain.restarted {
-            self.offset = 0;
+            self.read = AlreadyRead::default();
         }
-        self.offset += gain.bytes.len() as u64;
+        self.read.add(&gain.bytes);
         Ok(gain)
     }
 }
 
-fn read_from(path: &Path, mut offset: u64) -> io::Result<Gain> {
+impl AlreadyRead {
+    fn add(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        let missing = (WINDOW_BYTES - self.start.len()).min(bytes.len());
+        self.start.extend_from_slice(&bytes[..missing]);
+        self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW_BYTES)..]);
+        self.end.drain(..self.end.len().saturating_sub(WINDOW_BYTES));
+    }
+
+    /// Whether a file still begins with it.
+    fn is_in(&self, file: &File, length: u64) -> io::Result<bool> {
+        let mut found = [0; WINDOW_BYTES];
+        let mut has = |bytes: &[u8], at: u64| {
+            let found = &mut found[..bytes.len()];
+            file.read_exact_at(found, at)?;
+            Ok::<_, io::Error>(found == bytes)
+        };
+        Ok(length >= self.length && has(&self.start, 0)? && has(&self.end, self.length - self.end.len() as u64)?)
+    }
+}
+
+fn read_from(path: &Path, read: &AlreadyRead) -> io::Result<Gain> {
     let mut file = match private::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Gain::default()),
@@ -58,10 +94,13 @@ fn read_from(path: &Path, mut offset: u64) -> io::Result<Gain> {
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
-    let restarted = length < offset;
-    if restarted {
-        offset = 0;
-    }
+    let restarted = match read.is_in(&file, length) {
+        Ok(is_in) => !is_in,
+        // It is being cut just now.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+        Err(error) => return Err(error),
+    };
+    let offset = if restarted { 0 } else { read.length };
     let mut bytes = Vec::new();
     if length > offset {
         file.seek(SeekFrom::Start(offset))?;
@@ -92,5 +131,30 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::write(&path, "a\nb\n").unwrap();
         assert_eq!(tail.read().await.unwrap(), Gain { bytes: b"b\n".to_vec(), ..Gain::default() }, "it is read on once it is back");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_rewritten_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut tail = Tail::new(path.clone());
+        for text in ["0.9\n", "0.8\n", "0.85\n", "0.7\n"] {
+            fs::write(&path, text).unwrap();
+            let gain = tail.read().await.unwrap();
+            assert_eq!(String::from_utf8(gain.bytes).unwrap(), text);
+            assert_eq!(gain.restarted, text != "0.9\n");
+            assert_eq!(tail.read().await.unwrap(), Gain::default(), "nothing has changed");
+        }
+        // The same beginning, appended to or not.
+        fs::write(&path, "0.7\n0.6\n").unwrap();
+        let gain = tail.read().await.unwrap();
+        assert_eq!((gain.bytes.as_slice(), gain.restarted), (&b"0.6\n"[..], false));
+        let long = "x".repeat(2000);
+        fs::write(&path, format!("0.7\n0.6\n{long}")).unwrap();
+        assert_eq!(tail.read().await.unwrap().bytes.len(), 2000);
+        fs::write(&path, format!("0.7\n0.6\n{long}y")).unwrap();
+        assert_eq!(tail.read().await.unwrap().bytes, b"y");
+        fs::write(&path, format!("0.7\n0.5\n{long}y")).unwrap();
+        assert!(tail.read().await.unwrap().restarted);
     }
 }

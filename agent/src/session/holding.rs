@@ -25,6 +25,8 @@ struct Holding {
     /// By which the controller knows it.
     numbers: AttemptNumbers,
     record_json: String,
+    /// How its output shows the objective, where nothing reads it.
+    unread: String,
     spool: Option<Arc<Spool>>,
     wants: Option<mpsc::UnboundedSender<Want>>,
     /// What the last registration said before there was a spool: how many points the controller has.
@@ -42,6 +44,13 @@ impl Holdings {
     pub(super) fn add(&mut self, attempt: HeldAttempt, numbers: AttemptNumbers, record_json: String) {
         let holding = self.attempts.entry(attempt).or_default();
         (holding.numbers, holding.record_json) = (numbers, record_json);
+    }
+
+    /// Records how the output of an attempt shows the objective, for the next heartbeats.
+    pub(super) fn set_unread(&mut self, attempt: &HeldAttempt, hint: String) {
+        if let Some(holding) = self.attempts.get_mut(attempt) {
+            holding.unread = hint;
+        }
     }
 
     /// Says how what the controller wants of an attempt reaches it.
@@ -86,8 +95,9 @@ impl Holdings {
     /// Returns an attempt as a registration names it.
     pub(super) fn live(&self, attempt: &HeldAttempt) -> v1::LiveAttempt {
         let AttemptNumbers { run, attempt: number } = self.numbers(attempt);
-        let record_json = self.attempts.get(attempt).map(|holding| holding.record_json.clone()).unwrap_or_default();
-        v1::LiveAttempt { run, attempt: number, incarnation: attempt.incarnation.clone(), record_json }
+        let text = |of: fn(&Holding) -> &String| self.attempts.get(attempt).map(|holding| of(holding).clone()).unwrap_or_default();
+        let (record_json, unread) = (text(|holding| &holding.record_json), text(|holding| &holding.unread));
+        v1::LiveAttempt { run, attempt: number, incarnation: attempt.incarnation.clone(), record_json, unread }
     }
 
     /// Passes on what the controller wants of an attempt.

@@ -555,7 +555,11 @@ async fn beat(session: Arc<Session>) {
                 Err(error) => tracing::debug!(?error, "could not register again"),
                 Ok(()) => {}
             },
-            Err(error) => tracing::debug!(?error, "a heartbeat was not answered"),
+            Err(error) => {
+                tracing::debug!(?error, "a heartbeat was not answered");
+                // An outage that is shorter than the lease must not cost it.
+                ticks.reset_after(session.heartbeat.mul_f64(0.15 + 0.2 * chance::fraction()));
+            }
         }
     }
 }

@@ -65,6 +65,10 @@ impl Report {
                         }
                     }
                     Seen::Note(text) => self.note(&text),
+                    Seen::Unread(text) => {
+                        self.note(&text);
+                        self.link.holdings().set_unread(&self.job.held(), text);
+                    }
                 }
             }
             spool.close();

@@ -26,7 +26,7 @@ use tonic::transport::Server;
 
 use crate::engine::Terms;
 use crate::login::Logins;
-use crate::service::{self, About, Services, Snapshots, Turns};
+use crate::service::{self, About, Services, Snapshots, Turns, UnreadObjectives};
 use crate::store::StoreError;
 use crate::token::{Token, TokenError, Tokens};
 use crate::traffic::Traffic;
@@ -187,6 +187,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         stopping: stopping.clone(),
         analyses: Turns::default(),
         snapshots: Some(Snapshots::new(data_dir.path().join(assembly::CODE))),
+        unread: UnreadObjectives::default(),
         logins,
     };
     let traffic = Arc::new(Traffic::default());

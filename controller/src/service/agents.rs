@@ -150,6 +150,9 @@ impl AgentService for Services {
     async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let v1::HeartbeatRequest { agent_id, sweep_id, attempts } = request.into_inner();
         limits::list("attempts", attempts.len())?;
+        if let Some(attempt) = attempts.iter().find(|attempt| !attempt.unread.is_empty()) {
+            self.unread.set(&SweepId(sweep_id.clone()), attempt.run, &attempt.unread);
+        }
         let attempts = incarnations(&convert::held_attempts(&sweep_id, attempts)?);
         let directives = self.engine.heartbeat(agent(agent_id)?, attempts).await.map_err(from_engine)?;
         Ok(Response::new(v1::HeartbeatResponse { directives: directives.into_iter().map(convert::directive).collect() }))

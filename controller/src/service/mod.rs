@@ -19,6 +19,7 @@ mod refusal;
 mod retention;
 mod snapshots;
 mod sweeps;
+mod unread;
 mod uploads;
 mod versions;
 
@@ -41,6 +42,7 @@ use crate::store::{AgentRow, Query, StoreError};
 pub use identity::stamp;
 pub use limits::WAIT_MAX;
 pub use snapshots::Snapshots;
+pub use unread::UnreadObjectives;
 
 const MESSAGE_BYTES_RECEIVED_MAX: usize = 4 << 20;
 const MESSAGE_BYTES_SENT_MAX: usize = 16 << 20;
@@ -60,6 +62,8 @@ pub struct Services {
     pub analyses: Turns,
     /// Where the code of runs is kept; `None`: nowhere.
     pub snapshots: Option<Snapshots>,
+    /// Objectives that output shows and nothing reads.
+    pub unread: UnreadObjectives,
     /// How browsers log in; `None`: they need not.
     pub logins: Option<Arc<Logins>>,
 }

@@ -87,7 +87,8 @@ impl SweepService for Services {
         let id = sweep.clone();
         let found = self.read(move |query| query.sweep(&id)).await?;
         let (row, counts) = found.ok_or_else(|| unknown_sweep(&sweep.0))?;
-        Ok(Response::new(v1::GetSweepResponse { sweep: Some(convert::sweep(row, &counts)) }))
+        let unread = if counts.best.is_none() { self.unread.of(&sweep) } else { String::new() };
+        Ok(Response::new(v1::GetSweepResponse { sweep: Some(v1::Sweep { unread, ..convert::sweep(row, &counts) }) }))
     }
 
     async fn set_sweep_state(&self, request: Request<v1::SetSweepStateRequest>) -> Result<Response<v1::SetSweepStateResponse>, Status> {
@@ -163,6 +164,16 @@ impl SweepService for Services {
         let reply = self.engine.command(&request_id, Command::RetryRuns { sweep, runs }).await.map_err(from_engine)?;
         let Reply::Retried { requeued, skipped } = reply else { return Err(out_of_turn()) };
         Ok(Response::new(v1::RetryRunsResponse { requeued, skipped }))
+    }
+
+    async fn reread_run(&self, request: Request<v1::RereadRunRequest>) -> Result<Response<v1::RereadRunResponse>, Status> {
+        let v1::RereadRunRequest { sweep_id, run, attempt, points, request_id } = request.into_inner();
+        limits::optional_name("request_id", &request_id)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let command = Command::RereadRun { attempt: convert::attempt_ref(&sweep.0, run, attempt)?, points: convert::points(points)? };
+        let reply = self.engine.command(&request_id, command).await.map_err(from_engine)?;
+        let Reply::Run(state) = reply else { return Err(out_of_turn()) };
+        Ok(Response::new(v1::RereadRunResponse { run_state: convert::word(state) }))
     }
 
     async fn get_logs(&self, request: Request<v1::GetLogsRequest>) -> Result<Response<Self::GetLogsStream>, Status> {

@@ -228,7 +228,7 @@ async fn refusals_have_their_codes() {
     assert_eq!((unknown.code(), unknown.metadata().get(REFUSAL_HEADER).unwrap().to_str().unwrap()), (Code::NotFound, "unknown_attempt"));
     let senseless = FinishAttemptRequest { result: 0, ..finish };
     assert_eq!(clients.agents.finish_attempt(senseless).await.unwrap_err().code(), Code::InvalidArgument);
-    let live = LiveAttempt { run: assignment.run, attempt: 7, incarnation: String::new(), record_json: String::new() };
+    let live = LiveAttempt { run: assignment.run, attempt: 7, ..LiveAttempt::default() };
     let beat = HeartbeatRequest { agent_id: "agent-1".to_owned(), sweep_id: id.clone(), attempts: vec![live] };
     let directives = clients.agents.heartbeat(beat).await.unwrap().into_inner().directives;
     assert_eq!(directives.iter().map(|directive| directive.kind().as_str_name()).collect::<Vec<_>>(), ["KIND_ABANDON"]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, TokenSource, simulation};
 use sweep_controller::engine::{Clock, Engine, EngineOptions, Mutation, Terms};
 use sweep_controller::reader::Reader;
-use sweep_controller::service::{self, About, Services, Turns};
+use sweep_controller::service::{self, About, Services, Turns, UnreadObjectives};
 use sweep_controller::{planner, reaper};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::Timestamp;
@@ -56,6 +56,7 @@ pub(crate) async fn controller(world: World, mutation: Mutation) -> turmoil::Res
         stopping: watch::Sender::new(false),
         analyses: Turns::default(),
         snapshots: None,
+        unread: UnreadObjectives::default(),
         logins: None,
     };
     let incoming = network::incoming().await?;

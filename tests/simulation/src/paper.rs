@@ -241,7 +241,7 @@ impl Paper {
             .given
             .keys()
             .filter(|key| !self.refused.contains(key))
-            .map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt, incarnation: String::new(), record_json: String::new() })
+            .map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt, ..LiveAttempt::default() })
             .collect();
         let request = HeartbeatRequest { agent_id: self.agent(), sweep_id: self.sweep.clone(), attempts };
         // Only news of life.

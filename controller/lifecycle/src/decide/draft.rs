@@ -1,8 +1,9 @@
 //! A decision about one sweep while it is being made: the events so far, and what they will come to.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use sweep_search::space::Config;
+use sweep_search::space::{Config, PointKey};
 use sweep_search::why::Why;
 
 use crate::command::{Decision, Refusal, Reply};
@@ -114,6 +115,7 @@ impl<'a> Draft<'a> {
     /// that is created and assigned at once counts as queued.
     pub(super) fn progress(&self) -> Progress {
         let mut progress = Progress::of(self.sweep);
+        let mut sharers = BTreeMap::new();
         for event in &self.events {
             match event {
                 Event::RunCreated { repeats, again, why, .. } => {
@@ -127,7 +129,7 @@ impl<'a> Draft<'a> {
                 }
                 Event::RunEnded { run, value, withdrawn, .. } => {
                     self.leave(&mut progress, *run);
-                    self.move_point(&mut progress, *run, *withdrawn);
+                    self.move_point(&mut progress, &mut sharers, *run, *withdrawn);
                     self.rank(&mut progress, *run, *value);
                 }
                 Event::QueuedRunsCancelled { runs, .. } => runs.numbers().for_each(|run| self.leave(&mut progress, run)),
@@ -146,17 +148,26 @@ impl<'a> Draft<'a> {
         progress
     }
 
-    /// A point that is withdrawn is free again, and one that was is not, once its run has ended after all.
-    fn move_point(&self, progress: &mut Progress, number: RunNumber, withdrawn: bool) {
+    /// A point whose last run is withdrawn is free again, and one that was is not, once a run of it has ended after all. `sharers`: how many runs the
+    /// points have that the events before have moved.
+    fn move_point(&self, progress: &mut Progress, sharers: &mut BTreeMap<PointKey, u32>, number: RunNumber, withdrawn: bool) {
         let moves = |run: &Cow<'_, Run>| run.withdrawn != withdrawn && run.again.is_empty();
         let Some(run) = self.sweep.runs.get(number).filter(moves) else { return };
-        let was_withdrawn = run.withdrawn;
         let Some(point) = self.sweep.point_of(&Run { withdrawn: false, ..run.into_owned() }) else { return };
-        let has_others = if was_withdrawn { self.sweep.taken.contains(&point) } else { self.sweep.shared.contains_key(&point) };
-        if has_others {
-            return;
+        let sharing = sharers.entry(point).or_insert_with(|| {
+            let shared = self.sweep.shared.get(&point).copied().unwrap_or_default();
+            if self.sweep.taken.contains(&point) { shared + 1 } else { 0 }
+        });
+        match withdrawn {
+            true => {
+                *sharing = sharing.saturating_sub(1);
+                progress.tried = progress.tried.saturating_sub(u64::from(*sharing == 0));
+            }
+            false => {
+                progress.tried += u64::from(*sharing == 0);
+                *sharing += 1;
+            }
         }
-        progress.tried = if withdrawn { progress.tried.saturating_sub(1) } else { progress.tried + 1 };
     }
 
     fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {

@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::{AttemptResult, Command, Offer, Reply};
 use sweep_lifecycle::observe::{observations, pending};
 use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, Summary, SweepSpec};
-use sweep_lifecycle::state::{Effect, RunState, SweepState};
+use sweep_lifecycle::state::{AgentInfo, Effect, RunState, SweepState};
 use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
 use sweep_search::suggest::Method;
 
@@ -117,6 +117,31 @@ fn a_run_that_would_be_tried_again_is_withdrawn_unless_its_agent_ends_it_after_a
     assert!(world.run(5).reason.ends_with("withdrawn, since it is not in space version 2"), "{}", world.run(5).reason);
     world.succeed("ann", &lost, 5.0);
     assert_eq!((world.run(5).state, world.run(5).withdrawn), (RunState::Finished, false));
+}
+
+#[test]
+fn a_point_is_free_again_once_all_its_runs_are_withdrawn_at_once() {
+    let mut world = World::default();
+    let pairs = space(&[("x", one_of(&[1, 2])), ("z", one_of(&[0, 1]))]);
+    world.create(SweepSpec { space: pairs, ..grid(2) });
+    let Command::RegisterAgent { agent: id, sweep: of, info, attempts } = crate::world::register("ann") else { unreachable!("it is one") };
+    let info = AgentInfo { slots: 4, ..info };
+    world.ask(&Command::RegisterAgent { agent: id, sweep: of, info, attempts });
+    world.register("bob");
+    let Reply::Assigned(other) = tries(&mut world, "bob", &[("x", 2), ("z", 0)]) else { panic!("a run") };
+    for z in [0, 1] {
+        let Reply::Assigned(attempt) = tries(&mut world, "ann", &[("x", 1), ("z", z)]) else { panic!("a run") };
+        world.ask(&crate::world::start("ann", &attempt));
+    }
+    world.ask(&crate::world::start("bob", &other));
+    edit(&mut world, grid(2));
+    world.succeed("bob", &other, 0.5);
+    // Both runs are of the point x = 1 now, and the space holds the configuration of neither.
+    world.ask(&crate::world::remove("ann", true));
+    assert_eq!((world.sweep().state, world.sweep().taken.len()), (SweepState::Running, 1));
+    let Reply::Assigned(last) = tries(&mut world, "bob", &[("x", 1)]) else { panic!("a run") };
+    world.succeed("bob", &last, 0.25);
+    assert_eq!(world.sweep().state, SweepState::Finished);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(in crate::service) fn attempt_ref(sweep: &str, run: u64, attempt: u32) -> Re
 /// The attempts that an agent holds, of one sweep.
 pub(in crate::service) fn held_attempts(sweep: &str, attempts: Vec<v1::LiveAttempt>) -> Result<Vec<HeldAttempt>, Status> {
     let held = |live: v1::LiveAttempt| {
-        let v1::LiveAttempt { run, attempt, incarnation, record_json } = live;
+        let v1::LiveAttempt { run, attempt, incarnation, record_json, unread: _ } = live;
         limits::optional_name("incarnation", &incarnation)?;
         let record = if record_json.is_empty() { None } else { Some(record(run, attempt, &record_json)?) };
         Ok(HeldAttempt { attempt: attempt_ref(sweep, run, attempt)?, incarnation, record })
@@ -211,7 +211,13 @@ mod tests {
         })));
         let Some(Next::Assignment(assignment)) = response.next else { panic!("{response:?}") };
         assert_eq!(assignment.params_json, r#"{"clip":{"$float":"inf"},"model":{"depth":3}}"#);
-        let live = v1::LiveAttempt { run: 1, attempt: 2, incarnation: assignment.incarnation, record_json: assignment.record_json };
+        let live = v1::LiveAttempt {
+            run: 1,
+            attempt: 2,
+            incarnation: assignment.incarnation,
+            record_json: assignment.record_json,
+            unread: String::new(),
+        };
         let held = held_attempts("abcdefgh", vec![live.clone()]).unwrap();
         assert_eq!(held[0].record.as_deref(), Some(&record), "what an agent gives back is what it was given");
         let wrong = v1::LiveAttempt { record_json: "{}".to_owned(), ..live };

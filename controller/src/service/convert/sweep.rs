@@ -37,6 +37,7 @@ pub(in crate::service) fn sweep(row: SweepRow, counts: &SweepCounts) -> v1::Swee
         yaml: row.yaml,
         stalled: row.stalled,
         archived: row.archived,
+        unread: String::new(),
     }
 }
 

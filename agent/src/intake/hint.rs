@@ -1,0 +1,200 @@
+//! Output that shows the objective in a form that nothing reads, and the pattern that would read it.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// A number as programs print it.
+const NUMBER: &str = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)";
+/// Longer lines are not looked at: patterns for them would be of no use.
+const LINE_CHARACTERS_MAX: usize = 2000;
+/// The shortest prefix of a word that means the word, as `val` means `validation`.
+const PREFIX_CHARACTERS_MIN: usize = 3;
+
+static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Z]?[a-z]+|[A-Z]+|\d+").expect("it is a valid expression"));
+static CELLS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[|│┃]").expect("it is a valid expression"));
+static VALUE: LazyLock<Regex> = LazyLock::new(|| {
+    // Behind a name: separators, quotes and borders of tables, then the number.
+    Regex::new(&format!(r#"^(?:['"]?\s*[:=|│┃]\s*['"]?|\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#)).expect("it is a valid expression")
+});
+
+/// A line that shows the objective, and what reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// The line.
+    pub(crate) line: String,
+    /// A regular expression for `metric_patterns`, whose first group is the number.
+    pub(crate) pattern: String,
+}
+
+/// Looks for the objective in lines from which nothing was read.
+#[derive(Debug)]
+pub(crate) struct Hints {
+    objective: String,
+    words: Vec<String>,
+    /// The heading of a table with the objective: the cells, and the objective's place among them.
+    heading: Option<(usize, usize)>,
+}
+
+impl Hints {
+    pub(crate) fn new(objective: &str) -> Self {
+        Self { objective: objective.to_owned(), words: words(objective), heading: None }
+    }
+
+    /// Returns how a line shows the objective, if it does.
+    pub(crate) fn find(&mut self, line: &str) -> Option<Hint> {
+        if self.words.is_empty() || line.chars().nth(LINE_CHARACTERS_MAX).is_some() {
+            return None;
+        }
+        let line = console::strip_ansi_codes(line);
+        let pattern = self.named(&line).or_else(|| self.in_table(&line))?;
+        let reads = Regex::new(&pattern).ok()?.captures(&line)?.get(1)?.as_str().parse::<f64>().is_ok();
+        reads.then(|| Hint { line: line.trim().to_owned(), pattern })
+    }
+
+    /// `val_loss: 0.25`, `Validation loss = 0.25`, `| val_loss | 0.25 |`.
+    fn named(&self, line: &str) -> Option<String> {
+        let found: Vec<_> = WORD.find_iter(line).collect();
+        let count = self.words.len();
+        (0..(found.len() + 1).saturating_sub(count)).find_map(|first| {
+            let name = &found[first..first + count];
+            let is_it = name.iter().zip(&self.words).all(|(found, word)| means(&found.as_str().to_lowercase(), word));
+            let (start, end) = (name[0].start(), name[count - 1].end());
+            // Part of a longer name, as `loss` of `val_loss`, or several words with more than a separator between them.
+            let is_part = |character: char| character.is_alphanumeric() || "_/.-".contains(character);
+            let is_whole = !line[..start].ends_with(is_part) && !line[end..].starts_with(is_part);
+            let joined = name.windows(2).all(|pair| {
+                let between = &line[pair[0].end()..pair[1].start()];
+                between.chars().count() <= 1 && between.chars().all(|character| " _/.-".contains(character))
+            });
+            let value = VALUE.captures(&line[end..])?.get(1)?;
+            let separator = escaped(&line[end..end + value.start()]);
+            (is_it && is_whole && joined).then(|| format!(r"\b{}{separator}{NUMBER}", regex::escape(&line[start..end])))
+        })
+    }
+
+    /// A row below a heading that has the objective.
+    fn in_table(&mut self, line: &str) -> Option<String> {
+        let cells: Vec<_> = CELLS.split(line).map(str::trim).collect();
+        if cells.len() < 3 {
+            return None;
+        }
+        let is_it = |cell: &&str| {
+            let cell = words(cell);
+            cell.len() == self.words.len() && cell.iter().zip(&self.words).all(|(cell, word)| means(cell, word))
+        };
+        if let Some(place) = cells.iter().position(|cell| is_it(&cell)) {
+            self.heading = Some((cells.len(), place));
+            return None;
+        }
+        let (count, place) = self.heading.filter(|(count, _)| *count == cells.len())?;
+        cells[place].parse::<f64>().ok().filter(|_| place < count)?;
+        Some(format!(r"^(?:[^|│┃]*[|│┃]){{{place}}}\s*{NUMBER}\s*[|│┃]"))
+    }
+
+    /// Returns what a person should know of a hint.
+    pub(crate) fn words(&self, hint: &Hint) -> String {
+        let objective = &self.objective;
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let plain = objective.chars().all(|character| character.is_alphanumeric() || character == '_');
+        let name = if plain { objective.clone() } else { quoted(objective) };
+        let start: String = hint.line.chars().take(120).collect();
+        format!(
+            "`{objective}` is not read from the line `{start}`; add to the sweep file: metric_patterns: {{{name}: {}}}",
+            quoted(&hint.pattern)
+        )
+    }
+}
+
+/// The words of a name, in lower case.
+fn words(name: &str) -> Vec<String> {
+    WORD.find_iter(name).map(|word| word.as_str().to_lowercase()).collect()
+}
+
+/// Whether a word of the output means a word of the objective: `validation` and `val`.
+fn means(found: &str, word: &str) -> bool {
+    let (short, long) = if found.len() < word.len() { (found, word) } else { (word, found) };
+    found == word || short.chars().count() >= PREFIX_CHARACTERS_MIN && long.starts_with(short)
+}
+
+/// A separator as an expression: any white space stands for any other.
+fn escaped(separator: &str) -> String {
+    let mut pattern = String::new();
+    for (index, part) in separator.split(char::is_whitespace).enumerate() {
+        if index > 0 && !pattern.ends_with(r"\s*") {
+            pattern.push_str(r"\s*");
+        }
+        pattern.push_str(&regex::escape(part));
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(objective: &str, lines: &[&str]) -> Option<f64> {
+        let mut hints = Hints::new(objective);
+        let hint = lines.iter().find_map(|line| hints.find(line))?;
+        let regex = Regex::new(&hint.pattern).unwrap();
+        Some(regex.captures(&hint.line).unwrap_or_else(|| panic!("{hint:?}"))[1].parse().unwrap())
+    }
+
+    #[test]
+    fn a_line_that_shows_the_objective_is_found_with_a_pattern_that_reads_it() {
+        for line in [
+            "epoch 3 val_loss: 0.25",
+            "val_loss=0.25",
+            "Validation loss: 0.25 (best)",
+            "Epoch 3 | Val Loss 0.25 | acc 0.9",
+            "'val_loss': '0.25'",
+            "│ val_loss │ 0.25 │",
+            "\u{1b}[32mval_loss\u{1b}[0m: 0.25",
+            "step 3: val-loss is 0.25",
+            "[3]\tvalid_loss: 0.25",
+        ] {
+            assert_eq!(value("val_loss", &[line]), Some(0.25), "{line}");
+        }
+        assert_eq!(value("eval/loss", &["eval_loss = -1e-3"]), Some(-1e-3));
+        assert_eq!(value("accuracy", &["acc: .91"]), Some(0.91));
+        assert_eq!(value("validation-rmse", &["[0]\ttrain-rmse:0.5\tvalidation-rmse:0.4"]), Some(0.4));
+    }
+
+    #[test]
+    fn a_table_is_read_below_its_heading() {
+        let table = ["| epoch | val_loss |", "|-------|----------|", "| 1     | 0.25     |"];
+        assert_eq!(value("val_loss", &table), Some(0.25));
+        assert_eq!(value("epoch", &["┃ epoch ┃ val_loss ┃", "│ 3     │ 0.25     │"]), Some(3.0));
+    }
+
+    #[test]
+    fn other_metrics_and_words_are_no_hints() {
+        for line in [
+            "train_loss: 0.25",
+            "val_loss improved from 0.5 to 0.25",
+            "val_loss",
+            "val_loss: nan",
+            "the loss: 0.25",
+            "val_loss_best: 0.25",
+            "validate 3 losses",
+            "",
+        ] {
+            assert_eq!(value("val_loss", &[line]), None, "{line}");
+        }
+        assert_eq!(value("loss", &["val_loss: 0.25"]), None);
+        assert_eq!(value("", &["loss: 0.25"]), None);
+    }
+
+    #[test]
+    fn the_remedy_can_be_pasted_into_the_sweep_file() {
+        let mut hints = Hints::new("val/loss");
+        let hint = hints.find("Val loss: 0.25").unwrap();
+        let words = hints.words(&hint);
+        assert!(
+            words.starts_with(
+                "`val/loss` is not read from the line `Val loss: 0.25`; add to the sweep file: metric_patterns: {'val/loss': '"
+            ),
+            "{words}"
+        );
+    }
+}
