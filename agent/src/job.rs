@@ -55,6 +55,9 @@ pub(crate) struct Job {
     /// What is looked for in the output; not written down, since each registration says it.
     #[serde(skip)]
     pub(crate) patterns: Vec<Pattern>,
+    /// Globs of files that hold metrics.
+    #[serde(default)]
+    pub(crate) metric_files: Vec<String>,
     /// For W&B's library.
     pub(crate) project: String,
     /// For W&B's library.

@@ -1,6 +1,6 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
-//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `session → handover, capture, room`; `session → folders, token`;
+//! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `intake → process, held, mlflow`; `process → mlflow → private`; `session → handover, capture, room`; `session → folders, token`;
 //! `folders → job, process`; `run_folders → folders, handover`; `handover, job → held → private`; `process, intake, spool, capture → private`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
@@ -18,6 +18,7 @@ mod held;
 mod intake;
 mod job;
 mod machine;
+mod mlflow;
 mod monitor;
 mod private;
 mod process;

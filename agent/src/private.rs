@@ -326,6 +326,25 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     PrivateDir::open(folder)?.open_file(name)
 }
 
+/// Opens a regular file that a program writes, wherever it is: links are not followed, and nothing is waited for.
+///
+/// # Errors
+/// See [`Obstruction`]; or it cannot be opened.
+pub(crate) fn open_of_program(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let refuse = |is_file: bool, found: &'static str| {
+        let obstruction = || Obstruction::Kind { path: path.to_owned(), found, expected: "a regular file" };
+        if is_file { Ok(()) } else { Err(io::Error::from(obstruction())) }
+    };
+    // Looked at first, since to open a device may do something.
+    let found = path.symlink_metadata()?;
+    refuse(found.is_file(), if found.is_symlink() { "a link" } else { "something else" })?;
+    let never_waiting = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(never_waiting.bits()).open(path)?;
+    refuse(file.metadata()?.is_file(), "something else")?;
+    Ok(file)
+}
+
 /// Reads a regular file, by its path.
 ///
 /// # Errors

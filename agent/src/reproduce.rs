@@ -121,6 +121,7 @@ fn job(what: Reproduction) -> Result<Job, String> {
         command: program.command,
         program: program.program,
         objective: program.metric,
+        metric_files: program.metric_files,
         project: program.project,
         entity: program.entity,
         code_version: String::new(),

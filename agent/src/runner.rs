@@ -16,6 +16,7 @@ use crate::argv::{self, Argv, Machine, Place, Project, Template};
 use crate::attempt::{Action, AttemptState, Input, Outcome, UserSignal, Want};
 use crate::fencing;
 use crate::gpu::GpuDriver;
+use crate::intake::frameworks::{FrameworkFiles, Workplace};
 use crate::intake::hint::Hints;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::Output;
@@ -23,6 +24,7 @@ use crate::intake::wandb::WandbRuns;
 use crate::intake::{self, Reading};
 use crate::job::Job;
 use crate::machine::ThisMachine;
+use crate::mlflow;
 use crate::monitor::{self, Monitor};
 use crate::private::{self, Durability, Obstruction};
 use crate::process::exit::Obstacle;
@@ -103,13 +105,16 @@ pub(crate) async fn execute(
     let place = place_of(job);
     let kills = Kills::so_far();
     let mut attempt = AttemptState::new(&job.objective, job.limits);
+    let frameworks;
     let (program, argv, skip) = match begin {
         Begin::Anew => {
             if let Some(replaced) = write_place(job, &place)? {
                 let _ = seen.send(Seen::Note(format!("{replaced}; it was moved aside, and the run begins without a checkpoint"))).await;
             }
+            frameworks = FrameworkFiles::open(workplace(job, &place), &job.objective, SystemTime::now(), false).await;
             let argv = build_argv(job, &place);
-            for warning in &argv.warnings {
+            let foreign = ThisMachine.variable(mlflow::VARIABLE).and_then(|uri| mlflow::warning_of(&uri));
+            for warning in argv.warnings.iter().chain(&foreign) {
                 let _ = seen.send(Seen::Note(warning.clone())).await;
             }
             let started = match fencing::wait_until_open(&job.run_folder(), &mut attempt, wants, |note| {
@@ -126,6 +131,9 @@ pub(crate) async fn execute(
             let gone = || Obstacle::Machine("what an agent before this one had begun cannot be found any more".to_owned());
             let (program, argv) =
                 spawn::find(&job.folder()).map_or_else(|| (Err(gone()), Vec::new()), |(program, argv)| (Ok(program), argv));
+            let age = program.as_ref().map(Program::age).unwrap_or_default();
+            let began = SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH);
+            frameworks = FrameworkFiles::open(workplace(job, &place), &job.objective, began, true).await;
             (program, argv, skip)
         }
     };
@@ -139,7 +147,7 @@ pub(crate) async fn execute(
     };
     let output = Output::new(job.output(), job.patterns.clone());
     let metrics = MetricsFile::new(PathBuf::from(&place.metrics_file));
-    let wandb = WandbRuns::new(Path::new(&place.folder));
+    let wandb = WandbRuns::default();
     let monitor = driver.map(|driver| {
         let gpus = job.slot.gpus(&*driver);
         Monitor::new(driver, gpus, job.folder(), begin == Begin::Anew)
@@ -162,7 +170,10 @@ pub(crate) async fn execute(
         has_hint: false,
         metrics,
         wandb,
+        frameworks,
         given: BTreeSet::new(),
+        given_by_wandb: BTreeSet::new(),
+        given_by_frameworks: BTreeSet::new(),
         pending: Vec::new(),
         complaints: BTreeSet::new(),
         notes: VecDeque::new(),
@@ -200,8 +211,12 @@ struct Watch {
     has_hint: bool,
     metrics: MetricsFile,
     wandb: WandbRuns,
-    /// Names of metrics that the program gives beside W&B's library: of what it says in several ways, one counts.
+    frameworks: FrameworkFiles,
+    /// Names of metrics that the program gives by its output or its metrics file: of what it says in several ways, one counts.
     given: BTreeSet<String>,
+    /// Names that W&B's library gave before files of other frameworks did, and the other way round.
+    given_by_wandb: BTreeSet<String>,
+    given_by_frameworks: BTreeSet<String>,
     /// Readings that have not been sent out.
     pending: Vec<Point>,
     complaints: BTreeSet<String>,
@@ -350,9 +365,7 @@ impl Watch {
             self.note(complaint);
         }
         for reading in output.readings.iter().chain(&metrics.readings) {
-            if !self.given.contains(&reading.name) {
-                self.given.insert(reading.name.clone());
-            }
+            remember(&mut self.given, &reading.name);
         }
         for reading in output.readings {
             self.counts.output += 1;
@@ -362,17 +375,38 @@ impl Watch {
             self.counts.metrics += 1;
             self.take(reading, self.counts.metrics > self.skip.metrics);
         }
+        // What an agent before this one has read of the files comes first, so that a name belongs to the same source again.
+        let mut more = self.again && self.counts.frameworks < self.skip.frameworks && self.read_frameworks(last).await;
         let wandb = self.wandb.read(last).await;
         if let Some(complaint) = wandb.complaint {
             self.note(complaint);
         }
         for reading in wandb.readings {
             self.counts.wandb += 1;
-            if !self.given.contains(&reading.name) {
+            if !self.given.contains(&reading.name) && !self.given_by_frameworks.contains(&reading.name) {
+                remember(&mut self.given_by_wandb, &reading.name);
                 self.take(reading, self.counts.wandb > self.skip.wandb);
             }
         }
-        Ok(output.more || metrics.more || wandb.more)
+        more |= self.read_frameworks(last).await;
+        Ok(output.more || metrics.more || wandb.more || more)
+    }
+
+    /// Reads what is new in files of frameworks and returns whether there may be more.
+    async fn read_frameworks(&mut self, last: bool) -> bool {
+        let seen = self.frameworks.read(self.program.tree(), last).await;
+        for complaint in seen.complaints {
+            self.note(complaint);
+        }
+        for reading in seen.readings {
+            self.counts.frameworks += 1;
+            if !self.given.contains(&reading.name) && !self.given_by_wandb.contains(&reading.name) {
+                remember(&mut self.given_by_frameworks, &reading.name);
+                self.take(reading, self.counts.frameworks > self.skip.frameworks);
+            }
+        }
+        seen.wandb_files.into_iter().for_each(|path| self.wandb.add(path));
+        seen.more
     }
 
     /// Sends out what the attempt uses of its machine, where it is time to. It says nothing of whether the program lives.
@@ -385,9 +419,7 @@ impl Watch {
     /// Sends out readings that the program has not given.
     fn put(&mut self, readings: Vec<Reading>) {
         // What was sent out before counts as read, however far the files have been read again.
-        let (read, sent) = (self.counts, self.skip);
-        let counts =
-            Counts { output: read.output.max(sent.output), metrics: read.metrics.max(sent.metrics), wandb: read.wandb.max(sent.wandb) };
+        let counts = self.counts.max(self.skip);
         self.pending.extend(readings.into_iter().map(|reading| Point { reading, wall_ms: wall_ms(), counts }));
     }
 
@@ -478,6 +510,12 @@ impl Watch {
     }
 }
 
+fn remember(names: &mut BTreeSet<String>, name: &str) {
+    if !names.contains(name) {
+        names.insert(name.to_owned());
+    }
+}
+
 /// `Sender::reserve` of a clone, so that waiting for room borrows nothing of the watch.
 async fn reserve(seen: &mpsc::Sender<Seen>) -> Result<mpsc::OwnedPermit<Seen>, mpsc::error::SendError<()>> {
     seen.clone().reserve_owned().await
@@ -497,6 +535,19 @@ fn place_of(job: &Job) -> Place {
         metrics_file: text(&folder.join("metrics.jsonl")),
         checkpoints: text(&job.run_folder().join("checkpoint")),
         folder: text(&folder),
+    }
+}
+
+fn workplace(job: &Job, place: &Place) -> Workplace {
+    Workplace {
+        folder: PathBuf::from(&place.folder),
+        checkpoints: PathBuf::from(&place.checkpoints),
+        workdir: job.workdir.clone(),
+        runs_dir: job.runs_dir.clone(),
+        sweep: job.sweep.clone(),
+        run: job.run,
+        metric_files: job.metric_files.clone(),
+        mlflow_store: ThisMachine.variable(mlflow::VARIABLE).and_then(|uri| mlflow::store_of(&uri, &job.workdir)),
     }
 }
 
@@ -551,6 +602,7 @@ async fn start(shims: &Arc<Shims>, job: &Job, place: &Place, argv: &Argv) -> Res
         grace: job.limits.grace,
         alone: job.alone.clone(),
         fence: Some(FenceOrder { run_folder: job.run_folder(), attempt: job.attempt }),
+        mlflow: ThisMachine.variable(mlflow::VARIABLE).is_none().then(|| format!("{}-{}", job.sweep, job.run)),
     };
     spawn::spawn(shims, &job.folder(), &launch).await
 }

@@ -16,6 +16,7 @@ mod disk;
 mod edit;
 mod external;
 mod fence;
+mod frameworks;
 mod gate;
 mod grid;
 mod harness;

@@ -73,8 +73,11 @@ pub(crate) fn variables(
     if machine.variable("PYTHONUNBUFFERED").is_none() {
         set("PYTHONUNBUFFERED", "1");
     }
-    if machine.variable("WANDB_MODE").as_deref() != Some("disabled") {
-        set("WANDB_MODE", "offline");
+    // The user's own choice stays: what goes online is read as well.
+    for (name, value) in [("WANDB_MODE", "offline"), ("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")] {
+        if machine.variable(name).is_none() {
+            set(name, value);
+        }
     }
     set("WANDB_DIR", &place.folder);
     set("WANDB_RUN_ID", &format!("{}-{}", place.sweep, place.run));
@@ -189,7 +192,7 @@ mod tests {
              SWEEP_METRICS=/runs/abc/7/2/metrics.jsonl\nSWEEP_PARAMS=/runs/abc/7/2/params.json\nSWEEP_PARAM_FLAG=True\nSWEEP_PARAM_LR=1e-05\n\
              SWEEP_PARAM_OPT={\"b\": [1, null]}\nSWEEP_PARAM_OPTIMIZER_NAME=adam\nSWEEP_PARAM_X=inf\nSWEEP_REPEAT=1\nSWEEP_RESUMED=1\nSWEEP_RUN=7\n\
              SWEEP_RUN_DIR=/runs/abc/7/2\nSWEEP_SEED=42\nWANDB_DIR=/runs/abc/7/2\nWANDB_MODE=offline\nWANDB_PROJECT=wine\nWANDB_RUN_ID=abc-7\n\
-             WANDB_SWEEP_ID=abc\nWANDB_SWEEP_PARAM_PATH=/runs/abc/7/2/wandb-config.yaml\n"
+             WANDB_SWEEP_ID=abc\nWANDB_SWEEP_PARAM_PATH=/runs/abc/7/2/wandb-config.yaml\nWANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL=1\n"
         );
     }
 

@@ -1,6 +1,7 @@
-//! Bytes in, metrics out: lines of output, the file that `SWEEP_METRICS` names, and what W&B's library writes.
+//! Bytes in, metrics out: lines of output, the file that `SWEEP_METRICS` names, what W&B's library writes, and the files of other frameworks.
 
 mod bars;
+pub(crate) mod frameworks;
 pub(crate) mod hint;
 pub(crate) mod metrics_file;
 pub(crate) mod stdout;

@@ -54,6 +54,9 @@ pub(crate) struct Launch {
     /// What keeps other attempts of its run from writing beside it; `None`: nothing.
     #[serde(default)]
     pub(crate) fence: Option<FenceOrder>,
+    /// The name of the first run in an MLflow tracking server for the program; `None`: it gets none.
+    #[serde(default)]
+    pub(crate) mlflow: Option<String>,
 }
 
 /// A program that was found, and its argv.

@@ -6,6 +6,7 @@ pub(crate) mod fence;
 pub(crate) mod identity;
 pub(crate) mod launch;
 pub(crate) mod memory;
+pub(crate) mod open_files;
 pub(crate) mod shim;
 pub(crate) mod shims;
 pub(crate) mod spawn;

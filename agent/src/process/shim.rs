@@ -29,6 +29,7 @@ use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
 use super::spawn::MARKER;
 use super::tree::{self, Tree};
 use super::usage::Children;
+use crate::mlflow::{self, Endpoint};
 use crate::private;
 
 /// The wrapper's own `wait` would also wait for children; they are `tree`'s business.
@@ -124,8 +125,14 @@ fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<(Chi
         let (child, _) = spawn(preflight, launch, &output).map_err(Word::Refused)?;
         end_well(child, launch).map_err(Word::NotReady)?;
     }
+    let endpoint = launch.mlflow.as_ref().and_then(|_| Endpoint::bind().and_then(|endpoint| Ok((endpoint.uri()?, endpoint))).ok());
+    let mut program = launch.clone();
+    program.variables.extend(endpoint.iter().map(|(uri, _)| (mlflow::VARIABLE.to_owned(), uri.clone())));
     let before = Children::so_far();
-    let (child, moment) = spawn(&launch.command, launch, &launch.output).map_err(Word::Refused)?;
+    let (child, moment) = spawn(&launch.command, &program, &launch.output).map_err(Word::Refused)?;
+    if let Some(((_, endpoint), name)) = endpoint.zip(launch.mlflow.as_ref()) {
+        endpoint.serve(folder, name);
+    }
     let started = Word::Started { pid: pid(&child), moment };
     if let Err(error) = launch::write_started(folder, &started) {
         tree_of(&child, launch).signal(Signal::SIGKILL);

@@ -333,6 +333,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: Plac
         program: program.program.clone(),
         objective: program.metric.clone(),
         patterns,
+        metric_files: program.metric_files.clone(),
         project: program.project.clone(),
         entity: program.entity.clone(),
         slot: slot.clone(),

@@ -43,6 +43,20 @@ pub(crate) struct Counts {
     pub(crate) metrics: u64,
     /// Of what W&B's library has written.
     pub(crate) wandb: u64,
+    /// Of the files that frameworks write.
+    pub(crate) frameworks: u64,
+}
+
+impl Counts {
+    /// Returns the larger count of each.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            output: self.output.max(other.output),
+            metrics: self.metrics.max(other.metrics),
+            wandb: self.wandb.max(other.wandb),
+            frameworks: self.frameworks.max(other.frameworks),
+        }
+    }
 }
 
 /// The queue of one attempt.

@@ -23,6 +23,9 @@ const RESULT: u8 = 3;
 /// The same with a third count, which agents before it did not know.
 const POINTS_WANDB: u8 = 4;
 const ACKNOWLEDGED_WANDB: u8 = 5;
+/// The same with any number of counts: how many there are (1 byte), then each. Counts that a reader does not know are skipped.
+const POINTS_COUNTED: u8 = 6;
+const ACKNOWLEDGED_COUNTED: u8 = 7;
 
 /// What is written down.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,19 +51,25 @@ pub(super) enum Record {
 impl Record {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; HEAD];
-        // Without readings of W&B's library, agents before it can read it, too.
-        let mut counted = |without: u8, with: u8, seq: u64, Counts { output, metrics, wandb }: &Counts| {
-            bytes.push(if *wandb == 0 { without } else { with });
-            let third = Some(*wandb).filter(|wandb| *wandb > 0);
-            bytes.extend([seq, *output, *metrics].into_iter().chain(third).flat_map(u64::to_le_bytes));
+        // Earlier agents can read a record without the counts that they do not know.
+        let mut counted = |kinds: [u8; 3], seq: u64, Counts { output, metrics, wandb, frameworks }: &Counts| {
+            let numbers = [seq, *output, *metrics, *wandb, *frameworks];
+            let (kind, count) = match (*wandb, *frameworks) {
+                (0, 0) => (kinds[0], 3),
+                (_, 0) => (kinds[1], 4),
+                (_, _) => (kinds[2], 5),
+            };
+            bytes.push(kind);
+            bytes.extend((count == 5).then_some(count as u8 - 1));
+            bytes.extend(numbers.into_iter().take(count).flat_map(u64::to_le_bytes));
         };
         let content = match self {
             Self::Points { first_seq, points, counts } => {
-                counted(POINTS, POINTS_WANDB, *first_seq, counts);
+                counted([POINTS, POINTS_WANDB, POINTS_COUNTED], *first_seq, counts);
                 ReportMetricsRequest { points: points.clone(), ..ReportMetricsRequest::default() }.encode_to_vec()
             }
             Self::Acknowledged { seq, counts } => {
-                counted(ACKNOWLEDGED, ACKNOWLEDGED_WANDB, *seq, counts);
+                counted([ACKNOWLEDGED, ACKNOWLEDGED_WANDB, ACKNOWLEDGED_COUNTED], *seq, counts);
                 Vec::new()
             }
             Self::Result(result) => {
@@ -77,29 +86,50 @@ impl Record {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (kind, mut rest) = bytes.split_first()?;
-        let mut number = || {
-            let (first, others) = rest.split_first_chunk::<8>()?;
-            rest = others;
-            Some(u64::from_le_bytes(*first)).filter(|number| *number < COUNT_END)
-        };
-        let mut counted = |has_third: bool| {
-            let (seq, output, metrics) = (number()?, number()?, number()?);
-            Some((seq, Counts { output, metrics, wandb: if has_third { number()? } else { 0 } }))
-        };
+        let (kind, rest) = bytes.split_first()?;
         match *kind {
-            POINTS | POINTS_WANDB => {
-                let (first_seq, counts) = counted(*kind == POINTS_WANDB)?;
+            POINTS | POINTS_WANDB | POINTS_COUNTED => {
+                let (first_seq, counts, rest) = read_counts(*kind, rest)?;
                 Some(Self::Points { first_seq, points: ReportMetricsRequest::decode(rest).ok()?.points, counts })
             }
-            ACKNOWLEDGED | ACKNOWLEDGED_WANDB => {
-                let (seq, counts) = counted(*kind == ACKNOWLEDGED_WANDB)?;
+            ACKNOWLEDGED | ACKNOWLEDGED_WANDB | ACKNOWLEDGED_COUNTED => {
+                let (seq, counts, rest) = read_counts(*kind, rest)?;
                 rest.is_empty().then_some(Self::Acknowledged { seq, counts })
             }
             RESULT => FinishAttemptRequest::decode(rest).ok().map(Self::Result),
             _ => None,
         }
     }
+}
+
+/// Reads the sequence number and the counts of a record, and returns them with the bytes behind them.
+fn read_counts(kind: u8, mut rest: &[u8]) -> Option<(u64, Counts, &[u8])> {
+    let count = match kind {
+        POINTS | ACKNOWLEDGED => 2,
+        POINTS_WANDB | ACKNOWLEDGED_WANDB => 3,
+        _ => {
+            let (count, others) = rest.split_first()?;
+            rest = others;
+            *count
+        }
+    };
+    let mut number = || {
+        let (first, others) = rest.split_first_chunk::<8>()?;
+        rest = others;
+        Some(u64::from_le_bytes(*first)).filter(|number| *number < COUNT_END)
+    };
+    let (seq, mut counts) = (number()?, Counts::default());
+    for index in 0..count {
+        let value = number()?;
+        match index {
+            0 => counts.output = value,
+            1 => counts.metrics = value,
+            2 => counts.wandb = value,
+            3 => counts.frameworks = value,
+            _ => {}
+        }
+    }
+    Some((seq, counts, rest))
 }
 
 /// Reads the record at `at` of a file of which `length` bytes count; returns it with where it ends. `None`: there is none that is whole.

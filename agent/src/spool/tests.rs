@@ -8,7 +8,10 @@ use super::*;
 fn point(seq: u64) -> (MetricPoint, Counts) {
     let point = MetricPoint { name: "loss".to_owned(), value: seq as f64, ..MetricPoint::default() };
     // Of W&B's library from the 700th on.
-    (point, Counts { output: seq + 1, wandb: (seq + 1).saturating_sub(700), ..Counts::default() })
+    (
+        point,
+        Counts { output: seq + 1, wandb: (seq + 1).saturating_sub(700), frameworks: (seq + 1).saturating_sub(900), ..Counts::default() },
+    )
 }
 
 fn points(range: std::ops::Range<u64>) -> Vec<(MetricPoint, Counts)> {
@@ -65,7 +68,8 @@ async fn what_a_killed_agent_had_not_sent_is_sent_by_the_next() {
     spool.keep_result(&result);
     drop(spool);
     let (spool, recovered) = opened(&folder);
-    assert_eq!((recovered.counts.output, recovered.counts.wandb, recovered.result, recovered.note), (1500, 800, Some(result), None));
+    let Counts { output, wandb, frameworks, .. } = recovered.counts;
+    assert_eq!((output, wandb, frameworks, recovered.result, recovered.note), (1500, 800, 600, Some(result), None));
     spool.push(points(1500..1510)).await;
     assert_eq!(rest(&spool).await, (700..1510).collect::<Vec<_>>());
     spool.remove();

@@ -17,11 +17,9 @@ use super::{Reading, record};
 const OWN: [&str; 4] = ["_step", "_runtime", "_timestamp", "_wandb"];
 
 /// Reads what the runs of one attempt log: nearly always one run, several one after the other where the program begins several.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct WandbRuns {
-    /// Where the library keeps its runs.
-    folder: PathBuf,
-    /// In the order in which they were begun, which is that of their names.
+    /// In the order in which they were found, which is the same for each agent.
     files: Vec<PathBuf>,
     /// The one that is being read, by its place. A later one is read when this one has ended, or nobody can write any more: so the order of the
     /// readings is the same however often they are read.
@@ -41,9 +39,12 @@ pub(crate) struct Seen {
 }
 
 impl WandbRuns {
-    /// `folder` is the one that `WANDB_DIR` names.
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.join("wandb"), files: Vec::new(), current: 0, run: None }
+    /// Reads the file of a further run, once those before it have ended.
+    pub(crate) fn add(&mut self, path: PathBuf) {
+        if self.run.is_none() {
+            self.run = Some(Run::new(&path));
+        }
+        self.files.push(path);
     }
 
     /// Returns what is new. With `last` nobody can write any more. A file that cannot be read is the program's affair: it is complained of, and looked at
@@ -57,9 +58,6 @@ impl WandbRuns {
     }
 
     async fn follow(&mut self, last: bool, seen: &mut Seen) -> io::Result<()> {
-        if self.run.as_ref().is_none_or(|run| run.ended || last) {
-            self.look().await?;
-        }
         let Some(run) = &mut self.run else { return Ok(()) };
         run.read(seen).await?;
         if seen.more {
@@ -75,36 +73,6 @@ impl WandbRuns {
         }
         Ok(())
     }
-
-    /// Looks for runs that are new.
-    async fn look(&mut self) -> io::Result<()> {
-        let mut found = BTreeSet::new();
-        for folder in entries(&self.folder).await? {
-            let is_run = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("offline-run-"));
-            if is_run && !self.files.iter().any(|known| known.starts_with(&folder)) {
-                found.extend(entries(&folder).await?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "wandb")));
-            }
-        }
-        self.files.extend(found);
-        if self.run.is_none() {
-            self.run = self.files.first().map(|first| Run::new(first));
-        }
-        Ok(())
-    }
-}
-
-/// What lies in a folder; nothing where there is none.
-async fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut entries = match tokio::fs::read_dir(folder).await {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    while let Some(entry) = entries.next_entry().await? {
-        found.push(entry.path());
-    }
-    Ok(found)
 }
 
 /// One run, as it lies in its file.
@@ -280,9 +248,17 @@ mod tests {
     }
 
     fn write(folder: &Path, run: &str, bytes: &[u8]) {
-        let place = folder.join("wandb").join(format!("offline-run-{run}"));
-        fs::create_dir_all(place.join("files")).unwrap();
-        fs::write(place.join(format!("run-{run}.wandb")), bytes).unwrap();
+        fs::write(path(folder, run), bytes).unwrap();
+    }
+
+    fn path(folder: &Path, run: &str) -> PathBuf {
+        folder.join(format!("run-{run}.wandb"))
+    }
+
+    fn of(folder: &Path) -> WandbRuns {
+        let mut runs = WandbRuns::default();
+        runs.add(path(folder, "1"));
+        runs
     }
 
     async fn all(runs: &mut WandbRuns, last: bool) -> (Vec<(String, Option<i64>, f64)>, Vec<String>) {
@@ -304,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_logged_is_read_as_it_comes_and_what_is_only_summed_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
-        let mut runs = WandbRuns::new(folder.path());
+        let mut runs = of(folder.path());
         assert_eq!(all(&mut runs, false).await, (vec![], vec![]));
         let mut records = vec![
             b"what nobody knows".to_vec(),
@@ -325,13 +301,14 @@ mod tests {
         assert_eq!(all(&mut runs, true).await.0, third);
         assert_eq!(all(&mut runs, true).await.0, vec![]);
         // Who comes later reads the same.
-        assert_eq!(all(&mut WandbRuns::new(folder.path()), true).await.0, [first, second, third].concat());
+        assert_eq!(all(&mut of(folder.path()), true).await.0, [first, second, third].concat());
     }
 
     #[tokio::test]
     async fn a_run_is_read_when_the_one_before_it_has_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let mut runs = WandbRuns::new(folder.path());
+        let mut runs = WandbRuns::default();
+        ["2", "3", "4"].iter().for_each(|run| runs.add(path(folder.path(), run)));
         write(folder.path(), "2", &frames::file(&[logged(0, &[("loss", "2")]), ended()]));
         assert_eq!(all(&mut runs, false).await.0, vec![reading("loss", Some(0), 2.0)]);
         write(folder.path(), "3", &frames::file(&[logged(0, &[("loss", "3")])]));
@@ -345,20 +322,20 @@ mod tests {
     async fn files_of_another_form_are_named() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "1", b"something else");
-        let (readings, complaints) = all(&mut WandbRuns::new(folder.path()), true).await;
+        let (readings, complaints) = all(&mut of(folder.path()), true).await;
         assert!(readings.is_empty() && complaints[0].contains("run-1.wandb is not in the form"), "{complaints:?}");
         let mut damaged = frames::file(&[logged(0, &[("loss", "1")])]);
         damaged[20] ^= 1;
         write(folder.path(), "1", &damaged);
-        let (readings, complaints) = all(&mut WandbRuns::new(folder.path()), true).await;
+        let (readings, complaints) = all(&mut of(folder.path()), true).await;
         assert!(readings.is_empty() && complaints == ["run-1.wandb is damaged; some of its metrics are not seen"], "{complaints:?}");
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_complained_of() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("wandb/offline-run-1/run-1.wandb")).unwrap();
-        let (readings, complaints) = all(&mut WandbRuns::new(folder.path()), true).await;
+        fs::create_dir_all(path(folder.path(), "1")).unwrap();
+        let (readings, complaints) = all(&mut of(folder.path()), true).await;
         assert!(readings.is_empty() && complaints[0].contains("is not read while"), "{complaints:?}");
     }
 }

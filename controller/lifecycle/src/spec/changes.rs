@@ -177,6 +177,7 @@ fn settings(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
         ("max_silence", time(before.max_silence_ms), time(after.max_silence_ms)),
         ("on_lease_lost", word(&before.on_lease_lost), word(&after.on_lease_lost)),
         ("metric_patterns", plain(&before.metric_patterns), plain(&after.metric_patterns)),
+        ("metric_files", argv(&before.metric_files), argv(&after.metric_files)),
         ("name", name(&before.name), name(&after.name)),
         ("description", name(&before.description), name(&after.description)),
         ("project", name(&before.project), name(&after.project)),

@@ -16,6 +16,7 @@ mod early_terminate;
 mod fields;
 mod lints;
 mod metric;
+mod metric_files;
 mod model;
 mod parameter;
 mod render;

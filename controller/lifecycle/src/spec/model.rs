@@ -80,6 +80,9 @@ pub struct SweepSpec {
     /// `metric_patterns`.
     #[serde(default)]
     pub metric_patterns: Vec<MetricPattern>,
+    /// `metric_files`: globs of files that hold metrics.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metric_files: Vec<String>,
 }
 
 // Logs from the time when hyperband was the only rule do not say its type.

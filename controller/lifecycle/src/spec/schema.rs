@@ -119,6 +119,13 @@ fn top_level() -> Value {
                 {"type": "array", "items": {"type": "string"}},
             ],
         },
+        "metric_files": {
+            "description": "Globs of files that hold metrics, besides those that frameworks are known to write: JSON lines, CSV files, TensorBoard event files.",
+            "anyOf": [
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
+                {"type": "string", "minLength": 1},
+            ],
+        },
     })
 }
 

@@ -9,13 +9,13 @@ use super::fields::{Fields, at};
 use super::model::{MetricPattern, SweepSpec};
 use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
-use super::{constraints, data, early_terminate, lints, metric, upkeep, when};
+use super::{constraints, data, early_terminate, lints, metric, metric_files, upkeep, when};
 
 /// Each point becomes so many runs at once.
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "method",
     "parameters",
     "metric",
@@ -39,6 +39,7 @@ const KEYS: [&str; 24] = [
     "preflight",
     "data",
     "metric_patterns",
+    "metric_files",
     "metrics",
 ];
 
@@ -122,6 +123,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
         preflight: upkeep::preflight(&fields, report),
         data: data::read(&fields, report),
         metric_patterns: metric_patterns(&fields, report),
+        metric_files: metric_files::read(&fields, report),
     };
     lints::whole(&spec, &fields, report);
     (!report.has_errors()).then_some(spec)

@@ -184,6 +184,7 @@ pub(crate) fn grid(points: i64) -> SweepSpec {
         preflight: Vec::new(),
         data: Vec::new(),
         metric_patterns: Vec::new(),
+        metric_files: Vec::new(),
     }
 }
 

@@ -204,6 +204,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         preflight: vec![],
         data: vec![],
         metric_patterns: vec![],
+        metric_files: vec![],
     }
 }
 

@@ -82,6 +82,7 @@ pub(in crate::service) fn program(basis: &Basis) -> v1::Program {
         program: text(&spec.program),
         metric: spec.objective.as_ref().map(|objective| objective.metric.clone()).unwrap_or_default(),
         metric_patterns: patterns.map(|pattern| v1::MetricPattern { name: text(&pattern.name), regex: pattern.regex.clone() }).collect(),
+        metric_files: spec.metric_files.clone(),
         sweep_name: text(&spec.name),
         project: text(&spec.project),
         entity: text(&spec.entity),

@@ -1,0 +1,359 @@
+//! Finds the files of an attempt that hold metrics: below its own folders, below the working folder, and among those that its processes have open.
+//!
+//! A file in the working folder belongs to the attempt if it was created or changed since the attempt began, and no other attempt can have written it:
+//! no other one ran there when it was created, or the attempt's processes were seen to write it, or its path names the attempt. Otherwise it is not
+//! read, and the user is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use globset::GlobSet;
+use nix::unistd::geteuid;
+
+use super::journal::BaselineFile;
+use super::kind::Kind;
+use super::neighbours::Registration;
+use super::source::Stamp;
+use super::walk;
+use crate::process::open_files::OpenFiles;
+use crate::process::tree::Tree;
+
+/// From one look to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A look that took long is followed by a pause so many times as long.
+const PAUSE_FACTOR: u32 = 150;
+/// How long a file may wait until it is clear which attempt wrote it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long others may write in a folder before it counts as this attempt's alone.
+const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
+/// How much earlier than the attempt a file of W&B's library may have been changed: clocks of network file systems differ.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
+/// Processes that are remembered.
+const PROCESSES_MAX: usize = 10_000;
+
+/// Where an attempt runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Workplace {
+    /// The attempt's folder.
+    pub(crate) folder: PathBuf,
+    /// The folder for checkpoints.
+    pub(crate) checkpoints: PathBuf,
+    pub(crate) workdir: PathBuf,
+    pub(crate) runs_dir: PathBuf,
+    pub(crate) sweep: String,
+    pub(crate) run: u64,
+    /// `metric_files` of the sweep file.
+    pub(crate) metric_files: Vec<String>,
+    /// The folder of the user's own MLflow file store.
+    pub(crate) mlflow_store: Option<PathBuf>,
+}
+
+/// A file to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FoundFile {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+    /// The sweep file names it.
+    pub(crate) is_named: bool,
+}
+
+/// Looks for files again and again.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    place: Workplace,
+    /// Files before the attempt began.
+    pub(crate) baseline: BTreeMap<PathBuf, BaselineFile>,
+    named: NamedFiles,
+    registration: Registration,
+    known: BTreeSet<PathBuf>,
+    /// Since when it is not clear whose a file is.
+    unclear: BTreeMap<PathBuf, Instant>,
+    /// Processes of the attempt.
+    pids: BTreeSet<i32>,
+    /// Files that its processes were seen to write, and the folders of those.
+    written: BTreeSet<PathBuf>,
+    /// Folders below the working folder in which its processes are.
+    folders: BTreeSet<PathBuf>,
+    /// When the attempt began, or somewhat earlier.
+    since: SystemTime,
+    next: Instant,
+}
+
+/// Files that the sweep file names.
+#[derive(Debug, Default)]
+struct NamedFiles {
+    globs: GlobSet,
+    /// Folders in which they are, besides the working folder.
+    roots: BTreeSet<PathBuf>,
+}
+
+/// What is known of who wrote a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    ThisAttempt,
+    OtherAttempt,
+    Unclear,
+}
+
+impl Discovery {
+    pub(crate) fn new(place: Workplace, began: SystemTime) -> Self {
+        let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let place = Workplace {
+            folder: canonical(&place.folder),
+            checkpoints: canonical(&place.checkpoints),
+            workdir: canonical(&place.workdir),
+            runs_dir: canonical(&place.runs_dir),
+            ..place
+        };
+        let registration = Registration::new(&place.folder, &place.workdir, began);
+        let named = NamedFiles::new(&place);
+        Self {
+            place,
+            baseline: BTreeMap::new(),
+            named,
+            registration,
+            known: BTreeSet::new(),
+            unclear: BTreeMap::new(),
+            pids: BTreeSet::new(),
+            written: BTreeSet::new(),
+            folders: BTreeSet::new(),
+            since: began.checked_sub(CLOCK_DIFFERENCE).unwrap_or(SystemTime::UNIX_EPOCH),
+            next: Instant::now(),
+        }
+    }
+
+    /// Returns the files that are there before the program is started.
+    pub(crate) fn look_before(&self) -> Vec<(PathBuf, Kind, Stamp)> {
+        let mut found = Vec::new();
+        self.walk(|path, kind, _| {
+            if let Ok(about) = path.symlink_metadata() {
+                found.push((path, kind, Stamp::of(&about)));
+            }
+        });
+        found
+    }
+
+    /// Returns whether it is time to look again.
+    pub(crate) fn is_due(&self) -> bool {
+        Instant::now() >= self.next
+    }
+
+    /// Takes a file as one that is read.
+    pub(crate) fn know(&mut self, path: PathBuf) {
+        self.known.insert(path);
+    }
+
+    /// Returns files of the attempt that are new, the oldest first.
+    pub(crate) fn look(&mut self, tree: &Tree) -> Vec<FoundFile> {
+        let began = Instant::now();
+        let open = self.look_at_processes(tree);
+        self.registration.look(&self.place.runs_dir);
+        let mut seen = BTreeMap::new();
+        self.walk(|path, kind, is_named| {
+            seen.insert(path, (kind, is_named));
+        });
+        for path in open.written {
+            // A table that a program keeps open may have any name.
+            let kind = Kind::of_known(&path).or_else(|| path.extension().is_some_and(|end| end == "csv").then_some(Kind::Table));
+            if let Some(kind) = kind {
+                seen.entry(path).or_insert((kind, false));
+            }
+        }
+        let mut found = Vec::new();
+        for (path, (kind, is_named)) in seen {
+            if self.known.contains(&path) {
+                continue;
+            }
+            let Ok(about) = path.symlink_metadata() else { continue };
+            // A program may have a file of this name, too.
+            if kind == Kind::MlflowLog && !path.starts_with(&self.place.folder) {
+                continue;
+            }
+            if !about.is_file() || !self.is_changed(&path, &about) || !self.is_of_user(&path, &about) {
+                continue;
+            }
+            match self.writer(&path, &about) {
+                Writer::ThisAttempt => {
+                    self.unclear.remove(&path);
+                    self.known.insert(path.clone());
+                    let name = path.parent().filter(|_| kind == Kind::Wandb).and_then(Path::file_name).map(OsStr::to_owned);
+                    found.push((name, Stamp::of(&about).modified_ns, FoundFile { path, kind, is_named }));
+                }
+                Writer::OtherAttempt => drop(self.unclear.remove(&path)),
+                Writer::Unclear => drop(self.unclear.entry(path).or_insert(began)),
+            }
+        }
+        // The folders of W&B's runs are named by the time at which they began.
+        found.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        self.next = Instant::now() + PAUSE.max(began.elapsed() * PAUSE_FACTOR);
+        found.into_iter().map(|(_, _, file)| file).collect()
+    }
+
+    /// Returns a file of which it stays unclear which attempt wrote it. With `last`, nothing more will be known.
+    pub(crate) fn unclear(&self, last: bool) -> Option<&Path> {
+        self.unclear.iter().find(|(_, since)| last || since.elapsed() >= PATIENCE).map(|(path, _)| path.as_path())
+    }
+
+    fn look_at_processes(&mut self, tree: &Tree) -> OpenFiles {
+        let living = tree.living();
+        let open = OpenFiles::of(&living);
+        let new: Vec<_> = living.into_iter().chain([tree.main]).filter(|pid| !self.pids.contains(pid)).collect();
+        self.registration.claim(new.iter().map(|pid| process_folder(*pid)));
+        self.pids.extend(new.into_iter().take(PROCESSES_MAX.saturating_sub(self.pids.len())));
+        let is_inside = |path: &PathBuf| path.starts_with(&self.place.workdir) && *path != self.place.workdir;
+        let parents = open.written.iter().filter_map(|path| path.parent()).map(Path::to_owned);
+        let written: Vec<_> = parents.chain(open.written.iter().cloned()).filter(is_inside).collect();
+        let folders: Vec<_> = open.folders.iter().filter(|path| is_inside(path)).cloned().collect();
+        self.registration.claim(written.iter().chain(&folders).cloned());
+        self.written.extend(written);
+        self.folders.extend(folders);
+        open
+    }
+
+    /// Calls `visit` with each file whose name says that it holds metrics.
+    fn walk(&self, mut visit: impl FnMut(PathBuf, Kind, bool)) {
+        let mut look = |root: &Path, left_out: &[PathBuf]| {
+            let is_complete = walk::files(root, left_out, self.since, |path| {
+                let is_named = self.named.globs.is_match(&path);
+                if let Some(kind) = if is_named { Some(Kind::of_named(&path)) } else { Kind::of_known(&path) } {
+                    visit(path, kind, is_named);
+                }
+            });
+            if !is_complete {
+                tracing::debug!(root = %root.display(), "a folder is too large: files of frameworks in it may only be found while they are open");
+            }
+        };
+        look(&self.place.folder, &[]);
+        look(&self.place.checkpoints, &[]);
+        let is_own = |root: &Path| self.place.folder.starts_with(root) || self.place.checkpoints.starts_with(root);
+        look(&self.place.workdir, std::slice::from_ref(&self.place.runs_dir));
+        for root in self.named.roots.iter().chain(&self.place.mlflow_store).filter(|root| !is_own(root)) {
+            look(root, std::slice::from_ref(&self.place.runs_dir));
+        }
+    }
+
+    /// Returns whether a file is not as it was before the attempt began.
+    fn is_changed(&self, path: &Path, about: &Metadata) -> bool {
+        // Runs of W&B's library from before the attempt are not looked at.
+        if Kind::of_known(path) == Some(Kind::Wandb) && about.modified().is_ok_and(|changed| changed < self.since) {
+            return false;
+        }
+        let stamp = Stamp::of(about);
+        self.baseline
+            .get(path)
+            .is_none_or(|before| (before.bytes, before.modified_ns, before.inode) != (stamp.bytes, stamp.modified_ns, stamp.inode))
+    }
+
+    /// Returns whether a file belongs to the agent's user, or to the user to whom the file system gives everything.
+    fn is_of_user(&self, path: &Path, about: &Metadata) -> bool {
+        let owner_of = |path: &Path| path.symlink_metadata().map(|found| found.uid()).ok();
+        about.uid() == geteuid().as_raw() || self.written.contains(path) || owner_of(&self.place.folder) == Some(about.uid())
+    }
+
+    /// Returns whether a process is another attempt's, or at least runs and is not one of this attempt.
+    fn is_of_others(&self, pid: i32) -> bool {
+        let folder = process_folder(pid);
+        self.registration.is_claimed_by_others(&folder) || folder.exists()
+    }
+
+    fn writer(&self, path: &Path, about: &Metadata) -> Writer {
+        let place = &self.place;
+        if path.starts_with(&place.folder) || path.starts_with(&place.checkpoints) {
+            return Writer::ThisAttempt;
+        }
+        match named_run(path.strip_prefix(&place.workdir).unwrap_or(path), &place.sweep) {
+            Some(run) if run == place.run => return Writer::ThisAttempt,
+            Some(_) => return Writer::OtherAttempt,
+            None => {}
+        }
+        let others = self.registration.others();
+        if others.is_empty() {
+            return Writer::ThisAttempt;
+        }
+        let is_rivalled = path.ancestors().any(|part| self.registration.is_claimed_by_others(part));
+        if self.written.contains(path) {
+            return if self.registration.is_claimed_by_others(path) { Writer::Unclear } else { Writer::ThisAttempt };
+        }
+        match writing_process(path) {
+            Some(pid) if self.pids.contains(&pid) => return Writer::ThisAttempt,
+            Some(pid) if self.is_of_others(pid) => return Writer::OtherAttempt,
+            Some(_) => {}
+            // Others have been looked at meanwhile, and would have been seen in the folder.
+            None if self.unclear.get(path).is_some_and(|since| since.elapsed() >= FOLDER_PATIENCE) && !self.registration.has_foreign() => {
+                let is_in_folder = path.parent().is_some_and(|folder| self.written.contains(folder));
+                if (is_in_folder || path.ancestors().any(|part| self.folders.contains(part))) && !is_rivalled {
+                    return Writer::ThisAttempt;
+                }
+            }
+            None => {}
+        }
+        if is_rivalled {
+            return if path.ancestors().any(|part| self.written.contains(part)) { Writer::Unclear } else { Writer::OtherAttempt };
+        }
+        // Whoever created it writes it.
+        match about.created() {
+            Ok(created) if !self.baseline.contains_key(path) => {
+                let was_there =
+                    |(began, ended): &(SystemTime, Option<SystemTime>)| *began <= created && ended.is_none_or(|ended| created <= ended);
+                if others.iter().any(was_there) { Writer::Unclear } else { Writer::ThisAttempt }
+            }
+            _ => Writer::Unclear,
+        }
+    }
+}
+
+impl NamedFiles {
+    /// Globs count from the working folder and from the attempt's folder.
+    fn new(place: &Workplace) -> Self {
+        let mut globs = GlobSet::builder();
+        let mut roots = BTreeSet::new();
+        for glob in &place.metric_files {
+            for folder in [&place.workdir, &place.folder] {
+                let escaped = globset::escape(&folder.to_string_lossy());
+                let whole = if Path::new(glob).is_absolute() { glob.clone() } else { format!("{escaped}/{glob}") };
+                // What the controller has checked is a glob.
+                globs.add(match globset::GlobBuilder::new(&whole).literal_separator(true).build() {
+                    Ok(glob) => glob,
+                    Err(_) => continue,
+                });
+                let literal =
+                    Path::new(glob).components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']));
+                let root = folder.join(literal.collect::<PathBuf>());
+                roots.insert(if root.is_dir() || whole != glob.as_str() { root } else { root.parent().unwrap_or(&root).to_owned() });
+            }
+        }
+        roots.retain(|root| *root != place.workdir && root.is_absolute());
+        Self { globs: globs.build().unwrap_or_default(), roots }
+    }
+}
+
+fn process_folder(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
+/// Returns the process that an event file's name says has made it: `events.out.tfevents.<time>.<host>.<process>.<count>`.
+fn writing_process(path: &Path) -> Option<i32> {
+    let (_, rest) = path.file_name()?.to_str()?.split_once("tfevents.")?;
+    let rest = rest.strip_suffix(".v2").unwrap_or(rest);
+    let parts: Vec<&str> = rest.split('.').collect();
+    // A time, a host that may have dots, and two numbers.
+    let [.., pid, count] = &parts[..] else { return None };
+    (parts.len() >= 4 && count.chars().next()?.is_ascii_digit()).then(|| pid.parse().ok())?
+}
+
+/// Returns the run that a path names, as `${sweep_id}` and `${run}` do: `abcd1234-7`, `abcd1234/7`, `abcd1234_7`.
+fn named_run(path: &Path, sweep: &str) -> Option<u64> {
+    let text = path.to_string_lossy();
+    text.match_indices(sweep).find_map(|(start, _)| {
+        let rest = text[start + sweep.len()..].strip_prefix(['-', '/', '_'])?;
+        let (number, rest) = rest.split_at(rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len()));
+        if rest.starts_with(|next: char| next.is_ascii_alphabetic()) { None } else { number.parse().ok() }
+    })
+}
+
+#[cfg(test)]
+mod tests;

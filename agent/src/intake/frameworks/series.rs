@@ -1,0 +1,218 @@
+//! Names of metrics that frameworks write: the tag, and before it the subfolder where two subfolders have the same tag.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::kind::Kind;
+
+/// How long a tag of one subfolder waits for the same tag in another one. Writers of both flush together, and are read one after the other.
+const HOLD: Duration = Duration::from_secs(2);
+/// Names of subfolders that come in pairs.
+const SPLITS: [&str; 9] = ["train", "training", "val", "valid", "validation", "test", "testing", "eval", "dev"];
+
+/// A number that a framework has logged.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// Its name in its file.
+    pub(crate) tag: String,
+    /// The program's own count, where it gave one.
+    pub(crate) step: Option<i64>,
+    /// May be NaN or infinite.
+    pub(crate) value: f64,
+}
+
+/// The tags of one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    tags: BTreeMap<String, Tag>,
+    /// Subfolders in which something was logged.
+    folders: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Tag {
+    kind: Kind,
+    /// In the order in which they were seen; never empty.
+    folders: Vec<PathBuf>,
+    since: Duration,
+    decision: Option<Decision>,
+}
+
+#[derive(Clone, Debug)]
+enum Decision {
+    /// The first folder has the plain name.
+    Plain,
+    /// All folders are named, from this one on.
+    Prefixed(PathBuf),
+}
+
+/// The name of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// It is not decided yet.
+    Wait,
+    /// This is its name.
+    Named(String),
+    /// Another file has the same series.
+    Repeated,
+}
+
+impl Series {
+    /// Records that a folder has a tag, in a file of a kind.
+    pub(crate) fn see(&mut self, kind: Kind, folder: &Path, tag: &str, now: Duration) {
+        if !self.folders.iter().any(|known| known == folder) {
+            self.folders.push(folder.to_owned());
+        }
+        match self.tags.get_mut(tag) {
+            Some(known) if known.kind == kind && !known.folders.iter().any(|other| other == folder) => {
+                known.folders.push(folder.to_owned());
+            }
+            Some(_) => {}
+            None => {
+                let first = Tag { kind, folders: vec![folder.to_owned()], since: now, decision: None };
+                self.tags.insert(tag.to_owned(), first);
+            }
+        }
+    }
+
+    /// Records that an agent before this one has named a tag.
+    pub(crate) fn restore(&mut self, kind: Kind, folder: &Path, tag: &str, name: &str) {
+        self.see(kind, folder, tag, Duration::ZERO);
+        let Some(known) = self.tags.get_mut(tag).filter(|known| known.decision.is_none()) else { return };
+        let prefix = name.strip_suffix(tag).and_then(|prefix| prefix.strip_suffix('/')).unwrap_or_default();
+        let depth = prefix.split('/').filter(|part| !part.is_empty()).count();
+        known.decision = Some(match folder.ancestors().nth(depth).filter(|_| depth > 0) {
+            Some(root) => Decision::Prefixed(root.to_owned()),
+            None => Decision::Plain,
+        });
+    }
+
+    /// Returns the name of a tag that was seen. With `last`, no other folder can come. A file that describes hyperparameters often `repeats` results.
+    pub(crate) fn name(&mut self, kind: Kind, folder: &Path, tag: &str, repeats: bool, now: Duration, last: bool) -> Naming {
+        let is_alone = self.folders.len() < 2 && !folder.file_name().is_some_and(|name| SPLITS.iter().any(|split| name == *split));
+        let Some(known) = self.tags.get_mut(tag) else { return Naming::Named(tag.to_owned()) };
+        if known.kind != kind || (repeats && known.folders.iter().any(|other| other != folder)) {
+            return Naming::Repeated;
+        }
+        let decision = match &known.decision {
+            Some(decision) => decision.clone(),
+            None if known.folders.len() > 1 => Decision::Prefixed(common(&known.folders)),
+            None if kind != Kind::Events || is_alone || last || now >= known.since + HOLD => Decision::Plain,
+            None => return Naming::Wait,
+        };
+        known.decision = Some(decision.clone());
+        let root = match decision {
+            Decision::Plain if known.folders[0] == folder => return Naming::Named(tag.to_owned()),
+            Decision::Plain => common(&[known.folders[0].clone(), folder.to_owned()]),
+            Decision::Prefixed(root) => root,
+        };
+        let below = folder.strip_prefix(&root).ok().or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder);
+        let prefix = below.to_string_lossy();
+        Naming::Named(if prefix.is_empty() { tag.to_owned() } else { format!("{prefix}/{tag}") })
+    }
+
+    /// Returns the folders that have a tag under several names, for a message; empty where there is one.
+    pub(crate) fn rivals(&self, tag: &str) -> &[PathBuf] {
+        self.tags.get(tag).map(|known| &known.folders[..]).filter(|folders| folders.len() > 1).unwrap_or_default()
+    }
+}
+
+/// Other names by which a sweep file may ask for a tag of a folder: with the folder's name, and the names that Keras itself has.
+pub(crate) fn is_alias(asked: &str, folder: &Path, tag: &str) -> bool {
+    let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let with_folder = asked.strip_prefix(&folder).is_some_and(|rest| !folder.is_empty() && rest.strip_prefix(['/', '.', '_']) == Some(tag));
+    let keras = tag.strip_prefix("epoch_").is_some_and(|name| match folder.as_str() {
+        "validation" => asked.strip_prefix("val_") == Some(name),
+        "train" => asked == name,
+        _ => false,
+    });
+    with_folder || keras || (asked.contains('.') && asked.replace('.', "/") == tag)
+}
+
+/// Returns the deepest folder that holds all of these.
+fn common(folders: &[PathBuf]) -> PathBuf {
+    let first = folders.first().cloned().unwrap_or_default();
+    let shared = first.ancestors().find(|root| folders.iter().all(|folder| folder.starts_with(root)));
+    shared.map(Path::to_owned).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: Duration = Duration::from_secs(3);
+
+    fn named(name: &str) -> Naming {
+        Naming::Named(name.to_owned())
+    }
+
+    fn name(series: &mut Series, folder: &str, tag: &str, now: Duration) -> Naming {
+        series.name(Kind::Events, Path::new(folder), tag, false, now, false)
+    }
+
+    fn see(series: &mut Series, folder: &str, tag: &str) {
+        series.see(Kind::Events, Path::new(folder), tag, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_only_folder_gives_no_prefix() {
+        let mut series = Series::default();
+        see(&mut series, "/w/runs/Nov29_box", "Loss/val");
+        assert_eq!(name(&mut series, "/w/runs/Nov29_box", "Loss/val", Duration::ZERO), named("Loss/val"));
+    }
+
+    #[test]
+    fn folders_with_the_same_tag_become_prefixes() {
+        let mut series = Series::default();
+        see(&mut series, "/w/logs/train", "epoch_loss");
+        assert_eq!(name(&mut series, "/w/logs/train", "epoch_loss", Duration::ZERO), Naming::Wait);
+        see(&mut series, "/w/logs/validation", "epoch_loss");
+        see(&mut series, "/w/logs/validation", "only_here");
+        assert_eq!(name(&mut series, "/w/logs/train", "epoch_loss", Duration::ZERO), named("train/epoch_loss"));
+        assert_eq!(name(&mut series, "/w/logs/validation", "epoch_loss", LATER), named("validation/epoch_loss"));
+        assert_eq!(name(&mut series, "/w/logs/validation", "only_here", LATER), named("only_here"));
+        assert_eq!(series.rivals("epoch_loss").len(), 2);
+    }
+
+    #[test]
+    fn a_name_that_was_given_stays() {
+        let mut series = Series::default();
+        see(&mut series, "/w/logs/train", "loss");
+        assert_eq!(name(&mut series, "/w/logs/train", "loss", LATER), named("loss"));
+        see(&mut series, "/w/logs/test", "loss");
+        assert_eq!(name(&mut series, "/w/logs/test", "loss", LATER), named("test/loss"));
+        assert_eq!(name(&mut series, "/w/logs/train", "loss", LATER), named("loss"));
+    }
+
+    #[test]
+    fn the_next_agent_gives_the_same_names() {
+        let mut series = Series::default();
+        series.restore(Kind::Events, Path::new("/w/logs/train"), "loss", "train/loss");
+        series.restore(Kind::Events, Path::new("/w/logs/train"), "acc", "acc");
+        see(&mut series, "/w/logs/val", "loss");
+        see(&mut series, "/w/logs/val", "acc");
+        assert_eq!(name(&mut series, "/w/logs/val", "loss", LATER), named("val/loss"));
+        assert_eq!(name(&mut series, "/w/logs/train", "loss", LATER), named("train/loss"));
+        assert_eq!(name(&mut series, "/w/logs/val", "acc", LATER), named("val/acc"));
+        assert_eq!(name(&mut series, "/w/logs/train", "acc", LATER), named("acc"));
+    }
+
+    #[test]
+    fn what_is_written_twice_counts_once() {
+        let mut series = Series::default();
+        let (run, hparams) = (Path::new("/w/runs/x"), Path::new("/w/runs/x/1764.5"));
+        series.see(Kind::Events, run, "Loss/val", Duration::ZERO);
+        assert_eq!(series.name(Kind::Events, hparams, "Loss/val", true, LATER, false), Naming::Repeated);
+        assert_eq!(series.name(Kind::Table, run, "Loss/val", false, LATER, false), Naming::Repeated, "the same logger's CSV file");
+    }
+
+    #[test]
+    fn sweep_files_may_ask_as_keras_does() {
+        let (train, validation) = (Path::new("/w/logs/train"), Path::new("/w/logs/validation"));
+        assert!(is_alias("val_loss", validation, "epoch_loss") && !is_alias("val_loss", train, "epoch_loss"));
+        assert!(is_alias("loss", train, "epoch_loss") && !is_alias("loss", validation, "epoch_loss"));
+        assert!(is_alias("validation/epoch_loss", validation, "epoch_loss") && is_alias("train.loss", train, "loss"));
+        assert!(is_alias("val.loss", Path::new("/w/x"), "val/loss") && !is_alias("x", Path::new("/"), "x/"));
+    }
+}

@@ -1,0 +1,322 @@
+//! One file that a framework writes, read as it grows.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::events::EventFile;
+use super::journal::Position;
+use super::kind::{self, Kind};
+use super::lines;
+use super::series::Sample;
+use super::table::{Header, RowPosition};
+use super::trainer_state;
+use crate::private;
+
+/// How much is read in one go.
+const PIECE_BYTES: u64 = 256 << 10;
+/// Longer files are not read as a whole.
+const WHOLE_BYTES_MAX: u64 = 32 << 20;
+/// The end of what was read, by which a file that was written again is noticed.
+const END_BYTES: u64 = 64;
+/// How long a file has to stay as it is until it counts as written again.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// How a file looks from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) bytes: u64,
+    pub(crate) modified_ns: i64,
+    pub(crate) inode: u64,
+}
+
+/// Samples that were read, each with the folder below that of the file, and the place behind them.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) samples: Vec<(String, Sample)>,
+    pub(crate) position: Position,
+}
+
+/// A file.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) id: u32,
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+    /// The folder that stands for its series.
+    pub(crate) folder: PathBuf,
+    /// What was read and has no names yet; nothing further is read meanwhile.
+    pub(crate) chunk: Option<Chunk>,
+    /// A table counts only if its header has a column of steps.
+    needs_step: bool,
+    reader: Reader,
+    stamp: Option<Stamp>,
+    /// Set while there is more to read than was read in one go.
+    has_more: bool,
+    has_complained: bool,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Events(EventFile, u64),
+    Table(Table),
+    Whole,
+    Lines { offset: u64, waiting: Vec<u8> },
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    header: Option<(Vec<u8>, Header)>,
+    position: RowPosition,
+    offset: u64,
+    /// The bytes before the offset.
+    end: Vec<u8>,
+    /// The file is another one than before, since then.
+    changed: Option<(Stamp, Instant)>,
+}
+
+/// What a look at a file brought.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// Something that the user should know, once a file.
+    pub(crate) complaint: Option<String>,
+    /// There may be more to read at once.
+    pub(crate) more: bool,
+}
+
+impl Stamp {
+    pub(crate) fn of(about: &Metadata) -> Self {
+        let modified_ns = about.mtime().saturating_mul(1_000_000_000).saturating_add(about.mtime_nsec());
+        Self { bytes: about.len(), modified_ns, inode: about.ino() }
+    }
+}
+
+impl Source {
+    /// A file of which everything before a position was read.
+    pub(crate) fn new(id: u32, path: PathBuf, kind: Kind, needs_step: bool, position: Position) -> Self {
+        let folder = kind::series_folder(kind, &path);
+        let mut source = Self {
+            id,
+            path,
+            kind,
+            folder,
+            chunk: None,
+            needs_step,
+            reader: Reader::Whole,
+            stamp: None,
+            has_more: false,
+            has_complained: false,
+        };
+        source.go_to(position);
+        source
+    }
+
+    /// Goes on behind a position.
+    pub(crate) fn go_to(&mut self, position: Position) {
+        self.reader = match self.kind {
+            Kind::Events => Reader::Events(EventFile::starting_at(position.offset), position.offset),
+            Kind::Table => {
+                Reader::Table(Table { position: RowPosition { rows: position.rows, digest: position.digest }, ..Table::default() })
+            }
+            Kind::TrainerState | Kind::MlflowDatabase | Kind::Wandb => Reader::Whole,
+            Kind::MlflowMetric | Kind::MlflowLog | Kind::Lines => Reader::Lines { offset: position.offset, waiting: Vec::new() },
+        };
+    }
+
+    /// Returns whether the file describes hyperparameters beside its scalars.
+    pub(crate) fn repeats_results(&self) -> bool {
+        matches!(&self.reader, Reader::Events(file, _) if file.has_hparams)
+    }
+
+    /// Reads what is new into the chunk. With `last`, nobody can write any more.
+    pub(crate) fn look(&mut self, last: bool) -> Look {
+        let mut look = Look::default();
+        if self.chunk.is_some() {
+            return look;
+        }
+        match self.read(last, &mut look) {
+            Ok(()) => {}
+            // It was deleted; what was read of it counts.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.has_more = false,
+            Err(error) => look.complaint = Some(format!("{} cannot be read: {error}", self.path.display())),
+        }
+        look.complaint = look.complaint.filter(|_| !std::mem::replace(&mut self.has_complained, true));
+        look.more = self.has_more;
+        look
+    }
+
+    fn read(&mut self, last: bool, look: &mut Look) -> io::Result<()> {
+        let stamp = Stamp::of(&self.path.symlink_metadata()?);
+        let is_unsettled = matches!(&self.reader, Reader::Table(table) if table.changed.is_some());
+        if self.stamp == Some(stamp) && !self.has_more && !is_unsettled && !last {
+            return Ok(());
+        }
+        let mut file = private::open_of_program(&self.path)?;
+        let bytes = file.metadata()?.len();
+        self.stamp = Some(stamp);
+        self.has_more = false;
+        let path = self.path.display();
+        match &mut self.reader {
+            Reader::Events(events, offset) => {
+                if bytes < *offset {
+                    (*events, *offset) = (EventFile::default(), 0);
+                }
+                let piece = piece(&mut file, *offset, PIECE_BYTES)?;
+                *offset += piece.len() as u64;
+                self.has_more = piece.len() as u64 == PIECE_BYTES;
+                let samples = events.push(&piece);
+                let position = Position { offset: events.position(), ..Position::default() };
+                keep(&mut self.chunk, samples, position);
+                let is_torn = last && !self.has_more && events.is_incomplete();
+                if events.is_damaged() || is_torn {
+                    let what = if events.is_damaged() { "is damaged" } else { "ends within a record" };
+                    look.complaint = Some(format!("{path} {what}; its intact records are read"));
+                }
+            }
+            Reader::Table(table) => {
+                let (samples, more) = table.read(&mut file, bytes, stamp, last, self.needs_step)?;
+                self.has_more = more;
+                let position = Position { offset: table.offset, rows: table.position.rows, digest: table.position.digest };
+                keep(&mut self.chunk, samples, position);
+                if bytes > WHOLE_BYTES_MAX && table.changed.is_some() {
+                    look.complaint =
+                        Some(format!("{path} is written again and again and longer than {} MB; it is not read", WHOLE_BYTES_MAX >> 20));
+                }
+            }
+            Reader::Whole => {
+                let content = piece(&mut file, 0, WHOLE_BYTES_MAX)?;
+                match trainer_state::read(&content) {
+                    Some(samples) => keep(&mut self.chunk, samples, Position::default()),
+                    None if last => {
+                        look.complaint =
+                            Some(format!("{path} is not complete, or not in the form of Hugging Face's Trainer; it is not read"));
+                    }
+                    // It is being written.
+                    None => self.stamp = None,
+                }
+            }
+            Reader::Lines { offset, waiting } => {
+                if bytes < *offset + waiting.len() as u64 {
+                    (*offset, *waiting) = (0, Vec::new());
+                }
+                let piece = piece(&mut file, *offset + waiting.len() as u64, PIECE_BYTES)?;
+                self.has_more = piece.len() as u64 == PIECE_BYTES;
+                waiting.extend(piece);
+                let end = waiting.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                let end = if last && !self.has_more { waiting.len() } else { end };
+                let complete: Vec<u8> = waiting.drain(..end).collect();
+                *offset += end as u64;
+                if waiting.len() > lines::LINE_BYTES_MAX {
+                    *offset += waiting.len() as u64;
+                    waiting.clear();
+                }
+                self.chunk = Some(Chunk {
+                    samples: lines::read(self.kind, &self.path, &complete),
+                    position: Position { offset: *offset, ..Position::default() },
+                })
+                .filter(|chunk| !chunk.samples.is_empty());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn keep(chunk: &mut Option<Chunk>, samples: Vec<Sample>, position: Position) {
+    if !samples.is_empty() {
+        *chunk = Some(Chunk { samples: samples.into_iter().map(|sample| (String::new(), sample)).collect(), position });
+    }
+}
+
+impl Table {
+    /// Returns samples of new rows, and whether there may be more.
+    fn read(&mut self, file: &mut File, bytes: u64, stamp: Stamp, last: bool, needs_step: bool) -> io::Result<(Vec<Sample>, bool)> {
+        let is_same = self.header.is_some() && self.continues(file, bytes)?;
+        if let Some((_, header)) = self.header.as_ref().filter(|_| is_same) {
+            self.changed = None;
+            if needs_step && !header.has_step() {
+                return Ok((Vec::new(), false));
+            }
+            let piece = piece(file, self.offset, PIECE_BYTES)?;
+            let more = piece.len() as u64 == PIECE_BYTES;
+            let complete = complete(&piece, last && !more);
+            let samples = self.position.take(header, complete);
+            self.offset += complete.len() as u64;
+            self.end = end(&self.end, complete);
+            // A row as long as a piece is no row of metrics.
+            if more && complete.is_empty() {
+                self.offset += PIECE_BYTES;
+            }
+            return Ok((samples, more));
+        }
+        // Of a file that is new the header is enough; the rows follow in pieces.
+        let is_new = self.position.rows == 0;
+        let content = piece(file, 0, if is_new { PIECE_BYTES } else { WHOLE_BYTES_MAX })?;
+        let Some(line_end) = content.iter().position(|byte| *byte == b'\n') else { return Ok((Vec::new(), false)) };
+        let line = content[..=line_end].to_vec();
+        let header = Header::read(&line);
+        if is_new {
+            (self.offset, self.end) = (line.len() as u64, end(&[], &line));
+            self.header = Some((line, header));
+            return Ok((Vec::new(), true));
+        }
+        let is_settled = last || self.changed.is_some_and(|(before, since)| before == stamp && since.elapsed() >= SETTLED);
+        if self.changed.is_none_or(|(before, _)| before != stamp) {
+            self.changed = Some((stamp, Instant::now()));
+        }
+        let rows = complete(&content[line.len()..], last);
+        let Some(samples) = self.position.take_again(&header, rows, is_settled) else { return Ok((Vec::new(), false)) };
+        let taken = line.len() + rows.len();
+        (self.offset, self.end, self.changed) = (taken as u64, end(&[], &content[..taken]), None);
+        self.header = Some((line, header));
+        Ok((samples, true))
+    }
+
+    /// Returns whether the file still begins with what was read of it.
+    fn continues(&self, file: &File, bytes: u64) -> io::Result<bool> {
+        let Some((line, _)) = &self.header else { return Ok(false) };
+        if bytes < self.offset {
+            return Ok(false);
+        }
+        let mut found = vec![0; line.len()];
+        file.read_exact_at(&mut found, 0)?;
+        let mut before = vec![0; self.end.len()];
+        file.read_exact_at(&mut before, self.offset - self.end.len() as u64)?;
+        Ok(found == *line && before == self.end)
+    }
+}
+
+/// Returns the lines that have an end; all bytes where nothing follows.
+fn complete(bytes: &[u8], is_last: bool) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    if is_last { bytes } else { &bytes[..end] }
+}
+
+fn end(before: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let all = [before, &bytes[bytes.len().saturating_sub(END_BYTES as usize)..]].concat();
+    all[all.len().saturating_sub(END_BYTES as usize)..].to_vec()
+}
+
+fn piece(file: &mut File, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Returns the position behind what a file held before the attempt began.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn position_behind(path: &Path, kind: Kind, bytes: u64) -> io::Result<Position> {
+    if kind != Kind::Table {
+        return Ok(Position { offset: bytes, ..Position::default() });
+    }
+    let mut file = private::open_of_program(path)?;
+    let content = piece(&mut file, 0, bytes.min(WHOLE_BYTES_MAX))?;
+    let Some(line_end) = content.iter().position(|byte| *byte == b'\n') else { return Ok(Position::default()) };
+    let mut position = RowPosition::default();
+    position.take(&Header::read(&content[..=line_end]), &content[line_end + 1..]);
+    Ok(Position { offset: bytes, rows: position.rows, digest: position.digest })
+}

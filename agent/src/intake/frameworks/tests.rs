@@ -1,0 +1,177 @@
+use std::fs;
+
+use super::events::tests::{hparams, scalar};
+use super::*;
+
+struct World {
+    root: tempfile::TempDir,
+    asked: String,
+}
+
+impl World {
+    fn new(asked: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["runs/abcd1234/1/1", "runs/abcd1234/1/checkpoint", "work"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        Self { root, asked: asked.to_owned() }
+    }
+
+    fn open(&self, again: bool) -> Files {
+        let root = self.root.path();
+        let place = Workplace {
+            folder: root.join("runs/abcd1234/1/1"),
+            checkpoints: root.join("runs/abcd1234/1/checkpoint"),
+            workdir: root.join("work"),
+            runs_dir: root.join("runs"),
+            sweep: "abcd1234".to_owned(),
+            run: 1,
+            metric_files: vec!["curves.jsonl".to_owned()],
+            mlflow_store: None,
+        };
+        Files::open(place, self.asked.clone(), SystemTime::now(), again)
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.root.path().join("work").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// All that can be read now.
+fn read(files: &mut Files, last: bool) -> (Vec<(String, Option<i64>, f64)>, Vec<String>) {
+    let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
+    let (mut readings, mut complaints) = (Vec::new(), Vec::new());
+    loop {
+        let seen = files.look(&tree, last);
+        readings.extend(seen.readings.into_iter().map(|reading| (reading.name, reading.step, reading.value)));
+        complaints.extend(seen.complaints);
+        if !seen.more {
+            return (readings, complaints);
+        }
+    }
+}
+
+fn points(points: &[(&str, i64, f64)]) -> Vec<(String, Option<i64>, f64)> {
+    points.iter().map(|(name, step, value)| ((*name).to_owned(), Some(*step), *value)).collect()
+}
+
+#[test]
+fn each_point_counts_once_over_kills_of_the_agent() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    let events: Vec<_> = (0..4).map(|step| scalar("loss", step, 0.5)).collect();
+    world.write("runs/x/events.out.tfevents.1.box", &events[..2].concat());
+    world.write("logs/metrics.csv", b"epoch,step,acc\n0,1,0.25\n");
+    assert_eq!(read(&mut files, true).0.len(), 4);
+    drop(files);
+
+    let mut files = world.open(true);
+    world.write("runs/x/events.out.tfevents.1.box", &events.concat());
+    world.write("logs/metrics.csv", b"acc,epoch,step,b\n0.25,0,1,\n0.5,1,2,7\n");
+    let (found, complaints) = read(&mut files, true);
+    let before = points(&[("loss", 0, 0.5), ("loss", 1, 0.5), ("epoch", 1, 0.0), ("acc", 1, 0.25)]);
+    assert_eq!(found[..4].iter().filter(|point| before.contains(point)).count(), 4, "{found:?}");
+    let mut rest = found[4..].to_vec();
+    rest.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    assert_eq!(rest, points(&[("acc", 2, 0.5), ("b", 2, 7.0), ("epoch", 2, 1.0), ("loss", 2, 0.5), ("loss", 3, 0.5)]));
+    assert_eq!(complaints, [""; 0]);
+    drop(files);
+    assert_eq!(read(&mut world.open(true), true).0, found, "the same again");
+}
+
+#[test]
+fn what_was_read_outlives_its_file() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    world.write("out/checkpoint-2/trainer_state.json", br#"{"log_history": [{"loss": 0.5, "step": 2}]}"#);
+    assert_eq!(read(&mut files, true).0, points(&[("loss", 2, 0.5)]));
+    drop(files);
+    fs::remove_dir_all(world.root.path().join("work/out/checkpoint-2")).unwrap();
+    world.write("out/checkpoint-4/trainer_state.json", br#"{"log_history": [{"loss": 0.5, "step": 2}, {"loss": 0.25, "step": 4}]}"#);
+    assert_eq!(read(&mut world.open(true), true).0, points(&[("loss", 2, 0.5), ("loss", 4, 0.25)]));
+}
+
+#[test]
+fn rows_that_were_there_before_the_attempt_are_not_its_own() {
+    let world = World::new("loss");
+    world.write("log.csv", b"epoch,loss\n0,0.5\n");
+    world.write("old/log.csv", b"epoch,loss\n0,0.5\n");
+    let mut files = world.open(false);
+    world.write("log.csv", b"epoch,loss\n0,0.5\n1,0.25\n");
+    assert_eq!(read(&mut files, true).0, points(&[("loss", 1, 0.25)]));
+    drop(files);
+    assert_eq!(read(&mut world.open(true), true).0, points(&[("loss", 1, 0.25)]));
+    let mut files = world.open(false);
+    world.write("log.csv", b"epoch,loss\n0,0.75\n1,0.25\n");
+    assert_eq!(read(&mut files, true).0, points(&[("loss", 0, 0.75), ("loss", 1, 0.25)]), "it was begun anew");
+}
+
+#[test]
+fn objectives_of_keras_are_read_by_their_own_names() {
+    let world = World::new("val_loss");
+    let mut files = world.open(false);
+    world.write("logs/train/events.out.tfevents.1.box.v2", &scalar("epoch_loss", 0, 0.5));
+    world.write("logs/validation/events.out.tfevents.1.box.v2", &scalar("epoch_loss", 0, 0.25));
+    let (mut found, complaints) = read(&mut files, true);
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(found, points(&[("train/epoch_loss", 0, 0.5), ("val_loss", 0, 0.25), ("validation/epoch_loss", 0, 0.25)]));
+    assert_eq!(complaints, [""; 0]);
+    drop(files);
+    assert_eq!(read(&mut world.open(true), true).0.len(), 3, "its names are the same again");
+
+    let world = World { asked: "epoch_loss".to_owned(), ..world };
+    let (_, complaints) = read(&mut world.open(false), true);
+    assert_eq!(complaints, [""; 0], "they were there before");
+}
+
+#[test]
+fn an_objective_that_two_folders_have_is_not_guessed() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    world.write("logs/a/events.out.tfevents.1.box", &scalar("loss", 0, 0.5));
+    world.write("logs/b/events.out.tfevents.1.box", &scalar("loss", 0, 0.25));
+    let (found, complaints) = read(&mut files, true);
+    assert!(found.iter().all(|(name, ..)| name == "a/loss" || name == "b/loss"), "{found:?}");
+    assert!(complaints[0].contains("the objective `loss` is logged in") && complaints[0].ends_with("as `b/loss`"), "{complaints:?}");
+}
+
+#[test]
+fn results_beside_hyperparameters_are_not_read_twice() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    world.write("runs/x/events.out.tfevents.1.box", &scalar("loss", 0, 0.5));
+    world.write("runs/x/1764.5/events.out.tfevents.2.box", &[hparams(), scalar("loss", 0, 0.5), scalar("hparam/loss", 0, 0.5)].concat());
+    let mut found = read(&mut files, true).0;
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(found, points(&[("hparam/loss", 0, 0.5), ("loss", 0, 0.5)]));
+}
+
+#[test]
+fn damaged_and_foreign_files_are_named() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    let mut damaged = [scalar("loss", 0, 0.5), scalar("loss", 1, 0.25)].concat();
+    damaged[14] ^= 1;
+    world.write("runs/x/events.out.tfevents.1.box", &damaged);
+    world.write("out/trainer_state.json", b"{\"log_history\": [");
+    world.write("results.csv", b"fold,loss\n0,0.5\n");
+    let (found, mut complaints) = read(&mut files, true);
+    complaints.sort();
+    assert_eq!(found, points(&[("loss", 1, 0.25)]));
+    assert!(
+        complaints[0].contains("trainer_state.json is not complete") && complaints[1].contains("events.out.tfevents.1.box is damaged"),
+        "{complaints:?}"
+    );
+}
+
+#[test]
+fn files_that_the_sweep_file_names_are_read() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 1}\n{\"lo");
+    assert_eq!(read(&mut files, false).0, points(&[("loss", 1, 0.5)]));
+    world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 1}\n{\"loss\": 0.25, \"step\": 2}");
+    assert_eq!(read(&mut files, true).0, points(&[("loss", 2, 0.25)]));
+}
