@@ -39,8 +39,11 @@ impl World {
     }
 }
 
-/// All that can be read now.
-fn read(files: &mut Files, last: bool) -> (Vec<(String, Option<i64>, f64)>, Vec<String>) {
+/// A name, a step, and a value.
+type Point = (String, Option<i64>, f64);
+
+/// Returns all that can be read now, and what the user is told.
+fn read(files: &mut Files, last: bool) -> (Vec<Point>, Vec<String>) {
     let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
     let (mut readings, mut complaints) = (Vec::new(), Vec::new());
     loop {
@@ -53,7 +56,7 @@ fn read(files: &mut Files, last: bool) -> (Vec<(String, Option<i64>, f64)>, Vec<
     }
 }
 
-fn points(points: &[(&str, i64, f64)]) -> Vec<(String, Option<i64>, f64)> {
+fn points(points: &[(&str, i64, f64)]) -> Vec<Point> {
     points.iter().map(|(name, step, value)| ((*name).to_owned(), Some(*step), *value)).collect()
 }
 

@@ -23,7 +23,9 @@ fn place(root: &Path, run: u64) -> Workplace {
 
 fn found(discovery: &mut Discovery) -> Vec<String> {
     let names = discovery.look(&Tree { marker: "nobody's".to_owned(), ..Tree::default() }).into_iter();
-    names.map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    let mut names: Vec<_> = names.map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 fn write(path: PathBuf) {
@@ -45,7 +47,7 @@ fn files_of_the_attempt_are_found_once_and_older_ones_are_not() {
     write(place.folder.join("log.csv"));
     write(root.path().join("runs/abcd1234/2/1/results.csv"));
     write(place.workdir.join("data.csv"));
-    assert_eq!(found(&mut discovery), ["metrics.csv", "log.csv"]);
+    assert_eq!(found(&mut discovery), ["log.csv", "metrics.csv"]);
     assert!(found(&mut discovery).is_empty());
     fs::write(place.workdir.join("old/metrics.csv"), "epoch,loss\n1,2\n").unwrap();
     assert_eq!(found(&mut discovery), ["metrics.csv"], "it was changed");
@@ -105,9 +107,7 @@ fn globs_name_files_in_the_working_folder_in_that_of_the_attempt_and_elsewhere()
     write(place.workdir.join("curves/below/b.jsonl"));
     write(place.folder.join("curves/c.jsonl"));
     write(root.join("scratch/x/d.csv"));
-    let mut names = found(&mut discovery);
-    names.sort();
-    assert_eq!(names, ["a.jsonl", "c.jsonl", "d.csv"]);
+    assert_eq!(found(&mut discovery), ["a.jsonl", "c.jsonl", "d.csv"]);
 }
 
 #[test]

@@ -221,7 +221,7 @@ pub(crate) mod tests {
         let bytes = [
             scalar("loss", 3, 0.1),
             tensor("epoch_loss", Some(SCALARS), float.clone()),
-            tensor("epoch_loss", None, float.clone()),
+            tensor("epoch_loss", None, float),
             tensor("b", Some(SCALARS), Tensor { dtype: DT_FLOAT, floats: vec![2.0], ..Tensor::default() }),
             tensor("c", Some(SCALARS), Tensor { dtype: DT_DOUBLE, doubles: vec![0.25], ..Tensor::default() }),
             tensor("d", Some(SCALARS), Tensor { dtype: DT_INT64, longs: vec![7], ..Tensor::default() }),
