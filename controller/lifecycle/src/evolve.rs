@@ -467,6 +467,8 @@ fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<Re
     let Some(had_ended) = requeued else { return };
     sweep.history += u64::from(had_ended);
     list(sweep, number, RunState::Queued);
+    // One that an edit had withdrawn, and another has brought back.
+    withdraw(sweep, number, false);
     rank(sweep, number);
 }
 

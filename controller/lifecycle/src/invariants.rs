@@ -138,6 +138,8 @@ fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
     found.must(run.value.is_none_or(f64::is_finite), "I5", || format!("{name} has the value {:?}", run.value));
     let blamed = !run.blamed || run.state == RunState::Failed;
     found.must(blamed, "I7", || format!("{name} is {}, and its configuration is blamed", run.state));
+    let gone = !run.withdrawn || run.state == RunState::Cancelled;
+    found.must(gone, "I3", || format!("{name} is {} although it was withdrawn: its point may be tried by another run", run.state));
     let most =
         |count: fn(&RetryPolicy) -> u32| sweep.revisions.iter().map(|revision| count(&revision.spec.retry)).max().unwrap_or_default();
     let policy =

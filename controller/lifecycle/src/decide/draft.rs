@@ -135,6 +135,7 @@ impl<'a> Draft<'a> {
                 Event::QueuedRunsCancelled { runs, .. } => runs.numbers().for_each(|run| self.leave(&mut progress, run)),
                 Event::RunRequeued { run, .. } => {
                     self.leave(&mut progress, *run);
+                    self.move_point(&mut progress, &mut sharers, *run, false);
                     progress.queued += 1;
                 }
                 Event::AttemptResumed { attempt } => {

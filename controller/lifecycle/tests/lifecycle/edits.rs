@@ -120,6 +120,22 @@ fn a_run_that_would_be_tried_again_is_withdrawn_unless_its_agent_ends_it_after_a
 }
 
 #[test]
+fn a_withdrawn_run_that_is_tried_again_holds_its_point() {
+    let mut world = begun();
+    let Reply::Assigned(late) = acquire(&mut world, "ann", vec![offer(5)]) else { panic!("a run") };
+    world.ask(&crate::world::start("ann", &late));
+    world.ask(&Command::LoseAttempt { attempt: late.clone() });
+    edit(&mut world, SweepSpec { space: space(&[("x", one_of(&[1, 2, 6]))]), ..grid(6) });
+    assert!(world.run(5).withdrawn);
+    undo(&mut world);
+    // Its agent comes back with a failure that is tried again.
+    world.finish("ann", &late, crate::world::crash());
+    assert_eq!((world.run(5).state, world.run(5).withdrawn, world.sweep().taken.len()), (RunState::Queued, false, 5));
+    let Reply::Assigned(again) = tries(&mut world, "ann", &[("x", 5)]) else { panic!("a run") };
+    assert_eq!((again.run, again.attempt), (5, 2));
+}
+
+#[test]
 fn a_point_is_free_again_once_all_its_runs_are_withdrawn_at_once() {
     let mut world = World::default();
     let pairs = space(&[("x", one_of(&[1, 2])), ("z", one_of(&[0, 1]))]);
