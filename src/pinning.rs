@@ -48,7 +48,7 @@ pub(crate) struct Taken {
 }
 
 /// Takes a snapshot of a working folder, unless something in it looks like a secret.
-pub(crate) fn take(workdir: &Path, allow_secrets: bool) -> Result<Taken> {
+pub(crate) fn take(workdir: &Path, allow_secrets: bool, include: &[String]) -> Result<Taken> {
     let named = workdir.display();
     let workdir = workdir.canonicalize().map_err(|error| Failure::input(format!("{named}: {error}")))?;
     if !workdir.is_dir() {
@@ -56,6 +56,7 @@ pub(crate) fn take(workdir: &Path, allow_secrets: bool) -> Result<Taken> {
     }
     let trouble = |error: sweep_code::CodeError| Failure::new(format!("the code in {named} cannot be taken: {error}"));
     let mut working = Working::find(&workdir, &places::state_dir()?).map_err(trouble)?.taking_secrets();
+    working.include(include);
     let snapshot = working.snapshot().map_err(trouble)?;
     let source = working.source();
     if !allow_secrets {
@@ -117,9 +118,9 @@ fn chunks(file: File) -> impl Iterator<Item = Vec<u8>> {
 
 /// A version as the wire has it.
 pub(crate) fn wire(snapshot: &Snapshot) -> Code {
-    let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), patch, prefix, notes } =
+    let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), patch, prefix, notes, outputs } =
         snapshot.clone();
-    Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: patch.to_string() }
+    Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: patch.to_string(), outputs }
 }
 
 /// Says what was not taken along.

@@ -8,6 +8,7 @@ mod machine;
 mod python;
 mod variables;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,9 +16,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use sweep_code::{CodeError, Snapshot, Source, Turn, Working};
+use sweep_code::{CodeError, RunningAttempt, Snapshot, Source, Turn, Working};
 
 use self::flood::VersionCount;
+use crate::AgentOptions;
 use crate::private::PrivateDir;
 
 /// Where what is captured is kept in a folder for runs.
@@ -30,6 +32,7 @@ const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Capture {
     workdir: PathBuf,
     runs_dir: PathBuf,
+    sweep: String,
     /// One look at a time serves all who wait for one.
     last: Mutex<Last>,
 }
@@ -37,6 +40,10 @@ pub(crate) struct Capture {
 #[derive(Debug, Default)]
 struct Last {
     code: Option<Working>,
+    /// Untracked files that the sweep file includes.
+    include: Vec<String>,
+    /// Outputs that were named already.
+    named: BTreeSet<String>,
     /// When the last look began, and what it saw.
     seen: Option<(Instant, Arc<Snapshot>)>,
     /// Nothing will be seen here.
@@ -55,14 +62,55 @@ pub(crate) struct Look {
     pub(crate) source: Option<Source>,
     /// The version before, where this is another one; empty where it is the first.
     pub(crate) instead_of: Option<String>,
+    /// Outputs of programs that are not part of it and were not named before.
+    pub(crate) outputs: Vec<String>,
     /// Why it cannot be told; said once.
     pub(crate) complaint: Option<String>,
 }
 
+/// Finds the code of a working folder.
+fn found(workdir: &Path, runs_dir: &Path, sweep: &str) -> Result<Working, CodeError> {
+    let trouble = |source| CodeError::File { path: runs_dir.join(FOLDER), source };
+    PrivateDir::make(runs_dir, Path::new(FOLDER)).map_err(trouble)?;
+    Ok(Working::find(workdir, runs_dir)?.for_sweep(sweep))
+}
+
 impl Capture {
-    /// Captures what is in `workdir`. What that needs is kept in `runs_dir`, which is no code wherever it lies.
-    pub(crate) fn new(workdir: PathBuf, runs_dir: PathBuf) -> Self {
-        Self { workdir, runs_dir, last: Mutex::default() }
+    /// Captures what is in the working folder, for a sweep whose file includes some untracked files. What that needs is kept in the folder for runs, which
+    /// is no code wherever it lies.
+    pub(crate) fn new(options: &AgentOptions, sweep: &str, include: &[String]) -> Self {
+        let (workdir, runs_dir) = (options.workdir.clone(), options.runs_dir.clone());
+        let last = Last { include: include.to_vec(), ..Last::default() };
+        Self { workdir, runs_dir, sweep: sweep.to_owned(), last: Mutex::new(last) }
+    }
+
+    /// Takes note of an edit of the sweep file.
+    pub(crate) async fn include(&self, include: &[String]) {
+        let mut last = self.last.lock().await;
+        if last.include != include {
+            last.include = include.to_vec();
+            last.seen = None;
+        }
+    }
+
+    /// Records that an attempt begins: until what is returned is dropped, files that appear or change are outputs. `None`: no code is captured here.
+    pub(crate) async fn begin_attempt(&self) -> Option<RunningAttempt> {
+        let mut last = self.last.lock().await;
+        if last.given_up {
+            return None;
+        }
+        if last.code.is_none() {
+            let (workdir, runs_dir, sweep) = (self.workdir.clone(), self.runs_dir.clone(), self.sweep.clone());
+            // What goes wrong is said by the first look.
+            last.code = tokio::task::spawn_blocking(move || found(&workdir, &runs_dir, &sweep)).await.ok()?.ok();
+        }
+        match last.code.as_ref()?.attempts().begin() {
+            Ok(running) => Some(running),
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be recorded that an attempt begins; what it writes counts as code");
+                None
+            }
+        }
     }
 
     /// Returns the code as it is now, or was `max_age` ago at the longest.
@@ -86,16 +134,14 @@ impl Capture {
             return Look { snapshot: Some(Arc::clone(snapshot)), ..Look::default() };
         }
         let began = Instant::now();
-        let (workdir, runs_dir, code) = (self.workdir.clone(), self.runs_dir.clone(), last.code.take());
+        let (workdir, runs_dir, sweep) = (self.workdir.clone(), self.runs_dir.clone(), self.sweep.clone());
+        let (code, include) = (last.code.take(), last.include.clone());
         let looking = tokio::task::spawn_blocking(move || {
             let mut code = match code {
                 Some(code) => code,
-                None => {
-                    let trouble = |source| CodeError::File { path: runs_dir.join(FOLDER), source };
-                    PrivateDir::make(&runs_dir, Path::new(FOLDER)).map_err(trouble)?;
-                    Working::find(&workdir, &runs_dir)?
-                }
+                None => found(&workdir, &runs_dir, &sweep)?,
             };
+            code.include(&include);
             // A file may have been written at that very moment.
             let snapshot = code.snapshot().or_else(|error| if error.is_lasting() { Err(error) } else { code.snapshot() })?;
             Ok::<_, CodeError>((code, snapshot))
@@ -122,7 +168,8 @@ impl Capture {
                 }
                 let source = instead_of.as_ref().map(|_| code.source());
                 last.code = Some(code);
-                Look { snapshot: Some(snapshot), source, instead_of, complaint: None }
+                let outputs = snapshot.outputs.iter().filter(|output| last.named.insert((*output).clone())).cloned().collect();
+                Look { snapshot: Some(snapshot), source, instead_of, outputs, complaint: None }
             }
             Err((reason, lasting)) => {
                 last.given_up = lasting;

@@ -6,6 +6,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::file_kind::{self, SOURCE_BYTES_MAX};
 use crate::secret;
 
 /// A file that git does not track and that is larger is data, not code.
@@ -16,35 +17,16 @@ const NAMED_MAX: usize = 5;
 const IGNORE_BYTES_MAX: u64 = 1 << 20;
 /// What people write into it is left out, in the form of `.gitignore`.
 pub(crate) const IGNORE_FILE: &str = ".sweepignore";
-/// What interpreters, trackers and training programs write beside the code, in the form of `.gitignore`. Whoever tracks such a file with git keeps it.
-pub(crate) const OUTPUTS: [&str; 25] = [
-    "__pycache__/",
-    "*.pyc",
-    ".ipynb_checkpoints/",
-    ".pytest_cache/",
-    ".mypy_cache/",
-    ".ruff_cache/",
-    ".venv/",
-    "venv/",
-    "node_modules/",
-    "wandb/",
-    "mlruns/",
-    "lightning_logs/",
-    "checkpoints/",
-    "*.ckpt",
-    "*.pt",
-    "*.pth",
-    "*.safetensors",
-    "*.npz",
-    "events.out.tfevents.*",
-    "*.log",
-    ".DS_Store",
-    "core.[0-9]*",
-    // The data of a controller: a version that held those before it would grow with each.
-    "sweep.db",
-    "sweep.db-*",
-    "code.git/",
-];
+/// Which files that git does not track may be code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UntrackedRule {
+    /// The sweep file or `.sweepignore` names this one.
+    Included,
+    /// All but large ones.
+    NotLarge,
+    /// Those that do not look like data, in a folder that is no repository.
+    SourceLike,
+}
 
 /// Files that are not part of a version, by why.
 #[derive(Debug, Default)]
@@ -55,7 +37,10 @@ pub(crate) struct LeftOut {
     /// Of which the committed form is kept.
     encrypted: BTreeSet<String>,
     large: BTreeSet<String>,
-    large_paths: Vec<PathBuf>,
+    /// Files that do not look like source, in a folder that is no repository.
+    data: BTreeSet<String>,
+    /// Files that were left out for their sizes, and above which.
+    large_paths: Vec<(PathBuf, u64)>,
     /// Files that git tracks, or would.
     withheld: BTreeSet<Vec<u8>>,
     /// Files that are not in the index as they lie there.
@@ -85,6 +70,11 @@ impl LeftOut {
     /// Notes a file that holds what looks like a secret.
     pub(crate) fn withhold_by_content(&mut self, path: &[u8], what: &'static str) {
         self.contents.insert(path.escape_ascii().to_string(), what);
+        self.withhold(path);
+    }
+
+    /// Records a file that belongs to `sweep` itself, which nobody misses in a version.
+    pub(crate) fn withhold_own(&mut self, path: &[u8]) {
         self.withhold(path);
     }
 
@@ -125,28 +115,35 @@ impl LeftOut {
         self.withheld.iter().map(Vec::as_slice).collect()
     }
 
-    /// Returns whether a file that git does not track belongs to the code; one that does not is noted.
-    pub(crate) fn keeps(&mut self, path: &[u8], found: &Metadata) -> bool {
+    /// Returns whether a file that git does not track belongs to the code; one that does not is noted. `rule` says which
+    /// may.
+    pub(crate) fn keeps(&mut self, path: &[u8], found: &Metadata, rule: UntrackedRule) -> bool {
         let name = || path.escape_ascii().to_string();
         if secret::is_likely(path) && !self.is_kept_by_user(path) {
             self.secrets.insert(name());
             return false;
         }
-        if Self::is_large(found) {
+        let is_long = |limit: u64| found.is_file() && found.len() > limit;
+        if rule == UntrackedRule::Included {
+            return found.is_file() || found.is_symlink();
+        }
+        if is_long(FILE_BYTES_MAX) {
             self.large.insert(name());
-            self.large_paths.push(OsStr::from_bytes(path).into());
+            self.large_paths.push((OsStr::from_bytes(path).into(), FILE_BYTES_MAX));
+            return false;
+        }
+        if rule == UntrackedRule::SourceLike && found.is_file() && (file_kind::is_data(path) || is_long(SOURCE_BYTES_MAX)) {
+            self.data.insert(name());
+            if !file_kind::is_data(path) {
+                self.large_paths.push((OsStr::from_bytes(path).into(), SOURCE_BYTES_MAX));
+            }
             return false;
         }
         found.is_file() || found.is_symlink()
     }
 
-    /// Whether a file is data by its size.
-    pub(crate) fn is_large(found: &Metadata) -> bool {
-        found.is_file() && found.len() > FILE_BYTES_MAX
-    }
-
-    /// Returns the files that were too large.
-    pub(crate) fn into_large(self) -> Vec<PathBuf> {
+    /// Returns the files that were too large, each with the size above which it is.
+    pub(crate) fn into_large(self) -> Vec<(PathBuf, u64)> {
         self.large_paths
     }
 
@@ -156,12 +153,20 @@ impl LeftOut {
         let secrets: Vec<_> = self.secrets.iter().map(String::as_str).collect();
         let contents: Vec<_> = self.contents.iter().map(|(name, what)| format!("{name} ({what})")).collect();
         let contents: Vec<_> = contents.iter().map(String::as_str).collect();
+        let data: Vec<_> = self.data.iter().map(String::as_str).collect();
         let encrypted: Vec<_> = self.encrypted.iter().map(String::as_str).collect();
         let keep = format!("a line `!PATH` in {IGNORE_FILE} keeps one that is none");
         let notes = [
             (secrets, format!("not part of the code version, by name a secret ({keep})")),
             (contents, format!("not part of the code version, since there is what looks like a secret in it ({keep})")),
             (large, "not part of the code version, since it has more than 10 MB and git does not track it".to_owned()),
+            (
+                data,
+                format!(
+                    "not part of the code version, since the folder is no repository and this does not look like source (`code: {{include: [PATH]}}` \
+                     in the sweep file keeps one, or a line `!PATH` in {IGNORE_FILE})"
+                ),
+            ),
             (encrypted, "part of the code version only as committed, since a filter encrypts it".to_owned()),
         ];
         let notes = notes.into_iter().filter(|(names, _)| !names.is_empty()).map(|(names, why)| {

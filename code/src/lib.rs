@@ -4,12 +4,18 @@
 //! versions, takes them in and gives them out as bundles, writes them into a folder and says how they differ. [`Checkouts`] keeps a folder for each
 //! version that is executed. git does the work.
 //!
-//! Modules import rightwards only: `suspect, turn → working → scan, left_out, patch → secret`; `working, checkouts → store → git → error`; `scan, patch → git`.
+//! Modules import rightwards only: `suspect, turn → working → scan, left_out, patch → secret`; `working, checkouts → store → git → error`; `scan, patch → git`;
+//! `working → attempts, outputs, own_files, known_outputs`; `left_out, outputs, own_files → file_kind`.
 
+mod attempts;
 mod checkouts;
 mod error;
+mod file_kind;
 mod git;
+mod known_outputs;
 mod left_out;
+mod outputs;
+mod own_files;
 mod patch;
 mod scan;
 mod secret;
@@ -18,8 +24,10 @@ mod suspect;
 mod turn;
 mod working;
 
+pub use attempts::{AttemptRecords, RunningAttempt};
 pub use checkouts::{Checkouts, folder_in};
 pub use error::CodeError;
+pub use own_files::REPRODUCED;
 pub use patch::PATCH_BYTES_MAX;
 pub use secret::{redacted, redacted_arguments, without_secrets_in_url};
 pub use store::{Changes, CheckedOut, Size, Store, is_version};

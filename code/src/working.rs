@@ -6,28 +6,32 @@
 //! that a version is whole by itself.
 
 mod content;
+mod describe;
+mod excludes;
 mod settings;
 mod source;
 #[cfg(test)]
 mod tests;
+mod written;
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::attempts::AttemptRecords;
 use crate::error::CodeError;
 use crate::git::{feed, git, line, make_bare, output, paths, users_git};
-use crate::left_out::{IGNORE_FILE, LeftOut, OUTPUTS};
-use crate::patch::{joined, patch};
-use crate::secret;
+use crate::left_out::{IGNORE_FILE, LeftOut, UntrackedRule};
+use crate::outputs::{Entries, Outputs};
+use crate::own_files::REPRODUCED;
 
 use self::content::Scanned;
 use self::settings::Settings;
@@ -64,6 +68,8 @@ pub struct Snapshot {
     pub prefix: String,
     /// What was left out, for a person.
     pub notes: Vec<String>,
+    /// Outputs of programs that are there and are left out, for a person.
+    pub outputs: Vec<String>,
 }
 
 /// A working folder, and where what is captured of it is kept.
@@ -93,6 +99,18 @@ pub struct Working {
     scanned: Scanned,
     /// Pointers of files that Git LFS keeps, by path: what they were made of.
     pointers: BTreeMap<Vec<u8>, (Stamp, String)>,
+    /// The sweep whose runs are executed here; empty: none are, and nothing that appears is an output.
+    sweep: String,
+    /// Untracked files that the sweep file includes: patterns, from the working folder.
+    include: Vec<String>,
+    /// Whether attempts run or have run since the last snapshot.
+    is_active: bool,
+    /// Outputs that have appeared here.
+    outputs: Outputs,
+    /// What untracked files were before runs of the sweep have changed them.
+    frozen: Entries,
+    /// Whether contents are `sweep`'s own, by how they are recognised and by their entries in our index.
+    own: BTreeMap<(bool, Vec<u8>), bool>,
 }
 
 /// What was seen last.
@@ -103,8 +121,8 @@ struct Last {
     stamps: (Vec<Stamp>, Stamp),
     /// What git does not track, as it says it.
     others: Vec<u8>,
-    /// Files among them that were too large.
-    large: Vec<PathBuf>,
+    /// Files among them that were too large, and above which size.
+    large: Vec<(PathBuf, u64)>,
     /// Files that are not in the index as they lie there, and their stamps.
     unlike: Vec<(PathBuf, Stamp)>,
     /// Those of them that the index holds in another form, as git names what has changed.
@@ -145,6 +163,32 @@ impl Working {
         Self { takes_secrets: true, ..self }
     }
 
+    /// Takes snapshots for a sweep whose runs are executed here: untracked files that appear or change while they run are outputs, and no code.
+    #[must_use]
+    pub fn for_sweep(self, sweep: &str) -> Self {
+        // An id is letters and digits, and part of the name of a file.
+        let is_id = sweep.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        Self { sweep: if is_id { sweep.to_owned() } else { String::new() }, ..self }
+    }
+
+    /// Takes in untracked files that some patterns name, from the working folder, whatever leaves them out. A pattern that leads out of it names none.
+    pub fn include(&mut self, patterns: &[String]) {
+        let is_inside = |pattern: &&String| {
+            let is_normal = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+            !pattern.is_empty() && !pattern.contains('\0') && Path::new(pattern).components().all(is_normal)
+        };
+        let normal = |pattern: &String| Path::new(pattern).components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
+        let patterns: Vec<_> = patterns.iter().filter(is_inside).map(|pattern| normal(pattern).display().to_string()).collect();
+        if self.include != patterns {
+            (self.include, self.last) = (patterns, None);
+        }
+    }
+
+    /// Returns where attempts that run in this folder are recorded.
+    pub fn attempts(&self) -> AttemptRecords {
+        AttemptRecords::new(&self.private)
+    }
+
     fn find_at(workdir: &Path, store: &Path, depth: u32) -> Result<Self, CodeError> {
         // git tells the root by its true name. A repository may say that its files are elsewhere (`core.worktree`), which is none of ours.
         let place = workdir.canonicalize().ok();
@@ -173,6 +217,12 @@ impl Working {
             settings: Settings::default(),
             scanned: Scanned::default(),
             pointers: BTreeMap::new(),
+            sweep: String::new(),
+            include: Vec::new(),
+            is_active: false,
+            outputs: Outputs::default(),
+            frozen: Entries::new(),
+            own: BTreeMap::new(),
         })
     }
 
@@ -185,17 +235,31 @@ impl Working {
         let trouble = |source| CodeError::File { path: lock.clone(), source };
         let held = File::options().create(true).truncate(false).write(true).open(&lock).map_err(trouble)?;
         lock_within(&held, &lock, LOCK_TIME_MAX)?;
+        if self.depth > 0 || self.sweep.is_empty() {
+            return self.look();
+        }
+        let attempts = self.attempts();
+        self.is_active = attempts.take();
+        let snapshot = self.look();
+        if self.is_active && snapshot.is_err() {
+            attempts.put_back();
+        }
+        snapshot
+    }
+
+    fn look(&mut self) -> Result<Snapshot, CodeError> {
         let theirs = self.their_stamps();
         if let Some(last) = self.last.take()
             && last.stamps == (theirs.clone(), self.own_stamp())
             && self.is_unchanged(&last)?
         {
-            let snapshot = last.snapshot.clone();
+            let snapshot = Snapshot { outputs: self.output_names(), ..last.snapshot.clone() };
             self.last = Some(last);
             return Ok(snapshot);
         }
         let mut left_out = LeftOut::new(&self.root);
-        let (snapshot, others) = self.take(&mut left_out)?;
+        let (mut snapshot, others) = self.take(&mut left_out)?;
+        snapshot.outputs = self.output_names();
         let stamps = (theirs, self.own_stamp());
         let unlike = left_out.unlike().map(|path| (path.clone(), stamp(&self.root.join(path)))).collect();
         let changed = if left_out.is_index_unlike() { self.changed()? } else { Vec::new() };
@@ -231,11 +295,14 @@ impl Working {
         });
         // It does not panic.
         let is_unchanged = changed.is_ok_and(|changed| changed.is_ok_and(|changed| changed == last.changed));
-        let is_large = |path: &PathBuf| fs::symlink_metadata(self.root.join(path)).is_ok_and(|found| LeftOut::is_large(&found));
+        let is_large = |(path, limit): &(PathBuf, u64)| {
+            fs::symlink_metadata(self.root.join(path)).is_ok_and(|found| found.is_file() && found.len() > *limit)
+        };
         if !is_unchanged || others? != last.others || !last.large.iter().all(is_large) {
             return Ok(false);
         }
         for (_, inner) in &mut self.inner {
+            inner.is_active = self.is_active;
             let before = inner.last.as_ref().map(|last| last.snapshot.version.clone());
             if Some(inner.snapshot()?.version) != before {
                 return Ok(false);
@@ -255,6 +322,9 @@ impl Working {
         if !self.takes_secrets {
             self.withhold_secrets(left_out)?;
         }
+        self.leave_out_own(&untracked, left_out)?;
+        let others = self.leave_out_outputs(others, &untracked, left_out)?;
+        repositories.retain(|repository| paths(&others).any(|path| path == repository));
         let links = self.links()?;
         repositories.extend(links.iter().map(|link| [link.as_slice(), b"/"].concat()));
         snapshot.version = if repositories.is_empty() {
@@ -282,6 +352,7 @@ impl Working {
                 return Err(trouble(&path, io::Error::other("it is no regular file, and git would wait for it")));
             }
         }
+        self.write_excludes()?;
         self.settings = Settings::read(&self.root, self.repository.as_ref().map_or(&self.private, |repository| &repository.git_dir))?;
         let own = self.private.join("index");
         // Left by one of ours that was killed.
@@ -302,38 +373,30 @@ impl Working {
         }
     }
 
-    /// Returns the paths of what git does not track and does not ignore, each with a NUL behind it.
-    fn others(&self) -> Result<Vec<u8>, CodeError> {
-        let mut list = self.git();
-        // Not our index: it tracks whatever was taken in.
-        let theirs = self.repository.as_ref().map_or_else(|| self.private.join("none"), |repository| repository.git_dir.join("index"));
-        list.env("GIT_INDEX_FILE", theirs).args(["ls-files", "-z", "--others", "--exclude-standard"]);
-        for pattern in OUTPUTS {
-            list.args(["--exclude", pattern]);
-        }
-        if let Some(ours) = &self.ours {
-            let pattern: OsString = [OsStr::new("/"), ours.as_os_str(), OsStr::new("/")].into_iter().collect();
-            list.arg("--exclude").arg(pattern);
-        }
-        let ignore = self.root.join(IGNORE_FILE);
-        let excludes = self.repository.iter().map(|repository| &repository.exclude).chain([&ignore]);
-        for exclude in excludes.filter(|exclude| exclude.is_file()) {
-            list.arg("--exclude-from").arg(exclude);
-        }
-        output(&mut list)
-    }
-
     /// Returns the paths of files among the others that belong to the code, each with a NUL behind it; and those of repositories, each with a slash
     /// behind it.
     fn untracked(&self, others: &[u8], left_out: &mut LeftOut) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodeError> {
         let (mut taken, mut repositories, mut files, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
+        let included = self.included()?;
+        let included: BTreeSet<&[u8]> = paths(&included).collect();
+        let reproduced: Vec<&[u8]> = paths(others).filter_map(|path| self.reproduced_folder(path)).collect();
+        let is_free = self.repository.is_none() && self.depth == 0;
+        let rule = |path: &[u8], left_out: &LeftOut| match () {
+            () if included.contains(path) => UntrackedRule::Included,
+            () if is_free && !left_out.is_kept_by_user(path) => UntrackedRule::SourceLike,
+            () => UntrackedRule::NotLarge,
+        };
         for path in paths(others) {
+            let is_own = path == REPRODUCED.as_bytes() || path.ends_with([b"/", REPRODUCED.as_bytes()].concat().as_slice());
+            if is_own || reproduced.iter().any(|folder| path.starts_with(folder)) {
+                continue;
+            }
             if path.ends_with(b"/") {
                 repositories.push(path.to_owned());
                 continue;
             }
             let Ok(found) = fs::symlink_metadata(self.root.join(OsStr::from_bytes(path))) else { continue };
-            if left_out.keeps(path, &found) {
+            if left_out.keeps(path, &found, rule(path, left_out)) {
                 files += 1;
                 bytes += found.len();
                 taken.extend_from_slice(path);
@@ -390,9 +453,15 @@ impl Working {
                 Some(code) => code,
                 None => {
                     let found = Self::find_at(&self.root.join(OsStr::from_bytes(path)), &self.private.join("inner"), self.depth + 1)?;
-                    Self { within: [self.within.as_slice(), path].concat(), takes_secrets: self.takes_secrets, ..found }
+                    Self {
+                        within: [self.within.as_slice(), path].concat(),
+                        takes_secrets: self.takes_secrets,
+                        sweep: self.sweep.clone(),
+                        ..found
+                    }
                 }
             };
+            code.is_active = self.is_active || self.attempts().has_any();
             let snapshot = code.snapshot()?;
             notes.extend(snapshot.notes.iter().map(|note| format!("{name}{note}")));
             self.borrow_from(&code)?;
@@ -420,54 +489,6 @@ impl Working {
             fs::write(&alternates, known).map_err(trouble)?;
         }
         Ok(())
-    }
-
-    fn describe(&self, snapshot: &mut Snapshot, left_out: &LeftOut) -> Result<(), CodeError> {
-        let Some(Repository { git_dir, .. }) = &self.repository else { return Ok(()) };
-        let ask = |arguments: &[&str]| output(users_git().env("GIT_DIR", git_dir).args(arguments)).map(line).unwrap_or_default();
-        snapshot.branch = ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
-        snapshot.remote = secret::without_secrets_in_url(self.settings.remote());
-        let head = ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
-        if head.is_empty() {
-            return Ok(());
-        }
-        snapshot.subject = output(self.git().args(["log", "--no-walk", "--format=%s", &head])).map(line).unwrap_or_default();
-        snapshot.subject = secret::redacted(&snapshot.subject).into_owned();
-        snapshot.commit = head;
-        let commit = snapshot.commit.as_str();
-        // Against the index, which knows nothing of what is in a repository inside of this one.
-        let stat =
-            output(self.git().args(["diff-index", "--cached", "--numstat", "-z", "--no-renames", "--ignore-submodules=all", commit]))?;
-        let mut names = Vec::new();
-        for entry in paths(&stat) {
-            let text = String::from_utf8_lossy(entry);
-            let name = entry.splitn(3, |byte| *byte == b'\t').nth(2);
-            if name.is_some_and(|name| left_out.is_withheld(name)) {
-                continue;
-            }
-            // Binary files have dashes.
-            let mut numbers = text.split('\t').take(2).map(|number| number.parse().unwrap_or(0));
-            let (added, removed) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-            let (files, more, fewer) = snapshot.changed;
-            snapshot.changed = (files + 1, more + added, fewer + removed);
-            names.extend(name);
-        }
-        let mut differences = self.git();
-        let prefix = |side: &[u8]| OsString::from_vec([side, self.within.as_slice()].concat());
-        differences.args(["diff-index", "--cached"]).args([prefix(b"--src-prefix=a/"), prefix(b"--dst-prefix=b/")]).arg(commit);
-        // Without it the version is as good.
-        let own = patch(differences, &names, &left_out.withheld()).unwrap_or_default();
-        snapshot.patch = self.with_inner(own, &mut snapshot.changed).into();
-        Ok(())
-    }
-
-    /// Adds how repositories inside of this one differ from their own commits.
-    fn with_inner(&self, own: String, (files, added, removed): &mut (u64, u64, u64)) -> String {
-        let inner: Vec<_> = self.inner.iter().filter_map(|(_, inner)| Some(&inner.last.as_ref()?.snapshot)).collect();
-        for Snapshot { changed: (more, plus, minus), .. } in &inner {
-            (*files, *added, *removed) = (*files + more, *added + plus, *removed + minus);
-        }
-        joined(std::iter::once(own.as_str()).chain(inner.iter().map(|snapshot| &*snapshot.patch)))
     }
 
     /// git on the user's files with an index, objects and configuration of our own.

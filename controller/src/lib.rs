@@ -11,6 +11,7 @@
 //! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import leftwards only:
 //! `serve → service, web, planner, reaper → engine, reader, login, traffic → token → store`.
 
+mod early_stop_note;
 pub mod engine;
 pub mod login;
 pub mod planner;

@@ -86,7 +86,7 @@ pub(crate) fn take_code(args: &CodeFolderArgs, file: &str, spec: &SweepSpec) -> 
     if let Some(program) = spec.program.as_ref().filter(|program| !workdir.join(program).exists()) {
         eprintln!("note: there is no {} in {}; --workdir names where programs run", display::printable(program), workdir.display());
     }
-    pinning::take(&workdir, args.allow_secrets).map(Some)
+    pinning::take(&workdir, args.allow_secrets, &spec.code.include).map(Some)
 }
 
 /// The folder of the program: the current one, unless the program lies beside the sweep file alone.

@@ -232,6 +232,7 @@ fn of_file(path: &Path) -> Result<Side> {
 fn save(path: &Path, sweep: &Sweep, metric: Option<&str>, side: &Side) -> Result<()> {
     let model = side.evidence.filter(|evidence| evidence.freedom.is_infinite());
     let object = json!({
+        "generator": "sweep",
         "sweep": sweep.id,
         "metric": metric.unwrap_or(&sweep.metric),
         "goal": sweep.goal,

@@ -88,6 +88,10 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         .store
         .check_out(&attempt.code_version, &dir)
         .with_context(|| format!("the code cannot be written to {}", dir.display()))?;
+    // The folder around it does not take it for code of its own.
+    let mark =
+        format!("The code of run {}/{number}, written by `sweep reproduce`. Not part of the code of a folder around it.\n", sweep.id);
+    std::fs::write(dir.join(sweep_code::REPRODUCED), mark).with_context(|| format!("{} cannot be written", dir.display()))?;
     let versions = snapshots::versions(&client, &sweep).await?;
     let about =
         versions.into_iter().filter_map(|version| version.code).find(|code| code.version == attempt.code_version).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The versions of a sweep's code, for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
@@ -39,7 +40,22 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
             let _ = writeln!(text, "  {}: {}", version.number, hosts.join(", "));
         }
     }
-    text + &notes(&answer.versions)
+    text + &notes(&answer.versions) + &outputs(&answer.versions)
+}
+
+/// Outputs of programs that are part of no version.
+fn outputs(versions: &[CodeVersion]) -> String {
+    let named = versions.iter().filter_map(|version| version.code.as_ref()).flat_map(|code| &code.outputs);
+    let names: BTreeSet<_> = named.map(|output| printable(output)).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = names.into_iter().collect();
+    format!(
+        "\nOutputs of programs, part of no version: {}\n`git add`, a line `!PATH` in .sweepignore or `code: {{include: [PATH]}}` in the sweep file makes one \
+         code.\n",
+        names.join(", ")
+    )
 }
 
 /// What was said of versions when they were captured, each thing once.

@@ -268,6 +268,9 @@ pub(crate) fn sweep(
     let _ = writeln!(text, "Sweep {}{name} is {}{reason}", sweep.id, sweep.state);
     let _ = writeln!(text, "  {}, created {}", sweep.method, ago(sweep.created_ms));
     let _ = writeln!(text, "  runs: {}", live::counts(sweep));
+    if !sweep.early_stop_note.is_empty() {
+        let _ = writeln!(text, "  note: {}", printable(&sweep.early_stop_note));
+    }
     if !sweep.unread.is_empty() {
         let _ = writeln!(text, "\nNot read: {}", printable(&sweep.unread));
     }
@@ -287,11 +290,7 @@ pub(crate) fn sweep(
         for group in groups.into_iter().take(GROUPS_MAX) {
             let runs: Vec<_> = group.runs.iter().take(8).map(u64::to_string).collect();
             let more = if group.runs.len() > 8 { ", …" } else { "" };
-            let blame = if group.blame.is_empty() {
-                String::new()
-            } else {
-                format!(", blames the {}", group.blame).replace("the nobody", "nobody")
-            };
+            let blame = if group.blame.is_empty() { String::new() } else { format!(", blames {}", blamed(&group.blame)) };
             let (count, runs) = (group.runs.len(), runs.join(", "));
             let _ = writeln!(text, "  {count} × {}{blame} (runs {runs}{more}): {}", group.kind, printable(&group.example));
             if !group.evidence.is_empty() {
@@ -316,6 +315,14 @@ pub(crate) fn sweep(
         let _ = writeln!(text, "  {}  {}  {} of {} slots busy{health}", agent.id, printable(&agent.host), agent.running, agent.slots);
     }
     text
+}
+
+/// The party that a failure blames, in words.
+fn blamed(blame: &str) -> String {
+    match blame {
+        "nobody" => "nobody".to_owned(),
+        party => format!("the {}", printable(party).replace('_', " ")),
+    }
 }
 
 fn last_lines(text: &str, count: usize) -> String {
@@ -348,7 +355,9 @@ pub(crate) fn run(
     if let Some(value) = run.value {
         let _ = writeln!(text, "  {} = {}", printable(&sweep.metric), number(value));
     }
-    if let (Some(best), Some(last)) = (run.best, run.last) {
+    if let (Some(best), Some(last)) = (run.best, run.last)
+        && (run.value.is_none() || number(best) != number(last))
+    {
         let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
     }
     text.push_str(&course("course", values));
@@ -371,6 +380,11 @@ pub(crate) fn run(
         let version = &attempt.code_version;
         let code = if version.is_empty() { String::new() } else { code::of_attempt(&sweep.id, version, versions) };
         attempt_block(attempt, &code, environments, in_full, &mut text);
+        let differs = attempt.metrics.get(&sweep.metric).filter(|last| run.value.is_some_and(|value| number(value) != number(**last)));
+        if let Some(last) = differs {
+            let line = |label: &str| format!("  {} = {}{label}\n", printable(&sweep.metric), number(*last));
+            text = text.replace(&line(""), &line(" (last)"));
+        }
     }
     text
 }
@@ -390,7 +404,7 @@ fn attempt_block(attempt: &Attempt, code: &str, environments: &BTreeMap<String, 
         text.push_str(&if in_full { environment::full(found) } else { environment::summary(found) });
     }
     if let Some(failure) = &attempt.failure {
-        let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, failure.blame, printable(&failure.message));
+        let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, blamed(&failure.blame), printable(&failure.message));
         if !failure.evidence.is_empty() && !failure.message.contains(&failure.evidence) {
             let _ = writeln!(text, "  evidence: {}", printable(&failure.evidence));
         }

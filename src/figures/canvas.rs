@@ -51,6 +51,7 @@ pub(super) fn document(height: f64, caption: &str, drawn: &Markup) -> String {
         svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (WIDTH) " " (fixed(height)) } width=(WIDTH) height=(fixed(height)) role="img"
             font-family="Helvetica, Arial, 'DejaVu Sans', 'Liberation Sans', 'Noto Sans', sans-serif" font-size="12" fill=(INK) {
             title { (printable(caption)) }
+            desc { "Drawn by sweep" }
             rect width="100%" height="100%" fill="#fff" {}
             (drawn)
         }

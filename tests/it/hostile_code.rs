@@ -190,22 +190,24 @@ fn an_interrupted_upload_continues_where_it_stopped() {
 }
 
 #[test]
-fn a_program_that_writes_into_its_folder_is_told_once_and_no_more_is_sent_until_somebody_does_something() {
+fn a_program_that_writes_source_into_its_folder_is_told_once_and_no_more_is_sent_until_somebody_does_something() {
     let bench = Bench::new();
     fs::create_dir(bench.path("project")).expect("the temporary folder can be written");
     // The last runs wait for somebody.
     let waits = format!("while [ \"$SWEEP_RUN\" -gt 58 ] && ! [ -e '{}' ]; do sleep 0.1; done\n", bench.path("go").display());
-    bench.write("project/train.sh", &format!("{waits}echo \"$SWEEP_RUN\" >\"result-$SWEEP_RUN.txt\"\necho '{{\"loss\": 1}}'\n"));
+    // A person edits source while runs train, so that it is code.
+    bench.write("project/generated.py", "# 0\n");
+    bench.write("project/train.sh", &format!("{waits}echo \"# $SWEEP_RUN\" >generated.py\necho '{{\"loss\": 1}}'\n"));
     let text = "method: random\nmetric: {name: loss}\nprogram: train.sh\ncommand: [sh, '${program}']\nrun_cap: 66\nparameters: {x: {min: 0.0, max: 1.0}}\n";
     let _controller = bench.controller();
     let id = bench.ok(&["create", &bench.write("sweep.yaml", text)]).trim().to_owned();
     let agent = bench.start(&["agent", &id, "--workdir", "project"]);
-    let told = "more than 50 versions of the code within 60 min (changed last: result-";
+    let told = "more than 50 versions of the code within 60 min (changed last: generated.py";
     wait_for("the agent to say it", || agent.output().contains(told).then_some(()));
     let versions = || bench.json_lines(&["code", &id, "--json"]).into_iter().filter(|version| version["version"].is_string()).count();
     wait_for("some more runs", || (bench.json_lines(&["runs", &id, "--json"]).len() >= 58).then_some(()));
     assert!(versions() <= 50, "{}", versions());
-    bench.write("project/.sweepignore", "result-*.txt\n");
+    bench.write("project/.sweepignore", "generated.py\n");
     bench.write("go", "");
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");

@@ -33,6 +33,7 @@ mod outcome;
 mod pictures;
 mod pin;
 mod preemption;
+mod program_outputs;
 mod proxy;
 mod reporting;
 mod reread;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sweep_code::{CodeError, Snapshot, Source, Turn};
+use sweep_code::{CodeError, RunningAttempt, Snapshot, Source, Turn};
 use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -26,6 +26,8 @@ pub(super) const CODE_AGE_MAX: Duration = Duration::from_millis(250);
 const SENDING_TIME_MAX: Duration = Duration::from_secs(30);
 /// Versions that wait to be told; there are hardly ever two.
 const QUEUE_MAX: usize = 64;
+/// Outputs that are named at once.
+const OUTPUTS_NAMED: usize = 10;
 /// Of a bundle, in one message.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -52,15 +54,31 @@ impl Session {
             self.link.notice(Notice::Note(format!("runs are reported without the version of their code: {complaint}")));
         }
         let Some(snapshot) = look.snapshot else { return String::new() };
-        if let Some(before) = look.instead_of {
+        if let Some(before) = &look.instead_of {
             let news = if before.is_empty() { "code" } else { "the code has changed" };
             self.link.notice(Notice::Note(format!("{news}: {}", words(&snapshot))));
             for note in &snapshot.notes {
                 self.link.notice(Notice::Note(note.clone()));
             }
+        }
+        if !look.outputs.is_empty() {
+            self.link.notice(Notice::Note(outputs(&look.outputs)));
+        }
+        if look.instead_of.is_some() || !look.outputs.is_empty() {
             self.describe(&snapshot, look.source);
         }
         snapshot.version.clone()
+    }
+
+    /// Records that an attempt begins in the working folder; see [`Capture::begin_attempt`](crate::capture::Capture::begin_attempt).
+    pub(super) async fn begin_in_folder(&self) -> Option<RunningAttempt> {
+        let capture = self.capture.as_ref().filter(|_| !self.pinned.load(Ordering::Relaxed))?;
+        capture.begin_attempt().await
+    }
+
+    /// Looks at the folder once more, so that what programs have written counts as output, and what a person writes from now on as code.
+    pub(super) async fn look_at_outputs(&self) {
+        self.code_version(Duration::ZERO).await;
     }
 
     /// Returns the version that a program executes which was started at a `moment`: it may have changed since it was looked at for the job. What
@@ -93,11 +111,33 @@ impl Session {
 
     /// Tells the controller, which may be away, what is known of a version, and sends the code itself if it wants it.
     fn describe(&self, snapshot: &Snapshot, source: Option<Source>) {
-        let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), patch, prefix, notes } =
-            snapshot.clone();
+        let Snapshot {
+            version,
+            commit,
+            subject,
+            branch,
+            remote,
+            changed: (files, lines_added, lines_removed),
+            patch,
+            prefix,
+            notes,
+            outputs,
+        } = snapshot.clone();
         let patch = patch.to_string();
-        let code =
-            v1::Code { version: version.clone(), commit, subject, branch, remote, files, lines_added, lines_removed, prefix, notes, patch };
+        let code = v1::Code {
+            version: version.clone(),
+            commit,
+            subject,
+            branch,
+            remote,
+            files,
+            lines_added,
+            lines_removed,
+            prefix,
+            notes,
+            patch,
+            outputs,
+        };
         let request = v1::DescribeCodeRequest {
             agent_id: self.agent.clone(),
             sweep_id: self.sweep.clone(),
@@ -216,6 +256,19 @@ fn parts(header: v1::PushCodeHeader, file: &Path) -> ReceiverStream<v1::PushCode
         }
     });
     ReceiverStream::new(receiver)
+}
+
+/// Names outputs of programs, for a person.
+fn outputs(names: &[String]) -> String {
+    let more = match names.len().saturating_sub(OUTPUTS_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more (`sweep code` lists them)"),
+    };
+    format!(
+        "outputs of programs, not part of the code version: {}{more}; `git add`, a line `!PATH` in .sweepignore or `code: {{include: [PATH]}}` in the sweep \
+         file keeps a file that is code",
+        names[..names.len().min(OUTPUTS_NAMED)].join(", ")
+    )
 }
 
 /// Says what a version is, for a person.

@@ -93,6 +93,8 @@ struct Book {
     starts_failed: u32,
     /// Questions for a run whose slot has closed before the answer.
     late: Vec<AbortHandle>,
+    /// What the controller has said of early stopping last.
+    early_stop_note: String,
     /// The version that the controller has named last.
     code: String,
     /// Versions of the code that are on their way to the controller.
@@ -117,6 +119,14 @@ impl Session {
     fn release(&self, attempt: &HeldAttempt) {
         self.link.holdings().remove(attempt);
         self.handover.release(attempt);
+    }
+
+    /// Tells a person, once, why early stopping has nothing to compare with.
+    fn tell_note(&self, note: &str) {
+        if !note.is_empty() && self.book().early_stop_note != note {
+            note.clone_into(&mut self.book().early_stop_note);
+            self.link.notice(Notice::Note(note.to_owned()));
+        }
     }
 
     /// Returns why no attempt can begin here, and tells a person when that changes.
@@ -324,6 +334,7 @@ async fn join(
         )));
     }
     let agent = held.agent.clone();
+    let capture = options.captures.then(|| Capture::new(&options, &answer.sweep_id, &program.code_include));
     handover.take(held);
     let book = Book { tickets: options.count, ..Book::default() };
     let session = Session {
@@ -333,7 +344,7 @@ async fn join(
         sweep: answer.sweep_id,
         patterns,
         observer: options.captures.then(|| Arc::new(environment::Observer::new(surroundings.host.clone(), &options))),
-        capture: options.captures.then(|| Capture::new(options.workdir.clone(), options.runs_dir.clone())),
+        capture,
         pinned: AtomicBool::new(pinned),
         others_told: Arc::default(),
         program,

@@ -132,7 +132,7 @@ impl Report {
 
     /// Reports the result, once the controller has all points before it. Returns the run's state as the controller says it after the end of the
     /// attempt, or why it does not take the result.
-    pub(super) async fn finish(&self, result: v1::FinishAttemptRequest) -> Result<String, String> {
+    pub(super) async fn finish(&self, result: v1::FinishAttemptRequest) -> Result<v1::FinishAttemptResponse, String> {
         self.spool.keep_result(&result);
         self.spool.close();
         let mut backoff = Backoff::default();
@@ -148,7 +148,7 @@ impl Report {
             let request = v1::FinishAttemptRequest { run, attempt, points: self.reported(), ..result.clone() };
             let generation = self.link.generation();
             match self.link.finish(&self.job.held(), request).await {
-                Ok(answer) => return Ok(answer.run_state),
+                Ok(answer) => return Ok(answer),
                 Err(CallError::Refused(refused)) if refused.asks_to_register() || refused.is_missing_points() => {
                     if let Err(CallError::Refused(refused)) = self.link.register_again(generation).await {
                         return Err(self.session.give_up(&refused));

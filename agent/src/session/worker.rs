@@ -74,6 +74,10 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
                 break;
             }
         };
+        session.tell_note(&assignment.early_stop_note);
+        if let (Some(capture), Some(program)) = (&session.capture, &assignment.program) {
+            capture.include(&program.code_include).await;
+        }
         let Some(code) = session.ready(&assignment, &placed.held, &mut level).await else {
             give_ticket_back(&session);
             break;
@@ -97,6 +101,10 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
         if session.book().failed.is_some() {
             break;
         }
+    }
+    let leaves_soon = level.borrow().is_some_and(|interrupt| interrupt >= Interrupt::Preempt);
+    if !leaves_soon {
+        session.look_at_outputs().await;
     }
     if session.book().tickets == Some(0) && level.borrow().is_none() {
         let count = session.options.count.unwrap_or_default();
@@ -256,6 +264,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
             Interrupt::Kill => drop(wants.send(Want::Kill)),
         }
     }
+    let running = session.begin_in_folder().await;
     let written = job.write();
     let (spool, recovered) = Spool::open(&job.folder());
     let spool = Arc::new(spool);
@@ -284,6 +293,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
             conclude(session, &report, ended, level).await
         }
     };
+    drop(running);
     if told == Told::Kept {
         if !session.options.ends_alone {
             report.note("its result is kept: an agent that is started again with the same --runs-dir reports it");
@@ -472,10 +482,20 @@ async fn tell(
     level: &mut Level,
 ) -> Told {
     let failed_with = result.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
-    let (objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| (ended.objective, message));
+    let (mut objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| (ended.objective, message));
     let (told, state) = tokio::select! {
         answer = report.finish(result) => match answer {
-            Ok(state) => (Told::Counts, state),
+            // It is tried again: its end is yet to come.
+            Ok(answer) if answer.run_state == "queued" => (Told::CountsNot, answer.run_state),
+            Ok(answer) => {
+                // What counts is the objective, by the sweep's rule.
+                if let Some(value) = answer.value {
+                    objective = Some(value);
+                    let last = answer.last.filter(|last| message.is_empty() && (last - value).abs() > f64::EPSILON * value.abs());
+                    message.extend(last.map(|last| format!("(last {last})")));
+                }
+                (Told::Counts, answer.run_state)
+            }
             Err(reason) => {
                 message = format!("the controller does not take the result: {reason}");
                 (Told::CountsNot, "abandoned".to_owned())

@@ -246,7 +246,7 @@ impl AgentService for Fake {
         };
         self.paper().finish_calls += 1;
         self.paper().finished.insert(request.request_id.clone(), request);
-        self.answer(v1::FinishAttemptResponse { run_state: state.to_owned() })
+        self.answer(v1::FinishAttemptResponse { run_state: state.to_owned(), ..v1::FinishAttemptResponse::default() })
     }
 
     async fn announce_leaving(

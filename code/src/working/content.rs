@@ -77,7 +77,8 @@ impl Working {
         ends.map(|end| &path[..end]).any(|folder| *known.entry(folder.to_vec()).or_insert_with(|| is_link(folder)))
     }
 
-    fn remove(&self, removed: &[&[u8]]) -> Result<(), CodeError> {
+    /// Takes files out of our index.
+    pub(super) fn remove(&self, removed: &[&[u8]]) -> Result<(), CodeError> {
         if removed.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Snapshots of real repositories of every kind.
 
 mod hostile;
+mod outputs;
 
 use std::ffi::OsStr;
 use std::fs;

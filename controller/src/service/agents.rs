@@ -69,7 +69,7 @@ impl AgentService for Services {
             // What the engine has decided wins over the end.
             biased;
             acquired = self.engine.acquire(&request_id, wish) => {
-                Ok(Response::new(convert::acquired(acquired.map_err(from_engine)?)))
+                Ok(Response::new(self.with_note(convert::acquired(acquired.map_err(from_engine)?)).await))
             }
             status = self.stopped() => Err(status),
         }
@@ -168,7 +168,10 @@ impl AgentService for Services {
             result: convert::attempt_result(result, failure)?,
         };
         match self.engine.command_behind(&request_id, Fence { incarnation, points }, command).await.map_err(from_engine)? {
-            Reply::Run(state) => Ok(Response::new(v1::FinishAttemptResponse { run_state: convert::word(state) })),
+            Reply::Run(state) => {
+                let (value, last) = self.objective_of(SweepId(sweep_id), run, state).await;
+                Ok(Response::new(v1::FinishAttemptResponse { run_state: convert::word(state), value, last }))
+            }
             Reply::Orphaned { run, attempt, reason } => Err(orphaned(run, attempt, &reason)),
             _ => Err(out_of_turn()),
         }

@@ -27,13 +27,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{RunState, SweepId};
+use sweep_proto::v1;
+use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::agent_service_server::AgentServiceServer;
 use sweep_proto::v1::sweep_service_server::SweepServiceServer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::Status;
 use tonic::service::Routes;
 
+use crate::early_stop_note::early_stop_note;
 use crate::engine::Engine;
 use crate::login::Logins;
 use crate::reader::Reader;
@@ -44,6 +47,8 @@ pub use limits::WAIT_MAX;
 pub use snapshots::Snapshots;
 pub use unread::UnreadObjectives;
 
+/// The first run that is assigned with a word on early stopping: the first ones have nobody to be compared with.
+const NOTED_RUNS_MIN: u64 = 4;
 const MESSAGE_BYTES_RECEIVED_MAX: usize = 4 << 20;
 const MESSAGE_BYTES_SENT_MAX: usize = 16 << 20;
 
@@ -134,6 +139,33 @@ impl Services {
         question: impl FnOnce(&dyn Query) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Status> {
         self.reader.ask(question).await.map_err(refusal::from_store)
+    }
+
+    /// Returns the objective of a run that has ended well, and the last value of its metric.
+    async fn objective_of(&self, sweep: SweepId, run: u64, state: RunState) -> (Option<f64>, Option<f64>) {
+        if !matches!(state, RunState::Finished | RunState::Stopped) {
+            return (None, None);
+        }
+        // It has ended in any case.
+        let row = self.read(move |query| query.run(&sweep, run)).await.ok().flatten();
+        row.map_or((None, None), |row| (row.value, row.last))
+    }
+
+    /// Adds to the answer, now and then, why early stopping has nothing to compare with.
+    async fn with_note(&self, mut answer: v1::AcquireResponse) -> v1::AcquireResponse {
+        if let Some(Next::Assignment(assignment)) = &mut answer.next
+            && assignment.run >= NOTED_RUNS_MIN
+            && assignment.run.is_power_of_two()
+        {
+            let sweep = SweepId(assignment.sweep_id.clone());
+            let note = self.read(move |query| match query.sweep(&sweep)? {
+                Some((row, _)) => early_stop_note(query, &row),
+                None => Ok(String::new()),
+            });
+            // The run is the agent's in any case.
+            assignment.early_stop_note = note.await.unwrap_or_default();
+        }
+        answer
     }
 
     /// Waits until the controller is to stop.

@@ -14,6 +14,7 @@ use super::follow::{self, Follow};
 use super::pages::{self, Pages};
 use super::refusal::{from_engine, invalid, out_of_turn, unknown_run, unknown_sweep};
 use super::{Services, convert, limits};
+use crate::early_stop_note::early_stop_note;
 use crate::login;
 
 const ID_CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -85,10 +86,14 @@ impl SweepService for Services {
     async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
         let sweep = self.find_sweep(&request.into_inner().sweep_id).await?;
         let id = sweep.clone();
-        let found = self.read(move |query| query.sweep(&id)).await?;
-        let (row, counts) = found.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        let found = self.read(move |query| {
+            let Some((row, counts)) = query.sweep(&id)? else { return Ok(None) };
+            let note = early_stop_note(query, &row)?;
+            Ok(Some((row, counts, note)))
+        });
+        let (row, counts, early_stop_note) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
         let unread = if counts.best.is_none() { self.unread.of(&sweep) } else { String::new() };
-        Ok(Response::new(v1::GetSweepResponse { sweep: Some(v1::Sweep { unread, ..convert::sweep(row, &counts) }) }))
+        Ok(Response::new(v1::GetSweepResponse { sweep: Some(v1::Sweep { unread, early_stop_note, ..convert::sweep(row, &counts) }) }))
     }
 
     async fn set_sweep_state(&self, request: Request<v1::SetSweepStateRequest>) -> Result<Response<v1::SetSweepStateResponse>, Status> {

@@ -7,6 +7,7 @@ use super::agents::{self, Busy};
 use super::failures::{self, Failures, Group};
 use super::html::{Escaped, Frame, counted, document, duration, moment, number, state};
 use super::sweeps::{progress, title};
+use crate::early_stop_note::early_stop_note;
 use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
 /// Runs that are listed without scripts: the newest.
@@ -21,6 +22,8 @@ pub(super) struct Found {
     failures: Failures,
     newest: Vec<RunRow>,
     best: Option<RunRow>,
+    /// Why early stopping has nothing to compare with, or empty.
+    early_stop_note: String,
 }
 
 /// Reads what the page says in itself.
@@ -36,7 +39,8 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Found>, 
     };
     let agents = agents::of_sweep(query, sweep, query.agents_shown(Some(sweep), agents::GONE_MAX)?)?;
     let failures = failures::read(query, sweep)?;
-    Ok(Some(Found { row, counts, codes, agents, failures, newest, best }))
+    let early_stop_note = early_stop_note(query, &row)?;
+    Ok(Some(Found { row, early_stop_note, counts, codes, agents, failures, newest, best }))
 }
 
 /// Writes the page.
@@ -143,6 +147,7 @@ fn head(found: &Found, now_ms: i64) -> Markup {
                 div #actions.row {}
             }
             @if !row.reason.is_empty() { p.soft { (Escaped(&row.reason)) } }
+            @if !found.early_stop_note.is_empty() { p.bad { (Escaped(&found.early_stop_note)) } }
             p.facts {
                 span { code { (Escaped(&row.id)) } }
                 span { (Escaped(&row.method)) ", " (Escaped(&row.goal)) " " strong { (Escaped(&row.metric)) } }

@@ -78,6 +78,18 @@ impl EarlyStop {
     }
 }
 
+impl EarlyStop {
+    /// Returns after how many values of the objective the rule looks at a run first; `None` where that depends on the other runs.
+    pub fn first_iteration(&self) -> Option<u64> {
+        match self {
+            Self::Hyperband(rule) => rule.bands().first().copied(),
+            Self::Asha(rule) => Some(rule.min_iter),
+            Self::Median(rule) => Some(rule.min_iter),
+            Self::Predictive(rule) => rule.min_iter,
+        }
+    }
+}
+
 /// The bands upwards from a first one never end; nobody has more than this many.
 const BANDS_MAX: i32 = 100;
 

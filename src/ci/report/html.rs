@@ -22,6 +22,8 @@ pub(crate) fn html(title: &str, markdown: &str, pictures: &[Picture]) -> String 
         html lang="en" {
             head {
                 meta charset="utf-8";
+                // By this the report is known to be no code of the folder that it lies in.
+                meta name="generator" content="sweep";
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "Sweep " (title) }

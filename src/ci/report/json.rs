@@ -20,6 +20,7 @@ pub(crate) fn json(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce) ->
         })
     };
     json!({
+        "generator": "sweep",
         "report": 1,
         "sweep": display::json::sweep(&outcome.sweep),
         "space": learnt.axes(),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
+use sweep_lifecycle::spec;
 use sweep_proto::v1::MoveCodeRequest;
 
 use super::rerun::{which, words};
@@ -60,7 +61,9 @@ pub(super) async fn run(args: &PushArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
     let workdir = args.code.workdir.clone().unwrap_or_else(|| PathBuf::from("."));
-    let taken = pinning::take(&workdir, args.code.allow_secrets)?;
+    // The controller has taken it in, so it is right.
+    let include = spec::parse(&sweep.yaml).0.map(|spec| spec.code.include).unwrap_or_default();
+    let taken = pinning::take(&workdir, args.code.allow_secrets, &include)?;
     pinning::send(&client, &sweep.id, &taken).await?;
     let request = MoveCodeRequest {
         sweep_id: sweep.id.clone(),

@@ -10,6 +10,9 @@ use crate::spec::SweepSpec;
 use crate::state::{AgentId, AttemptRef, CodeAbout, CodeMark, CodeVersion, RunNumber, State, StopKind, SweepId, SweepState};
 use crate::versions;
 
+/// Outputs of programs that are named beside a version.
+const OUTPUTS_MAX: usize = 50;
+
 // What is known of a version stays: whoever describes it later has the same files, if perhaps on another branch.
 pub(super) fn describe(state: &State, agent: &AgentId, sweep: &SweepId, version: &str, about: &CodeAbout) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
@@ -25,11 +28,22 @@ pub(super) fn describe(state: &State, agent: &AgentId, sweep: &SweepId, version:
 }
 
 fn note(draft: &mut Draft<'_>, agent: Option<&AgentId>, version: &str, about: &CodeAbout) {
-    let known = draft.sweep.codes.iter().find(|code| code.version == version);
-    if known.is_none_or(|code| code.about == CodeAbout::default() && *about != code.about) {
+    let known = draft.sweep.codes.iter().find(|code| code.version == version).map(|code| &code.about);
+    let about = match known {
+        Some(known) if *known != CodeAbout::default() => with_outputs(known, &about.outputs),
+        _ => about.clone(),
+    };
+    if known != Some(&about) {
         let (version, agent) = (version.to_owned(), agent.cloned());
-        draft.push(Event::CodeSeen { sweep: draft.id.clone(), version, agent, about: Box::new(about.clone()) });
+        draft.push(Event::CodeSeen { sweep: draft.id.clone(), version, agent, about: Box::new(about) });
     }
+}
+
+// Programs write more while the code stays what it is.
+fn with_outputs(known: &CodeAbout, outputs: &[String]) -> CodeAbout {
+    let new = outputs.iter().filter(|output| !known.outputs.contains(output));
+    let outputs = known.outputs.iter().chain(new).take(OUTPUTS_MAX).cloned().collect();
+    CodeAbout { outputs, ..known.clone() }
 }
 
 // Notes a version that has not been seen before; an empty one is none.

@@ -239,13 +239,16 @@ impl Default for RetryPolicy {
 }
 
 /// Which code is executed, and what is done when it changes while a sweep runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodePolicy {
     /// Which code runs execute. `code.mode`, `track` by default.
     #[serde(default)]
     pub mode: CodeMode,
     /// So many of the best configurations are tried again first. `code.probe`, 2 by default.
     pub probe: u32,
+    /// Untracked files that are code whatever leaves them out: patterns, from the working folder. `code.include`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
 }
 
 /// Which code the runs of a sweep execute.
@@ -261,7 +264,7 @@ pub enum CodeMode {
 
 impl Default for CodePolicy {
     fn default() -> Self {
-        Self { mode: CodeMode::Track, probe: 2 }
+        Self { mode: CodeMode::Track, probe: 2, include: Vec::new() }
     }
 }
 

@@ -87,6 +87,10 @@ fn top_level() -> Value {
                     "default": "track",
                 },
                 "probe": {"description": "So many of the best configurations are tried again first with the new code.", "type": "integer", "minimum": 0, "maximum": 100, "default": 2},
+                "include": {
+                    "description": "Files that git does not track and that are code all the same, whatever leaves them out: paths or patterns, from the working folder.",
+                    "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 100}],
+                },
             },
             "additionalProperties": false,
         },

@@ -157,10 +157,13 @@ fn how_new_code_is_probed_may_be_said() {
 #[test]
 fn which_code_runs_execute_may_be_said() {
     let file = |code: &str| format!("program: t.py\nmethod: random\ncode: {code}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n");
-    assert_eq!(parse(&file("{mode: pin}")).0.unwrap().code, CodePolicy { mode: CodeMode::Pin, probe: 2 });
-    assert_eq!(parse(&file("{mode: track, probe: 1}")).0.unwrap().code, CodePolicy { mode: CodeMode::Track, probe: 1 });
+    assert_eq!(parse(&file("{mode: pin}")).0.unwrap().code, CodePolicy { mode: CodeMode::Pin, probe: 2, include: vec![] });
+    assert_eq!(parse(&file("{mode: track, probe: 1}")).0.unwrap().code, CodePolicy { mode: CodeMode::Track, probe: 1, include: vec![] });
     // As in logs from the time when there was one mode.
-    assert_eq!(serde_json::from_str::<CodePolicy>("{\"probe\": 3}").unwrap(), CodePolicy { mode: CodeMode::Track, probe: 3 });
+    assert_eq!(
+        serde_json::from_str::<CodePolicy>("{\"probe\": 3}").unwrap(),
+        CodePolicy { mode: CodeMode::Track, probe: 3, include: vec![] }
+    );
     assert_snapshot!(seen(&file("{mode: pinned}")));
 }
 

@@ -1,5 +1,6 @@
 //! How runs are looked after: limits of time, a look at the machine before each, retries, and what an agent does without its controller.
 
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use sweep_search::space::Value;
@@ -11,6 +12,7 @@ use super::yaml::{Entry, Kind};
 
 const RETRIES_MAX: u32 = 1000;
 const PROBES_MAX: u32 = 100;
+const PATTERNS_MAX: usize = 100;
 const MODES: [(&str, CodeMode); 2] = [("track", CodeMode::Track), ("pin", CodeMode::Pin)];
 const WORDS: [(&str, OnLeaseLost); 2] = [("continue", OnLeaseLost::Continue), ("stop", OnLeaseLost::Stop)];
 
@@ -46,7 +48,7 @@ pub(super) fn code(fields: &Fields<'_>, report: &mut Report) -> CodePolicy {
     let Some(fields) = Fields::new("`code`", entry.key_span, &entry.value, "`code: {mode: track, probe: 2}`", report) else {
         return policy;
     };
-    fields.close(&["mode", "probe"], report);
+    fields.close(&["mode", "probe", "include"], report);
     policy.mode = fields.word("mode", &MODES, report).unwrap_or_default();
     if let Some(number) = fields.whole("probe", 0, report) {
         match u32::try_from(number).ok().filter(|number| *number <= PROBES_MAX) {
@@ -57,7 +59,33 @@ pub(super) fn code(fields: &Fields<'_>, report: &mut Report) -> CodePolicy {
             }
         }
     }
+    if let Some(entry) = fields.entry("include") {
+        let patterns = include(entry);
+        if patterns.is_none() {
+            let message = format!(
+                "`code`: `include` must be a list of paths or patterns inside of the working folder, not {}",
+                entry.value.described()
+            );
+            report.error(Some(at(&entry.value, entry.key_span)), message, Some("`code: {include: [prompts, \"data/*.json\"]}`".to_owned()));
+        }
+        policy.include = patterns.unwrap_or_default();
+    }
     policy
+}
+
+fn include(entry: &Entry) -> Option<Vec<String>> {
+    let is_inside = |pattern: &String| {
+        let mut parts = Path::new(pattern).components();
+        !pattern.is_empty() && !pattern.contains('\0') && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    };
+    let patterns = match &entry.value.kind {
+        Kind::List(_) => argv(entry)?,
+        _ => match entry.value.to_value() {
+            Value::Str(text) => vec![text],
+            _ => return None,
+        },
+    };
+    (patterns.len() <= PATTERNS_MAX && patterns.iter().all(is_inside)).then_some(patterns)
 }
 
 /// `max_runtime` or `max_silence`, in milliseconds.

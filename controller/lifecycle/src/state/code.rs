@@ -75,4 +75,7 @@ pub struct CodeAbout {
     pub prefix: String,
     /// What is not part of the version, for a person.
     pub notes: Vec<String>,
+    /// Outputs of programs in the working folder, which are not part of the version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
 }

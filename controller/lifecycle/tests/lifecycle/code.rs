@@ -256,3 +256,21 @@ fn what_came_of_an_unusable_version_is_kept_and_counts_for_nothing() {
     assert_eq!((world.sweep().state, world.sweep().best), (SweepState::Finished, Some((2, 0.1))));
     world.assert_an_image_gives_the_state();
 }
+
+#[test]
+fn outputs_that_are_named_later_are_added_to_a_version() {
+    let mut world = World::default();
+    world.create(grid(3));
+    world.register("ann");
+    let describe = |outputs: &[&str]| {
+        let outputs = outputs.iter().map(|output| (*output).to_owned()).collect();
+        let about = CodeAbout { branch: "main".to_owned(), outputs, ..CodeAbout::default() };
+        Command::DescribeCode { agent: agent("ann"), sweep: sweep(), version: "a".to_owned(), about }
+    };
+    world.ask(&describe(&[]));
+    world.ask(&describe(&["out/"]));
+    world.ask(&describe(&["out/", "runs.csv"]));
+    world.ask_idly(&describe(&["runs.csv"]));
+    let codes = &world.sweep().codes;
+    assert_eq!((codes.len(), codes[0].about.outputs.as_slice()), (1, ["out/".to_owned(), "runs.csv".to_owned()].as_slice()));
+}

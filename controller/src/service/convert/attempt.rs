@@ -114,6 +114,7 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
             incarnation: assignment.incarnation,
             // A record is maps, words and numbers: that can always be written. Without it the attempt would only not survive a restore.
             record_json: serde_json::to_string(&assignment.record).unwrap_or_default(),
+            early_stop_note: String::new(),
         }),
         Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
         Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
@@ -136,6 +137,7 @@ pub(in crate::service) fn assignment_of(row: &RunRow, attempt: AttemptRef, sweep
         program: None,
         incarnation: String::new(),
         record_json: String::new(),
+        early_stop_note: String::new(),
     }
 }
 

@@ -11,21 +11,24 @@ use crate::store::CodeCounts;
 
 /// How many notes a version may have.
 const NOTES_MAX: usize = 20;
+/// How many outputs are named beside a version.
+const OUTPUTS_MAX: usize = 50;
 
 /// What an agent says of its code, checked against the limits: the version, and what is known of it. Its patch goes another way.
 pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAbout), Status> {
-    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: _ } =
+    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: _, outputs } =
         code.ok_or_else(|| invalid("code is missing"))?;
     limits::name("code.version", &version)?;
     limits::optional_name("code.commit", &commit)?;
     limits::optional_name("code.prefix", &prefix)?;
     let line = |text: &str| limits::line(text);
     let notes = notes.iter().take(NOTES_MAX).map(|note| line(note)).collect();
+    let outputs = outputs.iter().take(OUTPUTS_MAX).map(|output| line(output)).collect();
     for (field, number) in [("code.files", files), ("code.lines_added", lines_added), ("code.lines_removed", lines_removed)] {
         limits::stored(field, number)?;
     }
     let (subject, branch, remote) = (line(&subject), line(&branch), line(&remote));
-    Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes, prefix }))
+    Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes, prefix, outputs }))
 }
 
 /// What is known of a version beside what the sweep says.
@@ -57,10 +60,22 @@ pub(in crate::service) fn code_version(
         _ => 0,
     };
     let changes = |Changes { files, added, removed }| v1::CodeChanges { files, lines_added: added, lines_removed: removed };
-    let CodeAbout { commit, subject, branch, remote, files, added, removed, notes, prefix } = about;
+    let CodeAbout { commit, subject, branch, remote, files, added, removed, notes, prefix, outputs } = about;
     let patch = String::new();
-    let code =
-        v1::Code { version, commit, subject, branch, remote, files, lines_added: added, lines_removed: removed, notes, prefix, patch };
+    let code = v1::Code {
+        version,
+        commit,
+        subject,
+        branch,
+        remote,
+        files,
+        lines_added: added,
+        lines_removed: removed,
+        notes,
+        prefix,
+        patch,
+        outputs,
+    };
     v1::CodeVersion {
         code: Some(code),
         number,

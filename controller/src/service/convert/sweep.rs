@@ -38,6 +38,7 @@ pub(in crate::service) fn sweep(row: SweepRow, counts: &SweepCounts) -> v1::Swee
         stalled: row.stalled,
         archived: row.archived,
         unread: String::new(),
+        early_stop_note: String::new(),
     }
 }
 
@@ -92,6 +93,7 @@ pub(in crate::service) fn program(basis: &Basis) -> v1::Program {
         preflight: spec.preflight.clone(),
         omit_none: spec.omit_none,
         code_pinned: basis.pinned,
+        code_include: spec.code.include.clone(),
         data: spec.data.iter().map(|set| v1::DataSource { name: set.name.clone(), location: set.location.clone() }).collect(),
     }
 }
