@@ -12,7 +12,7 @@ use sweep_agent::{AgentSummary, Interrupt};
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, AccessPolicy, Controller, ServeOptions};
 use sweep_lifecycle::spec::{CodeMode, Method, SweepSpec};
-use sweep_proto::v1::CreateSweepRequest;
+use sweep_proto::v1::{CreateSweepRequest, Run};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -294,7 +294,13 @@ fn conclude(args: &RunArgs, outcome: &Outcome, judgement: Option<&Judgement>, da
 
 fn print_for_people(outcome: &Outcome, judgement: Option<&Judgement>, verdict: Verdict, data_dir: &Path) -> Result<()> {
     let mut out = out();
-    let failed: Vec<_> = outcome.runs.iter().filter(|run| run.state == "failed").cloned().collect();
+    // A run that was to be tried again when the end came has failed for somebody who looks.
+    let has_failed = |run: &&Run| match run.state.as_str() {
+        "failed" => true,
+        "queued" | "assigned" | "running" => run.attempts.iter().any(|attempt| attempt.failure.is_some()),
+        _ => false,
+    };
+    let failed: Vec<_> = outcome.runs.iter().filter(has_failed).cloned().collect();
     for group in display::failures(&failed) {
         writeln!(out, "{} × {}: {}", group.runs.len(), group.kind, display::printable(&group.example))?;
     }

@@ -155,7 +155,12 @@ pub(crate) fn counts(sweep: &Sweep) -> String {
 }
 
 fn objective(sweep: &Sweep, run: &Run) -> String {
-    run.last.map(|last| format!("{} = {}  ", printable(&sweep.metric), number(last))).unwrap_or_default()
+    let metric = printable(&sweep.metric);
+    match (run.best, run.last) {
+        (Some(best), Some(last)) if number(best) != number(last) => format!("{metric} best {}, last {}  ", number(best), number(last)),
+        (_, Some(last)) => format!("{metric} = {}  ", number(last)),
+        _ => String::new(),
+    }
 }
 
 fn ended_line(sweep: &Sweep, run: &Run) -> String {

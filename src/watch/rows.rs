@@ -95,7 +95,7 @@ impl Order {
 
 /// Returns what the table shows as the value of a run.
 pub(crate) fn value(run: &Run) -> Option<f64> {
-    run.value.or(run.last)
+    run.value.or(run.best)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod pin;
 mod preemption;
 mod program_outputs;
 mod proxy;
+mod refusals;
 mod reporting;
 mod reread;
 mod restart;

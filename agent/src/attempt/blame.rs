@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Now;
 use super::outcome::Failure;
+use super::screen::{is_noise, plain, without_box};
 use super::signs::{self, Sign};
+use super::usage::UsageReader;
 use crate::process::exit::{Exit, signal_name};
 
 pub(super) const SIGKILL: i32 = 9;
@@ -14,6 +16,8 @@ const SHELL_SIGNAL: i32 = 128;
 pub(super) const SHELL_SIGKILL: i32 = SHELL_SIGNAL + SIGKILL;
 /// SIGHUP, SIGINT, SIGKILL, SIGTERM.
 const SENT_BY_OTHERS: [i32; 4] = [1, 2, SIGKILL, 15];
+/// The exit status of programs that refuse their command line.
+const USAGE_STATUS: i32 = 2;
 /// How much of the end of the output goes into a failure.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
@@ -21,6 +25,8 @@ const TAIL_BYTES: usize = 4096;
 const CAUSE_LINES: u64 = 200;
 /// What Python prints before the error that ended the program; of an error of several lines the first says most.
 const TRACEBACK: &str = "Traceback (most recent call last):";
+/// The title of the box that rich draws around the frames.
+const BOXED_TRACEBACK: &str = "Traceback (most recent call last)";
 /// What a Rust program prints between an error that `main` returned and the frames, which say less.
 const BACKTRACE: &str = "Stack backtrace:";
 
@@ -41,19 +47,23 @@ pub(super) struct Output {
     error: Option<(u64, String)>,
     /// When it was read.
     error_read: Now,
+    /// Whether the program has refused its command line.
+    usage: UsageReader,
 }
 
 impl Output {
     pub(super) fn push(&mut self, mut line: String, now: Now) {
         self.count += 1;
-        if let Some(sign) = signs::of(&line) {
-            self.sign = Some((self.count, sign, shorten(line.trim(), 300)));
+        let shown = plain(&line);
+        self.usage.push(&shown);
+        if let Some(sign) = signs::of(&shown) {
+            self.sign = Some((self.count, sign, shorten(shown.trim(), 300)));
             self.sign_read = now;
         }
-        if signs::names_signal(&line) {
+        if signs::names_signal(&shown) {
             self.signal = Some(self.count);
         }
-        self.read_trace(&line, now);
+        self.read_trace(&shown, now);
         line.truncate(line.floor_char_boundary(TAIL_BYTES));
         self.tail.push_back(line);
         while self.tail.len() > TAIL_LINES {
@@ -72,12 +82,16 @@ impl Output {
         }
         // So does a panic in Rust: `thread 'main' panicked at src/main.rs:2:5:`.
         let is_panic = line.starts_with("thread '") && line.contains(" panicked at ");
+        if line.starts_with('╭') && line.contains(BOXED_TRACEBACK) {
+            self.trace = Some(String::new());
+            return;
+        }
         if let Some(start) = line.find(TRACEBACK).or_else(|| is_panic.then_some(0)) {
             self.trace = Some(line[..start].to_owned());
             return;
         }
         let Some(rest) = self.trace.as_ref().and_then(|before| line.strip_prefix(before.as_str())) else { return };
-        if !rest.trim().is_empty() && !rest.starts_with([' ', '\t']) {
+        if !rest.trim().is_empty() && !rest.starts_with([' ', '\t', '│', '╰', '╭']) {
             self.error = Some((self.count, shorten(rest.trim(), 200)));
             self.error_read = now;
             self.trace = None;
@@ -121,7 +135,17 @@ impl Output {
     }
 
     pub(super) fn last_line(&self) -> Option<String> {
-        self.tail.iter().rev().find(|line| !line.trim().is_empty()).map(|line| shorten(line, 200))
+        let shown = self.tail.iter().rev().map(|line| plain(line)).find(|line| !is_noise(line))?;
+        let text = without_box(&shown);
+        Some(shorten(if text.len() < shown.trim().len() { text } else { &shown }, 200))
+    }
+
+    /// Returns the error by which the program has refused its command line, unless something else is named after it.
+    fn usage_error(&self, exit: Exit, is_early: bool) -> Option<&str> {
+        let error = self.usage.found(is_early && exit == Exit::Code(USAGE_STATUS)).filter(|error| self.count - error.line < CAUSE_LINES)?;
+        let is_later = |line: u64| line > error.line;
+        let sign = self.sign.as_ref().is_some_and(|(line, ..)| is_later(*line));
+        (!sign).then_some(error.text.as_str())
     }
 }
 
@@ -205,6 +229,10 @@ fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
         return Judgement { evidence: memory.to_owned(), ..Judgement::configuration("out_of_memory", message) };
     }
     let cause = evidence.output.cause().map(|line| format!(": {}", line.trim())).unwrap_or_default();
+    if let (Exit::Code(_), Some(error)) = (exit, evidence.output.usage_error(exit, evidence.last.is_empty())) {
+        let message = format!("{how}, the program refuses its command line: {}", shorten(error, 400));
+        return Judgement { kind: "usage", blame: "command_line", message, evidence: String::new() };
+    }
     let by_exit = if matches!(exit, Exit::Code(_)) { "crashed" } else { "signal" };
     if let Some((sign, line)) = evidence.output.sign() {
         let message = match sign.kind {

@@ -14,7 +14,9 @@
 
 mod blame;
 mod outcome;
+mod screen;
 mod signs;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Failure {
     /// A word of `sweep.v1.Failure.kind`.
     pub(crate) kind: &'static str,
-    /// `configuration`, `machine` or `nobody`.
+    /// `configuration`, `command_line`, `machine` or `nobody`.
     pub(crate) blame: &'static str,
     /// In words.
     pub(crate) message: String,

@@ -21,6 +21,7 @@ pub enum Verdict {
 /// | lost | again, `retry.lost` times |
 /// | the machine is to blame, or nobody, or a party that only a newer version knows | again, `retry.machine` times, elsewhere if there is another agent |
 /// | crashed, ended by a signal, out of memory, silent, or a kind that only a newer version knows | again, `retry.crashed` times, elsewhere if there is another agent |
+/// | the command line is to blame | never: it would happen again |
 /// | CUDA out of memory, no or no finite objective, too long, or a start that the configuration prevents | never: it would happen again |
 pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdict {
     let within = |used: u32, allowed: u32, cause| if used < allowed { Verdict::Requeue(Some(cause)) } else { Verdict::Fail };
@@ -28,6 +29,7 @@ pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdic
         (FailureKind::Preempted, _) => Verdict::Requeue(None),
         (FailureKind::Lost, _) => within(retries.lost, policy.lost, RetryCause::Lost),
         (_, Blame::Machine | Blame::Nobody | Blame::Other(_)) => within(retries.machine, policy.machine, RetryCause::Machine),
+        (_, Blame::CommandLine) => Verdict::Fail,
         (kind, Blame::Configuration) if happens_again(kind) => Verdict::Fail,
         (_, Blame::Configuration) => within(retries.crashed, policy.crashed, RetryCause::Crashed),
     }
@@ -37,6 +39,7 @@ pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdic
 fn happens_again(kind: FailureKind) -> bool {
     match kind {
         FailureKind::CudaOutOfMemory
+        | FailureKind::Usage
         | FailureKind::NanObjective
         | FailureKind::NoMetric
         | FailureKind::CouldNotStart

@@ -91,7 +91,7 @@ fn head(found: &Found, now_ms: i64) -> Markup {
         @for violated in &run.violates { p.bad { "Violates a constraint: " (Escaped(violated)) } }
         p.facts {
             @if let Some(value) = run.value { span { (Escaped(&found.sweep.metric)) " = " strong { (number(value)) } } }
-            @if let (Some(best), Some(last)) = (run.best, run.last) { span.soft { "best " (number(best)) ", last " (number(last)) } }
+            @if let (Some(best), Some(last)) = (run.best, run.last) && (run.value.is_none() || number(best) != number(last)) { span.soft { "best " (number(best)) ", last " (number(last)) } }
             @if let Some(attempt) = attempt {
                 span { "on " strong { (Escaped(&attempt.host)) } }
                 @if attempt.started_ms > 0 {

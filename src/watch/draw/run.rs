@@ -17,7 +17,7 @@ pub(super) fn lines(model: &Model, look: Look, width: usize) -> Vec<Line<'static
     let Some(run) = model.run() else { return vec![Line::raw("no run is chosen: 2 lists them")] };
     let reason = if run.reason.is_empty() { String::new() } else { format!(": {}", printable(&run.reason)) };
     let mut lines = vec![Line::styled(cut(&format!("Run {} is {}{reason}", run.run, run.state), width), look.state(&run.state))];
-    if let Some(value) = run.value.or(run.last) {
+    if let Some(value) = run.value.or(run.best) {
         lines.push(Line::raw(cut(&format!("{} = {}", printable(&model.sweep.metric), number(value)), width)));
     }
     lines.extend(run.violates.iter().map(|violated| Line::raw(cut(&format!("violates {}", printable(violated)), width))));

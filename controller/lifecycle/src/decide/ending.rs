@@ -199,6 +199,9 @@ impl Settling<'_, '_> {
         if failure.kind == FailureKind::NoMetric && !sweep.is_objective_read {
             self.draft.stall = unread::stall(self.draft, run, &failure.message).or(self.draft.stall.take());
         }
+        if failure.blame == Blame::CommandLine {
+            self.draft.stall = health::refused(self.draft, run, &failure);
+        }
         after
     }
 

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use crate::event::{Event, RetryCause};
-use crate::quarantine::{Elsewhere, judge, stalled, taken_over};
-use crate::state::{Agent, AgentId, AttemptRef, Failure, Health, Retries, RunState};
+use crate::quarantine::{Elsewhere, judge, stalled, taken_over, words};
+use crate::state::{Agent, AgentId, AttemptRef, Blame, Failure, Health, Retries, RunNumber, RunState};
+
+/// So many runs whose program refuses its command line, and none that ended well, pause a sweep.
+const REFUSED_MIN: usize = 3;
 
 /// What a failure says of the agent.
 pub(super) struct Verdict {
@@ -41,6 +44,25 @@ pub(super) fn settle(draft: &mut Draft<'_>, failing: &AttemptRef, id: &AgentId, 
     }
     let resume = |reason| format!("{reason}; once that is mended, `sweep resume {}` goes on and tries those runs again", draft.id);
     draft.stall = stalled(draft.state, failing, id, failure).map(resume);
+}
+
+/// Returns why the sweep gets nowhere when a program has refused its command line: it did so before, and no run has ended well.
+pub(super) fn refused(draft: &Draft<'_>, failing: RunNumber, failure: &Failure) -> Option<String> {
+    let runs = &draft.sweep.runs;
+    if [RunState::Finished, RunState::Stopped].into_iter().any(|state| runs.in_state(state).next().is_some()) {
+        return None;
+    }
+    let is_refused = |number: &RunNumber| {
+        let last = runs.get(*number).and_then(|run| run.attempts.last()?.failure.clone());
+        last.is_some_and(|failure| failure.blame == Blame::CommandLine)
+    };
+    let before = runs.in_state(RunState::Failed).filter(|number| *number != failing).filter(is_refused).take(REFUSED_MIN - 1).count();
+    (before + 1 >= REFUSED_MIN).then(|| {
+        format!(
+            "the program refuses its command line, {REFUSED_MIN} times so far; correct `command` (`sweep edit`), then resume; the last: {}",
+            words(failure)
+        )
+    })
 }
 
 // What has failed on two agents is no fault of the first: without it, its row may be too short to hold it back.

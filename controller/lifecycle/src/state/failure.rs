@@ -41,6 +41,8 @@ pub enum FailureKind {
     CudaOutOfMemory,
     /// GPUs did not reach each other.
     Nccl,
+    /// The program refuses its command line: it would happen again.
+    Usage,
     /// The objective ended as NaN or infinite: it would happen again.
     NanObjective,
     /// Exit status 0 without the objective: it would happen again.
@@ -68,6 +70,8 @@ pub enum FailureKind {
 pub enum Blame {
     /// The configuration.
     Configuration,
+    /// The command line: the sweep file's `command`, or the names of its parameters.
+    CommandLine,
     /// The machine.
     Machine,
     /// Nobody.
@@ -93,6 +97,7 @@ impl std::fmt::Display for FailureKind {
             Self::OutOfMemory => "the machine ran out of memory",
             Self::CudaOutOfMemory => "CUDA ran out of memory",
             Self::Nccl => "GPUs did not reach each other (NCCL)",
+            Self::Usage => "the program refused its command line",
             Self::NanObjective => "the objective was NaN or infinite",
             Self::NoMetric => "the objective was not reported",
             Self::CouldNotStart => "the program could not be started",

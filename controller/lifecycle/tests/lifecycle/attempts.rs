@@ -143,6 +143,33 @@ fn what_would_happen_again_is_not_tried_again() {
 }
 
 #[test]
+fn a_refused_command_line_is_never_tried_again_teaches_nothing_and_pauses_the_sweep_at_the_third() {
+    let mut world = World::default();
+    world.create(grid(9));
+    world.register("ann");
+    let refused = || failed(FailureKind::Usage, Blame::CommandLine, "unrecognized arguments: --x=1");
+    for x in 1..=3 {
+        assert_eq!(world.sweep().state, SweepState::Running, "before {x}");
+        let attempt = world.begin("ann", x);
+        assert_eq!(world.finish("ann", &attempt, refused()), Reply::Run(RunState::Failed));
+        assert!(!world.run(attempt.run).blamed);
+    }
+    assert_eq!(observations(world.sweep()), []);
+    assert!(world.sweep().stalled && world.sweep().reason.contains("refuses its command line, 3 times"), "{}", world.sweep().reason);
+    // Where some runs end well, others are no reason to pause.
+    let mut world = World::default();
+    world.create(grid(9));
+    world.register("ann");
+    let attempt = world.begin("ann", 8);
+    world.succeed("ann", &attempt, 0.5);
+    for x in 1..=4 {
+        let attempt = world.begin("ann", x);
+        world.finish("ann", &attempt, refused());
+    }
+    assert_eq!(world.sweep().state, SweepState::Running);
+}
+
+#[test]
 fn machines_and_bad_luck_do_not_count_against_the_configuration() {
     let mut world = running();
     for _ in 0..3 {
