@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sweep_proto::v1::MetricPoint;
 
+use crate::intake::frameworks::events::{EventFile, records::Records};
 use crate::intake::{lines, record, wandb::frames::Frames};
 use crate::spool::{Counts, Spool};
 
@@ -20,6 +21,8 @@ pub fn intake(bytes: &[u8], piece: usize) {
         }
     }
     assert_eq!(read_frames(bytes.chunks(piece.max(1))), read_frames(std::iter::once(bytes)));
+    assert_eq!(read_records(bytes.chunks(piece.max(1))), read_records(std::iter::once(bytes)));
+    EventFile::default().push(bytes);
 }
 
 /// Returns the records of a `.wandb` file that goes on with these bytes.
@@ -27,6 +30,12 @@ fn read_frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut frames = Frames::default();
     let pieces = std::iter::once(&b":W&B\xe1\xbe\0"[..]).chain(pieces);
     pieces.flat_map(|piece| frames.push(piece).unwrap_or_default()).collect()
+}
+
+/// Returns the records of a TensorBoard event file.
+fn read_records<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let mut records = Records::default();
+    pieces.flat_map(|piece| records.push(piece)).collect()
 }
 
 fn read_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<lines::Line> {

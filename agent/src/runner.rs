@@ -398,6 +398,14 @@ impl Watch {
         for complaint in seen.complaints {
             self.note(complaint);
         }
+        for text in seen.unread {
+            if self.attempt.objective().is_some() || self.has_hint {
+                self.note(text);
+            } else {
+                self.has_hint = true;
+                let _ = self.seen.try_send(Seen::Unread(text));
+            }
+        }
         for reading in seen.readings {
             self.counts.frameworks += 1;
             if !self.given.contains(&reading.name) && !self.given_by_wandb.contains(&reading.name) {

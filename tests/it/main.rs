@@ -30,6 +30,7 @@ mod mistakes;
 mod network;
 mod outages;
 mod outcome;
+mod packages;
 mod pictures;
 mod pin;
 mod preemption;

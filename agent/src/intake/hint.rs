@@ -47,6 +47,10 @@ impl Hints {
             return None;
         }
         let line = console::strip_ansi_codes(line);
+        // W&B's library repeats at its end what it has logged.
+        if line.trim_start().starts_with("wandb:") {
+            return None;
+        }
         let pattern = self.named(&line).or_else(|| self.in_table(&line))?;
         let reads = Regex::new(&pattern).ok()?.captures(&line)?.get(1)?.as_str().parse::<f64>().is_ok();
         reads.then(|| Hint { line: line.trim().to_owned(), pattern })
@@ -177,6 +181,7 @@ mod tests {
             "the loss: 0.25",
             "val_loss_best: 0.25",
             "validate 3 losses",
+            "wandb: val_loss 0.25",
             "",
         ] {
             assert_eq!(value("val_loss", &[line]), None, "{line}");

@@ -64,6 +64,9 @@ pub(crate) struct OpenedFile {
     pub(crate) path: Vec<u8>,
     #[prost(uint32, tag = "3")]
     pub(crate) kind: u32,
+    /// The sweep file names it.
+    #[prost(bool, tag = "4")]
+    pub(crate) is_named: bool,
 }
 
 /// What was read from a file, and how far it was read then.

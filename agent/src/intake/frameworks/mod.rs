@@ -57,6 +57,8 @@ pub(crate) struct Seen {
     pub(crate) readings: Vec<Reading>,
     /// What the user should know.
     pub(crate) complaints: Vec<String>,
+    /// Files with metrics that are not read, and the remedy.
+    pub(crate) unread: Vec<String>,
     /// Files of W&B's library that were found, in an order that stays.
     pub(crate) wandb_files: Vec<PathBuf>,
     /// There may be more to read at once.
@@ -168,7 +170,7 @@ impl Files {
             for file in self.discovery.look(tree) {
                 self.add(file, &mut seen);
             }
-            self.complain_of_unclear(last);
+            self.find_unclear(last, &mut seen);
         }
         for source in &mut self.sources {
             let look = source.look(last);
@@ -202,14 +204,14 @@ impl Files {
             for file in entry.baseline {
                 self.discovery.baseline.insert(path_of(&file.path), file);
             }
-            if let Some(OpenedFile { id, path, kind }) = entry.opened
+            if let Some(OpenedFile { id, path, kind, is_named }) = entry.opened
                 && let Some(kind) = Kind::of_number(kind)
             {
                 let path = path_of(&path);
                 self.discovery.know(path.clone());
                 match kind {
                     Kind::Wandb => seen.wandb_files.push(path),
-                    _ => self.sources.push(Source::new(id, path, kind, true, Position::default())),
+                    _ => self.sources.push(Source::new(id, path, kind, !is_named, Position::default())),
                 }
             }
             if let Some(progress) = entry.progress {
@@ -244,7 +246,7 @@ impl Files {
         }
         if kind == Kind::Wandb {
             self.write(&Entry {
-                opened: Some(OpenedFile { id: 0, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number() }),
+                opened: Some(OpenedFile { id: 0, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number(), is_named }),
                 ..Entry::default()
             });
             seen.wandb_files.push(path);
@@ -252,7 +254,7 @@ impl Files {
             return;
         }
         if kind == Kind::MlflowDatabase {
-            self.complaints.push(format!(
+            seen.unread.push(format!(
                 "metrics in {} are not read: leave MLFLOW_TRACKING_URI as sweep sets it (without `mlflow.set_tracking_uri` in the program)",
                 path.display()
             ));
@@ -260,7 +262,7 @@ impl Files {
         }
         let position = self.discovery.baseline.get(&path).map(|before| position_after(before, &path, kind)).unwrap_or_default();
         let id = self.sources.last().map_or(1, |source| source.id + 1);
-        let opened = OpenedFile { id, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number() };
+        let opened = OpenedFile { id, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number(), is_named };
         self.write(&Entry { opened: Some(opened), ..Entry::default() });
         if position != Position::default() {
             let progress = self.journal.progress(id, position, &[]);
@@ -328,14 +330,14 @@ impl Files {
         }
     }
 
-    fn complain_of_unclear(&mut self, last: bool) {
+    fn find_unclear(&mut self, last: bool, seen: &mut Seen) {
         let Some(path) = self.discovery.unclear(last).filter(|_| !self.has_complained.contains("unclear")) else { return };
         let text = format!(
             "{} is not read: another attempt runs in the same working folder, and either of them can have written it; let the program write below \
              $SWEEP_RUN_DIR, or into a folder named by `${{sweep_id}}-${{run}}`, or give the agent one slot",
             path.display()
         );
-        self.complaints.push(text);
+        seen.unread.push(text);
         self.has_complained.insert("unclear");
     }
 

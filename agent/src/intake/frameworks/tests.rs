@@ -26,7 +26,7 @@ impl World {
             runs_dir: root.join("runs"),
             sweep: "abcd1234".to_owned(),
             run: 1,
-            metric_files: vec!["curves.jsonl".to_owned()],
+            metric_files: vec!["curves.jsonl".to_owned(), "plain.csv".to_owned()],
             mlflow_store: None,
         };
         Files::open(place, self.asked.clone(), SystemTime::now(), again)
@@ -177,4 +177,11 @@ fn files_that_the_sweep_file_names_are_read() {
     assert_eq!(read(&mut files, false).0, points(&[("loss", 1, 0.5)]));
     world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 1}\n{\"loss\": 0.25, \"step\": 2}");
     assert_eq!(read(&mut files, true).0, points(&[("loss", 2, 0.25)]));
+
+    let mut files = world.open(false);
+    world.write("plain.csv", b"fold,acc\n1,0.5\n");
+    assert_eq!(read(&mut files, true).0.len(), 2, "a table that is named needs no column of steps");
+    drop(files);
+    world.write("plain.csv", b"fold,acc\n1,0.5\n2,0.75\n");
+    assert_eq!(read(&mut world.open(true), true).0.len(), 4);
 }
