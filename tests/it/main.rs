@@ -14,6 +14,7 @@ mod damage;
 mod digits;
 mod disk;
 mod edit;
+mod examples;
 mod external;
 mod fence;
 mod frameworks;

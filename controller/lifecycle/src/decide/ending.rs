@@ -200,7 +200,7 @@ impl Settling<'_, '_> {
             self.draft.stall = unread::stall(self.draft, run, &failure.message).or(self.draft.stall.take());
         }
         if failure.blame == Blame::CommandLine {
-            self.draft.stall = health::refused(self.draft, run, &failure);
+            self.draft.stall = health::refused(self.draft, run, &failure).or(self.draft.stall.take());
         }
         after
     }
