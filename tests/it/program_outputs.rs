@@ -81,6 +81,7 @@ fn what_programs_write_beside_themselves_is_no_code_and_early_stopping_compares(
         );
     }
     assert!(bench.ok(&["code", &id]).contains("Outputs of programs, part of no version: "));
+    assert!(page(&bench, &format!("/sweeps/{id}")).contains("Outputs of programs, part of no version: exp/, "));
     assert!(stopped(&bench, &id) >= 3, "{} of 16 were stopped: {output}", stopped(&bench, &id));
     assert!(!bench.ok(&["show", &id]).contains("nothing to compare with"));
     // What it was started from, without what it wrote; and no more is taken for its code.

@@ -1,5 +1,7 @@
 //! The page of one sweep: what can be read without scripts, and the places where they draw.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use sweep_lifecycle::state::{CodeVersion, SweepId};
 
@@ -235,6 +237,8 @@ fn codes(found: &Found, now_ms: i64) -> Markup {
     if found.codes.is_empty() {
         return html! { p.soft { "No run has begun yet." } };
     }
+    let outputs: BTreeSet<&str> = found.codes.iter().flat_map(|(code, _)| &code.about.outputs).map(String::as_str).collect();
+    let outputs: Vec<&str> = outputs.into_iter().collect();
     html! {
         div.scroll { table aria-label="Code versions" {
             thead { tr {
@@ -257,6 +261,9 @@ fn codes(found: &Found, now_ms: i64) -> Markup {
                 }
             } }
         } }
+        @if !outputs.is_empty() {
+            p.soft { "Outputs of programs, part of no version: " (Escaped(&outputs.join(", "))) }
+        }
     }
 }
 
