@@ -87,7 +87,7 @@ impl Hints {
             let cell = words(cell);
             cell.len() == self.words.len() && cell.iter().zip(&self.words).all(|(cell, word)| means(cell, word))
         };
-        if let Some(place) = cells.iter().position(|cell| is_it(&cell)) {
+        if let Some(place) = cells.iter().position(is_it) {
             self.heading = Some((cells.len(), place));
             return None;
         }
