@@ -11,7 +11,7 @@ const HYDRA_LINES: u64 = 60;
 /// How Hydra says that it is the program that has failed.
 const HYDRA_JOB: &str = "Error executing job with overrides";
 /// What an error of Hydra about its overrides begins with.
-const HYDRA_HEADS: [&str; 16] = [
+const HYDRA_HEADS: [&str; 17] = [
     "Ambiguous value for argument",
     "Could not append to config",
     "Could not delete from config",
@@ -27,6 +27,7 @@ const HYDRA_HEADS: [&str; 16] = [
     "Value '",
     "You must specify '",
     "mismatched input",
+    "no viable alternative",
     "token recognition error",
 ];
 /// What boxes of rich are titled with that hold an error of the command line.
@@ -63,6 +64,8 @@ pub(super) struct UsageReader {
     open: Open,
     /// An error of Hydra, of which the end has not come.
     hydra: Option<(u64, Vec<String>)>,
+    /// The last line that is not indented.
+    before: Option<String>,
     /// The last line that says that the program of Hydra has failed.
     hydra_job: Option<u64>,
     found: Option<UsageError>,
@@ -165,11 +168,17 @@ impl UsageReader {
         if text.starts_with(HYDRA_END) {
             let is_near = |line: u64| self.count - line <= HYDRA_LINES;
             let of_program = self.hydra_job.take().is_some_and(is_near);
-            if let Some((_, lines)) = self.hydra.take().filter(|(line, _)| !of_program && is_near(*line)) {
+            let known = self.hydra.take().filter(|(line, _)| is_near(*line));
+            // One that is not known is named by its last line.
+            let lines = known.map(|(_, lines)| lines).or_else(|| Some(vec![self.before.take()?]));
+            if let Some(lines) = lines.filter(|_| !of_program) {
                 self.is_hydras = lines.iter().any(|line| HYDRA_GRAMMAR.iter().any(|words| line.contains(words)));
                 self.find(&lines.join("; "));
             }
             return;
+        }
+        if !line.starts_with([' ', '\t']) && !is_noise(line) {
+            self.before = Some(text.to_owned());
         }
         let is_head = HYDRA_HEADS.iter().any(|head| line.starts_with(head)) || line.starts_with("extraneous input");
         let count = self.count;
@@ -199,6 +208,7 @@ impl UsageReader {
         } else {
             ""
         };
+        let error = if remedy.is_empty() { error } else { error.trim_end_matches('.') };
         format!("{error}{remedy}")
     }
 
@@ -215,8 +225,15 @@ const TAKES_NO_VALUE: [&str; 4] =
 /// Lines of an error of Hydra that are told.
 const HYDRA_DETAILS: usize = 3;
 /// What Hydra says of a value that it cannot read.
-const HYDRA_GRAMMAR: [&str; 6] =
-    ["Error parsing override", "LexerNoViableAlt", "mismatched input", "extraneous input", "token recognition", "no viable alternative"];
+const HYDRA_GRAMMAR: [&str; 7] = [
+    "Ambiguous value",
+    "Error parsing override",
+    "LexerNoViableAlt",
+    "mismatched input",
+    "extraneous input",
+    "token recognition",
+    "no viable alternative",
+];
 
 fn is_border_or_blank(content: &str) -> bool {
     content.is_empty() || is_box_border(content) || is_noise(content)
@@ -265,7 +282,7 @@ mod tests {
             ),
             (
                 "Usage: t [OPTIONS]\n\nError: Option '--bn' does not take a value.\n",
-                "Option '--bn' does not take a value.; `${args_flags}` in `command` passes booleans as `--x` and `--no-x`",
+                "Option '--bn' does not take a value; `${args_flags}` in `command` passes booleans as `--x` and `--no-x`",
             ),
             (
                 "usage: train.py [--help] [--hydra-help]\n  [overrides ...]\ntrain.py: error: unrecognized arguments: --lr=1\n",
@@ -296,6 +313,9 @@ mod tests {
             parsing.starts_with("Error parsing override 'lr=a:b{'; extraneous input '{' expecting <EOF>; `${args_hydra}`"),
             "{parsing}"
         );
+        let unread = of("no viable alternative at input '{'lr''\nSee https://hydra.cc/docs for details\n").unwrap();
+        assert!(unread.starts_with("no viable alternative at input '{'lr''; `${args_hydra}`"), "{unread}");
+        assert_eq!(of("Something new of Hydra\n    detail\n").as_deref(), Some("Something new of Hydra"));
         let job =
             "Error executing job with overrides: ['lr=1']\nTraceback (most recent call last):\n  File \"t.py\", line 7, in main\nKey 'x'\n";
         assert_eq!(of(job), None, "the program's own");
