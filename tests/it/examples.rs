@@ -50,7 +50,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn tensorboard() {
     if has_python("tensorboardX, numpy", "tensorboardx", "examples/tensorboard/requirements.txt") {
-        run("tensorboard", "Loss/val", 30);
+        run("tensorboard", "Loss/val", 60);
     }
 }
 

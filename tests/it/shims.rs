@@ -13,7 +13,7 @@ use crate::harness::{Bench, Running, by, requires, wait_for};
 fn with_daemon(bench: &Bench, wrapper: Option<Command>) -> (Running, i32, String) {
     let daemon = bench.write("daemon.sh", "echo $$ >\"$1\"\nexec sleep 100000\n");
     let text = format!(
-        "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {program}]\nparameters:\n  x: {{values: [1]}}\nretry: {{crashed: 0, lost: 0}}\n",
+        "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {program}]\nparameters:\n  x: {{values: [1]}}\nretry: {{crashed: 0, lost: 0, machine: 0}}\n",
         program = bench.write(
             "program.sh",
             &format!(

@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
 /// How much earlier than the attempt a file of W&B's library may have been changed: clocks of network file systems differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
+/// How much a file system's clock lags behind the system's: it moves with the ticks of the kernel.
+const FILE_CLOCK: Duration = Duration::from_millis(20);
 /// Processes that are remembered.
 const PROCESSES_MAX: usize = 10_000;
 
@@ -274,6 +276,12 @@ impl Discovery {
         if others.is_empty() {
             return Writer::ThisAttempt;
         }
+        // What changes once all others have ended is this attempt's, also a file that one of them had: names that hold the second come again.
+        if let Ok(modified) = about.modified()
+            && others.iter().all(|(_, ended)| ended.is_some_and(|ended| ended < modified))
+        {
+            return Writer::ThisAttempt;
+        }
         let is_rivalled = path.ancestors().any(|part| self.registration.is_claimed_by_others(part));
         if self.written.contains(path) {
             return if self.registration.is_claimed_by_others(path) { Writer::Unclear } else { Writer::ThisAttempt };
@@ -297,8 +305,9 @@ impl Discovery {
         // Whoever created it writes it.
         match about.created() {
             Ok(created) if !self.baseline.contains_key(path) => {
-                let was_there =
-                    |(began, ended): &(SystemTime, Option<SystemTime>)| *began <= created && ended.is_none_or(|ended| created <= ended);
+                let was_there = |(began, ended): &(SystemTime, Option<SystemTime>)| {
+                    *began <= created + FILE_CLOCK && ended.is_none_or(|ended| created <= ended)
+                };
                 if others.iter().any(was_there) { Writer::Unclear } else { Writer::ThisAttempt }
             }
             _ => Writer::Unclear,
