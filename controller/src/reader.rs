@@ -16,6 +16,7 @@ pub struct Reader {
     query: Arc<dyn Query>,
     places: Arc<Semaphore>,
     queries: Arc<AtomicU64>,
+    is_inline: bool,
 }
 
 impl std::fmt::Debug for Reader {
@@ -27,7 +28,12 @@ impl std::fmt::Debug for Reader {
 impl Reader {
     /// Makes a reader of these tables.
     pub fn new(query: Arc<dyn Query>) -> Self {
-        Self { query, places: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)), queries: Arc::default() }
+        Self { query, places: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)), queries: Arc::default(), is_inline: false }
+    }
+
+    /// Makes a reader that asks on the task of its caller: in a simulation no thread may decide what comes first.
+    pub fn inline(query: Arc<dyn Query>) -> Self {
+        Self { is_inline: true, ..Self::new(query) }
     }
 
     /// Asks a question on a thread that may block. A caller that goes away leaves nothing half-done: questions change nothing.
@@ -42,6 +48,9 @@ impl Reader {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| broken(&error))?;
         let query = Arc::clone(&self.query);
         self.queries.fetch_add(1, Ordering::Relaxed);
+        if self.is_inline {
+            return question(&*query);
+        }
         let answer = tokio::task::spawn_blocking(move || {
             let answer = question(&*query);
             // Only now: a caller that has gone does not end the question.

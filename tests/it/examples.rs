@@ -23,9 +23,10 @@ fn run(example: &str, objective: &str, steps: usize) {
     assert_eq!(runs.len(), 2, "{output}");
     for run in &runs {
         let number = run["run"].as_u64().expect("a number");
-        assert!(run["state"] == "finished" && run["value"].is_number(), "{run}\n{output}");
+        let has_ended = run["state"] == "finished" || run["state"] == "stopped";
+        assert!(has_ended && run["value"].is_number(), "{run}\n{output}");
         let read = bench.steps(&id, number, objective);
-        assert!(read.len() >= steps, "{read:?}\n{output}");
+        assert!(run["state"] == "stopped" || read.len() >= steps, "{read:?}\n{output}");
         let mut distinct = read.clone();
         distinct.dedup();
         assert_eq!(distinct, read, "each step once");
@@ -78,6 +79,7 @@ fn lightning() {
 #[test]
 fn huggingface() {
     if has_python("transformers, torch, accelerate", "transformers", "examples/huggingface/requirements.txt") {
-        run("huggingface", "eval_loss", 3);
+        // What the Trainer prints has no step.
+        run("huggingface", "eval_loss", 0);
     }
 }

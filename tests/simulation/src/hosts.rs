@@ -51,7 +51,7 @@ pub(crate) async fn controller(world: World, mutation: Mutation) -> turmoil::Res
     let front = Front { world: world.clone(), engine: engine.clone() };
     let services = Services {
         engine,
-        reader: Reader::new(query),
+        reader: Reader::inline(query),
         about,
         stopping: watch::Sender::new(false),
         analyses: Turns::default(),

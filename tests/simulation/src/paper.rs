@@ -282,7 +282,8 @@ impl Paper {
 
 fn assignment(answer: &sweep_proto::v1::AcquireResponse) -> Option<Assignment> {
     match &answer.next {
-        Some(Next::Assignment(assignment)) => Some(assignment.clone()),
+        // What is said of the sweep beside it may have changed since.
+        Some(Next::Assignment(assignment)) => Some(Assignment { early_stop_note: String::new(), ..assignment.clone() }),
         _ => None,
     }
 }
