@@ -33,7 +33,7 @@ fn everything_holds_under_every_seed() {
     };
     let mut broken = 0;
     for seed in seeds {
-        let violations = run(seed, Mutation::None, Weakness::None).map_or_else(|error| vec![error.to_string()], |report| report.violations);
+        let violations = run(seed, Mutation::None, Weakness::None).map_or_else(|error| vec![error], |report| report.violations);
         if !violations.is_empty() {
             broken += 1;
             eprintln!("seed {seed}: {violations:#?}; again: {}", replay(seed));
