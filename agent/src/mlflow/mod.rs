@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn file_stores_are_told_from_servers() {
-        let store = |uri: &str| store_of(uri, Path::new("/work"));
-        assert_eq!(store("file:./mlruns"), Some(PathBuf::from("/work/./mlruns")));
+        let store = |uri: &str| store_of(uri, Path::new("/project"));
+        assert_eq!(store("file:./mlruns"), Some(PathBuf::from("/project/./mlruns")));
         assert_eq!(store("file:///data/mlruns"), Some(PathBuf::from("/data/mlruns")));
-        assert_eq!(store("mlruns"), Some(PathBuf::from("/work/mlruns")));
+        assert_eq!(store("mlruns"), Some(PathBuf::from("/project/mlruns")));
         for other in ["http://box:5000", "sqlite:///mlflow.db", "databricks", "databricks://profile", ""] {
             assert_eq!(store(other), None, "{other}");
         }

@@ -143,13 +143,15 @@ mod tests {
     #[test]
     fn attempts_of_one_folder_see_each_other() {
         let began = SystemTime::now();
-        let one = Registration::new(Path::new("/runs/neighbours/1"), Path::new("/work/neighbours"), began);
+        let one = Registration::new(Path::new("/runs/neighbours/1"), Path::new("/project/neighbours"), began);
         assert_eq!(one.others(), []);
-        let other = Registration::new(Path::new("/runs/neighbours/2"), Path::new("/work/neighbours/below"), began);
-        let _elsewhere = Registration::new(Path::new("/runs/neighbours/3"), Path::new("/work/elsewhere"), began);
+        let other = Registration::new(Path::new("/runs/neighbours/2"), Path::new("/project/neighbours/below"), began);
+        let _elsewhere = Registration::new(Path::new("/runs/neighbours/3"), Path::new("/project/elsewhere"), began);
         assert_eq!(one.others(), [(began, None)]);
-        other.claim([PathBuf::from("/work/neighbours/x")]);
-        assert!(one.is_claimed_by_others(Path::new("/work/neighbours/x")) && !other.is_claimed_by_others(Path::new("/work/neighbours/x")));
+        other.claim([PathBuf::from("/project/neighbours/x")]);
+        assert!(
+            one.is_claimed_by_others(Path::new("/project/neighbours/x")) && !other.is_claimed_by_others(Path::new("/project/neighbours/x"))
+        );
         drop(other);
         assert!(matches!(one.others()[..], [(_, Some(_))]), "what it has written is still there");
     }
