@@ -1,8 +1,8 @@
 //! What programs print for the eye: escape codes, boxes, and closing lines that name no cause.
 
-/// How Hydra ends each of its errors.
+/// The last line of every error of Hydra.
 pub(super) const HYDRA_END: &str = "Set the environment variable HYDRA_FULL_ERROR=1";
-/// What begins lines that never say why a program has failed.
+/// Prefixes of lines that never name the cause of a failure.
 const NOISE: [&str; 9] = [
     "wandb:",
     "wandb ",
@@ -50,7 +50,7 @@ pub(super) fn without_box(line: &str) -> &str {
     line.trim().trim_matches(['│', '┃', '║']).trim()
 }
 
-/// Whether a line is nothing but the border of a box, or a rule.
+/// Returns whether a line is only the border of a box, or a rule.
 pub(super) fn is_box_border(line: &str) -> bool {
     let text = line.trim();
     // A border may have a title.
@@ -58,7 +58,7 @@ pub(super) fn is_box_border(line: &str) -> bool {
         || text.chars().all(|char| ('\u{2500}'..='\u{257f}').contains(&char) || char == '-' || char == '=')
 }
 
-/// Whether a line never says why a program has failed.
+/// Returns whether a line never names the cause of a failure.
 pub(super) fn is_noise(line: &str) -> bool {
     let text = without_box(line);
     text.is_empty() || is_box_border(text) || NOISE.iter().any(|begin| text.starts_with(begin))

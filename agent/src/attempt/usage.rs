@@ -8,9 +8,9 @@ const USAGE_LINES: u64 = 300;
 const FOLLOW_LINES: u64 = 12;
 /// The lines of an error of Hydra.
 const HYDRA_LINES: u64 = 60;
-/// How Hydra says that it is the program that has failed.
+/// The prefix of Hydra's message that the program failed, not its configuration.
 const HYDRA_JOB: &str = "Error executing job with overrides";
-/// What an error of Hydra about its overrides begins with.
+/// Prefixes of Hydra's errors about overrides.
 const HYDRA_HEADS: [&str; 17] = [
     "Ambiguous value for argument",
     "Could not append to config",
@@ -30,7 +30,7 @@ const HYDRA_HEADS: [&str; 17] = [
     "no viable alternative",
     "token recognition error",
 ];
-/// What boxes of rich are titled with that hold an error of the command line.
+/// Titles of rich's boxes that hold a usage error.
 const BOX_TITLES: [&str; 6] = ["error", "invalid", "missing", "parsing", "required", "unrecognized"];
 /// Lines of a box that are told.
 const BOX_LINES_MAX: usize = 8;
