@@ -134,6 +134,8 @@ impl Source {
     pub(crate) fn look(&mut self, last: bool) -> Look {
         let mut look = Look::default();
         if self.chunk.is_some() {
+            // What was written behind it is still to be read, and nobody looks again.
+            look.more = last;
             return look;
         }
         match self.read(last, &mut look) {

@@ -130,6 +130,20 @@ fn objectives_of_keras_are_read_by_their_own_names() {
 }
 
 #[test]
+fn what_is_written_while_a_name_is_open_is_read_at_the_end() {
+    let world = World::new("val_loss");
+    let mut files = world.open(false);
+    let file = "logs/validation/events.out.tfevents.1.box.v2";
+    let events: Vec<_> = (0..3).map(|step| scalar("epoch_loss", step, 0.5)).collect();
+    world.write(file, &events[..2].concat());
+    assert_eq!(read(&mut files, false).0, [], "another folder may have the same tag");
+    world.write(file, &events.concat());
+    let found = read(&mut files, true).0;
+    let steps = |name: &str| found.iter().filter(|point| point.0 == name).filter_map(|point| point.1).collect::<Vec<_>>();
+    assert_eq!((steps("val_loss"), steps("epoch_loss")), (vec![0, 1, 2], vec![0, 1, 2]));
+}
+
+#[test]
 fn an_objective_that_two_folders_have_is_not_guessed() {
     let world = World::new("loss");
     let mut files = world.open(false);
