@@ -11,6 +11,20 @@ use super::lines::Line;
 /// The position of a bar, as tqdm, Keras and rich show it: `3/10`.
 static POSITION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:^|[\s|])(\d+)/(\d+)(?:$|[\s\[])").expect("it is a valid expression"));
 
+/// A bar as tqdm draws it, at the beginning of a line: what it counts, how far it is (or how far, without an end), and its times in brackets.
+static DRAWN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^[^{}]{0,200}?(?:\d%\|[^|]{0,400}\|\s*[\d.]+[kMGTP]?/[\d.]+[kMGTP]?|(?:^|:|\s)[\d.]+[kMGTP]?[^\s\d\[]{1,20}) \[\d[\d:]*[^\]]*\]",
+    )
+    .expect("it is a valid expression")
+});
+
+/// Returns the length of a bar at the beginning of a line, and zero where there is none. A bar leaves its line open: what is printed next stands
+/// behind it.
+pub(super) fn drawn_length(line: &str) -> usize {
+    DRAWN.find(line).map_or(0, |bar| bar.end())
+}
+
 /// Turns the values that patterns find in refreshes of bars into iterations: the last value of each position of a bar, if it differs from the one
 /// before. Values with a step of their own and values of other lines are passed through.
 #[derive(Debug, Default)]
@@ -36,7 +50,8 @@ impl Bars {
         let position = POSITION.captures(&line.text).map(|found| format!("{}/{}", &found[1], &found[2]));
         let (mut counting, readings): (Vec<_>, Vec<_>) = readings.into_iter().partition(|reading| reading.step.is_some());
         if !line.overwritten && position.is_none() {
-            counting.extend(self.finish());
+            // The bar goes on below it.
+            counting.extend(self.settle());
             counting.extend(readings);
             return counting;
         }
@@ -94,6 +109,12 @@ mod tests {
         let bar = "  0%| | 0/3 [00:00]\r  0%| | 0/3 [00:00, loss=0.9]\r 33%|#| 1/3 [00:01, loss=0.9]\r 33%|#| 1/3 [00:01, loss=0.5]\r\
                    33%|#| 1/3 [00:02, loss=0.5]\r 67%|#| 2/3 [00:02, loss=0.5]\r 67%|#| 2/3 [00:02, loss=0.4]\r100%|#| 3/3 [00:03, loss=0.4]\n";
         assert_eq!(values(bar), [0.9, 0.5, 0.4]);
+    }
+
+    #[test]
+    fn what_is_printed_between_two_refreshes_ends_no_iteration() {
+        let bar = " 1/3 [loss=0.5]\rsaved\n 1/3 [loss=0.5]\r 2/3 [loss=0.5]\r 2/3 [loss=0.4]\r 3/3 [loss=0.3]\n";
+        assert_eq!(values(bar), [0.5, 0.4, 0.3]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Found {
     pub(crate) any: bool,
     /// Where a map begins that the text does not end.
     pub(crate) unfinished: Option<usize>,
+    /// How many of the metrics come before that place. The others are those of maps within it, if it is a map.
+    pub(crate) certain: usize,
 }
 
 /// Finds the numbers of all maps in a text, wherever they are in it. Nested maps are flattened, with a dot between the names. Numbers may be written
@@ -37,7 +39,7 @@ pub(crate) fn find(text: &str) -> Found {
             }
             parsed => {
                 if parsed == Parsed::Unfinished && found.unfinished.is_none() {
-                    found.unfinished = Some(start);
+                    (found.unfinished, found.certain) = (Some(start), found.readings.len());
                 }
                 at = start + 1;
                 work += text.len() - start;

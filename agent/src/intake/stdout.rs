@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use regex::Regex;
 
 use super::Reading;
-use super::bars::Bars;
+use super::bars::{self, Bars};
 use super::lines::{Line, Lines};
 use super::record::{self, Found};
 use super::tail::Tail;
@@ -37,6 +37,10 @@ pub(crate) struct OutputReader {
     patterns: Vec<Pattern>,
     /// The beginning of a map that further lines may complete.
     unfinished: String,
+    /// The metrics of maps within it, which count if it turns out to be none.
+    waiting: Vec<Reading>,
+    /// A bar was drawn within the map: output of a program is written in blocks, whose ends are anywhere in a line.
+    is_interrupted: bool,
     bars: Bars,
 }
 
@@ -79,7 +83,14 @@ impl Output {
 
 impl OutputReader {
     pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
-        Self { lines: Lines::default(), patterns, unfinished: String::new(), bars: Bars::default() }
+        Self {
+            lines: Lines::default(),
+            patterns,
+            unfinished: String::new(),
+            waiting: Vec::new(),
+            is_interrupted: false,
+            bars: Bars::default(),
+        }
     }
 
     /// Takes in bytes and returns what the lines hold that they complete.
@@ -92,13 +103,14 @@ impl OutputReader {
     pub(crate) fn finish(&mut self) -> Seen {
         let lines = self.lines.finish();
         let mut seen = self.read(lines);
+        seen.readings.append(&mut self.waiting);
         seen.readings.extend(self.bars.finish());
         seen
     }
 
     fn read(&mut self, lines: impl IntoIterator<Item = Line>) -> Seen {
         let mut seen = Seen::default();
-        for line in lines {
+        for line in lines.into_iter().flat_map(apart) {
             match self.readings(&line.text) {
                 Found { readings, any: true, .. } => seen.readings.extend(readings),
                 Found { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
@@ -112,29 +124,58 @@ impl OutputReader {
 
     /// Returns the metrics of a line: those of the maps in it or completed by it (then `any` is true), else those that the patterns find.
     fn readings(&mut self, line: &str) -> Found {
-        if !self.unfinished.is_empty() {
+        let mut before = Vec::new();
+        if bars::drawn_length(line) > 0 {
+            self.is_interrupted |= !self.unfinished.is_empty();
+        } else if !self.unfinished.is_empty() {
             let mut text = std::mem::take(&mut self.unfinished);
-            text.push('\n');
+            before = std::mem::take(&mut self.waiting);
+            if !std::mem::take(&mut self.is_interrupted) {
+                text.push('\n');
+            }
             text.push_str(line);
             let found = record::find(&text);
             // Still the same map: it has begun at the beginning.
             if found.unfinished == Some(0) && text.len() <= UNFINISHED_BYTES_MAX {
-                self.unfinished = text;
+                (self.unfinished, self.waiting) = (text, found.readings);
                 return Found::default();
             }
             if found.any && found.unfinished != Some(0) {
-                return found;
+                return self.hold(found, &text);
             }
         }
-        let mut found = record::find(line);
-        if let Some(start) = found.unfinished.filter(|start| line.len() - start <= UNFINISHED_BYTES_MAX) {
-            line[start..].clone_into(&mut self.unfinished);
-        }
+        let found = record::find(line);
+        let mut found = self.hold(found, line);
         if !found.any {
             let plain = console::strip_ansi_codes(line);
             found.readings = self.patterns.iter().flat_map(|pattern| pattern.readings(&plain)).collect();
         }
+        found.any |= !before.is_empty();
+        found.readings.splice(..0, before);
         found
+    }
+
+    /// Keeps the beginning of a map for the lines to come, with the metrics that it would hold.
+    fn hold(&mut self, mut found: Found, text: &str) -> Found {
+        if let Some(start) = found.unfinished.filter(|start| self.unfinished.is_empty() && text.len() - start <= UNFINISHED_BYTES_MAX) {
+            text[start..].clone_into(&mut self.unfinished);
+            self.waiting = found.readings.split_off(found.certain);
+        }
+        found
+    }
+}
+
+/// Takes apart what stands in one line since a bar has left it open: each bar, and what was printed behind it.
+fn apart(mut line: Line) -> Vec<Line> {
+    let mut parts = Vec::new();
+    loop {
+        let length = bars::drawn_length(&line.text);
+        if length == 0 || line.text[length..].trim().is_empty() {
+            parts.push(line);
+            return parts;
+        }
+        let rest = line.text.split_off(length);
+        parts.push(Line { overwritten: true, text: std::mem::replace(&mut line.text, rest) });
     }
 }
 
@@ -204,7 +245,42 @@ mod tests {
         assert_eq!(read("{'loss': 0.5,\n 'val': {'loss': 0.4}}"), expected, "as pprint has it");
         // What looked like a beginning was none.
         assert_eq!(read("def f() {\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"), expected);
+        let inner = vec![("loss".to_owned(), 0.5)];
+        assert_eq!(read("log {x: {\"loss\": 0.5}\nno\n"), inner, "a map within what is none");
+        assert_eq!(read("{\"a\": \n{\"loss\": 0.5}\nno\n"), inner);
+        assert_eq!(read("{\"val\": {\"loss\": 0.5}\n}\n"), [("val.loss".to_owned(), 0.5)], "once");
         assert_eq!(read("{\"a\": 1,\nno\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"), expected);
+    }
+
+    #[test]
+    fn what_is_printed_behind_a_bar_is_a_line_of_its_own() {
+        let read = |text: &str| -> (Vec<String>, Vec<f64>) {
+            let mut output = OutputReader::new(vec![pattern(Some("loss"), r"^loss: (\S+)$")]);
+            let mut seen = output.push(text.as_bytes());
+            let rest = output.finish();
+            seen.readings.extend(rest.readings);
+            seen.lines.extend(rest.lines);
+            (seen.lines, seen.readings.into_iter().map(|reading| reading.value).collect())
+        };
+        let bar = "train:  50%|█████     | 3/6 [00:01<00:01,  2.00it/s]";
+        assert_eq!(read(&format!("\r{bar}loss: 0.5\n")), (vec!["loss: 0.5".to_owned()], vec![0.5]));
+        assert_eq!(read(&format!("{bar}{bar}loss: 0.5\n")), (vec!["loss: 0.5".to_owned()], vec![0.5]), "two bars");
+        assert_eq!(read("3it [00:01,  2.00it/s]loss: 0.5\n").1, [0.5], "a bar without an end");
+        assert_eq!(read("12.5kB [00:01, 9.00kB/s]loss: 0.5\n").1, [0.5]);
+        assert_eq!(read(&format!("{bar}\n")), (vec![bar.to_owned()], vec![]), "a bar alone");
+        assert_eq!(read("[3/6] [00:01]loss: 0.5\n").1.len(), 0, "no bar");
+    }
+
+    #[test]
+    fn a_bar_within_a_map_leaves_it_whole() {
+        let bar = "\r 50%|█████     | 3/6 [00:01<00:01,  2.00it/s]";
+        let map = r#"{"loss": 0.5, "text": "a b", "val": {"loss": 0.25}}"#;
+        for (at, _) in map.char_indices().skip(1) {
+            let mut output = OutputReader::new(Vec::new());
+            let found = output.push(format!("{}{bar}{bar}{}\n", &map[..at], &map[at..]).as_bytes()).readings;
+            let found: Vec<_> = found.into_iter().map(|reading| (reading.name, reading.value)).collect();
+            assert_eq!(found, [("loss".to_owned(), 0.5), ("val.loss".to_owned(), 0.25)], "{at}");
+        }
     }
 
     #[test]
