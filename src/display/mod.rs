@@ -138,6 +138,12 @@ pub(crate) fn said(run: &Run) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
 }
 
+/// The last value of the objective, where the run has another one.
+pub(crate) fn last_beside(run: &Run) -> Option<String> {
+    let (value, last) = (run.value.or(run.best)?, run.last?);
+    (number(value) != number(last)).then(|| format!("last {}", number(last)))
+}
+
 /// The best run of a sweep: value, parameters, how to run it again.
 pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
     let mut text = String::new();
@@ -146,7 +152,8 @@ pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
         Some((mean, deviation, values)) => format!("{} ± {} in {values} repeats", number(mean), number(rounded(deviation))),
         None => run.value.map(number).unwrap_or_default(),
     };
-    let _ = writeln!(text, "Best: {} = {value} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
+    let last = last_beside(run).map(|last| format!(", {last}")).unwrap_or_default();
+    let _ = writeln!(text, "Best: {} = {value}{last} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
     params_block(run, &mut text);
     if let Some(command) = shell::command_line(run) {
         let _ = writeln!(text, "  again: {}", printable(&command));
@@ -436,6 +443,15 @@ pub(crate) fn metrics(attempt: &Attempt) -> (BTreeMap<&String, &f64>, BTreeMap<&
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_value_is_labelled_where_it_is_another_one() {
+        let run = |value, best, last| Run { value, best, last, ..Run::default() };
+        assert_eq!(last_beside(&run(Some(0.25), Some(0.25), Some(0.5))), Some("last 0.5".to_owned()));
+        assert_eq!(last_beside(&run(None, Some(0.25), Some(0.5))), Some("last 0.5".to_owned()), "it runs");
+        assert_eq!(last_beside(&run(Some(0.25), Some(0.25), Some(0.25))), None);
+        assert_eq!(last_beside(&run(Some(0.25), None, None)), None);
+    }
 
     #[test]
     fn numbers_have_six_digits() {

@@ -118,8 +118,14 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>
         let repeat = run.repeats.as_ref().map(super::repeat);
         let aside = Some(run.aside.clone()).filter(|aside| !aside.is_empty());
         let said = Some(super::said(run)).filter(|said| !said.is_empty());
-        let notes: Vec<_> =
-            said.into_iter().chain(repeat).chain(run.reason.lines().next().map(str::to_owned)).chain(violates).chain(aside).collect();
+        let notes: Vec<_> = super::last_beside(run)
+            .into_iter()
+            .chain(said)
+            .chain(repeat)
+            .chain(run.reason.lines().next().map(str::to_owned))
+            .chain(violates)
+            .chain(aside)
+            .collect();
         let note = printable(&notes.join("; "));
         let (course, tries) = (course.unwrap_or_default(), run.attempts.len().to_string());
         table.add_row([format!("{star}{}", run.run), run.state.clone(), value, course, tries, params_line(run), note]);

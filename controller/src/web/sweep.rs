@@ -291,7 +291,10 @@ fn line(run: &RunRow) -> Markup {
         tr {
             td.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { (run.run) } }
             td { (state(&run.state)) }
-            td.number { @if let Some(value) = run.value.or(run.best) { (number(value)) } }
+            td.number { @if let Some(value) = run.value.or(run.best) {
+                (number(value))
+                @if let Some(last) = run.last.map(number).filter(|last| *last != number(value)) { br; span.soft { "last " (last) } }
+            } }
             td { (params(&run.params_json)) }
             td.number { @if let (Some(started), true) = (started, run.ended_ms > 0) { (duration(run.ended_ms - started)) } }
             td.soft { (Escaped(if run.reason.is_empty() { &run.why } else { &run.reason })) }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sweep_lifecycle::spec::Axis;
-use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges};
+use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges, Run};
 
 use super::super::gate::Judgement;
 use super::super::{Outcome, Verdict, duration_text, number_text, param_text, params};
@@ -197,12 +197,17 @@ fn best(outcome: &Outcome) -> String {
         return "No run has a result.".to_owned();
     };
     let metric = code(&outcome.sweep.metric);
-    let mut text = format!("### Best: {metric} = {} (run {})\n\n", number_text(value), run.run);
+    let mut text = format!("### Best: {metric} = {} (run {})\n\n", value_text(run, value), run.run);
     text.push_str("| parameter | value |\n|---|---|\n");
     for (name, value) in params(run) {
         let _ = writeln!(text, "| {} | {} |", code(&name), code(&value));
     }
     text.trim_end().to_owned()
+}
+
+fn value_text(run: &Run, value: f64) -> String {
+    let last = display::last_beside(run).map(|last| format!(", {last}")).unwrap_or_default();
+    format!("{}{last}", number_text(value))
 }
 
 fn top_runs(outcome: &Outcome) -> String {
@@ -216,7 +221,7 @@ fn top_runs(outcome: &Outcome) -> String {
     text.push_str("| run | value | state | parameters |\n|---:|---:|---|---|\n");
     for (run, value) in &ranking[..shown] {
         let params: Vec<String> = params(run).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let _ = writeln!(text, "| {} | {} | {} | {} |", run.run, number_text(*value), escape(&run.state), code(&params.join(" ")));
+        let _ = writeln!(text, "| {} | {} | {} | {} |", run.run, value_text(run, *value), escape(&run.state), code(&params.join(" ")));
     }
     text.trim_end().to_owned()
 }

@@ -11,7 +11,7 @@ export class Table {
     this.search = element("input", { type: "search", placeholder: "val_loss < 0.3 and optimizer = adam", "aria-label": "Filter runs by an expression", title: "Names of parameters and metrics, and: run, state, value, code, machine, agent, failure, why, took, attempts, tag, note. Operators: = != < <= > >= ~ (contains), and, or, not, parentheses." });
     this.error = element("span", { class: "bad", role: "alert" });
     this.search.addEventListener("input", () => this.filter());
-    this.shown = new Set(["run", "state", "value", "machine", "took", "code"]);
+    this.shown = new Set(["run", "state", "value", "last", "machine", "took", "code"]);
     for (const axis of selection.axes.filter((axis) => !axis.constant).slice(0, 8)) this.shown.add(`param ${axis.name}`);
     this.compare = element("button", { type: "button", disabled: true, onclick: () => (location.href = `/sweeps/${selection.sweep.id}/compare?runs=${[...this.picked].join(",")}`) }, "Compare");
     this.again = element("button", { type: "button", disabled: true, onclick: () => act.retry([...this.picked]) }, "Retry");
@@ -47,11 +47,14 @@ export class Table {
     const version = new Map(codes.map((code, index) => [code, index + 1]));
     const metrics = new Set();
     for (const run of runs.slice(-1000)) for (const name of Object.keys(run.metrics ?? {})) metrics.add(name);
+    const lastOf = (run) => run.metrics?.[sweep.metric];
+    const differs = runs.some((run) => lastOf(run) !== undefined && number(lastOf(run)) !== number(run.value ?? run.best));
     const link = (run) => element("a", { href: `/sweeps/${sweep.id}/runs/${run.run}` }, run.run);
     return [
       { key: "run", name: "Run", numeric: true, read: (run) => run.run, show: link },
       { key: "state", name: "State", read: (run) => run.state, show: (run) => element("span", { class: `state ${run.state}` }, run.state) },
       { key: "value", name: sweep.metric || "Value", numeric: true, read: (run) => run.value ?? run.best },
+      ...(differs ? [{ key: "last", name: `${sweep.metric} (last)`, numeric: true, read: lastOf }] : []),
       ...axes.map((axis) => ({ key: `param ${axis.name}`, name: axis.name, numeric: !axis.values?.some((value) => typeof value !== "number"), read: (run) => run.params[axis.name] })),
       { key: "machine", name: "Machine", read: (run) => this.selection.host(run) },
       { key: "took", name: "Took", numeric: true, read: (run) => this.selection.took(run), show: (run) => (this.selection.took(run) === undefined ? "" : duration(1000 * this.selection.took(run))) },
