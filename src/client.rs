@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use sweep_agent::channel::{Controller, Trust};
 use sweep_controller::token::Token;
 use sweep_proto::CONTROLLER_HEADER;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
@@ -51,6 +52,7 @@ pub(crate) struct Access {
     /// `host:port`.
     address: String,
     pub(crate) token: Option<String>,
+    trust: Trust,
 }
 
 impl ControllerArgs {
@@ -84,27 +86,27 @@ impl ControllerArgs {
         let is_from_environment = given.is_some_and(|given| std::env::var("SWEEP_TOKEN").is_ok_and(|token| token.trim() == given));
         let address = self.address().to_owned();
         if let Some(token) = given.filter(|_| !is_from_environment) {
-            return Ok(Access { address, token: Some(token.to_owned()) });
+            return Ok(Access { address, token: Some(token.to_owned()), trust: Trust::First });
         }
         if let Some(file) = &self.token_file {
             let token = Token::read(file).map_err(|error| Failure::input(format!("--token-file {error}")))?;
-            return Ok(Access { address, token: Some(token.reveal().to_owned()) });
+            return Ok(Access { address, token: Some(token.reveal().to_owned()), trust: Trust::First });
         }
         let given = given.map(str::to_owned);
-        Ok(match discovery::find(&address) {
-            Some(found) => {
-                Access { address: found.address.to_string(), token: found.token.map(|token| token.reveal().to_owned()).or(given) }
-            }
-            None => Access { address, token: given },
-        })
+        let found = discovery::find(&address);
+        let address = found.as_ref().map_or(address, |found| found.address.to_string());
+        let own = found.and_then(|found| found.token).map(|token| token.reveal().to_owned());
+        let trust = if own.is_none() && given.is_some() { Trust::First } else { Trust::Own };
+        Ok(Access { address, token: own.or(given), trust })
     }
 
-    /// Returns the channel's settings.
-    pub(crate) fn endpoint(&self) -> Result<Endpoint> {
-        self.endpoint_at(&self.access()?.address)
+    /// Returns the controller as it is to be connected to.
+    pub(crate) fn controller(&self) -> Result<Controller> {
+        let Access { address, trust, .. } = self.access()?;
+        Ok(Controller { endpoint: Self::endpoint_at(&address)?, trust })
     }
 
-    fn endpoint_at(&self, address: &str) -> Result<Endpoint> {
+    fn endpoint_at(address: &str) -> Result<Endpoint> {
         let wrong = |reason: String| {
             let hint = "for example --controller http://gpu-head:7433";
             anyhow::Error::from(Failure::input(format!("`{address}` is no address of a controller: {reason}")).hint(hint))
@@ -132,7 +134,8 @@ impl ControllerArgs {
         if let Some(bearer) = &mut bearer {
             bearer.set_sensitive(true);
         }
-        let channel = self.endpoint_at(&access.address)?.connect().await.map_err(|error| unreachable(self, &error))?;
+        let controller = Controller { endpoint: Self::endpoint_at(&access.address)?, trust: access.trust };
+        let channel = controller.connect().await.map_err(|error| unreachable(self, &error))?;
         let service = SweepServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MESSAGE_BYTES_MAX);
         Ok(Client { service, address: self.address().to_owned() })
     }

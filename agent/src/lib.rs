@@ -7,6 +7,7 @@
 mod argv;
 mod attempt;
 mod capture;
+pub mod channel;
 mod executor;
 mod fencing;
 mod folders;
@@ -43,7 +44,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tonic::transport::Endpoint;
 
 pub use crate::attempt::UserSignal;
 pub use crate::capture::data::{DataSet, DataSource};
@@ -54,6 +54,7 @@ pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
 pub use crate::run_folders::{RunFolder, run_folders};
 pub use crate::token::TokenSource;
 
+use crate::channel::Controller;
 use crate::executor::Programs;
 use crate::process::shims::Shims;
 use crate::session::Surroundings;
@@ -64,8 +65,8 @@ pub const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// How to work.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
-    /// The controller, with its deadlines and keep-alive set.
-    pub controller: Endpoint,
+    /// The controller.
+    pub controller: Controller,
     /// The token that the controller asks for.
     pub token: TokenSource,
     /// The sweep: id, prefix or name.

@@ -26,7 +26,10 @@ const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 const AT_ONCE: usize = 4;
 /// Seconds on processors and KiB of memory that a process may take: beyond that the kernel ends it. `sh` sets both, since nothing else can without
 /// unsafe code.
-const LIMITED: &str = r#"ulimit -t 900 2>/dev/null; ulimit -d 2097152 2>/dev/null; exec git "$@""#;
+const LIMITED: &str =
+    r#"[ -z "$SWEEP_UMASK" ] || umask "$SWEEP_UMASK"; ulimit -t 900 2>/dev/null; ulimit -d 2097152 2>/dev/null; exec git "$@""#;
+/// A variable of that script: the rights that files do not get.
+pub(crate) const UMASK: &str = "SWEEP_UMASK";
 /// What comes before the settings: `-c`, that, and what `sh` calls itself.
 const BEFORE_SETTINGS: usize = 3;
 /// Templates may hold hooks.
@@ -75,6 +78,13 @@ pub(crate) fn git() -> Command {
     for name in ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_SYSTEM"] {
         git.env_remove(name);
     }
+    git
+}
+
+/// The same in what is kept for this user alone, whatever the umask is.
+pub(crate) fn private_git() -> Command {
+    let mut git = git();
+    git.env(UMASK, "077");
     git
 }
 
@@ -240,7 +250,7 @@ pub(crate) fn make_bare(place: &Path, format: &str) -> Result<(), CodeError> {
     }
     let trouble = |source| CodeError::File { path: place.to_owned(), source };
     let init = || {
-        let mut init = git();
+        let mut init = private_git();
         init.args(INIT);
         if format != "sha1" {
             init.arg(format!("--object-format={format}"));
@@ -298,8 +308,10 @@ pub(crate) fn pieces<T>(
 
 fn refused(command: &Command, message: &[u8]) -> CodeError {
     let message = String::from_utf8_lossy(message);
-    let last = message.lines().rev().find(|line| !line.is_empty()).unwrap_or("it failed without a word");
-    CodeError::Git { command: name_of(command), message: last.to_owned() }
+    // What is wrong with an object stands before what failed since.
+    let of_object = message.lines().find(|line| line.starts_with("error: object "));
+    let last = || message.lines().rev().find(|line| !line.is_empty());
+    CodeError::Git { command: name_of(command), message: of_object.or_else(last).unwrap_or("it failed without a word").to_owned() }
 }
 
 /// The name of a subcommand.

@@ -55,6 +55,14 @@ pub(crate) fn scan(git: &dyn Fn() -> Command, objects: &[&[u8]]) -> Result<Vec<S
 }
 
 fn in_lines(content: &[u8]) -> Vec<Finding> {
+    // Of UTF-16, which begins with a mark, the ASCII characters are enough.
+    let plain: Vec<u8>;
+    let content = if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
+        plain = content[2..].iter().copied().filter(|byte| *byte != 0).collect();
+        &plain
+    } else {
+        content
+    };
     if content[..content.len().min(BEGINNING_BYTES)].contains(&0) {
         return Vec::new();
     }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::CodeError;
-use crate::git::{answer, git, git_found, line, make_bare, output, packed, paths, pieces, quick};
+use crate::git::{UMASK, answer, git_found, line, make_bare, output, packed, paths, pieces, private_git, quick};
 use crate::secret;
 
 /// More files, or bytes in all of them, than this are not checked out: no code is so large, and a small bundle may unfold to anything.
@@ -341,12 +341,14 @@ impl Store {
     /// git over the files of a version.
     fn over(&self, dir: &Path, index: &Path) -> Command {
         let mut git = self.git();
+        // The files are for whom the user's umask says.
+        git.env_remove(UMASK);
         git.env("GIT_WORK_TREE", dir).env("GIT_INDEX_FILE", index).current_dir(dir);
         git
     }
 
     fn git(&self) -> Command {
-        let mut git = git();
+        let mut git = private_git();
         git.env("GIT_DIR", &self.dir);
         git
     }

@@ -133,7 +133,7 @@ impl PlaceArgs {
             None => batch_job::grace().await,
         };
         Ok(AgentOptions {
-            controller: controller.endpoint()?,
+            controller: controller.controller()?,
             token: token_source(controller)?,
             sweep,
             count: None,

@@ -146,6 +146,9 @@ impl ServeArgs {
                 )
                 .into());
             }
+            if std::env::var_os("SWEEP_TOKEN").is_some_and(|token| !token.is_empty()) {
+                eprintln!("warning: $SWEEP_TOKEN is set, and --no-token asks for none");
+            }
             return Ok(AccessPolicy::Open);
         }
         let given = match (&self.token_file, std::env::var("SWEEP_TOKEN")) {

@@ -309,7 +309,7 @@ async fn join(
                 let asked = options.sweep.clone();
                 held = Held { agent: chance::id(), sweep: asked.clone(), asked, ..Held::default() };
             }
-            Err(error) => return Err(refused(error, options.controller.uri().to_string())),
+            Err(error) => return Err(refused(error, options.controller.endpoint.uri().to_string())),
         }
     };
     let program = answer.program.unwrap_or_default();

@@ -77,7 +77,7 @@ async fn a_killed_agent_does_not_wait_for_a_controller_that_is_away() {
 async fn no_controller_at_all_is_said_soon() {
     let mut harness = one(&["./good.sh"]).await;
     // The discard port: nothing listens there.
-    harness.options.controller = Endpoint::from_static("http://127.0.0.1:9");
+    harness.options.controller.endpoint = Endpoint::from_static("http://127.0.0.1:9");
     let Err(AgentError::Unreachable { address, reason }) = harness.start().end().await else { panic!("something answered") };
     assert_eq!(address, "http://127.0.0.1:9/");
     assert!(reason.to_lowercase().contains("refused"), "{reason}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sweep_agent::channel::{Controller, Trust};
 use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, Nvidia, TokenSource};
 use sweep_proto::v1;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
@@ -42,7 +43,10 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
     let address = Arc::clone(&fake).serve().await;
     let folder = tempfile::tempdir().unwrap();
     let options = AgentOptions {
-        controller: Endpoint::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20)),
+        controller: Controller {
+            endpoint: Endpoint::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20)),
+            trust: Trust::Own,
+        },
         token: TokenSource::default(),
         sweep: "wine".to_owned(),
         count: None,

@@ -11,7 +11,7 @@ const fn form(what: &'static str, pattern: &'static str) -> Form {
 }
 
 /// Forms that begin with something that nothing else begins with.
-pub(super) const FORMS: [Form; 57] = [
+pub(super) const FORMS: [Form; 67] = [
     form(
         "a private key",
         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?s-u:.*?)-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|(?:[\s+-]*[A-Za-z0-9+/=]{20,})*)",
@@ -33,6 +33,16 @@ pub(super) const FORMS: [Form; 57] = [
     form("a Google API key", r"AIza[0-9A-Za-z_-]{35}"),
     form("a Google OAuth secret", r"GOCSPX-[A-Za-z0-9_-]{28}"),
     form("a Google OAuth token", r"ya29\.[A-Za-z0-9_-]{30,}"),
+    form("a token of sweep", r"swp_[0-9a-f]{64}"),
+    form("a W&B API key", r#"wandb\.login\([^)\n]{0,80}key\s*=\s*["'][0-9a-f]{40}["']"#),
+    form("an Azure signature", r"sv=20[0-9]{2}-[0-9]{2}-[0-9]{2}&[A-Za-z0-9&=%:._-]{0,400}sig=[A-Za-z0-9%+/=]{40,}"),
+    form("a Telegram token", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),
+    form("a Discord token", r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}"),
+    form("a Twilio key", r"SK[0-9a-f]{32}"),
+    form("a Mailgun key", r"key-[0-9a-f]{32}"),
+    form("a Supabase token", r"sb(?:p_[a-f0-9]{40}|_secret_[A-Za-z0-9_-]{20,})"),
+    form("a Pulumi token", r"pul-[a-f0-9]{40}"),
+    form("a Sentry address", r"https://[0-9a-f]{32}@[a-z0-9.-]*sentry\.[a-z.]+/[0-9]+"),
     form("a Hugging Face token", r"hf_[A-Za-z0-9]{34}"),
     form("a Hugging Face token", r"api_org_[A-Za-z0-9]{34}"),
     form("a W&B API key", r"wandb_v1_[A-Za-z0-9_-]{40,}"),

@@ -1,47 +1,73 @@
 //! Files whose names say that they hold keys, tokens or passwords.
 
 /// Names, and beginnings and ends of names, of such files.
-const NAMES: [&str; 50] = [
+const NAMES: [&str; 80] = [
+    ".bash_history",
     ".boto",
     ".credentials",
-    ".dockerconfigjson",
+    ".databrickscfg",
     ".dockercfg",
+    ".dockerconfigjson",
     ".env",
     ".envrc",
     ".flaskenv",
     ".git-credentials",
     ".htpasswd",
+    ".modal.toml",
     ".my.cnf",
+    ".mysql_history",
     ".netrc",
     ".npmrc",
     ".pgpass",
+    ".psql_history",
     ".pypirc",
+    ".python_history",
     ".s3cfg",
+    ".secret",
+    ".terraformrc",
+    ".token",
     ".vault-token",
     ".vault_pass",
     ".vault_pass.txt",
     ".vault_password",
     ".yarnrc.yml",
+    ".zsh_history",
     "_netrc",
+    "access_key.csv",
     "access_tokens.db",
+    "accesskeys.csv",
     "accesstokens.json",
+    "apikey.txt",
     "application_default_credentials.json",
     "auth.json",
     "azureprofile.json",
     "client_secret.json",
     "client_secrets.json",
+    "cookies.sqlite",
     "credentials",
+    "credentials.csv",
     "credentials.db",
     "credentials.json",
+    "credentials.tfrc.json",
     "credentials.toml",
     "credentials.yaml",
     "credentials.yml",
     "gcloud.json",
     "kaggle.json",
+    "key4.db",
     "kubeconfig",
     "kubeconfig.yaml",
     "kubeconfig.yml",
+    "local.settings.json",
+    "logins.json",
+    "ngrok.yml",
+    "passwd",
+    "password.txt",
+    "passwords.csv",
+    "passwords.txt",
+    "private_key",
     "rclone.conf",
+    "rootkey.csv",
     "secret.json",
     "secret.yaml",
     "secret.yml",
@@ -51,11 +77,16 @@ const NAMES: [&str; 50] = [
     "secrets.toml",
     "secrets.yaml",
     "secrets.yml",
+    "shadow",
+    "storage_state.json",
     "terraform.tfvars",
+    "token.json",
+    "token.pickle",
 ];
-const BEGINNINGS: [&str; 13] = [
+const BEGINNINGS: [&str; 14] = [
     ".env.",
     "client_secret_",
+    "firebase-adminsdk",
     "gcp-key",
     "gcp_key",
     "gha-creds-",
@@ -68,13 +99,15 @@ const BEGINNINGS: [&str; 13] = [
     "serviceaccount",
     "vault_pass",
 ];
-const ENDS: [&str; 25] = [
+const ENDS: [&str; 36] = [
+    "-credentials.json",
+    "-service-account.json",
     ".agekey",
     ".asc.key",
     ".auto.tfvars",
     ".cred",
-    ".creds",
     ".credentials",
+    ".creds",
     ".env",
     ".jks",
     ".kdb",
@@ -89,24 +122,39 @@ const ENDS: [&str; 25] = [
     ".pfx",
     ".pkcs12",
     ".ppk",
+    ".private_key",
+    ".secret",
     ".tfstate",
     ".tfstate.backup",
-    "-credentials.json",
-    "-service-account.json",
+    ".token",
     "_credentials.json",
+    "access_token.txt",
+    "api-key.txt",
+    "api_key",
+    "api_key.txt",
+    "auth_token.txt",
+    "github_token.txt",
+    "hf_token",
+    "hf_token.txt",
 ];
 /// Folders that hold nothing else.
 const FOLDERS: [&str; 11] =
     [".aws", ".azure", ".config/gcloud", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".password-store", ".secrets", ".ssh"];
 /// Files that are secrets in a folder of a certain name alone.
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 13] = [
     ".cache/huggingface/token",
+    ".cargo/credentials",
     ".config/gh/hosts.yml",
     ".config/rclone/rclone.conf",
+    ".dvc/config.local",
     ".huggingface/token",
-    ".cargo/credentials",
+    ".m2/settings.xml",
+    ".pip/pip.conf",
+    ".snowsql/config",
     ".streamlit/secrets.toml",
     ".wandb/settings",
+    ".wandb/token",
+    "huggingface/token",
 ];
 /// Samples for people are no secrets.
 const SAMPLES: [&str; 6] = [".dist", ".example", ".pub", ".sample", ".template", ".tmpl"];
@@ -127,6 +175,8 @@ pub(crate) fn is_likely(path: &[u8]) -> bool {
         || PLACES.iter().any(|place| text.ends_with(&format!("/{place}")))
         || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning) && !is_program(name))
         || ENDS.iter().any(|end| name.ends_with(end))
+        || (name.contains("firebase-adminsdk") && name.ends_with(".json"))
+        || (text.contains("/secrets/") && !is_program(name))
 }
 
 /// `service_account.py` is a program that has to do with secrets, not one of them.
@@ -149,13 +199,16 @@ mod tests {
             .streamlit/secrets.toml terraform.tfvars prod.auto.tfvars terraform.tfstate .vault_pass .vault-token kubeconfig prod.kubeconfig
             .kube/config .docker/config.json .netrc _netrc .npmrc .pypirc .pgpass .htpasswd .git-credentials credentials credentials.json
             client_secret.json client_secret_1234.apps.googleusercontent.com.json .boto .s3cfg rclone.conf key.ppk AuthKey_ABC.p8 prod.env
-            .my.cnf auth.json .dockercfg
+            .my.cnf auth.json .dockercfg .token my.secret hf_token.txt openai_api_key.txt passwords.txt credentials.csv rootkey.csv token.json
+            .databrickscfg .snowsql/config .terraformrc .pip/pip.conf .dvc/config.local x-firebase-adminsdk-abc.json .bash_history huggingface/token
+            secrets/db.txt deploy/secrets/a
         ";
         for path in secrets.split_whitespace() {
             assert!(is_likely(path.as_bytes()), "{path}");
         }
         let others = "
             train.py environment.yml .env.example .env.sample id_rsa.pub keys.py data/key a/b.txt tokenizer.json token service_account.py
+            secrets/__init__.py src/secrets/vault.py tokens.txt tokenizer/vocab.json eos_token.txt history.py
             config.json terraform.tf terraform.tfvars.example secrets.py settings secrets.example.toml .streamlit/config.toml
         ";
         for path in others.split_whitespace() {

@@ -44,7 +44,7 @@ static KNOWN: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
 });
 /// A name that ends with a telling word, and its value.
 static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let words = "api[_-]?key|access[_-]?key|secret[_-]?key|account[_-]?key|private[_-]?key|auth[_-]?key|encryption[_-]?key|secret|token|password|passwd|passphrase|pwd|credential|credentials";
+    let words = "api[_-]?key|access[_-]?key|secret[_-]?key|account[_-]?key|private[_-]?key|auth[_-]?key|encryption[_-]?key|secret|token|password|passwd|passphrase|pwd|credential|credentials|authorization";
     let pattern = format!(
         r#"(?i)(?:^|[^a-z0-9])[a-z0-9_.-]*(?:{words})["']?\]?\s*(?:=>|:=|==|=|:|,)\s*(["']?)(?:bearer\s+|basic\s+)?([a-z0-9+/_=~.!@#%^&*-]{{{VALUE_BYTES_MIN},}})(["']?)"#
     );
@@ -175,7 +175,7 @@ pub fn redacted_arguments(arguments: &[String]) -> Vec<String> {
             continue;
         }
         shown.push(match argument.split_once('=') {
-            Some((name, value)) if is_secret_option(name) => format!("{name}={}", hide_value(value)),
+            Some((name, value)) if is_secret_option(name) && !name.contains("://") => format!("{name}={}", hide_value(value)),
             _ => {
                 is_value_of_secret = is_option && is_secret_option(argument);
                 // An address may be all of an argument or the value of an option.
@@ -298,6 +298,15 @@ mod tests {
             (format!("-----BEGIN {}-----", "OPENSSH PRIVATE KEY"), "a private key"),
             (format!("AccountKey={}==", key("", 86)), "an Azure storage key"),
             ("postgres://me:hunter22@db.local/x".to_owned(), "a password in an address"),
+            (format!("swp_{}", "0a9f3c81d7be4652".repeat(4)), "a token of sweep"),
+            (format!("wandb.login(key=\"{}\")", "0a9f3c81d7be46528b1c77de90f2a3451ea08d6c"), "a W&B API key"),
+            (format!("sv=2024-01-01&ss=b&sig={}", key("", 43)), "an Azure signature"),
+            (format!("123456789:AA{}", key("", 33)), "a Telegram token"),
+            (format!("SK{}", "0a9f3c81d7be4652".repeat(2)), "a Twilio key"),
+            (format!("key-{}", "0a9f3c81d7be4652".repeat(2)), "a Mailgun key"),
+            (format!("sbp_{}", "0a9f3c81d7".repeat(4)), "a Supabase token"),
+            (format!("pul-{}", "0a9f3c81d7".repeat(4)), "a Pulumi token"),
+            (format!("https://{}@o1.ingest.sentry.io/42", "0a9f3c81d7be4652".repeat(2)), "a Sentry address"),
             (format!("{}.{}.{}", key("eyJ", 20), key("eyJ", 20), key("", 30)), "a JSON web token"),
         ];
         for (text, what) in cases {
@@ -321,6 +330,7 @@ mod tests {
             format!("password: {random}"),
             format!("os.environ['HF_TOKEN'] = '{random}'"),
             format!("headers = {{'Authorization-Token': 'Bearer {random}'}}"),
+            format!("headers = {{\"Authorization\": \"Bearer {random}\"}}"),
             "wandb_api_key: 0a9f3c81d7be46528b1c77de90f2a3451ea08d6c".to_owned(),
             format!("setdefault(\"WANDB_API_KEY\", \"{random}\")"),
         ];
@@ -383,6 +393,8 @@ mod tests {
         let shown = "python train.py --lr=0.1 --api-key [hidden] --password=[hidden] --hub_token [hidden] --max-tokens 512 --pad_token [PAD] --token 7 --secret -v \
              x=[hidden] WANDB_API_KEY=[hidden] --url=https://[hidden]@host/a?token=[hidden]&b=1 --tokenizer gpt2 [hidden]/db";
         let shown_now = redacted_arguments(&arguments(&given));
+        let apart = ["--url", "https://me:hunter22@host/a?private_token=abcd"].map(str::to_owned);
+        assert_eq!(redacted_arguments(&apart)[1], "[hidden]/a?private_token=[hidden]");
         // A password in an address is hidden with what is around it.
         assert_eq!(shown_now.join(" ").replace("[hidden]/a?", "https://[hidden]@host/a?"), shown);
     }

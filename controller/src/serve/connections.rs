@@ -148,6 +148,9 @@ impl AsyncRead for Connection {
                     return read;
                 }
             }
+            if !has_authenticated && self.place.is_removed(context.waker()) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "another connection has the place")));
+            }
             if self.until.as_mut().poll(context).is_pending() {
                 return read;
             }
@@ -198,6 +201,7 @@ mod tests {
         let mut incoming = std::pin::pin!(incoming(listener, 1, Patience::default()));
         let _first = TcpStream::connect(address).await.unwrap();
         let served = incoming.next().await.unwrap().unwrap();
+        served.place.authenticate();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert_eq!(second.read(&mut [0]).await.unwrap_or(0), 0, "it is closed");
         drop(served);

@@ -261,7 +261,10 @@ async fn supervise(
         _ = asked.wait_for(|stopping| *stopping) => None,
         ended = assembly.ended() => Some(ended),
         ended = &mut server => {
-            tracing::error!(?ended, "the server ended by itself");
+            // Without an error it was asked to stop as well, a moment ago.
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::error!(?ended, "the server ended by itself");
+            }
             None
         }
         error = lock.lost() => {

@@ -6,12 +6,15 @@
 //! | a peer that has authenticated before | 2,048 | 512 |
 //! | this machine | 4,096 | |
 //!
-//! A connection that authenticates leaves these bounds, and counts among all. 512 places are for connections from this machine alone.
+//! A connection that authenticates leaves these bounds, and counts among all. 512 places are for connections from this machine alone. All users of
+//! this machine are one peer: where there is no place for a new connection from here, the oldest one that has not authenticated makes room, since
+//! who has a token shows it at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Parts of all places.
@@ -64,6 +67,8 @@ struct Taken {
     remote: usize,
     /// Connections that have not authenticated, by [`Origin`].
     waiting: [usize; 3],
+    /// Those of this machine, the oldest first.
+    local: VecDeque<Weak<Place>>,
     /// The same by peer, but for this machine.
     waiting_by_peer: HashMap<Peer, usize>,
     /// When a connection of a peer last authenticated.
@@ -91,12 +96,23 @@ impl Places {
         };
         let of_peer = taken.waiting_by_peer.get(&peer).copied().unwrap_or_default();
         let (most, most_of_peer) = self.bounds(origin);
-        let has_room = taken.all < self.count
-            && (origin == Origin::Local || taken.remote < self.count - self.part(RESERVED_PART))
-            && taken.waiting[origin as usize] < most
-            && of_peer < most_of_peer;
-        if !has_room {
+        let has_room = |taken: &Taken| {
+            taken.all < self.count
+                && (origin == Origin::Local || taken.remote < self.count - self.part(RESERVED_PART))
+                && taken.waiting[origin as usize] < most
+                && of_peer < most_of_peer
+        };
+        // Dropped without the lock, which its end takes.
+        let mut looked_at = Vec::new();
+        let is_full = !has_room(&taken);
+        if is_full {
             taken.refuse(address);
+            if origin == Origin::Local {
+                taken.remove_oldest(&mut looked_at);
+            }
+        }
+        if is_full && !has_room(&taken) {
+            drop(taken);
             return None;
         }
         taken.all += 1;
@@ -105,8 +121,21 @@ impl Places {
             taken.remote += 1;
             *taken.waiting_by_peer.entry(peer).or_default() += 1;
         }
+        let place = Arc::new(Place {
+            places: Arc::clone(self),
+            peer,
+            origin,
+            has_authenticated: AtomicBool::new(false),
+            removal: Mutex::default(),
+        });
+        if origin == Origin::Local {
+            if taken.local.len() >= 2 * self.count {
+                taken.local.retain(|place| place.strong_count() > 0);
+            }
+            taken.local.push_back(Arc::downgrade(&place));
+        }
         drop(taken);
-        Some(Arc::new(Place { places: Arc::clone(self), peer, origin, has_authenticated: AtomicBool::new(false) }))
+        Some(place)
     }
 
     /// Returns how many connections of an origin may not have authenticated, in all and of one peer.
@@ -128,6 +157,22 @@ impl Places {
 }
 
 impl Taken {
+    /// Takes its place from the connection of this machine that has waited for the longest time.
+    fn remove_oldest(&mut self, looked_at: &mut Vec<Arc<Place>>) {
+        while let Some(place) = self.local.pop_front() {
+            let Some(place) = place.upgrade() else { continue };
+            looked_at.push(Arc::clone(&place));
+            if !place.has_authenticated() {
+                let mut removal = place.removal();
+                removal.is_removed = true;
+                removal.waker.take().into_iter().for_each(Waker::wake);
+                self.all -= 1;
+                self.waiting[Origin::Local as usize] -= 1;
+                return;
+            }
+        }
+    }
+
     fn stop_waiting(&mut self, peer: Peer, origin: Origin) {
         self.waiting[origin as usize] -= 1;
         if origin != Origin::Local
@@ -171,6 +216,14 @@ pub(super) struct Place {
     peer: Peer,
     origin: Origin,
     has_authenticated: AtomicBool,
+    removal: Mutex<Removal>,
+}
+
+#[derive(Debug, Default)]
+struct Removal {
+    is_removed: bool,
+    /// Who is to be told.
+    waker: Option<Waker>,
 }
 
 impl Place {
@@ -181,19 +234,36 @@ impl Place {
 
     /// Notes that a request on the connection has shown who the caller is.
     pub(super) fn authenticate(&self) {
-        if self.has_authenticated() || self.has_authenticated.swap(true, Ordering::Relaxed) {
+        if self.has_authenticated() {
             return;
         }
         let mut taken = self.places.lock();
+        if self.removal().is_removed || self.has_authenticated.swap(true, Ordering::Relaxed) {
+            return;
+        }
         taken.stop_waiting(self.peer, self.origin);
         if self.origin != Origin::Local {
             taken.remember(self.peer);
         }
     }
+
+    /// Returns whether another connection has the place by now; if not, the waker is told when that happens.
+    pub(super) fn is_removed(&self, waker: &Waker) -> bool {
+        let mut removal = self.removal();
+        removal.waker = Some(waker.clone());
+        removal.is_removed
+    }
+
+    fn removal(&self) -> MutexGuard<'_, Removal> {
+        self.removal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if self.removal().is_removed {
+            return;
+        }
         let mut taken = self.places.lock();
         taken.all -= 1;
         if self.origin != Origin::Local {
@@ -246,6 +316,24 @@ mod tests {
         assert!(places.admit(address("10.0.2.1")).is_none());
         assert!(places.admit(address("10.9.9.9")).is_some(), "it has authenticated before");
         assert!(places.admit(address("::1")).is_some());
+    }
+
+    #[test]
+    fn of_this_machine_the_oldest_that_has_not_authenticated_makes_room() {
+        let places = Places::new(64);
+        let known = places.admit(address("127.0.0.1")).unwrap();
+        known.authenticate();
+        let idle: Vec<_> = (0..32).map(|_| places.admit(address("127.0.0.1")).unwrap()).collect();
+        let removed = |place: &Arc<Place>| place.is_removed(Waker::noop());
+        assert!(!idle.iter().any(removed));
+        let next: Vec<_> = (0..40).map(|_| places.admit(address("::1")).unwrap()).collect();
+        assert!(idle.iter().all(removed) && next[..8].iter().all(removed) && !next[8..].iter().any(removed) && !removed(&known));
+        next[0].authenticate();
+        assert!(!next[0].has_authenticated(), "it is too late");
+        next[9].authenticate();
+        drop((idle, next, known));
+        let taken = places.lock();
+        assert_eq!((taken.all, taken.waiting), (0, [0; 3]));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sweep_agent::channel::{Controller, Trust};
 use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, TokenSource, simulation};
 use sweep_controller::engine::{Clock, Engine, EngineOptions, Mutation, Terms};
 use sweep_controller::reader::Reader;
@@ -111,7 +112,7 @@ pub(crate) async fn agent(
             continue;
         };
         let options = AgentOptions {
-            controller: Endpoint::from_static("http://controller:7433"),
+            controller: Controller { endpoint: Endpoint::from_static("http://controller:7433"), trust: Trust::Own },
             token: TokenSource::default(),
             sweep,
             count: None,
