@@ -96,7 +96,9 @@ impl ControllerArgs {
         let found = discovery::find(&address);
         let address = found.as_ref().map_or(address, |found| found.address.to_string());
         let own = found.and_then(|found| found.token).map(|token| token.reveal().to_owned());
-        let trust = if own.is_none() && given.is_some() { Trust::First } else { Trust::Own };
+        // A variable that is meant for a controller elsewhere names nobody on this machine.
+        let is_elsewhere = given.is_some() && self.is_named();
+        let trust = if own.is_none() && is_elsewhere { Trust::First } else { Trust::Own };
         Ok(Access { address, token: own.or(given), trust })
     }
 

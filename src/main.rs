@@ -10,6 +10,7 @@ mod display;
 mod environments;
 mod failure;
 mod figures;
+mod left_data;
 mod pinning;
 mod places;
 mod shell;

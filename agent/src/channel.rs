@@ -83,8 +83,8 @@ impl Guard {
                 return Err(io::Error::new(
                     ErrorKind::PermissionDenied,
                     format!(
-                        "the program that listens at {peer} is of the user {user}; it is sent nothing (if that is the controller's user, start again with \
-                         --token-file or SWEEP_TOKEN)"
+                        "the program that listens at {peer} is of the user {user}; it is sent nothing (if that is your controller, name it with --controller, and \
+                         its token)"
                     ),
                 ));
             }

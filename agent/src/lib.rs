@@ -51,7 +51,7 @@ pub use crate::capture::environment::{Environment, survey};
 pub use crate::folders::controller_of;
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
-pub use crate::run_folders::{RunFolder, run_folders};
+pub use crate::run_folders::{RunFolder, run_folders, size_of};
 pub use crate::token::TokenSource;
 
 use crate::channel::Controller;
@@ -242,5 +242,7 @@ pub async fn run(
     shims.prepare();
     let (host, controller) = (process::identity::host_name(), options.controller.connect_lazy());
     let surroundings = Surroundings { host, controller, executor: Arc::new(Programs { shims, driver }) };
-    session::run(surroundings, options, interrupts, notices).await
+    let ended = session::run(surroundings, options, interrupts, notices).await;
+    sweep_code::end_all_git();
+    ended
 }

@@ -49,9 +49,8 @@ pub fn run_folders(runs_dir: &Path) -> io::Result<Vec<RunFolder>> {
                 continue;
             }
             let is_in_use = held.contains(&(name.clone(), run)) || attempts.iter().any(|attempt| is_running(attempt));
-            let mut size = Size { bytes: 0, changed: SystemTime::UNIX_EPOCH };
-            size.add(&path)?;
-            found.push(RunFolder { sweep: name.clone(), run, path, bytes: size.bytes, changed: size.changed, is_in_use });
+            let (bytes, changed) = size_of(&path)?;
+            found.push(RunFolder { sweep: name.clone(), run, path, bytes, changed, is_in_use });
         }
     }
     found.sort_by(|a, b| (&a.sweep, a.run, &a.path).cmp(&(&b.sweep, b.run, &b.path)));
@@ -88,6 +87,16 @@ fn held(runs_dir: &Path) -> io::Result<BTreeSet<(String, u64)>> {
         held.extend(attempts.into_iter().map(|attempt| (sweep.clone(), attempt.run)));
     }
     Ok(held)
+}
+
+/// Returns how much of the disk a folder takes, and when something in it was last written.
+///
+/// # Errors
+/// Something in it cannot be looked at.
+pub fn size_of(folder: &Path) -> io::Result<(u64, SystemTime)> {
+    let mut size = Size { bytes: 0, changed: SystemTime::UNIX_EPOCH };
+    size.add(folder)?;
+    Ok((size.bytes, size.changed))
 }
 
 struct Size {

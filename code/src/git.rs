@@ -1,5 +1,6 @@
 //! git as a program, led nowhere by the environment.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -7,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError, mpsc};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -143,6 +144,20 @@ impl Drop for Turn {
     }
 }
 
+/// The groups of processes that run now.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<i32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends every git process of this one, for when this one ends: a file of the user's may keep git waiting for ever.
+pub fn end_all() {
+    for group in running().iter() {
+        let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
+    }
+}
+
 /// How a process has ended.
 pub(crate) struct Ended {
     status: ExitStatus,
@@ -193,6 +208,7 @@ pub(crate) fn run<T>(
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().map_err(CodeError::NoGit)?;
     let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    running().insert(group.as_raw());
     let (over, is_over) = mpsc::channel::<()>();
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let mut stdout = child.stdout.take().ok_or_else(|| CodeError::NoGit(io::ErrorKind::BrokenPipe.into()))?;
@@ -218,6 +234,8 @@ pub(crate) fn run<T>(
             let _ = killpg(group, Signal::SIGKILL);
         }
         drop(stdout);
+        // Before its number can be that of another one.
+        running().remove(&group.as_raw());
         let status = wait(&mut child);
         drop(over);
         let is_late = watching.join().unwrap_or(false);

@@ -27,6 +27,7 @@ mod working;
 pub use attempts::{AttemptRecords, RunningAttempt};
 pub use checkouts::{Checkouts, folder_in};
 pub use error::CodeError;
+pub use git::end_all as end_all_git;
 pub use own_files::REPRODUCED;
 pub use patch::PATCH_BYTES_MAX;
 pub use secret::{redacted, redacted_arguments, without_secrets_in_url};

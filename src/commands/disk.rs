@@ -14,6 +14,7 @@ use sweep_proto::v1::GetDiskUsageRequest;
 
 use crate::client::ControllerArgs;
 use crate::display::{bytes, out, table};
+use crate::left_data;
 use crate::places;
 
 /// Shows how much of the disk sweeps take: the controller's data, and run folders on this machine
@@ -50,6 +51,8 @@ pub(crate) async fn run(args: &DiskArgs) -> Result<ExitCode> {
         let (count, bytes) = by_sweep.entry(folder.sweep.clone()).or_default();
         (*count, *bytes) = (*count + 1, *bytes + folder.bytes);
     }
+    let left = left_data::all(&places::state_dir()?)?;
+    let left_bytes: u64 = left.iter().map(|left| left.bytes).sum();
     let folder_bytes: u64 = folders.iter().map(|folder| folder.bytes).sum();
     let rows: Vec<_> = usage.sweeps.iter().map(|sweep| (sweep, by_sweep.remove(&sweep.sweep_id).unwrap_or_default())).collect();
     if args.json {
@@ -65,6 +68,7 @@ pub(crate) async fn run(args: &DiskArgs) -> Result<ExitCode> {
         let all = json!({
             "data_dir": usage.data_dir, "database_bytes": usage.database_bytes, "free_bytes": usage.free_bytes, "code_bytes": usage.code_bytes,
             "is_purging": usage.is_purging, "runs_dir": runs_dir, "run_folder_bytes": folder_bytes,
+            "sweep_run_bytes": left_bytes, "sweep_runs": left.iter().map(|left| json!({"path": left.path, "bytes": left.bytes})).collect::<Vec<_>>(),
             "sweeps": sweeps.collect::<Vec<_>>(), "unknown_sweeps": unknown.collect::<Vec<_>>(),
         });
         writeln!(out(), "{all}")?;
@@ -76,6 +80,9 @@ pub(crate) async fn run(args: &DiskArgs) -> Result<ExitCode> {
     writeln!(out, "  database {}, of which {} are free for new data{purging}", bytes(usage.database_bytes), bytes(usage.free_bytes))?;
     writeln!(out, "  code of runs {}", bytes(usage.code_bytes))?;
     writeln!(out, "This machine, {}: {} in {} run folders", runs_dir.display(), bytes(folder_bytes), folders.len())?;
+    if !left.is_empty() {
+        writeln!(out, "  left by `sweep run`: {} in {} data directories", bytes(left_bytes), left.len())?;
+    }
     let mut lines: Vec<_> = rows.iter().map(|(sweep, folders)| table::usage(sweep, *folders)).collect();
     lines.extend(by_sweep.into_iter().map(|(sweep, folders)| table::unknown_usage(&sweep, folders)));
     if !lines.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,13 +17,15 @@ use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::agent::duration;
 use crate::confirm::confirmed;
 use crate::display::{bytes, code::counted, out};
+use crate::left_data::{self, LeftData};
 use crate::places;
 
 /// Deletes curves, output and run folders of old runs
 ///
 /// In the controller's data: the curves and the output of runs that ended before, of sweeps that have ended. Their configurations and results stay, so
 /// that the search, `sweep runs` and reports know them. On this machine: run folders, with checkpoints, in which nothing was written since; those of
-/// sweeps that have not ended stay, and so do those that a program or an agent uses. `sweep delete` deletes whole sweeps.
+/// sweeps that have not ended stay, and so do those that a program or an agent uses; and what `sweep run` has left, as a whole. `sweep delete` deletes
+/// whole sweeps. Without a controller only what is on this machine is looked at.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep prune --older-than 30d --dry-run
@@ -85,42 +87,83 @@ struct Plan {
     /// Sweeps, with the number of runs that lose curves and output.
     sweeps: Vec<(Sweep, u64)>,
     folders: Vec<RunFolder>,
+    /// What `sweep run` has left.
+    left: Vec<LeftData>,
+}
+
+impl Plan {
+    /// Returns how much of this machine's disk it frees.
+    fn freed(&self) -> u64 {
+        self.folders.iter().map(|folder| folder.bytes).sum::<u64>() + self.left.iter().map(|left| left.bytes).sum::<u64>()
+    }
 }
 
 pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
-    let client = args.controller.connect().await?;
-    let plan = plan(args, &client).await?;
+    let client = match args.controller.connect().await {
+        Ok(client) => Some(client),
+        Err(error) if args.controller.is_named() || !args.sweeps.is_empty() => return Err(error),
+        Err(_) => {
+            eprintln!("No controller runs here: only what `sweep run` has left is looked at.");
+            None
+        }
+    };
+    let plan = plan(args, client.as_ref()).await?;
     let runs: u64 = plan.sweeps.iter().map(|(_, runs)| runs).sum();
-    let freed: u64 = plan.folders.iter().map(|folder| folder.bytes).sum();
+    let freed = plan.freed();
     if args.dry_run || !args.json {
         shown(args, &plan, args.dry_run)?;
     }
-    if args.dry_run || (runs == 0 && plan.folders.is_empty()) {
+    if args.dry_run || (runs == 0 && plan.folders.is_empty() && plan.left.is_empty()) {
         return Ok(ExitCode::SUCCESS);
     }
-    let question =
-        format!("Delete curves and output of {}, and {}?", counted(runs, "run"), counted(plan.folders.len() as u64, "run folder"));
+    let left =
+        if plan.left.is_empty() { String::new() } else { format!(", and all of {}", counted(plan.left.len() as u64, "`sweep run`")) };
+    let folders = counted(plan.folders.len() as u64, "run folder");
+    let what = format!("curves and output of {}, and {folders}{left}", counted(runs, "run"));
+    let question = format!("Delete {what}?");
     if !args.yes && !args.json && !confirmed(&question, false)? {
         eprintln!("Nothing was deleted.");
         return Ok(ExitCode::SUCCESS);
     }
     for (sweep, _) in plan.sweeps.iter().filter(|(_, runs)| *runs > 0) {
-        prune(args, &client, &sweep.id, false).await?;
+        if let Some(client) = &client {
+            prune(args, client, &sweep.id, false).await?;
+        }
     }
     for folder in &plan.folders {
         folder.delete().with_context(|| format!("the run folder {} cannot be deleted", folder.path.display()))?;
     }
+    for left in &plan.left {
+        left.delete().with_context(|| format!("{} cannot be deleted", left.path.display()))?;
+    }
     if args.json {
         shown(args, &plan, false)?;
     } else {
-        let folders = counted(plan.folders.len() as u64, "run folder");
-        writeln!(out(), "Deleted curves and output of {}, and {folders} ({}).", counted(runs, "run"), bytes(freed))?;
+        writeln!(out(), "Deleted {what} ({}).", bytes(freed))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Finds out what is to be deleted.
-async fn plan(args: &PruneArgs, client: &Client) -> Result<Plan> {
+async fn plan(args: &PruneArgs, client: Option<&Client>) -> Result<Plan> {
+    let runs_dir = args.runs_dir.clone().map_or_else(places::state_dir, Ok)?;
+    let folders = run_folders(&runs_dir).with_context(|| format!("the run folders in {} cannot be read", runs_dir.display()))?;
+    let folders: Vec<_> = folders.into_iter().filter(|folder| folder.is_older_than(args.older_than)).collect();
+    let mut plan = match client {
+        Some(client) => of_controller(args, client, (&runs_dir, &folders)).await?,
+        None => Plan { sweeps: Vec::new(), folders: Vec::new(), left: Vec::new() },
+    };
+    if args.sweeps.is_empty() {
+        let left = left_data::all(&places::state_dir()?)?;
+        plan.left = left.into_iter().filter(|left| left.is_older_than(args.older_than)).collect();
+        let of_left = folders.into_iter().filter(|folder| plan.left.iter().any(|left| left.has(&runs_dir, folder)));
+        plan.folders.extend(of_left);
+    }
+    Ok(plan)
+}
+
+/// Finds out what of a controller's sweeps is to be deleted.
+async fn of_controller(args: &PruneArgs, client: &Client, (runs_dir, folders): (&Path, &[RunFolder])) -> Result<Plan> {
     let mut sweeps = Vec::new();
     if args.sweeps.is_empty() {
         let request = ListSweepsRequest { include_archived: true };
@@ -129,31 +172,29 @@ async fn plan(args: &PruneArgs, client: &Client) -> Result<Plan> {
     for sweep in &args.sweeps {
         sweeps.push(client.sweep(sweep).await?);
     }
-    let mut plan = Plan { sweeps: Vec::new(), folders: Vec::new() };
+    let mut plan = Plan { sweeps: Vec::new(), folders: Vec::new(), left: Vec::new() };
     let mut best = BTreeMap::new();
     for sweep in sweeps.into_iter().filter(has_ended) {
         best.insert(sweep.id.clone(), sweep.best_run);
         let runs = prune(args, client, &sweep.id, true).await?;
         plan.sweeps.push((sweep, runs));
     }
-    let runs_dir = args.runs_dir.clone().map_or_else(places::state_dir, Ok)?;
-    let folders = run_folders(&runs_dir).with_context(|| format!("the run folders in {} cannot be read", runs_dir.display()))?;
     let mut unknown: BTreeMap<String, bool> = BTreeMap::new();
-    for folder in folders.into_iter().filter(|folder| folder.is_older_than(args.older_than)) {
+    for folder in folders {
         let is_wanted = match best.get(&folder.sweep) {
             Some(best) => args.keep == Keep::None || *best != Some(folder.run),
             None if !args.sweeps.is_empty() => false,
             None => match unknown.get(&folder.sweep) {
                 Some(is_unknown) => *is_unknown,
                 None => {
-                    let is_unknown = is_deleted(client, &runs_dir, &folder.sweep).await?;
+                    let is_unknown = is_deleted(client, runs_dir, &folder.sweep).await?;
                     unknown.insert(folder.sweep.clone(), is_unknown);
                     is_unknown
                 }
             },
         };
         if is_wanted {
-            plan.folders.push(folder);
+            plan.folders.push(folder.clone());
         }
     }
     Ok(plan)
@@ -165,7 +206,7 @@ fn has_ended(sweep: &Sweep) -> bool {
 }
 
 /// Returns whether a sweep was deleted from this controller. The sweeps of other controllers are none of its business.
-async fn is_deleted(client: &Client, runs_dir: &std::path::Path, sweep: &str) -> Result<bool> {
+async fn is_deleted(client: &Client, runs_dir: &Path, sweep: &str) -> Result<bool> {
     let ours = client.controller_id().await?;
     if ours.is_empty() || sweep_agent::controller_of(runs_dir, sweep).as_ref() != Some(&ours) {
         return Ok(false);
@@ -205,7 +246,8 @@ fn shown(args: &PruneArgs, plan: &Plan, is_plan: bool) -> Result<()> {
         let sweeps: Vec<_> =
             plan.sweeps.iter().filter(|(_, runs)| *runs > 0).map(|(sweep, runs)| json!({"sweep": sweep.id, "runs": runs})).collect();
         let folders: Vec<_> = plan.folders.iter().map(|folder| json!({"path": folder.path, "bytes": folder.bytes})).collect();
-        writeln!(out, "{}", json!({"dry_run": is_plan, "sweeps": sweeps, "run_folders": folders}))?;
+        let left: Vec<_> = plan.left.iter().map(|left| json!({"path": left.path, "bytes": left.bytes})).collect();
+        writeln!(out, "{}", json!({"dry_run": is_plan, "sweeps": sweeps, "run_folders": folders, "sweep_runs": left}))?;
         return Ok(());
     }
     for (sweep, runs) in plan.sweeps.iter().filter(|(_, runs)| *runs > 0) {
@@ -214,10 +256,13 @@ fn shown(args: &PruneArgs, plan: &Plan, is_plan: bool) -> Result<()> {
     for folder in &plan.folders {
         writeln!(out, "{}: {}", folder.path.display(), bytes(folder.bytes))?;
     }
-    if plan.folders.is_empty() && plan.sweeps.iter().all(|(_, runs)| *runs == 0) {
+    for left in &plan.left {
+        writeln!(out, "{}, of `sweep run`: {}", left.path.display(), bytes(left.bytes))?;
+    }
+    if plan.folders.is_empty() && plan.left.is_empty() && plan.sweeps.iter().all(|(_, runs)| *runs == 0) {
         writeln!(out, "Nothing is that old.")?;
     } else {
-        let freed: u64 = plan.folders.iter().map(|folder| folder.bytes).sum();
+        let freed = plan.freed();
         writeln!(out, "{} would be freed on this machine, and space in the controller's database.", bytes(freed))?;
     }
     Ok(())

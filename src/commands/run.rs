@@ -27,7 +27,7 @@ use crate::display::{self, diagnostic, out};
 use crate::failure::Failure;
 use crate::pinning::{self, CodeFolderArgs, Taken};
 use crate::signals::{self, PreemptSignal};
-use crate::{discovery, places, shell};
+use crate::{discovery, left_data, places, shell};
 
 /// How long the view may lag behind the end of the sweep.
 const VIEW_GRACE: Duration = Duration::from_secs(3);
@@ -141,7 +141,7 @@ fn writable(file: &Path) -> Result<()> {
 
 fn new_data_dir() -> Result<PathBuf> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Ok(places::state_dir()?.join(format!("run-{since}-{}", &request_id()?[..6])))
+    Ok(places::state_dir()?.join(format!("{}{since}-{}", left_data::PREFIX, &request_id()?[..6])))
 }
 
 async fn work(

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -93,7 +94,10 @@ fn a_removed_database_is_noticed_and_a_copy_of_it_can_be_restored() {
 fn a_removed_data_directory_is_noticed_and_a_copy_of_the_database_can_be_restored() {
     let bench = Bench::new();
     let (controller, mut teller) = begun(&bench);
-    // Nobody asks anything: it is noticed all the same.
+    // Nobody asks anything: it is noticed all the same. Its files are watched in turn, and any of them may be missed first.
+    sleep(Duration::from_millis(1500));
+    fs::remove_file(bench.path("controller/lock")).expect("it is there");
+    sleep(Duration::from_millis(300));
     fs::remove_dir_all(bench.path("controller")).expect("it is there");
     let output = ends_by_itself(controller);
     assert!(output.contains("sweep.db was removed while the controller was using it"), "{output}");
@@ -171,6 +175,22 @@ fn an_empty_database_is_no_new_one_where_there_was_one() {
     }
     let _new = bench.controller();
     assert!(bench.json_lines(&["ls", "--json"]).is_empty());
+}
+
+#[test]
+fn a_young_database_without_its_write_ahead_log_is_no_new_one() {
+    for is_removed in [true, false] {
+        let bench = Bench::new();
+        let (controller, _) = begun(&bench);
+        controller.kill();
+        let log = bench.path("controller/sweep.db-wal");
+        let _ = fs::remove_file(bench.path("controller/sweep.db-shm"));
+        if is_removed { fs::remove_file(&log) } else { fs::write(&log, "") }.expect("it is there");
+        let before = fs::read(bench.path("controller/sweep.db")).expect("it is there");
+        let message = refused(&bench);
+        assert!(message.contains("sweep.db holds nothing, and ") && message.contains("sweep.db.id says that there was one"), "{message}");
+        assert_eq!(fs::read(bench.path("controller/sweep.db")).expect("it is there"), before, "nothing was written into it");
+    }
 }
 
 #[test]

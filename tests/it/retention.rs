@@ -216,3 +216,34 @@ fn runs_are_streamed_as_json_in_the_order_of_their_numbers() {
     assert_eq!(numbers(&["runs", &id, "--json"]), [1, 2, 3]);
     assert_eq!(numbers(&["runs", &id, "--json", "--tag", "paper"]), [2]);
 }
+
+#[test]
+fn what_sweep_run_has_left_is_listed_and_pruned() {
+    let bench = Bench::new();
+    let controller = bench.controller();
+    let kept = executed(&bench, "kept");
+    bench.ok(&["run", &file(&bench, "left")]);
+    let left = || -> Vec<_> {
+        let entries = fs::read_dir(bench.path("state/sweep")).expect("it is there").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with("run-")).collect()
+    };
+    assert_eq!(left().len(), 1);
+    let before = disk(&bench);
+    assert!(before["sweep_run_bytes"].as_u64() > Some(0) && before["sweep_runs"].as_array().map(Vec::len) == Some(1), "{before}");
+    let foreign: Vec<_> = before["unknown_sweeps"].as_array().expect("it is a list").clone();
+    assert_eq!(foreign.len(), 1, "its run folders are not of the controller: {before}");
+
+    bench.ok(&["prune", "--older-than", "1d", "--yes"]);
+    let plan = bench.ok(&["prune", "--older-than", "0d", "--dry-run"]);
+    assert!(plan.contains(&format!("{}, of `sweep run`", bench.path("state/sweep").join(&left()[0]).display())), "{plan}");
+    bench.ok(&["prune", "--older-than", "0d", "--keep", "best", "--yes"]);
+    assert_eq!(left(), [""; 0]);
+    let after = disk(&bench);
+    assert!(
+        after["unknown_sweeps"].as_array().is_some_and(Vec::is_empty) && after["sweep_runs"].as_array().is_some_and(Vec::is_empty),
+        "{after}"
+    );
+    assert!(bench.path(&format!("state/sweep/{kept}")).exists(), "its best run stays");
+    bench.ok(&["controller", "stop"]);
+    controller.wait();
+}

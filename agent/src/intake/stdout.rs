@@ -75,7 +75,9 @@ impl Output {
             seen.lines.extend(rest.lines);
             seen.readings.extend(rest.readings);
         }
-        seen.complaint = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
+        let removed = || "output.log was removed: what the program prints is read, but not kept".to_owned();
+        let obstacle = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
+        seen.complaint = obstacle.or_else(|| gain.removed.then(removed));
         seen.more = more;
         Ok(seen)
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::private::{self, Obstruction};
 
@@ -18,6 +19,8 @@ const WINDOW_BYTES: usize = 512;
 pub(crate) struct Tail {
     path: PathBuf,
     read: AlreadyRead,
+    /// The file as it was opened last: its program goes on writing to it when it is removed.
+    held: Option<Arc<File>>,
 }
 
 /// The part of a file that has been read.
@@ -37,13 +40,15 @@ pub(crate) struct Gain {
     pub(crate) bytes: Vec<u8>,
     /// The file is shorter than it was, or holds something else: its program rewrites it, and it is read from its beginning.
     pub(crate) restarted: bool,
+    /// The file was removed. What its program goes on writing to it is read all the same.
+    pub(crate) removed: bool,
     /// Why nothing can be read: something else lies in the place of the file, or it may not be read.
     pub(crate) obstacle: Option<String>,
 }
 
 impl Tail {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, read: AlreadyRead::default() }
+        Self { path, read: AlreadyRead::default(), held: None }
     }
 
     /// Returns the next piece. A file that does not exist yet is empty.
@@ -51,9 +56,10 @@ impl Tail {
     /// # Errors
     /// The file cannot be read.
     pub(crate) async fn read(&mut self) -> io::Result<Gain> {
-        let (path, read) = (self.path.clone(), self.read.clone());
-        let reading = tokio::task::spawn_blocking(move || read_from(&path, &read));
-        let gain = reading.await.map_err(io::Error::other)??;
+        let (path, read, held) = (self.path.clone(), self.read.clone(), self.held.clone());
+        let reading = tokio::task::spawn_blocking(move || read_from(&path, &read, held));
+        let (gain, held) = reading.await.map_err(io::Error::other)??;
+        self.held = held;
         if gain.restarted {
             self.read = AlreadyRead::default();
         }
@@ -83,15 +89,20 @@ impl AlreadyRead {
     }
 }
 
-fn read_from(path: &Path, read: &AlreadyRead) -> io::Result<Gain> {
-    let mut file = match private::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Gain::default()),
-        // Its program has done that, and goes on.
-        Err(error) if Obstruction::of(&error).is_some() || error.kind() == io::ErrorKind::PermissionDenied => {
-            return Ok(Gain { obstacle: Some(error.to_string()), ..Gain::default() });
+fn read_from(path: &Path, read: &AlreadyRead, held: Option<Arc<File>>) -> io::Result<(Gain, Option<Arc<File>>)> {
+    let mut removed = false;
+    let file = match (private::open(path), held) {
+        (Ok(file), _) => Arc::new(file),
+        (Err(error), held) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(held) = held else { return Ok((Gain::default(), None)) };
+            removed = true;
+            held
         }
-        Err(error) => return Err(error),
+        // Its program has done that, and goes on.
+        (Err(error), held) if Obstruction::of(&error).is_some() || error.kind() == io::ErrorKind::PermissionDenied => {
+            return Ok((Gain { obstacle: Some(error.to_string()), ..Gain::default() }, held));
+        }
+        (Err(error), _) => return Err(error),
     };
     let length = file.metadata()?.len();
     let restarted = match read.is_in(&file, length) {
@@ -103,15 +114,17 @@ fn read_from(path: &Path, read: &AlreadyRead) -> io::Result<Gain> {
     let offset = if restarted { 0 } else { read.length };
     let mut bytes = Vec::new();
     if length > offset {
+        let mut file = &*file;
         file.seek(SeekFrom::Start(offset))?;
         file.take(PIECE_BYTES as u64).read_to_end(&mut bytes)?;
     }
-    Ok(Gain { bytes, restarted, obstacle: None })
+    Ok((Gain { bytes, restarted, removed, obstacle: None }, Some(file)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write;
 
     use nix::sys::stat::Mode;
 
@@ -131,6 +144,22 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::write(&path, "a\nb\n").unwrap();
         assert_eq!(tail.read().await.unwrap(), Gain { bytes: b"b\n".to_vec(), ..Gain::default() }, "it is read on once it is back");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_removed_is_read_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output.log");
+        let mut tail = Tail::new(path.clone());
+        let mut program = File::options().create(true).append(true).open(&path).unwrap();
+        program.write_all(b"a\n").unwrap();
+        assert_eq!(tail.read().await.unwrap().bytes, b"a\n");
+        fs::remove_file(&path).unwrap();
+        program.write_all(b"b\n").unwrap();
+        assert_eq!(tail.read().await.unwrap(), Gain { bytes: b"b\n".to_vec(), removed: true, ..Gain::default() });
+        fs::write(&path, "c\n").unwrap();
+        let gain = tail.read().await.unwrap();
+        assert_eq!((gain.bytes.as_slice(), gain.restarted, gain.removed), (&b"c\n"[..], true, false));
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// The name of an option or variable whose value is a secret, whatever it looks like.
 static OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)^(?:.*[_.-])?(?:api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|secret|password|passwd|passphrase|pwd|credentials?|auth|authorization|(?:auth|access|api|bearer|hf|hub|github|gitlab|wandb|refresh|session|use|private)[_-]?token|token)$").ok()
+    Regex::new(r"(?i)^(?:.*[_.-])?(?:api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|secret|password|passwd|pgpassword|passphrase|pwd|credentials?|auth|authorization|(?:auth|access|api|bearer|hf|hub|github|gitlab|wandb|refresh|session|use|private)[_-]?token|token)$").ok()
 });
 
 /// Something that looks like a secret.
@@ -179,10 +179,7 @@ pub fn redacted_arguments(arguments: &[String]) -> Vec<String> {
             _ => {
                 is_value_of_secret = is_option && is_secret_option(argument);
                 // An address may be all of an argument or the value of an option.
-                match argument.split_once("://") {
-                    Some(_) => redacted_urls(&redacted(argument)),
-                    None => redacted(argument).into_owned(),
-                }
+                redacted(&redacted_urls(argument)).into_owned()
             }
         });
     }
@@ -190,9 +187,10 @@ pub fn redacted_arguments(arguments: &[String]) -> Vec<String> {
 }
 
 fn redacted_urls(argument: &str) -> String {
-    let begins = argument
-        .find("://")
-        .map_or(0, |at| argument[..at].rfind(|char: char| !char.is_ascii_alphanumeric() && !"+.-".contains(char)).map_or(0, |at| at + 1));
+    let Some(scheme_end) = argument.find("://") else { return argument.to_owned() };
+    let is_other = |char: char| !char.is_ascii_alphanumeric() && !"+.-".contains(char);
+    let before = argument[..scheme_end].char_indices().rfind(|(_, char)| is_other(*char));
+    let begins = before.map_or(0, |(at, char)| at + char.len_utf8());
     let is_address = argument[begins..].bytes().all(|byte| byte.is_ascii_graphic());
     if is_address { format!("{}{}", &argument[..begins], with_hidden_parts(&argument[begins..])) } else { argument.to_owned() }
 }
@@ -391,11 +389,14 @@ mod tests {
              x={key} WANDB_API_KEY=hunter2 --url=https://me:pw@host/a?token=abcd&b=1 --tokenizer gpt2 postgres://u:pass@h/db"
         );
         let shown = "python train.py --lr=0.1 --api-key [hidden] --password=[hidden] --hub_token [hidden] --max-tokens 512 --pad_token [PAD] --token 7 --secret -v \
-             x=[hidden] WANDB_API_KEY=[hidden] --url=https://[hidden]@host/a?token=[hidden]&b=1 --tokenizer gpt2 [hidden]/db";
+             x=[hidden] WANDB_API_KEY=[hidden] --url=https://[hidden]@host/a?token=[hidden]&b=1 --tokenizer gpt2 postgres://[hidden]@h/db";
         let shown_now = redacted_arguments(&arguments(&given));
         let apart = ["--url", "https://me:hunter22@host/a?private_token=abcd"].map(str::to_owned);
-        assert_eq!(redacted_arguments(&apart)[1], "[hidden]/a?private_token=[hidden]");
-        // A password in an address is hidden with what is around it.
-        assert_eq!(shown_now.join(" ").replace("[hidden]/a?", "https://[hidden]@host/a?"), shown);
+        assert_eq!(redacted_arguments(&apart)[1], "https://[hidden]@host/a?private_token=[hidden]");
+        let header = format!("Authorization: Bearer {}", &key[3..]);
+        assert_eq!(redacted_arguments(&["--header".to_owned(), header])[1], "Authorization: Bearer [hidden]");
+        assert_eq!(redacted_arguments(&["PGPASSWORD=hunter22".to_owned()]), ["PGPASSWORD=[hidden]"]);
+        assert_eq!(redacted_arguments(&["é://x".to_owned()]), ["é://x"]);
+        assert_eq!(shown_now.join(" "), shown);
     }
 }

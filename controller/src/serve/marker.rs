@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::ServeError;
 use super::assembly::DATABASE;
+use crate::store::holds_nothing;
 
 /// Holds the id of the controller whose database it is.
 const MARKER: &str = "sweep.db.id";
@@ -17,7 +18,9 @@ const MARKER: &str = "sweep.db.id";
 pub(super) fn guard(data_dir: &Path) -> Result<(), ServeError> {
     let database = data_dir.join(DATABASE);
     let found = match fs::metadata(&database) {
-        Ok(found) if found.len() > 0 => return Ok(()),
+        // A young database is all in its write-ahead log: without that it holds nothing.
+        Ok(found) if found.len() > 0 && !(data_dir.join(MARKER).exists() && holds_nothing(&database)) => return Ok(()),
+        Ok(found) if found.len() > 0 => "holds nothing",
         Ok(_) => "is empty",
         Err(error) if error.kind() == io::ErrorKind::NotFound => "is missing",
         Err(source) => return Err(ServeError::File { path: database, source }),

@@ -47,6 +47,8 @@ use presence::LockFile;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long calls may take to end after the engine has failed.
 const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long the engine has to notice that its database is gone as well, once the lock is: it looks several times a second.
+const SAVING_TIME: Duration = Duration::from_secs(1);
 const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 const HEADER_BYTES_MAX: u32 = 32 << 10;
 const RESET_STREAMS_MAX: usize = 64;
@@ -271,6 +273,11 @@ async fn supervise(
             lost = Some(error);
             None
         }
+    };
+    // Who removes the lock is mostly removing the directory: then the engine saves what was acknowledged, and ends.
+    let failed = match lost {
+        Some(_) => tokio::time::timeout(SAVING_TIME, assembly.ended()).await.ok(),
+        None => failed,
     };
     stopping.send_replace(true);
     // Without an engine no call is answered any more.

@@ -14,8 +14,8 @@ pub use rows::{
     RunRow, SweepBytes, SweepCounts, SweepRow, Totals,
 };
 pub use sqlite::{
-    FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, has_zeroed_pages, look, make_room, token_checksum,
-    without_lag,
+    FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, has_zeroed_pages, holds_nothing, look, make_room,
+    token_checksum, without_lag,
 };
 
 use std::collections::BTreeMap;

@@ -17,6 +17,9 @@ use crate::private;
 
 /// How much is read in one go.
 const PIECE_BYTES: u64 = 256 << 10;
+/// Of an event file, which may hold images, and of any other one, no more is read than this.
+const EVENTS_BYTES_MAX: u64 = 8 << 30;
+const LINES_BYTES_MAX: u64 = 1 << 30;
 /// Longer files are not read as a whole.
 const WHOLE_BYTES_MAX: u64 = 32 << 20;
 /// The end of what was read, by which a file that was written again is noticed.
@@ -160,6 +163,16 @@ impl Source {
         self.stamp = Some(stamp);
         self.has_more = false;
         let path = self.path.display();
+        let (offset, bytes_max) = match &self.reader {
+            Reader::Events(_, offset) => (*offset, EVENTS_BYTES_MAX),
+            Reader::Table(table) => (table.offset, LINES_BYTES_MAX),
+            Reader::Lines { offset, .. } => (*offset, LINES_BYTES_MAX),
+            Reader::Whole => (0, WHOLE_BYTES_MAX),
+        };
+        if offset >= bytes_max && bytes >= offset {
+            look.complaint = Some(format!("{path} is longer than {} GB; what follows is not read", bytes_max >> 30));
+            return Ok(());
+        }
         match &mut self.reader {
             Reader::Events(events, offset) => {
                 if bytes < *offset {

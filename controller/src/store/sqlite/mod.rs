@@ -199,6 +199,17 @@ fn too_new(connection: &Connection, found: u32) -> StoreError {
     StoreError::TooNew { found, known: FORMAT, version }
 }
 
+/// Returns whether a file is a database in which nothing was ever made. What cannot be read is none.
+pub fn holds_nothing(path: &Path) -> bool {
+    let look = || -> rusqlite::Result<bool> {
+        // To read a write-ahead log, SQLite has to write.
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+    };
+    look().unwrap_or(false)
+}
+
 fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

@@ -1,11 +1,16 @@
 //! Bytes of a TFRecord file → records: length, checksum of the length, content, checksum of the content. Checksums are CRC-32C, masked.
 
-/// Length (8 bytes) and its checksum (4 bytes).
-const HEAD: usize = 12;
+/// The length of the content.
+const LENGTH: usize = 8;
+/// The length and its checksum (4 bytes).
+const HEAD: usize = LENGTH + 4;
 /// The checksum behind the content.
 const TAIL: usize = 4;
 /// A longer record holds no scalar (but an image or a graph) and is skipped.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
+
+/// So many bytes are waited for behind zeros; where as many came, the zeros are a hole in the file.
+const ZEROS_MAX: usize = 4 << 20;
 
 /// Collects bytes until a record is complete.
 #[derive(Debug, Default)]
@@ -68,11 +73,13 @@ impl Records {
         let head: &[u8; HEAD] = rest.first_chunk()?;
         let length = u64::from_le_bytes(*head.first_chunk().expect("a head begins with 8 bytes"));
         if masked_checksum(&head[..8]).to_le_bytes() != head[8..] {
-            if head.iter().all(|byte| *byte == 0) && !self.is_lost {
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            if zeros >= HEAD && !self.is_lost && rest.len() < ZEROS_MAX {
                 return None;
             }
             (self.is_damaged, self.is_lost) = (true, true);
-            return Some((Piece::Nothing, 1));
+            // The length of the next record may begin with zeros.
+            return Some((Piece::Nothing, zeros.saturating_sub(LENGTH - 1).max(1)));
         }
         if length > RECORD_BYTES_MAX {
             self.is_lost = false;
@@ -161,6 +168,21 @@ mod tests {
         let mut records = Records::default();
         assert_eq!(records.push(&[&bytes[..], &[0; 40]].concat()), [b"one"]);
         assert!(!records.is_damaged && records.is_incomplete());
+    }
+
+    #[test]
+    fn a_hole_is_skipped_and_not_kept() {
+        let hole = vec![0; 3 * ZEROS_MAX];
+        let bytes = [file(&[b"one"]), hole, file(&[b"two"])].concat();
+        let mut records = Records::default();
+        let mut waiting = 0;
+        let mut found = Vec::new();
+        for piece in bytes.chunks(256 << 10) {
+            found.extend(records.push(piece));
+            waiting = waiting.max(records.waiting.len());
+        }
+        assert_eq!(found, [b"one", b"two"]);
+        assert!(records.is_damaged && waiting <= ZEROS_MAX, "{waiting}");
     }
 
     proptest! {
