@@ -7,6 +7,7 @@ use super::outcome::Failure;
 use super::screen::{is_noise, plain, without_box};
 use super::signs::{self, Sign};
 use super::usage::UsageReader;
+use super::wandb_calls::{FailedCall, WandbCalls};
 use crate::process::exit::{Exit, signal_name};
 
 pub(super) const SIGKILL: i32 = 9;
@@ -49,6 +50,8 @@ pub(super) struct Output {
     error_read: Now,
     /// Whether the program has refused its command line.
     usage: UsageReader,
+    /// Whether it has called what cannot work here.
+    wandb: WandbCalls,
 }
 
 impl Output {
@@ -56,6 +59,7 @@ impl Output {
         self.count += 1;
         let shown = plain(&line);
         self.usage.push(&shown);
+        self.wandb.push(&shown);
         if let Some(sign) = signs::of(&shown) {
             self.sign = Some((self.count, sign, shorten(shown.trim(), 300)));
             self.sign_read = now;
@@ -138,6 +142,12 @@ impl Output {
         let shown = self.tail.iter().rev().map(|line| plain(line)).find(|line| !is_noise(line))?;
         let text = without_box(&shown);
         Some(shorten(if text.len() < shown.trim().len() { text } else { &shown }, 200))
+    }
+
+    /// Returns the call of W&B's library that has ended the program.
+    fn failed_call(&self) -> Option<&FailedCall> {
+        let is_later = |line: u64| self.error.as_ref().is_some_and(|(error, _)| *error > line);
+        self.wandb.found().filter(|call| self.count - call.line < CAUSE_LINES && !is_later(call.line))
     }
 
     /// Returns the error by which the program has refused its command line, unless something else is named after it.
@@ -229,6 +239,10 @@ fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
         return Judgement { evidence: memory.to_owned(), ..Judgement::configuration("out_of_memory", message) };
     }
     let cause = evidence.output.cause().map(|line| format!(": {}", line.trim())).unwrap_or_default();
+    if let (Exit::Code(_), Some(call)) = (exit, evidence.output.failed_call()) {
+        let message = format!("{how}: {}", shorten(&call.text, 1000));
+        return Judgement { kind: call.kind, blame: call.blame, message, evidence: String::new() };
+    }
     if let (Exit::Code(_), Some(error)) = (exit, evidence.output.usage_error(exit, evidence.last.is_empty())) {
         let message = format!("{how}, the program refuses its command line: {}", shorten(error, 400));
         return Judgement { kind: "usage", blame: "command_line", message, evidence: String::new() };

@@ -17,6 +17,7 @@ mod outcome;
 mod screen;
 mod signs;
 mod usage;
+mod wandb_calls;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
