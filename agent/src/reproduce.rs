@@ -94,7 +94,7 @@ fn note(seen: Seen, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mp
             let _ = notices.send(Notice::Started { run: job.run, attempt: job.attempt, command });
         }
         Seen::Points(points) => metrics.extend(points.into_iter().map(|point| (point.reading.name, point.reading.value))),
-        Seen::Note(text) | Seen::Unread(text) => {
+        Seen::Note(text) | Seen::Remark(text) | Seen::Unread(text) => {
             let _ = notices.send(Notice::Note(text));
         }
     }

@@ -20,7 +20,7 @@ use crate::intake::frameworks::{FrameworkFiles, Workplace};
 use crate::intake::hint::Hints;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::Output;
-use crate::intake::wandb::WandbRuns;
+use crate::intake::wandb::{WandbRuns, name_in_run};
 use crate::intake::{self, Reading};
 use crate::job::Job;
 use crate::machine::ThisMachine;
@@ -66,6 +66,8 @@ pub(crate) enum Seen {
     Points(Vec<Point>),
     /// Something a person should know.
     Note(String),
+    /// Something a person should know of the program, once for all its runs.
+    Remark(String),
     /// The objective is in the output, in a form that nothing reads: how, and what would read it.
     Unread(String),
 }
@@ -147,7 +149,7 @@ pub(crate) async fn execute(
     };
     let output = Output::new(job.output(), job.patterns.clone());
     let metrics = MetricsFile::new(PathBuf::from(&place.metrics_file));
-    let wandb = WandbRuns::default();
+    let wandb = WandbRuns::new(&job.objective);
     let monitor = driver.map(|driver| {
         let gpus = job.slot.gpus(&*driver);
         Monitor::new(driver, gpus, job.folder(), begin == Begin::Anew)
@@ -381,10 +383,14 @@ impl Watch {
         if let Some(complaint) = wandb.complaint {
             self.note(complaint);
         }
+        if let Some(remark) = wandb.remark {
+            self.remark(remark);
+        }
         for reading in wandb.readings {
             self.counts.wandb += 1;
-            if !self.given.contains(&reading.name) && !self.given_by_frameworks.contains(&reading.name) {
-                remember(&mut self.given_by_wandb, &reading.name);
+            let name = name_in_run(&reading.name);
+            if !self.given.contains(name) && !self.given_by_frameworks.contains(name) {
+                remember(&mut self.given_by_wandb, name);
                 self.take(reading, self.counts.wandb > self.skip.wandb);
             }
         }
@@ -397,6 +403,9 @@ impl Watch {
         let seen = self.frameworks.read(self.program.tree(), last).await;
         for complaint in seen.complaints {
             self.note(complaint);
+        }
+        for remark in seen.remarks {
+            self.remark(remark);
         }
         for text in seen.unread {
             if self.attempt.objective().is_some() || self.has_hint {
@@ -498,6 +507,13 @@ impl Watch {
             self.notes.push_back(text);
         }
         self.send_notes();
+    }
+
+    /// Says something that the next runs of the program need not repeat. Nothing depends on it.
+    fn remark(&mut self, text: String) {
+        if self.complaints.insert(text.clone()) {
+            let _ = self.seen.try_send(Seen::Remark(text));
+        }
     }
 
     /// Says once how a line shows the objective, where nothing reads it.

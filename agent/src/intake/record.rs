@@ -73,10 +73,17 @@ pub(super) fn is_name(name: &str) -> bool {
 /// Returns the number that one value of JSON is.
 pub(super) fn value(json: &str) -> Option<f64> {
     match serde_json::from_str(json) {
-        Ok(Value::Number(number)) => number.as_f64(),
-        Ok(Value::String(text)) => special(&text),
-        Ok(_) => None,
+        Ok(value) => number_of(&value),
         Err(_) => special(json.trim()),
+    }
+}
+
+/// Returns the number that a value of JSON is.
+pub(super) fn number_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => special(text),
+        _ => None,
     }
 }
 

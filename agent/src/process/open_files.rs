@@ -1,6 +1,6 @@
 //! The files that processes have open for writing, and the folders they work in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// More open files of one process are not looked at.
@@ -10,8 +10,8 @@ const FILES_MAX: usize = 4096;
 /// What some processes hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OpenFiles {
-    /// Regular files that are open for writing.
-    pub(crate) written: BTreeSet<PathBuf>,
+    /// Regular files that are open for writing, each with a process that has it open.
+    pub(crate) written: BTreeMap<PathBuf, i32>,
     /// Current folders.
     pub(crate) folders: BTreeSet<PathBuf>,
 }
@@ -29,8 +29,8 @@ impl OpenFiles {
                 let Ok(path) = fs::read_link(entry.path()) else { continue };
                 let number = entry.file_name().to_string_lossy().into_owned();
                 let is_file = path.is_absolute() && !path.starts_with("/dev") && !path.starts_with("/proc");
-                if is_file && !found.written.contains(&path) && is_written(*pid, &number) {
-                    found.written.insert(path);
+                if is_file && !found.written.contains_key(&path) && is_written(*pid, &number) {
+                    found.written.insert(path, *pid);
                 }
             }
         }
@@ -67,7 +67,7 @@ mod tests {
         std::fs::write(&read, "x").unwrap();
         let _reader = File::open(&read).unwrap();
         let found = OpenFiles::of(&BTreeSet::from([std::process::id().cast_signed()]));
-        assert!(found.written.contains(&written) && !found.written.contains(&read), "{found:?}");
+        assert!(found.written.contains_key(&written) && !found.written.contains_key(&read), "{found:?}");
         assert!(found.folders.contains(&std::env::current_dir().unwrap()));
     }
 }

@@ -18,6 +18,7 @@ mod placement;
 mod report;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -95,6 +96,8 @@ struct Book {
     late: Vec<AbortHandle>,
     /// What the controller has said of early stopping last.
     early_stop_note: String,
+    /// What attempts have said of the program.
+    remarks: BTreeSet<String>,
     /// The version that the controller has named last.
     code: String,
     /// Versions of the code that are on their way to the controller.

@@ -65,6 +65,7 @@ impl Report {
                         }
                     }
                     Seen::Note(text) => self.note(&text),
+                    Seen::Remark(text) => self.remark(text),
                     Seen::Unread(text) => {
                         self.note(&text);
                         self.link.holdings().set_unread(&self.job.held(), text);
@@ -98,6 +99,14 @@ impl Report {
     /// Tells a person.
     pub(super) fn note(&self, text: &str) {
         self.link.notice(Notice::Note(format!("run {} attempt {}: {text}", self.job.run, self.job.attempt)));
+    }
+
+    /// Tells a person, unless another attempt has.
+    fn remark(&self, text: String) {
+        let is_new = self.session.book().remarks.insert(text.clone());
+        if is_new {
+            self.note(&text);
+        }
     }
 
     /// Returns what the controller is to be told of the end.

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::observe::{Progress, reduced};
+use crate::inits;
+use crate::observe::Progress;
 use crate::repeats::ranked;
 use crate::spec::RetryPolicy;
 use crate::state::{
@@ -150,7 +151,7 @@ fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
     let said = !matches!(run.state, RunState::Stopped | RunState::Failed | RunState::Cancelled) || !run.reason.is_empty();
     found.must(said, "I5", || format!("{name} is {} for no reason", run.state));
     if let (RunState::Finished, Some(objective), Some(last)) = (run.state, &sweep.spec.objective, run.attempts.last()) {
-        let valued = run.value.is_none() || reduced(objective, &last.series).is_some();
+        let valued = run.value.is_none() || inits::value(objective, last).is_some();
         found.must(valued, "I5", || format!("{name} is finished, but its series has no value"));
     }
 }

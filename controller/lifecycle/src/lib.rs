@@ -4,13 +4,14 @@
 //! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and
 //! suggestions come in as arguments. It never calls `search::suggest`.
 //!
-//! Modules import leftwards only: `decide → observe, retry, quarantine, invariants → versions → repeats → command → event → state → spec`; `evolve → revise →
-//! observe, versions → event, state`.
+//! Modules import leftwards only: `decide → inits, retry, quarantine, invariants → observe → versions → repeats → command → event → state → spec`; `evolve → revise →
+//! inits → observe, versions → event, state`.
 
 pub mod command;
 pub mod decide;
 pub mod event;
 pub mod evolve;
+pub mod inits;
 pub mod invariants;
 pub mod lease;
 pub mod observe;

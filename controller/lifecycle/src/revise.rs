@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::observe::reduced;
+use crate::inits;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
 use crate::state::{Attempt, Effect, Placed, Revision, Run, RunNumber, RunRanges, RunState, Sweep, placed, point_at};
@@ -81,7 +81,7 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
 
 /// Returns whether another objective gives the runs other values.
 pub(crate) fn revalues(before: &SweepSpec, after: &SweepSpec) -> bool {
-    let judged = |objective: &Objective| (objective.metric.clone(), objective.goal, objective.reduce);
+    let judged = |objective: &Objective| (objective.metric.clone(), objective.goal, objective.reduce, objective.over_inits);
     before.objective.as_ref().map(judged) != after.objective.as_ref().map(judged)
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn revalue(run: &mut Run, before: &SweepSpec, after: &SweepSpec) {
     }
     run.value = match run.state {
         RunState::Finished | RunState::Stopped if run.attempts.is_empty() => run.value.filter(|_| same_metric),
-        RunState::Finished | RunState::Stopped => run.attempts.last().and_then(|last| reduced(objective, &last.series)),
+        RunState::Finished | RunState::Stopped => run.attempts.last().and_then(|last| inits::value(objective, last)),
         RunState::Queued | RunState::Assigned | RunState::Running | RunState::Failed | RunState::Cancelled => None,
     };
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sweep_lifecycle::event::Event;
+use sweep_lifecycle::inits;
 use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::Constraint;
@@ -164,6 +165,9 @@ fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
     let Some(objective) = &sweep.spec.objective else { return (None, None) };
     let newest = run.attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.extremes.get(&objective.metric)?)));
     let Some((attempt, (min, max))) = newest else { return (None, None) };
+    if let Some(combined) = inits::best_and_last(objective, attempt) {
+        return combined;
+    }
     let best = match objective.goal {
         Goal::Minimize => *min,
         Goal::Maximize => *max,

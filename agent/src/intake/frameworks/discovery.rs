@@ -17,6 +17,7 @@ use nix::unistd::geteuid;
 use super::journal::BaselineFile;
 use super::kind::Kind;
 use super::neighbours::Registration;
+use super::rank;
 use super::source::Stamp;
 use super::walk;
 use crate::process::open_files::OpenFiles;
@@ -61,6 +62,8 @@ pub(crate) struct FoundFile {
     pub(crate) kind: Kind,
     /// The sweep file names it.
     pub(crate) is_named: bool,
+    /// Of a file of W&B's library: the rank of the process that writes it.
+    pub(crate) rank: Option<u32>,
 }
 
 /// Looks for files again and again.
@@ -76,6 +79,8 @@ pub(crate) struct Discovery {
     unclear: BTreeMap<PathBuf, Instant>,
     /// Processes of the attempt.
     pids: BTreeSet<i32>,
+    /// Those that are one of several that train together.
+    ranks: BTreeMap<i32, u32>,
     /// Files that its processes were seen to write, and the folders of those.
     written: BTreeSet<PathBuf>,
     /// Folders below the working folder in which its processes are.
@@ -121,6 +126,7 @@ impl Discovery {
             known: BTreeSet::new(),
             unclear: BTreeMap::new(),
             pids: BTreeSet::new(),
+            ranks: BTreeMap::new(),
             written: BTreeSet::new(),
             folders: BTreeSet::new(),
             since: began.checked_sub(CLOCK_DIFFERENCE).unwrap_or(SystemTime::UNIX_EPOCH),
@@ -158,7 +164,7 @@ impl Discovery {
         self.walk(|path, kind, is_named| {
             seen.insert(path, (kind, is_named));
         });
-        for path in open.written {
+        for path in open.written.keys().cloned() {
             // A table that a program keeps open may have any name.
             let kind = Kind::of_known(&path).or_else(|| path.extension().is_some_and(|end| end == "csv").then_some(Kind::Table));
             if let Some(kind) = kind {
@@ -183,7 +189,8 @@ impl Discovery {
                     self.unclear.remove(&path);
                     self.known.insert(path.clone());
                     let name = path.parent().filter(|_| kind == Kind::Wandb).and_then(Path::file_name).map(OsStr::to_owned);
-                    found.push((name, Stamp::of(&about).modified_ns, FoundFile { path, kind, is_named }));
+                    let rank = if kind == Kind::Wandb { self.rank(&path, &open) } else { None };
+                    found.push((name, Stamp::of(&about).modified_ns, FoundFile { path, kind, is_named, rank }));
                 }
                 Writer::OtherAttempt => drop(self.unclear.remove(&path)),
                 Writer::Unclear => drop(self.unclear.entry(path).or_insert(began)),
@@ -205,15 +212,22 @@ impl Discovery {
         let open = OpenFiles::of(&living);
         let new: Vec<_> = living.into_iter().chain([tree.main]).filter(|pid| !self.pids.contains(pid)).collect();
         self.registration.claim(new.iter().map(|pid| process_folder(*pid)));
+        self.ranks.extend(new.iter().take(PROCESSES_MAX.saturating_sub(self.ranks.len())).filter_map(|pid| Some((*pid, rank::of(*pid)?))));
         self.pids.extend(new.into_iter().take(PROCESSES_MAX.saturating_sub(self.pids.len())));
         let is_inside = |path: &PathBuf| path.starts_with(&self.place.workdir) && *path != self.place.workdir;
-        let parents = open.written.iter().filter_map(|path| path.parent()).map(Path::to_owned);
-        let written: Vec<_> = parents.chain(open.written.iter().cloned()).filter(is_inside).collect();
+        let parents = open.written.keys().filter_map(|path| path.parent()).map(Path::to_owned);
+        let written: Vec<_> = parents.chain(open.written.keys().cloned()).filter(is_inside).collect();
         let folders: Vec<_> = open.folders.iter().filter(|path| is_inside(path)).cloned().collect();
         self.registration.claim(written.iter().chain(&folders).cloned());
         self.written.extend(written);
         self.folders.extend(folders);
         open
+    }
+
+    /// Returns the rank of the process that writes a file of W&B's library, or of the process that has begun the run, as a file beside it says.
+    fn rank(&self, path: &Path, open: &OpenFiles) -> Option<u32> {
+        let of_writer = open.written.get(path).and_then(|writer| rank::of(*writer));
+        of_writer.or_else(|| self.ranks.get(&rank::process_of_log(path)?).copied())
     }
 
     /// Calls `visit` with each file whose name says that it holds metrics.

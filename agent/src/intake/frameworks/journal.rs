@@ -67,6 +67,12 @@ pub(crate) struct OpenedFile {
     /// The sweep file names it.
     #[prost(bool, tag = "4")]
     pub(crate) is_named: bool,
+    /// The rank of the process that writes it, where processes begin a run of W&B's library each.
+    #[prost(uint32, optional, tag = "5")]
+    pub(crate) rank: Option<u32>,
+    /// It is known and not read.
+    #[prost(bool, tag = "6")]
+    pub(crate) is_left_out: bool,
 }
 
 /// What was read from a file, and how far it was read then.

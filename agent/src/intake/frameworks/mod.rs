@@ -7,6 +7,7 @@ mod journal;
 mod kind;
 mod lines;
 mod neighbours;
+mod rank;
 mod series;
 mod source;
 mod table;
@@ -23,6 +24,7 @@ pub(crate) use self::discovery::Workplace;
 use self::discovery::{Discovery, FoundFile};
 use self::journal::{BaselineFile, Entry, Journal, NamedSeries, OpenedFile, Position};
 use self::kind::Kind;
+use self::rank::{Choice, Ranks};
 use self::series::{Naming, Series};
 use self::source::{Source, Stamp};
 use super::Reading;
@@ -57,6 +59,8 @@ pub(crate) struct Seen {
     pub(crate) readings: Vec<Reading>,
     /// What the user should know.
     pub(crate) complaints: Vec<String>,
+    /// What the user should know of the program, once for all its runs.
+    pub(crate) remarks: Vec<String>,
     /// Files with metrics that are not read, and the remedy.
     pub(crate) unread: Vec<String>,
     /// Files of W&B's library that were found, in an order that stays.
@@ -100,6 +104,8 @@ struct Files {
     /// Another agent has written to the journal before this one.
     is_replaying: bool,
     sources: Vec<Source>,
+    /// Of files of W&B's library.
+    ranks: Ranks,
     series: Series,
     /// Of what `trainer_state.json` files have said, which all repeat each other.
     emitted: BTreeSet<u64>,
@@ -121,6 +127,7 @@ impl Files {
             discovery: Discovery::new(place, began),
             is_replaying: again,
             sources: Vec::new(),
+            ranks: Ranks::default(),
             series: Series::default(),
             emitted: BTreeSet::new(),
             given: BTreeSet::new(),
@@ -170,6 +177,10 @@ impl Files {
             for file in self.discovery.look(tree) {
                 self.add(file, &mut seen);
             }
+            for (path, rank) in self.ranks.late(last) {
+                self.read_wandb(path, Some(rank), &mut seen);
+            }
+            seen.remarks.extend(self.ranks.remark());
             self.find_unclear(last, &mut seen);
         }
         for source in &mut self.sources {
@@ -204,13 +215,17 @@ impl Files {
             for file in entry.baseline {
                 self.discovery.baseline.insert(path_of(&file.path), file);
             }
-            if let Some(OpenedFile { id, path, kind, is_named }) = entry.opened
+            if let Some(OpenedFile { id, path, kind, is_named, rank, is_left_out }) = entry.opened
                 && let Some(kind) = Kind::of_number(kind)
             {
                 let path = path_of(&path);
                 self.discovery.know(path.clone());
                 match kind {
-                    Kind::Wandb => seen.wandb_files.push(path),
+                    Kind::Wandb if is_left_out => self.ranks.restore(&path, rank, Choice::LeftOut),
+                    Kind::Wandb => {
+                        self.ranks.restore(&path, rank, Choice::Read);
+                        seen.wandb_files.push(path);
+                    }
                     _ => self.sources.push(Source::new(id, path, kind, !is_named, Position::default())),
                 }
             }
@@ -236,21 +251,20 @@ impl Files {
     }
 
     /// Reads a file from now on.
-    fn add(&mut self, FoundFile { path, kind, is_named }: FoundFile, seen: &mut Seen) {
+    fn add(&mut self, file: FoundFile, seen: &mut Seen) {
+        if file.kind == Kind::Wandb {
+            match self.ranks.choose(&file) {
+                Choice::Read => self.read_wandb(file.path, file.rank, seen),
+                Choice::LeftOut => self.write(&Entry { opened: Some(wandb_file(&file.path, file.rank, true)), ..Entry::default() }),
+            }
+            return;
+        }
+        let FoundFile { path, kind, is_named, .. } = file;
         if self.sources.len() >= SOURCES_MAX {
             if self.has_complained.insert("sources") {
                 let text = format!("more than {SOURCES_MAX} files with metrics; {} and further ones are not read", path.display());
                 self.complaints.push(text);
             }
-            return;
-        }
-        if kind == Kind::Wandb {
-            self.write(&Entry {
-                opened: Some(OpenedFile { id: 0, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number(), is_named }),
-                ..Entry::default()
-            });
-            seen.wandb_files.push(path);
-            seen.more = true;
             return;
         }
         if kind == Kind::MlflowDatabase {
@@ -262,13 +276,20 @@ impl Files {
         }
         let position = self.discovery.baseline.get(&path).map(|before| position_after(before, &path, kind)).unwrap_or_default();
         let id = self.sources.last().map_or(1, |source| source.id + 1);
-        let opened = OpenedFile { id, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number(), is_named };
+        let opened = OpenedFile { id, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number(), is_named, ..OpenedFile::default() };
         self.write(&Entry { opened: Some(opened), ..Entry::default() });
         if position != Position::default() {
             let progress = self.journal.progress(id, position, &[]);
             self.write(&Entry { progress: Some(progress), ..Entry::default() });
         }
         self.sources.push(Source::new(id, path, kind, !is_named, position));
+    }
+
+    /// Has a file of W&B's library read from now on.
+    fn read_wandb(&mut self, path: PathBuf, rank: Option<u32>, seen: &mut Seen) {
+        self.write(&Entry { opened: Some(wandb_file(&path, rank, false)), ..Entry::default() });
+        seen.wandb_files.push(path);
+        seen.more = true;
     }
 
     /// Gives out what was read from a file, unless the name of one of its series is not decided yet.
@@ -355,6 +376,11 @@ impl Files {
             ));
         }
     }
+}
+
+fn wandb_file(path: &Path, rank: Option<u32>, is_left_out: bool) -> OpenedFile {
+    let path = path.as_os_str().as_bytes().to_vec();
+    OpenedFile { path, kind: Kind::Wandb.number(), rank, is_left_out, ..OpenedFile::default() }
 }
 
 fn path_of(bytes: &[u8]) -> PathBuf {

@@ -1,30 +1,36 @@
-//! The history that W&B's library writes into a file where it works offline (seen with version 0.31): a program that calls `wandb.log` is
-//! understood as it is. The library writes in bursts, some seconds apart.
+//! The history that W&B's library writes into a file, offline and online (seen with version 0.31): a program that calls `wandb.log` is understood as it
+//! is. The library writes in bursts, some seconds apart.
 
 pub(crate) mod frames;
+mod messages;
+mod run;
+mod summary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use prost::Message;
+use self::messages::RunHead;
+use self::run::{Run, Sample};
+use super::Reading;
 
-use self::frames::{Foreign, Frames};
-use super::tail::Tail;
-use super::{Reading, record};
-
-/// What the library adds to the history and the summary.
-const OWN: [&str; 4] = ["_step", "_runtime", "_timestamp", "_wandb"];
+/// What stands behind the name of a metric whose last value the program has replaced in the summary.
+const OVERRIDE: &str = ".summary";
+/// What stands before the number of a run in names of metrics.
+const INIT: &str = "init-";
 
 /// Reads what the runs of one attempt log: nearly always one run, several one after the other where the program begins several.
 #[derive(Debug, Default)]
 pub(crate) struct WandbRuns {
+    objective: String,
     /// In the order in which they were found, which is the same for each agent.
     files: Vec<PathBuf>,
     /// The one that is being read, by its place. A later one is read when this one has ended, or nobody can write any more: so the order of the
     /// readings is the same however often they are read.
     current: usize,
     run: Option<Run>,
+    inits: Inits,
+    has_remarked: bool,
 }
 
 /// What a look at the files brought.
@@ -34,11 +40,18 @@ pub(crate) struct Seen {
     pub(crate) readings: Vec<Reading>,
     /// What a person should know.
     pub(crate) complaint: Option<String>,
+    /// What a person should know of the program, once for all its runs.
+    pub(crate) remark: Option<String>,
     /// There may be more to read at once.
     pub(crate) more: bool,
 }
 
 impl WandbRuns {
+    /// Reads files for a sweep with this objective.
+    pub(crate) fn new(objective: &str) -> Self {
+        Self { objective: objective.to_owned(), ..Self::default() }
+    }
+
     /// Reads the file of a further run, once those before it have ended.
     pub(crate) fn add(&mut self, path: PathBuf) {
         if self.run.is_none() {
@@ -59,283 +72,126 @@ impl WandbRuns {
 
     async fn follow(&mut self, last: bool, seen: &mut Seen) -> io::Result<()> {
         let Some(run) = &mut self.run else { return Ok(()) };
-        run.read(seen).await?;
-        if seen.more {
-            return Ok(());
+        let mut samples = run.read(seen).await?;
+        if !seen.more && last {
+            samples.extend(run.end());
         }
-        if last {
-            run.end(seen);
-        }
-        if run.ended && self.current + 1 < self.files.len() {
+        let readings = samples.into_iter().map(|sample| self.inits.reading(run.head.as_ref(), sample));
+        seen.readings.extend(readings);
+        let begins_next = !seen.more && run.ended && self.current + 1 < self.files.len();
+        if begins_next {
             self.current += 1;
-            self.run = Some(Run::new(&self.files[self.current]));
+            let head = run.head.take();
+            self.inits.begin_file(head);
+            *run = Run::new(&self.files[self.current]);
             seen.more = true;
         }
+        if !self.has_remarked && self.inits.has_several(&self.objective) {
+            self.has_remarked = true;
+            let name = &self.objective;
+            seen.remark = Some(format!(
+                "the program calls wandb.init several times: the runs are kept apart (`{name}`, `{INIT}2/{name}`, …), and the objective is the mean of \
+                 what each of them came to; `objective_over_inits: last` or `first` in the sweep file makes it that of one"
+            ));
+        }
         Ok(())
     }
 }
 
-/// One run, as it lies in its file.
+/// Tells the runs that a program begins one after the other apart. Files that resume a run belong to it.
+#[derive(Debug, Default)]
+struct Inits {
+    /// The run of the file that is read; none before its first metric.
+    current: Option<Init>,
+    /// So many runs have given metrics.
+    count: u32,
+    /// Those of earlier files, by their ids.
+    earlier: BTreeMap<String, Init>,
+    /// The run that first gave a name has it; others have their number before it.
+    owners: BTreeMap<String, Owner>,
+}
+
+/// A run.
+#[derive(Clone, Copy, Debug)]
+struct Init {
+    /// From 1.
+    number: u32,
+    last_step: Option<i64>,
+    /// What is added to its steps; not known before the first one of a file.
+    offset: Option<i64>,
+}
+
 #[derive(Debug)]
-struct Run {
-    path: PathBuf,
-    tail: Tail,
-    frames: Frames,
-    /// What its history has held.
-    logged: BTreeSet<String>,
-    /// The last values of its summary.
-    summary: BTreeMap<String, f64>,
-    /// Nothing more is to come, or nothing that can be read.
-    ended: bool,
-    complained: bool,
+struct Owner {
+    number: u32,
+    has_others: bool,
 }
 
-impl Run {
-    fn new(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            tail: Tail::new(path.to_owned()),
-            frames: Frames::default(),
-            logged: BTreeSet::new(),
-            summary: BTreeMap::new(),
-            ended: false,
-            complained: false,
+impl Inits {
+    /// Goes on with another file, behind that of a run.
+    fn begin_file(&mut self, head: Option<RunHead>) {
+        if let (Some(init), Some(head)) = (self.current.take(), head) {
+            self.earlier.insert(head.id, Init { offset: None, ..init });
         }
     }
 
-    async fn read(&mut self, seen: &mut Seen) -> io::Result<()> {
-        if self.ended {
-            return Ok(());
-        }
-        let gain = self.tail.read().await?;
-        if gain.restarted {
-            self.frames = Frames::default();
-        }
-        if let Some(obstacle) = gain.obstacle {
-            seen.complaint = Some(format!("what W&B's library writes is not read while {obstacle}"));
-        }
-        seen.more = !gain.bytes.is_empty();
-        match self.frames.push(&gain.bytes) {
-            Ok(records) => records.iter().for_each(|record| self.take(record, seen)),
-            Err(Foreign) => {
-                self.ended = true;
-                seen.complaint =
-                    Some(format!("{} is not in the form that is known of W&B's library; its metrics are not seen", self.name()));
+    /// Returns a metric under the name that it has among those of all runs.
+    fn reading(&mut self, head: Option<&RunHead>, sample: Sample) -> Reading {
+        let Reading { mut name, step, value } = sample.reading;
+        let init = match &mut self.current {
+            Some(init) => init,
+            None => {
+                let resumed = head.filter(|head| head.resumes || head.is_resumed).and_then(|head| self.earlier.get(&head.id));
+                let init = resumed.copied().unwrap_or(Init { number: self.count + 1, last_step: None, offset: None });
+                self.count = self.count.max(init.number);
+                self.current.insert(init)
             }
-        }
-        if self.frames.damaged && !self.complained {
-            self.complained = true;
-            seen.complaint = Some(format!("{} is damaged; some of its metrics are not seen", self.name()));
-        }
-        Ok(())
-    }
-
-    fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
-
-    fn take(&mut self, bytes: &[u8], seen: &mut Seen) {
-        // What is not understood is no history.
-        let Ok(record) = Record::decode(bytes) else { return };
-        if let Some(history) = record.history {
-            let step = history.item.iter().find(|item| item.name() == "_step").and_then(|item| record::value(&item.value_json));
-            let step = step.map(|step| step as i64).or(history.step.map(|step| step.num));
-            for (name, value) in history.item.iter().filter_map(Item::metric) {
-                self.logged.insert(name.clone());
-                seen.readings.push(Reading { name, step, value });
+        };
+        let number = init.number;
+        let step = step.map(|step| init.place(step));
+        let is_others = match self.owners.get_mut(&name) {
+            Some(owner) => {
+                owner.has_others |= owner.number != number;
+                owner.number != number
             }
+            None => {
+                self.owners.insert(name.clone(), Owner { number, has_others: false });
+                false
+            }
+        };
+        if is_others {
+            name = format!("{INIT}{number}/{name}");
         }
-        self.summary.extend(record.summary.iter().flat_map(|summary| &summary.update).filter_map(Item::metric));
-        if record.exit.is_some() {
-            self.end(seen);
+        if sample.is_override {
+            name.push_str(OVERRIDE);
         }
+        Reading { name, step, value }
     }
 
-    /// What stands in the summary alone was never logged: the program has set it itself.
-    fn end(&mut self, seen: &mut Seen) {
-        if !std::mem::replace(&mut self.ended, true) {
-            let alone = std::mem::take(&mut self.summary).into_iter().filter(|(name, _)| !self.logged.contains(name));
-            seen.readings.extend(alone.map(|(name, value)| Reading { name, step: None, value }));
-        }
+    fn has_several(&self, name: &str) -> bool {
+        self.owners.get(name).is_some_and(|owner| owner.has_others)
     }
 }
 
-/// `wandb_internal.Record`, as far as it matters.
-#[derive(Clone, PartialEq, Message)]
-struct Record {
-    #[prost(message, optional, tag = "2")]
-    history: Option<History>,
-    #[prost(message, optional, tag = "3")]
-    summary: Option<Summary>,
-    #[prost(message, optional, tag = "18")]
-    exit: Option<Exit>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct History {
-    #[prost(message, repeated, tag = "1")]
-    item: Vec<Item>,
-    #[prost(message, optional, tag = "2")]
-    step: Option<Step>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Summary {
-    #[prost(message, repeated, tag = "1")]
-    update: Vec<Item>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Item {
-    #[prost(string, tag = "1")]
-    key: String,
-    /// The way to the value, of one key where nothing is nested.
-    #[prost(string, repeated, tag = "2")]
-    nested_key: Vec<String>,
-    #[prost(string, tag = "16")]
-    value_json: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Step {
-    #[prost(int64, tag = "1")]
-    num: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Exit {
-    #[prost(int32, tag = "1")]
-    exit_code: i32,
-}
-
-impl Item {
-    /// Its name as W&B shows it: nested ones with dots.
-    fn name(&self) -> String {
-        if self.nested_key.is_empty() { self.key.clone() } else { self.nested_key.join(".") }
+impl Init {
+    /// Returns the step of the run. Offline, the library counts from 0 again where a run is resumed.
+    fn place(&mut self, step: i64) -> i64 {
+        let begins_again = self.last_step.filter(|_| step == 0);
+        let offset = *self.offset.get_or_insert(begins_again.map_or(0, |last| last.saturating_add(1)));
+        let step = step.saturating_add(offset);
+        self.last_step = self.last_step.max(Some(step));
+        step
     }
+}
 
-    fn metric(&self) -> Option<(String, f64)> {
-        let first = self.nested_key.first().unwrap_or(&self.key);
-        let name = Some(self.name()).filter(|name| !OWN.contains(&first.as_str()) && record::is_name(name))?;
-        Some((name, record::value(&self.value_json)?))
+/// Returns the name that a metric has in its run: without the number of the run, and without what says that it is of the summary.
+pub(crate) fn name_in_run(name: &str) -> &str {
+    let name = name.strip_suffix(OVERRIDE).unwrap_or(name);
+    match name.strip_prefix(INIT).and_then(|rest| rest.split_once('/')) {
+        Some((number, rest)) if number.parse::<u32>().is_ok() => rest,
+        _ => name,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn item(name: &str, json: &str) -> Item {
-        let nested_key = name.split('.').map(str::to_owned).collect();
-        Item { nested_key, value_json: json.to_owned(), ..Item::default() }
-    }
-
-    fn logged(step: i64, items: &[(&str, &str)]) -> Vec<u8> {
-        let mut items: Vec<_> = items.iter().map(|(name, json)| item(name, json)).collect();
-        items.extend([item("_runtime", "0.25"), item("_timestamp", "1.7e9"), item("_step", &step.to_string())]);
-        Record { history: Some(History { item: items, step: Some(Step { num: step }) }), ..Record::default() }.encode_to_vec()
-    }
-
-    fn summed(items: &[(&str, &str)]) -> Vec<u8> {
-        let update = items.iter().map(|(name, json)| item(name, json)).collect();
-        Record { summary: Some(Summary { update }), ..Record::default() }.encode_to_vec()
-    }
-
-    fn ended() -> Vec<u8> {
-        Record { exit: Some(Exit { exit_code: 0 }), ..Record::default() }.encode_to_vec()
-    }
-
-    fn write(folder: &Path, run: &str, bytes: &[u8]) {
-        fs::write(path(folder, run), bytes).unwrap();
-    }
-
-    fn path(folder: &Path, run: &str) -> PathBuf {
-        folder.join(format!("run-{run}.wandb"))
-    }
-
-    fn of(folder: &Path) -> WandbRuns {
-        let mut runs = WandbRuns::default();
-        runs.add(path(folder, "1"));
-        runs
-    }
-
-    async fn all(runs: &mut WandbRuns, last: bool) -> (Vec<(String, Option<i64>, f64)>, Vec<String>) {
-        let (mut readings, mut complaints) = (Vec::new(), Vec::new());
-        loop {
-            let seen = runs.read(last).await;
-            readings.extend(seen.readings.into_iter().map(|reading| (reading.name, reading.step, reading.value)));
-            complaints.extend(seen.complaint);
-            if !seen.more {
-                return (readings, complaints);
-            }
-        }
-    }
-
-    fn reading(name: &str, step: Option<i64>, value: f64) -> (String, Option<i64>, f64) {
-        (name.to_owned(), step, value)
-    }
-
-    #[tokio::test]
-    async fn what_is_logged_is_read_as_it_comes_and_what_is_only_summed_at_the_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut runs = of(folder.path());
-        assert_eq!(all(&mut runs, false).await, (vec![], vec![]));
-        let mut records = vec![
-            b"what nobody knows".to_vec(),
-            summed(&[("loss", "0.5"), ("best", "0.9"), ("_step", "0")]),
-            logged(0, &[("loss", "0.5"), ("val.acc", "1"), ("image", "{\"_type\": \"image-file\"}"), ("ok", "true"), ("name", "\"x\"")]),
-        ];
-        write(folder.path(), "1", &frames::file(&records));
-        let first = vec![reading("loss", Some(0), 0.5), reading("val.acc", Some(0), 1.0)];
-        assert_eq!(all(&mut runs, false).await, (first.clone(), vec![]));
-        records.extend([logged(7, &[("loss", "\"Infinity\"")]), summed(&[("best", "0.95")])]);
-        let whole = frames::file(&records);
-        write(folder.path(), "1", &whole[..whole.len() - 3]);
-        let second = vec![reading("loss", Some(7), f64::INFINITY)];
-        assert_eq!(all(&mut runs, false).await.0, second);
-        write(folder.path(), "1", &whole);
-        assert_eq!(all(&mut runs, false).await.0, vec![]);
-        let third = vec![reading("best", None, 0.95)];
-        assert_eq!(all(&mut runs, true).await.0, third);
-        assert_eq!(all(&mut runs, true).await.0, vec![]);
-        // Who comes later reads the same.
-        assert_eq!(all(&mut of(folder.path()), true).await.0, [first, second, third].concat());
-    }
-
-    #[tokio::test]
-    async fn a_run_is_read_when_the_one_before_it_has_ended() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut runs = WandbRuns::default();
-        ["2", "3", "4"].iter().for_each(|run| runs.add(path(folder.path(), run)));
-        write(folder.path(), "2", &frames::file(&[logged(0, &[("loss", "2")]), ended()]));
-        assert_eq!(all(&mut runs, false).await.0, vec![reading("loss", Some(0), 2.0)]);
-        write(folder.path(), "3", &frames::file(&[logged(0, &[("loss", "3")])]));
-        write(folder.path(), "4", &frames::file(&[logged(0, &[("loss", "4")])]));
-        assert_eq!(all(&mut runs, false).await.0, vec![reading("loss", Some(0), 3.0)]);
-        assert_eq!(all(&mut runs, false).await.0, vec![]);
-        assert_eq!(all(&mut runs, true).await.0, vec![reading("loss", Some(0), 4.0)]);
-    }
-
-    #[tokio::test]
-    async fn files_of_another_form_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "1", b"something else");
-        let (readings, complaints) = all(&mut of(folder.path()), true).await;
-        assert!(readings.is_empty() && complaints[0].contains("run-1.wandb is not in the form"), "{complaints:?}");
-        let mut damaged = frames::file(&[logged(0, &[("loss", "1")])]);
-        damaged[20] ^= 1;
-        write(folder.path(), "1", &damaged);
-        let (readings, complaints) = all(&mut of(folder.path()), true).await;
-        assert!(readings.is_empty() && complaints == ["run-1.wandb is damaged; some of its metrics are not seen"], "{complaints:?}");
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_read_is_complained_of() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(path(folder.path(), "1")).unwrap();
-        let (readings, complaints) = all(&mut of(folder.path()), true).await;
-        assert!(readings.is_empty() && complaints[0].contains("is not read while"), "{complaints:?}");
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::ending::{End, end, silence};
 use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply, Told};
 use crate::event::{Event, MetricPoint};
-use crate::observe::reduced;
+use crate::inits;
 use crate::quarantine::words;
 use crate::spec::OnLeaseLost;
 use crate::state::{
@@ -158,7 +158,7 @@ fn orphan(mut draft: Draft<'_>, attempt: &AttemptRef, run: &Run, finishing: &Att
 
 fn late_words(draft: &Draft<'_>, finishing: &Attempt, result: &AttemptResult) -> Option<String> {
     let objective = draft.sweep.spec.objective.as_ref();
-    let reached = objective.and_then(|objective| Some((objective, reduced(objective, &finishing.series)?)));
+    let reached = objective.and_then(|objective| Some((objective, inits::value(objective, finishing)?)));
     let reached = reached.map(|(objective, value)| format!(" with {} = {value}", objective.metric)).unwrap_or_default();
     match result {
         AttemptResult::Succeeded => Some(format!("ended well{reached}, too late to count")),

@@ -16,7 +16,7 @@
 use super::draft::Draft;
 use super::{health, unread};
 use crate::command::{AttemptResult, Refusal, Told};
-use crate::observe::reduced;
+use crate::inits;
 use crate::quarantine::words;
 use crate::retry::{Verdict, avoids_agent, judge};
 use crate::spec::Objective;
@@ -119,7 +119,7 @@ impl Settling<'_, '_> {
         let Some(objective) = &self.draft.sweep.spec.objective else {
             return self.close(AttemptState::Finished, None, RunState::Finished, None, String::new());
         };
-        match reduced(objective, &self.ending.series) {
+        match inits::value(objective, self.ending) {
             Some(value) => self.close(AttemptState::Finished, None, RunState::Finished, Some(value), String::new()),
             None => {
                 let failure = no_value(objective, self.ending);
@@ -152,7 +152,7 @@ impl Settling<'_, '_> {
         let Some(objective) = &self.draft.sweep.spec.objective else {
             return self.close(state, failure, RunState::Stopped, None, reason);
         };
-        match reduced(objective, &self.ending.series) {
+        match inits::value(objective, self.ending) {
             Some(value) => self.close(state, failure, RunState::Stopped, Some(value), reason),
             None => {
                 let failure = no_value(objective, self.ending);

@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
     use crate::observe::reduced;
-    use crate::spec::Impute;
+    use crate::spec::{Impute, OverInits};
 
     #[test]
     fn a_shortened_series_reduces_to_the_same_number() {
@@ -115,6 +115,7 @@ mod tests {
                     impute: Impute::default(),
                     impute_while_running: None,
                     reduce,
+                    over_inits: OverInits::default(),
                 };
                 let short = shortened(Some(&objective), &series);
                 assert!(short.len() <= 7, "{short:?}");

@@ -9,7 +9,7 @@
 use super::draft::Draft;
 use crate::command::{Decision, Refusal, Reply};
 use crate::event::{Event, MetricPoint};
-use crate::observe::reduced;
+use crate::inits;
 use crate::state::{AttemptRef, AttemptState, FailureKind, RunState, State};
 
 /// Returns why an agent has to wait for its next run, if it has to.
@@ -60,7 +60,7 @@ pub(super) fn reread(state: &State, attempt: &AttemptRef, points: &[MetricPoint]
     draft.push(Event::MetricsReported { attempt: attempt.clone(), first_seq: known.points, points, stale: true });
     let had_none = known.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::NoMetric);
     let is_newest = run.state == RunState::Failed && attempt.attempt == run.newest() && known.state == AttemptState::Failed;
-    let value = objective.and_then(|objective| reduced(objective, &after.series)).filter(|_| had_none && is_newest);
+    let value = objective.and_then(|objective| inits::value(objective, &after)).filter(|_| had_none && is_newest);
     let state = match value {
         Some(value) => {
             draft.end_attempt(attempt, AttemptState::Finished, None);

@@ -3,7 +3,7 @@
 use sweep_search::observation::Goal;
 use sweep_search::space::{Distribution, Parameter, Space, Value};
 
-use super::model::{Objective, Reduce, SweepSpec};
+use super::model::{Objective, OverInits, Reduce, SweepSpec};
 
 /// Returns what changes, one line each; nothing where both mean the same.
 pub fn changes(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
@@ -153,8 +153,13 @@ fn objective_words(objective: &Objective) -> String {
         Reduce::Last => ", its last value".to_owned(),
         Reduce::MeanLast(count) => format!(", the mean of its last {count} values"),
     };
+    let inits = match objective.over_inits {
+        OverInits::Mean => "",
+        OverInits::Last => ", of the last wandb.init",
+        OverInits::First => ", of the first wandb.init",
+    };
     let target = objective.target.map(|target| format!(", until {}", number(target))).unwrap_or_default();
-    format!("{goal} {}{reduce}{target}", objective.metric)
+    format!("{goal} {}{reduce}{inits}{target}", objective.metric)
 }
 
 fn settings(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {

@@ -5,7 +5,7 @@ use sweep_search::space::Value;
 
 use super::diagnostic::Report;
 use super::fields::Fields;
-use super::model::{Impute, Objective, Reduce};
+use super::model::{Impute, Objective, OverInits, Reduce};
 use super::yaml::{Entry, Kind};
 
 const IMPUTE: [(&str, Impute); 3] = [("worst", Impute::Worst), ("best", Impute::Best), ("latest", Impute::Latest)];
@@ -25,7 +25,26 @@ pub(super) fn read(entry: &Entry, report: &mut Report) -> Option<Objective> {
         report.error(Some(fields.span), "`metric`: `name` is empty", Some("the name under which the program reports it".to_owned()));
         return None;
     }
-    Some(Objective { metric, goal: goal.unwrap_or_default(), target, impute: impute.unwrap_or_default(), impute_while_running, reduce })
+    Some(Objective {
+        metric,
+        goal: goal.unwrap_or_default(),
+        target,
+        impute: impute.unwrap_or_default(),
+        impute_while_running,
+        reduce,
+        over_inits: OverInits::default(),
+    })
+}
+
+/// Reads `objective_over_inits`.
+pub(super) fn over_inits(fields: &Fields<'_>, report: &mut Report) -> OverInits {
+    let words = [("mean", OverInits::Mean), ("last", OverInits::Last), ("first", OverInits::First)];
+    let read = fields.word("objective_over_inits", &words, report).unwrap_or_default();
+    if let Some(entry) = fields.entry("objective_over_inits").filter(|_| fields.entry("metric").is_none()) {
+        let help = "for example `metric: {name: val_loss, goal: minimize}`".to_owned();
+        report.error(Some(entry.key_span), "`objective_over_inits` needs a `metric` to combine", Some(help));
+    }
+    read
 }
 
 fn while_running(fields: &Fields<'_>, report: &mut Report) -> Option<Impute> {

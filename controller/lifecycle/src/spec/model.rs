@@ -114,6 +114,9 @@ pub struct Objective {
     /// How a series becomes one number.
     #[serde(default)]
     pub reduce: Reduce,
+    /// `objective_over_inits`: how several runs of W&B in one program become one number.
+    #[serde(default, skip_serializing_if = "OverInits::is_mean")]
+    pub over_inits: OverInits,
 }
 
 /// Something that runs read.
@@ -214,6 +217,25 @@ pub enum Reduce {
     Last,
     /// The mean of the last so many values. At least 1.
     MeanLast(u32),
+}
+
+/// Which runs of W&B count where a program begins several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverInits {
+    /// The mean of what they come to: the folds of a cross-validation.
+    #[default]
+    Mean,
+    /// The last that has the objective.
+    Last,
+    /// The first that has the objective.
+    First,
+}
+
+impl OverInits {
+    fn is_mean(&self) -> bool {
+        *self == Self::Mean
+    }
 }
 
 /// How often a run is tried again without anybody asking.

@@ -94,6 +94,11 @@ fn top_level() -> Value {
             },
             "additionalProperties": false,
         },
+        "objective_over_inits": {
+            "description": "Where a program calls wandb.init several times, in each fold of a cross-validation for instance: whose objective counts.",
+            "enum": ["mean", "last", "first"],
+            "default": "mean",
+        },
         "max_runtime": time("How long a run may take; then it has failed."),
         "max_silence": time("How long a run may say nothing, neither a metric nor a line of output; then it has failed."),
         "on_lease_lost": {

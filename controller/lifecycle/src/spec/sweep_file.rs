@@ -6,7 +6,7 @@ use sweep_search::suggest::Method;
 
 use super::diagnostic::{Report, Span, suggestion};
 use super::fields::{Fields, at};
-use super::model::{MetricPattern, SweepSpec};
+use super::model::{MetricPattern, Objective, SweepSpec};
 use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
 use super::{constraints, data, early_terminate, lints, metric, metric_files, upkeep, when};
@@ -15,10 +15,11 @@ use super::{constraints, data, early_terminate, lints, metric, metric_files, upk
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "method",
     "parameters",
     "metric",
+    "objective_over_inits",
     "constraints",
     "repeats",
     "early_terminate",
@@ -86,7 +87,9 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
     let fields = Fields::new("a sweep file", root.span, root, "`method: random` and `parameters: {…}`", report)?;
     unknown_keys(&fields, report);
     let method = method(&fields, report);
+    let over_inits = metric::over_inits(&fields, report);
     let objective = fields.entry("metric").and_then(|entry| metric::read(entry, report));
+    let objective = objective.map(|objective| Objective { over_inits, ..objective });
     let constraints = fields.entry("constraints").map(|entry| constraints::read(entry, objective.as_ref(), report));
     let early_terminate = fields.entry("early_terminate").and_then(|entry| early_terminate::read(entry, report));
     for (key, wants) in [("early_terminate", "early_terminate"), ("method", "method: bayes")] {

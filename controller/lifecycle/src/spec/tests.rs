@@ -6,7 +6,7 @@ use sweep_search::early_stop::{Asha, Bands, EarlyStop, Hyperband, Median, Predic
 use sweep_search::space::{Distribution, Path, Step, Value};
 use sweep_search::suggest::Method;
 
-use super::{CodeMode, CodePolicy, OnLeaseLost, Severity, parse, render};
+use super::{CodeMode, CodePolicy, OnLeaseLost, OverInits, Severity, parse, render};
 
 mod lints;
 
@@ -237,6 +237,24 @@ fn what_is_missing_is_told_without_a_place() {
 fn all_mistakes_are_told_at_once() {
     let text = "method: bayes\ncommand: python train.py\nparameters:\n  a: 3\n  b: {lr: {min: 1, max: 2}}\n  c: {min: \"1e-5\", max: 1.0}\n  d: {values: []}\n";
     assert_snapshot!(seen(text));
+}
+
+#[test]
+fn whose_objective_counts_of_several_runs_of_wandb_is_one_of_three_words() {
+    let text = |rest: &str| format!("program: t.py\nmethod: random\nparameters:\n  x: {{value: 1}}\n{rest}");
+    for (rest, expected) in
+        [("", OverInits::Mean), ("objective_over_inits: last\n", OverInits::Last), ("objective_over_inits: first\n", OverInits::First)]
+    {
+        let spec = parse(&text(&format!("metric: {{name: loss}}\n{rest}"))).0.expect("it is right");
+        assert_eq!(spec.objective.expect("it has one").over_inits, expected);
+    }
+    for wrong in [
+        "metric: {name: loss}\nobjective_over_inits: median\n",
+        "objective_over_inits: mean\n",
+        "metric: {name: loss}\nobjective_over_init: mean\n",
+    ] {
+        assert!(parse(&text(wrong)).0.is_none(), "{wrong}");
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply, SweepAction};
 use sweep_lifecycle::decide::directive;
-use sweep_lifecycle::event::Event;
+use sweep_lifecycle::event::{Event, MetricPoint};
 use sweep_lifecycle::observe::observations;
-use sweep_lifecycle::spec::Reduce;
+use sweep_lifecycle::spec::{OverInits, Reduce};
 use sweep_lifecycle::state::{AttemptRef, AttemptState, Blame, FailureKind, RunState, StopKind, StopRequest, SweepState};
 use sweep_search::observation::Outcome;
 
@@ -96,6 +96,40 @@ fn the_value_of_a_run_is_its_series_reduced() {
         world.finish("ann", &attempt, AttemptResult::Succeeded);
         let got = world.run(1).value.expect("it has one");
         assert!((got - value).abs() < 1e-12, "{reduce:?} {got}");
+    }
+}
+
+#[test]
+fn several_runs_of_wandb_and_a_value_in_the_summary_come_to_one_value() {
+    let points = |named: &[(&str, f64)]| -> Vec<MetricPoint> {
+        named
+            .iter()
+            .map(|(name, value)| MetricPoint { name: (*name).to_owned(), step: None, ..crate::world::points(&[*value]).remove(0) })
+            .collect()
+    };
+    let folds = [("loss", 0.5), ("loss", 0.75), ("init-2/loss", 0.25), ("init-2/loss", 0.5), ("init-10/loss", 1.5), ("init-10/loss", 1.75)];
+    let over = [(OverInits::Mean, 0.75), (OverInits::Last, 1.5), (OverInits::First, 0.5)];
+    let mut cases: Vec<_> = over.map(|(over_inits, value)| (over_inits, Reduce::Best, folds.to_vec(), value)).to_vec();
+    cases.push((OverInits::Mean, Reduce::Last, folds.to_vec(), 1.0));
+    // W&B's search uses the best of history and summary.
+    for (set, best, last) in [(0.25, 0.25, 0.25), (0.625, 0.5, 0.625), (f64::NAN, 0.5, 0.75)] {
+        let named = vec![("loss", 0.5), ("loss", 0.75), ("loss.summary", set), ("acc.summary", 0.0)];
+        cases.extend([(OverInits::Mean, Reduce::Best, named.clone(), best), (OverInits::Mean, Reduce::Last, named, last)]);
+    }
+    for (over_inits, reduce, named, value) in cases {
+        let mut world = World::default();
+        let mut spec = grid(1);
+        let objective = spec.objective.as_mut().expect("it has one");
+        (objective.over_inits, objective.reduce) = (over_inits, reduce);
+        world.create(spec);
+        world.register("ann");
+        let attempt = world.begin("ann", 1);
+        world.ask(&Command::ReportMetrics { agent: agent("ann"), attempt: attempt.clone(), first_seq: 0, points: points(&named) });
+        world.finish("ann", &attempt, AttemptResult::Succeeded);
+        let got = world.run(1).value.expect("it has one");
+        assert!((got - value).abs() < 1e-12, "{got} {over_inits:?} {reduce:?} {named:?}");
+        let curve = named.iter().filter(|(name, _)| *name == "loss").count();
+        assert_eq!(world.run(1).series().len(), curve, "what is judged early is the curve");
     }
 }
 

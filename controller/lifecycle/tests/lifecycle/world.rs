@@ -7,7 +7,7 @@ use sweep_lifecycle::decide::decide;
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
 use sweep_lifecycle::evolve::evolve;
 use sweep_lifecycle::invariants::broken;
-use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, OverInits, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::image::{Loader, same};
 use sweep_lifecycle::state::{
     AgentId, AgentInfo, Attempt, AttemptRef, Blame, Failure, FailureKind, Run, RunNumber, State, Sweep, SweepId, Timestamp,
@@ -196,6 +196,7 @@ pub(crate) fn objective() -> Objective {
         impute: Impute::default(),
         impute_while_running: None,
         reduce: Reduce::Best,
+        over_inits: OverInits::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, Reduce, RetryPolicy, SweepSpec};
+use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, OverInits, Reduce, RetryPolicy, SweepSpec};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRecord, AttemptRef, State, SweepId, Timestamp};
 use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
@@ -178,6 +178,7 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
         impute: Impute::Worst,
         impute_while_running: None,
         reduce: Reduce::Best,
+        over_inits: OverInits::default(),
     };
     SweepSpec {
         name: Some("first".to_owned()),
