@@ -10,7 +10,7 @@ use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::Seen;
 use crate::gp::warp::Warp;
-use crate::observation::{CodeLine, Goal, Observation, Outcome};
+use crate::observation::{CodeLine, Goal, Observation};
 use crate::sampler::bayes::{self, History};
 use crate::space::Space;
 use crate::space::unit_cube::UnitCube;
@@ -38,10 +38,7 @@ impl<'a> Bench<'a> {
     /// Looks at observations whose values are to be minimised.
     pub fn new(space: &'a Space, observations: &'a [Observation]) -> Self {
         let cube = UnitCube::new(space);
-        let value = |seen: &Observation| match seen.outcome {
-            Outcome::Value(value) | Outcome::Stopped(value) => value,
-            Outcome::Failed => f64::INFINITY,
-        };
+        let value = |seen: &Observation| seen.outcome.value().unwrap_or(f64::INFINITY);
         let valued: Vec<&Observation> = observations.iter().filter(|seen| value(seen).is_finite()).collect();
         let values: Vec<f64> = valued.iter().map(|seen| value(seen)).collect();
         let warp = Warp::new(&values, FLOOR);

@@ -35,10 +35,37 @@ impl Goal {
 pub enum Outcome {
     /// The run ended with this value.
     Value(f64),
-    /// The run was stopped early; the value is what it would have come to where that was predicted, else what it had reached.
-    Stopped(f64),
+    /// The run was stopped early. Its ending is predicted from the curves that are known when the search is asked.
+    Stopped(Ending),
     /// The run failed for a reason that blames the configuration.
     Failed,
+}
+
+/// The value that a stopped run would probably have reached at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The expected value.
+    pub mean: f64,
+    /// The standard deviation of the prediction. It is large where the curve cannot be extrapolated yet.
+    pub deviation: f64,
+}
+
+impl Outcome {
+    /// Returns the measured value, or the expected one of a stopped run.
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Self::Value(value) | Self::Stopped(Ending { mean: value, .. }) => Some(*value),
+            Self::Failed => None,
+        }
+    }
+
+    /// Returns the standard deviation of the value: 0 for a measured one.
+    pub fn deviation(&self) -> f64 {
+        match self {
+            Self::Stopped(ending) => ending.deviation,
+            Self::Value(_) | Self::Failed => 0.0,
+        }
+    }
 }
 
 /// A run that has ended, as the search sees it. Failures that blame the machine or nobody are not observations.

@@ -4,11 +4,12 @@
 //! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and
 //! suggestions come in as arguments. It never calls `search::suggest`.
 //!
-//! Modules import leftwards only: `decide → inits, retry, quarantine, invariants → observe → versions → repeats → command → event → state → spec`; `evolve → revise →
-//! inits → observe, versions → event, state`.
+//! Modules import leftwards only: `decide → inits, retry, quarantine, invariants → observe → endings → versions → repeats → command → event → state → spec`;
+//! `evolve → revise → inits → observe, versions → event, state`.
 
 pub mod command;
 pub mod decide;
+mod endings;
 pub mod event;
 pub mod evolve;
 pub mod inits;

@@ -2,19 +2,22 @@
 
 use std::borrow::Cow;
 
-use sweep_search::observation::{Observation, Outcome, Pending};
+use sweep_search::observation::{Ending, Observation, Outcome, Pending};
 use sweep_search::suggest::Method;
 
+use crate::endings::Endings;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
 use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
 use crate::versions;
 
-/// Returns what the search may learn from, by the number of the first run of each point: finished and stopped runs with their value, and failed
-/// ones whose configuration is to blame. Failures that blame the machine or nobody, and cancelled runs, say nothing about a configuration. Of
-/// repeats it is the mean of those that have a value; they have failed where more of them failed than that.
+/// Returns what the search may learn from, by the number of the first run of each point: finished runs with their value, stopped ones with the
+/// ending that the curves known now predict, and failed ones whose configuration is to blame. Failures that blame the machine or nobody, and
+/// cancelled runs, say nothing about a configuration. Of repeats it is the mean of those that finished, or else of those that were stopped; they have
+/// failed where more of them failed than have a value.
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
-    points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs)).collect()
+    let mut endings = Endings::of(sweep);
+    points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()
 }
 
 /// Returns the ids of the versions of the code that are told apart. Suggestions are for the last.
@@ -24,7 +27,7 @@ pub fn code_line(sweep: &Sweep) -> Vec<String> {
 
 /// Returns how many observations there are.
 pub(crate) fn results(sweep: &Sweep) -> u64 {
-    points(sweep).filter(|(_, runs)| outcome_of(runs.iter().map(AsRef::as_ref)).is_some()).count() as u64
+    points(sweep).filter(|(_, runs)| runs.iter().any(|run| has_outcome(run))).count() as u64
 }
 
 fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)> {
@@ -32,48 +35,49 @@ fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)>
     firsts.map(|first| (first, versions::counting(sweep, &sweep.codes, first)))
 }
 
-fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>]) -> Option<Observation> {
-    let runs = || runs.iter().map(AsRef::as_ref);
-    let (outcome, repeats) = outcome_of(runs())?;
-    let ended = runs().filter(|run| outcome_of([*run].into_iter()).is_some());
-    let violations = repeats::violations(ended.clone(), &sweep.spec.constraints);
-    let known = ended.clone().next()?;
+fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>], endings: &mut Endings) -> Option<Observation> {
+    let ended: Vec<&Run> = runs.iter().map(AsRef::as_ref).filter(|run| has_outcome(run)).collect();
+    let known = *ended.first()?;
+    let outcomes: Vec<Outcome> = ended.iter().filter_map(|run| outcome(sweep, run, endings)).collect();
+    let (outcome, repeats) = combined(&outcomes);
+    let violations = repeats::violations(ended.iter().copied(), &sweep.spec.constraints);
     let placed = sweep.placed(known)?;
     let (code_version, config) = (versions::canonical(&sweep.codes, &known.code_version).to_owned(), placed.config.into_owned());
     Some(Observation { violations, code_version, repeats, outside: placed.outside, ..Observation::new(first, config, outcome) })
 }
 
-/// Returns what a point has come to so far, and how many values that is the mean of.
-fn outcome_of<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<(Outcome, u32)> {
-    let ended: Vec<Outcome> = runs.filter_map(outcome).collect();
-    let values: Vec<f64> = ended
-        .iter()
-        .filter_map(|outcome| match outcome {
-            Outcome::Value(value) | Outcome::Stopped(value) => Some(*value),
-            Outcome::Failed => None,
-        })
-        .collect();
-    let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
-    if values.len() < ended.len() - values.len() {
-        return Some((Outcome::Failed, 1));
+/// Returns the outcome of a point from those of its runs, and how many values it is the mean of.
+fn combined(outcomes: &[Outcome]) -> (Outcome, u32) {
+    let failed = outcomes.iter().filter(|outcome| **outcome == Outcome::Failed).count();
+    if outcomes.len() - failed < failed {
+        return (Outcome::Failed, 1);
     }
-    let mean = values.iter().map(|value| value / f64::from(count)).sum();
-    let by_itself = ended.iter().any(|outcome| matches!(outcome, Outcome::Value(_)));
-    (count > 0).then_some((if by_itself { Outcome::Value(mean) } else { Outcome::Stopped(mean) }, count))
+    let by_itself = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Value(_)));
+    let of_kind = |outcome: &&Outcome| matches!(outcome, Outcome::Value(_)) == by_itself && **outcome != Outcome::Failed;
+    let chosen = || outcomes.iter().filter(of_kind);
+    let count = u32::try_from(chosen().count()).unwrap_or(u32::MAX);
+    // Divided before it is summed: a sum of large values may overflow where their mean does not.
+    let mean = chosen().filter_map(Outcome::value).map(|value| value / f64::from(count)).sum();
+    let deviation = chosen().fold(0.0_f64, |sum, outcome| sum.hypot(outcome.deviation() / f64::from(count)));
+    (if by_itself { Outcome::Value(mean) } else { Outcome::Stopped(Ending { mean, deviation }) }, count)
 }
 
-fn outcome(run: &Run) -> Option<Outcome> {
+/// Returns whether the search may learn from a run.
+fn has_outcome(run: &Run) -> bool {
+    match run.state {
+        RunState::Finished | RunState::Stopped => run.value.is_some(),
+        RunState::Failed => run.blamed,
+        RunState::Queued | RunState::Assigned | RunState::Running | RunState::Cancelled => false,
+    }
+}
+
+fn outcome(sweep: &Sweep, run: &Run, endings: &mut Endings) -> Option<Outcome> {
     match run.state {
         RunState::Finished => run.value.map(Outcome::Value),
-        RunState::Stopped => run.value.map(|reached| Outcome::Stopped(predicted(run).unwrap_or(reached))),
+        RunState::Stopped => run.value.map(|reached| Outcome::Stopped(endings.ending(sweep, run, reached))),
         RunState::Failed => run.blamed.then_some(Outcome::Failed),
         RunState::Queued | RunState::Assigned | RunState::Running | RunState::Cancelled => None,
     }
-}
-
-// What the run would have come to says more of its configuration than what it had reached when it was stopped.
-fn predicted(run: &Run) -> Option<f64> {
-    run.attempts.last()?.stop.as_ref()?.predicted
 }
 
 /// Returns the points that nothing is known of yet, but is going to be, by the number of their first run.
@@ -83,7 +87,7 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
     let unknown = firsts.into_iter().filter_map(|first| {
         let runs = versions::counting(sweep, &sweep.codes, first);
         let run = runs.first()?;
-        let placed = sweep.placed(run).filter(|_| outcome_of(runs.iter().map(AsRef::as_ref)).is_none())?;
+        let placed = sweep.placed(run).filter(|_| !runs.iter().any(|run| has_outcome(run)))?;
         let code_version = versions::canonical(&sweep.codes, &run.code_version).to_owned();
         Some(Pending { index: first, config: placed.config.into_owned(), code_version })
     });

@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::observation::{CodeLine, Goal, Observation, Outcome};
+use crate::observation::{CodeLine, Goal, Observation};
 use crate::space::unit_cube::UnitCube;
 use crate::surrogate::Surrogate;
 
@@ -32,7 +32,7 @@ pub(super) fn agreements(
     rng: &mut ChaCha8Rng,
 ) -> Vec<Agreement> {
     let valued = |version: &str| -> Vec<Observation> {
-        let is_finite = |seen: &&Observation| matches!(seen.outcome, Outcome::Value(value) | Outcome::Stopped(value) if value.is_finite());
+        let is_finite = |seen: &&Observation| seen.outcome.value().is_some_and(f64::is_finite);
         observations.iter().filter(|seen| seen.code_version == version).filter(is_finite).cloned().collect()
     };
     let Some((newest, older)) = code.versions.split_last() else { return Vec::new() };
@@ -43,12 +43,9 @@ pub(super) fn agreements(
     let compare = |(version, mut then): (&String, Vec<Observation>)| {
         let alone = Surrogate::new(cube, goal, &then, CodeLine::default(), rng)?;
         let points: Vec<_> = now.iter().map(|seen| cube.point_of(&seen.config)).collect();
-        let value = |seen: &Observation| match seen.outcome {
-            Outcome::Value(value) | Outcome::Stopped(value) => value,
-            Outcome::Failed => 0.0,
-        };
         let shifts = now.iter().zip(alone.predict(&points)).map(|(seen, (predicted, deviation))| {
-            (value(seen) - goal.minimized(predicted), 1.0 / (deviation * deviation).max(f64::MIN_POSITIVE))
+            let deviation = deviation.hypot(seen.outcome.deviation());
+            (seen.outcome.value().unwrap_or(0.0) - goal.minimized(predicted), 1.0 / (deviation * deviation).max(f64::MIN_POSITIVE))
         });
         // Where the older code is better known its word counts for more.
         let (sum, total) = shifts.fold((0.0, 0.0), |(sum, total), (shift, weight)| (sum + shift * weight, total + weight));

@@ -2,17 +2,13 @@
 
 use crate::observation::{Goal, Observation, Outcome};
 
-/// Returns the observation with the best finite value. One that ended by itself goes before one that was stopped with the same value;
-/// of equals, the first wins.
+/// Returns the observation with the best finite value; of equals, the first. A predicted value counts only where no run has ended by itself.
 pub fn best(goal: Goal, observations: &[Observation]) -> Option<&Observation> {
-    let mut best: Option<(&Observation, (f64, bool, u64))> = None;
+    let mut best: Option<(&Observation, (bool, f64, u64))> = None;
     for observation in observations {
-        let (value, stopped) = match observation.outcome {
-            Outcome::Value(value) => (value, false),
-            Outcome::Stopped(value) => (value, true),
-            Outcome::Failed => continue,
-        };
-        let rank = (goal.minimized(value), stopped, observation.index);
+        let Some(value) = observation.outcome.value() else { continue };
+        let is_stopped = matches!(observation.outcome, Outcome::Stopped(_));
+        let rank = (is_stopped, goal.minimized(value), observation.index);
         if value.is_finite() && best.is_none_or(|(_, other)| rank < other) {
             best = Some((observation, rank));
         }
@@ -23,13 +19,14 @@ pub fn best(goal: Goal, observations: &[Observation]) -> Option<&Observation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::Ending;
     use crate::space::Config;
 
     #[test]
     fn the_best_is_finite_and_by_the_goal() {
         let outcomes = [
             Outcome::Value(f64::NAN),
-            Outcome::Stopped(0.1),
+            Outcome::Stopped(Ending { mean: 0.05, deviation: 0.1 }),
             Outcome::Value(0.3),
             Outcome::Failed,
             Outcome::Value(0.1),

@@ -32,11 +32,8 @@ pub(super) fn recommend(goal: Goal, observations: &[Observation], code: CodeLine
     let luckiest = best(goal, &feasible)?;
     let ended = |index: u64| feasible.iter().any(|seen| seen.index == index && matches!(seen.outcome, Outcome::Value(_)));
     let value = |index: u64| {
-        let seen = feasible.iter().find(|seen| seen.index == index).map(|seen| &seen.outcome);
-        match seen {
-            Some(Outcome::Value(value) | Outcome::Stopped(value)) => goal.minimized(*value),
-            Some(Outcome::Failed) | None => f64::INFINITY,
-        }
+        let value = feasible.iter().find(|seen| seen.index == index).and_then(|seen| seen.outcome.value());
+        value.map_or(f64::INFINITY, |value| goal.minimized(value))
     };
     let known = model.map(Surrogate::at_seen).unwrap_or_default();
     let candidates = || known.iter().filter(|(index, ..)| ended(*index));
@@ -50,8 +47,7 @@ pub(super) fn recommend(goal: Goal, observations: &[Observation], code: CodeLine
             Some(Recommendation { index: *index, predicted, by_model: true })
         }
         None => {
-            let (Outcome::Value(mean) | Outcome::Stopped(mean)) = luckiest.outcome else { return None };
-            let predicted = Prediction { mean, deviation: 0.0 };
+            let predicted = Prediction { mean: luckiest.outcome.value()?, deviation: luckiest.outcome.deviation() };
             Some(Recommendation { index: luckiest.index, predicted, by_model: false })
         }
     }

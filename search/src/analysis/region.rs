@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::observation::{Observation, Outcome};
+use crate::observation::Observation;
 use crate::space::{Path, Value};
 
 /// With fewer failures than this, any region would be chance.
@@ -77,10 +77,7 @@ struct Ended<'a> {
 
 impl<'a> Ended<'a> {
     fn of(seen: &'a Observation) -> Self {
-        let failed = match seen.outcome {
-            Outcome::Value(value) | Outcome::Stopped(value) => !value.is_finite(),
-            Outcome::Failed => true,
-        };
+        let failed = !seen.outcome.value().is_some_and(f64::is_finite);
         Self { values: &seen.config.0, failed }
     }
 

@@ -4,6 +4,8 @@
 //! finite value of the objective; others are passed over.
 
 mod asha;
+mod ending;
+mod extrapolation;
 mod hyperband;
 mod median;
 mod predictive;
@@ -12,6 +14,7 @@ mod regression;
 use serde::{Deserialize, Serialize};
 
 pub use asha::Asha;
+pub use ending::Endings;
 pub use hyperband::{Bands, Hyperband};
 pub use median::Median;
 pub use predictive::Predictive;
@@ -74,7 +77,7 @@ impl EarlyStop {
             Self::Median(rule) => rule.judge(run, peers.clone()),
             Self::Predictive(rule) => return rule.judge(run, peers),
         };
-        Some(Stop { reason: reason?, predicted: predictive::expected(run, peers) })
+        Some(Stop { reason: reason?, predicted: ending::expected(run.goal, run.series, peers) })
     }
 }
 

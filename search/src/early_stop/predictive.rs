@@ -87,22 +87,6 @@ impl Predictive {
     }
 }
 
-/// Returns what a run would come to if it were trained to its end, whichever rule stops it; `None` where no run has finished that was longer.
-pub(super) fn expected<'p>(run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<f64> {
-    let own = Shape::of(iterations(run.goal, run.series), usize::MAX)?;
-    let finished = longer(own.length, peers);
-    let mut lengths: Vec<usize> = finished.clone().map(|(series, _)| series.len()).collect();
-    let curves = curves(run.goal, own.length, finished);
-    let best = curves.iter().map(|(_, value)| *value).reduce(f64::min)?;
-    let middle = lengths.len() / 2;
-    let (_, horizon, _) = lengths.select_nth_unstable(middle);
-    let scale = Scale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
-    // Few good curves say little of a bad one: its own goes on as a power law.
-    let like = if curves.len() < FEATURES { &[] } else { curves.as_slice() };
-    let predicted = scale.unsquash(forecast(&own, like, &scale, *horizon).mean);
-    Some(run.goal.minimized(predicted)).filter(|value| value.is_finite())
-}
-
 /// Returns the series of the runs that were trained to their end and were longer than `now`, and what they came to.
 fn longer<'p>(now: usize, peers: impl Iterator<Item = Peer<'p>> + Clone) -> impl Iterator<Item = (&'p [f64], f64)> + Clone {
     peers.filter(move |peer| peer.series.len() > now).filter_map(|peer| Some((peer.series, peer.value?)))

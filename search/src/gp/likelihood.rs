@@ -18,6 +18,8 @@ pub(crate) struct Evidence {
     sums: Vec<f64>,
     own_sums: Vec<f64>,
     shares: Vec<f64>,
+    /// The variances of predicted values, by which θ is fitted; empty where all were measured.
+    variances: Vec<f64>,
     /// The place of each point's version in the line, and how often the code changed.
     versions: Vec<usize>,
     changes: usize,
@@ -36,6 +38,7 @@ impl Evidence {
             sums: pairs().map(|(a, b)| geometry.additive(&x[a], &x[b])).collect(),
             own_sums: x.iter().map(|x| geometry.additive(x, x)).collect(),
             shares: seen.shares.clone(),
+            variances: seen.variances.clone(),
             versions: seen.versions.clone(),
             changes: seen.changes,
             prior: Prior::new(geometry.len(), seen.changes),
@@ -50,19 +53,26 @@ impl Evidence {
         self.changes
     }
 
-    /// Returns the log likelihoods of θ but for a constant, the prior left out, for each of several z.
-    pub(crate) fn log_likelihoods(&self, theta: &[f64], zs: &[Vec<f64>]) -> Vec<f64> {
+    /// Returns the log likelihoods of θ but for a constant, the prior left out, for each of several z. `variances` holds those of predicted values for
+    /// each z; it is empty where all were measured.
+    pub(crate) fn log_likelihoods(&self, theta: &[f64], zs: &[Vec<f64>], variances: &[Vec<f64>]) -> Vec<f64> {
         let hyper = Hyperparameters::from_theta(theta, self.dimensions());
         let correlations: Vec<f64> = self.squares(&hyper).into_iter().map(|square| matern52(square).0).collect();
-        let Some(factor) = Cholesky::new(self.covariance(&hyper, |pair| correlations[pair])) else {
-            return vec![f64::NEG_INFINITY; zs.len()];
-        };
-        let volume = factor.log_determinant();
-        let likelihood = |z: &Vec<f64>| {
-            let density = -0.5 * factor.norm_squared(z) - volume;
+        let covariance = self.covariance(&hyper, |pair| correlations[pair]);
+        let likelihood = |factor: &Cholesky, z: &[f64]| {
+            let density = -0.5 * factor.norm_squared(z) - factor.log_determinant();
             if density.is_nan() { f64::NEG_INFINITY } else { density }
         };
-        zs.iter().map(likelihood).collect()
+        if variances.is_empty() {
+            let factor = Cholesky::new(covariance);
+            return zs.iter().map(|z| factor.as_ref().map_or(f64::NEG_INFINITY, |factor| likelihood(factor, z))).collect();
+        }
+        let uncertain = |(z, variances): (&Vec<f64>, &Vec<f64>)| {
+            let mut covariance = covariance.clone();
+            variances.iter().enumerate().for_each(|(place, variance)| covariance[(place, place)] += variance);
+            Cholesky::new(covariance).map_or(f64::NEG_INFINITY, |factor| likelihood(&factor, z))
+        };
+        zs.iter().zip(variances).map(uncertain).collect()
     }
 
     /// Returns the log posterior density of θ but for a constant, and its gradient; `None` where the kernel matrix is singular.
@@ -72,7 +82,9 @@ impl Evidence {
         let n = z.len();
         let hyper = Hyperparameters::from_theta(theta, self.dimensions());
         let kernel: Vec<(f64, f64)> = self.squares(&hyper).into_iter().map(matern52).collect();
-        let factor = Cholesky::new(self.covariance(&hyper, |pair| kernel[pair].0))?;
+        let mut covariance = self.covariance(&hyper, |pair| kernel[pair].0);
+        self.variances.iter().enumerate().for_each(|(place, variance)| covariance[(place, place)] += variance);
+        let factor = Cholesky::new(covariance)?;
         let alpha = factor.solve(z);
         let fit: f64 = z.iter().zip(&alpha).map(|(z, alpha)| z * alpha).sum();
         let likelihood = -0.5 * fit - factor.log_determinant();
@@ -159,7 +171,8 @@ mod tests {
         let geometry = Geometry(vec![Coordinate::Ordered, Coordinate::ConditionalOrdered, Coordinate::Nominal]);
         let shares: Vec<f64> = (1..=9).map(|repeats| 1.0 / f64::from(repeats)).collect();
         let versions = vec![0, 1, 0, 2, 2, 0, 1, 2, 1];
-        let evidence = Evidence::new(&geometry, &Seen { shares, versions, changes: 2, ..Seen::once(x, Vec::new()) });
+        let variances: Vec<f64> = (0..9).map(|place| if place % 3 == 0 { 0.2 } else { 0.0 }).collect();
+        let evidence = Evidence::new(&geometry, &Seen { shares, variances, versions, changes: 2, ..Seen::once(x, Vec::new()) });
         let first = [0.0, 0.5, -0.5, -3.0, 0.2, -1.0, 0.1, -1.0, -2.0, -0.2, 0.0];
         let second = [-1.0, 1.0, 0.3, -5.0, -0.7, 0.5, -0.5, -2.0, 0.5, 0.3, -1.0];
         for theta in [first, second] {

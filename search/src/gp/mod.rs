@@ -9,7 +9,8 @@
 //! | *σ²*, *ν*, *τ²*, *ς²* | `signal`, `noise`, `curve`, `alone` | variance of the rough part, of the noise, of the quadratic parts with and without interactions | |
 //! | *θ* | `theta` | (log ℓ, log ν, log σ², log τ², log ς²), and what is in `kinship` for each change of the code | d + 4 + 2c |
 //! | *w* | `shares` | share of the noise in each value: 1 / repeats | n |
-//! | *K* | | σ² k(X, X) + τ² q(X, X) + ς² s(X, X) + ν diag(w) | n × n |
+//! | *v* | `variances` | variance of each value that is predicted and not measured | n |
+//! | *K* | | σ² k(X, X) + τ² q(X, X) + ς² s(X, X) + ν diag(w) + diag(v) | n × n |
 //! | *L* | `factor` | lower Cholesky factor of *K* | n × n |
 //! | *α* | `alpha` | K⁻¹ z | n |
 //!

@@ -14,6 +14,8 @@ pub(crate) struct Seen {
     pub(crate) x: Vec<Vec<f64>>,
     pub(crate) z: Vec<f64>,
     pub(crate) shares: Vec<f64>,
+    /// The variance of each value that is only a prediction, beside the noise; empty where all were measured.
+    pub(crate) variances: Vec<f64>,
     /// The version that each was seen under, by its place in a line of versions.
     pub(crate) versions: Vec<usize>,
     /// How many changes there are in that line.
@@ -23,7 +25,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// What one version of the code has seen, each point once.
     pub(crate) fn once(x: Vec<Vec<f64>>, z: Vec<f64>) -> Self {
-        Self { shares: vec![1.0; x.len()], versions: vec![0; x.len()], changes: 0, x, z }
+        Self { shares: vec![1.0; x.len()], variances: Vec::new(), versions: vec![0; x.len()], changes: 0, x, z }
     }
 }
 
@@ -35,7 +37,7 @@ pub(crate) struct Posterior {
     columns: Columns,
     /// What the newest version has in common with that of each point: a factor and a summand; `None` where there is one version.
     kin: Option<Vec<(f64, f64)>>,
-    /// What stands on the diagonal of the kernel matrix beside the variance of the function: noise and jitter.
+    /// What stands on the diagonal of the kernel matrix beside the variance of the function: noise, jitter and the variance of predictions.
     beside: Vec<f64>,
     jitter: f64,
     factor: Cholesky,
@@ -76,7 +78,8 @@ impl Posterior {
         let kin: Option<Vec<_>> = (!kinship.is_trivial()).then(|| seen.versions.iter().map(kin).collect());
         let scale = hyper.signal + hyper.curve + hyper.alone;
         [JITTER, 1e-6, 1e-4, 1e-2].into_iter().find_map(|jitter| {
-            let beside: Vec<f64> = seen.shares.iter().map(|share| jitter * scale + hyper.noise * share).collect();
+            let mut beside: Vec<f64> = seen.shares.iter().map(|share| jitter * scale + hyper.noise * share).collect();
+            beside.iter_mut().zip(&seen.variances).for_each(|(beside, variance)| *beside += variance);
             let mut noisy = covariance.clone();
             beside.iter().enumerate().for_each(|(a, beside)| noisy[(a, a)] += beside);
             let factor = Cholesky::new(noisy)?;

@@ -18,6 +18,8 @@ const SHRINKS_MAX: usize = 30;
 pub(crate) struct Views {
     /// What the model sees in each.
     pub(crate) zs: Vec<Vec<f64>>,
+    /// The variances of predicted values in each; empty where all were measured.
+    pub(crate) variances: Vec<Vec<f64>>,
     /// The log Jacobian of each, so that likelihoods compare.
     pub(crate) log_jacobians: Vec<f64>,
 }
@@ -30,7 +32,7 @@ pub(crate) fn sample(evidence: &Evidence, views: &Views, theta: &[f64], count: u
     let prior = &evidence.prior.0;
     let theta_of = |offset: &[f64]| -> Vec<f64> { offset.iter().zip(prior).map(|(offset, (mean, _))| offset + mean).collect() };
     let mut offset: Vec<f64> = theta.iter().zip(prior).map(|(value, (mean, _))| value - mean).collect();
-    let mut likelihoods = evidence.log_likelihoods(theta, &views.zs);
+    let mut likelihoods = evidence.log_likelihoods(theta, &views.zs, &views.variances);
     let mut draws = Vec::with_capacity(count);
     for round in 1..=BURN + count * THIN {
         let view = choose(&likelihoods, &views.log_jacobians, rng.random());
@@ -41,7 +43,7 @@ pub(crate) fn sample(evidence: &Evidence, views: &Views, theta: &[f64], count: u
         // The bracket shrinks towards the present θ, which always qualifies.
         for _ in 0..SHRINKS_MAX {
             let turned: Vec<f64> = offset.iter().zip(&aside).map(|(offset, aside)| offset * angle.cos() + aside * angle.sin()).collect();
-            let reached = evidence.log_likelihoods(&theta_of(&turned), &views.zs);
+            let reached = evidence.log_likelihoods(&theta_of(&turned), &views.zs, &views.variances);
             if reached[view] > threshold {
                 (offset, likelihoods) = (turned, reached);
                 break;
@@ -90,7 +92,7 @@ mod tests {
         let smooth: Vec<f64> = x.iter().map(|x| (6.0 * x[0]).sin()).collect();
         let jagged: Vec<f64> = smooth.iter().map(|z| z.signum()).collect();
         let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &Seen::once(x, Vec::new()));
-        let views = Views { zs: vec![jagged, smooth], log_jacobians: vec![0.0, 0.0] };
+        let views = Views { zs: vec![jagged, smooth], variances: Vec::new(), log_jacobians: vec![0.0, 0.0] };
         let start = vec![0.0, 0.0, -6.0, 0.0, -2.0, -2.0];
         let draws = sample(&evidence, &views, &start, 8, &mut ChaCha8Rng::seed_from_u64(1));
         assert!(draws.iter().all(|(theta, view)| *view == 1 && theta[0] + 0.5 < theta[1]), "{draws:?}");

@@ -22,6 +22,11 @@ const DOUBT: f64 = 1.5;
 /// So many of the values were not sought out: of them the average is as good as any guess.
 const UNSOUGHT: f64 = 15.0;
 
+/// The floor bounds a value that may be better than it was predicted: at most so much nearer to it.
+const NEAREST: f64 = 0.1;
+/// A value with more variance than this says nothing.
+const VARIANCE_MAX: f64 = 1e4;
+
 impl Warp {
     /// Learns the warp with a floor from the finite values that were seen.
     pub(crate) fn new(values: &[f64], floor: f64) -> Self {
@@ -52,6 +57,18 @@ impl Warp {
     /// Returns what the model sees of a value.
     pub(crate) fn warped(&self, value: f64) -> f64 {
         (self.distance(value).ln() - self.mean) / self.deviation
+    }
+
+    /// Returns the variance that the model sees for a value with a standard deviation: half the way between its two sides, squared.
+    pub(crate) fn variance(&self, value: f64, deviation: f64) -> f64 {
+        if deviation == 0.0 {
+            return 0.0;
+        }
+        let distance = self.distance(value);
+        let step = deviation / self.unit;
+        let (below, above) = ((distance - step).max(NEAREST * distance), distance + step);
+        let half = 0.5 * (above.ln() - below.ln()) / self.deviation;
+        (half * half).min(VARIANCE_MAX)
     }
 
     /// Returns the value and its standard deviation for a mean and a standard deviation in the model (to first order).
@@ -96,6 +113,18 @@ mod tests {
                     assert!((warp.unwarped(z, 0.1).0 - value).abs() <= 1e-9 * scale, "{values:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_variance_of_a_value_is_that_of_the_straight_part_and_bounded_elsewhere() {
+        let warp = Warp::new(&[0.0, 1.0, 2.0, 3.0, 4.0], 10.0);
+        let scale = (warp.warped(2.01) - warp.warped(1.99)) / 0.02;
+        assert!((warp.variance(2.0, 0.1).sqrt() - 0.1 * scale).abs() < 1e-3 * scale);
+        assert_eq!(warp.variance(2.0, 0.0), 0.0);
+        for deviation in [1e-300, 1.0, 1e300, f64::MAX] {
+            let variance = Warp::new(&[1e-300, 1.0, 1e300], 0.1).variance(1.0, deviation);
+            assert!((0.0..=VARIANCE_MAX).contains(&variance), "{variance}");
         }
     }
 

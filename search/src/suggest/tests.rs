@@ -80,10 +80,7 @@ impl Sweep {
 
     fn best(&self) -> f64 {
         let best = crate::analysis::best(self.goal, &self.observations).unwrap();
-        match best.outcome {
-            Outcome::Value(value) | Outcome::Stopped(value) => value,
-            Outcome::Failed => f64::NAN,
-        }
+        best.outcome.value().unwrap_or(f64::NAN)
     }
 }
 

@@ -45,19 +45,23 @@ impl Alignment {
 pub(crate) struct Values {
     pub(crate) x: Vec<Vec<f64>>,
     pub(crate) y: Vec<f64>,
+    /// The standard deviations of predicted values, 0 for measured ones.
+    pub(crate) deviations: Vec<f64>,
 }
 
 /// Returns what the change may have done to all values alike, the most probable first.
 pub(crate) fn alignments(geometry: &Arc<Geometry>, older: &Values, newer: &Values) -> Vec<Alignment> {
     let Some((model, warp)) = model(geometry, older).filter(|_| !newer.y.is_empty()) else { return vec![Alignment::SAME] };
     let predicted: Vec<_> = model.predict(&newer.x).into_iter().map(|(mean, deviation)| warp.unwarped(mean, deviation)).collect();
-    ranked(&predicted, &newer.y, deviation(&older.y))
+    ranked(&predicted, newer, deviation(&older.y))
 }
 
 /// Returns the ways to come from what was predicted, with its deviation, to the newer values: nothing to do, moved, multiplied, or both.
-fn ranked(predicted: &[(f64, f64)], newer: &[f64], spread: f64) -> Vec<Alignment> {
+fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignment> {
     let blur = BLUR * spread;
-    let weights: Vec<f64> = predicted.iter().map(|(_, deviation)| 1.0 / (deviation * deviation + blur * blur)).collect();
+    let newer = &values.y;
+    let weight = |((_, deviation), own): (&(f64, f64), &f64)| 1.0 / (deviation * deviation + own * own + blur * blur);
+    let weights: Vec<f64> = predicted.iter().zip(&values.deviations).map(weight).collect();
     let total: f64 = weights.iter().sum();
     let pairs = || predicted.iter().map(|(mean, _)| *mean).zip(newer.iter().copied()).zip(weights.iter().copied());
     let mean = |of: &dyn Fn(f64, f64) -> f64| pairs().map(|((old, new), weight)| weight * of(old, new)).sum::<f64>() / total;
@@ -74,8 +78,8 @@ fn ranked(predicted: &[(f64, f64)], newer: &[f64], spread: f64) -> Vec<Alignment
     // What is left over is as large as it has to be: the most probable of several sizes.
     let score = |alignment: &Alignment| {
         let likelihood = |rest: f64| {
-            let each = predicted.iter().zip(newer).map(|((mean, deviation), new)| {
-                let variance = (alignment.scale * deviation).powi(2) + rest * rest;
+            let each = predicted.iter().zip(newer).zip(&values.deviations).map(|(((mean, deviation), new), own)| {
+                let variance = (alignment.scale * deviation).powi(2) + own * own + rest * rest;
                 -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
             });
             each.sum::<f64>()
@@ -96,7 +100,9 @@ fn model(geometry: &Arc<Geometry>, older: &Values) -> Option<(Posterior, Warp)> 
     let places = super::thinned(older.y.len(), OLDER_MAX);
     let y: Vec<f64> = places.iter().map(|place| older.y[*place]).collect();
     let warp = Warp::new(&y, FLOOR);
-    let seen = Seen::once(places.iter().map(|place| older.x[*place].clone()).collect(), y.iter().map(|y| warp.warped(*y)).collect());
+    let x = places.iter().map(|place| older.x[*place].clone()).collect();
+    let variances = places.iter().zip(&y).map(|(place, y)| warp.variance(*y, older.deviations[*place])).collect();
+    let seen = Seen { variances, ..Seen::once(x, y.iter().map(|y| warp.warped(*y)).collect()) };
     let theta = fit(&Evidence::new(geometry, &seen), &seen.z);
     Some((Posterior::new(Arc::clone(geometry), &theta, &seen)?, warp))
 }

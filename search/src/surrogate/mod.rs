@@ -44,10 +44,28 @@ struct Ended<'a> {
     point: Vec<f64>,
     /// Turned so that small is good; `None` for failures and values that are no numbers.
     value: Option<f64>,
+    /// The standard deviation of a value that was predicted and not measured.
+    deviation: f64,
     /// Whether it violates no constraint, as far as is known, and is of the newest code that has values.
     counts: bool,
     /// Which version of the code it is of.
     group: usize,
+}
+
+impl Ended<'_> {
+    fn is_result(&self) -> bool {
+        matches!(self.observation.outcome, Outcome::Value(_))
+    }
+}
+
+/// An observation that the members have seen.
+#[derive(Clone, Copy, Debug)]
+struct SeenRun {
+    index: u64,
+    /// See [`Ended::counts`].
+    counts: bool,
+    /// Its expected value may be the one to beat.
+    can_lead: bool,
 }
 
 /// Learns where runs fail or violate constraints, and nothing else. `None` where none did.
@@ -82,8 +100,8 @@ pub(crate) struct Surrogate {
     pub(crate) best: Option<f64>,
     /// The best points that were seen, the best first.
     pub(crate) around: Vec<Vec<f64>>,
-    /// The indices of the observations that the members have seen, in their order; whether they count.
-    seen: Vec<(u64, bool)>,
+    /// The observations that the members have seen, in their order.
+    seen: Vec<SeenRun>,
     /// Their points.
     points: Vec<Vec<f64>>,
 }
@@ -106,8 +124,16 @@ impl Surrogate {
         if values.len() < VALUES_MIN && feasibility.is_none() {
             return None;
         }
-        let best = valued.iter().filter(|ended| ended.counts).find_map(|ended| ended.value);
-        let seen = valued.iter().map(|ended| (ended.observation.index, ended.counts)).collect();
+        // A predicted value is no result where there are results.
+        let counting = || valued.iter().filter(|ended| ended.counts);
+        let has_result = counting().any(|ended| ended.is_result());
+        let best = counting().find(|ended| ended.is_result() || !has_result).and_then(|ended| ended.value);
+        let seen_run = |ended: &&Ended<'_>| SeenRun {
+            index: ended.observation.index,
+            counts: ended.counts,
+            can_lead: ended.counts && (ended.is_result() || !has_result),
+        };
+        let seen = valued.iter().map(seen_run).collect();
         let newer = valued.iter().filter(|ended| ended.counts || best.is_none()).take(AROUND);
         // What was good with older code may still be.
         let older = valued.iter().filter(|ended| !ended.counts && ended.group < groups.changes() && keeps(ended.observation)).take(AROUND);
@@ -135,10 +161,10 @@ impl Surrogate {
         let views = views(geometry, valued, changes);
         let shares = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
         let versions = valued.iter().map(|ended| ended.group).collect();
-        let mut seen = Seen { x, z: Vec::new(), shares, versions, changes };
+        let mut seen = Seen { x, z: Vec::new(), shares, variances: Vec::new(), versions, changes };
         for (theta, view) in draws(geometry, &seen, &views, self.effort.draws, rng) {
-            let View { warp, values, .. } = &views[view];
-            seen.z = values.iter().map(|value| warp.warped(*value)).collect();
+            let warp = &views[view].warp;
+            (seen.z, seen.variances) = (views[view].z(), views[view].variances());
             let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, &seen) else { continue };
             self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale: warp.log_scale(best) });
             self.warps.push(warp.clone());
@@ -151,7 +177,7 @@ impl Surrogate {
         for member in &mut self.ensemble.members {
             let known = member.posterior.means_at_seen().enumerate();
             // What is only believed counts too: it stands behind what was seen.
-            let counting = known.filter(|(place, _)| self.seen.get(*place).is_none_or(|(_, counts)| *counts));
+            let counting = known.filter(|(place, _)| self.seen.get(*place).is_none_or(|seen| seen.can_lead));
             member.incumbent = counting.map(|(_, mean)| mean).fold(f64::INFINITY, f64::min);
         }
     }
@@ -183,8 +209,8 @@ impl Surrogate {
     /// Returns mean and standard deviation at what was seen and counts, by the index of the observation.
     pub(crate) fn at_seen(&self) -> Vec<(u64, f64, f64)> {
         let all = self.predict(&self.points);
-        let counting = self.seen.iter().zip(all).filter(|((_, counts), _)| *counts);
-        counting.map(|((index, _), (mean, deviation))| (*index, mean, deviation)).collect()
+        let counting = self.seen.iter().zip(all).filter(|(seen, _)| seen.counts);
+        counting.map(|(seen, (mean, deviation))| (seen.index, mean, deviation)).collect()
     }
 
     /// Returns what each member sees at points: small is good, in no unit, terrible values drawn near.
@@ -226,14 +252,28 @@ const AROUND: usize = 5;
 struct View {
     /// As they would be with the newest code.
     values: Vec<f64>,
+    /// The standard deviations of predicted values; empty where all were measured.
+    deviations: Vec<f64>,
     warp: Warp,
     /// What was done to the values of older code.
     alignment: Alignment,
 }
 
+impl View {
+    fn z(&self) -> Vec<f64> {
+        self.values.iter().map(|value| self.warp.warped(*value)).collect()
+    }
+
+    fn variances(&self) -> Vec<f64> {
+        self.values.iter().zip(&self.deviations).map(|(value, deviation)| self.warp.variance(*value, *deviation)).collect()
+    }
+}
+
 /// Returns the views: each warp of each alignment of older code, the most probable alignment first.
 fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: usize) -> Vec<View> {
     let mut y: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
+    let mut deviations: Vec<f64> = valued.iter().map(|ended| ended.deviation).collect();
+    let all_measured = deviations.iter().all(|deviation| *deviation == 0.0);
     let mut found = vec![Alignment::SAME];
     for before in 0..changes {
         let of = |is: &dyn Fn(usize) -> bool| {
@@ -241,22 +281,26 @@ fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: usize) -> Vec
             alignment::Values {
                 x: places().map(|place| valued[place].point.clone()).collect(),
                 y: places().map(|place| y[place]).collect(),
+                deviations: places().map(|place| deviations[place]).collect(),
             }
         };
         found = alignments(geometry, &of(&|group| group <= before), &of(&|group| group == before + 1));
         if before + 1 < changes {
-            let places = (0..y.len()).filter(|place| valued[*place].group <= before);
-            places.for_each(|place| y[place] = found[0].apply(y[place]));
+            for place in (0..y.len()).filter(|place| valued[*place].group <= before) {
+                (y[place], deviations[place]) = (found[0].apply(y[place]), found[0].scale * deviations[place]);
+            }
         }
     }
     let each = found.into_iter().flat_map(|alignment| {
         let aligned = |place: usize| if valued[place].group < changes { alignment.apply(y[place]) } else { y[place] };
         let aligned: Vec<f64> = (0..y.len()).map(aligned).collect();
+        let scaled = |place: usize| if valued[place].group < changes { alignment.scale * deviations[place] } else { deviations[place] };
+        let scaled: Vec<f64> = if all_measured { Vec::new() } else { (0..y.len()).map(scaled).collect() };
         FLOORS.map(|floor| {
             let warp = Warp::new(&aligned, floor);
             // What all versions have in common would be taken for likeness.
             let warp = if changes == 0 { warp.doubting(aligned.len()) } else { warp };
-            View { warp, values: aligned.clone(), alignment }
+            View { warp, values: aligned.clone(), deviations: scaled.clone(), alignment }
         })
     });
     each.collect()
@@ -266,22 +310,26 @@ fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: usize) -> Vec
 fn draws(geometry: &Geometry, seen: &Seen, views: &[View], count: usize, rng: &mut ChaCha8Rng) -> Vec<(Vec<f64>, usize)> {
     let places = thinned(seen.x.len(), LEARN_MAX);
     let pick = |all: &[f64]| places.iter().map(|place| all[*place]).collect::<Vec<_>>();
+    let all_measured = views.iter().all(|view| view.deviations.is_empty());
+    let variances: Vec<Vec<f64>> = if all_measured { Vec::new() } else { views.iter().map(|view| pick(&view.variances())).collect() };
+    let middle = FLOORS.len() / 2;
     let learnt = Seen {
         x: places.iter().map(|place| seen.x[*place].clone()).collect(),
         z: Vec::new(),
         shares: pick(&seen.shares),
+        variances: variances.get(middle).cloned().unwrap_or_default(),
         versions: places.iter().map(|place| seen.versions[*place]).collect(),
         changes: seen.changes,
     };
-    let zs = views.iter().map(|view| pick(&view.values).into_iter().map(|value| view.warp.warped(value)).collect()).collect();
+    let zs = views.iter().map(|view| pick(&view.z())).collect();
     let older = learnt.versions.iter().filter(|version| **version < learnt.changes).count() as f64;
     let jacobian = |view: &View| {
         let Alignment { scale, log_prior, .. } = view.alignment;
         log_prior + older * scale.ln() + view.warp.log_jacobian(&pick(&view.values))
     };
-    let views = Views { zs, log_jacobians: views.iter().map(jacobian).collect() };
+    let views = Views { zs, variances, log_jacobians: views.iter().map(jacobian).collect() };
     let evidence = Evidence::new(geometry, &learnt);
-    let start = fit(&evidence, &views.zs[FLOORS.len() / 2]);
+    let start = fit(&evidence, &views.zs[middle]);
     sample(&evidence, &views, &start, count, rng)
 }
 
@@ -309,14 +357,12 @@ fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Groups<'a> {
 /// Returns what has ended, the best of the newest code first, then what violates a constraint, failures, and the same of older code. Of too
 /// many, the better half and an even choice of the rest.
 fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], groups: &Groups<'_>) -> Vec<Ended<'a>> {
-    let value = |outcome: &Outcome| match outcome {
-        Outcome::Value(value) | Outcome::Stopped(value) => Some(goal.minimized(*value)).filter(|value| value.is_finite()),
-        Outcome::Failed => None,
-    };
+    let value = |outcome: &Outcome| outcome.value().map(|value| goal.minimized(value)).filter(|value| value.is_finite());
     let of = |seen: &'a Observation| Ended {
         observation: seen,
         point: Vec::new(),
         value: value(&seen.outcome),
+        deviation: seen.outcome.deviation().min(f64::MAX),
         counts: keeps(seen) && !seen.outside,
         group: groups.of(&seen.code_version),
     };
@@ -327,7 +373,8 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
     }
     let newest = order.iter().filter(|ended| ended.value.is_some()).map(|ended| ended.group).max().unwrap_or(0);
     order.sort_by(|a, b| {
-        let value = |ended: &Ended<'_>| ended.value.unwrap_or(f64::INFINITY);
+        // A prediction is as good as it is likely not to be worse.
+        let value = |ended: &Ended<'_>| ended.value.map_or(f64::INFINITY, |value| value + ended.deviation);
         (a.group < newest).cmp(&(b.group < newest)).then((!a.counts).cmp(&!b.counts)).then(value(a).total_cmp(&value(b)))
     });
     let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place].clone());

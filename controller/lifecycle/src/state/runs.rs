@@ -63,6 +63,11 @@ impl Runs {
         self.entries.contains_key(&number)
     }
 
+    /// Returns whether any is in a state, without unsealing one.
+    pub(crate) fn any_in(&self, state: RunState) -> bool {
+        self.entries.values().any(|entry| entry.state() == state)
+    }
+
     /// Returns how many there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -37,7 +37,8 @@ fn a_run_that_lags_behind_is_stopped_early_with_a_reason() {
     assert!(matches!(again, Reply::Directive(Directive::Stop { kind: StopKind::Early, .. })));
     assert_eq!(world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)), Reply::Run(RunState::Stopped));
     assert_eq!((world.run(4).value, world.run(4).reason.clone()), (Some(0.9), reason));
-    assert_eq!(observations(world.sweep())[3].outcome, Outcome::Stopped(0.9));
+    let Outcome::Stopped(ending) = observations(world.sweep())[3].outcome else { panic!("it was stopped") };
+    assert!(ending.mean == 0.9 && ending.deviation > 0.05, "the finished curves are no longer, so it is weak evidence: {ending:?}");
 }
 
 /// Six runs have ended after 20 iterations with 0.2, 0.3, …, and a seventh has come to its sixth, far above them.
@@ -62,16 +63,47 @@ fn with_prediction(reduce: Reduce) -> (World, AttemptRef, Reply) {
 }
 
 #[test]
-fn what_was_predicted_to_lose_is_stopped_and_its_prediction_teaches_the_search() {
+fn what_was_predicted_to_lose_is_stopped_and_its_ending_teaches_the_search() {
     for reduce in [Reduce::Best, Reduce::Last, Reduce::MeanLast(2)] {
         let (mut world, bad, reply) = with_prediction(reduce);
         let Reply::Directive(Directive::Stop { kind: StopKind::Early, reason }) = reply else { panic!("{reduce:?}: {reply:?}") };
         assert!(reason.contains(" at step 20, best 0.2"), "{reason}");
         assert_eq!(world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)), Reply::Run(RunState::Stopped));
         let reached = world.run(7).value.expect("it had reached something");
-        let Outcome::Stopped(predicted) = observations(world.sweep())[6].outcome else { panic!("it was stopped") };
-        assert!((predicted - 0.775).abs() < 0.05 && reached > 0.83, "{reduce:?}: {predicted}, {reached}");
+        let Outcome::Stopped(ending) = observations(world.sweep())[6].outcome else { panic!("it was stopped") };
+        assert!((ending.mean - 0.775).abs() < 0.05 && reached > 0.83, "{reduce:?}: {ending:?}, {reached}");
+        assert!(ending.deviation < 0.1, "{ending:?}");
     }
+}
+
+#[test]
+fn an_ending_is_predicted_from_the_curves_of_the_moment() {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true }));
+    world.create(spec);
+    world.register("ann");
+    let curve = |end: f64| (0..20).map(move |epoch| end + (-f64::from(epoch) / 4.0).exp()).collect::<Vec<_>>();
+    let good = world.begin("ann", 1);
+    world.report("ann", &good, 0, &curve(0.2)[..3]);
+    let bad = world.begin("ann", 2);
+    world.report("ann", &bad, 0, &curve(0.5)[..3]);
+    world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early));
+    let ending = |world: &World| match &observations(world.sweep())[..] {
+        [.., last] => match last.outcome {
+            Outcome::Stopped(ending) => ending,
+            ref other => panic!("{other:?}"),
+        },
+        [] => panic!("it was stopped"),
+    };
+    let early = ending(&world);
+    assert!(early.mean > 1.1 && early.deviation > 0.2, "nothing has ended that was longer: {early:?}");
+    world.report("ann", &good, 3, &curve(0.2)[3..]);
+    world.finish("ann", &good, AttemptResult::Succeeded);
+    let seen = observations(world.sweep());
+    let Outcome::Stopped(late) = seen[1].outcome else { panic!("{seen:?}") };
+    assert!((late.mean - 0.5).abs() < 0.05, "{late:?}");
+    assert_eq!(world.run(2).value, Some(curve(0.5)[2]), "what was observed stays as it was");
 }
 
 #[test]

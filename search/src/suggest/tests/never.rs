@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::observation::Ending;
 use crate::space::Step;
 
 fn any_distribution() -> impl Strategy<Value = Distribution> {
@@ -40,7 +41,8 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         3 => (-1.0f64..1.0).prop_map(Outcome::Value),
         1 => prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(-1e300), Just(1e300), Just(1e-300), Just(0.0)].prop_map(Outcome::Value),
-        1 => (-1.0f64..1.0).prop_map(Outcome::Stopped),
+        1 => (-1.0f64..1.0, prop_oneof![3 => 1e-3..1.0f64, 1 => Just(1e-300), 1 => Just(1e300), 1 => Just(f64::MAX)])
+            .prop_map(|(mean, deviation)| Outcome::Stopped(Ending { mean, deviation })),
         1 => Just(Outcome::Failed),
     ]
 }
