@@ -114,7 +114,8 @@ fn sweep(space: &Space, rule: Option<&EarlyStop>, codes: &[&'static str], seed: 
     let mut epochs = 0;
     for next_index in 1..=RUNS {
         let code = codes[(next_index - 1) as usize * codes.len() / RUNS as usize];
-        let versions: Vec<String> = codes.iter().take_while(|other| **other != code).chain([&code]).map(|code| (*code).to_owned()).collect();
+        let versions: Vec<String> =
+            codes.iter().take_while(|other| **other != code).chain([&code]).map(|code| (*code).to_owned()).collect();
         let observations = observations(&runs);
         let request = Request {
             space,
@@ -159,7 +160,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let space = space()?;
     let hyperband = EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true });
     let names: Vec<String> = space.parameters().iter().map(|parameter| parameter.path.to_string()).collect();
-    println!("| seed | stopping | {} | largest difference | stopped | epochs | endings off by | their deviation | agreement |", names.join(" | "));
+    println!(
+        "| seed | stopping | {} | largest difference | stopped | epochs | endings off by | their deviation | agreement |",
+        names.join(" | ")
+    );
     println!("|---|---|{}---|---|---|---|---|---|", "---|".repeat(names.len()));
     for seed in 1..=SEEDS {
         let mut before: Option<BTreeMap<String, f64>> = None;
@@ -176,7 +180,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             let changed = sweep(&space, rule, &["a", "b"], seed).analysis.agreements;
             let agreement = changed.first().map(|agreement| format!("{:.3} ± {:.3}", agreement.correlation.0, agreement.correlation.1));
             let agreement = agreement.unwrap_or_else(|| "none".to_owned());
-            println!("| {seed} | {name} | {} | {difference} | {stopped} | {epochs} | {error:.3} | {deviation:.3} | {agreement} |", cells.join(" | "));
+            println!(
+                "| {seed} | {name} | {} | {difference} | {stopped} | {epochs} | {error:.3} | {deviation:.3} | {agreement} |",
+                cells.join(" | ")
+            );
             before = Some(shares);
         }
     }

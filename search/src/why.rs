@@ -64,7 +64,7 @@ impl Why {
 }
 
 /// Writes a number with three significant digits.
-pub(crate) fn short(number: f64) -> String {
+pub fn short(number: f64) -> String {
     let size = number.abs();
     if size == 0.0 || !size.is_finite() || number.fract() == 0.0 && size < 1e6 {
         format!("{number}")

@@ -15,7 +15,7 @@ use crate::shell;
 
 /// Prints the best configuration so far
 ///
-/// A single result may be luck: by default the run is chosen whose configuration is expected to be the best by a model of all results. With
+/// A single result may be luck: by default the recommended run is chosen, whose configuration a model of all results expects to be the best. With
 /// `constraints`, only runs that keep to them count.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

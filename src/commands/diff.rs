@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let right = side(&mut client, &args.right).await?;
     if let (Some(one), Some(other)) = (&left.run, &right.run) {
         let heads = (head(&left, one), head(&right, other));
-        writeln!(out(), "{}", display::compare::runs((&heads.0, &heads.1), one, other))?;
+        writeln!(out(), "{}", display::compare::runs((&heads.0, &heads.1), (&left.sweep.metric, &right.sweep.metric), one, other))?;
         let environments = (environment(&client, &left, one).await?, environment(&client, &right, other).await?);
         if let (Some(one), Some(other)) = environments {
             writeln!(out(), "{}\n", display::environment::compared((&heads.0, &heads.1), &one, &other))?;

@@ -53,8 +53,8 @@ pub(crate) fn metrics_json(attempt: &Attempt, now: &BTreeMap<String, f64>) -> Va
     Value::Object(names.into_iter().map(one).collect::<Map<_, _>>())
 }
 
-/// How the parameters of two runs differ, and what they came to.
-pub(crate) fn runs(heads: (&str, &str), left: &Run, right: &Run) -> String {
+/// How the parameters of two runs differ, and what they came to: the values of the objective first, by the names of their metrics.
+pub(crate) fn runs(heads: (&str, &str), objectives: (&str, &str), left: &Run, right: &Run) -> String {
     let mut text = String::new();
     let parts = |run: &Run| -> BTreeMap<String, String> {
         let mut parts = Vec::new();
@@ -71,8 +71,12 @@ pub(crate) fn runs(heads: (&str, &str), left: &Run, right: &Run) -> String {
         let newest = run.attempts.last();
         newest.into_iter().flat_map(|attempt| super::metrics(attempt).0).map(|(name, value)| (printable(name), number(*value))).collect()
     };
+    let value = |metric: &str, run: &Run| -> BTreeMap<String, String> {
+        run.value.map(|value| (format!("{} (objective)", printable(metric)), number(value))).into_iter().collect()
+    };
+    let values = (value(objectives.0, left), value(objectives.1, right));
     let (left, right) = (metrics(left), metrics(right));
-    let rows: Vec<[String; 3]> = merged(&left, &right).collect();
+    let rows: Vec<[String; 3]> = merged(&values.0, &values.1).chain(merged(&left, &right)).collect();
     if !rows.is_empty() {
         let _ = writeln!(text, "\n{}", table::compared(&["METRIC", heads.0, heads.1], &rows));
     }

@@ -115,13 +115,15 @@ pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
         let curve: Vec<_> =
             effect.curve.iter().map(|point| json!({"value": value(point), "mean": point.mean, "deviation": point.deviation})).collect();
         let direction = (!effect.direction.is_empty()).then_some(&effect.direction);
-        json!({"parameter": effect.parameter, "share": effect.share, "share_deviation": effect.share_deviation, "direction": direction, "curve": curve})
+        json!({"parameter": effect.parameter, "share": effect.share, "share_deviation": effect.share_deviation, "share_max": effect.share_max, "direction": direction, "curve": curve})
     };
     json!({
-        "recommendation": analysis.recommendation.as_ref().map(|run| json!({"run": run.run, "by_model": run.by_model, "expected": expected(run)})),
+        "recommendation": analysis.recommendation.as_ref().map(|run| json!({"run": run.run, "by_model": run.by_model, "expected": expected(run), "reason": run.reason})),
         "effects": analysis.effects.iter().map(effect).collect::<Vec<_>>(),
         "failing": if analysis.failing.is_empty() { None } else { Some(&analysis.failing) },
         "observations": analysis.observations,
+        "ended": analysis.ended,
+        "advice": analysis.advice.iter().map(|advice| json!({"parameter": advice.parameter, "text": advice.text})).collect::<Vec<_>>(),
         "agreements": analysis.agreements.iter().map(agreement).collect::<Vec<_>>(),
     })
 }

@@ -161,18 +161,19 @@ pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
     text
 }
 
-/// What a run is recommended for, and what else could be thought the best.
+/// Why a run is recommended, and why it is not the one with the best value.
 pub(crate) fn recommendation(sweep: &Sweep, recommendation: &Recommendation, luckiest: &Run) -> String {
     let expected = format!("{} ± {}", number(recommendation.mean), number(rounded(recommendation.deviation)));
     if recommendation.run == luckiest.run {
-        return format!("  expected {expected} by a model of all results; it is also the best single one\n");
+        return format!("  recommended run: the model expects {expected}; it also has the best value\n");
     }
     let value = luckiest.value.map(number).unwrap_or_default();
-    format!(
-        "  expected {expected} by a model of all results, which makes it the best\n  run {} had {} = {value}, the best single result, and is not expected to have it again: `--by value` shows it\n",
-        luckiest.run,
-        printable(&sweep.metric),
-    )
+    // A controller of an earlier version gives no reason.
+    let reason = match recommendation.reason.as_str() {
+        "" => format!("run {} has the best value, {} = {value}", luckiest.run, printable(&sweep.metric)),
+        reason => printable(reason),
+    };
+    format!("  recommended run: the model expects {expected}\n  {reason} (`--by value` shows it)\n")
 }
 
 /// Rounds to two significant digits: more would say nothing of a deviation.
@@ -186,9 +187,12 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     let _ = writeln!(text, "Run {}/{}: {}", run.sweep_id, run.run, printable(&run.why));
     let Some(why) = &run.suggestion else { return text };
     let kind = match why.kind.as_str() {
+        "grid" => "grid: the next point of the grid",
+        "random" => "random: an independent draw",
         "start_up" => "start-up: points spread over the space, before there is a model",
-        "exploit" => "exploit: the model expects a better value there than any before",
-        "explore" => "explore: the model does not know what is there",
+        "probe" => "probe: good with older code, tried again with the newest",
+        "exploit" => "exploitation: the model expects a better value there than any before",
+        "explore" => "exploration: the model knows little of that place",
         "external" => "external: a person or their program chose it",
         other => other,
     };
@@ -201,16 +205,29 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
         let _ = writeln!(text, "  came to       {metric} = {}", number(value));
     }
     if let Some(improvement) = why.improvement {
-        let _ = writeln!(text, "  improvement   {} expected over the best before", number(rounded(improvement)));
+        let _ = writeln!(text, "  improvement   {} expected over the best result before", number(rounded(improvement)));
     }
     if let Some(success) = why.success {
         let _ = writeln!(text, "  success       {:.0} % likely to end well", 100.0 * success);
     }
     // What somebody else's search has seen is not known here.
     if why.kind != "external" {
-        let _ = writeln!(text, "  computed from {} ended and {} open runs (history {})", why.observations, why.pending, why.history);
+        let _ = writeln!(text, "  computed from {} results and {} open runs (history {})", why.observations, why.pending, why.history);
+        let _ = writeln!(text, "  rule          {}", rule(&sweep.method, &why.kind));
     }
     text
+}
+
+/// Names the rule that chose a run.
+fn rule(method: &str, kind: &str) -> &'static str {
+    match (method, kind) {
+        (_, "start_up") => "scrambled Sobol sequence",
+        (_, "probe") => "probes of new code (`code: {probe: 2}`)",
+        (_, "exploit" | "explore") => "highest expected improvement times probability of success, by an ensemble of Gaussian processes",
+        ("bayes", _) => "random draw: every promising point is taken",
+        ("grid", _) => "grid order of W&B",
+        _ => "random draw from the distributions of the sweep file",
+    }
 }
 
 /// Returns whether people look at what is printed: scripts get what they always got.
@@ -240,7 +257,9 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     if analysis.effects.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\nWhat matters (by a model of {} results):", analysis.observations);
+    // A controller of an earlier version does not say how many there were.
+    let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
+    let _ = writeln!(text, "\nWhat matters (based on {}{basis} runs):", analysis.observations);
     let widest = analysis.effects.iter().map(|effect| effect.parameter.chars().count()).max().unwrap_or(0);
     for effect in &analysis.effects {
         let best = effect.curve.iter().map(|point| point.mean);
@@ -249,6 +268,12 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
         let share = format!("{:>3.0} ± {:.0} %", 100.0 * effect.share, 100.0 * effect.share_deviation);
         let direction = if effect.direction.is_empty() { String::new() } else { format!(", {}", effect.direction) };
         let _ = writeln!(text, "  {:<widest$}  {share}{range}{direction}", printable(&effect.parameter));
+    }
+    if !analysis.advice.is_empty() {
+        let _ = writeln!(text, "\nTry next:");
+        for advice in &analysis.advice {
+            let _ = writeln!(text, "  {}", printable(&advice.text));
+        }
     }
 }
 

@@ -47,6 +47,7 @@ fn analysis(name: &str) -> AnalyzeSweepResponse {
     let effect = |parameter: &str, share: f64| Effect {
         parameter: parameter.to_owned(),
         share,
+        share_max: share,
         share_deviation: 0.1,
         direction: HOSTILE.to_owned(),
         curve: Vec::new(),

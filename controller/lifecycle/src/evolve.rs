@@ -12,6 +12,7 @@ use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
 use crate::event::{Event, Recorded, RetryCause};
+use crate::observe::reached;
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
@@ -305,6 +306,8 @@ fn edit(sweep: &mut Sweep, revision: Revision) {
     sweep.exhausted = false;
     sweep.rebuild_points();
     sweep.best = versions::best(sweep, &sweep.codes);
+    let live: Vec<_> = sweep.live.iter().copied().collect();
+    live.into_iter().for_each(|number| reach(sweep, number));
     sweep.history += 1;
     sweep.edited = sweep.history;
 }
@@ -339,6 +342,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         queued: BTreeSet::new(),
         live: BTreeSet::new(),
         best: None,
+        reached: BTreeMap::new(),
         codes: Vec::new(),
         code_steps: Vec::new(),
         pinned: None,
@@ -482,15 +486,28 @@ fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {
 fn list(sweep: &mut Sweep, number: RunNumber, to: RunState) {
     sweep.queued.remove(&number);
     sweep.live.remove(&number);
+    sweep.reached.remove(&number);
     match to {
         RunState::Queued => {
             sweep.queued.insert(number);
         }
         RunState::Assigned | RunState::Running => {
             sweep.live.insert(number);
+            reach(sweep, number);
         }
         RunState::Finished | RunState::Stopped | RunState::Failed | RunState::Cancelled => {}
     }
+}
+
+// Keeps `reached` after the values or the standing of a live run have changed.
+fn reach(sweep: &mut Sweep, number: RunNumber) {
+    if sweep.spec.objective.as_ref().is_none_or(|objective| objective.target.is_none()) && sweep.reached.is_empty() {
+        return;
+    }
+    match sweep.runs.get(number).filter(|_| sweep.live.contains(&number)).and_then(|run| reached(&sweep.spec, &run)) {
+        Some(value) => sweep.reached.insert(number, value),
+        None => sweep.reached.remove(&number),
+    };
 }
 
 // Keeps `best` after one run's value has changed. Only the loss of the best itself makes it look at all points.

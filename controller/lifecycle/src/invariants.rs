@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inits;
-use crate::observe::Progress;
+use crate::observe::{Progress, reached, reduced};
 use crate::repeats::ranked;
 use crate::spec::RetryPolicy;
 use crate::state::{
@@ -53,6 +53,9 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep, is_settling: bool
     let live = in_state(&[RunState::Assigned, RunState::Running]);
     found.must(sweep.live == live, "I5", || format!("sweep {id}: `live` is not what its runs say"));
     found.must(sweep.best == best(sweep), "I5", || format!("sweep {id}: `best` is not what its runs say"));
+    let live = sweep.live.iter().filter_map(|number| Some((*number, sweep.runs.get(*number)?)));
+    let reaching: BTreeMap<_, _> = live.filter_map(|(number, run)| Some((number, reached(&sweep.spec, &run)?))).collect();
+    found.must(sweep.reached == reaching, "I5", || format!("sweep {id}: `reached` is not what its runs say"));
     let idle = sweep.queued.is_empty() && sweep.live.is_empty();
     let limit = Progress::of(sweep).limit(&sweep.spec);
     match sweep.state {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sweep_search::observation::{Ending, Observation, Outcome, Pending};
+use sweep_search::observation::{Ending, Goal, Observation, Outcome, Pending};
 use sweep_search::suggest::Method;
 
 use crate::endings::Endings;
@@ -28,6 +28,11 @@ pub fn code_line(sweep: &Sweep) -> Vec<String> {
 /// Returns how many observations there are.
 pub(crate) fn results(sweep: &Sweep) -> u64 {
     points(sweep).filter(|(_, runs)| runs.iter().any(|run| has_outcome(run))).count() as u64
+}
+
+/// Returns how many runs the search learns from.
+pub fn learnt(sweep: &Sweep) -> u64 {
+    points(sweep).map(|(_, runs)| runs.iter().filter(|run| has_outcome(run)).count() as u64).sum()
 }
 
 fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)> {
@@ -132,7 +137,7 @@ pub fn reduced(objective: &Objective, series: &[f64]) -> Option<f64> {
 }
 
 /// The counts that say whether a sweep goes on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Progress {
     /// Runs of the sweep's own: without imported ones, and those that a person has asked for again.
     pub(crate) created: u64,
@@ -143,6 +148,8 @@ pub(crate) struct Progress {
     pub(crate) exhausted: bool,
     pub(crate) grid_size: Option<u64>,
     pub(crate) best: Option<(RunNumber, f64)>,
+    /// Running runs that have reported the target.
+    pub(crate) reached: Vec<(RunNumber, f64)>,
 }
 
 impl Progress {
@@ -155,12 +162,14 @@ impl Progress {
             exhausted: sweep.exhausted,
             grid_size: sweep.grid_size,
             best: sweep.best,
+            reached: sweep.reached.iter().map(|(run, value)| (*run, *value)).collect(),
         }
     }
 
     /// Returns why no more runs may be created, in words; `None` where they may.
     pub(crate) fn limit(&self, spec: &SweepSpec) -> Option<String> {
-        if let Some((run, value)) = self.best.filter(|(_, value)| reaches_target(spec, *value)) {
+        let ended = self.best.filter(|(_, value)| reaches_target(spec, *value));
+        if let Some((run, value)) = ended.or_else(|| self.reached.first().copied()) {
             return Some(format!("target reached by run {run}: {value}"));
         }
         if let Some(cap) = spec.run_cap.filter(|cap| self.created >= *cap) {
@@ -172,8 +181,25 @@ impl Progress {
         let place = if spec.method == Method::Grid { "grid" } else { "space" };
         let points = if self.tried == 1 { "the only point".to_owned() } else { format!("all {} points", self.tried) };
         let exhausted = self.exhausted || self.grid_size.is_some_and(|size| self.tried >= size);
-        exhausted.then(|| format!("{points} of the {place} tried"))
+        // A grid is meant to end there.
+        let hint = if spec.method == Method::Grid { "" } else { "; `repeats: 3` in the sweep file tries each point three times" };
+        exhausted.then(|| format!("{points} of the {place} tried{hint}"))
     }
+}
+
+/// Returns the value that a running run has reported so far, where it reaches the target and breaks no constraint.
+pub(crate) fn reached(spec: &SweepSpec, run: &Run) -> Option<f64> {
+    let objective = spec.objective.as_ref().filter(|objective| objective.target.is_some() && spec.repeats == 1)?;
+    let newest = run.attempts.last().filter(|newest| newest.state.is_live())?;
+    let value = match objective.reduce {
+        Reduce::Best if !newest.summarised => {
+            let (min, max) = newest.extremes.get(&objective.metric)?;
+            if objective.goal == Goal::Minimize { *min } else { *max }
+        }
+        _ => reduced(objective, &newest.series)?,
+    };
+    let keeps = run.violations(&spec.constraints).iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0));
+    (keeps && reaches_target(spec, value)).then_some(value)
 }
 
 fn reaches_target(spec: &SweepSpec, value: f64) -> bool {

@@ -54,7 +54,7 @@ pub use holds::{HOLD_BUCKETS_MS, WriterHolds};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
-pub use need::{Basis, Computed, Need, Results};
+pub use need::{Basis, Best, Computed, Need, Results};
 pub use projection::{metric_rows, rows};
 use request::Request;
 pub(crate) use sample::complain;

@@ -65,6 +65,23 @@ pub struct Results {
     pub observations: Vec<Observation>,
     /// The versions of the code, the oldest first.
     pub code: Vec<String>,
+    /// The run with the best value.
+    pub best: Option<Best>,
+    /// How many runs have ended, and how many of them the search learns from.
+    pub ended: u64,
+    /// See [`Results::ended`].
+    pub learnt: u64,
+}
+
+/// The run with the best value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    /// Its number; of repeats the first.
+    pub run: u64,
+    /// Its value.
+    pub value: f64,
+    /// Whether it was stopped early.
+    pub is_stopped: bool,
 }
 
 /// What the search found for a [`Need`].

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use sweep_lifecycle::command::{Directive, Fence, Refusal};
 use sweep_lifecycle::decide::{decide, directive, fence, recognize};
-use sweep_lifecycle::observe::{code_line, observations};
-use sweep_lifecycle::state::{AgentId, AttemptRef, State, Sweep, SweepId};
+use sweep_lifecycle::observe::{code_line, learnt, observations};
+use sweep_lifecycle::state::{AgentId, AttemptRef, RunState, State, Sweep, SweepId};
 
 use super::request::Request;
 use super::writer::Writer;
-use super::{Basis, EngineError, Need, Results, Standing};
+use super::{Basis, Best, EngineError, Need, Results, Standing};
 
 /// Candidates that a message names at most.
 const NAMED_MAX: usize = 5;
@@ -78,7 +78,16 @@ impl Writer {
 
     fn results(&self, sweep: &SweepId) -> Result<Results, EngineError> {
         let found = self.state.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
-        Ok(Results { spec: Arc::clone(&found.spec), seed: found.seed, observations: observations(found), code: code_line(found) })
+        let is_stopped = |run| found.runs.get(run).is_some_and(|run| run.state == RunState::Stopped);
+        Ok(Results {
+            spec: Arc::clone(&found.spec),
+            seed: found.seed,
+            observations: observations(found),
+            code: code_line(found),
+            best: found.best.map(|(run, value)| Best { run, value, is_stopped: is_stopped(run) }),
+            ended: (found.runs.len() - found.queued.len() - found.live.len()) as u64,
+            learnt: learnt(found),
+        })
     }
 
     /// Begins behind the sweep that was served last, so that none has to wait for ever.

@@ -2,9 +2,12 @@
 
 use sweep_lifecycle::state::SweepId;
 use sweep_proto::v1;
-use sweep_search::analysis::{Agreement, Analysis, CurvePoint, Cut, Effect, SliceError, analyze, slice};
+use sweep_search::analysis::{
+    Advice, Agreement, Analysis, CurvePoint, Cut, Effect, OBSERVATIONS_MAX, Recommendation, SliceError, analyze, slice,
+};
 use sweep_search::observation::CodeLine;
 use sweep_search::space::{Config, Space};
+use sweep_search::why::Prediction;
 use tonic::Status;
 
 use super::refusal::{from_engine, invalid};
@@ -20,7 +23,8 @@ impl Services {
             analyze(&results.spec.space, objective.goal, &results.observations, code, results.seed)
         };
         let (found, results) = self.compute(&sweep, analyse).await?;
-        let observations = results.observations.len() as u64;
+        let reason = found.recommendation.as_ref().map(|recommended| reason(recommended, &found, &results)).unwrap_or_default();
+        let observations = results.learnt.min(OBSERVATIONS_MAX as u64);
         let versions = results.code;
         Ok(v1::AnalyzeSweepResponse {
             recommendation: found.recommendation.map(|recommendation| v1::Recommendation {
@@ -28,11 +32,14 @@ impl Services {
                 mean: recommendation.predicted.mean,
                 deviation: recommendation.predicted.deviation,
                 by_model: recommendation.by_model,
+                reason,
             }),
             effects: found.effects.into_iter().map(effect).collect(),
             failing: found.failing.map(|region| region.to_string()).unwrap_or_default(),
             observations,
             agreements: found.agreements.iter().filter_map(|agreement| agreed(agreement, &versions)).collect(),
+            ended: results.ended,
+            advice: found.advice.iter().map(advice).collect(),
         })
     }
 
@@ -88,6 +95,33 @@ impl Services {
     }
 }
 
+/// Says why the recommended run is not the one with the best value; empty where it is.
+fn reason(recommended: &Recommendation, analysis: &Analysis, results: &Results) -> String {
+    let Some(best) = results.best.filter(|best| best.run != recommended.index) else { return String::new() };
+    let (run, value) = (best.run, number(best.value));
+    let code = |run: u64| results.observations.iter().find(|seen| seen.index == run).map(|seen| &seen.code_version);
+    if best.is_stopped {
+        return format!("run {run} reached the best value, {value}, and was stopped early: stopped runs are not recommended");
+    }
+    if code(run) != code(recommended.index) {
+        return format!("run {run} has the best value, {value}, with another version of the code");
+    }
+    match analysis.expected.get(&run) {
+        Some(Prediction { mean, deviation }) => {
+            format!("run {run} has the best value, {value}, but the model expects {} ± {} of it", number(*mean), number(*deviation))
+        }
+        None => format!("run {run} has the best value, {value}, but the model does not rank it"),
+    }
+}
+
+fn number(number: f64) -> String {
+    sweep_search::why::short(number)
+}
+
+fn advice(advice: &Advice) -> v1::Advice {
+    v1::Advice { parameter: advice.path().map(ToString::to_string).unwrap_or_default(), text: advice.to_string() }
+}
+
 /// Reads the configuration at which parameters are held.
 fn held(space: &Space, json: &str) -> Result<Option<Config>, Status> {
     if json.is_empty() {
@@ -113,5 +147,6 @@ fn effect(effect: Effect) -> v1::Effect {
         share_deviation: effect.share_deviation,
         curve: effect.curve.into_iter().map(point).collect(),
         direction: effect.direction.map(|direction| direction.to_string()).unwrap_or_default(),
+        share_max: effect.share_max,
     }
 }

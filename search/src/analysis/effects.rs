@@ -10,6 +10,8 @@ use crate::surrogate::Surrogate;
 const VALUES_MIN: usize = 8;
 /// Points that averages are taken over.
 const POINTS: u64 = 128;
+/// So many of them are enough for bounds.
+const BOUND_POINTS: usize = 48;
 /// Points of a curve; categories beyond so many are left out.
 const CURVE_MAX: usize = 13;
 /// Keeps these points apart from those that are tried.
@@ -25,6 +27,9 @@ pub struct Effect {
     pub share: f64,
     /// How far the models are from agreeing on the share: one standard deviation.
     pub share_deviation: f64,
+    /// The upper end of the 95 % credible interval of the share: what the models do not know of the objective counts as well, and the model with the
+    /// largest one decides.
+    pub share_max: f64,
     /// Partial dependence: values of the parameter, rising where they have an order, and what the model expects of the objective there, all else
     /// being anywhere.
     pub curve: Vec<CurvePoint>,
@@ -40,37 +45,53 @@ pub(super) fn effects(cube: &UnitCube<'_>, model: &Surrogate, seed: u64) -> Vec<
     let dimensions = cube.scales().len();
     let spread = |scramble: u64| (0..POINTS).map(|place| sobol::point(place, dimensions, scramble)).collect::<Vec<_>>();
     let (here, there) = (spread(seed ^ SPREAD_SEED), spread(!(seed ^ SPREAD_SEED)));
-    let shares = shares(cube, model, &here, &there);
+    let Shares { shares, largest } = shares(cube, model, &here, &there);
     let effect = |(coordinate, (path, scale)): (usize, (&Path, &Scale))| {
         let curve = curve(cube, model, &here, coordinate, path, scale);
         let (share, share_deviation) = moments(shares.iter().map(|own| own[coordinate]));
         let has_order = !matches!(scale, Scale::Nominal(_));
         let direction = has_order.then(|| Direction::of(&curve, model.goal)).flatten();
-        Effect { path: path.clone(), share, share_deviation, curve, direction }
+        Effect { path: path.clone(), share, share_deviation, share_max: largest[coordinate].max(share), curve, direction }
     };
     let mut effects: Vec<Effect> = cube.paths().zip(cube.scales()).enumerate().map(effect).collect();
     effects.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.path.cmp(&b.path)));
     effects
 }
 
-/// Returns the shares of all coordinates, by each of the models.
-fn shares(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], there: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let at = |points: &[Vec<f64>]| model.warped_means(&snapped(cube, points));
+/// The shares of all coordinates.
+struct Shares {
+    /// By each of the models.
+    shares: Vec<Vec<f64>>,
+    /// At most, by any of them.
+    largest: Vec<f64>,
+}
+
+fn shares(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], there: &[Vec<f64>]) -> Shares {
+    let at = |points: &[Vec<f64>]| model.straight_means(&snapped(cube, points));
     let base = at(here);
     let dimensions = cube.scales().len();
     let mut totals = vec![vec![0.0; dimensions]; base.len()];
+    let mut bounds = totals.clone();
+    let some = snapped(cube, &here[..BOUND_POINTS.min(here.len())]);
     for coordinate in 0..dimensions {
         let mut moved = here.to_vec();
         moved.iter_mut().zip(there).for_each(|(moved, there)| moved[coordinate] = there[coordinate]);
         for ((own, base), moved) in totals.iter_mut().zip(&base).zip(at(&moved)) {
             own[coordinate] = base.iter().zip(moved).map(|(base, moved)| (base - moved).powi(2)).sum();
         }
+        let moved = snapped(cube, &moved[..some.len()]);
+        for (own, differences) in bounds.iter_mut().zip(model.largest_differences(&some, &moved)) {
+            let square: f64 = differences.iter().map(|difference| difference * difference).sum();
+            own[coordinate] = square * here.len() as f64 / some.len().max(1) as f64;
+        }
     }
-    for own in &mut totals {
+    let mut largest = vec![0.0f64; dimensions];
+    for (own, bounds) in totals.iter_mut().zip(bounds) {
         let sum = own.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         own.iter_mut().for_each(|total| *total /= sum);
+        largest.iter_mut().zip(bounds).for_each(|(largest, bound)| *largest = largest.max((bound / sum).min(1.0)));
     }
-    totals
+    Shares { shares: totals, largest }
 }
 
 fn curve(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], coordinate: usize, path: &Path, scale: &Scale) -> Vec<CurvePoint> {

@@ -1,5 +1,6 @@
-//! What a sweep has shown: which run to go on with, which parameters matter, where runs fail.
+//! What a sweep has shown: which run is recommended, which parameters matter, where runs fail.
 
+mod advice;
 mod agreement;
 mod best;
 mod curve;
@@ -8,12 +9,19 @@ mod recommend;
 mod region;
 mod slice;
 
+use std::collections::BTreeMap;
+
 use crate::observation::{CodeLine, Goal, Observation};
 use crate::sampler::random::generator;
 use crate::space::Space;
 use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
+use crate::why::Prediction;
 
+use advice::{Known, advise};
+
+pub use crate::surrogate::OBSERVATIONS_MAX;
+pub use advice::{Advice, NO_DIFFERENCE};
 pub use agreement::Agreement;
 pub use best::best;
 pub use curve::{CurvePoint, Direction};
@@ -25,7 +33,7 @@ pub use slice::{Cut, Slice, SliceError, SlicePoint, slice};
 /// What a sweep has shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Analysis {
-    /// The run to go on with; `None` where no run has a value that counts.
+    /// The recommended run; `None` where no run has a value that counts.
     pub recommendation: Option<Recommendation>,
     /// What each parameter does, the most important first; empty with too few values to say.
     pub effects: Vec<Effect>,
@@ -33,6 +41,10 @@ pub struct Analysis {
     pub failing: Option<Region>,
     /// How far older versions of the code agree with the newest, the newest ones first.
     pub agreements: Vec<Agreement>,
+    /// What to try next: at most one piece of advice about a parameter.
+    pub advice: Vec<Advice>,
+    /// What the model expects of the configurations of runs that count; empty with too few values to say.
+    pub expected: BTreeMap<u64, Prediction>,
 }
 
 /// Looks at what has ended. A function of its arguments alone.
@@ -41,18 +53,19 @@ pub fn analyze(space: &Space, goal: Goal, observations: &[Observation], code: Co
     // The draws that the next suggestion would be made with.
     let mut rng = generator(seed ^ surrogate::SEED, observations.len() as u64);
     let model = Surrogate::new(&cube, goal, observations, code, &mut rng).filter(|model| !model.ensemble.members.is_empty());
-    Analysis {
-        recommendation: recommend::recommend(goal, observations, code, model.as_ref()),
-        effects: model.map(|model| effects::effects(&cube, &model, seed)).unwrap_or_default(),
-        failing: failing(observations),
-        agreements: agreement::agreements(&cube, goal, observations, code, &mut rng),
-    }
+    let recommendation = recommend::recommend(goal, observations, code, model.as_ref());
+    let effects = model.as_ref().map(|model| effects::effects(&cube, model, seed)).unwrap_or_default();
+    let failing = failing(observations);
+    let known = Known { space, goal, observations, effects: &effects, failing: failing.as_ref(), recommendation: recommendation.as_ref() };
+    let advice = advise(&known);
+    let expected = model.iter().flat_map(Surrogate::at_seen);
+    let expected = expected.map(|(index, mean, deviation)| (index, Prediction { mean: goal.minimized(mean), deviation })).collect();
+    let agreements = agreement::agreements(&cube, goal, observations, code, &mut rng);
+    Analysis { recommendation, effects, failing, agreements, advice, expected }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::observation::Outcome;
     use crate::space::{Condition, Config, Distribution, Parameter, Path, Value};

@@ -1,4 +1,4 @@
-//! The run to go on with.
+//! The recommended run.
 
 use super::best::best;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
@@ -11,7 +11,7 @@ const VALUES_MIN: usize = 4;
 /// Expected values that differ by less than this share of their deviation are alike.
 const ALIKE: f64 = 0.25;
 
-/// The run to go on with.
+/// The recommended run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recommendation {
     /// The run's number.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::extrapolation::{Extrapolation, Shape};
+use super::extrapolation::{Curve, Extrapolation, Shape};
 use super::{Peer, iterations};
 use crate::observation::{Ending, Goal};
 
 /// No more finished curves than this are compared with: an even choice of all.
 const FINISHED_MAX: usize = 100;
-/// Curves of other code say less: the deviation grows by this factor.
-const OTHER_CODE: f64 = 2.0;
+/// With fewer finished curves of its own code, a run is compared with those of other code as well.
+const OWN_ENOUGH: usize = 8;
 /// A curve without a measure may still change by this many times what it changed in its last half.
 const FALL: f64 = 2.0;
 /// Half the distance of the quartiles of a normal distribution, in deviations.
@@ -17,33 +17,29 @@ const QUARTILE: f64 = 0.674;
 
 /// Predicts what stopped runs would have reached at their end.
 ///
-/// A run is compared with the finished runs of the same code whose curves are longer than its own; where there are none, with those of all code,
-/// and twice the deviation. A run without any measure is weak evidence: the value that it reached, with a deviation as large as the spread of all
-/// values.
+/// A run is compared with the finished runs of the same code whose curves are longer than its own; where these are few, with those of other code as
+/// well, which may gain more or less by something that is learnt. A run without any measure is weak evidence: the value that it reached, with a
+/// deviation as large as the spread of all values.
 #[derive(Clone, Debug)]
 pub struct Endings {
     goal: Goal,
     by_code: BTreeMap<String, Pool>,
-    all: Pool,
     spread: f64,
+    /// By code, and by the length at which a run was stopped.
+    models: BTreeMap<(String, usize), Option<Extrapolation>>,
 }
 
 impl Endings {
     /// Learns from runs that have ended: the code of each, its curve, and the value that it reached. `Peer::value` is there for finished runs only.
     pub fn new<'p>(goal: Goal, ended: impl Iterator<Item = (&'p str, Peer<'p>, f64)>) -> Self {
-        let mut endings = Self { goal, by_code: BTreeMap::new(), all: Pool::default(), spread: 1.0 };
+        let mut endings = Self { goal, by_code: BTreeMap::new(), spread: 1.0, models: BTreeMap::new() };
         let mut reached = Vec::new();
         for (code, peer, value) in ended {
             reached.extend(Some(goal.minimized(value)).filter(|value| value.is_finite()));
             let Some(finished) = Finished::of(goal, peer) else { continue };
-            endings.all.add(&finished);
             match endings.by_code.get_mut(code) {
-                Some(pool) => pool.add(&finished),
-                None => {
-                    let mut pool = Pool::default();
-                    pool.add(&finished);
-                    endings.by_code.insert(code.to_owned(), pool);
-                }
+                Some(pool) => pool.add(finished),
+                None => endings.by_code.entry(code.to_owned()).or_default().add(finished),
             }
         }
         endings.spread = spread(reached);
@@ -53,9 +49,9 @@ impl Endings {
     /// Predicts the value of a run at its end; `reached` is what it came to. The deviation is finite and above 0.
     pub fn ending(&mut self, code: &str, series: &[f64], reached: f64) -> Ending {
         let Some(shape) = Shape::of(iterations(self.goal, series)) else { return self.weak(reached, 0.0) };
-        let own = self.by_code.get_mut(code).and_then(|pool| pool.predict(&shape));
-        let other = || self.all.predict(&shape).map(|(mean, deviation)| (mean, OTHER_CODE * deviation));
-        match own.or_else(other) {
+        let by_code = &self.by_code;
+        let model = self.models.entry((code.to_owned(), shape.length)).or_insert_with(|| learn(by_code, code, shape.length));
+        match model.as_ref().map(|model| model.predict(&shape)) {
             Some((mean, deviation)) => Ending { mean: self.goal.minimized(mean), deviation },
             None => self.weak(reached, shape.fall()),
         }
@@ -69,9 +65,20 @@ impl Endings {
 /// Predicts what a run would reach at its end from finished peers alone; `None` where no peer was longer.
 pub(super) fn expected<'p>(goal: Goal, series: &[f64], peers: impl Iterator<Item = Peer<'p>>) -> Option<f64> {
     let mut pool = Pool::default();
-    peers.filter_map(|peer| Finished::of(goal, peer)).for_each(|finished| pool.add(&finished));
-    let (mean, _) = pool.predict(&Shape::of(iterations(goal, series))?)?;
+    peers.filter_map(|peer| Finished::of(goal, peer)).for_each(|finished| pool.add(finished));
+    let shape = Shape::of(iterations(goal, series))?;
+    let (mean, _) = Extrapolation::fit(&pool.curves(shape.length, false))?.predict(&shape);
     Some(goal.minimized(mean))
+}
+
+/// Learns from the curves that are longer than `length`: those of the code, and where these are few, those of other code.
+fn learn(by_code: &BTreeMap<String, Pool>, code: &str, length: usize) -> Option<Extrapolation> {
+    let mut curves = by_code.get(code).map(|pool| pool.curves(length, false)).unwrap_or_default();
+    if curves.len() < OWN_ENOUGH {
+        let others = by_code.iter().filter(|(other, _)| *other != code);
+        curves.extend(others.flat_map(|(_, pool)| pool.curves(length, true)));
+    }
+    Extrapolation::fit(&curves)
 }
 
 /// Returns the robust standard deviation of values, or 1 where it is 0.
@@ -113,21 +120,20 @@ impl Finished {
     }
 }
 
-/// Finished curves that are comparable, and what they say of runs that were stopped at each length.
+/// Finished curves of one version of the code.
 #[derive(Clone, Debug, Default)]
 struct Pool {
     finished: Vec<Finished>,
     /// How many were offered, and that every n-th of them is kept.
     offered: usize,
     every: usize,
-    models: BTreeMap<usize, Option<Extrapolation>>,
 }
 
 impl Pool {
-    fn add(&mut self, finished: &Finished) {
+    fn add(&mut self, finished: Finished) {
         self.every = self.every.max(1);
         if self.offered.is_multiple_of(self.every) {
-            self.finished.push(finished.clone());
+            self.finished.push(finished);
         }
         self.offered += 1;
         if self.finished.len() > FINISHED_MAX {
@@ -140,13 +146,9 @@ impl Pool {
         }
     }
 
-    fn predict(&mut self, shape: &Shape) -> Option<(f64, f64)> {
-        let Self { finished, models, .. } = self;
-        let model = models.entry(shape.length).or_insert_with(|| {
-            let longer = finished.iter().filter_map(|finished| Some((finished.shape(shape.length)?, finished.value)));
-            Extrapolation::fit(&longer.collect::<Vec<_>>())
-        });
-        model.as_ref().map(|model| model.predict(shape))
+    fn curves(&self, length: usize, is_other: bool) -> Vec<Curve> {
+        let curve = |finished: &Finished| Some(Curve { shape: finished.shape(length)?, value: finished.value, is_other });
+        self.finished.iter().filter_map(curve).collect()
     }
 }
 
@@ -202,10 +204,19 @@ mod tests {
 
     #[test]
     fn curves_of_other_code_are_a_measure_until_there_are_own_ones() {
-        let mut endings = endings(&[0.25, 0.3, 0.35, 0.4, 0.45], &[]);
-        let series = curve(0.5, 3);
-        let [own, other] = ["a", "b"].map(|code| endings.ending(code, &series, least(&series)));
-        assert_eq!((other.mean, other.deviation), (own.mean, 2.0 * own.deviation));
+        let curves: Vec<Vec<f64>> = [0.25, 0.3, 0.35, 0.4, 0.45].map(|floor| curve(floor, 20)).into();
+        let of = |code: &'static str, series: &'_ [f64]| (code, least(series));
+        let endings = |own: usize| {
+            let ended = curves.iter().enumerate().map(|(place, series)| {
+                let (code, value) = of(if place < own { "b" } else { "a" }, series);
+                (code, Peer { series, value: Some(value) }, value)
+            });
+            let series = curve(0.5, 3);
+            Endings::new(Goal::Minimize, ended).ending("b", &series, least(&series))
+        };
+        let [none, one, all] = [0, 1, 5].map(endings);
+        assert!((none.mean - all.mean).abs() < 0.05 && none.deviation > 3.0 * all.deviation, "{none:?} {all:?}");
+        assert!((one.mean - all.mean).abs() < 0.05 && one.deviation < 3.0 * all.deviation, "{one:?} {all:?}");
     }
 
     #[test]
@@ -224,9 +235,10 @@ mod tests {
     fn of_many_finished_curves_an_even_choice_is_kept() {
         let finished: Vec<Vec<f64>> = (0..1000).map(|run| curve(0.2 + f64::from(run) / 1000.0, 6)).collect();
         let endings = Endings::new(Goal::Minimize, finished.iter().map(|series| ("a", Peer { series, value: Some(least(series)) }, 0.0)));
-        let kept = endings.all.finished.len();
+        let all = &endings.by_code["a"].finished;
+        let kept = all.len();
         assert!((FINISHED_MAX / 2..=FINISHED_MAX).contains(&kept), "{kept}");
-        assert!(endings.all.finished.last().unwrap().value > 1.1 && endings.all.finished[0].value < 0.7);
+        assert!(all[kept - 1].value > 1.1 && all[0].value < 0.7);
     }
 
     fn value() -> impl Strategy<Value = f64> {

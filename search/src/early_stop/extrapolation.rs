@@ -2,10 +2,11 @@
 
 /// Values are seen linearly within this many units of a usual ending, and logarithmically beyond.
 const BEND: f64 = 4.0;
-const FEATURES: usize = 4;
+const FEATURES: usize = 5;
 /// The standard deviations of the coefficients before anything is seen, in units: a gain that all curves have in common, and what the gain
-/// depends on: where a run stands, how fast it fell, and how far it is above its own best.
-const COEFFICIENTS: [f64; FEATURES] = [2.0, 0.5, 1.0, 1.0];
+/// depends on: where a run stands, how fast it fell, how far it is above its own best, and whether it is of other code.
+const COEFFICIENTS: [f64; FEATURES] = [2.0, 0.5, 1.0, 1.0, 0.3];
+const OTHER: usize = 4;
 /// What the standard deviation of the rest may be, in units; each as likely as the others.
 const NOISES: [f64; 7] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
 /// No prediction is more certain than this, in units.
@@ -42,6 +43,15 @@ impl Shape {
     }
 }
 
+/// A finished curve: the shape that it had at some length, and its value.
+#[derive(Clone, Debug)]
+pub(super) struct Curve {
+    pub(super) shape: Shape,
+    pub(super) value: f64,
+    /// It is of other code than the runs whose endings are predicted.
+    pub(super) is_other: bool,
+}
+
 /// What finished curves say of the end of a curve that was stopped after as many iterations.
 #[derive(Clone, Debug)]
 pub(super) struct Extrapolation {
@@ -55,13 +65,17 @@ pub(super) struct Extrapolation {
 }
 
 impl Extrapolation {
-    /// Learns from the shapes that finished curves had at the same length, and their values; `None` where there are none.
-    pub(super) fn fit(finished: &[(Shape, f64)]) -> Option<Self> {
+    /// Learns from finished curves at the same length; `None` where there are none.
+    pub(super) fn fit(finished: &[Curve]) -> Option<Self> {
         let scale = Scale::of(finished)?;
-        let row = |(shape, value): &(Shape, f64)| (scale.features(shape), scale.squash(*value) - scale.squash(shape.best));
+        let row = |curve: &Curve| {
+            let mut features = scale.features(&curve.shape);
+            features[OTHER] = f64::from(u8::from(curve.is_other));
+            (features, scale.squash(curve.value) - scale.squash(curve.shape.best))
+        };
         let rows: Vec<([f64; FEATURES], f64)> = finished.iter().map(row).collect();
         let mut middle = [0.0; FEATURES];
-        for feature in 1..FEATURES {
+        for feature in 1..OTHER {
             middle[feature] = rows.iter().map(|(x, _)| x[feature] / rows.len() as f64).sum();
         }
         let models: Vec<(f64, Gaussian)> = NOISES.iter().map(|noise| Gaussian::fit(&rows, &middle, *noise)).collect();
@@ -140,12 +154,12 @@ struct Scale {
 
 impl Scale {
     /// The unit is how far curves usually fall from here, and how far apart they stand and end.
-    fn of(finished: &[(Shape, f64)]) -> Option<Self> {
-        let centre = median(finished.iter().map(|(_, value)| *value))?;
-        let stand = median(finished.iter().map(|(shape, _)| shape.best))?;
-        let gain = median(finished.iter().map(|(shape, value)| (shape.best - value).abs()))?;
-        let apart = median(finished.iter().map(|(shape, _)| (shape.best - stand).abs()))?;
-        let ends = median(finished.iter().map(|(_, value)| (value - centre).abs()))?;
+    fn of(finished: &[Curve]) -> Option<Self> {
+        let typical = |of: &dyn Fn(&Curve) -> f64| median(finished.iter().map(of));
+        let (centre, stand) = (typical(&|curve| curve.value)?, typical(&|curve| curve.shape.best)?);
+        let gain = typical(&|curve| (curve.shape.best - curve.value).abs())?;
+        let apart = typical(&|curve| (curve.shape.best - stand).abs())?;
+        let ends = typical(&|curve| (curve.value - centre).abs())?;
         let unit = [gain + apart + ends, 1e-6 * centre.abs()].into_iter().find(|unit| *unit > 0.0).unwrap_or(1.0);
         Some(Self { centre, unit: unit.clamp(f64::MIN_POSITIVE, 1e300) })
     }
@@ -164,7 +178,7 @@ impl Scale {
 
     fn features(&self, shape: &Shape) -> [f64; FEATURES] {
         let [best, last, half] = [shape.best, shape.last, shape.half].map(|value| self.squash(value));
-        [1.0, best, half - best, last - best]
+        [1.0, best, half - best, last - best, 0.0]
     }
 }
 

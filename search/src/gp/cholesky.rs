@@ -86,6 +86,29 @@ impl Cholesky {
         Some(Self(Mat::from_fn(size + 1, size + 1, entry)))
     }
 
+    /// Returns *L* x.
+    pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {
+        let mut product = vec![0.0; x.len()];
+        for (j, x) in x.iter().enumerate() {
+            let column = &self.0.col_as_slice(j)[j..];
+            product[j..].iter_mut().zip(column).for_each(|(entry, l)| *entry += l * x);
+        }
+        product
+    }
+
+    /// Returns the factor of the matrix with more rows: `solved` is L⁻¹ times their covariances with the rows that there are, a column each, and `rest`
+    /// the factor of what these leave unexplained.
+    pub(crate) fn joined(&self, solved: &Mat<f64>, rest: &Self) -> Self {
+        let (size, more) = (self.0.nrows(), rest.0.nrows());
+        let entry = |i: usize, j: usize| match (i < size, j < size) {
+            (true, true) => self.0[(i, j)],
+            (false, true) => solved[(j, i - size)],
+            (false, false) if i >= j => rest.0[(i - size, j - size)],
+            _ => 0.0,
+        };
+        Self(Mat::from_fn(size + more, size + more, entry))
+    }
+
     /// Returns the lower triangle of K⁻¹.
     pub(crate) fn inverse(&self) -> Mat<f64> {
         let size = self.0.nrows();

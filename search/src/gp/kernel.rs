@@ -136,6 +136,14 @@ impl Hyperparameters {
         own + self.kinship.level(version, version)
     }
 
+    /// Returns the variance of the difference between two points under the newest version: what all points have in common drops out.
+    pub(super) fn difference_variance(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
+        let square: f64 = self.inverse_squares.iter().enumerate().map(|(j, inverse)| inverse * geometry.gap(j, a[j], b[j])).sum();
+        let twice = |of: &dyn Fn(&[f64], &[f64]) -> f64| of(a, a) + of(b, b) - 2.0 * of(a, b);
+        let rough = 2.0 * self.signal * (1.0 - matern52(square).0);
+        rough + self.curve * twice(&|a, b| geometry.quadratic(a, b)) + self.alone * twice(&|a, b| geometry.additive(a, b))
+    }
+
     /// Returns the gradient of half the variance at a point.
     pub(super) fn variance_slope(&self, geometry: &Geometry, point: &[f64]) -> Vec<f64> {
         let bend = self.curve * (1.0 + geometry.dot(point, point)) * geometry.stretch();

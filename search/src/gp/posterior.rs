@@ -102,6 +102,26 @@ impl Posterior {
         means.into_iter().enumerate().map(|(new, mean)| (mean, self.deviation(&points[new], explained(new)))).collect()
     }
 
+    /// Returns the standard deviation of the difference of the function between pairs of points.
+    pub(crate) fn difference_deviations(&self, here: &[Vec<f64>], there: &[Vec<f64>]) -> Vec<f64> {
+        let n = self.columns.len();
+        let mut cross = Mat::zeros(n, here.len());
+        let mut other = vec![0.0; n];
+        for (pair, (a, b)) in here.iter().zip(there).enumerate() {
+            let column = cross.col_as_slice_mut(pair);
+            self.covariances(a, column);
+            self.covariances(b, &mut other);
+            column.iter_mut().zip(&other).for_each(|(own, other)| *own -= other);
+        }
+        self.factor.solve_lower(&mut cross);
+        let deviation = |(pair, (a, b)): (usize, (&Vec<f64>, &Vec<f64>))| {
+            let explained = dot(cross.col_as_slice(pair), cross.col_as_slice(pair));
+            let all = self.hyper.difference_variance(&self.geometry, a, b);
+            (all - explained).max(all * 1e-10).sqrt()
+        };
+        here.iter().zip(there).enumerate().map(deviation).collect()
+    }
+
     /// Returns the mean alone, at each point.
     pub(crate) fn means(&self, points: &[Vec<f64>]) -> Vec<f64> {
         let mut covariances = vec![0.0; self.columns.len()];
@@ -149,6 +169,38 @@ impl Posterior {
         }
         self.beside.push(self.jitter);
         self.z.push(value);
+        self.alpha = self.factor.solve(&self.z);
+        true
+    }
+
+    /// Takes in values at several points at once, drawn from the posterior: `draws` are standard normal, or narrower. `false` where it cannot, and nothing
+    /// has changed. The same as [`Self::believe`] for one after the other, at the cost of one.
+    pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], draws: &[f64]) -> bool {
+        let (n, more) = (self.columns.len(), points.len());
+        let mut cross = Mat::zeros(n, more);
+        points.iter().enumerate().for_each(|(new, point)| self.covariances(point, cross.col_as_slice_mut(new)));
+        let means: Vec<f64> = (0..more).map(|new| dot(&self.alpha, cross.col_as_slice(new))).collect();
+        self.factor.solve_lower(&mut cross);
+        let level = self.hyper.kinship.level(self.hyper.kinship.newest(), self.hyper.kinship.newest());
+        let columns = Columns::new(Arc::clone(&self.geometry), points);
+        let mut rest = Mat::zeros(more, more);
+        let mut row = vec![0.0; more];
+        for (a, point) in points.iter().enumerate() {
+            columns.covariances(&self.hyper, point, &mut row[..a]);
+            let own = cross.col_as_slice(a);
+            row[..a].iter().enumerate().for_each(|(b, covariant)| rest[(a, b)] = covariant + level - dot(own, cross.col_as_slice(b)));
+            rest[(a, a)] = self.hyper.variance(&self.geometry, point) + self.jitter - dot(own, own);
+        }
+        let Some(rest) = Cholesky::new(rest) else { return false };
+        self.factor = self.factor.joined(&cross, &rest);
+        for point in points {
+            self.columns.push(point);
+            if let Some(kin) = &mut self.kin {
+                kin.push((1.0, level));
+            }
+            self.beside.push(self.jitter);
+        }
+        self.z.extend(means.iter().zip(rest.times(draws)).map(|(mean, deviation)| mean + deviation));
         self.alpha = self.factor.solve(&self.z);
         true
     }
@@ -225,6 +277,35 @@ mod tests {
             let (a, b) = (model.predict(&[point.to_vec()])[0], anew.predict(&[point.to_vec()])[0]);
             assert!((a.0 - b.0).abs() < 1e-6 && (a.1 - b.1).abs() < 1e-6, "{a:?} {b:?}");
         }
+    }
+
+    #[test]
+    fn several_points_at_once_are_believed_as_one_after_the_other() {
+        let (mut together, mut apart) = (model(), model());
+        let (points, draws) = ([vec![0.3], vec![0.35], vec![0.9]], [0.5, -1.0, 0.7]);
+        assert!(together.believe_all(&points, &draws));
+        for (point, draw) in points.iter().zip(draws) {
+            let (mean, deviation) = apart.predict(std::slice::from_ref(point))[0];
+            assert!(apart.believe(point, mean + draw * deviation));
+        }
+        for at in [[0.2], [0.33], [0.7]] {
+            let (a, b) = (together.predict(&[at.to_vec()])[0], apart.predict(&[at.to_vec()])[0]);
+            assert!((a.0 - b.0).abs() < 1e-4 && (a.1 - b.1).abs() < 1e-4, "{a:?} {b:?}");
+        }
+        assert!(!together.believe_all(&[vec![0.5], vec![f64::NAN]], &[0.0, 0.0]), "nothing has changed");
+        assert!((together.predict(&[vec![0.2]])[0].0 - apart.predict(&[vec![0.2]])[0].0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_difference_is_better_known_than_its_two_sides() {
+        let model = model();
+        let [a, b] = [vec![0.8], vec![0.81]];
+        let apart = model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&b))[0];
+        let sides = model.predict(&[a.clone(), b]);
+        assert!(apart > 0.0 && apart < 0.3 * sides[0].1.min(sides[1].1), "{apart} {sides:?}");
+        let known = model.difference_deviations(&[vec![0.1]], &[vec![0.5]])[0];
+        assert!(known < 0.01, "{known}");
+        assert!(model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&a))[0] < 1e-6);
     }
 
     #[test]

@@ -231,9 +231,7 @@ impl Model {
         let mut surrogate = Surrogate::new(cube, history.goal, observations, code, &mut rng)?;
         let waiting = history.pending.iter().map(|pending| &pending.config).chain(suggested.iter().map(|suggestion| &suggestion.config));
         let waiting: Vec<_> = waiting.map(|config| cube.point_of(config)).collect();
-        for point in &waiting {
-            surrogate.believe(point, &mut rng);
-        }
+        surrogate.believe_all(&waiting, &mut rng);
         Some(Self { surrogate, waiting, rng })
     }
 

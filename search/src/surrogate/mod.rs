@@ -2,6 +2,8 @@
 
 mod alignment;
 mod line;
+mod straight;
+mod views;
 
 use std::sync::Arc;
 
@@ -12,17 +14,15 @@ use rand_distr::StandardNormal;
 use crate::acquisition::effort::Effort;
 use crate::acquisition::ensemble::{CURIOSITY, Ensemble, Member};
 use crate::acquisition::feasibility::Feasibility;
-use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
-use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::{Posterior, Seen};
-use crate::gp::sample::{Views, sample};
-use crate::gp::warp::{FLOORS, Warp};
+use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
 
-use alignment::{Alignment, alignments};
 use line::Groups;
+use straight::Straight;
+use views::{draws, views};
 
 /// Keeps the draws of hyperparameters apart from all others.
 pub(crate) const SEED: u64 = 0x0de1_5eed_77ab_c0de;
@@ -30,12 +30,20 @@ pub(crate) const SEED: u64 = 0x0de1_5eed_77ab_c0de;
 pub(crate) const VALUES_MIN: usize = 2;
 /// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
 /// the rest.
-const OBSERVATIONS_MAX: usize = 400;
+pub const OBSERVATIONS_MAX: usize = 400;
 /// The hyperparameters are learnt from no more than this.
 const LEARN_MAX: usize = 100;
 
 /// How much of the deviation there is in what a member believes of a run in flight: with all of it, the luckiest belief leads too far.
 const BELIEF: f64 = 0.7;
+
+/// With more runs in flight than this, fewer members are enough, and no more of the runs are conditioned on than `BELIEVED_MAX`.
+const CROWD: usize = 100;
+const CROWD_MEMBERS: usize = 4;
+const BELIEVED_MAX: usize = 256;
+
+/// So many deviations to each side hold a value with a probability of 95 %.
+const SURE: f64 = 1.96;
 
 /// What has ended, as the models see it.
 #[derive(Clone, Debug)]
@@ -104,6 +112,7 @@ pub(crate) struct Surrogate {
     seen: Vec<SeenRun>,
     /// Their points.
     points: Vec<Vec<f64>>,
+    straight: Straight,
 }
 
 impl Surrogate {
@@ -148,7 +157,8 @@ impl Surrogate {
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
         let ensemble = Ensemble { members: Vec::new(), feasibility, curiosity: CURIOSITY };
         let effort = Effort::of(values.len());
-        let mut surrogate = Self { ensemble, effort, warps: Vec::new(), goal, best, around, seen, points };
+        let straight = Straight::new(&counting().filter_map(|ended| ended.value).collect::<Vec<_>>());
+        let mut surrogate = Self { ensemble, effort, warps: Vec::new(), goal, best, around, seen, points, straight };
         // Without a value that counts, what matters is to find one.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, best, groups.changes(), rng);
@@ -196,6 +206,31 @@ impl Surrogate {
         self.rank();
     }
 
+    /// Does the same for all points that are being tried. Of many it conditions on the last ones, with fewer members: others are kept apart from new
+    /// points by their distance alone.
+    pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], rng: &mut ChaCha8Rng) {
+        if points.len() > CROWD {
+            let step = self.ensemble.members.len().div_ceil(CROWD_MEMBERS).max(1);
+            let mut place = 0..;
+            self.ensemble.members.retain(|_| place.next().is_some_and(|place: usize| place.is_multiple_of(step)));
+            let mut place = 0..;
+            self.warps.retain(|_| place.next().is_some_and(|place: usize| place.is_multiple_of(step)));
+            self.effort = Effort::of(self.seen.len() + points.len());
+        }
+        let points = &points[points.len().saturating_sub(BELIEVED_MAX)..];
+        for member in &mut self.ensemble.members {
+            let draws: Vec<f64> = points.iter().map(|_| BELIEF * rng.sample::<f64, _>(StandardNormal)).collect();
+            if !points.is_empty() && !member.posterior.believe_all(points, &draws) {
+                // Two of them are nearly the same: those that are known already have nothing to believe.
+                for (point, draw) in points.iter().zip(draws) {
+                    let (mean, deviation) = member.posterior.predict(std::slice::from_ref(point))[0];
+                    member.posterior.believe(point, mean + draw * deviation);
+                }
+            }
+        }
+        self.rank();
+    }
+
     /// Returns what each member says of the correlation of the newest code with the one before it; nothing where there is one version.
     pub(crate) fn correlations(&self) -> Vec<f64> {
         self.ensemble.members.iter().filter_map(|member| member.posterior.last_correlation()).collect()
@@ -213,9 +248,33 @@ impl Surrogate {
         counting.map(|(seen, (mean, deviation))| (seen.index, mean, deviation)).collect()
     }
 
-    /// Returns what each member sees at points: small is good, in no unit, terrible values drawn near.
-    pub(crate) fn warped_means(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        self.ensemble.members.iter().map(|member| member.posterior.means(points)).collect()
+    /// Returns what each member expects at points on a scale that they share: small is good, terrible values drawn near.
+    pub(crate) fn straight_means(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let members = self.ensemble.members.iter().zip(&self.warps);
+        members.map(|(member, warp)| member.posterior.means(points).into_iter().map(|mean| self.on_scale(warp, mean)).collect()).collect()
+    }
+
+    /// Returns for each member how much the objective may differ at most between pairs of points, on the scale of [`Self::straight_means`], with a
+    /// probability of 95 % each.
+    pub(crate) fn largest_differences(&self, here: &[Vec<f64>], there: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let members = self.ensemble.members.iter().zip(&self.warps);
+        let own = |(member, warp): (&Member, &Warp)| -> Vec<f64> {
+            let [a, b] = [here, there].map(|points| member.posterior.means(points));
+            let deviations = member.posterior.difference_deviations(here, there);
+            let pairs = a.iter().zip(&b).zip(deviations);
+            pairs
+                .map(|((a, b), deviation)| {
+                    let (middle, half) = (0.5 * (a + b), SURE * deviation);
+                    let unknown = 0.5 * (self.on_scale(warp, middle + half) - self.on_scale(warp, middle - half));
+                    (self.on_scale(warp, *a) - self.on_scale(warp, *b)).abs() + unknown
+                })
+                .collect()
+        };
+        members.map(own).collect()
+    }
+
+    fn on_scale(&self, warp: &Warp, mean: f64) -> f64 {
+        self.straight.of(warp.unwarped(mean, 0.0).0)
     }
 
     /// Returns the objective, turned so that small is good, at the average of what each member sees at several points.
@@ -247,91 +306,6 @@ impl Surrogate {
 
 /// The local search starts around this many of the best observations.
 const AROUND: usize = 5;
-
-/// A way of looking at the values.
-struct View {
-    /// As they would be with the newest code.
-    values: Vec<f64>,
-    /// The standard deviations of predicted values; empty where all were measured.
-    deviations: Vec<f64>,
-    warp: Warp,
-    /// What was done to the values of older code.
-    alignment: Alignment,
-}
-
-impl View {
-    fn z(&self) -> Vec<f64> {
-        self.values.iter().map(|value| self.warp.warped(*value)).collect()
-    }
-
-    fn variances(&self) -> Vec<f64> {
-        self.values.iter().zip(&self.deviations).map(|(value, deviation)| self.warp.variance(*value, *deviation)).collect()
-    }
-}
-
-/// Returns the views: each warp of each alignment of older code, the most probable alignment first.
-fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: usize) -> Vec<View> {
-    let mut y: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
-    let mut deviations: Vec<f64> = valued.iter().map(|ended| ended.deviation).collect();
-    let all_measured = deviations.iter().all(|deviation| *deviation == 0.0);
-    let mut found = vec![Alignment::SAME];
-    for before in 0..changes {
-        let of = |is: &dyn Fn(usize) -> bool| {
-            let places = || (0..y.len()).filter(|place| is(valued[*place].group));
-            alignment::Values {
-                x: places().map(|place| valued[place].point.clone()).collect(),
-                y: places().map(|place| y[place]).collect(),
-                deviations: places().map(|place| deviations[place]).collect(),
-            }
-        };
-        found = alignments(geometry, &of(&|group| group <= before), &of(&|group| group == before + 1));
-        if before + 1 < changes {
-            for place in (0..y.len()).filter(|place| valued[*place].group <= before) {
-                (y[place], deviations[place]) = (found[0].apply(y[place]), found[0].scale * deviations[place]);
-            }
-        }
-    }
-    let each = found.into_iter().flat_map(|alignment| {
-        let aligned = |place: usize| if valued[place].group < changes { alignment.apply(y[place]) } else { y[place] };
-        let aligned: Vec<f64> = (0..y.len()).map(aligned).collect();
-        let scaled = |place: usize| if valued[place].group < changes { alignment.scale * deviations[place] } else { deviations[place] };
-        let scaled: Vec<f64> = if all_measured { Vec::new() } else { (0..y.len()).map(scaled).collect() };
-        FLOORS.map(|floor| {
-            let warp = Warp::new(&aligned, floor);
-            // What all versions have in common would be taken for likeness.
-            let warp = if changes == 0 { warp.doubting(aligned.len()) } else { warp };
-            View { warp, values: aligned.clone(), deviations: scaled.clone(), alignment }
-        })
-    });
-    each.collect()
-}
-
-/// Draws hyperparameters, each with the place of a view.
-fn draws(geometry: &Geometry, seen: &Seen, views: &[View], count: usize, rng: &mut ChaCha8Rng) -> Vec<(Vec<f64>, usize)> {
-    let places = thinned(seen.x.len(), LEARN_MAX);
-    let pick = |all: &[f64]| places.iter().map(|place| all[*place]).collect::<Vec<_>>();
-    let all_measured = views.iter().all(|view| view.deviations.is_empty());
-    let variances: Vec<Vec<f64>> = if all_measured { Vec::new() } else { views.iter().map(|view| pick(&view.variances())).collect() };
-    let middle = FLOORS.len() / 2;
-    let learnt = Seen {
-        x: places.iter().map(|place| seen.x[*place].clone()).collect(),
-        z: Vec::new(),
-        shares: pick(&seen.shares),
-        variances: variances.get(middle).cloned().unwrap_or_default(),
-        versions: places.iter().map(|place| seen.versions[*place]).collect(),
-        changes: seen.changes,
-    };
-    let zs = views.iter().map(|view| pick(&view.z())).collect();
-    let older = learnt.versions.iter().filter(|version| **version < learnt.changes).count() as f64;
-    let jacobian = |view: &View| {
-        let Alignment { scale, log_prior, .. } = view.alignment;
-        log_prior + older * scale.ln() + view.warp.log_jacobian(&pick(&view.values))
-    };
-    let views = Views { zs, variances, log_jacobians: views.iter().map(jacobian).collect() };
-    let evidence = Evidence::new(geometry, &learnt);
-    let start = fit(&evidence, &views.zs[middle]);
-    sample(&evidence, &views, &start, count, rng)
-}
 
 /// Returns whether it violates no constraint as far as is known: were what is not known a violation, a metric that no run reports would leave
 /// the search nothing to go by.

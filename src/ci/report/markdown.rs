@@ -99,7 +99,8 @@ fn budget(outcome: &Outcome) -> String {
 fn recommended(outcome: &Outcome, analysis: &AnalyzeSweepResponse) -> String {
     let Some(run) = analysis.recommendation.as_ref().filter(|run| run.by_model) else { return String::new() };
     let (mean, deviation) = (number_text(run.mean), number_text(run.deviation));
-    format!("By a model of all results, run {} is the one to go on with: {} = {mean} ± {deviation}.", run.run, code(&outcome.sweep.metric))
+    let reason = if run.reason.is_empty() { String::new() } else { format!(" {}.", escape(&run.reason)) };
+    format!("Recommended run: {}. The model expects {} = {mean} ± {deviation}.{reason}", run.run, code(&outcome.sweep.metric))
 }
 
 fn comparison(words: &str) -> String {

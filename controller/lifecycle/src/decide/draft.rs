@@ -233,6 +233,7 @@ impl<'a> Draft<'a> {
     }
 
     fn leave(&self, progress: &mut Progress, run: RunNumber) {
+        progress.reached.retain(|(reached, _)| *reached != run);
         if self.sweep.queued.contains(&run) {
             progress.queued = progress.queued.saturating_sub(1);
         } else if self.sweep.live.contains(&run) {

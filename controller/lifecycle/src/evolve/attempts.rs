@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{change_agent, move_run, rank, withdraw};
+use super::{change_agent, move_run, rank, reach, withdraw};
 use crate::event::MetricPoint;
 use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Failure, FailureKind, RunState, State, Sweep, Timestamp};
 
@@ -96,6 +96,7 @@ pub(super) fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, po
         }
         reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
     });
+    reach(sweep, attempt.run);
     // A run that has ended may keep to a constraint, or break it, by what is known of it now.
     if stale && !sweep.spec.constraints.is_empty() {
         rank(sweep, attempt.run);

@@ -73,6 +73,7 @@ struct SweepHead<'a> {
     /// How many have ended: the blocks hold them.
     ended: u64,
     best: Option<(RunNumber, f64)>,
+    reached: Cow<'a, BTreeMap<RunNumber, f64>>,
     codes: Cow<'a, [CodeVersion]>,
     code_steps: Cow<'a, [CodeStep]>,
     pinned: Option<Cow<'a, str>>,
@@ -186,6 +187,7 @@ impl<'a> SweepHead<'a> {
             ended: (runs.len() - open.len()) as u64,
             open,
             best: sweep.best,
+            reached: Cow::Borrowed(&sweep.reached),
             codes: Cow::Borrowed(&sweep.codes),
             code_steps: Cow::Borrowed(&sweep.code_steps),
             pinned: sweep.pinned.as_deref().map(Cow::Borrowed),
@@ -226,6 +228,7 @@ impl<'a> SweepHead<'a> {
             queued,
             live,
             best: self.best,
+            reached: self.reached.into_owned(),
             codes: self.codes.into_owned(),
             code_steps: self.code_steps.into_owned(),
             pinned: self.pinned.map(Cow::into_owned),

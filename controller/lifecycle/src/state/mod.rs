@@ -90,6 +90,8 @@ pub struct Sweep {
     /// The best value of the finished and stopped ones of `runs` that are in the space, by the objective's goal; the lower number wins a tie. With repeats: the first
     /// run of the best point, and the mean of its values.
     pub best: Option<(RunNumber, f64)>,
+    /// The running ones of `runs` whose reported values reach the target, with the value so far. Empty with `repeats`, where the mean counts.
+    pub reached: BTreeMap<RunNumber, f64>,
     /// The versions of the code that its runs were to be executed with, in the order of their first appearance.
     pub codes: Vec<CodeVersion>,
     /// What people have done about them, in order.

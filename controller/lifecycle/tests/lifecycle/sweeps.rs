@@ -67,7 +67,7 @@ fn a_sweep_ends_when_the_claim_that_all_is_tried_comes_last() {
     assert_eq!(world.sweep().state, SweepState::Running);
     assert_eq!(world.ask(&exhaust()), Reply::Sweep(SweepState::Finished));
     assert_eq!(world.ask_idly(&exhaust()), Reply::Sweep(SweepState::Finished));
-    assert_eq!(world.sweep().reason, "the only point of the space tried");
+    assert_eq!(world.sweep().reason, "the only point of the space tried; `repeats: 3` in the sweep file tries each point three times");
 }
 
 #[test]
@@ -104,6 +104,37 @@ fn a_target_ends_the_sweep_once_running_runs_have_ended() {
     assert!(matches!(world.ask_idly(&acquire("ann", &[3])), Reply::Wait { wants_suggestion: false, .. }));
     world.succeed("ann", &other, 0.7);
     assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "target reached by run 1: 0.1"));
+}
+
+#[test]
+fn a_target_holds_back_new_runs_as_soon_as_it_is_reported() {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.objective.as_mut().expect("it has one").target = Some(0.1);
+    world.create(spec);
+    world.register("ann");
+    let good = world.begin("ann", 1);
+    assert_eq!(world.report("ann", &good, 0, &[0.4, 0.08, 0.3]), Reply::Directive(Directive::Continue));
+    let Reply::Wait { reason, wants_suggestion: false } = world.ask_idly(&acquire("ann", &[2])) else { panic!("a run was handed out") };
+    assert!(reason.starts_with("target reached by run 1: 0.08; 1 still running"), "{reason}");
+    assert_eq!(world.sweep().state, SweepState::Running);
+    assert_eq!(world.finish("ann", &good, AttemptResult::Succeeded), Reply::Run(RunState::Finished));
+    assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "target reached by run 1: 0.08"));
+}
+
+#[test]
+fn a_run_that_fails_after_it_reported_the_target_leaves_the_sweep_running() {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.objective.as_mut().expect("it has one").target = Some(0.1);
+    spec.retry.crashed = 0;
+    world.create(spec);
+    world.register("ann");
+    let good = world.begin("ann", 1);
+    world.report("ann", &good, 0, &[0.08]);
+    world.finish("ann", &good, crash());
+    assert_eq!((world.run(1).state, world.sweep().state), (RunState::Failed, SweepState::Running));
+    world.begin("ann", 2);
 }
 
 #[test]

@@ -116,16 +116,27 @@ export async function start(refresh) {
 
   // Results change what the search has learnt, but asking costs the controller something: seldom, and only while somebody looks.
   let seen = data.sweep.finished + data.sweep.stopped + data.sweep.failed;
-  const relearn = later(4000, async () => {
-    const ended = selection.sweep.finished + selection.sweep.stopped + selection.sweep.failed;
-    if (document.hidden || ended < seen + Math.max(3, 0.05 * seen)) return;
-    seen = ended;
+  let waiting = 0;
+  const ended = () => selection.sweep.finished + selection.sweep.stopped + selection.sweep.failed;
+  const refreshFindings = async () => {
+    clearTimeout(waiting);
+    waiting = 0;
+    if (document.hidden || ended() === seen) return;
+    seen = ended();
     await analyze();
     redraw();
     parts.surrogate?.reset();
+  };
+  // A few results may wait while more come, but none is left out for ever.
+  const relearn = later(4000, () => {
+    const few = ended() < seen + Math.max(3, 0.05 * seen) && selection.sweep.state === "running";
+    if (!few) return refreshFindings();
+    if (!waiting && ended() !== seen) waiting = setTimeout(refreshFindings, 20000);
   });
+  document.addEventListener("visibilitychange", relearn);
   const news = later(400, () => {
     redraw();
+    if (analysis) learnt(byId("learnt"), selection, analysis);
     parts.timeline?.show();
     parts.table.refresh();
     status();

@@ -1,0 +1,294 @@
+//! What to try next: at most one piece of advice about a parameter, and only where the results support it.
+
+use std::fmt;
+
+use super::effects::Effect;
+use super::region::{Region, Side};
+use super::{Direction, Recommendation};
+use crate::observation::{Goal, Observation};
+use crate::space::{Distribution, Path, Space, Value};
+use crate::why::short;
+
+/// A parameter makes no difference where the 95 % credible interval of its share ends below this.
+pub const NO_DIFFERENCE: f64 = 0.05;
+/// With fewer results than this nothing is said to make no difference.
+const FIX_MIN: usize = 20;
+/// A range is worth widening, and a value worth a closer look, where two deviations below the share lies above this.
+const WIDEN_SHARE: f64 = 0.05;
+const AROUND_SHARE: f64 = 0.1;
+/// So many parameters are looked at closer.
+const AROUND_MAX: usize = 2;
+/// The best category is better than the second by so many deviations.
+const CLEAR: f64 = 2.0;
+/// A value is at the end of a range that holds this share of it or less.
+const END: f64 = 0.02;
+/// A best run is old where none of this share of the runs, the last ones, is better; and there are this many.
+const OLD_SHARE: f64 = 0.4;
+const OLD_MIN: usize = 30;
+
+/// What to try next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Advice {
+    /// The recommended run is at the end of a range, and the objective improves towards it.
+    Widen {
+        /// The parameter.
+        path: Path,
+        /// The end of the range.
+        bound: f64,
+        /// Whether it is the upper end.
+        is_upper: bool,
+    },
+    /// The model clearly expects the best objective near a value.
+    Around {
+        /// The parameter.
+        path: Path,
+        /// The value.
+        value: Value,
+        /// What the model expects there.
+        mean: f64,
+    },
+    /// The parameter makes no difference: the 95 % credible interval of its share ends below [`NO_DIFFERENCE`].
+    Fix {
+        /// The parameter.
+        path: Path,
+        /// The end of that interval.
+        share_max: f64,
+    },
+    /// The last two fifths of the runs have found nothing better than the best run.
+    Repeat {
+        /// The best run.
+        run: u64,
+    },
+}
+
+impl Advice {
+    /// Returns the parameter that it is about; `None` where it is about all.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Widen { path, .. } | Self::Around { path, .. } | Self::Fix { path, .. } => Some(path),
+            Self::Repeat { .. } => None,
+        }
+    }
+}
+
+/// What is known of a sweep.
+pub(super) struct Known<'a> {
+    pub(super) space: &'a Space,
+    pub(super) goal: Goal,
+    pub(super) observations: &'a [Observation],
+    pub(super) effects: &'a [Effect],
+    pub(super) failing: Option<&'a Region>,
+    pub(super) recommendation: Option<&'a Recommendation>,
+}
+
+/// Returns what to try next, the most important parameter first.
+pub(super) fn advise(known: &Known<'_>) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    let mut around = 0;
+    for effect in known.effects {
+        let widen = known.widen(effect);
+        let found = widen.or_else(|| known.around(effect).filter(|_| around < AROUND_MAX)).or_else(|| known.fix(effect));
+        around += usize::from(matches!(found, Some(Advice::Around { .. })));
+        advice.extend(found);
+    }
+    advice.extend(known.repeat());
+    advice
+}
+
+impl Known<'_> {
+    fn widen(&self, effect: &Effect) -> Option<Advice> {
+        let run = self.recommendation?.index;
+        let config = &self.observations.iter().find(|seen| seen.index == run)?.config;
+        let value = config.0.get(&effect.path)?.as_f64()?;
+        let distribution = &self.space.get(&effect.path)?.distribution;
+        let (low, high) = bounds(distribution)?;
+        let share = distribution.cdf(&Value::Float(value)).unwrap_or(0.5);
+        let is_upper = match effect.direction? {
+            Direction::Higher => true,
+            Direction::Lower => false,
+            Direction::Between | Direction::Outside => return None,
+        };
+        let (bound, is_there) = if is_upper { (high, value >= high || share >= 1.0 - END) } else { (low, value <= low || share <= END) };
+        // A number of things, a probability or a rate ends there.
+        let is_natural = if is_upper { (low, high) == (0.0, 1.0) } else { low == 0.0 || (low == 1.0 && is_whole(distribution)) };
+        let fails = self.sides(&effect.path).any(|side| matches!((side, is_upper), (Side::AtLeast(_), true) | (Side::AtMost(_), false)));
+        let supported = is_there && !is_natural && !fails && effect.share - 2.0 * effect.share_deviation >= WIDEN_SHARE;
+        supported.then(|| Advice::Widen { path: effect.path.clone(), bound, is_upper })
+    }
+
+    fn around(&self, effect: &Effect) -> Option<Advice> {
+        let mut curve: Vec<_> = effect.curve.iter().filter(|point| point.mean.is_finite()).collect();
+        curve.sort_by(|a, b| self.goal.minimized(a.mean).total_cmp(&self.goal.minimized(b.mean)));
+        let [best, second, ..] = curve[..] else { return None };
+        let has_order = self.space.get(&effect.path).is_some_and(|parameter| bounds(&parameter.distribution).is_some());
+        let gap = (best.mean - second.mean).abs() > CLEAR * best.deviation.hypot(second.deviation);
+        let is_clear = effect.direction.is_some() || (!has_order && gap);
+        let fails = self.sides(&effect.path).any(|side| match side {
+            Side::AtLeast(least) => best.value.as_f64().is_some_and(|value| value >= *least),
+            Side::AtMost(most) => best.value.as_f64().is_some_and(|value| value <= *most),
+            Side::Is(value) => value.identity() == best.value.identity(),
+        });
+        let supported = is_clear && !fails && effect.share - 2.0 * effect.share_deviation >= AROUND_SHARE;
+        supported.then(|| Advice::Around { path: effect.path.clone(), value: best.value.clone(), mean: best.mean })
+    }
+
+    fn fix(&self, effect: &Effect) -> Option<Advice> {
+        let valued = self.observations.iter().filter(|seen| seen.outcome.value().is_some_and(f64::is_finite)).count();
+        let fails = self.sides(&effect.path).next().is_some();
+        let supported = valued >= FIX_MIN && !fails && effect.share_max < NO_DIFFERENCE;
+        supported.then(|| Advice::Fix { path: effect.path.clone(), share_max: effect.share_max })
+    }
+
+    fn repeat(&self) -> Option<Advice> {
+        let best = super::best(self.goal, self.observations)?;
+        let place = self.observations.iter().position(|seen| seen.index == best.index)?;
+        let count = self.observations.len();
+        (count > OLD_MIN && (place as f64) < (1.0 - OLD_SHARE) * count as f64).then_some(Advice::Repeat { run: best.index })
+    }
+
+    fn sides<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Side> {
+        let conditions = self.failing.map(|region| region.conditions.as_slice()).unwrap_or_default();
+        conditions.iter().filter(move |(other, _)| other == path).map(|(_, side)| side)
+    }
+}
+
+fn is_whole(distribution: &Distribution) -> bool {
+    matches!(distribution, Distribution::IntUniform { .. })
+}
+
+/// Returns the ends of a range; `None` where a parameter has none.
+fn bounds(distribution: &Distribution) -> Option<(f64, f64)> {
+    match distribution {
+        Distribution::IntUniform { min, max } => Some((*min as f64, *max as f64)),
+        Distribution::Uniform { min, max }
+        | Distribution::QUniform { min, max, .. }
+        | Distribution::LogUniformValues { min, max }
+        | Distribution::InvLogUniformValues { min, max }
+        | Distribution::QLogUniformValues { min, max, .. } => Some((*min, *max)),
+        Distribution::LogUniform { min, max } | Distribution::QLogUniform { min, max, .. } => Some((min.exp(), max.exp())),
+        Distribution::InvLogUniform { min, max } => Some(((-max).exp(), (-min).exp())),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Widen { path, bound, is_upper } => {
+                let way = if *is_upper { "above" } else { "below" };
+                write!(f, "widen {path} {way} {}: the recommended run is at the end of its range", short(*bound))
+            }
+            Self::Around { path, value, mean } => {
+                let value = match value {
+                    Value::Str(text) => text.clone(),
+                    Value::Float(number) => short(*number),
+                    other => other.to_json().to_string(),
+                };
+                write!(f, "look around {path} = {value}: the model expects the best there ({})", short(*mean))
+            }
+            Self::Fix { path, share_max } => {
+                let percent = (100.0 * share_max).ceil();
+                write!(f, "fix {path}: it makes less than {percent} % of the differences (95 % credible)")
+            }
+            Self::Repeat { run } => write!(f, "repeat run {run} or change the space: the last two fifths of the runs found nothing better"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::analyze;
+    use super::*;
+    use crate::observation::{CodeLine, Ending, Outcome};
+    use crate::space::Parameter;
+    use crate::space::unit_cube::UnitCube;
+
+    fn space() -> Space {
+        let flat = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+        let words = ["sgd", "adam", "adamw"].map(|word| Value::Str(word.to_owned()));
+        Space::new(vec![
+            flat("rate", Distribution::LogUniformValues { min: 1e-4, max: 1.0 }),
+            flat("width", Distribution::Uniform { min: 1.0, max: 9.0 }),
+            flat("layers", Distribution::IntUniform { min: 2, max: 8 }),
+            flat("word", Distribution::Categorical { values: words.to_vec() }),
+        ])
+        .unwrap()
+    }
+
+    /// Points spread over the space, with the value that each has by its coordinates: layers, rate, width, word.
+    fn seen(count: u64, outcome: impl Fn(u64, &[f64]) -> Outcome) -> Vec<Observation> {
+        let space = space();
+        let cube = UnitCube::new(&space);
+        let one = |index: u64| {
+            let mut point: Vec<f64> = [0.618, 0.755, 0.414, 0.303].map(|step| (index as f64 * step).fract()).to_vec();
+            cube.snap(&mut point);
+            Observation::new(index, cube.config_at(&point), outcome(index, &point))
+        };
+        (1..=count).map(one).collect()
+    }
+
+    fn advice(observations: &[Observation]) -> Vec<String> {
+        analyze(&space(), Goal::Minimize, observations, CodeLine::default(), 1).advice.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_makes_no_difference_is_fixed_and_a_range_that_ends_too_early_is_widened() {
+        let value = |point: &[f64]| Outcome::Value((point[1] - 0.5).powi(2) - 0.6 * point[2]);
+        let mut observations = seen(40, |_, point| value(point));
+        let (space, best) = (space(), [0.5, 0.5, 1.0, 0.1]);
+        observations.push(Observation::new(41, UnitCube::new(&space).config_at(&best), value(&best)));
+        let words = advice(&observations);
+        assert!(words.iter().any(|words| words.starts_with("widen width above 9")), "{words:?}");
+        assert!(words.iter().any(|words| words.starts_with("fix layers: it makes less than")), "{words:?}");
+    }
+
+    #[test]
+    fn few_results_support_no_advice() {
+        let few = seen(6, |_, point| Outcome::Value(point[2]));
+        assert_eq!(advice(&few), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nobody_is_sent_to_where_runs_fail() {
+        let words = advice(&seen(40, |_, point| if point[2] > 0.8 { Outcome::Failed } else { Outcome::Value(-point[2]) }));
+        assert!(!words.iter().any(|words| words.starts_with("widen width")), "{words:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn no_parameter_gets_two_statements(
+            weights in prop::array::uniform4(prop_oneof![Just(0.0), -2.0..2.0f64]),
+            places in prop::array::uniform4(0.0..1.0f64),
+            noise in prop_oneof![Just(0.0), 0.0..1.0f64],
+            cliff in prop_oneof![Just(2.0), 0.3..1.0f64],
+            count in 3u64..50,
+            stopped in 0u64..3,
+        ) {
+            let observations = seen(count, |index, point| {
+                if point[2] > cliff {
+                    return Outcome::Failed;
+                }
+                let shape: f64 = (0..4).map(|j| weights[j] * (point[j] - places[j]).powi(2)).sum();
+                let mean = shape + noise * ((index as f64 * 12.9898).sin() * 43_758.545).fract();
+                if index % 3 < stopped { Outcome::Stopped(Ending { mean, deviation: 0.2 }) } else { Outcome::Value(mean) }
+            });
+            let analysis = analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1);
+            let mut told = BTreeSet::new();
+            for advice in &analysis.advice {
+                prop_assert!(advice.path().is_none_or(|path| told.insert(path.clone())), "{:?}", analysis.advice);
+                let effect = analysis.effects.iter().find(|effect| Some(&effect.path) == advice.path());
+                match advice {
+                    Advice::Fix { .. } => prop_assert!(effect.is_some_and(|effect| effect.share <= effect.share_max && effect.share_max < NO_DIFFERENCE)),
+                    Advice::Widen { .. } | Advice::Around { .. } => prop_assert!(effect.is_some_and(|effect| effect.share >= WIDEN_SHARE)),
+                    Advice::Repeat { .. } => {}
+                }
+            }
+        }
+    }
+}
