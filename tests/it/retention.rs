@@ -1,6 +1,8 @@
 //! Sweeps are archived, deleted and pruned: what goes, what stays, and what the disk has to say.
 
 use rusqlite::Connection;
+use std::fs;
+
 use serde_json::Value;
 
 use crate::harness::{Bench, trainer, wait_for};

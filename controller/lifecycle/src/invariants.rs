@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inits;
-use crate::observe::{Progress, reached, reduced};
+use crate::observe::{Progress, reached};
 use crate::repeats::ranked;
 use crate::spec::RetryPolicy;
 use crate::state::{
