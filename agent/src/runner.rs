@@ -606,6 +606,9 @@ async fn start(shims: &Arc<Shims>, job: &Job, place: &Place, argv: &Argv) -> Res
     }
     let project = Project { project: &job.project, entity: &job.entity };
     let mut variables = argv::variables(place, &job.params, project, &ThisMachine);
+    if argv::starts_ranks(&argv.items) {
+        variables.remove("WANDB_RUN_ID");
+    }
     if let Some(devices) = &job.slot.devices {
         variables.insert("CUDA_VISIBLE_DEVICES".to_owned(), devices.clone());
     }

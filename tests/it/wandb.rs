@@ -1,7 +1,9 @@
 //! Programs that log to W&B, as they are: examples/moons/ and smaller ones.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ fn has_wandb() -> bool {
 /// The example's file with other lines in place of some.
 fn file(bench: &Bench, replaced: &[(&str, &str)]) -> String {
     let example = format!("{}/examples/moons/sweep.yaml", env!("CARGO_MANIFEST_DIR"));
-    let mut text = std::fs::read_to_string(example).expect("it is there");
+    let mut text = fs::read_to_string(example).expect("it is there");
     for (from, to) in replaced {
         assert!(text.contains(from), "{text}");
         text = text.replace(from, to);
@@ -94,11 +96,16 @@ impl Rates {
     /// Executes a program and returns the sweep, its runs, and what the agent has said.
     fn execute(&self, program: &str, keys: &str, environment: &[(&str, &str)]) -> (String, Vec<Value>, String) {
         let bench = &self.bench;
+        let keys = if keys.contains("command:") {
+            keys.to_owned()
+        } else {
+            format!("command: [\"${{env}}\", \"${{interpreter}}\", \"${{program}}\"]\n{keys}")
+        };
         bench.write("train.py", &format!("import os, sys\nlr = float(os.environ.get('SWEEP_PARAM_LR', 0))\n{program}"));
         let file = bench.write(
             "sweep.yaml",
             &format!(
-                "program: train.py\nmethod: grid\nretry: {{crashed: 0, machine: 0}}\ncommand: [\"${{env}}\", \"${{interpreter}}\", \"${{program}}\"]\n\
+                "program: train.py\nmethod: grid\nretry: {{crashed: 0, machine: 0}}\n\
                  metric: {{name: val_loss, goal: minimize}}\nparameters: {{lr: {{values: [0.25, 0.5]}}}}\n{keys}"
             ),
         );
@@ -191,6 +198,24 @@ fn rank_0_is_read_where_every_rank_begins_a_run() {
 }
 
 #[test]
+fn rank_0_is_read_where_a_launcher_starts_all_at_once() {
+    if !has_python("wandb", "wandb", REQUIREMENTS) {
+        return;
+    }
+    let rates = Rates::new();
+    let launcher = "#!/usr/bin/env python\nimport os, subprocess, sys\nranks = [subprocess.Popen([sys.executable, *sys.argv[1:]], env={**os.environ, \
+                    'LOCAL_RANK': str(rank)}) for rank in range(2)]\nsys.exit(max(rank.wait() for rank in ranks))\n";
+    let path = rates.bench.write("torchrun", launcher);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let program = "import time, wandb\nrank = int(os.environ['LOCAL_RANK'])\ntime.sleep(1 - time.time() % 1)\nrun = wandb.init()\n\
+                   for step in range(4):\n    run.log({'val_loss': lr + 10 * rank})\n    time.sleep(0.3)\nrun.finish()\n";
+    let (id, runs, output) = rates.execute(program, &format!("command: ['{path}', '${{program}}']\n"), &[]);
+    assert_values(&runs, [0.25, 0.5], &output);
+    assert_eq!(rates.bench.steps(&id, 1, "val_loss"), [0, 1, 2, 3]);
+    assert_eq!(output.matches("the run of rank 0 is read").count(), 1, "{output}");
+}
+
+#[test]
 fn a_sweep_that_the_program_defines_itself_is_named_with_the_lines_that_make_it_work() {
     if !has_python("wandb", "wandb", REQUIREMENTS) {
         return;
@@ -231,7 +256,7 @@ fn what_goes_online_is_read_beside() {
     let failure = &runs[0]["executions"][0]["failure"];
     let words = failure["message"].as_str().unwrap_or_default();
     assert!(
-        failure["blame"] == "machine" && words.contains("run `wandb login`") && words.contains("mode=\"online\""),
+        failure["kind"] == "usage" && words.contains("run `wandb login`") && words.contains("mode=\"online\""),
         "{}\n{output}",
         runs[0]
     );

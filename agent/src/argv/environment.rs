@@ -9,6 +9,11 @@ use super::{Machine, python};
 /// Linux starts no program with a variable of 128 KiB.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
+/// Programs that start several processes which train together.
+const LAUNCHERS: [&str; 8] = ["torchrun", "accelerate", "deepspeed", "mpirun", "mpiexec", "srun", "horovodrun", "composer"];
+/// The same as modules of Python: `python -m …`.
+const LAUNCHER_MODULES: [&str; 3] = ["torch.distributed.run", "torch.distributed.launch", "accelerate.commands.launch"];
+
 /// The folders and files of one attempt, as absolute paths.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -93,6 +98,15 @@ pub(crate) fn variables(
         value.retain(|character| character != '\0');
     }
     variables
+}
+
+/// Returns whether a command starts several processes that train together. Without `WANDB_RUN_ID` each of them has a run of W&B of its own; with it they
+/// would write to one file where they begin in the same second.
+pub(crate) fn starts_ranks(argv: &[String]) -> bool {
+    argv.iter().any(|item| {
+        let name = item.rsplit('/').next().unwrap_or(item);
+        LAUNCHERS.contains(&name) || LAUNCHER_MODULES.contains(&item.as_str())
+    })
 }
 
 /// The configuration as `json.dumps` writes it.
@@ -202,6 +216,19 @@ mod tests {
         let found = variables(&place(), &params, Project::default(), &Bare);
         assert!(!found.contains_key("SWEEP_PARAM_A"));
         assert_eq!(found["SWEEP_PARAM_B"], "xy");
+    }
+
+    #[test]
+    fn launchers_are_known_by_their_names() {
+        let starts = |command: &str| starts_ranks(&command.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for command in
+            ["/usr/bin/env torchrun --standalone train.py", "/opt/bin/srun python train.py", "python -m torch.distributed.run train.py"]
+        {
+            assert!(starts(command), "{command}");
+        }
+        for command in ["python train.py --launcher=torchrun", "python torchrun.py", "python -m train"] {
+            assert!(!starts(command), "{command}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod python;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::environment::{Place, Project, example, params_json, variables, wandb_config};
+pub(crate) use self::environment::{Place, Project, example, params_json, starts_ranks, variables, wandb_config};
 
 /// What a command is built from.
 #[derive(Clone, Copy)]

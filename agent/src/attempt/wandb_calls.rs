@@ -85,9 +85,10 @@ impl Call {
                      `if \"SWEEP_RUN\" in os.environ:`, `    main(); sys.exit()`"
                 ),
             ),
+            // It fails alike wherever nobody has logged in, and whatever the parameters are.
             Self::Init if has_no_key => (
-                "crashed",
-                "machine",
+                "usage",
+                "command_line",
                 "the program logs to W&B online, and this machine has no API key: run `wandb login` or set WANDB_API_KEY; without `mode=\"online\"` \
                  in the program the run stays on this machine and is read as well"
                     .to_owned(),
@@ -144,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn online_runs_without_a_key_or_a_network_blame_the_machine() {
+    fn online_runs_without_a_key_or_a_network_do_not_blame_the_configuration() {
         let init = "wandb/sdk/wandb_init.py\", line 1464, in init";
         let error = found(&trace(&[init], NO_KEY)).unwrap();
-        assert!(error.blame == "machine" && error.text.contains("wandb login"), "{error:?}");
+        assert!(error.kind == "usage" && error.text.contains("wandb login"), "{error:?}");
         let comm =
             "wandb.errors.errors.CommError: Timed out while retrying: Post \"https://api.wandb.ai/graphql\": dial tcp\nConsider increasing";
         let error = found(&trace(&[init], comm)).unwrap();

@@ -14,6 +14,8 @@ pub(crate) struct OpenFiles {
     pub(crate) written: BTreeMap<PathBuf, i32>,
     /// Current folders.
     pub(crate) folders: BTreeSet<PathBuf>,
+    /// Files of W&B's library that several processes have open for writing: they overwrite each other.
+    pub(crate) contested: BTreeSet<PathBuf>,
 }
 
 impl OpenFiles {
@@ -29,7 +31,14 @@ impl OpenFiles {
                 let Ok(path) = fs::read_link(entry.path()) else { continue };
                 let number = entry.file_name().to_string_lossy().into_owned();
                 let is_file = path.is_absolute() && !path.starts_with("/dev") && !path.starts_with("/proc");
-                if is_file && !found.written.contains_key(&path) && is_written(*pid, &number) {
+                let other = found.written.get(&path).is_some_and(|writer| writer != pid);
+                let may_be_contested = other && path.extension().is_some_and(|end| end == "wandb");
+                if !is_file || (!may_be_contested && found.written.contains_key(&path)) || !is_written(*pid, &number) {
+                    continue;
+                }
+                if other {
+                    found.contested.insert(path);
+                } else {
                     found.written.insert(path, *pid);
                 }
             }
@@ -57,6 +66,20 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+
+    #[test]
+    fn files_of_wandb_that_several_processes_write_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("run-x.wandb");
+        let file = File::create(&path).unwrap();
+        let own = std::process::id().cast_signed();
+        assert!(OpenFiles::of(&BTreeSet::from([own])).contested.is_empty());
+        let mut other = std::process::Command::new("sleep").arg("60").stdout(file.try_clone().unwrap()).spawn().unwrap();
+        let found = OpenFiles::of(&BTreeSet::from([own, other.id().cast_signed()]));
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!(found.contested, BTreeSet::from([path]));
+    }
 
     #[test]
     fn files_that_are_only_read_are_left_out() {

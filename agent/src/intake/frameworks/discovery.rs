@@ -85,6 +85,8 @@ pub(crate) struct Discovery {
     written: BTreeSet<PathBuf>,
     /// Folders below the working folder in which its processes are.
     folders: BTreeSet<PathBuf>,
+    /// Several of its processes were seen to write one file of W&B's library.
+    pub(crate) has_contested: bool,
     /// When the attempt began, or somewhat earlier.
     since: SystemTime,
     next: Instant,
@@ -129,6 +131,7 @@ impl Discovery {
             ranks: BTreeMap::new(),
             written: BTreeSet::new(),
             folders: BTreeSet::new(),
+            has_contested: false,
             since: began.checked_sub(CLOCK_DIFFERENCE).unwrap_or(SystemTime::UNIX_EPOCH),
             next: Instant::now(),
         }
@@ -210,6 +213,7 @@ impl Discovery {
     fn look_at_processes(&mut self, tree: &Tree) -> OpenFiles {
         let living = tree.living();
         let open = OpenFiles::of(&living);
+        self.has_contested |= !open.contested.is_empty();
         let new: Vec<_> = living.into_iter().chain([tree.main]).filter(|pid| !self.pids.contains(pid)).collect();
         self.registration.claim(new.iter().map(|pid| process_folder(*pid)));
         self.ranks.extend(new.iter().take(PROCESSES_MAX.saturating_sub(self.ranks.len())).filter_map(|pid| Some((*pid, rank::of(*pid)?))));

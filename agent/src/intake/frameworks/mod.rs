@@ -181,6 +181,9 @@ impl Files {
                 self.read_wandb(path, Some(rank), &mut seen);
             }
             seen.remarks.extend(self.ranks.remark());
+            if self.discovery.has_contested {
+                seen.remarks.push(rank::CONTESTED.to_owned());
+            }
             self.find_unclear(last, &mut seen);
         }
         for source in &mut self.sources {

@@ -18,6 +18,10 @@ const LOG_BYTES_MAX: u64 = 8 << 10;
 /// What stands before it.
 const LOG_PROCESS: &str = "Configure stats pid to ";
 
+/// What the user should know where ranks write one file.
+pub(crate) const CONTESTED: &str = "several processes of the program call wandb.init in the same second, and W&B's library has them overwrite each other's \
+    file: its values may be of any of them; call wandb.init in rank 0 alone, or start the ranks with a launcher (torchrun, accelerate, srun)";
+
 /// Returns the rank of a process; `None` also where all processes of the agent have the same one, as its own launcher has given it.
 pub(crate) fn of(pid: i32) -> Option<u32> {
     if cfg!(not(target_os = "linux")) {

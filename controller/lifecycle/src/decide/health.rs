@@ -59,7 +59,7 @@ pub(super) fn refused(draft: &Draft<'_>, failing: RunNumber, failure: &Failure) 
     let before = runs.in_state(RunState::Failed).filter(|number| *number != failing).filter(is_refused).take(REFUSED_MIN - 1).count();
     (before + 1 >= REFUSED_MIN).then(|| {
         format!(
-            "the program refuses its command line, {REFUSED_MIN} times so far; correct `command` (`sweep edit`), then resume; the last: {}",
+            "the program refuses its command line, {REFUSED_MIN} times so far; correct `command` (`sweep edit`) or the program, then resume; the last: {}",
             words(failure)
         )
     })
