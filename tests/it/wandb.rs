@@ -198,6 +198,38 @@ fn rank_0_is_read_where_every_rank_begins_a_run() {
 }
 
 #[test]
+fn folds_and_ranks_count_once_when_an_agent_is_killed() {
+    if !has_python("wandb", "wandb", REQUIREMENTS) {
+        return;
+    }
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    // Rank 1 begins first and each rank has two folds.
+    let program = "import os, subprocess, sys, time\nif 'RANK' not in os.environ:\n    ranks = []\n    for rank in ['1', '0']:\n        \
+                   ranks.append(subprocess.Popen([sys.executable, __file__], env={**os.environ, 'RANK': rank}))\n        time.sleep(1)\n    \
+                   sys.exit(max(rank.wait() for rank in ranks))\n\
+                   import wandb\nfor fold in range(2):\n    run = wandb.init(reinit='finish_previous')\n    for step in range(20):\n        \
+                   run.log({'val_loss': fold + 10 * int(os.environ['RANK'])})\n        time.sleep(0.3)\n    run.finish()\n";
+    bench.write("train.py", program);
+    let file = "program: train.py\nmethod: grid\ncommand: [\"${env}\", \"${interpreter}\", \"${program}\"]\n\
+                metric: {name: val_loss, goal: minimize}\nparameters: {x: {value: 1}}\n";
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", file)]).trim().to_owned();
+    for metric in ["val_loss", "init-2/val_loss"] {
+        let agent = bench.start(&["agent", &id]);
+        wait_for("its run", || (!bench.json_lines(&["runs", &id, "--json"]).is_empty()).then_some(()));
+        wait_for(metric, || (!bench.steps(&id, 1, metric).is_empty()).then_some(()));
+        agent.kill();
+    }
+    let (code, output) = bench.start(&["agent", &id]).wait();
+    assert!(code == 0 && output.contains("taken over"), "{output}");
+    for metric in ["val_loss", "init-2/val_loss"] {
+        assert_eq!(bench.steps(&id, 1, metric), (0..20).collect::<Vec<_>>(), "each point of {metric} once");
+    }
+    let run = bench.json_lines(&["runs", &id, "--json"]).remove(0);
+    assert_eq!(run["value"].as_f64(), Some(0.5), "the mean of the folds of rank 0: {run}");
+}
+
+#[test]
 fn rank_0_is_read_where_a_launcher_starts_all_at_once() {
     if !has_python("wandb", "wandb", REQUIREMENTS) {
         return;
