@@ -1,6 +1,7 @@
 //! Sweep files: reading them, and showing what is wrong with them.
 
 use std::io::Read as _;
+use std::path::Path;
 
 use anyhow::Result;
 use sweep_lifecycle::spec::{self, Diagnostic, Goal, Method, Severity, SweepSpec};
@@ -28,7 +29,30 @@ pub(crate) fn read(file: &str) -> Result<String> {
         let offset = error.utf8_error().valid_up_to();
         Failure::input(format!("{} is not UTF-8: byte {offset} is no text", name(file))).hint("save it as UTF-8")
     })?;
+    if let Some(hint) = program_hint(file, &text) {
+        return Err(Failure::input(format!("{} is a program, not a sweep file", name(file))).hint(hint).into());
+    }
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Returns what to do with a Python program that is given in place of a sweep file; `None`: it is none.
+fn program_hint(file: &str, text: &str) -> Option<String> {
+    let path = Path::new(file);
+    let program = path.file_name()?.to_str()?;
+    let hint = match path.extension()?.to_str()? {
+        "py" => format!(
+            "write a sweep file beside it:\n  program: {program}\n  method: random\n  metric: {{name: val_loss, goal: minimize}}\n  \
+             parameters: {{lr: {{min: 0.0001, max: 0.1}}}}"
+        ),
+        "ipynb" => format!(
+            "make a script of it (`jupyter nbconvert --to script {program}`), and write a sweep file with `program`, `method`, `metric` and `parameters`"
+        ),
+        _ => return None,
+    };
+    let own_sweep = ["wandb.sweep(", "wandb.agent("].iter().any(|call| text.contains(call));
+    let lines = "\nand before `wandb.sweep`, with the function that `wandb.agent` calls in place of `main`:\n  import os, sys\n  \
+                 if \"SWEEP_RUN\" in os.environ:\n      main(); sys.exit()";
+    Some(if own_sweep { format!("{hint}{lines}") } else { hint })
 }
 
 /// What a file is called in a message.

@@ -260,6 +260,8 @@ fn a_sweep_that_the_program_defines_itself_is_named_with_the_lines_that_make_it_
     let failure = runs[0]["executions"][0]["failure"].clone();
     let words = failure["message"].as_str().unwrap_or_default();
     assert!(failure["kind"] == "usage" && words.contains("`    main(); sys.exit()`"), "{}\n{output}", runs[0]);
+    let refused = rates.bench.run(&["run", "train.py"]);
+    assert!(refused.code == 2 && refused.stderr.contains("\n      main(); sys.exit()"), "{}", refused.stderr);
     // As the failure has them.
     let lines: Vec<&str> = words.split('`').skip_while(|part| !part.starts_with("import os")).step_by(2).take(3).collect();
     let (_, runs, output) = rates.execute(&format!("{head}{}\n{tail}", lines.join("\n")), "", &[]);

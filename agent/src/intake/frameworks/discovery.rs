@@ -161,12 +161,13 @@ impl Discovery {
     /// Returns files of the attempt that are new, the oldest first.
     pub(crate) fn look(&mut self, tree: &Tree) -> Vec<FoundFile> {
         let began = Instant::now();
-        let open = self.look_at_processes(tree);
-        self.registration.look(&self.place.runs_dir);
         let mut seen = BTreeMap::new();
         self.walk(|path, kind, is_named| {
             seen.insert(path, (kind, is_named));
         });
+        // Later: the writer of a file that was found and is open is known.
+        let open = self.look_at_processes(tree);
+        self.registration.look(&self.place.runs_dir);
         for path in open.written.keys().cloned() {
             // A table that a program keeps open may have any name.
             let kind = Kind::of_known(&path).or_else(|| path.extension().is_some_and(|end| end == "csv").then_some(Kind::Table));

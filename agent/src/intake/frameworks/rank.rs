@@ -13,10 +13,8 @@ const VARIABLES: [&str; 4] = ["RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_W
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The environment of a process is read up to this length.
 const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
-/// The name of the process is in the first lines.
+/// Each line of the log names the process.
 const LOG_BYTES_MAX: u64 = 8 << 10;
-/// What stands before it.
-const LOG_PROCESS: &str = "Configure stats pid to ";
 
 /// What the user should know where ranks write one file.
 pub(crate) const CONTESTED: &str = "several processes of the program call wandb.init in the same second, and W&B's library has them overwrite each other's \
@@ -44,9 +42,13 @@ pub(crate) fn process_of_log(path: &Path) -> Option<i32> {
     let log = private::open_of_program(&path.parent()?.join("logs/debug.log")).ok()?;
     let mut text = Vec::new();
     log.take(LOG_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let (_, rest) = text.split_once(LOG_PROCESS)?;
-    rest.lines().next()?.trim().parse().ok()
+    process_in(&String::from_utf8_lossy(&text))
+}
+
+/// `2026-11-30 02:47:14,222 INFO    MainThread:5690 [wandb_init.py:init():784] calling init triggers`
+fn process_in(log: &str) -> Option<i32> {
+    let threads = log.lines().filter_map(|line| line.split_once(" [")?.0.rsplit_once(':'));
+    threads.into_iter().find_map(|(_, process)| process.parse().ok())
 }
 
 /// Chooses the files of one rank.
@@ -149,6 +151,14 @@ mod tests {
         assert_eq!(rank("SLURM_PROCID=3", "SLURM_PROCID=3"), None, "the agent's own launcher gave it");
         assert_eq!(rank("SLURM_PROCID=2", "SLURM_PROCID=3"), Some(2));
         assert_eq!(rank("MY_RANK=2", ""), None);
+    }
+
+    #[test]
+    fn the_log_of_a_run_names_its_process() {
+        let line = "2026-11-30 02:47:14,222 INFO    MainThread:5690 [wandb_init.py:init():784] calling init triggers\nconfig: {'a': [1]}\n";
+        assert_eq!(process_in(line), Some(5690));
+        assert_eq!(process_in(&format!("cut [x\n{line}")), Some(5690));
+        assert_eq!(process_in("nothing"), None);
     }
 
     #[test]
