@@ -2,6 +2,7 @@
 
 import { element, inert, number } from "./format.js";
 
+const sentence = (text) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 export function agreement(metric, one) {
@@ -18,7 +19,7 @@ export function learnt(place, selection, analysis) {
   const ended = Math.max(analysis.ended ?? 0, sweep.finished + sweep.stopped + sweep.failed);
   if (analysis.observations) say("basis", "Based on", `${analysis.observations} of ${ended} runs that have ended`);
   if (recommended?.by_model) {
-    const why = recommended.reason ? [`${inert(recommended.reason)}`] : [];
+    const why = recommended.reason ? [sentence(inert(recommended.reason))] : [];
     say("recommended", "Recommended run", `run ${recommended.run}: the model expects ${inert(sweep.metric)} = ${number(recommended.mean)} ± ${number(recommended.deviation)}`, ...why);
   }
   if (analysis.failing) say("region", "Where it fails", analysis.failing);
@@ -26,6 +27,6 @@ export function learnt(place, selection, analysis) {
   if (matters.length) say("matters", "What matters", matters.map((effect) => `${inert(effect.parameter)} ${percent(effect.share)}${effect.share_deviation ? ` ± ${percent(effect.share_deviation)}` : ""}${effect.direction ? ` (${effect.direction})` : ""}`).join(", "));
   if (analysis.agreements.length) say("agreement", "The code", ...analysis.agreements.map((one) => agreement(sweep.metric, one)));
   const advice = analysis.advice ?? [];
-  say("next", "Try next", ...(advice.length ? advice.map((one) => inert(one.text)) : ["Let it run on: nothing yet asks for a change."]));
+  say("next", "Try next", ...(advice.length ? advice.map((one) => sentence(inert(one.text))) : ["Let it run on: nothing yet asks for a change."]));
   place.replaceChildren(...entries);
 }
