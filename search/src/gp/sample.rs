@@ -43,10 +43,16 @@ pub(crate) fn sample(evidence: &Evidence, views: &Views, theta: &[f64], count: u
         // The bracket shrinks towards the present θ, which always qualifies.
         for _ in 0..SHRINKS_MAX {
             let turned: Vec<f64> = offset.iter().zip(&aside).map(|(offset, aside)| offset * angle.cos() + aside * angle.sin()).collect();
-            let reached = evidence.log_likelihoods(&theta_of(&turned), &views.zs, &views.variances);
-            if reached[view] > threshold {
-                (offset, likelihoods) = (turned, reached);
-                break;
+            let theta = theta_of(&turned);
+            // With predicted values each view has a matrix to factor of its own: the others are looked at once this one qualifies.
+            let is_cheap = views.variances.is_empty();
+            let own = (&views.zs[view..=view], views.variances.get(view..=view).unwrap_or_default());
+            if is_cheap || evidence.log_likelihoods(&theta, own.0, own.1)[0] > threshold {
+                let reached = evidence.log_likelihoods(&theta, &views.zs, &views.variances);
+                if reached[view] > threshold {
+                    (offset, likelihoods) = (turned, reached);
+                    break;
+                }
             }
             if angle < 0.0 {
                 low = angle;
