@@ -67,6 +67,7 @@ pub fn analyze(space: &Space, goal: Goal, observations: &[Observation], code: Co
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::early_stop::{Endings, Peer};
     use crate::observation::Outcome;
     use crate::space::{Condition, Config, Distribution, Parameter, Path, Value};
 
@@ -115,6 +116,47 @@ mod tests {
         assert_eq!(analysis.failing, None);
         assert_eq!(analysis.effects[0].direction, Some(Direction::Between), "{:?}", analysis.effects[0]);
         assert!(analysis.effects.iter().all(|effect| effect.share_deviation < 0.2), "{:?}", analysis.effects);
+    }
+
+    #[test]
+    fn early_stopping_changes_neither_importance_nor_the_agreement_of_versions() {
+        let value = |x: f64, is_b: bool| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.1 } else { 0.0 });
+        let mut whole = seen(60, value);
+        whole.iter_mut().skip(30).for_each(|seen| seen.code_version = "b".to_owned());
+        whole.iter_mut().take(30).for_each(|seen| seen.code_version = "a".to_owned());
+        // Every run falls towards its value by the same amount; what is not among the best third after three epochs stops there.
+        let curve = |seen: &Observation| -> Vec<f64> {
+            let value = seen.outcome.value().unwrap_or_default();
+            (0..20)
+                .map(|epoch| value + 1.5 * (-f64::from(epoch) / 4.0).exp() + 0.005 * (f64::from(epoch) * 7.3 + value * 911.0).sin())
+                .collect()
+        };
+        let least = |series: &[f64]| series.iter().copied().fold(f64::INFINITY, f64::min);
+        let curves: Vec<Vec<f64>> = whole.iter().map(curve).collect();
+        let is_stopped = |place: usize| curves[place][2] > 1.0 + 0.02 * (place % 3) as f64;
+        let ended = whole.iter().zip(&curves).enumerate().map(|(place, (seen, series))| {
+            let series = if is_stopped(place) { &series[..3] } else { &series[..] };
+            (seen.code_version.as_str(), Peer { series, value: (!is_stopped(place)).then(|| least(series)) }, least(series))
+        });
+        let mut endings = Endings::new(Goal::Minimize, ended);
+        let mut stopped = whole.clone();
+        for (place, seen) in stopped.iter_mut().enumerate().filter(|(place, _)| is_stopped(*place)) {
+            let early = &curves[place][..3];
+            seen.outcome = Outcome::Stopped(endings.ending(&seen.code_version, early, least(early)));
+        }
+        let count = stopped.iter().filter(|seen| matches!(seen.outcome, Outcome::Stopped(_))).count();
+        assert!((20..55).contains(&count), "{count} of 60 were stopped");
+        let versions = ["a", "b"].map(str::to_owned);
+        let learn =
+            |observations: &[Observation]| analyze(&space(), Goal::Minimize, observations, CodeLine { versions: &versions, probes: 2 }, 1);
+        let (before, after) = (learn(&whole), learn(&stopped));
+        for effect in &before.effects {
+            let other = after.effects.iter().find(|other| other.path == effect.path).unwrap();
+            assert!((effect.share - other.share).abs() < 0.1, "{}: {} and {}", effect.path, effect.share, other.share);
+        }
+        assert!(after.agreements[0].correlation.0 > 0.9, "{:?}", after.agreements);
+        let recommended = after.recommendation.unwrap().index;
+        assert!(matches!(stopped[recommended as usize - 1].outcome, Outcome::Value(_)), "what was stopped is no result");
     }
 
     #[test]

@@ -111,7 +111,9 @@ fn importance(analysis: &AnalyzeSweepResponse) -> String {
     if analysis.effects.is_empty() {
         return String::new();
     }
-    let mut text = "### What matters\n\n| parameter | share of what is seen | |\n|---|---:|---|\n".to_owned();
+    let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
+    let mut text = format!("### What matters\n\nBased on {}{basis} runs.\n\n", analysis.observations);
+    text.push_str("| parameter | share of what is seen | |\n|---|---:|---|\n");
     for effect in &analysis.effects {
         let (share, deviation) = (100.0 * effect.share, 100.0 * effect.share_deviation);
         let _ = writeln!(text, "| {} | {share:.0} ± {deviation:.0} % | {} |", code(&effect.parameter), escape(&effect.direction));
