@@ -74,7 +74,8 @@ pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
             .ok_or_else(|| Failure::new(format!("run {} was not started by an agent, so there is no command", run.run)))?;
         writeln!(out, "{command}")?;
     } else {
-        write!(out, "{}", display::best(&sweep, &run))?;
+        let title = if run.run == luckiest.run { "Best" } else { "Recommended run" };
+        write!(out, "{}", display::chosen(title, &sweep, &run))?;
         if let Some(recommendation) = &recommendation {
             write!(out, "{}", display::recommendation(&sweep, recommendation, &luckiest))?;
         }

@@ -146,6 +146,11 @@ pub(crate) fn last_beside(run: &Run) -> Option<String> {
 
 /// The best run of a sweep: value, parameters, how to run it again.
 pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
+    chosen("Best", sweep, run)
+}
+
+/// A run of a sweep under a title: value, parameters, how to run it again.
+pub(crate) fn chosen(title: &str, sweep: &Sweep, run: &Run) -> String {
     let mut text = String::new();
     let mean = run.repeats.as_ref().and_then(|repeats| Some((repeats.mean?, repeats.deviation?, repeats.values)));
     let value = match mean {
@@ -153,7 +158,7 @@ pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
         None => run.value.map(number).unwrap_or_default(),
     };
     let last = last_beside(run).map(|last| format!(", {last}")).unwrap_or_default();
-    let _ = writeln!(text, "Best: {} = {value}{last} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
+    let _ = writeln!(text, "{title}: {} = {value}{last} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
     params_block(run, &mut text);
     if let Some(command) = shell::command_line(run) {
         let _ = writeln!(text, "  again: {}", printable(&command));
@@ -165,7 +170,7 @@ pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
 pub(crate) fn recommendation(sweep: &Sweep, recommendation: &Recommendation, luckiest: &Run) -> String {
     let expected = format!("{} ± {}", number(recommendation.mean), number(rounded(recommendation.deviation)));
     if recommendation.run == luckiest.run {
-        return format!("  recommended run: the model expects {expected}; it also has the best value\n");
+        return format!("  recommended by a model of all results, which expects {expected}\n");
     }
     let value = luckiest.value.map(number).unwrap_or_default();
     // A controller of an earlier version gives no reason.
@@ -173,7 +178,7 @@ pub(crate) fn recommendation(sweep: &Sweep, recommendation: &Recommendation, luc
         "" => format!("run {} has the best value, {} = {value}", luckiest.run, printable(&sweep.metric)),
         reason => printable(reason),
     };
-    format!("  recommended run: the model expects {expected}\n  {reason} (`--by value` shows it)\n")
+    format!("  recommended by a model of all results, which expects {expected}\n  {reason} (`--by value` shows it)\n")
 }
 
 /// Rounds to two significant digits: more would say nothing of a deviation.

@@ -48,7 +48,7 @@ fn a_sweep_says_what_it_has_shown() {
     );
     assert!(best["expected"]["mean"].as_f64().is_some_and(|mean| (mean - 1.0 / 6.0).abs() < 0.05), "{best}");
     let text = bench.ok(&["best", &id]);
-    assert!(text.contains("recommended run: the model expects 0.1"), "{text}");
+    assert!(text.contains("recommended by a model of all results, which expects 0.1"), "{text}");
     let by_value: Value = serde_json::from_str(&bench.ok(&["best", &id, "--by", "value", "--json"])).expect("JSON");
     assert_eq!((&by_value["params"]["layers"], &by_value["chosen_by"]), (&6.into(), &"value".into()));
 
