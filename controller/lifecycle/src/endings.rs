@@ -8,22 +8,38 @@ use crate::state::{Run, RunState, Sweep};
 use crate::versions::{canonical, counts};
 
 /// The endings of the stopped runs of one sweep. Curves are compared once a run was stopped.
-pub(crate) struct Endings(Option<early_stop::Endings>);
+pub(crate) enum Endings {
+    /// From the curves that there are now; `None`: nothing was stopped.
+    Now(Option<early_stop::Endings>),
+    /// As they were predicted at the moment of each stop, without a deviation.
+    AtTheirStops,
+}
 
 impl Endings {
     /// Learns from the runs that have ended and count.
     pub(crate) fn of(sweep: &Sweep) -> Self {
-        let Some(objective) = sweep.spec.objective.as_ref().filter(|_| sweep.runs.any_in(RunState::Stopped)) else { return Self(None) };
+        let Some(objective) = sweep.spec.objective.as_ref().filter(|_| sweep.runs.any_in(RunState::Stopped)) else {
+            return Self::Now(None);
+        };
         let ended: Vec<_> = sweep.runs.iter().filter(|(_, run)| run.value.is_some() && counts(&sweep.codes, run)).collect();
         let curves = ended.iter().filter_map(|(_, run)| Some((canonical(&sweep.codes, &run.code_version), curve(run), run.value?)));
-        Self(Some(early_stop::Endings::new(objective.goal, curves)))
+        Self::Now(Some(early_stop::Endings::new(objective.goal, curves)))
+    }
+
+    /// What was predicted when the runs were stopped.
+    pub(crate) fn at_their_stops() -> Self {
+        Self::AtTheirStops
     }
 
     /// Predicts what a stopped run would have reached at its end.
     pub(crate) fn ending(&mut self, sweep: &Sweep, run: &Run, reached: f64) -> Ending {
-        let Some(endings) = &mut self.0 else { return Ending { mean: reached, deviation: f64::MAX } };
-        // Of a run whose curve was deleted, the prediction of the moment of its stop is left. It is weak evidence like the reached value.
         let stop = run.attempts.last().and_then(|last| last.stop.as_ref());
+        let endings = match self {
+            Self::Now(Some(endings)) => endings,
+            Self::Now(None) => return Ending { mean: reached, deviation: f64::MAX },
+            Self::AtTheirStops => return Ending { mean: stop.and_then(|stop| stop.predicted).unwrap_or(reached), deviation: 0.0 },
+        };
+        // Of a run whose curve was deleted, the prediction of the moment of its stop is left. It is weak evidence like the reached value.
         let reached = stop.and_then(|stop| stop.predicted).filter(|_| run.series().is_empty()).unwrap_or(reached);
         endings.ending(canonical(&sweep.codes, &run.code_version), run.series(), reached)
     }

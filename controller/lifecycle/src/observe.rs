@@ -20,6 +20,13 @@ pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()
 }
 
+/// Returns the same for the next suggestion, where a stopped run counts with what was predicted when it was stopped, or else with what it had
+/// reached. Suggestions that were made from present predictions needed more epochs (docs/benchmarks.md, early stopping).
+pub fn observations_to_suggest_from(sweep: &Sweep) -> Vec<Observation> {
+    let mut endings = Endings::at_their_stops();
+    points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()
+}
+
 /// Returns the ids of the versions of the code that are told apart. Suggestions are for the last.
 pub fn code_line(sweep: &Sweep) -> Vec<String> {
     versions::line(sweep)

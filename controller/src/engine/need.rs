@@ -109,7 +109,7 @@ impl Need {
             sweep: id.clone(),
             spec: Arc::clone(&sweep.spec),
             seed: sweep.seed,
-            observations: if is_bayes { observe::observations(sweep) } else { Vec::new() },
+            observations: if is_bayes { observe::observations_to_suggest_from(sweep) } else { Vec::new() },
             pending: if is_bayes { observe::pending(sweep) } else { Vec::new() },
             taken: sweep.taken.clone(),
             code: if is_bayes { observe::code_line(sweep) } else { Vec::new() },

@@ -61,8 +61,9 @@ struct Ended<'a> {
 }
 
 impl Ended<'_> {
+    /// Whether it was measured, or counts as if it were.
     fn is_result(&self) -> bool {
-        matches!(self.observation.outcome, Outcome::Value(_))
+        matches!(self.observation.outcome, Outcome::Value(_)) || (self.value.is_some() && self.deviation == 0.0)
     }
 }
 
