@@ -186,7 +186,7 @@ def filters(page):
     expect(page.locator("#runs-tools [role=alert]")).to_contain_text('no run has "nothing"')
     search.fill("")
     expect(page.locator("#runs-tools [role=alert]")).to_be_empty()
-    page.locator(".virtual th button", has_text="val_loss").click()
+    page.locator(".virtual").get_by_role("button", name="val_loss", exact=True).click()
     expect(page.locator(".virtual th[aria-sort=ascending]")).to_contain_text("val_loss")
     before, _ = count(page)
     with page.expect_download() as download:
