@@ -119,7 +119,7 @@ mod tests {
 
     fn trace(frames: &[&str], error: &str) -> String {
         let frames: String = frames.iter().map(|frame| format!("  File \"/venv/site-packages/{frame}\n    call()\n")).collect();
-        format!("{TRACEBACK}:\n  File \"/work/train.py\", line 9, in <module>\n    call()\n    ^^^^^^\n{frames}{error}\n")
+        format!("{TRACEBACK}:\n  File \"/home/me/train.py\", line 9, in <module>\n    call()\n    ^^^^^^\n{frames}{error}\n")
     }
 
     const NO_KEY: &str = "wandb.errors.errors.UsageError: No API key configured. Use `wandb login` to log in.";
