@@ -9,6 +9,9 @@ const TAIL: usize = 4;
 /// A longer record holds no scalar (but an image or a graph) and is skipped.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
 
+/// No file is longer than this, so a record that claims to be is damaged, whatever its checksum says.
+const FILE_BYTES_MAX: u64 = i64::MAX as u64;
+
 /// So many bytes are waited for behind zeros; where as many came, the zeros are a hole in the file.
 const ZEROS_MAX: usize = 4 << 20;
 
@@ -72,7 +75,7 @@ impl Records {
         }
         let head: &[u8; HEAD] = rest.first_chunk()?;
         let length = u64::from_le_bytes(*head.first_chunk().expect("a head begins with 8 bytes"));
-        if masked_checksum(&head[..8]).to_le_bytes() != head[8..] {
+        if masked_checksum(&head[..8]).to_le_bytes() != head[8..] || length > FILE_BYTES_MAX {
             let zeros = rest.iter().take_while(|byte| **byte == 0).count();
             if zeros >= HEAD && !self.is_lost && rest.len() < ZEROS_MAX {
                 return None;
@@ -160,6 +163,15 @@ mod tests {
         let found: Vec<_> = bytes.chunks(1000).flat_map(|piece| records.push(piece)).collect();
         assert_eq!(found, [b"one", b"two"]);
         assert!(!records.is_damaged && records.waiting.capacity() <= 1 << 16);
+    }
+
+    #[test]
+    fn a_length_that_no_file_has_is_damage() {
+        let length = u64::MAX.to_le_bytes();
+        let head = [&length[..], &masked_checksum(&length).to_le_bytes()].concat();
+        let mut records = Records::default();
+        assert_eq!(records.push(&[head, file(&[b"two"])].concat()), [b"two"]);
+        assert!(records.is_damaged);
     }
 
     #[test]
