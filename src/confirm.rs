@@ -31,8 +31,9 @@ pub(crate) fn confirmed(question: &str, otherwise: bool) -> Result<bool> {
 /// # Errors
 /// The terminal is gone.
 pub(crate) fn asked(question: &str) -> Result<String> {
-    eprint!("{question}");
-    std::io::stderr().flush()?;
+    let mut terminal = std::io::stderr();
+    write!(terminal, "{question}")?;
+    terminal.flush()?;
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     Ok(line)

@@ -41,18 +41,18 @@ pub(crate) fn print(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let label = console::style("error").red().bold().for_stderr();
-    eprintln!("{label}: {error}");
+    say!("{label}: {error}");
     let shown = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         if !shown.contains(&cause) {
-            eprintln!("  because: {cause}");
+            say!("  because: {cause}");
         }
     }
     let failure = error.downcast_ref::<Failure>();
     if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
         let label = console::style("hint").cyan().bold().for_stderr();
-        eprintln!("{label}: {hint}");
+        say!("{label}: {hint}");
     }
     ExitCode::from(failure.map_or(1, |failure| failure.code))
 }

@@ -1,5 +1,16 @@
 //! The command line of `sweep`: parse, dispatch, print what went wrong, exit.
 
+// `eprintln!` panics when nobody reads any more; `say!` does not.
+#![warn(clippy::print_stderr)]
+
+/// Prints a line to standard error. Where nobody reads it any more, the command goes on: an agent outlives the `tee` that it was piped into.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod batch_job;
 mod ci;
 mod client;
@@ -60,5 +71,7 @@ fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
     let default = if matches!(command, Command::Controller(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(console::colors_enabled_stderr()).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(console::colors_enabled_stderr());
+    // What cannot be logged would be reported with `eprintln!`.
+    log.log_internal_errors(false).init();
 }

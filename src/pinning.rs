@@ -126,6 +126,6 @@ pub(crate) fn wire(snapshot: &Snapshot) -> Code {
 /// Says what was not taken along.
 pub(crate) fn tell_notes(snapshot: &Snapshot) {
     for note in &snapshot.notes {
-        eprintln!("note: {}", printable(note));
+        say!("note: {}", printable(note));
     }
 }

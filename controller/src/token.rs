@@ -237,7 +237,9 @@ fn read(path: &Path) -> Result<Option<Token>, TokenError> {
     }
     let mut text = String::new();
     file.take(CHARS_MAX as u64 + 64).read_to_string(&mut text).map_err(|source| file_error(path, source))?;
-    Token::parse(&text).map(Some).map_err(|error| invalid(&format!("{error}; remove the file to have a new token made")))
+    Token::parse(&text)
+        .map(Some)
+        .map_err(|error| invalid(&format!("{error}; a controller makes a new token where the one of its data directory is missing")))
 }
 
 fn write(path: &Path, token: &Token) -> Result<(), TokenError> {
@@ -317,7 +319,7 @@ mod tests {
         let file = dir.path().join(FILE_NAME);
         let refused = || open(dir.path(), &dir.path().join("sweep.db"), None).err().unwrap().to_string();
         std::fs::write(&file, "short").unwrap();
-        assert!(refused().contains("at least 16 characters, and this one has 5; remove the file"), "{}", refused());
+        assert!(refused().contains("at least 16 characters, and this one has 5; a controller makes a new token"), "{}", refused());
         std::fs::write(&file, "two words are no token").unwrap();
         assert!(refused().contains("one word"), "{}", refused());
         std::fs::rename(&file, dir.path().join("elsewhere")).unwrap();

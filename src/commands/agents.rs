@@ -87,7 +87,7 @@ async fn list(args: &ListArgs) -> Result<ExitCode> {
             writeln!(out, "{}", json::agent(agent))?;
         }
     } else if agents.is_empty() {
-        eprintln!("No agents. `sweep agent SWEEP` starts one; `--all` shows those that are gone.");
+        say!("No agents. `sweep agent SWEEP` starts one; `--all` shows those that are gone.");
     } else {
         writeln!(out, "{}", table::agents(&agents))?;
     }

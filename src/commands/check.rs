@@ -66,13 +66,13 @@ fn checked(file: &str, text: &str, as_json: bool) -> (bool, String) {
         Some(spec) => {
             let (understood, warnings) = understood(file, &spec);
             for warning in warnings {
-                eprintln!("warning: {file}: {}", printable(&warning));
+                say!("warning: {file}: {}", printable(&warning));
             }
             (true, format!("{file}: {}{understood}", diagnostic::summary(&spec)))
         }
         None => {
             let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-            eprintln!("{file}: {errors} {}", if errors == 1 { "mistake" } else { "mistakes" });
+            say!("{file}: {errors} {}", if errors == 1 { "mistake" } else { "mistakes" });
             (false, String::new())
         }
     }

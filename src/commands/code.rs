@@ -111,7 +111,7 @@ async fn diff(client: &Client, sweep: &Sweep, named: &str) -> Result<ExitCode> {
             (commit, 0) => format!("version {short} is what commit {} holds: all was committed", display::code::short(commit)),
             _ => format!("the controller does not have what was not committed in version {short}"),
         };
-        eprintln!("{why}");
+        say!("{why}");
         return Ok(ExitCode::SUCCESS);
     }
     let request = GetPatchRequest { sweep_id: sweep.id.clone(), version: name };

@@ -147,7 +147,7 @@ impl ServeArgs {
                 .into());
             }
             if std::env::var_os("SWEEP_TOKEN").is_some_and(|token| !token.is_empty()) {
-                eprintln!("warning: $SWEEP_TOKEN is set, and --no-token asks for none");
+                say!("warning: $SWEEP_TOKEN is set, and --no-token asks for none");
             }
             return Ok(AccessPolicy::Open);
         }
@@ -200,7 +200,7 @@ async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
     serve::raise_file_limit();
     let mut controller = serve::start(options).await.map_err(explain)?;
     let _announcement = discovery::announce(controller.address(), &data_dir);
-    eprintln!("Listening on {}, data in {}", controller.address(), data_dir.display());
+    say!("Listening on {}, data in {}", controller.address(), data_dir.display());
     announce_token(&controller, &data_dir);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -209,7 +209,7 @@ async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
         tokio::select! {
             ended = controller.ended() => {
                 ended.map_err(explain)?;
-                eprintln!("Stopped.");
+                say!("Stopped.");
                 return Ok(ExitCode::SUCCESS);
             }
             _ = interrupt.recv() => break,
@@ -217,7 +217,7 @@ async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
             _ = hangup.recv() => {}
         }
     }
-    eprintln!("Stopping.");
+    say!("Stopping.");
     controller.stop().await.map_err(explain)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -225,11 +225,11 @@ async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
 /// Says how others get in. The token itself is in no output: that of a service is kept in logs.
 fn announce_token(controller: &Controller, data_dir: &Path) {
     if controller.token().is_none() {
-        eprintln!("warning: --no-token: every user of this machine can change sweeps and so run programs as you");
+        say!("warning: --no-token: every user of this machine can change sweeps and so run programs as you");
     } else if !controller.address().ip().is_loopback() {
         let port = controller.address().port();
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "this-host".to_owned());
-        eprintln!(
+        say!(
             "On a GPU box:\n\n  SWEEP_TOKEN=… sweep agent <id> --controller http://{host}:{port}\n\nThe token is in {}.",
             data_dir.join("token").display()
         );
@@ -266,7 +266,7 @@ pub(crate) fn explain(error: ServeError) -> anyhow::Error {
 async fn start(args: &ServeArgs) -> Result<ExitCode> {
     let target = ControllerArgs::local(args.listen);
     if target.answers().await? {
-        eprintln!("A controller is already there at {}.", args.listen);
+        say!("A controller is already there at {}.", args.listen);
         return Ok(ExitCode::SUCCESS);
     }
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
@@ -321,7 +321,7 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
         let token = Token::read(&data_dir.join("token")).ok().map(|token| token.reveal().to_owned());
         let target = ControllerArgs { token, ..ControllerArgs::local(args.listen) };
         if target.answers().await.unwrap_or(false) {
-            eprintln!(
+            say!(
                 "Started a controller at {} (process {}, data in {}); `sweep controller stop` ends it",
                 args.listen,
                 child.id(),
@@ -375,7 +375,7 @@ async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    eprintln!("The controller at {} has stopped.", args.address());
+    say!("The controller at {} has stopped.", args.address());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -384,7 +384,7 @@ fn back_up(args: &BackupArgs) -> Result<ExitCode> {
     let code = serve::back_up(&data_dir, &args.file).map_err(explain)?;
     for file in std::iter::once(&args.file).chain(&code) {
         let size = std::fs::metadata(file).map_or(0, |found| found.len());
-        eprintln!("Wrote {} ({} KiB).", file.display(), size.div_ceil(1024));
+        say!("Wrote {} ({} KiB).", file.display(), size.div_ceil(1024));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -392,8 +392,8 @@ fn back_up(args: &BackupArgs) -> Result<ExitCode> {
 fn restore(args: &BackupArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
     serve::restore(&args.file, &data_dir).map_err(explain)?;
-    eprintln!("Restored into {}; `sweep controller --data-dir {}` serves it.", data_dir.display(), data_dir.display());
-    eprintln!("Agents that still run are asked what they hold; new runs are handed out after one lease (60 s by default).");
+    say!("Restored into {}; `sweep controller --data-dir {}` serves it.", data_dir.display(), data_dir.display());
+    say!("Agents that still run are asked what they hold; new runs are handed out after one lease (60 s by default).");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -401,7 +401,7 @@ fn rotate_token(args: DataDirArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.map_or_else(places::data_dir, Ok)?;
     let token = serve::rotate_token(&data_dir).map_err(explain)?;
     writeln!(out(), "{token}")?;
-    eprintln!("The token is also in {}; the old one is refused from the next start on.", data_dir.join("token").display());
+    say!("The token is also in {}; the old one is refused from the next start on.", data_dir.join("token").display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -65,11 +65,11 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
     if let Some(Taken { snapshot, .. }) = &taken {
         let origin = display::code::origin(&pinning::wire(snapshot));
         let origin = if origin.is_empty() { String::new() } else { format!(", {origin}") };
-        eprintln!("Pinned to code version {}{origin}", display::code::short(&snapshot.version));
+        say!("Pinned to code version {}{origin}", display::code::short(&snapshot.version));
         pinning::tell_notes(snapshot);
     }
-    eprintln!("Work on it with `sweep agent {0}`, look at it with `sweep watch {0}`", created.sweep_id);
-    eprintln!("Page: {}", client.page_link(&args.controller, &format!("/sweeps/{}", created.sweep_id)).await);
+    say!("Work on it with `sweep agent {0}`, look at it with `sweep watch {0}`", created.sweep_id);
+    say!("Page: {}", client.page_link(&args.controller, &format!("/sweeps/{}", created.sweep_id)).await);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn take_code(args: &CodeFolderArgs, file: &str, spec: &SweepSpec) -> 
     }
     let workdir = args.workdir.clone().unwrap_or_else(|| workdir(file, spec));
     if let Some(program) = spec.program.as_ref().filter(|program| !workdir.join(program).exists()) {
-        eprintln!("note: there is no {} in {}; --workdir names where programs run", display::printable(program), workdir.display());
+        say!("note: there is no {} in {}; --workdir names where programs run", display::printable(program), workdir.display());
     }
     pinning::take(&workdir, args.allow_secrets, &spec.code.include).map(Some)
 }

@@ -5,11 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::DeleteSweepRequest;
+use sweep_proto::v1::{DeleteSweepRequest, ListSweepsRequest, Sweep};
 
-use crate::client::{ControllerArgs, request_id};
+use crate::client::{Client, ControllerArgs, request_id};
 use crate::confirm::confirmed;
 use crate::display::{code::counted, out, printable};
+use crate::failure::Failure;
+
+/// A shorter beginning of an id is easily a slip.
+const ID_CHARS_MIN: usize = 4;
 
 /// Deletes sweeps with their runs, curves and output
 ///
@@ -41,9 +45,9 @@ pub(crate) async fn run(args: &DeleteArgs) -> Result<ExitCode> {
     // All of them are found, and may be deleted, before the first one is.
     let mut found = Vec::new();
     for sweep in &args.sweeps {
-        let sweep = client.sweep(sweep).await?;
+        let sweep = meant(&client, sweep).await?;
         call(sweep.id.clone(), true).await?;
-        if found.iter().all(|known: &sweep_proto::v1::Sweep| known.id != sweep.id) {
+        if found.iter().all(|known: &Sweep| known.id != sweep.id) {
             found.push(sweep);
         }
     }
@@ -51,11 +55,11 @@ pub(crate) async fn run(args: &DeleteArgs) -> Result<ExitCode> {
         for sweep in &found {
             let runs = sweep.queued + sweep.running + sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled;
             let name = if sweep.name.is_empty() { String::new() } else { format!(" ({})", printable(&sweep.name)) };
-            eprintln!("{}{name}: {}", sweep.id, counted(runs, "run"));
+            say!("{}{name}: {}", sweep.id, counted(runs, "run"));
         }
         let which = if found.len() == 1 { "this sweep".to_owned() } else { format!("these {} sweeps", found.len()) };
         if !confirmed(&format!("Delete {which} for good?"), false)? {
-            eprintln!("Nothing was deleted.");
+            say!("Nothing was deleted.");
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -64,4 +68,28 @@ pub(crate) async fn run(args: &DeleteArgs) -> Result<ExitCode> {
         writeln!(out(), "sweep {} is deleted", sweep.id)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the sweep that a text names. What cannot be undone is not done to the newest of several that have a name, nor to the only one whose id begins
+/// with a letter.
+async fn meant(client: &Client, text: &str) -> Result<Sweep> {
+    let sweep = client.sweep(text).await?;
+    if sweep.id == text {
+        return Ok(sweep);
+    }
+    if sweep.name != text {
+        if text.chars().count() < ID_CHARS_MIN {
+            let reason = format!("`{}` is too little of the id {} to delete it", printable(text), sweep.id);
+            return Err(Failure::input(reason).hint(format!("`sweep delete {}` deletes this one", sweep.id)).into());
+        }
+        return Ok(sweep);
+    }
+    let request = ListSweepsRequest { include_archived: true };
+    let sweeps = client.call(request, async |mut service, request| service.list_sweeps(request).await).await?.sweeps;
+    let named: Vec<_> = sweeps.iter().filter(|sweep| sweep.name == text).map(|sweep| sweep.id.as_str()).collect();
+    if named.len() > 1 {
+        let reason = format!("{} sweeps are called `{}`: {}", named.len(), printable(text), named.join(", "));
+        return Err(Failure::input(reason).hint("`sweep delete ID` deletes one of them").into());
+    }
+    Ok(sweep)
 }

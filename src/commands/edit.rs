@@ -89,11 +89,11 @@ pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
         return Ok(code);
     }
     if args.yes {
-        eprint!("{read}");
+        let _ = write!(std::io::stderr(), "{read}");
     } else {
-        eprint!("{}{read}", display::edit::preview(&sweep, &preview));
+        let _ = write!(std::io::stderr(), "{}{read}", display::edit::preview(&sweep, &preview));
         if !confirmed("Do it?", false)? {
-            eprintln!("Nothing was changed.");
+            say!("Nothing was changed.");
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -156,7 +156,7 @@ fn explain(args: &EditArgs, open: &[Question], answers: &mut Answers) -> Result<
     }
     for Question { parameter, distribution } in open {
         let name = printable(parameter);
-        eprintln!("`{name}` is new ({}). What did the code use for it until now?", printable(distribution));
+        say!("`{name}` is new ({}). What did the code use for it until now?", printable(distribution));
         let line = asked("A value, or Enter where nobody knows (then the search cannot use the runs so far): ")?;
         let value = line.trim();
         answers.insert(parameter.clone(), (!value.is_empty()).then(|| scalar(value)));
@@ -207,7 +207,7 @@ fn edited(sweep: &Sweep) -> Result<Option<String>> {
             Err(error) => {
                 if !confirmed("The file has a mistake. Edit it again?", true)? {
                     let (_, path) = file.keep()?;
-                    eprintln!("What you wrote is in {}", path.display());
+                    say!("What you wrote is in {}", path.display());
                     return Err(error);
                 }
             }

@@ -108,7 +108,7 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
         save(path, &sweep, args.metric.as_deref(), &candidate)?;
     }
     let Some(baseline) = &args.baseline else {
-        eprintln!("{} of {} is kept as a baseline", candidate.basis, sweep.id);
+        say!("{} of {} is kept as a baseline", candidate.basis, sweep.id);
         return Ok(ExitCode::SUCCESS);
     };
     let baseline = side(&mut client, baseline, args.metric.as_deref()).await?;

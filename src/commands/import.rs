@@ -93,10 +93,10 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for reason in skipped.iter().take(NAMED_MAX) {
-        eprintln!("left out: {reason}");
+        say!("left out: {reason}");
     }
     if skipped.len() > NAMED_MAX {
-        eprintln!("left out: {} more", skipped.len() - NAMED_MAX);
+        say!("left out: {} more", skipped.len() - NAMED_MAX);
     }
     let noun = if imported == 1 { "run" } else { "runs" };
     writeln!(out(), "{imported} {noun} imported into {}, {} left out", sweep.id, skipped.len())?;
@@ -203,7 +203,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
     };
     let ignored: Vec<_> = columns.iter().filter(|column| !paths.contains_key(*column) && !known(column, objective)).cloned().collect();
     if !ignored.is_empty() {
-        eprintln!("ignored, since no parameter is called so: {}", ignored.join(", "));
+        say!("ignored, since no parameter is called so: {}", ignored.join(", "));
     }
     let mut runs = Vec::new();
     for (index, row) in (2..).zip(reader.records()) {
@@ -221,7 +221,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
             .collect();
         let state = cell("State").to_ascii_lowercase();
         if matches!(state.as_str(), "running" | "killed" | "pending" | "preempting") {
-            eprintln!("left out: line {number}: its state is {state}");
+            say!("left out: line {number}: its state is {state}");
             continue;
         }
         let failure = match cell("failure") {
@@ -230,7 +230,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
         };
         let value = match cell(objective) {
             "" if failure.is_empty() => {
-                eprintln!("left out: line {number}: no value");
+                say!("left out: line {number}: no value");
                 continue;
             }
             _ if !failure.is_empty() => 0.0,

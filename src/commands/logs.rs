@@ -52,11 +52,14 @@ pub(crate) async fn run(args: &LogsArgs) -> Result<ExitCode> {
         let mut out = out();
         if chunk.offset > end {
             out.flush()?;
-            eprintln!("\n[{} of output are missing here: the controller keeps the beginning and the end]", bytes(chunk.offset - end));
+            say!("\n[{} of output are missing here: the controller keeps the beginning and the end]", bytes(chunk.offset - end));
         }
         end = chunk.offset + chunk.data.len() as u64;
         out.write_all(&chunk.data)?;
         out.flush()?;
+    }
+    if end == 0 {
+        say!("No output of {} is kept: nothing has been printed, or `sweep prune` has deleted it.", args.run);
     }
     Ok(ExitCode::SUCCESS)
 }

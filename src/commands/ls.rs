@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
             writeln!(out, "{}", json::sweep(sweep))?;
         }
     } else if sweeps.is_empty() {
-        eprintln!("No sweeps yet. `sweep create sweep.yaml` starts one.");
+        say!("No sweeps yet. `sweep create sweep.yaml` starts one.");
     } else {
         writeln!(out, "{}", table::sweeps(&sweeps))?;
     }

@@ -75,14 +75,14 @@ pub(crate) async fn run(args: &OfferArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for reason in &offered.skipped {
-        eprintln!("no new run: {reason}");
+        say!("no new run: {reason}");
     }
     let mut out = out();
     for run in &offered.runs {
         writeln!(out, "{sweep}/{run}")?;
     }
     if args.end {
-        eprintln!("No more runs will be offered to {sweep}: it ends when all its runs have");
+        say!("No more runs will be offered to {sweep}: it ends when all its runs have");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -103,7 +103,7 @@ pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
         Ok(client) => Some(client),
         Err(error) if args.controller.is_named() || !args.sweeps.is_empty() => return Err(error),
         Err(_) => {
-            eprintln!("No controller runs here: only what `sweep run` has left is looked at.");
+            say!("No controller runs here: only what `sweep run` has left is looked at.");
             None
         }
     };
@@ -122,7 +122,7 @@ pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
     let what = format!("curves and output of {}, and {folders}{left}", counted(runs, "run"));
     let question = format!("Delete {what}?");
     if !args.yes && !args.json && !confirmed(&question, false)? {
-        eprintln!("Nothing was deleted.");
+        say!("Nothing was deleted.");
         return Ok(ExitCode::SUCCESS);
     }
     for (sweep, _) in plan.sweeps.iter().filter(|(_, runs)| *runs > 0) {

@@ -204,8 +204,8 @@ async fn execute(
     let telling = tokio::spawn(async move {
         while let Some(notice) = heard.recv().await {
             match notice {
-                Notice::Started { command, .. } if !quiet => eprintln!("Running {}", display::printable(&shell::line(&command))),
-                Notice::Note(text) => eprintln!("{}", display::printable(&text)),
+                Notice::Started { command, .. } if !quiet => say!("Running {}", display::printable(&shell::line(&command))),
+                Notice::Note(text) => say!("{}", display::printable(&text)),
                 _ => {}
             }
         }

@@ -68,7 +68,7 @@ pub(crate) async fn run(args: &RereadArgs) -> Result<ExitCode> {
     for run in &runs {
         let Found { mut points, missing } = read_again(&mut client, &spec, run).await?;
         if missing > 0 {
-            eprintln!("note: {} in the middle of the output of run {} are not stored and not read", bytes(missing), run.run);
+            say!("note: {} in the middle of the output of run {} are not stored and not read", bytes(missing), run.run);
         }
         if points.is_empty() {
             continue;
@@ -77,7 +77,7 @@ pub(crate) async fn run(args: &RereadArgs) -> Result<ExitCode> {
         let names: BTreeSet<_> = points.iter().map(|point| point.name.clone()).collect();
         let count = points.len();
         if thin(&mut points, objective(&spec)) {
-            eprintln!("note: {count} values of run {} are thinned to {}", run.run, points.len());
+            say!("note: {count} values of run {} are thinned to {}", run.run, points.len());
         }
         let state = if args.dry_run {
             run.state.clone()

@@ -161,9 +161,9 @@ async fn work(
     let request = CreateSweepRequest { yaml: text, request_id: request_id()?, name: String::new(), code };
     let id = client.call(request, async |mut service, request| service.create_sweep(request).await).await?.sweep_id;
     if spec.run_cap.is_none() && args.count.is_none() && args.timeout.is_none() && spec.space.size().is_none() {
-        eprintln!("The sweep has no end of its own (run_cap, --count, --timeout): Ctrl-C ends it.");
+        say!("The sweep has no end of its own (run_cap, --count, --timeout): Ctrl-C ends it.");
     }
-    eprintln!("Page: {}", client.page_link(&target, &format!("/sweeps/{id}")).await);
+    say!("Page: {}", client.page_link(&target, &format!("/sweeps/{id}")).await);
     let view = tokio::spawn(follow(client.clone(), id.clone()));
     let end = agents(args, &target, &id, stalls(client.clone(), id.clone())).await;
     // The view ends by itself with the sweep; otherwise there is nothing more to see.
@@ -317,7 +317,7 @@ fn print_for_people(outcome: &Outcome, judgement: Option<&Judgement>, verdict: V
         writeln!(out, "Result: {}", verdict.in_words())?;
     }
     let seconds = outcome.duration.as_secs();
-    eprintln!(
+    say!(
         "Took {}. Look again with `sweep controller --data-dir {}`",
         display::span(1000 * i64::try_from(seconds).unwrap_or(0)),
         shell::line(&[data_dir.display().to_string()])

@@ -58,7 +58,7 @@ pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     runs.sort_by_key(|run| !run.pinned);
     let mut out = out();
     if runs.is_empty() {
-        eprintln!("No runs{}.", if args.state.is_empty() && args.tag.is_empty() { " yet" } else { " like that" });
+        say!("No runs{}.", if args.state.is_empty() && args.tag.is_empty() { " yet" } else { " like that" });
     } else {
         let courses = if display::is_seen() { courses(&mut client, &sweep, &runs).await } else { BTreeMap::new() };
         writeln!(out, "{}", table::runs(&sweep, &runs, &courses))?;

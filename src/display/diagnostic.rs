@@ -74,7 +74,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<SweepSpec> {
 /// Prints diagnostics to standard error.
 pub(crate) fn print(diagnostics: &[Diagnostic], file: &str, text: &str) {
     if !diagnostics.is_empty() {
-        eprintln!("{}\n", spec::render(diagnostics, name(file), text, console::colors_enabled_stderr()));
+        say!("{}\n", spec::render(diagnostics, name(file), text, console::colors_enabled_stderr()));
     }
 }
 

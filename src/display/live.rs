@@ -94,17 +94,17 @@ impl Live {
     fn lines(&mut self, sweep: &Sweep, view: &WatchSweepResponse) {
         for run in view.ended.iter().rev() {
             if self.seen.insert((run.run, run.attempts.len())) {
-                eprintln!("{}", ended_line(sweep, run).trim_start());
+                say!("{}", ended_line(sweep, run).trim_start());
             }
         }
         if let Some(mixed) = mixed(sweep, view).filter(|_| !self.mixed_said) {
             self.mixed_said = true;
-            eprintln!("{mixed}");
+            say!("{mixed}");
         }
         if self.last_state != sweep.state {
             self.last_state.clone_from(&sweep.state);
             let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
-            eprintln!("sweep {} is {}{reason} ({})", sweep.id, sweep.state, counts(sweep));
+            say!("sweep {} is {}{reason} ({})", sweep.id, sweep.state, counts(sweep));
         }
     }
 }

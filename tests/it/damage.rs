@@ -102,6 +102,11 @@ fn a_removed_data_directory_is_noticed_and_a_copy_of_the_database_can_be_restore
     let output = ends_by_itself(controller);
     assert!(output.contains("sweep.db was removed while the controller was using it"), "{output}");
     assert!(teller.ask_and_tell().is_err());
+    let message = refused(&bench);
+    assert!(
+        message.contains("sweep.db is missing, and ") && message.contains("controller.rescued.db says that there was one"),
+        "{message}"
+    );
     bench.ok(&["controller", "restore", "controller.rescued.db", "--data-dir", "controller"]);
     let _again = bench.controller();
     teller.check(&bench);

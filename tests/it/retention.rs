@@ -41,6 +41,21 @@ fn ids(bench: &Bench, arguments: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn a_slip_deletes_nothing() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let ids = [executed(&bench, "twice"), executed(&bench, "twice")];
+    let named = bench.run(&["delete", "--yes", "twice"]);
+    assert!(named.code == 2 && named.stderr.contains("2 sweeps are called `twice`: "), "{named:?}");
+    bench.ok(&["delete", "--yes", &ids[1]]);
+    let letter = bench.run(&["delete", "--yes", &ids[0][..1]]);
+    let reason = format!("`{}` is too little of the id {} to delete it", &ids[0][..1], ids[0]);
+    assert!(letter.code == 2 && letter.stderr.contains(&reason), "{letter:?}");
+    bench.ok(&["delete", "--yes", "twice"]);
+    assert!(self::ids(&bench, &["ls", "--json"]).is_empty());
+}
+
+#[test]
 fn a_deleted_sweep_is_gone_from_the_disk_and_a_backup_still_has_it() {
     let bench = Bench::new();
     let controller = bench.controller();

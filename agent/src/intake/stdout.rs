@@ -14,6 +14,9 @@ use super::tail::Tail;
 /// A map that is printed over several lines has at most this many bytes.
 const UNFINISHED_BYTES_MAX: usize = 64 << 10;
 
+/// What begins a trace of Python, whose indented lines are source code.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+
 /// A regular expression over lines of output.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
@@ -41,6 +44,8 @@ pub(crate) struct OutputReader {
     waiting: Vec<Reading>,
     /// A bar was drawn within the map: output of a program is written in blocks, whose ends are anywhere in a line.
     is_interrupted: bool,
+    /// What stands before each line of the trace that is being printed, as `[rank0]: ` does.
+    trace: Option<String>,
     bars: Bars,
 }
 
@@ -91,6 +96,7 @@ impl OutputReader {
             unfinished: String::new(),
             waiting: Vec::new(),
             is_interrupted: false,
+            trace: None,
             bars: Bars::default(),
         }
     }
@@ -113,15 +119,28 @@ impl OutputReader {
     fn read(&mut self, lines: impl IntoIterator<Item = Line>) -> Seen {
         let mut seen = Seen::default();
         for line in lines.into_iter().flat_map(apart) {
-            match self.readings(&line.text) {
-                Found { readings, any: true, .. } => seen.readings.extend(readings),
-                Found { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
+            if !self.is_source(&line.text) {
+                match self.readings(&line.text) {
+                    Found { readings, any: true, .. } => seen.readings.extend(readings),
+                    Found { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
+                }
             }
             if !line.overwritten {
                 seen.lines.push(line.text);
             }
         }
         seen
+    }
+
+    /// Returns whether a line belongs to a trace and shows source code: `lr = 0.1` in it was not printed as a metric.
+    fn is_source(&mut self, line: &str) -> bool {
+        if let Some(before) = line.trim_end().strip_suffix(TRACEBACK) {
+            self.trace = Some(before.to_owned());
+            return true;
+        }
+        // The traces of an exception group have a margin.
+        self.trace.take_if(|before| !line.strip_prefix(before.as_str()).unwrap_or(line).starts_with([' ', '|', '+']));
+        self.trace.is_some()
     }
 
     /// Returns the metrics of a line: those of the maps in it or completed by it (then `any` is true), else those that the patterns find.
@@ -283,6 +302,17 @@ mod tests {
             let found: Vec<_> = found.into_iter().map(|reading| (reading.name, reading.value)).collect();
             assert_eq!(found, [("loss".to_owned(), 0.5), ("val.loss".to_owned(), 0.25)], "{at}");
         }
+    }
+
+    #[test]
+    fn the_source_code_in_a_trace_holds_no_metrics() {
+        let mut output = OutputReader::new(vec![pattern(None, r"(?<lr>[\d.]+$)")]);
+        let trace = "Traceback (most recent call last):\n  File \"t.py\", line 3, in <module>\n    train({'lr': 0.1})\n    lr = 0.1\n";
+        let seen = output.push(format!("{trace}ValueError: bad\n{{\"loss\": 1}}\n").as_bytes());
+        assert_eq!(seen.lines.len(), 6);
+        assert_eq!(seen.readings.iter().map(|reading| reading.name.as_str()).collect::<Vec<_>>(), ["loss"]);
+        let seen = output.push(format!("[rank0]: {}", trace.replace('\n', "\n[rank0]: ")).as_bytes());
+        assert!(seen.readings.is_empty(), "{seen:?}");
     }
 
     #[test]

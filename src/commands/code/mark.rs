@@ -72,7 +72,7 @@ pub(super) async fn run(args: &MarkArgs) -> Result<ExitCode> {
         (None, _) => writeln!(out, "Version {version} is a version like any other again")?,
     }
     if pinned && words == ["unusable"] {
-        eprintln!("The sweep is still pinned to it: `sweep code push {}` moves it to other code", sweep.id);
+        say!("The sweep is still pinned to it: `sweep code push {}` moves it to other code", sweep.id);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -95,7 +95,7 @@ pub(super) async fn run(args: &PushArgs) -> Result<ExitCode> {
     write!(out, "{}", words(&answer.again, &answer.skipped))?;
     let ended = matches!(sweep.state.as_str(), "finished" | "stopped" | "cancelled");
     if ended && answer.again.is_empty() {
-        eprintln!("The sweep is {}: --rerun best N or --rerun all tries points again with it", sweep.state);
+        say!("The sweep is {}: --rerun best N or --rerun all tries points again with it", sweep.state);
     }
     Ok(ExitCode::SUCCESS)
 }

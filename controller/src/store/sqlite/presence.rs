@@ -115,6 +115,11 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Returns where the copy of a database is put whose folder was removed while a controller used it.
+pub fn rescued_from(folder: &Path) -> PathBuf {
+    beside(folder, ".rescued.db")
+}
+
 /// Returns the first thing that SQLite finds wrong with the structure of a database.
 pub(super) fn quick_check(connection: &Connection) -> Result<Option<String>, StoreError> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -131,7 +136,7 @@ fn is_checkpointed(connection: &Connection) -> bool {
 /// Writes a copy beside the database, or beside its folder where that is gone.
 fn rescue(connection: &Connection, database: &Path) -> Result<PathBuf, StoreError> {
     let folder = database.parent().unwrap_or(Path::new("."));
-    let copy = if folder.exists() { beside(database, ".rescued") } else { beside(folder, ".rescued.db") };
+    let copy = if folder.exists() { beside(database, ".rescued") } else { rescued_from(folder) };
     let mut names = (0..RESCUES_MAX).map(|number| if number == 0 { copy.clone() } else { beside(&copy, &format!("-{number}")) });
     let free = names.find(|name| !name.exists()).ok_or_else(|| StoreError::Failed(format!("{} and others exist", copy.display())))?;
     // SQLite fills an empty file: nobody else may ever read it, also not beside a folder that nobody else could enter.
