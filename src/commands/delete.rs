@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::{DeleteSweepRequest, ListSweepsRequest, Sweep};
+use sweep_proto::v1::{DeleteSweepRequest, Sweep};
 
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::confirm::confirmed;
@@ -70,26 +70,12 @@ pub(crate) async fn run(args: &DeleteArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the sweep that a text names. What cannot be undone is not done to the newest of several that have a name, nor to the only one whose id begins
-/// with a letter.
+/// Returns the sweep that a text names. What cannot be undone is not done to the only sweep whose id begins with a letter.
 async fn meant(client: &Client, text: &str) -> Result<Sweep> {
     let sweep = client.sweep(text).await?;
-    if sweep.id == text {
-        return Ok(sweep);
-    }
-    if sweep.name != text {
-        if text.chars().count() < ID_CHARS_MIN {
-            let reason = format!("`{}` is too little of the id {} to delete it", printable(text), sweep.id);
-            return Err(Failure::input(reason).hint(format!("`sweep delete {}` deletes this one", sweep.id)).into());
-        }
-        return Ok(sweep);
-    }
-    let request = ListSweepsRequest { include_archived: true };
-    let sweeps = client.call(request, async |mut service, request| service.list_sweeps(request).await).await?.sweeps;
-    let named: Vec<_> = sweeps.iter().filter(|sweep| sweep.name == text).map(|sweep| sweep.id.as_str()).collect();
-    if named.len() > 1 {
-        let reason = format!("{} sweeps are called `{}`: {}", named.len(), printable(text), named.join(", "));
-        return Err(Failure::input(reason).hint("`sweep delete ID` deletes one of them").into());
+    if sweep.id != text && sweep.name != text && text.chars().count() < ID_CHARS_MIN {
+        let reason = format!("`{}` is too little of the id {} to delete it", printable(text), sweep.id);
+        return Err(Failure::input(reason).hint(format!("`sweep delete {}` deletes this one", sweep.id)).into());
     }
     Ok(sweep)
 }

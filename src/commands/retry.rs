@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use sweep_proto::v1::RetryRunsRequest;
 
-use crate::client::{Client, ControllerArgs, request_id};
+use crate::client::{Client, ControllerArgs, request_id, split_run};
 use crate::commands::runs;
 use crate::display::{failures, out};
 use crate::failure::Failure;
@@ -19,13 +19,14 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep retry ab12cd34            all failed runs
-  sweep retry ab12cd34 3 17       runs 3 and 17, whatever became of them
+  sweep retry ab12cd34/7          run 7, whatever became of it
+  sweep retry ab12cd34 3 17       runs 3 and 17
   sweep retry ab12cd34 --kind out_of_memory
                                   those that failed of it; `sweep show` names the kinds")]
 pub(crate) struct RetryArgs {
-    /// The sweep: its id, the beginning of its id, or its name
-    #[arg(value_name = "SWEEP")]
-    sweep: String,
+    /// The sweep: its id, the beginning of its id, or its name; or one run as <SWEEP>/<RUN>
+    #[arg(value_name = "SWEEP[/RUN]")]
+    target: String,
 
     /// Numbers of runs
     #[arg(value_name = "RUN")]
@@ -48,15 +49,20 @@ pub(crate) struct RetryArgs {
 }
 
 pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
-    let mut client = args.controller.connect().await?;
-    let mut runs = args.runs.clone();
-    if let Some(kind) = &args.kind {
-        runs = of_kind(&mut client, &args.sweep, kind).await?;
+    let (sweep, run) = split_run(&args.target)?;
+    if run.is_some() && (args.failed || args.kind.is_some()) {
+        return Err(Failure::input(format!("`{}` is one run; --failed and --kind choose among those of a sweep", args.target)).into());
     }
-    let request = RetryRunsRequest { sweep_id: args.sweep.clone(), runs, request_id: request_id()? };
+    let mut client = args.controller.connect().await?;
+    let mut runs: Vec<_> = run.into_iter().chain(args.runs.iter().copied()).collect();
+    let are_named = !runs.is_empty();
+    if let Some(kind) = &args.kind {
+        runs = of_kind(&mut client, &sweep, kind).await?;
+    }
+    let request = RetryRunsRequest { sweep_id: sweep, runs, request_id: request_id()? };
     let answer = client.call(request, async |mut service, request| service.retry_runs(request).await).await?;
     // Who names runs wants them: none of them is a mistake, as a typo in a number is.
-    if answer.requeued.is_empty() && !args.runs.is_empty() && !args.json {
+    if answer.requeued.is_empty() && are_named && !args.json {
         return Err(Failure::input(format!("nothing to run again: {}", answer.skipped.join("; "))).into());
     }
     if args.json {

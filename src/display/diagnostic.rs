@@ -88,8 +88,11 @@ pub(crate) fn summary(spec: &SweepSpec) -> String {
     };
     let count = spec.space.parameters().len();
     let mut parts = vec![format!("{method} over {count} {}", if count == 1 { "parameter" } else { "parameters" })];
-    if let Some(size) = spec.space.size() {
-        parts.push(format!("{size} {}", if size == 1 { "point" } else { "points" }));
+    match spec.space.size() {
+        // The count saturates.
+        Some(u128::MAX) => parts.push("more than 10^38 points".to_owned()),
+        Some(size) => parts.push(format!("{size} {}", if size == 1 { "point" } else { "points" })),
+        None => {}
     }
     if let Some(cap) = spec.run_cap {
         parts.push(format!("at most {cap} runs"));

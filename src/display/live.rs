@@ -138,7 +138,7 @@ fn ended(sweep: &Sweep) -> u64 {
 
 /// Returns the runs of a sweep by state: `12/40 ended: 9 finished, 3 failed; 2 running`.
 pub(crate) fn counts(sweep: &Sweep) -> String {
-    let planned = if sweep.planned == 0 { String::new() } else { format!("/{}", sweep.planned) };
+    let planned = if sweep.planned == 0 { String::new() } else { format!("/{}", sweep.planned.max(ended(sweep))) };
     let part = |count: u64, word: &str| (count > 0).then(|| format!("{count} {word}"));
     let ends = [
         part(sweep.finished, "finished"),

@@ -42,7 +42,7 @@ pub(crate) fn sweeps(sweeps: &[Sweep]) -> String {
     let mut table = table(&["sweep", "state", "runs", "failed", "agents", "best", "method", "age", "name"]);
     for sweep in sweeps {
         let done = sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled;
-        let runs = if sweep.planned == 0 { done.to_string() } else { format!("{done}/{}", sweep.planned) };
+        let runs = if sweep.planned == 0 { done.to_string() } else { format!("{done}/{}", sweep.planned.max(done)) };
         let best = sweep.best_value.map(|value| format!("{}={}", printable(&sweep.metric), number(value))).unwrap_or_default();
         table.add_row([
             sweep.id.clone(),

@@ -63,6 +63,15 @@ fn a_sweep_that_does_not_exist_is_named() {
 }
 
 #[test]
+fn a_space_of_very_many_points_is_not_given_a_wrong_number() {
+    let bench = Bench::new();
+    let ten: String = (0..48).map(|number| format!("  p{number}: {{values: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}}\n")).collect();
+    let file = bench.write("sweep.yaml", &format!("method: random\ncommand: ['true']\nmetric: {{name: loss}}\nparameters:\n{ten}"));
+    let checked = bench.ok(&["check", &file]);
+    assert!(checked.contains("random over 48 parameters, more than 10^38 points"), "{checked}");
+}
+
+#[test]
 fn every_command_has_help() {
     let bench = Bench::new();
     let commands = [

@@ -292,7 +292,7 @@ fn a_snapshot_with_secrets_is_refused_and_nothing_is_created() {
     bench.write("project/src/train.sh", &format!("echo 'exit 1' > train.sh\n{}", program("0", "1")));
     bench.ok(&["code", "push", &id, "--workdir", "project/src", "--allow-secrets"]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
-    bench.ok(&["retry", &id, "1"]);
+    bench.ok(&["retry", &format!("{id}/1")]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
     assert_eq!(runs(&bench, &id)[0]["state"], "finished");
 }

@@ -111,22 +111,33 @@ fn find_sweep(state: &State, text: &str) -> Result<SweepId, EngineError> {
     if state.sweeps.contains_key(&exact) {
         return Ok(exact);
     }
-    let is_named = |sweep: &&Sweep| sweep.spec.name.as_deref() == Some(text);
-    let named = state.sweeps.iter().filter(|(_, sweep)| is_named(sweep)).max_by_key(|(_, sweep)| sweep.created);
-    if let Some((id, _)) = named {
-        return Ok(id.clone());
+    let mut named: Vec<_> = state.sweeps.iter().filter(|(_, sweep)| sweep.spec.name.as_deref() == Some(text)).collect();
+    named.sort_by_key(|(_, sweep)| std::cmp::Reverse(sweep.created));
+    let named: Vec<_> = named.into_iter().map(|(id, _)| id).collect();
+    match named.as_slice() {
+        [only] => return Ok((*only).clone()),
+        [] => {}
+        several => {
+            let message = format!("{} sweeps are called `{text}`: {}; give the id of one", several.len(), listed(several));
+            return Err(Refusal::WrongState(message).into());
+        }
     }
     let starting: Vec<_> = state.sweeps.keys().filter(|id| !text.is_empty() && id.0.starts_with(text)).collect();
     match starting.as_slice() {
         [only] => Ok((*only).clone()),
         [] => Err(EngineError::NoSweep(unknown(state, text))),
         several => {
-            let named: Vec<_> = several.iter().take(NAMED_MAX).map(|id| id.0.as_str()).collect();
-            let more = if several.len() > NAMED_MAX { ", …" } else { "" };
-            let message = format!("`{text}` begins the ids of {} sweeps: {}{more}; give more of it", several.len(), named.join(", "));
+            let message = format!("`{text}` begins the ids of {} sweeps: {}; give more of it", several.len(), listed(several));
             Err(Refusal::WrongState(message).into())
         }
     }
+}
+
+/// Lists ids, a few of many.
+fn listed(ids: &[&SweepId]) -> String {
+    let named: Vec<_> = ids.iter().take(NAMED_MAX).map(|id| id.0.as_str()).collect();
+    let more = if ids.len() > NAMED_MAX { ", …" } else { "" };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Says what was asked for and what there is.

@@ -31,12 +31,13 @@ pub(super) fn read(query: &dyn Query) -> Result<Vec<Busy>, StoreError> {
     for (sweep, rows) in by_sweep {
         agents.extend(of_sweep(query, &SweepId(sweep), rows)?);
     }
-    agents.sort_by_key(|agent| (!agent.row.alive, rank(&agent.row), agent.row.host.clone(), agent.row.id.clone()));
+    agents.sort_by_key(|agent| order(&agent.row));
     Ok(agents)
 }
 
 /// Reads what the agents of one sweep run.
-pub(super) fn of_sweep(query: &dyn Query, sweep: &SweepId, rows: Vec<AgentRow>) -> Result<Vec<Busy>, StoreError> {
+pub(super) fn of_sweep(query: &dyn Query, sweep: &SweepId, mut rows: Vec<AgentRow>) -> Result<Vec<Busy>, StoreError> {
+    rows.sort_by_key(order);
     let alive = rows.iter().any(|row| row.alive);
     let states = ["assigned".to_owned(), "running".to_owned()];
     let running = if alive { query.runs(sweep, &states, 0, RUNNING_MAX)? } else { Vec::new() };
@@ -63,7 +64,11 @@ fn gpus(query: &dyn Query, sweep: &SweepId, digest: &str) -> Result<Vec<String>,
     Ok(facts.into_iter().filter(|(name, _)| name.starts_with("gpu.")).map(|(_, fact)| fact).collect())
 }
 
-/// Those that need a person first.
+/// Those that are there first, and of them those that need a person.
+fn order(row: &AgentRow) -> (bool, u8, String, String) {
+    (!row.alive, rank(row), row.host.clone(), row.id.clone())
+}
+
 fn rank(row: &AgentRow) -> u8 {
     match row.health.as_str() {
         "quarantined" => 0,

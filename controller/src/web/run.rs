@@ -49,18 +49,24 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId, run: u64) -> Result<Optio
 /// Writes the page.
 pub(super) fn page(found: &Found, now_ms: i64) -> String {
     let (sweep, run) = (&found.sweep, &found.run);
+    let output = html! {
+        section #log { div.row.between { h2 { "Output" } div #log-tools.row {} } div.scroll { pre #output tabindex="0" { (Escaped(&found.tail)) } } }
+    };
+    // Why a run failed is mostly in its output.
+    let has_failed = run.state == "failed";
     let body = html! {
         div #run data-sweep=(Escaped(&sweep.id)) data-run=(run.run) data-metric=(Escaped(&sweep.metric)) data-goal=(Escaped(&sweep.goal))
             data-code=(Escaped(&run.code)) data-best=[found.best.as_ref().map(|best| best.run)] data-best-code=[found.best.as_ref().map(|best| Escaped(&best.code).to_string())] {
             div data-refresh="head" { (head(found, now_ms)) }
+            @if has_failed { (output) }
             div.grid2 {
                 section #parameters { h2 { "Parameters" } (parameters(found)) }
                 section #why { h2 { "Why it was suggested" } (why(found)) }
             }
             section #metrics { h2 { "Metrics" } div data-refresh="metrics" { (metrics(run)) } div #metrics-plot.charts {} }
+            @if !has_failed { (output) }
             section #system hidden { h2 { "The machine" } div #system-plot.charts {} }
             section #attempts { h2 { "Attempts" } div data-refresh="attempts" { (attempts(found, now_ms)) } }
-            section #log { div.row.between { h2 { "Output" } div #log-tools.row {} } div.scroll { pre #output tabindex="0" { (Escaped(&found.tail)) } } }
             section #code { h2 { "Code" } (code(found)) div #code-diff {} }
             section #environment { h2 { "Environment" } (environment(found)) }
             section #again { h2 { "Again" } (again(found)) }

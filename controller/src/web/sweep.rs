@@ -8,7 +8,7 @@ use sweep_lifecycle::state::{CodeVersion, SweepId};
 use super::agents::{self, Busy};
 use super::failures::{self, Failures, Group};
 use super::html::{Escaped, Frame, counted, document, duration, moment, number, state};
-use super::sweeps::{progress, title};
+use super::sweeps::{outcome, progress, title};
 use crate::early_stop_note::early_stop_note;
 use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
 
@@ -145,7 +145,7 @@ fn head(found: &Found, now_ms: i64) -> Markup {
     html! {
         div data-refresh="head" {
             div.row.between {
-                h1 { (Escaped(title(row))) " " (state(&row.state)) @if row.stalled { " " span.state.failed { "stalled" } } }
+                h1 { (Escaped(title(row))) " " (outcome(row, counts)) }
                 div #actions.row {}
             }
             @if !row.reason.is_empty() { p.soft { (Escaped(&row.reason)) } }

@@ -109,7 +109,7 @@ fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {
     html! {
         tr data-state=(Escaped(&row.state)) data-text=(Escaped(&format!("{} {} {} {}", row.id, row.name, row.metric, row.method))) {
             td { a href={ "/sweeps/" (Escaped(&row.id)) } { (Escaped(title(row))) } @if !row.name.is_empty() { " " code.soft { (Escaped(&row.id)) } } }
-            td { (state(&row.state)) @if row.stalled { " " span.state.failed { "stalled" } } }
+            td { (outcome(row, counts)) }
             td {
                 @if let Some(total) = total { progress max=(total) value=(done) aria-label={ (done) " of " (total) " runs" } {} " " }
                 span.number { (done) @if let Some(total) = total { "/" (total) } }
@@ -130,6 +130,15 @@ fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {
 /// What people call a sweep: its name, or else its id.
 pub(super) fn title(row: &SweepRow) -> &str {
     if row.name.is_empty() { &row.id } else { &row.name }
+}
+
+/// The state of a sweep, and what is wrong with it.
+pub(super) fn outcome(row: &SweepRow, counts: &SweepCounts) -> Markup {
+    let in_vain = row.state == "finished" && counts.finished + counts.stopped == 0 && counts.failed > 0;
+    html! {
+        @if in_vain { span.state.failed { (Escaped(&row.state)) ", all failed" } } @else { (state(&row.state)) }
+        @if row.stalled { " " span.state.failed { "stalled" } }
+    }
 }
 
 /// How many runs have ended, and of how many, where that is known.

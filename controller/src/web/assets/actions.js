@@ -18,7 +18,7 @@ async function attempt(what, action) {
 
 export function dialog(title, content, verb, act) {
   const button = element("button", { type: "button", class: "primary" }, verb);
-  const made = element("dialog", { "aria-label": title }, element("h2", {}, title), content, element("div", { class: "row" }, button, element("button", { type: "button", onclick: () => made.close() }, "Cancel")));
+  const made = element("dialog", { "aria-label": title }, element("h2", {}, title), content, element("div", { class: "row" }, button, element("button", { type: "button", onclick: () => made.close() }, "Close")));
   button.addEventListener("click", async () => {
     button.disabled = true;
     if (await act()) made.close();

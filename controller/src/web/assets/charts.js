@@ -44,16 +44,18 @@ export async function history(place, selection) {
   const valued = thinned(chosen.filter((run) => run.value !== undefined), improved);
   const failed = thinned(chosen.filter((run) => run.value === undefined && run.state === "failed"), new Set());
   const text = (run) => plain(`run ${run.run} (${run.state})\n${sweep.metric} ${number(run.value)}\n${Object.entries(run.params).slice(0, 10).map(([name, value]) => `${name} = ${label(value)}`).join("\n")}`).replaceAll("\n", "<br>");
-  const values = valued.map((run) => run.value).filter(Number.isFinite);
-  // One terrible run must not press all others together.
+  const [stopped, finished] = [valued.filter((run) => run.state === "stopped"), valued.filter((run) => run.state !== "stopped")];
+  // One terrible run must not press all others together, and the early values of stopped runs must not either.
+  const values = (finished.length > 2 ? finished : valued).map((run) => run.value).filter(Number.isFinite);
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
   const spread = sorted.length ? at(0.95) - at(0.05) || Math.abs(at(0.5)) || 1 : 1;
-  const range = sorted.length > 8 ? [Math.max(sorted[0], at(0.05) - 1.5 * spread) - 0.05 * spread, Math.min(sorted.at(-1), at(0.95) + 1.5 * spread) + 0.05 * spread] : undefined;
+  const range = values.length && valued.length > 8 ? [Math.max(sorted[0], at(0.05) - 1.5 * spread) - 0.05 * spread, Math.min(sorted.at(-1), at(0.95) + 1.5 * spread) + 0.05 * spread] : undefined;
   const floor = range ? range[0] : sorted[0];
+  const marks = (name, runs, marker) => ({ type: "scatter", mode: "markers", name, x: runs.map((run) => order.get(run)), y: runs.map((run) => run.value), customdata: runs.map((run) => run.run), text: runs.map(text), hovertemplate: "%{text}<extra></extra>", marker: { size: 6, opacity: 0.6, ...marker } });
   const traces = [
-    { type: "scatter", mode: "markers", name: "runs", x: valued.map((run) => order.get(run)), y: valued.map((run) => run.value), customdata: valued.map((run) => run.run), text: valued.map(text), hovertemplate: "%{text}<extra></extra>",
-      marker: { size: 6, opacity: 0.6, color: valued.map((run) => (run.state === "stopped" ? color("warn") : color("accent"))), symbol: valued.map((run) => (run.state === "stopped" ? "diamond-open" : "circle")) } },
+    marks("finished", finished, { color: color("accent") }),
+    ...(stopped.length ? [marks("stopped early", stopped, { color: color("warn"), symbol: "diamond-open" })] : []),
     { type: "scatter", mode: "lines", name: "best so far", x: xs, y: bests, line: { shape: "hv", color: color("good"), width: 2.5 }, hovertemplate: "best %{y}<extra></extra>" },
     { type: "scatter", mode: "markers", name: "failed", x: failed.map((run) => order.get(run)), y: failed.map(() => floor), customdata: failed.map((run) => run.run), text: failed.map((run) => plain(`run ${run.run}: ${run.failure || run.reason || "failed"}`)), hovertemplate: "%{text}<extra></extra>", marker: { symbol: "x", size: 6, color: color("bad") } },
   ];

@@ -27,6 +27,7 @@ export function learnt(place, selection, analysis) {
   if (matters.length) say("matters", "What matters", matters.map((effect) => `${inert(effect.parameter)} ${percent(effect.share)}${effect.share_deviation ? ` ± ${percent(effect.share_deviation)}` : ""}${effect.direction ? ` (${effect.direction})` : ""}`).join(", "));
   if (analysis.agreements.length) say("agreement", "The code", ...analysis.agreements.map((one) => agreement(sweep.metric, one)));
   const advice = analysis.advice ?? [];
-  say("next", "Try next", ...(advice.length ? advice.map((one) => sentence(inert(one.text))) : ["Let it run on: nothing yet asks for a change."]));
+  const goesOn = sweep.state === "running" || sweep.state === "paused";
+  say("next", "Try next", ...(advice.length ? advice.map((one) => sentence(inert(one.text))) : [goesOn ? "Let it run on: nothing yet asks for a change." : "Nothing asks for a change."]));
   place.replaceChildren(...entries);
 }

@@ -36,7 +36,8 @@ export class Table {
       this.error.textContent = "";
       this.search.classList.remove("wrong");
     } catch (error) {
-      this.error.textContent = error.message;
+      const kept = this.selection.filter ? `the runs of "${this.selection.filter}" are still shown` : "all runs are shown";
+      this.error.textContent = `${error.message}; ${kept}`;
       this.search.classList.add("wrong");
     }
     this.place.dispatchEvent(new Event("filtered"));
