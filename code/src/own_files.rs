@@ -4,6 +4,10 @@ use crate::file_kind::extension_of;
 
 /// A file in each folder that `sweep reproduce` has written: such a folder is no code of the folder around it.
 pub const REPRODUCED: &str = ".sweep-reproduced";
+/// A file in the data directory of each controller.
+const CONTROLLER_DATA: &str = "sweep.db.id";
+/// Files that say of a folder that all of it is written by `sweep`.
+pub(crate) const FOLDER_MARKS: [&str; 2] = [REPRODUCED, CONTROLLER_DATA];
 
 /// A longer file is no sweep file.
 pub(crate) const SWEEP_FILE_BYTES_MAX: u64 = 1 << 20;

@@ -379,7 +379,7 @@ impl Working {
         let (mut taken, mut repositories, mut files, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
         let included = self.included()?;
         let included: BTreeSet<&[u8]> = paths(&included).collect();
-        let reproduced: Vec<&[u8]> = paths(others).filter_map(|path| self.reproduced_folder(path)).collect();
+        let own: Vec<&[u8]> = paths(others).filter_map(|path| self.own_folder(path)).collect();
         let is_free = self.repository.is_none() && self.depth == 0;
         let rule = |path: &[u8], left_out: &LeftOut| match () {
             () if included.contains(path) => UntrackedRule::Included,
@@ -388,7 +388,7 @@ impl Working {
         };
         for path in paths(others) {
             let is_own = path == REPRODUCED.as_bytes() || path.ends_with([b"/", REPRODUCED.as_bytes()].concat().as_slice());
-            if is_own || reproduced.iter().any(|folder| path.starts_with(folder)) {
+            if is_own || own.iter().any(|folder| path.starts_with(folder)) {
                 continue;
             }
             if path.ends_with(b"/") {

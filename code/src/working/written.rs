@@ -13,7 +13,7 @@ use crate::git::{feed, output, paths};
 use crate::left_out::{LeftOut, kept_by_user};
 use crate::outputs::{Entries, Evidence};
 use crate::own_files::{
-    BEGIN_BYTES, REPRODUCED, SWEEP_FILE_BYTES_MAX, is_sweep_file, is_written_by_sweep, may_be_sweep_file, may_be_written_by_sweep,
+    BEGIN_BYTES, FOLDER_MARKS, SWEEP_FILE_BYTES_MAX, is_sweep_file, is_written_by_sweep, may_be_sweep_file, may_be_written_by_sweep,
 };
 
 /// Where it is recorded which untracked files the last snapshot has seen.
@@ -154,9 +154,9 @@ impl Working {
         Ok(others)
     }
 
-    /// Returns whether a file of a folder that `sweep reproduce` has written is among others; `path` leads to its mark.
-    pub(super) fn reproduced_folder<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        let folder = path.strip_suffix(REPRODUCED.as_bytes()).filter(|folder| folder.ends_with(b"/"))?;
+    /// Returns the folder that `sweep` has written as a whole and whose mark `path` is: the code of a run, or the data of a controller.
+    pub(super) fn own_folder<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let folder = FOLDER_MARKS.iter().find_map(|mark| path.strip_suffix(mark.as_bytes()).filter(|folder| folder.ends_with(b"/")))?;
         // Programs may well run in one.
         let is_around = Path::new(&self.prefix).starts_with(OsStr::from_bytes(folder));
         (!is_around).then_some(folder)

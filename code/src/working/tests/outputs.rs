@@ -151,6 +151,9 @@ fn sweep_files_and_what_sweep_writes_are_no_code() {
     place.write("report.html", "<!DOCTYPE html><html><head><meta name=\"generator\" content=\"sweep\"></head></html>\n");
     place.write("ab12cd34-7/.sweep-reproduced", "\n");
     place.write("ab12cd34-7/train.py", "print(1)\n");
+    for file in ["sweep.db.id", "controller.json", "token"] {
+        place.write(&format!("controller/{file}"), "\n");
+    }
     let mut code = place.code();
     let snapshot = code.snapshot().unwrap();
     assert_eq!((snapshot.version.as_str(), snapshot.changed, &*snapshot.patch), (clean.as_str(), (0, 0, 0), ""));
