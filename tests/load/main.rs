@@ -4,13 +4,15 @@
 //! $ cargo test --release --test load -- run --agents 1000 --seconds 60
 //! $ cargo test --release --test load -- run --agents 1000 --seconds 60 --rate 1000     # at half load, for the times of single calls
 //! $ cargo test --release --test load -- run --agents 1000 --restart                    # all come back at once
+//! $ cargo test --release --test load -- asks --askers 1000                             # suggestions of one search for all at once
 //! ```
 //!
-//! Without `run` it is a test: a few agents, a second, and the runs that they were told of are all there.
+//! Without `run` or `asks` it is a test: a few agents, a second, and the runs that they were told of are all there; a few askers, all answered.
 
 #![expect(clippy::print_stdout, reason = "it prints tables")]
 
 mod agent;
+mod asks;
 mod figures;
 mod server;
 
@@ -27,6 +29,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tonic::transport::Channel;
 
 use agent::{Agent, Rhythm};
+use asks::Asks;
 use figures::Figures;
 use server::Server;
 
@@ -42,6 +45,8 @@ struct Arguments {
 enum What {
     /// Puts load on a controller and prints what came of it
     Run(Load),
+    /// Asks for many configurations at once and prints how long that takes
+    Asks(Asks),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -92,11 +97,13 @@ struct Load {
 async fn main() -> Result<()> {
     let local = LocalSet::new();
     // `cargo test` hands its own arguments to this binary too: a filter, or `--nocapture`.
-    if std::env::args().nth(1).as_deref() != Some("run") {
+    if !matches!(std::env::args().nth(1).as_deref(), Some("run" | "asks")) {
         return local.run_until(smoke()).await;
     }
-    let What::Run(load) = Arguments::parse().command;
-    println!("{}", local.run_until(load.run()).await?);
+    match Arguments::parse().command {
+        What::Run(load) => println!("{}", local.run_until(load.run()).await?),
+        What::Asks(asks) => println!("{}", local.run_until(asks.run()).await?),
+    }
     Ok(())
 }
 
@@ -116,6 +123,7 @@ async fn smoke() -> Result<()> {
     };
     let figures = load.run().await?;
     ensure!(figures.runs() > 0, "no run has ended");
+    Asks { askers: 20, told: 3 }.run().await?;
     Ok(())
 }
 
