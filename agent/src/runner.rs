@@ -1,9 +1,12 @@
 //! Executes one attempt: makes its folder, starts its program, feeds what happens to [`crate::attempt`] and carries out what that says.
 //! Decides nothing, and knows no controller: it is told what is wanted and sends out what it sees.
 
+mod place;
+mod reading;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,24 +15,23 @@ use sweep_code::redacted_arguments;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::argv::{self, Argv, Machine, Place, Project, Template};
+use self::place::{build_argv, place_of, start, workplace, write_place};
+use crate::argv::Machine;
 use crate::attempt::{Action, AttemptState, Input, Outcome, UserSignal, Want};
 use crate::fencing;
 use crate::gpu::GpuDriver;
-use crate::intake::frameworks::{FrameworkFiles, Workplace};
+use crate::intake::Reading;
+use crate::intake::frameworks::FrameworkFiles;
 use crate::intake::hint::Hints;
 use crate::intake::metrics_file::MetricsFile;
 use crate::intake::stdout::Output;
-use crate::intake::wandb::{WandbRuns, name_in_run};
-use crate::intake::{self, Reading};
+use crate::intake::wandb::WandbRuns;
 use crate::job::Job;
 use crate::machine::ThisMachine;
 use crate::mlflow;
-use crate::monitor::{self, Monitor};
-use crate::private::{self, Durability, Obstruction};
+use crate::monitor::Monitor;
 use crate::process::exit::Obstacle;
-use crate::process::fence::FenceOrder;
-use crate::process::launch::{self, Launch, Used, Word};
+use crate::process::launch::{self, Used, Word};
 use crate::process::memory::Kills;
 use crate::process::shims::Shims;
 use crate::process::spawn::{self, Program};
@@ -339,116 +341,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Reads what is new and returns whether there may be more.
-    async fn read(&mut self, last: bool) -> io::Result<bool> {
-        if !last && self.pending.len() >= PENDING_MAX {
-            return Ok(true);
-        }
-        let mut output = self.output.read(last).await?;
-        intake::add_asked(&mut output.readings, self.attempt.objective_name());
-        let is_read = |readings: &[Reading], objective: &str| readings.iter().any(|reading| reading.name == objective);
-        let looks = !self.has_hint && self.attempt.objective().is_none() && !is_read(&output.readings, self.attempt.objective_name());
-        for line in output.lines {
-            if looks && !self.has_hint {
-                self.hint(&line);
-            }
-            self.attempt.handle(Input::Line(line), self.began.elapsed());
-        }
-        if let Some(complaint) = output.complaint {
-            self.note(complaint);
-        }
-        let mut metrics = self.metrics.read(last).await?;
-        intake::add_asked(&mut metrics.readings, self.attempt.objective_name());
-        if metrics.restarted {
-            (self.counts.metrics, self.skip.metrics) = (0, 0);
-        }
-        self.counts.metrics += metrics.repeated;
-        if let Some(complaint) = metrics.complaint {
-            self.note(complaint);
-        }
-        for reading in output.readings.iter().chain(&metrics.readings) {
-            remember(&mut self.given, &reading.name);
-        }
-        for reading in output.readings {
-            self.counts.output += 1;
-            self.take(reading, self.counts.output > self.skip.output);
-        }
-        for reading in metrics.readings {
-            self.counts.metrics += 1;
-            self.take(reading, self.counts.metrics > self.skip.metrics);
-        }
-        // What an agent before this one has read of the files comes first, so that a name belongs to the same source again.
-        let mut more = self.again && self.counts.frameworks < self.skip.frameworks && self.read_frameworks(last).await;
-        let wandb = self.wandb.read(last).await;
-        if let Some(complaint) = wandb.complaint {
-            self.note(complaint);
-        }
-        if let Some(remark) = wandb.remark {
-            self.remark(remark);
-        }
-        for reading in wandb.readings {
-            self.counts.wandb += 1;
-            let name = name_in_run(&reading.name);
-            if !self.given.contains(name) && !self.given_by_frameworks.contains(name) {
-                remember(&mut self.given_by_wandb, name);
-                self.take(reading, self.counts.wandb > self.skip.wandb);
-            }
-        }
-        more |= self.read_frameworks(last).await;
-        Ok(output.more || metrics.more || wandb.more || more)
-    }
-
-    /// Reads what is new in files of frameworks and returns whether there may be more.
-    async fn read_frameworks(&mut self, last: bool) -> bool {
-        let seen = self.frameworks.read(self.program.tree(), last).await;
-        for complaint in seen.complaints {
-            self.note(complaint);
-        }
-        for remark in seen.remarks {
-            self.remark(remark);
-        }
-        for text in seen.unread {
-            if self.attempt.objective().is_some() || self.has_hint {
-                self.note(text);
-            } else {
-                self.has_hint = true;
-                let _ = self.seen.try_send(Seen::Unread(text));
-            }
-        }
-        for reading in seen.readings {
-            self.counts.frameworks += 1;
-            if !self.given.contains(&reading.name) && !self.given_by_wandb.contains(&reading.name) {
-                remember(&mut self.given_by_frameworks, &reading.name);
-                self.take(reading, self.counts.frameworks > self.skip.frameworks);
-            }
-        }
-        seen.wandb_files.into_iter().for_each(|path| self.wandb.add(path));
-        seen.more
-    }
-
     /// Sends out what the attempt uses of its machine, where it is time to. It says nothing of whether the program lives.
     async fn monitor(&mut self) {
         let Some(monitor) = &mut self.monitor else { return };
         let readings = monitor.look(self.program.tree(), &self.theirs).await;
         self.put(readings);
-    }
-
-    /// Sends out readings that the program has not given.
-    fn put(&mut self, readings: Vec<Reading>) {
-        // What was sent out before counts as read, however far the files have been read again.
-        let counts = self.counts.max(self.skip);
-        self.pending.extend(readings.into_iter().map(|reading| Point { reading, wall_ms: wall_ms(), counts }));
-    }
-
-    fn take(&mut self, reading: Reading, is_new: bool) {
-        if reading.name.starts_with(monitor::PREFIX) {
-            self.theirs.insert(reading.name.clone());
-        }
-        let input = Input::Metric { name: reading.name.clone(), value: reading.value };
-        self.attempt.handle(input, self.began.elapsed());
-        if is_new {
-            self.pending.push(Point { reading, wall_ms: wall_ms(), counts: self.counts });
-        }
     }
 
     /// Reads everything that is left, now that nobody can write any more.
@@ -534,106 +431,7 @@ impl Watch {
     }
 }
 
-fn remember(names: &mut BTreeSet<String>, name: &str) {
-    if !names.contains(name) {
-        names.insert(name.to_owned());
-    }
-}
-
 /// `Sender::reserve` of a clone, so that waiting for room borrows nothing of the watch.
 async fn reserve(seen: &mpsc::Sender<Seen>) -> Result<mpsc::OwnedPermit<Seen>, mpsc::error::SendError<()>> {
     seen.clone().reserve_owned().await
-}
-
-fn place_of(job: &Job) -> Place {
-    let folder = job.folder();
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    Place {
-        sweep: job.sweep.clone(),
-        run: job.run,
-        attempt: job.attempt,
-        repeat: job.repeat,
-        seed: job.seed,
-        params_file: text(&folder.join("params.json")),
-        wandb_file: text(&folder.join("wandb-config.yaml")),
-        metrics_file: text(&folder.join("metrics.jsonl")),
-        checkpoints: text(&job.run_folder().join("checkpoint")),
-        folder: text(&folder),
-    }
-}
-
-fn workplace(job: &Job, place: &Place) -> Workplace {
-    Workplace {
-        folder: PathBuf::from(&place.folder),
-        checkpoints: PathBuf::from(&place.checkpoints),
-        workdir: job.workdir.clone(),
-        runs_dir: job.runs_dir.clone(),
-        sweep: job.sweep.clone(),
-        run: job.run,
-        metric_files: job.metric_files.clone(),
-        mlflow_store: ThisMachine.variable(mlflow::VARIABLE).and_then(|uri| mlflow::store_of(&uri, &job.workdir)),
-    }
-}
-
-/// Makes the folders and files that the program needs. Returns what lay in the place of its checkpoint folder.
-fn write_place(job: &Job, place: &Place) -> Result<Option<Obstruction>, (PathBuf, io::Error)> {
-    let trouble = |path: &str| {
-        let path = PathBuf::from(path);
-        |error| (path, error)
-    };
-    job.make_folder(Path::new(&place.folder)).map_err(trouble(&place.folder))?;
-    let replaced = job.make_checkpoint_folder(Path::new(&place.checkpoints)).map_err(trouble(&place.checkpoints))?;
-    let files = [
-        (&place.params_file, argv::params_json(&job.params)),
-        (&place.wandb_file, argv::wandb_config(&job.params)),
-        (&place.metrics_file, String::new()),
-    ];
-    for (path, text) in files {
-        private::replace(Path::new(path), text.as_bytes(), Durability::Cached).map_err(trouble(path))?;
-    }
-    Ok(replaced)
-}
-
-fn build_argv(job: &Job, place: &Place) -> Argv {
-    let template = Template { command: &job.command, program: &job.program, params: &job.params, omits_none: job.omits_none, place };
-    argv::build(template, &ThisMachine)
-}
-
-/// Starts the shim that starts the program.
-async fn start(shims: &Arc<Shims>, job: &Job, place: &Place, argv: &Argv) -> Result<Program, Obstacle> {
-    if let Some(reason) = &job.obstacle {
-        return Err(Obstacle::Machine(reason.clone()));
-    }
-    let project = Project { project: &job.project, entity: &job.entity };
-    let mut variables = argv::variables(place, &job.params, project, &ThisMachine);
-    if argv::starts_ranks(&argv.items) {
-        variables.remove("WANDB_RUN_ID");
-    }
-    if let Some(devices) = &job.slot.devices {
-        variables.insert("CUDA_VISIBLE_DEVICES".to_owned(), devices.clone());
-    }
-    if job.slot.driver_order && ThisMachine.variable("CUDA_DEVICE_ORDER").is_none() {
-        variables.insert("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".to_owned());
-    }
-    let preflight = match &job.preflight[..] {
-        [] => None,
-        preflight => Some(spawn::resolve(preflight, None, &job.workdir)?),
-    };
-    let launch = Launch {
-        command: spawn::resolve(&argv.items, argv.script, &job.workdir)?,
-        preflight,
-        variables,
-        marker: job.marker(),
-        workdir: job.workdir.clone(),
-        output: job.output(),
-        grace: job.limits.grace,
-        alone: job.alone.clone(),
-        fence: Some(FenceOrder { run_folder: job.run_folder(), attempt: job.attempt }),
-        mlflow: ThisMachine.variable(mlflow::VARIABLE).is_none().then(|| format!("{}-{}", job.sweep, job.run)),
-    };
-    spawn::spawn(shims, &job.folder(), &launch).await
-}
-
-fn wall_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
