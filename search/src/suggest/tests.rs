@@ -328,3 +328,27 @@ fn many_dimensions_work() {
     sweep.run(20, 2, |config| Outcome::Value(numbers(config)[7]));
     assert!(sweep.observations.iter().all(|run| numbers(&run.config).iter().all(|x| (0.0..=1.0).contains(x))));
 }
+
+#[test]
+fn how_far_a_run_diverged_changes_no_suggestion() {
+    let suggested = |diverged: f64, goal: Goal, is_bad: fn(&[f64], usize) -> bool| {
+        let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 3]), Method::Bayes, 4);
+        sweep.goal = goal;
+        while sweep.observations.len() < 24 {
+            let runs = sweep.observations.len();
+            sweep.run(runs + 1, 1, |config| {
+                let x = numbers(config);
+                let value = if is_bad(&x, runs) { diverged * (1.0 + 0.1 * runs as f64) } else { bowl(&x) };
+                Outcome::Value(goal.minimized(value))
+            });
+        }
+        sweep.observations.into_iter().map(|seen| seen.config).collect::<Vec<_>>()
+    };
+    let by_chance = |_: &[f64], runs: usize| runs % 3 == 1;
+    let by_place = |x: &[f64], _: usize| x[0] > 0.45;
+    for goal in [Goal::Minimize, Goal::Maximize] {
+        for is_bad in [by_chance, by_place] {
+            assert_eq!(suggested(1e9, goal, is_bad), suggested(1e30, goal, is_bad));
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! From what has ended to an ensemble of models.
 
 mod alignment;
+mod divergence;
 mod line;
 mod straight;
 mod views;
@@ -20,6 +21,7 @@ use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
 
+use divergence::divergence_limit;
 use line::Groups;
 use straight::Straight;
 use views::{draws, views};
@@ -50,7 +52,7 @@ const SURE: f64 = 1.96;
 struct Ended<'a> {
     observation: &'a Observation,
     point: Vec<f64>,
-    /// Turned so that small is good; `None` for failures and values that are no numbers.
+    /// Turned so that small is good; `None` for failures, values that are no numbers and those of runs that diverged.
     value: Option<f64>,
     /// The standard deviation of a value that was predicted and not measured.
     deviation: f64,
@@ -342,6 +344,11 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
         group: groups.of(&seen.code_version),
     };
     let mut order: Vec<Ended<'_>> = observations.iter().map(of).collect();
+    for group in 0..=groups.changes() {
+        let values: Vec<f64> = order.iter().filter(|ended| ended.group == group).filter_map(|ended| ended.value).collect();
+        let limit = divergence_limit(&values);
+        order.iter_mut().filter(|ended| ended.group == group).for_each(|ended| ended.value = ended.value.filter(|value| *value <= limit));
+    }
     // In a space that was moved to where nothing has been tried yet, what lies beside it is all there is to go by.
     if !order.iter().any(|ended| ended.value.is_some() && ended.counts) {
         order.iter_mut().for_each(|ended| ended.counts = keeps(ended.observation));
