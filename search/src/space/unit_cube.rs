@@ -79,7 +79,19 @@ impl Distribution {
                 beyond(min.ln(), max.ln(), log(x))
             }
             Self::Beta { .. } | Self::QBeta { .. } => beyond(0.0, 1.0, x),
-            // Unbounded, or no range.
+            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, x),
+            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
+                beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, log(x))
+            }
+            // No range.
+            _ => 0.0,
+        }
+    }
+
+    /// Returns the probability of each of the two tails that lie outside of the cube.
+    fn tail(&self) -> f64 {
+        match self {
+            Self::Normal { .. } | Self::QNormal { .. } | Self::LogNormal { .. } | Self::QLogNormal { .. } => TAIL,
             _ => 0.0,
         }
     }
@@ -158,6 +170,12 @@ const BEYOND_BENT: f64 = 0.1;
 /// The coordinate of a value that is not in its list. All such are one value.
 const UNLISTED: f64 = 1.5;
 
+/// The probability of each tail of an unbounded distribution that lies outside of the cube, which holds the quantiles from 0.1 % to 99.9 %: at its
+/// edges would else be values that nobody means. Random draws have no such bounds.
+const TAIL: f64 = 1e-3;
+/// Where these tails begin, in standard deviations from the mean.
+const TAIL_START: f64 = 3.090_232_306_167_813_5;
+
 /// What nearness means along a coordinate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
@@ -202,6 +220,13 @@ impl<'a> UnitCube<'a> {
     /// Returns whether the parameter of each coordinate is there only under a condition.
     pub fn conditional(&self) -> impl Iterator<Item = bool> {
         self.dimensions.iter().map(|dimension| self.space.get(dimension.path).is_some_and(|parameter| !parameter.when.is_empty()))
+    }
+
+    /// Returns whether other parameters depend on the parameter of each coordinate.
+    pub fn parents(&self) -> impl Iterator<Item = bool> {
+        let is_parent =
+            |path: &Path| self.space.parameters().iter().flat_map(|parameter| &parameter.when).any(|condition| condition.on == *path);
+        self.dimensions.iter().map(move |dimension| is_parent(dimension.path))
     }
 
     /// Returns the configuration at a point, inactive parameters dropped.
@@ -250,7 +275,10 @@ impl Dimension<'_> {
                 let place = order[cell(u.clamp(0.0, 1.0), order.len() as u64) as usize];
                 values[place].clone()
             }
-            _ => self.distribution.quantile(u),
+            _ => {
+                let tail = self.distribution.tail();
+                self.distribution.quantile(tail + u.clamp(0.0, 1.0) * (1.0 - 2.0 * tail))
+            }
         }
     }
 
@@ -268,7 +296,11 @@ impl Dimension<'_> {
                 let place = values.iter().position(|own| own.identity() == value.identity())?;
                 middles.get(place).copied()
             }
-            _ => Some(self.distribution.cdf(value)? + self.distribution.excess(value).clamp(-self.beyond, self.beyond)),
+            _ => {
+                let tail = self.distribution.tail();
+                let within = ((self.distribution.cdf(value)? - tail) / (1.0 - 2.0 * tail)).clamp(0.0, 1.0);
+                Some(within + self.distribution.excess(value).clamp(-self.beyond, self.beyond))
+            }
         }
     }
 

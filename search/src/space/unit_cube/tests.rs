@@ -97,6 +97,25 @@ fn numbers_in_a_list_are_ranked_and_words_are_not() {
     assert_eq!(ranks(&[Value::Int(1), Value::Float(1.0), Value::Int(2)]), None);
 }
 
+#[test]
+fn unbounded_distributions_stay_within_plausible_quantiles() {
+    let space = space_of(vec![
+        Distribution::Normal { mu: 0.3, sigma: 0.1 },
+        Distribution::LogNormal { mu: 0.0, sigma: 1.0 },
+        Distribution::QNormal { mu: 0.0, sigma: 10.0, q: Step::Int(1) },
+        Distribution::QLogNormal { mu: 0.0, sigma: 1.0, q: Step::Float(0.01) },
+    ]);
+    let cube = UnitCube::new(&space);
+    let ends = [0.0, 1.0].map(|u| cube.config_at(&[u; 4]).0.values().filter_map(Value::as_f64).collect::<Vec<_>>());
+    let expected = [[-0.009, 0.045, -31.0, 0.05], [0.609, 21.98, 31.0, 21.98]];
+    for (end, expected) in ends.iter().zip(expected) {
+        assert!(end.iter().zip(expected).all(|(end, expected)| (end - expected).abs() < 6e-3), "{ends:?}");
+    }
+    // What was imported from farther away lies beyond the edge.
+    let far = cube.point_of(&Config([(Path::flat("p0"), Value::Float(1.12))].into()));
+    assert!((1.5..=1.0 + BEYOND).contains(&far[0]), "{far:?}");
+}
+
 fn space_of(distributions: Vec<Distribution>) -> Space {
     let parameter = |(index, distribution)| Parameter { path: Path::flat(format!("p{index}")), distribution, when: Vec::new() };
     Space::new(distributions.into_iter().enumerate().map(parameter).collect()).unwrap()
