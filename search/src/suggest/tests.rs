@@ -1,5 +1,6 @@
 //! How well the search finds.
 
+mod floor;
 mod never;
 
 use std::collections::BTreeSet;
@@ -298,7 +299,7 @@ fn reasons_are_in_words() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0)]), Method::Bayes, 1);
     sweep.goal = Goal::Maximize;
     assert_eq!(sweep.ask(2).suggestions[1].why.reason, "start-up point 2 of 3, spread over the space");
-    sweep.run(8, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
+    sweep.run(9, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
     let suggestion = &sweep.ask(1).suggestions[0];
     let Prediction { mean, deviation } = suggestion.why.predicted.unwrap();
     let off = (mean - (1.0 - numbers(&suggestion.config)[0])).abs();

@@ -36,6 +36,10 @@ pub const OBSERVATIONS_MAX: usize = 400;
 /// The hyperparameters are learnt from no more than this.
 const LEARN_MAX: usize = 100;
 
+/// The skill is that of so many members at most. With more values than this it is no question any more, and its cost grows with the cube of their number.
+const SKILL_MEMBERS: usize = 4;
+const SKILL_VALUES_MAX: usize = 100;
+
 /// How much of the deviation there is in what a member believes of a run in flight: with all of it, the luckiest belief leads too far.
 const BELIEF: f64 = 0.7;
 
@@ -79,10 +83,21 @@ struct SeenRun {
     can_lead: bool,
 }
 
-/// Learns where runs fail or violate constraints, and nothing else. `None` where none did.
-pub(crate) fn feasibility(cube: &UnitCube<'_>, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
+/// Returns whether at least two results differ. Until then nothing is known of what the parameters do.
+pub(crate) fn has_contrast(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> bool {
+    let ended = ended(cube, goal, observations, &groups(line, observations));
+    let mut values = ended.iter().filter_map(|ended| ended.value);
+    values.next().is_some_and(|first| values.any(|value| value != first))
+}
+
+/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then nothing is known of where to look.
+pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
     let groups = groups(line, observations);
-    hazards(&Arc::new(Geometry::of(cube)), &ended(cube, Goal::default(), observations, &groups), &groups)
+    let ended = ended(cube, goal, observations, &groups);
+    if ended.iter().all(|ended| ended.value.is_none()) {
+        return None;
+    }
+    hazards(&Arc::new(Geometry::of(cube)), &ended, &groups)
 }
 
 fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
@@ -116,6 +131,10 @@ pub(crate) struct Surrogate {
     /// Their points.
     points: Vec<Vec<f64>>,
     straight: Straight,
+    /// Which share of the variance of the values the members predict on the average, each value from all others. `None`: not known.
+    pub(crate) skill: Option<f64>,
+    /// The way from the best value to the median.
+    pub(crate) spread: f64,
 }
 
 impl Surrogate {
@@ -161,7 +180,8 @@ impl Surrogate {
         let ensemble = Ensemble { members: Vec::new(), feasibility, curiosity: CURIOSITY };
         let effort = Effort::of(values.len());
         let straight = Straight::new(&counting().filter_map(|ended| ended.value).collect::<Vec<_>>());
-        let mut surrogate = Self { ensemble, effort, warps: Vec::new(), goal, best, around, seen, points, straight };
+        let (warps, skill, spread) = (Vec::new(), None, spread(&values));
+        let mut surrogate = Self { ensemble, effort, warps, goal, best, around, seen, points, straight, skill, spread };
         // Without a value that counts, what matters is to find one.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, best, groups.changes(), rng);
@@ -181,6 +201,11 @@ impl Surrogate {
             let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, &seen) else { continue };
             self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale: warp.log_scale(best) });
             self.warps.push(warp.clone());
+        }
+        if seen.z.len() <= SKILL_VALUES_MAX {
+            let step = self.ensemble.members.len().div_ceil(SKILL_MEMBERS).max(1);
+            let skills: Vec<f64> = self.ensemble.members.iter().step_by(step).map(|member| member.posterior.skill()).collect();
+            self.skill = (!skills.is_empty()).then(|| skills.iter().sum::<f64>() / skills.len() as f64);
         }
         self.rank();
     }
@@ -305,6 +330,15 @@ impl Surrogate {
         };
         (0..count).map(mixture).collect()
     }
+}
+
+/// Returns the way from the best of several values to the median; where these are the same, to the next larger quantile that differs.
+fn spread(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let Some(best) = sorted.first() else { return 0.0 };
+    let ways = [sorted.len() / 2, sorted.len() * 3 / 4, sorted.len() - 1].map(|place| sorted[place] - best);
+    ways.into_iter().find(|way| *way > 0.0).unwrap_or(0.0)
 }
 
 /// The local search starts around this many of the best observations.
