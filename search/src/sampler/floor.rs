@@ -154,7 +154,10 @@ mod tests {
     use crate::space::{Condition, Distribution, Parameter, Path, Space, Value};
 
     fn space() -> Space {
-        let words = |words: &[&str]| Distribution::Categorical { values: words.iter().map(|word| Value::Str((*word).into())).collect() };
+        let words = |words: &[&str]| Distribution::Categorical {
+            values: words.iter().map(|word| Value::Str((*word).into())).collect(),
+            ordered: None,
+        };
         let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
         let mut inner = parameter("a", words(&["p", "q"]));
         inner.when = vec![Condition { on: Path::flat("b"), values: vec![Value::Str("y".into())] }];

@@ -263,7 +263,7 @@ fn finite_spaces_are_tried_to_their_end() {
     let values = ["a", "b", "c"].map(|word| Value::Str(word.into())).to_vec();
     let mut child = parameter("child", Distribution::QUniform { min: 0.0, max: 1.0, q: Step::Float(0.25) });
     child.when = vec![Condition { on: Path::flat("kind"), values: vec![values[1].clone()] }];
-    let kind = parameter("kind", Distribution::Categorical { values });
+    let kind = parameter("kind", Distribution::Categorical { values, ordered: None });
     let size = parameter("size", Distribution::IntUniform { min: 1, max: 4 });
     let space = Space::new(vec![child, kind, size]).unwrap();
     for method in [Method::Random, Method::Bayes] {
@@ -276,7 +276,8 @@ fn finite_spaces_are_tried_to_their_end() {
 
 #[test]
 fn the_best_of_a_list_and_of_a_condition_is_found() {
-    let words = |words: &[&str]| Distribution::Categorical { values: words.iter().map(|word| Value::Str((*word).into())).collect() };
+    let words =
+        |words: &[&str]| Distribution::Categorical { values: words.iter().map(|word| Value::Str((*word).into())).collect(), ordered: None };
     let mut momentum = parameter("momentum", Distribution::Uniform { min: 0.0, max: 1.0 });
     momentum.when = vec![Condition { on: Path::flat("optimizer"), values: vec![Value::Str("sgd".into())] }];
     let parameters = vec![

@@ -17,7 +17,7 @@ fn letter(places: [usize; 7]) -> [Value; 7] {
 #[rustfmt::skip]
 fn golden() -> Vec<Golden> {
     vec![
-        (Distribution::Categorical { values: letters() }, letter([0, 0, 0, 1, 2, 2, 2]), None),
+        (Distribution::Categorical { values: letters(), ordered: None }, letter([0, 0, 0, 1, 2, 2, 2]), None),
         (Distribution::CategoricalWithProbabilities { values: letters(), probabilities: vec![0.2, 0.3, 0.5] }, letter([0, 0, 1, 2, 2, 2, 2]), None),
         (Distribution::IntUniform { min: 1, max: 10 }, [1, 1, 3, 5, 8, 9, 10].map(Value::Int), Some([0.1, 0.1, 0.3, 0.5, 0.8, 0.9, 1.0])),
         (Distribution::Uniform { min: 0.0, max: 2.5 }, [0.0025, 0.25, 0.625, 1.25, 1.875, 2.25, 2.4975].map(Value::Float), Some([0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999])),
@@ -75,7 +75,7 @@ fn the_edges_stay_in_the_range() {
         }
     }
     assert_eq!(Distribution::IntUniform { min: 1, max: 10 }.quantile(0.0), Value::Int(1));
-    assert_eq!(Distribution::Categorical { values: letters() }.quantile(0.0), letters()[0]);
+    assert_eq!(Distribution::Categorical { values: letters(), ordered: None }.quantile(0.0), letters()[0]);
     assert_eq!(Distribution::IntUniform { min: -5, max: i64::MAX - 10 }.quantile(1.0), Value::Int(i64::MAX - 10));
     let certain = Distribution::CategoricalWithProbabilities { values: letters(), probabilities: vec![0.0, 1.0, 0.0] };
     assert_eq!([0.0, 0.5, 1.0].map(|u| certain.quantile(u)), [1, 1, 1].map(|place| letters()[place].clone()));
@@ -125,7 +125,7 @@ proptest::proptest! {
     #[test]
     fn a_canonical_point_gives_back_its_configuration(points in proptest::collection::vec(0.0f64..=1.0, 20)) {
         let mut distributions: Vec<_> = golden().into_iter().map(|row| row.0).collect();
-        distributions.push(Distribution::Categorical { values: [64, 16, 32].map(Value::Int).to_vec() });
+        distributions.push(Distribution::Categorical { values: [64, 16, 32].map(Value::Int).to_vec(), ordered: None });
         let space = space_of(distributions);
         let cube = UnitCube::new(&space);
         let mut point = points.clone();

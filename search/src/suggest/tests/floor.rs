@@ -53,8 +53,11 @@ fn every_branch_is_tried_and_goes_on_to_be() {
     let values = words.map(|word| Value::Str(word.into())).to_vec();
     let mut inner = parameter("inner", Distribution::Uniform { min: 0.0, max: 1.0 });
     inner.when = vec![Condition { on: Path::flat("kind"), values: vec![values[3].clone()] }];
-    let parameters =
-        vec![inner, parameter("kind", Distribution::Categorical { values }), parameter("x", Distribution::Uniform { min: 0.0, max: 1.0 })];
+    let parameters = vec![
+        inner,
+        parameter("kind", Distribution::Categorical { values, ordered: None }),
+        parameter("x", Distribution::Uniform { min: 0.0, max: 1.0 }),
+    ];
     let mut sweep = Sweep::new(Space::new(parameters).unwrap(), Method::Bayes, 2);
     let word = |config: &Config| config.0[&Path::flat("kind")].clone();
     let objective = |config: &Config| {
@@ -78,4 +81,33 @@ fn every_branch_is_tried_and_goes_on_to_be() {
         })
         .collect();
     assert!(reasons.iter().any(|reason| reason.starts_with("exploration: ")), "{reasons:?}");
+}
+
+#[test]
+fn numbers_in_a_list_whose_order_means_nothing_are_searched_as_well_as_words() {
+    let median = |distribution: &dyn Fn(Vec<Value>) -> Distribution| {
+        let objective = |config: &Config| {
+            let value = |value: &Value| match value {
+                Value::Int(code) => (code * 7 % 11) as f64,
+                _ => f64::NAN,
+            };
+            Outcome::Value(config.0.values().map(value).map(|place| (place - 4.0).abs()).sum())
+        };
+        let mut runs: Vec<usize> = (0..5)
+            .map(|seed| {
+                let list = |name| parameter(name, distribution((0..11).map(Value::Int).collect()));
+                let mut sweep = Sweep::new(Space::new(vec![list("a"), list("b"), list("c")]).unwrap(), Method::Bayes, seed);
+                while sweep.observations.is_empty() || sweep.best() > 0.0 {
+                    sweep.run(sweep.observations.len() + 1, 1, objective);
+                    assert!(sweep.observations.len() < 200);
+                }
+                sweep.observations.len()
+            })
+            .collect();
+        runs.sort_unstable();
+        runs[2]
+    };
+    let [learnt, named, ordered] =
+        [None, Some(false), Some(true)].map(|ordered| median(&|values| Distribution::Categorical { values, ordered }));
+    assert!(learnt <= named + named / 2 && learnt < ordered, "{learnt} learnt, {named} without order, {ordered} ordered");
 }
