@@ -205,6 +205,12 @@ impl Posterior {
         true
     }
 
+    /// Returns the share of the noise in the variance of a value.
+    pub(crate) fn noise_share(&self) -> f64 {
+        let Hyperparameters { noise, signal, curve, alone, .. } = &self.hyper;
+        noise / (noise + signal + curve + alone)
+    }
+
     /// Returns which share of the variance of the values the model predicts, each from all others: 1 is perfect, below 0 their average is better.
     ///
     /// Rasmussen and Williams (2006), equation 5.12.

@@ -268,7 +268,12 @@ impl Model {
             _ => None,
         };
         if let Some(distrust) = distrust {
-            let (mut point, place) = start_up::spread_point(search.ask, search.cube, self.surrogate.ensemble.feasibility.as_ref(), index);
+            let (mut point, place) = start_up::spread_point(
+                search.cube,
+                self.surrogate.ensemble.feasibility.as_ref(),
+                search.ask.seed ^ FLOOR_SEED,
+                floor.place(),
+            );
             search.cube.snap(&mut point);
             return self.take(search, point, Why::new(Kind::StartUp, format!("start-up goes on since {distrust}, {place}")));
         }

@@ -9,12 +9,12 @@ use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
 /// The rules apply to one suggestion in so many at most.
 const EVERY: usize = 2;
-/// Models that predict a result no better than by this share of the variance, where it is left out, are not followed.
-const SKILL_MIN: f64 = 0.2;
+/// Models that predict less than this share of the variance, each result from all others, are not followed.
+const SKILL_MIN: f64 = 0.3;
 /// An expected improvement below this share of the way from the best value to the median is negligible.
 const NEGLIGIBLE: f64 = 1e-3;
 /// A suggestion explores in any case where the number of runs is the square of a number from this one on.
-const SQUARE_MIN: usize = 5;
+const SQUARE_MIN: usize = 8;
 /// A branch that decides which parameters are active is tried so often at least, another category so often.
 const PARENT_RUNS_MIN: usize = 3;
 const CATEGORY_RUNS_MIN: usize = 1;
@@ -58,6 +58,12 @@ impl Floor {
     /// Returns whether the next suggestion may explore.
     pub(super) fn may_explore(&self) -> bool {
         self.turn.is_multiple_of(EVERY)
+    }
+
+    /// Returns the place in a sequence of spread points that the next suggestion has, if all that may take one do: every second point of a Sobol sequence
+    /// would leave half of the space out.
+    pub(super) fn place(&self) -> u64 {
+        (self.turn / EVERY) as u64
     }
 
     /// Returns whether the next suggestion explores whatever is known.
@@ -185,12 +191,12 @@ mod tests {
         let space = space();
         let cube = UnitCube::new(&space);
         let at = |turn: usize| Floor::new(&cube, vec![vec![INACTIVE, 0.25, 0.5]; turn]);
-        for turn in 1..60 {
+        for turn in 1..130 {
             let floor = at(turn);
             assert_eq!(floor.neglected_branch().is_some(), turn % 2 == 0);
-            assert_eq!(floor.distrusts(0.1), turn % 2 == 0);
+            assert_eq!(floor.distrusts(0.2), turn % 2 == 0);
             assert!(!floor.distrusts(0.5) && !floor.neglects(0.1, 1.0));
-            assert_eq!(floor.must_explore(), [25, 36, 49].contains(&turn));
+            assert_eq!(floor.must_explore(), [64, 81, 100, 121].contains(&turn));
         }
     }
 }

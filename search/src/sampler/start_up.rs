@@ -30,7 +30,7 @@ pub(super) fn suggest(
 ) -> Option<Suggestion> {
     let (point, place) = match known {
         0 => (vec![0.5; cube.scales().len()], "the middle of the space"),
-        _ => spread_point(ask, cube, feasibility().as_ref(), index),
+        _ => spread_point(cube, feasibility().as_ref(), ask.seed, index),
     };
     let config = cube.config_at(&point);
     let key = config.key();
@@ -42,13 +42,13 @@ pub(super) fn suggest(
     Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since the start-up point is taken") })
 }
 
-/// Returns the point of a scrambled Sobol sequence at the number of the run; once some runs have failed and others not, the first of several points that is
+/// Returns a point of the Sobol sequence that `seed` scrambles; once some runs have failed and others not, the first of several points that is
 /// likely enough to succeed. While nothing has succeeded, the sequence is what finds a tenth of any parameter's range in 16 points.
-pub(super) fn spread_point(ask: &Ask<'_>, cube: &UnitCube<'_>, feasibility: Option<&Feasibility>, index: u64) -> (Vec<f64>, &'static str) {
+pub(super) fn spread_point(cube: &UnitCube<'_>, feasibility: Option<&Feasibility>, seed: u64, place: u64) -> (Vec<f64>, &'static str) {
     let dimensions = cube.scales().len();
-    let mut points = vec![sobol::point(index, dimensions, ask.seed)];
+    let mut points = vec![sobol::point(place, dimensions, seed)];
     if let Some(feasibility) = feasibility {
-        let scramble = sobol::scramble_of_run(ask.seed, index);
+        let scramble = sobol::scramble_of_run(seed, place);
         points.extend((0..FEASIBILITY_CANDIDATES).map(|place| sobol::point(place, dimensions, scramble)));
         points.iter_mut().for_each(|point| cube.snap(point));
         let logs = feasibility.log_probabilities(&points);

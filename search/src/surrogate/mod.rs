@@ -39,6 +39,9 @@ const LEARN_MAX: usize = 100;
 /// The skill is that of so many members at most. With more values than this it is no question any more, and its cost grows with the cube of their number.
 const SKILL_MEMBERS: usize = 4;
 const SKILL_VALUES_MAX: usize = 100;
+/// The skill counts from this many values on, or where the models find this share of noise in the variance of the values.
+const SKILL_VALUES_MIN: usize = 20;
+const NOISE_SHARE_MIN: f64 = 0.05;
 
 /// How much of the deviation there is in what a member believes of a run in flight: with all of it, the luckiest belief leads too far.
 const BELIEF: f64 = 0.7;
@@ -131,7 +134,7 @@ pub(crate) struct Surrogate {
     /// Their points.
     points: Vec<Vec<f64>>,
     straight: Straight,
-    /// Which share of the variance of the values the members predict on the average, each value from all others. `None`: not known.
+    /// Which share of the variance of the values the members predict on the average, each value from all others. `None`: it does not count.
     pub(crate) skill: Option<f64>,
     /// The way from the best value to the median.
     pub(crate) spread: f64,
@@ -202,12 +205,20 @@ impl Surrogate {
             self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale: warp.log_scale(best) });
             self.warps.push(warp.clone());
         }
-        if seen.z.len() <= SKILL_VALUES_MAX {
-            let step = self.ensemble.members.len().div_ceil(SKILL_MEMBERS).max(1);
-            let skills: Vec<f64> = self.ensemble.members.iter().step_by(step).map(|member| member.posterior.skill()).collect();
-            self.skill = (!skills.is_empty()).then(|| skills.iter().sum::<f64>() / skills.len() as f64);
-        }
+        self.skill = self.skill_that_counts(seen.z.len());
         self.rank();
+    }
+
+    /// Returns the skill where it counts. With few values and no noise a model that predicts badly needs more of them, and its expected improvement is the
+    /// better guide to where.
+    fn skill_that_counts(&self, values: usize) -> Option<f64> {
+        let members = &self.ensemble.members;
+        let mean = |of: &dyn Fn(&Posterior) -> f64, step: usize| {
+            let all: Vec<f64> = members.iter().step_by(step).map(|member| of(&member.posterior)).collect();
+            all.iter().sum::<f64>() / all.len() as f64
+        };
+        let counts = !members.is_empty() && (values >= SKILL_VALUES_MIN || mean(&Posterior::noise_share, 1) >= NOISE_SHARE_MIN);
+        (counts && values <= SKILL_VALUES_MAX).then(|| mean(&Posterior::skill, members.len().div_ceil(SKILL_MEMBERS)))
     }
 
     /// Makes the lowest expected value where something was seen the one to beat: with noise, the lowest seen one may only have been lucky.

@@ -68,19 +68,13 @@ fn every_branch_is_tried_and_goes_on_to_be() {
     sweep.run(25, 1, objective);
     let counts = words.map(|word| count(&sweep, word));
     assert!(counts.iter().all(|count| *count >= 3), "{counts:?}");
-    // Nothing is left to gain: the branches are tried on, and the best one is the most likely still to be improved.
-    sweep.run(70, 1, objective);
-    let more = words.map(|word| count(&sweep, word));
-    assert!(more.iter().zip(counts).all(|(more, before)| *more > before), "{counts:?} {more:?}");
-    let reasons: Vec<String> = (0..2)
-        .map(|_| {
-            let runs = sweep.observations.len();
-            let reason = sweep.ask(1).suggestions[0].why.reason.clone();
-            sweep.run(runs + 1, 1, objective);
-            reason
-        })
-        .collect();
-    assert!(reasons.iter().any(|reason| reason.starts_with("exploration: ")), "{reasons:?}");
+    // Whatever the models say, the least-tried branch has its turn.
+    sweep.run(64, 1, objective);
+    let suggestion = sweep.ask(1).suggestions.remove(0);
+    assert!(suggestion.why.reason.starts_with("exploration: "), "{}", suggestion.why.reason);
+    let fewest = words.iter().map(|word| count(&sweep, word)).min().unwrap();
+    let own = words.iter().find(|own| word(&suggestion.config) == Value::Str((**own).into())).unwrap();
+    assert_eq!(count(&sweep, own), fewest);
 }
 
 #[test]
