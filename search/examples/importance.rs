@@ -32,8 +32,8 @@ fn space() -> Result<Space, Box<dyn Error>> {
     let space = Space::new(vec![
         flat("learning_rate", Distribution::LogUniformValues { min: 1e-5, max: 1e-1 }),
         flat("weight_decay", Distribution::LogUniformValues { min: 1e-6, max: 1e-2 }),
-        flat("batch_size", Distribution::Categorical { values: [32, 64, 128, 256, 512].map(Value::Int).to_vec() }),
-        flat("optimizer", Distribution::Categorical { values: words.to_vec() }),
+        flat("batch_size", Distribution::Categorical { values: [32, 64, 128, 256, 512].map(Value::Int).to_vec(), ordered: None }),
+        flat("optimizer", Distribution::Categorical { values: words.to_vec(), ordered: None }),
         flat("dropout", Distribution::Uniform { min: 0.0, max: 0.6 }),
         flat("layers", Distribution::IntUniform { min: 2, max: 8 }),
     ]);

@@ -58,7 +58,7 @@ fn space(dimensions: usize) -> Space {
         let distribution = match place % 8 {
             0 | 5 | 6 => Distribution::LogUniformValues { min: 1e-5, max: 1e-1 },
             1 => Distribution::IntUniform { min: 1, max: 8 },
-            2 => Distribution::Categorical { values: ["adam", "sgd", "lion"].map(category).to_vec() },
+            2 => Distribution::Categorical { values: ["adam", "sgd", "lion"].map(category).to_vec(), ordered: None },
             _ => Distribution::Uniform { min: 0.0, max: 1.0 },
         };
         let when = if place % 8 == 3 { vec![Condition { on: name(place - 1), values: vec![category("sgd")] }] } else { Vec::new() };

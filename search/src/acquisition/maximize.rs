@@ -18,6 +18,8 @@ const APART: f64 = 0.05;
 const ALTERNATIONS: usize = 2;
 const ASCENT_STEPS: usize = 25;
 const BACKTRACKS: usize = 8;
+/// In a list of numbers with no more values than this, a climber looks at all of them: their order may not matter.
+const LISTED_MAX: usize = 16;
 
 /// A canonical point and its score.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,6 +170,9 @@ fn neighbours(cube: &UnitCube<'_>, from: &[f64], rng: &mut ChaCha8Rng) -> Vec<Ve
         let targets = match scale {
             Scale::Nominal(middles) => middles.clone(),
             Scale::Cells(count) => cells(*count as f64),
+            Scale::Ranked(order) if order.len() <= LISTED_MAX => {
+                (0..order.len()).map(|place| (place as f64 + 0.5) / order.len() as f64).collect()
+            }
             Scale::Ranked(order) => cells(order.len() as f64),
             Scale::Rounded => [-0.1, -0.03, -0.01, 0.01, 0.03, 0.1].map(|step| from[j] + step).to_vec(),
             Scale::Continuous => Vec::new(),
@@ -216,7 +221,13 @@ fn step(cube: &UnitCube<'_>, from: &[f64], width: f64, rng: &mut ChaCha8Rng) -> 
                 continue;
             }
             Scale::Cells(count) => *count as f64,
-            Scale::Ranked(order) => order.len() as f64,
+            Scale::Ranked(order) => {
+                if rng.random::<bool>() {
+                    *coordinate = anywhere;
+                    continue;
+                }
+                order.len() as f64
+            }
             Scale::Continuous | Scale::Rounded => f64::INFINITY,
         };
         // A step that is lost to rounding is none.

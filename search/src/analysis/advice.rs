@@ -214,7 +214,7 @@ mod tests {
             flat("rate", Distribution::LogUniformValues { min: 1e-4, max: 1.0 }),
             flat("width", Distribution::Uniform { min: 1.0, max: 9.0 }),
             flat("layers", Distribution::IntUniform { min: 2, max: 8 }),
-            flat("word", Distribution::Categorical { values: words.to_vec() }),
+            flat("word", Distribution::Categorical { values: words.to_vec(), ordered: None }),
         ])
         .unwrap()
     }

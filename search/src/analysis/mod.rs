@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn space() -> Space {
-        let words = Distribution::Categorical { values: vec![Value::Str("a".to_owned()), Value::Str("b".to_owned())] };
+        let words = Distribution::Categorical { values: vec![Value::Str("a".to_owned()), Value::Str("b".to_owned())], ordered: None };
         let when = vec![Condition { on: Path::flat("word"), values: vec![Value::Str("b".to_owned())] }];
         let parameters = vec![
             parameter("x", Distribution::Uniform { min: 0.0, max: 1.0 }),

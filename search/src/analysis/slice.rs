@@ -173,7 +173,7 @@ mod tests {
     use crate::space::{Condition, Distribution, Parameter};
 
     fn space() -> Space {
-        let words = Distribution::Categorical { values: ["a", "b"].map(|word| Value::Str(word.to_owned())).to_vec() };
+        let words = Distribution::Categorical { values: ["a", "b"].map(|word| Value::Str(word.to_owned())).to_vec(), ordered: None };
         let flat = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
         let when = vec![Condition { on: Path::flat("word"), values: vec![Value::Str("b".to_owned())] }];
         Space::new(vec![

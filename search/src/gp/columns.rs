@@ -41,7 +41,7 @@ impl Columns {
         let axis = |kind: &Coordinate| match kind {
             Coordinate::Ordered => Axis::Ordered(Vec::new()),
             Coordinate::Nominal => Axis::Nominal(Vec::new()),
-            Coordinate::ConditionalNominal => Axis::ConditionalNominal(Vec::new()),
+            Coordinate::ConditionalNominal | Coordinate::Levels(_) => Axis::ConditionalNominal(Vec::new()),
             Coordinate::ConditionalOrdered => Axis::ConditionalOrdered { cosines: Vec::new(), sines: Vec::new(), centred: Vec::new() },
         };
         let axes = geometry.0.iter().map(axis).collect();
@@ -51,14 +51,15 @@ impl Columns {
     }
 
     pub(crate) fn push(&mut self, point: &[f64]) {
-        for (axis, u) in self.axes.iter_mut().zip(point) {
+        for (entry, axis) in self.axes.iter_mut().enumerate() {
+            let u = self.geometry.at(entry, point);
             match axis {
-                Axis::Ordered(column) | Axis::Nominal(column) | Axis::ConditionalNominal(column) => column.push(*u),
+                Axis::Ordered(column) | Axis::Nominal(column) | Axis::ConditionalNominal(column) => column.push(u),
                 Axis::ConditionalOrdered { cosines, sines, centred: column } => {
-                    let (cosine, sine) = on_circle(*u);
+                    let (cosine, sine) = on_circle(u);
                     cosines.push(cosine);
                     sines.push(sine);
-                    column.push(centred(*u));
+                    column.push(centred(u));
                 }
             }
         }
@@ -98,7 +99,8 @@ impl Columns {
     /// Adds squared scaled distances, scaled products, and the terms of what each coordinate does alone.
     fn accumulate(&self, hyper: &Hyperparameters, point: &[f64], squares: &mut [f64], roots: &mut [f64], sums: &mut [f64]) {
         let stretch = self.geometry.stretch();
-        for ((axis, u), inverse) in self.axes.iter().zip(point).zip(&hyper.inverse_squares) {
+        for ((entry, axis), inverse) in self.axes.iter().enumerate().zip(&hyper.inverse_squares) {
+            let u = &self.geometry.at(entry, point);
             let own = centred(*u);
             let (product, line, bow) = (stretch * own, 3.0 * own, 5.0 * bowl(own));
             match axis {
@@ -205,9 +207,11 @@ mod tests {
             Coordinate::Nominal,
             Coordinate::ConditionalNominal,
             Coordinate::ConditionalOrdered,
+            Coordinate::Levels(0),
+            Coordinate::Levels(4),
         ];
         let geometry = Arc::new(Geometry(kinds.to_vec()));
-        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, -3.0, 0.3, -0.4, -0.2], 5);
+        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, 0.1, -0.2, -3.0, 0.3, -0.4, -0.2], 7);
         let points = vec![
             vec![0.7, 0.1, 0.75, 0.25, 0.5],
             vec![0.2, INACTIVE, 0.25, INACTIVE, 0.9],
@@ -217,7 +221,8 @@ mod tests {
         let columns = Columns::new(Arc::clone(&geometry), &points);
         let point = [0.3, 0.8, 0.25, 0.25, INACTIVE];
         let one = |point: &[f64], other: &[f64]| {
-            let square: f64 = (0..5).map(|j| hyper.inverse_squares[j] * geometry.gap(j, point[j], other[j])).sum();
+            let square: f64 =
+                (0..7).map(|j| hyper.inverse_squares[j] * geometry.gap(j, geometry.at(j, point), geometry.at(j, other))).sum();
             hyper.signal * matern52(square).0
                 + hyper.curve * geometry.quadratic(point, other)
                 + hyper.alone * geometry.additive(point, other)

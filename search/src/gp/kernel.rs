@@ -22,6 +22,9 @@ pub(crate) enum Coordinate {
     ConditionalOrdered,
     /// Categories that are there only under a condition.
     ConditionalNominal,
+    /// The values of the coordinate at this place, taken for categories: an entry of its own, behind those of all coordinates. Numbers in a list have it
+    /// beside their order. Each of the two has its length scale, so that the evidence decides which one counts.
+    Levels(usize),
 }
 
 /// What nearness means along each coordinate.
@@ -36,11 +39,27 @@ impl Geometry {
             (false, true) => Coordinate::ConditionalOrdered,
             (true, true) => Coordinate::ConditionalNominal,
         };
-        Self(cube.scales().zip(cube.conditional()).map(coordinate).collect())
+        let own = cube.scales().zip(cube.conditional()).map(coordinate);
+        let levels = cube.learns_order().enumerate().filter(|(_, learns)| *learns).map(|(place, _)| Coordinate::Levels(place));
+        Self(own.chain(levels).collect())
     }
 
+    /// Returns the number of entries: the coordinates of a point, and [`Coordinate::Levels`].
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Returns the number of coordinates of a point.
+    pub(super) fn dimensions(&self) -> usize {
+        self.0.iter().filter(|coordinate| !matches!(coordinate, Coordinate::Levels(_))).count()
+    }
+
+    /// Returns what an entry sees of a point.
+    pub(super) fn at(&self, entry: usize, point: &[f64]) -> f64 {
+        match self.0[entry] {
+            Coordinate::Levels(place) => point[place],
+            _ => point[entry],
+        }
     }
 
     /// Returns the squared distance along one coordinate. An inactive value is equally far from every active one, so that it neither
@@ -52,8 +71,8 @@ impl Geometry {
             Coordinate::Ordered => (a - b) * (a - b),
             Coordinate::ConditionalOrdered if half_active => 0.25,
             Coordinate::ConditionalOrdered => (FRAC_PI_2 * (a - b)).sin().powi(2),
-            Coordinate::ConditionalNominal if half_active => 0.5,
-            Coordinate::Nominal | Coordinate::ConditionalNominal => f64::from(u8::from(a != b)),
+            Coordinate::ConditionalNominal | Coordinate::Levels(_) if half_active => 0.5,
+            Coordinate::Nominal | Coordinate::ConditionalNominal | Coordinate::Levels(_) => f64::from(u8::from(a != b)),
         }
     }
 
@@ -71,16 +90,19 @@ impl Geometry {
     /// Returns the kernel of sums of quadratics of one coordinate each, with a constant for each category, which is one on the average of random
     /// points: of the first two Legendre polynomials. Most of what hyperparameters do they do alone.
     pub(crate) fn additive(&self, a: &[f64], b: &[f64]) -> f64 {
-        let term = |j: usize| match self.is_ordered(j) && a[j] != INACTIVE && b[j] != INACTIVE {
-            true => 3.0 * centred(a[j]) * centred(b[j]) + 5.0 * bowl(centred(a[j])) * bowl(centred(b[j])),
-            false => 2.0 * f64::from(u8::from(a[j] == b[j])),
+        let term = |entry: usize| {
+            let (a, b) = (self.at(entry, a), self.at(entry, b));
+            match self.is_ordered(entry) && a != INACTIVE && b != INACTIVE {
+                true => 3.0 * centred(a) * centred(b) + 5.0 * bowl(centred(a)) * bowl(centred(b)),
+                false => 2.0 * f64::from(u8::from(a == b)),
+            }
         };
-        (0..a.len()).map(term).sum::<f64>() * 0.5 / a.len() as f64
+        (0..self.len()).map(term).sum::<f64>() * 0.5 / self.len() as f64
     }
 
     /// What makes the expected square of a product of two random points one.
     pub(super) fn stretch(&self) -> f64 {
-        3.0 / self.0.len() as f64
+        3.0 / self.dimensions() as f64
     }
 
     fn dot(&self, a: &[f64], b: &[f64]) -> f64 {
@@ -138,7 +160,12 @@ impl Hyperparameters {
 
     /// Returns the variance of the difference between two points under the newest version: what all points have in common drops out.
     pub(super) fn difference_variance(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
-        let square: f64 = self.inverse_squares.iter().enumerate().map(|(j, inverse)| inverse * geometry.gap(j, a[j], b[j])).sum();
+        let square: f64 = self
+            .inverse_squares
+            .iter()
+            .enumerate()
+            .map(|(j, inverse)| inverse * geometry.gap(j, geometry.at(j, a), geometry.at(j, b)))
+            .sum();
         let twice = |of: &dyn Fn(&[f64], &[f64]) -> f64| of(a, a) + of(b, b) - 2.0 * of(a, b);
         let rough = 2.0 * self.signal * (1.0 - matern52(square).0);
         rough + self.curve * twice(&|a, b| geometry.quadratic(a, b)) + self.alone * twice(&|a, b| geometry.additive(a, b))
@@ -147,7 +174,7 @@ impl Hyperparameters {
     /// Returns the gradient of half the variance at a point.
     pub(super) fn variance_slope(&self, geometry: &Geometry, point: &[f64]) -> Vec<f64> {
         let bend = self.curve * (1.0 + geometry.dot(point, point)) * geometry.stretch();
-        let alone = self.alone / point.len() as f64;
+        let alone = self.alone / geometry.len() as f64;
         let along = |(j, u): (usize, &f64)| {
             let c = centred(*u);
             if geometry.is_ordered(j) && *u != INACTIVE { bend * c + alone * (3.0 * c + 15.0 * c * bowl(c)) } else { 0.0 }

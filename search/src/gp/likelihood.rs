@@ -32,7 +32,9 @@ impl Evidence {
         let x = &seen.x;
         let pairs = || (0..x.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
         Self {
-            gaps: (0..geometry.len()).map(|j| pairs().map(|(a, b)| geometry.gap(j, x[a][j], x[b][j])).collect()).collect(),
+            gaps: (0..geometry.len())
+                .map(|j| pairs().map(|(a, b)| geometry.gap(j, geometry.at(j, &x[a]), geometry.at(j, &x[b]))).collect())
+                .collect(),
             curves: pairs().map(|(a, b)| geometry.quadratic(&x[a], &x[b])).collect(),
             own_curves: x.iter().map(|x| geometry.quadratic(x, x)).collect(),
             sums: pairs().map(|(a, b)| geometry.additive(&x[a], &x[b])).collect(),
@@ -41,7 +43,7 @@ impl Evidence {
             variances: seen.variances.clone(),
             versions: seen.versions.clone(),
             changes: seen.changes,
-            prior: Prior::new(geometry.len(), seen.changes),
+            prior: Prior::new(geometry.dimensions(), geometry.len() - geometry.dimensions(), seen.changes),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | symbol | in the code | meaning | shape |
 //! |---|---|---|---|
-//! | *n*, *d* | `x.len()`, `geometry.len()` | number of observations, of coordinates | |
+//! | *n*, *d* | `x.len()`, `geometry.len()` | number of observations, of coordinates; a list of numbers counts twice, once with its order and once without | |
 //! | *X* | `x` | canonical points of the unit cube | n × d |
 //! | *z* | `z` | warped values: small is good, variance 1, and 0 is what is expected where nothing was seen | n |
 //! | *ℓ* | `log_length` | length scales, one a coordinate | d |

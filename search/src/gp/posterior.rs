@@ -205,6 +205,24 @@ impl Posterior {
         true
     }
 
+    /// Returns the share of the noise in the variance of a value.
+    pub(crate) fn noise_share(&self) -> f64 {
+        let Hyperparameters { noise, signal, curve, alone, .. } = &self.hyper;
+        noise / (noise + signal + curve + alone)
+    }
+
+    /// Returns which share of the variance of the values the model predicts, each from all others: 1 is perfect, below 0 their average is better.
+    ///
+    /// Rasmussen and Williams (2006), equation 5.12.
+    pub(crate) fn skill(&self) -> f64 {
+        let count = self.z.len() as f64;
+        let sum: f64 = self.z.iter().sum();
+        let inverse = self.factor.inverse();
+        let errors: f64 = self.alpha.iter().enumerate().map(|(place, alpha)| (alpha / inverse[(place, place)]).powi(2)).sum();
+        let total: f64 = self.z.iter().map(|z| ((count * z - sum) / (count - 1.0)).powi(2)).sum();
+        if total > 0.0 { 1.0 - errors / total } else { 0.0 }
+    }
+
     /// Returns the expected value at each point that was seen or is believed in.
     pub(crate) fn means_at_seen(&self) -> impl Iterator<Item = f64> {
         // z = (K + N) α and the mean is K α.
@@ -277,6 +295,26 @@ mod tests {
             let (a, b) = (model.predict(&[point.to_vec()])[0], anew.predict(&[point.to_vec()])[0]);
             assert!((a.0 - b.0).abs() < 1e-6 && (a.1 - b.1).abs() < 1e-6, "{a:?} {b:?}");
         }
+    }
+
+    #[test]
+    fn the_skill_is_that_of_predicting_what_was_left_out() {
+        let geometry = || Arc::new(Geometry(vec![Coordinate::Ordered]));
+        let x: Vec<Vec<f64>> = (0..12).map(|place| vec![f64::from(place) / 12.0]).collect();
+        let z: Vec<f64> = x.iter().map(|x| (5.0 * x[0]).sin()).collect();
+        let model = Posterior::new(geometry(), &THETA, &Seen::once(x.clone(), z.clone())).unwrap();
+        let without = |left: usize| {
+            let of = |values: &[f64]| values.iter().enumerate().filter(|(place, _)| *place != left).map(|(_, z)| *z).collect::<Vec<_>>();
+            let places = (0..12).filter(|place| *place != left).map(|place| x[place].clone()).collect();
+            let others = of(&z);
+            let mean = others.iter().sum::<f64>() / 11.0;
+            let predicted = Posterior::new(geometry(), &THETA, &Seen::once(places, others)).unwrap().predict(&x[left..=left])[0].0;
+            ((z[left] - predicted).powi(2), (z[left] - mean).powi(2))
+        };
+        let (errors, total) = (0..12).map(without).fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
+        assert!((model.skill() - (1.0 - errors / total)).abs() < 1e-6 && model.skill() > 0.9, "{}", model.skill());
+        let noise: Vec<f64> = (0..12).map(|place| if place * 7 % 5 < 2 { 1.0 } else { -1.0 }).collect();
+        assert!(Posterior::new(geometry(), &THETA, &Seen::once(x, noise)).unwrap().skill() < 0.2);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::kinship;
 
 /// Mean and standard deviation of log ℓ − ½ log d.
 const LENGTH: (f64, f64) = (0.0, 0.8);
+/// By how much larger log ℓ is where numbers in a list are taken for categories: more often than not their order matters.
+const LEVELS_LONGER: f64 = 0.7;
 /// Of log ν. Most objectives are nearly the same when a run is repeated, compared with what the parameters do.
 const NOISE: (f64, f64) = (-9.0, 2.5);
 /// Of log σ².
@@ -20,9 +22,10 @@ impl Prior {
     ///
     /// The idea is that of Hvarfner, Hellsten, Nardi (2024), Vanilla Bayesian optimization performs great in high dimensions; mean and
     /// spread are smaller than theirs, which found too little on Hartmann's six-dimensional function in 40 runs.
-    pub(crate) fn new(dimensions: usize, changes: usize) -> Self {
+    pub(crate) fn new(dimensions: usize, levels: usize, changes: usize) -> Self {
         let length = (LENGTH.0 + 0.5 * (dimensions.max(1) as f64).ln(), LENGTH.1);
         let mut entries = vec![length; dimensions];
+        entries.extend(std::iter::repeat_n((length.0 + LEVELS_LONGER, length.1), levels));
         entries.extend([NOISE, SIGNAL, CURVE, ALONE]);
         entries.extend([kinship::ETA, kinship::LEVEL].repeat(changes));
         Self(entries)

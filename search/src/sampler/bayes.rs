@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::floor::{Branch, Floor};
 use super::random::{Free, generator};
-use super::{Ask, Suggestion, Suggestions, random, sobol};
+use super::{Ask, Suggestion, Suggestions, random, sobol, start_up};
 use crate::acquisition::ensemble::{CURIOSITY, RESTLESS};
 use crate::acquisition::maximize::{Candidate, maximize};
 use crate::observation::{CodeLine, Goal, Observation, Outcome, Pending};
@@ -14,11 +15,6 @@ use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
 use crate::why::{Kind, Prediction, Why, short};
 
-/// So many points are spread over the cube before a model is asked: one for two dimensions, within these bounds.
-const START: (usize, usize) = (3, 12);
-/// So many more points are looked at where one is likely to fail: less likely than this to succeed.
-const SHY: u64 = 15;
-const LIKELY: f64 = 0.8;
 /// With more dimensions than this only the surroundings of good points are searched: elsewhere a point promises much only because
 /// nothing is known of it, and there is no end of such points.
 const SPREAD_DIMENSIONS_MAX: usize = 15;
@@ -33,8 +29,8 @@ const PROBED_SHARE: usize = 4;
 const ALONE_FROM: usize = 2;
 /// Of the suggestions that rest on older code too, every other one looks for something else than what was good with it.
 const RESTLESS_EVERY: usize = 4;
-/// Keeps the spread candidates apart from the start-up points, which are the same sequence under the sweep's own seed.
-const SPREAD_SEED: u64 = 0x5eed_0f5b_12ea_d001;
+/// Keeps the points of the floor apart from the candidates of the model.
+const FLOOR_SEED: u64 = 0xf100_4e57_0f1e_a5ed;
 
 /// What the sampler knows of the past.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +62,18 @@ impl History<'_> {
         if restless { RESTLESS } else { CURIOSITY }
     }
 
+    /// Returns whether the floor looks at how the models do. Versions of the code have rules for exploration of their own, and beside the space an
+    /// improvement may be out of reach.
+    fn explores(&self) -> bool {
+        self.code.newest() == 0 && self.observations.iter().any(|seen| !seen.outside && seen.outcome.value().is_some())
+    }
+
+    /// Returns the points of all runs, ended, being executed or only suggested.
+    fn tried(&self, cube: &UnitCube<'_>, suggested: &[Suggestion]) -> Vec<Vec<f64>> {
+        let known = self.observations.iter().map(|seen| &seen.config).chain(self.pending.iter().map(|pending| &pending.config));
+        known.chain(suggested.iter().map(|suggestion| &suggestion.config)).map(|config| cube.point_of(config)).collect()
+    }
+
     /// Returns how much there is of the newest code.
     fn newest(&self) -> usize {
         let seen = self.observations.iter().filter(|seen| self.is_newest(&seen.code_version)).count();
@@ -76,36 +84,45 @@ impl History<'_> {
 /// Suggests in three steps:
 ///
 /// A. start-up: the middle of the space first, since people choose ranges around what they believe in; then a scrambled Sobol sequence, by
-///    the number of the run;
+///    the number of the run, until results differ;
 /// B. an ensemble of models learns the values of what has ended (of a stopped run, the value predicted or reached), and others where runs fail
 ///    or violate constraints. Of what is pending, and what this call has suggested already, each model believes an outcome of its own;
 /// C. of many candidates the free one with the highest expected improvement, averaged over the ensemble, times the probability that nothing
-///    goes wrong, is taken.
+///    goes wrong, is taken; or a point where little was tried, by the rules of [`Floor`].
 pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     let cube = UnitCube::new(ask.space);
     if cube.scales().len() == 0 {
         return random::suggest(ask);
     }
-    let start = (cube.scales().len() / 2).clamp(START.0, START.1);
+    let start = start_up::count(&cube);
+    let has_contrast = surrogate::has_contrast(&cube, history.goal, history.observations, history.code);
+    let feasibility = || surrogate::feasibility(&cube, history.goal, history.observations, history.code);
     let points = Enumeration::of_support(ask.space);
-    let mut free = Free::new(ask, points.as_ref());
+    let mut search = Search { ask, cube: &cube, points: points.as_ref(), free: Free::new(ask, points.as_ref()) };
     let mut models: BTreeMap<bool, Option<Model>> = BTreeMap::new();
     let mut found = Suggestions::default();
     let known = history.observations.len() + history.pending.len();
     let mut probes = probes(&cube, history).into_iter();
     for (made, index) in (ask.next_index..).take(ask.count).enumerate() {
         let again = |probe: &Suggestion| probe.config.key_again(history.code.version());
-        let suggestion = if let Some(probe) = probes.find(|probe| free.holds(&again(probe))) {
-            free.choose(again(&probe));
+        let start_up = |reason: &str, free: &mut Free<'_>| start_up::suggest(ask, &cube, feasibility, free, index, known + made, reason);
+        let suggestion = if let Some(probe) = probes.find(|probe| search.free.holds(&again(probe))) {
+            search.free.choose(again(&probe));
             Some(probe)
         } else if known + made < start {
-            start_up(ask, &cube, history, &mut free, index, known + made, &format!("start-up point {} of {start}", known + made + 1))
+            start_up(&format!("start-up point {} of {start}", known + made + 1), &mut search.free)
+        } else if !has_contrast {
+            start_up("start-up goes on since no two results differ yet", &mut search.free)
         } else {
             let alone = history.looks_alone(made);
             let model = models.entry(alone).or_insert_with(|| Model::new(&cube, history, alone, &found.suggestions, ask.seed, index));
             match model {
-                None => start_up(ask, &cube, history, &mut free, index, known + made, "too few results for a model yet"),
-                Some(model) => model.suggest(&cube, &mut free, points.as_ref(), ask.seed, index, history.curiosity(made)),
+                None => start_up("too few results for a model yet", &mut search.free),
+                Some(model) => {
+                    model.surrogate.ensemble.curiosity = history.curiosity(made);
+                    let floor = Floor::new(&cube, history.tried(&cube, &found.suggestions));
+                    model.suggest(&mut search, &floor, history.explores(), index)
+                }
             }
         };
         let Some(suggestion) = suggestion else {
@@ -117,8 +134,24 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
         others.filter_map(|(_, model)| model.as_mut()).for_each(|model| model.expect(cube.point_of(&suggestion.config)));
         found.suggestions.push(suggestion);
     }
-    found.exhausted = free.is_exhausted();
+    found.exhausted = search.free.is_exhausted();
     found
+}
+
+/// Where a suggestion is looked for.
+struct Search<'a> {
+    ask: &'a Ask<'a>,
+    cube: &'a UnitCube<'a>,
+    /// All points, where they can be counted.
+    points: Option<&'a Enumeration>,
+    free: Free<'a>,
+}
+
+impl Search<'_> {
+    /// Returns the name of the parameter of a coordinate.
+    fn name(&self, coordinate: usize) -> String {
+        self.cube.paths().nth(coordinate).map(ToString::to_string).unwrap_or_default()
+    }
 }
 
 /// Returns what good runs of older code have tried, as far as the newest code has not had its probes: the best one, and then the one among the
@@ -160,48 +193,6 @@ fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggestion> {
     chosen.into_iter().enumerate().skip(had).map(suggestion).collect()
 }
 
-fn start_up(
-    ask: &Ask<'_>,
-    cube: &UnitCube<'_>,
-    history: &History<'_>,
-    free: &mut Free<'_>,
-    index: u64,
-    known: usize,
-    reason: &str,
-) -> Option<Suggestion> {
-    let dimensions = cube.scales().len();
-    let (point, place) = match known {
-        0 => (vec![0.5; dimensions], "the middle of the space"),
-        _ => spread_point(ask, cube, history, index),
-    };
-    let config = cube.config_at(&point);
-    let key = config.key();
-    if free.holds(&key) {
-        free.choose(key);
-        return Some(Suggestion { config, why: Why::new(Kind::StartUp, format!("{reason}, {place}")) });
-    }
-    let config = free.draw(index)?;
-    Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since the start-up point is taken") })
-}
-
-/// A point of the sequence; once runs have failed, of several the first that is likely enough not to.
-fn spread_point(ask: &Ask<'_>, cube: &UnitCube<'_>, history: &History<'_>, index: u64) -> (Vec<f64>, &'static str) {
-    let dimensions = cube.scales().len();
-    let mut points = vec![sobol::point(index, dimensions, ask.seed)];
-    if let Some(feasibility) = surrogate::feasibility(cube, history.observations, history.code) {
-        let scramble = ask.seed ^ SPREAD_SEED.wrapping_mul(index.wrapping_add(1));
-        points.extend((0..SHY).map(|place| sobol::point(place, dimensions, scramble)));
-        points.iter_mut().for_each(|point| cube.snap(point));
-        let logs = feasibility.log_probabilities(&points);
-        let likeliest = (0..points.len()).max_by(|a, b| logs[*a].total_cmp(&logs[*b])).unwrap_or(0);
-        let chosen = (0..points.len()).find(|place| logs[*place] >= LIKELY.ln()).unwrap_or(likeliest);
-        if chosen != 0 {
-            return (points.swap_remove(chosen), "spread over what is likely to succeed");
-        }
-    }
-    (points.swap_remove(0), "spread over the space")
-}
-
 /// What is known at one moment, with what is being tried.
 pub(crate) struct Model {
     surrogate: Surrogate,
@@ -235,34 +226,104 @@ impl Model {
         Some(Self { surrogate, waiting, rng })
     }
 
-    fn suggest(
-        &mut self,
-        cube: &UnitCube<'_>,
-        free: &mut Free<'_>,
-        points: Option<&Enumeration>,
-        seed: u64,
-        index: u64,
-        curiosity: f64,
-    ) -> Option<Suggestion> {
-        self.surrogate.ensemble.curiosity = curiosity;
-        let candidates = match points.filter(|points| points.size() <= WHOLE_MAX) {
-            Some(points) => self.whole(cube, free, points),
-            None => self.search(cube, seed, index),
+    /// Suggests by the first rule that applies: the floor, then the highest score. `explores`: the rules apply that look at how the models do.
+    fn suggest(&mut self, search: &mut Search<'_>, floor: &Floor, explores: bool, index: u64) -> Option<Suggestion> {
+        let by_floor = self.explore(search, floor, explores, index);
+        if by_floor.is_some() {
+            return by_floor;
+        }
+        let Some(best) = self.best(search, index) else {
+            let config = search.free.draw(index)?;
+            return Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since every promising point is taken") });
+        };
+        let improvement = self.improvement(&best);
+        let spread = self.surrogate.spread;
+        if explores && improvement.is_some_and(|improvement| floor.neglects(improvement, spread)) {
+            let [gain, way] = [improvement.unwrap_or_default(), spread].map(short);
+            let reason = format!("expected improvement {gain} is negligible (results are spread by {way}): far from what was tried");
+            let far = self.far(search, floor, floor.least_tried_branch(), reason, index);
+            if far.is_some() {
+                return far;
+            }
+        }
+        let why = self.explain(&best);
+        self.take(search, best, why)
+    }
+
+    /// Returns a suggestion by the rules of the floor that need no candidates.
+    fn explore(&mut self, search: &mut Search<'_>, floor: &Floor, explores: bool, index: u64) -> Option<Suggestion> {
+        if let Some(branch) = floor.neglected_branch() {
+            let reason =
+                format!("`{}` has {} of at least {} runs with this value", search.name(branch.coordinate), branch.runs, branch.runs_min);
+            return self.far(search, floor, Some(branch), reason, index);
+        }
+        if !explores {
+            return None;
+        }
+        let distrust = match (self.surrogate.ensemble.members.is_empty(), self.surrogate.skill) {
+            (true, _) if floor.may_explore() => Some("no run counts yet".to_owned()),
+            (_, Some(skill)) if floor.distrusts(skill) => {
+                Some(format!("the model predicts {:.0} % of the differences between results", 100.0 * skill.max(0.0)))
+            }
+            _ => None,
+        };
+        if let Some(distrust) = distrust {
+            let (mut point, place) = start_up::spread_point(
+                search.cube,
+                self.surrogate.ensemble.feasibility.as_ref(),
+                search.ask.seed ^ FLOOR_SEED,
+                floor.place(),
+            );
+            search.cube.snap(&mut point);
+            return self.take(search, point, Why::new(Kind::StartUp, format!("start-up goes on since {distrust}, {place}")));
+        }
+        if floor.must_explore() {
+            return self.far(
+                search,
+                floor,
+                floor.least_tried_branch(),
+                "a suggestion in a while explores: far from what was tried".to_owned(),
+                index,
+            );
+        }
+        None
+    }
+
+    /// Suggests a point far from what was tried, in a branch if one is given; `None` where it is taken.
+    fn far(&mut self, search: &mut Search<'_>, floor: &Floor, branch: Option<Branch>, reason: String, index: u64) -> Option<Suggestion> {
+        let scramble = sobol::scramble_of_run(search.ask.seed ^ FLOOR_SEED, index);
+        let point = floor.far_point(search.cube, branch.as_ref(), self.surrogate.ensemble.feasibility.as_ref(), scramble);
+        self.take(search, point, Why::new(Kind::Explore, format!("exploration: {reason}")))
+    }
+
+    /// Takes a point and believes in its outcome; `None` where it is taken already.
+    fn take(&mut self, search: &mut Search<'_>, point: Vec<f64>, why: Why) -> Option<Suggestion> {
+        let config = search.cube.config_at(&point);
+        let key = config.key();
+        if !search.free.holds(&key) {
+            return None;
+        }
+        search.free.choose(key);
+        self.expect(point);
+        Some(Suggestion { config, why })
+    }
+
+    /// Returns the free point with the highest score.
+    fn best(&mut self, search: &Search<'_>, index: u64) -> Option<Vec<f64>> {
+        let candidates = match search.points.filter(|points| points.size() <= WHOLE_MAX) {
+            Some(points) => self.whole(search.cube, &search.free, points),
+            None => self.search(search.cube, search.ask.seed, index),
         };
         // Who is sure of the best place would send everybody there: one is enough to find out.
         let (crowded, apart): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| self.is_crowded(&candidate.point));
-        for candidate in apart.into_iter().chain(crowded) {
-            let config = cube.config_at(&candidate.point);
-            let key = config.key();
-            if free.holds(&key) {
-                free.choose(key);
-                let why = self.explain(&candidate.point);
-                self.expect(candidate.point);
-                return Some(Suggestion { config, why });
-            }
-        }
-        let config = free.draw(index)?;
-        Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since every promising point is taken") })
+        let mut points = apart.into_iter().chain(crowded).map(|candidate| candidate.point);
+        points.find(|point| search.free.holds(&search.cube.config_at(point).key()))
+    }
+
+    /// Returns the expected improvement at a point, in the objective's unit; `None` without a value to improve upon.
+    fn improvement(&self, point: &[f64]) -> Option<f64> {
+        let has_values = !self.surrogate.ensemble.members.is_empty();
+        has_values.then(|| self.surrogate.ensemble.log_improvements(std::slice::from_ref(&point.to_vec()))[0].exp())
     }
 
     /// Takes note of a point that is going to be tried.
@@ -278,8 +339,7 @@ impl Model {
     /// Returns candidates, the most promising first.
     pub(crate) fn search(&mut self, cube: &UnitCube<'_>, seed: u64, index: u64) -> Vec<Candidate> {
         let dimensions = cube.scales().len();
-        // A scramble of its own for each run: the same candidates every time would leave the same gaps.
-        let scramble = seed ^ SPREAD_SEED.wrapping_mul(index.wrapping_add(1));
+        let scramble = sobol::scramble_of_run(seed, index);
         let wide = dimensions > SPREAD_DIMENSIONS_MAX && !self.surrogate.around.is_empty();
         let spread = if wide { 0 } else { self.surrogate.effort.spread as u64 };
         let spread = (0..spread).map(|place| sobol::point(place, dimensions, scramble)).collect();

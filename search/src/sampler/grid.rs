@@ -42,7 +42,7 @@ mod tests {
     }
 
     fn categorical(values: &[Value]) -> Distribution {
-        Distribution::Categorical { values: values.to_vec() }
+        Distribution::Categorical { values: values.to_vec(), ordered: None }
     }
 
     fn next(space: &Space, taken: &Taken, count: usize) -> Suggestions {

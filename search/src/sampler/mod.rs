@@ -1,9 +1,11 @@
 //! The ways of choosing what to try.
 
 pub(crate) mod bayes;
+mod floor;
 pub(crate) mod grid;
 pub(crate) mod random;
 pub(crate) mod sobol;
+mod start_up;
 
 use serde::{Deserialize, Serialize};
 

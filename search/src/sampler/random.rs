@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_finite_space_is_drawn_to_its_end_without_repeats() {
         let values = (0..10).map(Value::Int).collect();
-        let space = space_of(&[Distribution::IntUniform { min: 0, max: 99 }, Distribution::Categorical { values }]);
+        let space = space_of(&[Distribution::IntUniform { min: 0, max: 99 }, Distribution::Categorical { values, ordered: None }]);
         let mut taken = Taken::new();
         for index in 1..=1000 {
             let found = next(&space, &taken, index, 1);

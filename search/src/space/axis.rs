@@ -23,7 +23,7 @@ impl Axis {
     pub(crate) fn of_grid(distribution: &Distribution) -> Result<Self, String> {
         match distribution {
             Distribution::Constant { value } => Ok(Self::List(vec![value.clone()])),
-            Distribution::Categorical { values } => Ok(Self::List(distinct(values.iter()))),
+            Distribution::Categorical { values, .. } => Ok(Self::List(distinct(values.iter()))),
             Distribution::IntUniform { min, max } => Ok(whole_range(*min, *max, 1)),
             Distribution::QUniform { min, max, q } => Ok(arange(*min, *max, *q)),
             Distribution::CategoricalWithProbabilities { .. } => Err("has probabilities, and a grid tries every value once".to_owned()),
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(grid(Distribution::QUniform { min: 0.0, max: 10.0, q: Step::Int(5) }), ints(&[0, 5]), "the maximum is left out");
         assert_eq!(grid(Distribution::QUniform { min: 0.5, max: 1.1, q: Step::Float(0.25) }), [0.5, 0.75, 1.0].map(Value::Float));
         let twice = vec![Value::Int(1), Value::Float(1.0), Value::Bool(true), Value::Int(1)];
-        assert_eq!(grid(Distribution::Categorical { values: twice }), [Value::Int(1), Value::Bool(true)]);
+        assert_eq!(grid(Distribution::Categorical { values: twice, ordered: None }), [Value::Int(1), Value::Bool(true)]);
     }
 
     #[test]

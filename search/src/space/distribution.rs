@@ -11,8 +11,12 @@ use super::Value;
 pub enum Distribution {
     /// Always the same value.
     Constant { value: Value },
-    /// One of the values, all equally likely.
-    Categorical { values: Vec<Value> },
+    /// One of the values, all equally likely. Whether their order matters: it does or does not, or it is learnt (numbers) and does not (all others).
+    Categorical {
+        values: Vec<Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ordered: Option<bool>,
+    },
     /// One of the values, with these probabilities (same length, sum 1).
     CategoricalWithProbabilities { values: Vec<Value>, probabilities: Vec<f64> },
     /// A whole number, both ends included.
@@ -52,7 +56,7 @@ impl Distribution {
     pub fn lists_null(&self) -> bool {
         match self {
             Self::Constant { value } => *value == Value::Null,
-            Self::Categorical { values } | Self::CategoricalWithProbabilities { values, .. } => values.contains(&Value::Null),
+            Self::Categorical { values, .. } | Self::CategoricalWithProbabilities { values, .. } => values.contains(&Value::Null),
             _ => false,
         }
     }

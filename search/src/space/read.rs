@@ -79,7 +79,7 @@ impl Distribution {
         let rounded = |min: f64, max: f64, step: f64| within(min - step / 2.0, max + step / 2.0);
         match self {
             Self::Constant { value: own } => listed(std::slice::from_ref(own)),
-            Self::Categorical { values } | Self::CategoricalWithProbabilities { values, .. } => listed(values),
+            Self::Categorical { values, .. } | Self::CategoricalWithProbabilities { values, .. } => listed(values),
             Self::IntUniform { min, max } => {
                 let fraction = value.as_f64().filter(|number| number.fract() != 0.0);
                 fraction.map(|number| format!("is {number}, not a whole number")).or_else(|| within(*min as f64, *max as f64))
@@ -108,7 +108,11 @@ mod tests {
         let optimizers = vec![Value::Str("adam".into()), Value::Str("sgd".into())];
         let when = vec![Condition { on: path("optimizer"), values: vec![Value::Str("sgd".into())] }];
         Space::new(vec![
-            Parameter { path: path("optimizer"), distribution: Distribution::Categorical { values: optimizers }, when: vec![] },
+            Parameter {
+                path: path("optimizer"),
+                distribution: Distribution::Categorical { values: optimizers, ordered: None },
+                when: vec![],
+            },
             Parameter { path: path("momentum"), distribution: Distribution::Uniform { min: 0.0, max: 0.9 }, when },
             Parameter { path: path("model.depth"), distribution: Distribution::IntUniform { min: 1, max: 5 }, when: vec![] },
             Parameter { path: path("epochs"), distribution: Distribution::Constant { value: Value::Int(9) }, when: vec![] },

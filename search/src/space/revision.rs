@@ -68,7 +68,7 @@ impl Space {
         // What does not vary is no coordinate: the models cannot tell such a configuration from one that has the right value.
         let is_elsewhere = |parameter: &super::Parameter| match &parameter.distribution {
             Distribution::Constant { value } => config.0.get(&parameter.path).is_some_and(|other| other.identity() != value.identity()),
-            Distribution::Categorical { values } if values.len() < 2 => {
+            Distribution::Categorical { values, .. } if values.len() < 2 => {
                 config.0.get(&parameter.path).is_some_and(|other| values.iter().all(|value| value.identity() != other.identity()))
             }
             other => config.0.get(&parameter.path).is_some_and(|value| !other.has_place_for(value)),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn words(values: &[&str]) -> Distribution {
-        Distribution::Categorical { values: values.iter().map(|value| Value::Str((*value).to_owned())).collect() }
+        Distribution::Categorical { values: values.iter().map(|value| Value::Str((*value).to_owned())).collect(), ordered: None }
     }
 
     fn space(parameters: Vec<Parameter>) -> Space {

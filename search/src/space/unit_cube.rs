@@ -3,13 +3,14 @@
 //! [`Distribution::quantile`] and [`Distribution::cdf`] are W&B's, but for its slips at the very edge. [`UnitCube`] is the place where
 //! the model-based search works: one coordinate for each parameter that varies, and of all the coordinates that give one value only one.
 
+mod functions;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::f64::consts::SQRT_2;
 
-use statrs::function::beta::beta_reg;
+pub(crate) use functions::normal_cdf;
+use functions::{beta_cdf, beta_quantile, normal_cdf_scaled, normal_quantile};
 
 use super::{Config, Distribution, Path, Space, Step, Value};
 
@@ -21,7 +22,7 @@ impl Distribution {
         let u = if u.is_nan() { 0.5 } else { u.clamp(0.0, 1.0) };
         match self {
             Self::Constant { value } => value.clone(),
-            Self::Categorical { values } => values.get(cell(u, values.len() as u64) as usize).cloned().unwrap_or(Value::Null),
+            Self::Categorical { values, .. } => values.get(cell(u, values.len() as u64) as usize).cloned().unwrap_or(Value::Null),
             Self::CategoricalWithProbabilities { values, probabilities } => {
                 weighted_index(u, probabilities).and_then(|index| values.get(index)).cloned().unwrap_or(Value::Null)
             }
@@ -43,7 +44,7 @@ impl Distribution {
         let index_in = |values: &[Value]| values.iter().position(|own| own.identity() == value.identity());
         match self {
             Self::Constant { value: own } => (own.identity() == value.identity()).then_some(1.0),
-            Self::Categorical { values } => index_in(values).map(|index| (index + 1) as f64 / values.len() as f64),
+            Self::Categorical { values, .. } => index_in(values).map(|index| (index + 1) as f64 / values.len() as f64),
             Self::CategoricalWithProbabilities { values, probabilities } => {
                 index_in(values).map(|index| probabilities.iter().take(index + 1).sum::<f64>().min(1.0))
             }
@@ -58,7 +59,9 @@ impl Distribution {
     /// Returns whether [`UnitCube::point_of`] knows where a value stands, be it one that the parameter cannot have.
     pub(super) fn has_place_for(&self, value: &Value) -> bool {
         match self {
-            Self::Categorical { values } if ranks(values).is_some() => number(value).is_some(),
+            Self::Categorical { values, ordered } if order(values, *ordered).is_some() => {
+                number(value).is_some() || values.iter().any(|own| own.identity() == value.identity())
+            }
             Self::Constant { .. } | Self::Categorical { .. } | Self::CategoricalWithProbabilities { .. } => true,
             _ => number(value).is_some_and(f64::is_finite),
         }
@@ -79,7 +82,19 @@ impl Distribution {
                 beyond(min.ln(), max.ln(), log(x))
             }
             Self::Beta { .. } | Self::QBeta { .. } => beyond(0.0, 1.0, x),
-            // Unbounded, or no range.
+            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, x),
+            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
+                beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, log(x))
+            }
+            // No range.
+            _ => 0.0,
+        }
+    }
+
+    /// Returns the probability of each of the two tails that lie outside of the cube.
+    fn tail(&self) -> f64 {
+        match self {
+            Self::Normal { .. } | Self::QNormal { .. } | Self::LogNormal { .. } | Self::QLogNormal { .. } => TAIL,
             _ => 0.0,
         }
     }
@@ -158,6 +173,12 @@ const BEYOND_BENT: f64 = 0.1;
 /// The coordinate of a value that is not in its list. All such are one value.
 const UNLISTED: f64 = 1.5;
 
+/// The probability of each tail of an unbounded distribution that lies outside of the cube, which holds the quantiles from 0.1 % to 99.9 %: at its
+/// edges would else be values that nobody means. Random draws have no such bounds.
+const TAIL: f64 = 1e-3;
+/// Where these tails begin, in standard deviations from the mean.
+const TAIL_START: f64 = 3.090_232_306_167_813_5;
+
 /// What nearness means along a coordinate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
@@ -165,7 +186,7 @@ pub enum Scale {
     Continuous,
     /// The values have an order and lie at the middles of this many equal cells.
     Cells(u64),
-    /// Numbers in a list: as [`Scale::Cells`], rising; the places of the values in their list.
+    /// A list with an order: as [`Scale::Cells`]; the places of the values in their list.
     Ranked(Vec<usize>),
     /// The values have an order and are rounded from a continuous coordinate.
     Rounded,
@@ -202,6 +223,20 @@ impl<'a> UnitCube<'a> {
     /// Returns whether the parameter of each coordinate is there only under a condition.
     pub fn conditional(&self) -> impl Iterator<Item = bool> {
         self.dimensions.iter().map(|dimension| self.space.get(dimension.path).is_some_and(|parameter| !parameter.when.is_empty()))
+    }
+
+    /// Returns whether it has to be learnt if the order of the values along each coordinate matters: that of numbers in a list, of which the user
+    /// does not say so.
+    pub fn learns_order(&self) -> impl Iterator<Item = bool> {
+        let learns = |distribution: &Distribution| matches!(distribution, Distribution::Categorical { ordered: None, .. });
+        self.dimensions.iter().map(move |dimension| matches!(dimension.scale, Scale::Ranked(_)) && learns(dimension.distribution))
+    }
+
+    /// Returns whether other parameters depend on the parameter of each coordinate.
+    pub fn parents(&self) -> impl Iterator<Item = bool> {
+        let is_parent =
+            |path: &Path| self.space.parameters().iter().flat_map(|parameter| &parameter.when).any(|condition| condition.on == *path);
+        self.dimensions.iter().map(move |dimension| is_parent(dimension.path))
     }
 
     /// Returns the configuration at a point, inactive parameters dropped.
@@ -246,11 +281,14 @@ impl<'a> UnitCube<'a> {
 impl Dimension<'_> {
     fn value(&self, u: f64) -> Value {
         match (&self.scale, self.distribution) {
-            (Scale::Ranked(order), Distribution::Categorical { values }) => {
+            (Scale::Ranked(order), Distribution::Categorical { values, .. }) => {
                 let place = order[cell(u.clamp(0.0, 1.0), order.len() as u64) as usize];
                 values[place].clone()
             }
-            _ => self.distribution.quantile(u),
+            _ => {
+                let tail = self.distribution.tail();
+                self.distribution.quantile(tail + u.clamp(0.0, 1.0) * (1.0 - 2.0 * tail))
+            }
         }
     }
 
@@ -260,22 +298,29 @@ impl Dimension<'_> {
                 let place = (number(value)? - *min as f64 + 0.5) / *count as f64;
                 Some(place.clamp(-self.beyond, 1.0 + self.beyond))
             }
-            (Scale::Ranked(order), Distribution::Categorical { values }) => {
+            (Scale::Ranked(order), Distribution::Categorical { values, .. }) => {
                 let rank = order.iter().position(|place| values[*place].identity() == value.identity())?;
                 Some(middle(rank as u64, order.len() as u64))
             }
-            (Scale::Nominal(middles), Distribution::Categorical { values } | Distribution::CategoricalWithProbabilities { values, .. }) => {
+            (
+                Scale::Nominal(middles),
+                Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. },
+            ) => {
                 let place = values.iter().position(|own| own.identity() == value.identity())?;
                 middles.get(place).copied()
             }
-            _ => Some(self.distribution.cdf(value)? + self.distribution.excess(value).clamp(-self.beyond, self.beyond)),
+            _ => {
+                let tail = self.distribution.tail();
+                let within = ((self.distribution.cdf(value)? - tail) / (1.0 - 2.0 * tail)).clamp(0.0, 1.0);
+                Some(within + self.distribution.excess(value).clamp(-self.beyond, self.beyond))
+            }
         }
     }
 
     /// Returns the coordinate of a value that is none of the list's: of a number among numbers where it would stand.
     fn unlisted(&self, value: &Value) -> Option<f64> {
         match (&self.scale, self.distribution) {
-            (Scale::Ranked(order), Distribution::Categorical { values }) => {
+            (Scale::Ranked(order), Distribution::Categorical { values, .. }) => {
                 let value = number(value)?;
                 let below = order.iter().filter(|place| number(&values[**place]).is_some_and(|other| other < value)).count();
                 Some((below as f64 / order.len() as f64).clamp(-self.beyond, 1.0 + self.beyond))
@@ -299,10 +344,13 @@ impl Dimension<'_> {
 fn scale(distribution: &Distribution) -> Option<Scale> {
     match distribution {
         Distribution::Constant { .. } => None,
-        Distribution::Categorical { values } if values.len() < 2 => None,
-        Distribution::Categorical { values } => {
+        Distribution::Categorical { values, .. } if values.len() < 2 => None,
+        Distribution::Categorical { values, ordered } => {
             let count = values.len() as u64;
-            Some(ranks(values).map_or_else(|| Scale::Nominal((0..count).map(|place| middle(place, count)).collect()), Scale::Ranked))
+            Some(
+                order(values, *ordered)
+                    .map_or_else(|| Scale::Nominal((0..count).map(|place| middle(place, count)).collect()), Scale::Ranked),
+            )
         }
         Distribution::CategoricalWithProbabilities { probabilities, .. } => {
             let mut before = 0.0;
@@ -314,6 +362,15 @@ fn scale(distribution: &Distribution) -> Option<Scale> {
         }
         Distribution::IntUniform { min, max } => Some(Scale::Cells(int_count(*min, *max))),
         _ => Some(if distribution.step().is_some() { Scale::Rounded } else { Scale::Continuous }),
+    }
+}
+
+/// Returns the places of the values in their order, if they have one: of numbers the rising one, of other values that of the list if the user says so.
+fn order(values: &[Value], ordered: Option<bool>) -> Option<Vec<usize>> {
+    match ordered {
+        Some(false) => None,
+        Some(true) => Some(ranks(values).unwrap_or_else(|| (0..values.len()).collect())),
+        None => ranks(values),
     }
 }
 
@@ -386,63 +443,4 @@ fn finite(x: f64) -> f64 {
 
 fn log(x: f64) -> f64 {
     if x > 0.0 { x.ln() } else { f64::NEG_INFINITY }
-}
-
-/// The standard normal distribution function.
-pub(crate) fn normal_cdf(x: f64) -> f64 {
-    0.5 * libm::erfc(-x / SQRT_2)
-}
-
-fn normal_cdf_scaled(x: f64, mu: f64, sigma: f64) -> f64 {
-    let z = (x - mu) / sigma;
-    // Without spread all lies at mu.
-    if z.is_nan() { 0.5 } else { normal_cdf(z) }
-}
-
-fn normal_quantile(u: f64) -> f64 {
-    // Half a rounding step below one, so that both ends are cut alike.
-    const EDGE: f64 = f64::EPSILON / 2.0;
-    let upper = u > 0.5;
-    let tail = if upper { 1.0 - u } else { u }.max(EDGE);
-    let mut z = -SQRT_2 * statrs::function::erf::erfc_inv(2.0 * tail);
-    // One step of Newton brings the approximation to the last digits.
-    let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
-    z -= (normal_cdf(z) - tail) / density;
-    if upper { -z } else { z }
-}
-
-fn beta_cdf(x: f64, a: f64, b: f64) -> f64 {
-    if x <= 0.0 {
-        0.0
-    } else if x >= 1.0 {
-        1.0
-    } else if a > 0.0 && b > 0.0 {
-        beta_reg(a, b, x).clamp(0.0, 1.0)
-    } else {
-        // All mass at an end: W&B allows parameters of zero.
-        if a > 0.0 { 0.0 } else { 1.0 }
-    }
-}
-
-/// Bisection: exact, and fast enough for something this rare.
-fn beta_quantile(u: f64, a: f64, b: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    if u <= 0.0 {
-        return low;
-    }
-    if u >= 1.0 {
-        return high;
-    }
-    for _ in 0..200 {
-        let middle = 0.5 * (low + high);
-        if middle <= low || middle >= high {
-            break;
-        }
-        if beta_cdf(middle, a, b) < u {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    0.5 * (low + high)
 }

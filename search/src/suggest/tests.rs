@@ -1,5 +1,6 @@
 //! How well the search finds.
 
+mod floor;
 mod never;
 
 use std::collections::BTreeSet;
@@ -262,7 +263,7 @@ fn finite_spaces_are_tried_to_their_end() {
     let values = ["a", "b", "c"].map(|word| Value::Str(word.into())).to_vec();
     let mut child = parameter("child", Distribution::QUniform { min: 0.0, max: 1.0, q: Step::Float(0.25) });
     child.when = vec![Condition { on: Path::flat("kind"), values: vec![values[1].clone()] }];
-    let kind = parameter("kind", Distribution::Categorical { values });
+    let kind = parameter("kind", Distribution::Categorical { values, ordered: None });
     let size = parameter("size", Distribution::IntUniform { min: 1, max: 4 });
     let space = Space::new(vec![child, kind, size]).unwrap();
     for method in [Method::Random, Method::Bayes] {
@@ -275,7 +276,8 @@ fn finite_spaces_are_tried_to_their_end() {
 
 #[test]
 fn the_best_of_a_list_and_of_a_condition_is_found() {
-    let words = |words: &[&str]| Distribution::Categorical { values: words.iter().map(|word| Value::Str((*word).into())).collect() };
+    let words =
+        |words: &[&str]| Distribution::Categorical { values: words.iter().map(|word| Value::Str((*word).into())).collect(), ordered: None };
     let mut momentum = parameter("momentum", Distribution::Uniform { min: 0.0, max: 1.0 });
     momentum.when = vec![Condition { on: Path::flat("optimizer"), values: vec![Value::Str("sgd".into())] }];
     let parameters = vec![
@@ -298,7 +300,7 @@ fn reasons_are_in_words() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0)]), Method::Bayes, 1);
     sweep.goal = Goal::Maximize;
     assert_eq!(sweep.ask(2).suggestions[1].why.reason, "start-up point 2 of 3, spread over the space");
-    sweep.run(8, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
+    sweep.run(9, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
     let suggestion = &sweep.ask(1).suggestions[0];
     let Prediction { mean, deviation } = suggestion.why.predicted.unwrap();
     let off = (mean - (1.0 - numbers(&suggestion.config)[0])).abs();
@@ -327,4 +329,28 @@ fn many_dimensions_work() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 50]), Method::Bayes, 1);
     sweep.run(20, 2, |config| Outcome::Value(numbers(config)[7]));
     assert!(sweep.observations.iter().all(|run| numbers(&run.config).iter().all(|x| (0.0..=1.0).contains(x))));
+}
+
+#[test]
+fn how_far_a_run_diverged_changes_no_suggestion() {
+    let suggested = |diverged: f64, goal: Goal, is_bad: fn(&[f64], usize) -> bool| {
+        let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 3]), Method::Bayes, 4);
+        sweep.goal = goal;
+        while sweep.observations.len() < 24 {
+            let runs = sweep.observations.len();
+            sweep.run(runs + 1, 1, |config| {
+                let x = numbers(config);
+                let value = if is_bad(&x, runs) { diverged * (1.0 + 0.1 * runs as f64) } else { bowl(&x) };
+                Outcome::Value(goal.minimized(value))
+            });
+        }
+        sweep.observations.into_iter().map(|seen| seen.config).collect::<Vec<_>>()
+    };
+    let by_chance = |_: &[f64], runs: usize| runs % 3 == 1;
+    let by_place = |x: &[f64], _: usize| x[0] > 0.45;
+    for goal in [Goal::Minimize, Goal::Maximize] {
+        for is_bad in [by_chance, by_place] {
+            assert_eq!(suggested(1e9, goal, is_bad), suggested(1e30, goal, is_bad));
+        }
+    }
 }

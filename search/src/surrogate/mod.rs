@@ -1,6 +1,7 @@
 //! From what has ended to an ensemble of models.
 
 mod alignment;
+mod divergence;
 mod line;
 mod straight;
 mod views;
@@ -20,6 +21,7 @@ use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
 
+use divergence::divergence_limit;
 use line::Groups;
 use straight::Straight;
 use views::{draws, views};
@@ -33,6 +35,13 @@ pub(crate) const VALUES_MIN: usize = 2;
 pub const OBSERVATIONS_MAX: usize = 400;
 /// The hyperparameters are learnt from no more than this.
 const LEARN_MAX: usize = 100;
+
+/// The skill is that of so many members at most. With more values than this it is no question any more, and its cost grows with the cube of their number.
+const SKILL_MEMBERS: usize = 4;
+const SKILL_VALUES_MAX: usize = 100;
+/// The skill counts from this many values on, or where the models find this share of noise in the variance of the values.
+const SKILL_VALUES_MIN: usize = 20;
+const NOISE_SHARE_MIN: f64 = 0.05;
 
 /// How much of the deviation there is in what a member believes of a run in flight: with all of it, the luckiest belief leads too far.
 const BELIEF: f64 = 0.7;
@@ -50,7 +59,7 @@ const SURE: f64 = 1.96;
 struct Ended<'a> {
     observation: &'a Observation,
     point: Vec<f64>,
-    /// Turned so that small is good; `None` for failures and values that are no numbers.
+    /// Turned so that small is good; `None` for failures, values that are no numbers and those of runs that diverged.
     value: Option<f64>,
     /// The standard deviation of a value that was predicted and not measured.
     deviation: f64,
@@ -77,10 +86,21 @@ struct SeenRun {
     can_lead: bool,
 }
 
-/// Learns where runs fail or violate constraints, and nothing else. `None` where none did.
-pub(crate) fn feasibility(cube: &UnitCube<'_>, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
+/// Returns whether at least two results differ. Until then nothing is known of what the parameters do.
+pub(crate) fn has_contrast(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> bool {
+    let ended = ended(cube, goal, observations, &groups(line, observations));
+    let mut values = ended.iter().filter_map(|ended| ended.value);
+    values.next().is_some_and(|first| values.any(|value| value != first))
+}
+
+/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then nothing is known of where to look.
+pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
     let groups = groups(line, observations);
-    hazards(&Arc::new(Geometry::of(cube)), &ended(cube, Goal::default(), observations, &groups), &groups)
+    let ended = ended(cube, goal, observations, &groups);
+    if ended.iter().all(|ended| ended.value.is_none()) {
+        return None;
+    }
+    hazards(&Arc::new(Geometry::of(cube)), &ended, &groups)
 }
 
 fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
@@ -114,6 +134,10 @@ pub(crate) struct Surrogate {
     /// Their points.
     points: Vec<Vec<f64>>,
     straight: Straight,
+    /// Which share of the variance of the values the members predict on the average, each value from all others. `None`: it does not count.
+    pub(crate) skill: Option<f64>,
+    /// The way from the best value to the median.
+    pub(crate) spread: f64,
 }
 
 impl Surrogate {
@@ -159,7 +183,8 @@ impl Surrogate {
         let ensemble = Ensemble { members: Vec::new(), feasibility, curiosity: CURIOSITY };
         let effort = Effort::of(values.len());
         let straight = Straight::new(&counting().filter_map(|ended| ended.value).collect::<Vec<_>>());
-        let mut surrogate = Self { ensemble, effort, warps: Vec::new(), goal, best, around, seen, points, straight };
+        let (warps, skill, spread) = (Vec::new(), None, spread(&values));
+        let mut surrogate = Self { ensemble, effort, warps, goal, best, around, seen, points, straight, skill, spread };
         // Without a value that counts, what matters is to find one.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, best, groups.changes(), rng);
@@ -180,7 +205,20 @@ impl Surrogate {
             self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale: warp.log_scale(best) });
             self.warps.push(warp.clone());
         }
+        self.skill = self.skill_that_counts(seen.z.len());
         self.rank();
+    }
+
+    /// Returns the skill where it counts. With few values and no noise a model that predicts badly needs more of them, and its expected improvement is the
+    /// better guide to where.
+    fn skill_that_counts(&self, values: usize) -> Option<f64> {
+        let members = &self.ensemble.members;
+        let mean = |of: &dyn Fn(&Posterior) -> f64, step: usize| {
+            let all: Vec<f64> = members.iter().step_by(step).map(|member| of(&member.posterior)).collect();
+            all.iter().sum::<f64>() / all.len() as f64
+        };
+        let counts = !members.is_empty() && (values >= SKILL_VALUES_MIN || mean(&Posterior::noise_share, 1) >= NOISE_SHARE_MIN);
+        (counts && values <= SKILL_VALUES_MAX).then(|| mean(&Posterior::skill, members.len().div_ceil(SKILL_MEMBERS)))
     }
 
     /// Makes the lowest expected value where something was seen the one to beat: with noise, the lowest seen one may only have been lucky.
@@ -305,6 +343,15 @@ impl Surrogate {
     }
 }
 
+/// Returns the way from the best of several values to the median; where these are the same, to the next larger quantile that differs.
+fn spread(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let Some(best) = sorted.first() else { return 0.0 };
+    let ways = [sorted.len() / 2, sorted.len() * 3 / 4, sorted.len() - 1].map(|place| sorted[place] - best);
+    ways.into_iter().find(|way| *way > 0.0).unwrap_or(0.0)
+}
+
 /// The local search starts around this many of the best observations.
 const AROUND: usize = 5;
 
@@ -342,6 +389,11 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
         group: groups.of(&seen.code_version),
     };
     let mut order: Vec<Ended<'_>> = observations.iter().map(of).collect();
+    for group in 0..=groups.changes() {
+        let values: Vec<f64> = order.iter().filter(|ended| ended.group == group).filter_map(|ended| ended.value).collect();
+        let limit = divergence_limit(&values);
+        order.iter_mut().filter(|ended| ended.group == group).for_each(|ended| ended.value = ended.value.filter(|value| *value <= limit));
+    }
     // In a space that was moved to where nothing has been tried yet, what lies beside it is all there is to go by.
     if !order.iter().any(|ended| ended.value.is_some() && ended.counts) {
         order.iter_mut().for_each(|ended| ended.counts = keeps(ended.observation));

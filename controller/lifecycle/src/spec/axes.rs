@@ -41,7 +41,7 @@ fn axis(parameter: &Parameter) -> Axis {
     let listed = |values: &[Value]| values.iter().map(Value::to_json).collect();
     match &parameter.distribution {
         Distribution::Constant { value } => Axis { values: vec![value.to_json()], constant: true, ..axis },
-        Distribution::Categorical { values } | Distribution::CategoricalWithProbabilities { values, .. } => {
+        Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. } => {
             Axis { values: listed(values), constant: values.len() == 1, ..axis }
         }
         Distribution::IntUniform { min, max } => Axis { range: Some((*min as f64, *max as f64)), constant: min == max, ..axis },

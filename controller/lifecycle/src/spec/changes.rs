@@ -61,13 +61,17 @@ fn parameters(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
 }
 
 fn difference(before: &Distribution, after: &Distribution) -> String {
-    if let (Distribution::Categorical { values: old }, Distribution::Categorical { values: new }) = (before, after) {
+    if let (Distribution::Categorical { values: old, ordered: was }, Distribution::Categorical { values: new, ordered: is }) =
+        (before, after)
+    {
         let missing = |of: &[Value], from: &[Value]| -> Vec<String> {
             of.iter().filter(|value| from.iter().all(|other| other.identity() != value.identity())).map(text).collect()
         };
         let (dropped, added) = (missing(old, new), missing(new, old));
         let parts = [("dropped", dropped), ("added", added)].into_iter().filter(|(_, values)| !values.is_empty());
-        let parts: Vec<_> = parts.map(|(what, values)| format!("{} {what}", values.join(", "))).collect();
+        let mut parts: Vec<_> = parts.map(|(what, values)| format!("{} {what}", values.join(", "))).collect();
+        let order = |ordered: &Option<bool>| ordered.map_or("learnt".to_owned(), |ordered| ordered.to_string());
+        parts.extend((was != is).then(|| format!("`ordered` is {} in place of {}", order(is), order(was))));
         return if parts.is_empty() { "the same values in another order".to_owned() } else { parts.join("; ") };
     }
     let how = match (range(before), range(after)) {
@@ -105,7 +109,7 @@ pub(super) fn words(distribution: &Distribution) -> String {
     let to = |min: f64, max: f64| format!("{} to {}", number(min), number(max));
     match distribution {
         Distribution::Constant { value } => format!("fixed at {}", text(value)),
-        Distribution::Categorical { values } | Distribution::CategoricalWithProbabilities { values, .. } => {
+        Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. } => {
             format!("one of {}", values.iter().map(text).collect::<Vec<_>>().join(", "))
         }
         Distribution::IntUniform { min, max } => format!("{min} to {max}"),

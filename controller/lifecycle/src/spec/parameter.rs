@@ -15,7 +15,7 @@ const NAME_BYTES_MAX: usize = 256;
 /// Every `distribution`, with the keys it takes: required ones, optional ones.
 pub(super) const FORMS: [(&str, &[&str], &[&str]); 20] = [
     ("constant", &["value"], &[]),
-    ("categorical", &["values"], &[]),
+    ("categorical", &["values"], &["ordered"]),
     ("categorical_w_probabilities", &["values", "probabilities"], &[]),
     ("int_uniform", &["min", "max"], &[]),
     ("uniform", &["min", "max"], &[]),
@@ -233,8 +233,8 @@ fn form(fields: &Fields<'_>, report: &mut Report) -> Option<&'static str> {
 }
 
 fn unknown_form(fields: &Fields<'_>, report: &mut Report) {
-    const KEYS: [&str; 13] =
-        ["value", "values", "min", "max", "distribution", "parameters", "probabilities", "mu", "sigma", "q", "a", "b", "when"];
+    const KEYS: [&str; 14] =
+        ["value", "values", "ordered", "min", "max", "distribution", "parameters", "probabilities", "mu", "sigma", "q", "a", "b", "when"];
     let has = |key: &str| fields.entry(key).is_some();
     let mut help = "give `value`, `values`, `min` and `max`, or a `distribution`".to_owned();
     if has("mu") || has("sigma") {
@@ -257,7 +257,7 @@ fn distribution(form: &str, fields: &Fields<'_>, report: &mut Report) -> Option<
     deprecated(form, fields, report);
     Some(match form {
         "constant" => Distribution::Constant { value: fields.required("value", report)?.value.to_value() },
-        "categorical" => Distribution::Categorical { values: values(fields, report)? },
+        "categorical" => Distribution::Categorical { values: values(fields, report)?, ordered: fields.boolean("ordered", report) },
         "categorical_w_probabilities" => {
             let values = values(fields, report)?;
             Distribution::CategoricalWithProbabilities { probabilities: probabilities(values.len(), fields, report)?, values }

@@ -239,6 +239,10 @@ fn key_schema(form: &str, key: &str) -> Value {
         "probabilities" => {
             json!({"description": "One for each value; they sum to 1.", "type": "array", "items": {"type": "number", "minimum": 0}})
         }
+        "ordered" => json!({
+            "description": "Whether the order of the values matters: of numbers it is learnt where this is absent, all others have none.",
+            "type": "boolean",
+        }),
         "parameters" => json!({"$ref": "#/$defs/parameters"}),
         "min" if form.ends_with("_values") => json!({"type": "number", "exclusiveMinimum": 0}),
         "min" | "max" => json!({"type": if integer { "integer" } else { "number" }}),

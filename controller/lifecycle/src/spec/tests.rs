@@ -285,8 +285,14 @@ fn each_form_is_inferred_as_wandb_infers_it() {
                 Value::List(vec![Value::Int(1)]),
                 Value::Map(vec![("a".to_owned(), Value::Str("b".to_owned()))]),
             ],
+            ordered: None,
         }
     );
+    for ordered in [true, false] {
+        let values = [3, 1, 2].map(Value::Int).to_vec();
+        let written = format!("{{values: [3, 1, 2], ordered: {ordered}}}");
+        assert_eq!(distribution(&written), Distribution::Categorical { values, ordered: Some(ordered) });
+    }
     let probabilities = distribution("{values: [a, b], probabilities: [0.25, 0.75]}");
     assert!(matches!(probabilities, Distribution::CategoricalWithProbabilities { probabilities, .. } if probabilities == [0.25, 0.75]));
 }
@@ -303,6 +309,8 @@ fn what_wandb_refuses_is_refused() {
         "{distribution: categorical, values: [a], probabilities: [1]}",
         "{values: [a, b], probabilities: [0.5, 0.4]}",
         "{values: [a, b], probabilities: [1]}",
+        "{values: [1, 2, 3], ordered: rising}",
+        "{min: 1, max: 3, ordered: true}",
         "{min: 1, max: 2, desc: no}",
         "{distribution: unifrom, min: 0, max: 1}",
         "{min: .inf, max: 1.0}",

@@ -72,7 +72,7 @@ fn possible(value: &Value, distribution: &Distribution) -> Result<(), String> {
     };
     match distribution {
         Distribution::Constant { value } => listed(std::slice::from_ref(value)),
-        Distribution::Categorical { values } | Distribution::CategoricalWithProbabilities { values, .. } => listed(values),
+        Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. } => listed(values),
         Distribution::IntUniform { min, max } => match value {
             Value::Int(int) if (min..=max).contains(&int) => Ok(()),
             _ => Err(format!("it is a whole number from {min} to {max}")),

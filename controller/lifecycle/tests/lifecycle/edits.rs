@@ -10,7 +10,7 @@ use sweep_search::suggest::Method;
 use crate::world::{World, agent, grid, objective, offer, sweep};
 
 fn one_of(values: &[i64]) -> Distribution {
-    Distribution::Categorical { values: values.iter().copied().map(Value::Int).collect() }
+    Distribution::Categorical { values: values.iter().copied().map(Value::Int).collect(), ordered: None }
 }
 
 fn space(parameters: &[(&str, Distribution)]) -> Space {

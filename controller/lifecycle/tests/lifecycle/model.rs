@@ -157,10 +157,11 @@ fn spec(kind: u8) -> SweepSpec {
 /// Each of the things that an edit may change.
 fn edited(spec: &SweepSpec, how: u8) -> SweepSpec {
     let mut spec = SweepSpec { origins: Origins::default(), ..spec.clone() };
-    let values = |points: std::ops::RangeInclusive<i64>| Distribution::Categorical { values: points.map(Value::Int).collect() };
+    let values =
+        |points: std::ops::RangeInclusive<i64>| Distribution::Categorical { values: points.map(Value::Int).collect(), ordered: None };
     let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
     let space = |parameters: Vec<Parameter>| Space::new(parameters).expect("no two have one name");
-    let switch = || parameter("y", Distribution::Categorical { values: vec![Value::Int(0), Value::Int(1)] });
+    let switch = || parameter("y", Distribution::Categorical { values: vec![Value::Int(0), Value::Int(1)], ordered: None });
     match how % 12 {
         0 => spec.space = space(vec![parameter("x", values(1..=3))]),
         1 => spec.space = space(vec![parameter("x", values(3..=POINTS))]),

@@ -157,7 +157,7 @@ pub(crate) fn agent(name: &str) -> AgentId {
 
 /// A grid of `points` points over `x`, to be minimised by `loss`.
 pub(crate) fn grid(points: i64) -> SweepSpec {
-    let distribution = Distribution::Categorical { values: (1..=points).map(Value::Int).collect() };
+    let distribution = Distribution::Categorical { values: (1..=points).map(Value::Int).collect(), ordered: None };
     let space = Space::new(vec![Parameter { path: Path::flat("x"), distribution, when: Vec::new() }]).expect("one parameter");
     SweepSpec {
         name: None,

@@ -170,7 +170,7 @@ fn attempt(run: u64, attempt: u32) -> AttemptRef {
 
 pub(crate) fn spec(method: Method) -> SweepSpec {
     let values = (1..=60).map(Value::Int).collect();
-    let x = Parameter { path: Path::flat("x"), distribution: Distribution::Categorical { values }, when: vec![] };
+    let x = Parameter { path: Path::flat("x"), distribution: Distribution::Categorical { values, ordered: None }, when: vec![] };
     let objective = Objective {
         metric: "loss".to_owned(),
         goal: Goal::Minimize,

@@ -17,7 +17,7 @@ fn letter(places: [usize; 7]) -> [Value; 7] {
 #[rustfmt::skip]
 fn golden() -> Vec<Golden> {
     vec![
-        (Distribution::Categorical { values: letters() }, letter([0, 0, 0, 1, 2, 2, 2]), None),
+        (Distribution::Categorical { values: letters(), ordered: None }, letter([0, 0, 0, 1, 2, 2, 2]), None),
         (Distribution::CategoricalWithProbabilities { values: letters(), probabilities: vec![0.2, 0.3, 0.5] }, letter([0, 0, 1, 2, 2, 2, 2]), None),
         (Distribution::IntUniform { min: 1, max: 10 }, [1, 1, 3, 5, 8, 9, 10].map(Value::Int), Some([0.1, 0.1, 0.3, 0.5, 0.8, 0.9, 1.0])),
         (Distribution::Uniform { min: 0.0, max: 2.5 }, [0.0025, 0.25, 0.625, 1.25, 1.875, 2.25, 2.4975].map(Value::Float), Some([0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999])),
@@ -75,7 +75,7 @@ fn the_edges_stay_in_the_range() {
         }
     }
     assert_eq!(Distribution::IntUniform { min: 1, max: 10 }.quantile(0.0), Value::Int(1));
-    assert_eq!(Distribution::Categorical { values: letters() }.quantile(0.0), letters()[0]);
+    assert_eq!(Distribution::Categorical { values: letters(), ordered: None }.quantile(0.0), letters()[0]);
     assert_eq!(Distribution::IntUniform { min: -5, max: i64::MAX - 10 }.quantile(1.0), Value::Int(i64::MAX - 10));
     let certain = Distribution::CategoricalWithProbabilities { values: letters(), probabilities: vec![0.0, 1.0, 0.0] };
     assert_eq!([0.0, 0.5, 1.0].map(|u| certain.quantile(u)), [1, 1, 1].map(|place| letters()[place].clone()));
@@ -97,6 +97,25 @@ fn numbers_in_a_list_are_ranked_and_words_are_not() {
     assert_eq!(ranks(&[Value::Int(1), Value::Float(1.0), Value::Int(2)]), None);
 }
 
+#[test]
+fn unbounded_distributions_stay_within_plausible_quantiles() {
+    let space = space_of(vec![
+        Distribution::Normal { mu: 0.3, sigma: 0.1 },
+        Distribution::LogNormal { mu: 0.0, sigma: 1.0 },
+        Distribution::QNormal { mu: 0.0, sigma: 10.0, q: Step::Int(1) },
+        Distribution::QLogNormal { mu: 0.0, sigma: 1.0, q: Step::Float(0.01) },
+    ]);
+    let cube = UnitCube::new(&space);
+    let ends = [0.0, 1.0].map(|u| cube.config_at(&[u; 4]).0.values().filter_map(Value::as_f64).collect::<Vec<_>>());
+    let expected = [[-0.009, 0.045, -31.0, 0.05], [0.609, 21.98, 31.0, 21.98]];
+    for (end, expected) in ends.iter().zip(expected) {
+        assert!(end.iter().zip(expected).all(|(end, expected)| (end - expected).abs() < 6e-3), "{ends:?}");
+    }
+    // What was imported from farther away lies beyond the edge.
+    let far = cube.point_of(&Config([(Path::flat("p0"), Value::Float(1.12))].into()));
+    assert!((1.5..=1.0 + BEYOND).contains(&far[0]), "{far:?}");
+}
+
 fn space_of(distributions: Vec<Distribution>) -> Space {
     let parameter = |(index, distribution)| Parameter { path: Path::flat(format!("p{index}")), distribution, when: Vec::new() };
     Space::new(distributions.into_iter().enumerate().map(parameter).collect()).unwrap()
@@ -106,7 +125,7 @@ proptest::proptest! {
     #[test]
     fn a_canonical_point_gives_back_its_configuration(points in proptest::collection::vec(0.0f64..=1.0, 20)) {
         let mut distributions: Vec<_> = golden().into_iter().map(|row| row.0).collect();
-        distributions.push(Distribution::Categorical { values: [64, 16, 32].map(Value::Int).to_vec() });
+        distributions.push(Distribution::Categorical { values: [64, 16, 32].map(Value::Int).to_vec(), ordered: None });
         let space = space_of(distributions);
         let cube = UnitCube::new(&space);
         let mut point = points.clone();

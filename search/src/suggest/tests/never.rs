@@ -11,7 +11,7 @@ fn any_distribution() -> impl Strategy<Value = Distribution> {
     let step = prop_oneof![(1i64..3).prop_map(Step::Int), Just(Step::Float(0.3))];
     prop_oneof![
         value.clone().prop_map(|value| Distribution::Constant { value }),
-        proptest::collection::vec(value, 1..4).prop_map(|values| Distribution::Categorical { values }),
+        proptest::collection::vec(value, 1..4).prop_map(|values| Distribution::Categorical { values, ordered: None }),
         Just(Distribution::CategoricalWithProbabilities { values: [1, 2].map(Value::Int).to_vec(), probabilities: vec![0.25, 0.75] }),
         (-3i64..3, 0i64..5).prop_map(|(min, width)| Distribution::IntUniform { min, max: min + width }),
         (-1e300f64..1e300).prop_map(|min| Distribution::Uniform { min, max: 1.1e300 }),
@@ -104,7 +104,10 @@ proptest! {
 /// What lies beside the space says where in it to look, and is never suggested or built upon.
 #[test]
 fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_suggested() {
-    let list = |values: &[&str]| Distribution::Categorical { values: values.iter().map(|value| Value::Str((*value).to_owned())).collect() };
+    let list = |values: &[&str]| Distribution::Categorical {
+        values: values.iter().map(|value| Value::Str((*value).to_owned())).collect(),
+        ordered: None,
+    };
     let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: vec![] };
     let space = Space::new(vec![
         parameter("x", Distribution::LogUniformValues { min: 1e-3, max: 1e-1 }),

@@ -1,0 +1,202 @@
+//! The floor of exploration: some suggestions look where little was tried, whatever the models say.
+//!
+//! No more than every second suggestion does, and which ones depends on the number of runs alone. The share falls by itself: the rules end once the
+//! models predict, once each branch was tried, and while an improvement is expected. The last rule never ends, but becomes rare.
+
+use super::sobol;
+use crate::acquisition::feasibility::Feasibility;
+use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
+
+/// The rules apply to one suggestion in so many at most.
+const EVERY: usize = 2;
+/// Models that predict less than this share of the variance, each result from all others, are not followed.
+const SKILL_MIN: f64 = 0.3;
+/// An expected improvement below this share of the way from the best value to the median is negligible.
+const NEGLIGIBLE: f64 = 1e-3;
+/// A suggestion explores in any case where the number of runs is the square of a number from this one on.
+const SQUARE_MIN: usize = 8;
+/// A branch that decides which parameters are active is tried so often at least, another category so often.
+const PARENT_RUNS_MIN: usize = 3;
+const CATEGORY_RUNS_MIN: usize = 1;
+/// A list of more values than this is no choice between branches.
+const BRANCHES_MAX: usize = 12;
+/// Of so many points the one is taken that is farthest from all that was tried.
+const CANDIDATES: u64 = 32;
+/// No point is taken that is less likely than this to succeed, if others are likelier.
+const FEASIBLE_MIN: f64 = 0.8;
+
+/// One value of a parameter that is a choice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Branch {
+    /// The place of the parameter among the coordinates.
+    pub(super) coordinate: usize,
+    /// The canonical coordinate of the value.
+    pub(super) middle: f64,
+    /// How many runs have tried it.
+    pub(super) runs: usize,
+    /// How many should have.
+    pub(super) runs_min: usize,
+}
+
+/// What was tried, and whose turn it is.
+#[derive(Debug)]
+pub(super) struct Floor {
+    /// The number of runs that have ended or are being executed.
+    turn: usize,
+    /// Their points.
+    tried: Vec<Vec<f64>>,
+    branches: Vec<Branch>,
+}
+
+impl Floor {
+    /// Looks at the points of all runs of a search.
+    pub(super) fn new(cube: &UnitCube<'_>, tried: Vec<Vec<f64>>) -> Self {
+        let branches = branches(cube, &tried);
+        Self { turn: tried.len(), tried, branches }
+    }
+
+    /// Returns whether the next suggestion may explore.
+    pub(super) fn may_explore(&self) -> bool {
+        self.turn.is_multiple_of(EVERY)
+    }
+
+    /// Returns the place in a sequence of spread points that the next suggestion has, if all that may take one do: every second point of a Sobol sequence
+    /// would leave half of the space out.
+    pub(super) fn place(&self) -> u64 {
+        (self.turn / EVERY) as u64
+    }
+
+    /// Returns whether the next suggestion explores whatever is known.
+    pub(super) fn must_explore(&self) -> bool {
+        let root = self.turn.isqrt();
+        root >= SQUARE_MIN && root * root == self.turn
+    }
+
+    /// Returns the branch that the next suggestion has to try: the one that lacks most runs.
+    pub(super) fn neglected_branch(&self) -> Option<Branch> {
+        let lacks = |branch: &&Branch| branch.runs_min.saturating_sub(branch.runs);
+        self.branches.iter().rev().filter(|branch| self.may_explore() && lacks(branch) > 0).max_by_key(lacks).copied()
+    }
+
+    /// Returns whether the next suggestion leaves the models aside, by how well they predict.
+    pub(super) fn distrusts(&self, skill: f64) -> bool {
+        self.may_explore() && skill < SKILL_MIN
+    }
+
+    /// Returns whether the next suggestion leaves an improvement aside, by how far the values are spread.
+    pub(super) fn neglects(&self, improvement: f64, spread: f64) -> bool {
+        self.may_explore() && improvement < NEGLIGIBLE * spread
+    }
+
+    /// Returns the branch with the fewest runs; `None` where there is no choice.
+    pub(super) fn least_tried_branch(&self) -> Option<Branch> {
+        self.branches.iter().min_by_key(|branch| branch.runs).copied()
+    }
+
+    /// Returns a canonical point far from all that was tried, in a branch if one is given.
+    pub(super) fn far_point(
+        &self,
+        cube: &UnitCube<'_>,
+        branch: Option<&Branch>,
+        feasibility: Option<&Feasibility>,
+        scramble: u64,
+    ) -> Vec<f64> {
+        let point = |place: u64| {
+            let mut point = sobol::point(place, cube.scales().len(), scramble);
+            if let Some(branch) = branch {
+                point[branch.coordinate] = branch.middle;
+            }
+            cube.snap(&mut point);
+            point
+        };
+        let mut points: Vec<Vec<f64>> = (0..CANDIDATES).map(point).collect();
+        let is_within = |point: &Vec<f64>| branch.is_none_or(|branch| point[branch.coordinate] == branch.middle);
+        // A choice that is there under a condition may be inactive in all of them.
+        if points.iter().any(is_within) {
+            points.retain(is_within);
+        }
+        if let Some(feasibility) = feasibility {
+            let logs = feasibility.log_probabilities(&points);
+            let bound = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max).min(FEASIBLE_MIN.ln());
+            let mut logs = logs.into_iter();
+            points.retain(|_| logs.next().is_some_and(|log| log >= bound));
+        }
+        let apart = |point: &Vec<f64>| self.tried.iter().map(|other| distance(point, other)).fold(f64::INFINITY, f64::min);
+        let farthest = points.into_iter().map(|point| (apart(&point), point)).max_by(|a, b| a.0.total_cmp(&b.0));
+        farthest.map_or_else(|| vec![0.5; cube.scales().len()], |(_, point)| point)
+    }
+}
+
+/// Returns the values of categorical parameters and of those that others depend on, each with the number of runs that tried it.
+fn branches(cube: &UnitCube<'_>, tried: &[Vec<f64>]) -> Vec<Branch> {
+    let mut found = Vec::new();
+    for (coordinate, (scale, is_parent)) in cube.scales().zip(cube.parents()).enumerate() {
+        let cells = |count: usize| (0..count).map(|place| (place as f64 + 0.5) / count as f64).collect::<Vec<f64>>();
+        let middles = match scale {
+            Scale::Nominal(middles) => middles.clone(),
+            Scale::Ranked(order) if is_parent => cells(order.len()),
+            Scale::Cells(count) if is_parent && *count <= BRANCHES_MAX as u64 => cells(*count as usize),
+            _ => continue,
+        };
+        if middles.len() > BRANCHES_MAX {
+            continue;
+        }
+        let runs_min = if is_parent { PARENT_RUNS_MIN } else { CATEGORY_RUNS_MIN };
+        let runs = |middle: f64| tried.iter().filter(|point| point[coordinate] == middle).count();
+        found.extend(middles.into_iter().map(|middle| Branch { coordinate, middle, runs: runs(middle), runs_min }));
+    }
+    found
+}
+
+/// Returns the squared distance of two points. A coordinate that is active in one of them alone counts as half the range.
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let gap = |(a, b): (&f64, &f64)| if (*a == INACTIVE) == (*b == INACTIVE) { (a - b) * (a - b) } else { 0.25 };
+    a.iter().zip(b).map(gap).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::{Condition, Distribution, Parameter, Path, Space, Value};
+
+    fn space() -> Space {
+        let words = |words: &[&str]| Distribution::Categorical {
+            values: words.iter().map(|word| Value::Str((*word).into())).collect(),
+            ordered: None,
+        };
+        let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+        let mut inner = parameter("a", words(&["p", "q"]));
+        inner.when = vec![Condition { on: Path::flat("b"), values: vec![Value::Str("y".into())] }];
+        Space::new(vec![inner, parameter("b", words(&["x", "y"])), parameter("c", Distribution::Uniform { min: 0.0, max: 1.0 })]).unwrap()
+    }
+
+    #[test]
+    fn the_branch_that_lacks_most_runs_is_tried_first() {
+        let space = space();
+        let cube = UnitCube::new(&space);
+        let tried = vec![vec![INACTIVE, 0.25, 0.5], vec![0.25, 0.75, 0.1], vec![INACTIVE, 0.25, 0.7], vec![INACTIVE, 0.25, 0.9]];
+        let floor = Floor::new(&cube, tried);
+        let branch = floor.neglected_branch().unwrap();
+        assert_eq!((branch.coordinate, branch.middle, branch.runs, branch.runs_min), (1, 0.75, 1, 3));
+        // An inner choice is reached through the outer one.
+        for scramble in 0..20 {
+            let inner = floor.branches[1];
+            let point = floor.far_point(&cube, Some(&inner), None, scramble);
+            assert_eq!((point[0], point[1]), (0.75, 0.75));
+        }
+    }
+
+    #[test]
+    fn no_more_than_every_second_suggestion_explores_but_for_squares() {
+        let space = space();
+        let cube = UnitCube::new(&space);
+        let at = |turn: usize| Floor::new(&cube, vec![vec![INACTIVE, 0.25, 0.5]; turn]);
+        for turn in 1..130 {
+            let floor = at(turn);
+            assert_eq!(floor.neglected_branch().is_some(), turn % 2 == 0);
+            assert_eq!(floor.distrusts(0.2), turn % 2 == 0);
+            assert!(!floor.distrusts(0.5) && !floor.neglects(0.1, 1.0));
+            assert_eq!(floor.must_explore(), [64, 81, 100, 121].contains(&turn));
+        }
+    }
+}
