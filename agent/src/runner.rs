@@ -4,7 +4,7 @@
 mod place;
 mod reading;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -172,12 +172,15 @@ pub(crate) async fn execute(
         output,
         hints: Hints::new(&job.objective),
         has_hint: false,
+        kept_hint: None,
         metrics,
         wandb,
         frameworks,
         given: BTreeSet::new(),
         given_by_wandb: BTreeSet::new(),
         given_by_frameworks: BTreeSet::new(),
+        waiting: Vec::new(),
+        waiting_since: BTreeMap::new(),
         pending: Vec::new(),
         complaints: BTreeSet::new(),
         notes: VecDeque::new(),
@@ -213,6 +216,8 @@ struct Watch {
     /// Looked for until one was found or the objective was read.
     hints: Hints,
     has_hint: bool,
+    /// When it was found, and what it says, until it is told.
+    kept_hint: Option<(Duration, String)>,
     metrics: MetricsFile,
     wandb: WandbRuns,
     frameworks: FrameworkFiles,
@@ -221,6 +226,9 @@ struct Watch {
     /// Names that W&B's library gave before files of other frameworks did, and the other way round.
     given_by_wandb: BTreeSet<String>,
     given_by_frameworks: BTreeSet<String>,
+    /// Readings from the output that wait until it is known whether files have the same metrics, and since when each of those does.
+    waiting: Vec<Reading>,
+    waiting_since: BTreeMap<String, Duration>,
     /// Readings that have not been sent out.
     pending: Vec<Point>,
     complaints: BTreeSet<String>,
@@ -410,14 +418,6 @@ impl Watch {
     fn remark(&mut self, text: String) {
         if self.complaints.insert(text.clone()) {
             let _ = self.seen.try_send(Seen::Remark(text));
-        }
-    }
-
-    /// Says once how a line shows the objective, where nothing reads it.
-    fn hint(&mut self, line: &str) {
-        if let Some(hint) = self.hints.find(line) {
-            self.has_hint = true;
-            let _ = self.seen.try_send(Seen::Unread(self.hints.words(&hint)));
         }
     }
 

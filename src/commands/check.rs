@@ -95,6 +95,11 @@ fn understood(file: &str, spec: &SweepSpec) -> (String, Vec<String>) {
     }
     let mut warnings = example.warnings;
     warnings.extend(program_problem(file, &program));
+    if let Some(first) = spec.command.first().filter(|first| first.starts_with("${args")) {
+        warnings.push(format!(
+            "`command` begins with `{first}` and so names no program: `[\"${{env}}\", \"${{interpreter}}\", \"${{program}}\", \"{first}\"]` does"
+        ));
+    }
     (text, warnings)
 }
 
@@ -106,7 +111,9 @@ fn program_problem(file: &str, program: &str) -> Option<String> {
         return None;
     }
     if program.contains(char::is_whitespace) {
-        let words: Vec<_> = program.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+        let needs_python = program.starts_with('-') || program.split_whitespace().next().is_some_and(|word| word.ends_with(".py"));
+        let python = if needs_python { &["${env}", "${interpreter}"][..] } else { &[] };
+        let words: Vec<_> = python.iter().copied().chain(program.split_whitespace()).map(|word| format!("\"{word}\"")).collect();
         return Some(format!(
             "`program` is one file, and there is no file `{program}`; a program with arguments is `command: [{}, \"${{args}}\"]`",
             words.join(", ")

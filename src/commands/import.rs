@@ -194,6 +194,8 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
     // Whether each may be null.
     let paths: BTreeMap<String, bool> =
         parameters.iter().map(|parameter| (parameter.path.to_string(), parameter.distribution.lists_null())).collect();
+    // The reader counts the line of a record before the `\n` of `\r\n`.
+    let text = text.replace("\r\n", "\n");
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     let objective = [sweep.metric.as_str(), "value"].into_iter().find(|name| columns.iter().any(|column| column == name));

@@ -23,12 +23,22 @@ pub(crate) struct Live {
     last_state: String,
     /// It was said that agents execute several versions of the code.
     mixed_said: bool,
+    /// The objective that is printed and not read was named.
+    unread_said: bool,
 }
 
 impl Live {
     /// Begins with nothing drawn.
     pub(crate) fn new() -> Self {
-        Self { term: Term::stderr(), drawn: 0, seen: BTreeSet::new(), began: Instant::now(), last_state: String::new(), mixed_said: false }
+        Self {
+            term: Term::stderr(),
+            drawn: 0,
+            seen: BTreeSet::new(),
+            began: Instant::now(),
+            last_state: String::new(),
+            mixed_said: false,
+            unread_said: false,
+        }
     }
 
     /// Shows how the sweep is now.
@@ -70,6 +80,9 @@ impl Live {
             let label = style(format!("{} = {value}", printable(&sweep.metric))).bold().for_stderr();
             lines.push(format!("  best {label} by run {}: {}", best.run, params_line(best)));
         }
+        if !sweep.unread.is_empty() {
+            lines.push(format!("  {}", style(format!("not read: {}", printable(&sweep.unread))).yellow().for_stderr()));
+        }
         if let Some(mixed) = mixed(sweep, view) {
             lines.push(format!("  {}", style(mixed).yellow().for_stderr()));
         }
@@ -96,6 +109,10 @@ impl Live {
             if self.seen.insert((run.run, run.attempts.len())) {
                 say!("{}", ended_line(sweep, run).trim_start());
             }
+        }
+        if !sweep.unread.is_empty() && !self.unread_said {
+            self.unread_said = true;
+            say!("not read: {}", printable(&sweep.unread));
         }
         if let Some(mixed) = mixed(sweep, view).filter(|_| !self.mixed_said) {
             self.mixed_said = true;

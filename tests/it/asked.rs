@@ -68,6 +68,9 @@ fn results_from_elsewhere_are_taken_in_and_what_does_not_fit_is_named() {
     assert_eq!(imported.code, 0, "{imported:?}");
     assert_eq!(imported.stdout, format!("2 runs imported into {id}, 1 left out\n"));
     assert_eq!(imported.stderr, "left out: line 3: `x` is 7, out of its range from 0 to 1\n");
+    let windows = bench.write("windows.csv", "Name,x,optimizer,loss\r\nfine-sun-1,7,adam,0.03\r\n");
+    let imported = bench.run(&["import", &id, &windows]);
+    assert!(imported.stderr.ends_with("left out: line 2: `x` is 7, out of its range from 0 to 1\n"), "{imported:?}");
     let csv = bench.write("old.csv", "Name,x,optimizer,momentum,loss\nfine-sun-1,0.125,adam,,0.03\nhot-sky-2,0.75,sgd,0.25,0.5\n");
     let imported = bench.run(&["import", &id, &csv]);
     assert_eq!(imported.stdout, format!("2 runs imported into {id}, 0 left out\n"), "{imported:?}");

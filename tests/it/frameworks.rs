@@ -64,6 +64,27 @@ def scalar(file, tag, step, value):
 "#;
 
 #[test]
+fn a_metric_that_a_bar_prints_too_is_read_from_the_file_with_its_steps() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    // Everything comes at once: what is read first must not decide.
+    program(
+        &bench,
+        &format!(
+            "{EVENTS}\nos.makedirs(f'logs/{{a.x}}')\nwith open(f'logs/{{a.x}}/events.out.tfevents.1.host', 'wb') as file:\n    for step in (3, 7, 11, 15, 19):\n        \
+             scalar(file, 'val_loss', step, a.x + (19 - step) / 100)\nprint(f'Epoch 4/4 [=====] 8/8 val_loss: {{a.x}}')\ntime.sleep(0.3)\n"
+        ),
+    );
+    let id = create(&bench, "val_loss", "metric_patterns: {val_loss: 'val_loss: ([-+.0-9eE]+)'}\n");
+    let (runs, output) = execute(&bench, &id, &[]);
+    values_are_those_of_the_parameter(&runs, &output);
+    for run in [1, 2] {
+        assert_eq!(bench.steps(&id, run, "val_loss"), [3, 7, 11, 15, 19], "run {run}: {output}");
+    }
+    assert!(!output.contains("is not read"), "{output}");
+}
+
+#[test]
 fn event_files_of_attempts_in_one_folder_are_told_apart() {
     let bench = Bench::new();
     let _controller = bench.controller();

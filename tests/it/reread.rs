@@ -23,6 +23,18 @@ fn a_metric_that_nothing_reads_is_named_while_the_first_run_works() {
 }
 
 #[test]
+fn a_run_of_everything_in_one_command_names_it_too() {
+    let bench = Bench::new();
+    bench.write("train.sh", "echo 'Epoch 1: Validation loss = 0.25'\nfor second in 1 2 3 4 5 6; do echo more; sleep 1; done\n");
+    let file = bench.write("sweep.yaml", SWEEP);
+    let ended = bench.run(&["run", &file, "--count", "1"]);
+    let named = "not read: run 1: `val_loss` is not read from the line `Epoch 1: Validation loss = 0.25`; add to the sweep file: metric_patterns: {val_loss: '";
+    assert!(ended.stderr.contains(named), "{ended:?}");
+    let failed = "the sweep wants `val_loss`, which was printed and not read; add to the sweep file: metric_patterns: {val_loss: '";
+    assert!(ended.stdout.contains(failed) || ended.stderr.contains(failed), "{ended:?}");
+}
+
+#[test]
 fn two_trainings_at_most_are_wasted_and_their_output_is_read_again() {
     let bench = Bench::new();
     bench.write("train.sh", "for step in 1 2 3; do echo \"step $step: Validation loss = 0.$SWEEP_RUN$step\"; done\n");

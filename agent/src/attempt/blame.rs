@@ -48,6 +48,8 @@ pub(super) struct Output {
     error: Option<(u64, String)>,
     /// When it was read.
     error_read: Now,
+    /// What would read the objective from a line of it.
+    pub(super) unread: Option<String>,
     /// Whether the program has refused its command line.
     usage: UsageReader,
     /// Whether it has called what cannot work here.
@@ -288,6 +290,9 @@ fn shown(line: &str, name: &str) -> Option<char> {
 }
 
 fn no_metric(objective: &str, seen: &BTreeMap<String, f64>, output: &Output) -> String {
+    if let Some(remedy) = &output.unread {
+        return format!("exit status 0, but the sweep wants `{objective}`, which was printed and not read; {remedy}");
+    }
     if let Some(separator) = output.tail.iter().rev().find_map(|line| shown(line, objective)) {
         return format!(
             "exit status 0, but the sweep wants `{objective}`, which only stands in the output, before `{separator}` and a number: \

@@ -80,6 +80,8 @@ pub(crate) enum Input {
     Want(Want),
     /// A line of output.
     Line(String),
+    /// What would read the objective from a line that was printed.
+    Unread(String),
     /// A value of a metric.
     Metric {
         /// Which.
@@ -220,6 +222,10 @@ impl AttemptState {
             Input::Line(line) => {
                 self.heard = now;
                 self.output.push(line, now);
+                Vec::new()
+            }
+            Input::Unread(remedy) => {
+                self.output.unread = Some(remedy);
                 Vec::new()
             }
             Input::Metric { name, value } => {

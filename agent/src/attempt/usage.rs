@@ -201,7 +201,12 @@ impl UsageReader {
 
     fn with_remedy(&self, error: &str) -> String {
         let takes_no_value = TAKES_NO_VALUE.iter().any(|words| error.contains(words));
-        let remedy = if takes_no_value {
+        // argparse names an option that has a negative with it, and no other: `argument --amp/--no-amp: ignored explicit argument`.
+        let has_no_negative = error.contains("ignored explicit argument") && !error.contains("/--no-");
+        let is_unknown_negative = NOT_KNOWN.iter().any(|words| error.find(words).is_some_and(|at| error[at..].contains("--no-")));
+        let remedy = if has_no_negative || is_unknown_negative {
+            "; `${args_no_boolean_flags}` in `command` passes booleans as `--x`, or not at all where they are false"
+        } else if takes_no_value {
             "; `${args_flags}` in `command` passes booleans as `--x` and `--no-x`"
         } else if self.is_hydras {
             "; `${args_hydra}` in `command` passes parameters as Hydra reads them"
@@ -222,6 +227,8 @@ impl UsageReader {
 /// What parsers say of a value behind an option that is a flag.
 const TAKES_NO_VALUE: [&str; 4] =
     ["does not take a value", "ignored explicit argument", "Unrecognized options: True", "Unrecognized options: False"];
+/// What parsers say of an option that they do not have.
+const NOT_KNOWN: [&str; 3] = ["unrecognized arguments", "No such option", "no such option"];
 /// Lines of an error of Hydra that are told.
 const HYDRA_DETAILS: usize = 3;
 /// What Hydra says of a value that it cannot read.
@@ -283,6 +290,18 @@ mod tests {
             (
                 "Usage: t [OPTIONS]\n\nError: Option '--bn' does not take a value.\n",
                 "Option '--bn' does not take a value; `${args_flags}` in `command` passes booleans as `--x` and `--no-x`",
+            ),
+            (
+                "usage: t [-h] [--amp]\nt: error: argument --amp: ignored explicit argument 'False'\n",
+                "argument --amp: ignored explicit argument 'False'; `${args_no_boolean_flags}` in `command` passes booleans as `--x`, or not at all where they are false",
+            ),
+            (
+                "usage: t [-h] [--amp | --no-amp]\nt: error: argument --amp/--no-amp: ignored explicit argument 'False'\n",
+                "argument --amp/--no-amp: ignored explicit argument 'False'; `${args_flags}` in `command` passes booleans as `--x` and `--no-x`",
+            ),
+            (
+                "usage: t [-h] [--amp]\nt: error: unrecognized arguments: --no-amp\n",
+                "unrecognized arguments: --no-amp; `${args_no_boolean_flags}` in `command` passes booleans as `--x`, or not at all where they are false",
             ),
             (
                 "usage: train.py [--help] [--hydra-help]\n  [overrides ...]\ntrain.py: error: unrecognized arguments: --lr=1\n",

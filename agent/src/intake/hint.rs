@@ -96,17 +96,27 @@ impl Hints {
         Some(format!(r"^(?:[^|│┃]*[|│┃]){{{place}}}\s*{NUMBER}\s*[|│┃]"))
     }
 
+    /// Returns what a person should know where a metric has the objective's name in another form: `eval_loss` for `eval/loss`.
+    pub(crate) fn alike(&self, name: &str) -> Option<String> {
+        let is_it = name != self.objective && !self.words.is_empty() && words(name) == self.words;
+        is_it.then(|| {
+            format!("`{}` has not been read, but `{name}` has: `metric: {{name: {name}}}` in the sweep file takes that", self.objective)
+        })
+    }
+
     /// Returns what a person should know of a hint.
     pub(crate) fn words(&self, hint: &Hint) -> String {
+        let start: String = hint.line.chars().take(120).collect();
+        format!("`{}` is not read from the line `{start}`; {}", self.objective, self.remedy(hint))
+    }
+
+    /// Returns what reads the objective.
+    pub(crate) fn remedy(&self, hint: &Hint) -> String {
         let objective = &self.objective;
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let plain = objective.chars().all(|character| character.is_alphanumeric() || character == '_');
         let name = if plain { objective.clone() } else { quoted(objective) };
-        let start: String = hint.line.chars().take(120).collect();
-        format!(
-            "`{objective}` is not read from the line `{start}`; add to the sweep file: metric_patterns: {{{name}: {}}}",
-            quoted(&hint.pattern)
-        )
+        format!("add to the sweep file: metric_patterns: {{{name}: {}}}", quoted(&hint.pattern))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program's output, standard error included, in the attempt's folder: lines → metrics.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -56,6 +57,8 @@ pub(crate) struct Seen {
     pub(crate) lines: Vec<String>,
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
+    /// The names of those that the program has printed for programs to read: not those of patterns and progress bars.
+    pub(crate) named: BTreeSet<String>,
     /// Why nothing can be read.
     pub(crate) complaint: Option<String>,
     /// There may be more to read at once.
@@ -79,6 +82,7 @@ impl Output {
             let rest = self.reader.finish();
             seen.lines.extend(rest.lines);
             seen.readings.extend(rest.readings);
+            seen.named.extend(rest.named);
         }
         let removed = || "output.log was removed: what the program prints is read, but not kept".to_owned();
         let obstacle = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
@@ -111,6 +115,7 @@ impl OutputReader {
     pub(crate) fn finish(&mut self) -> Seen {
         let lines = self.lines.finish();
         let mut seen = self.read(lines);
+        seen.named.extend(self.waiting.iter().map(|reading| reading.name.clone()));
         seen.readings.append(&mut self.waiting);
         seen.readings.extend(self.bars.finish());
         seen
@@ -121,7 +126,10 @@ impl OutputReader {
         for line in lines.into_iter().flat_map(apart) {
             if !self.is_source(&line.text) {
                 match self.readings(&line.text) {
-                    Found { readings, any: true, .. } => seen.readings.extend(readings),
+                    Found { readings, any: true, .. } => {
+                        seen.named.extend(readings.iter().map(|reading| reading.name.clone()));
+                        seen.readings.extend(readings);
+                    }
                     Found { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
                 }
             }

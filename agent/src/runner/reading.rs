@@ -2,13 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{PENDING_MAX, Point, Seen, Watch};
 use crate::attempt::Input;
 use crate::intake::wandb::name_in_run;
-use crate::intake::{self, Reading};
+use crate::intake::{self, Reading, record};
 use crate::monitor;
+
+/// How long the first value of a metric that stands in the output without a step waits for a file that has the metric, too.
+const FILES_DELAY: Duration = Duration::from_secs(3);
+/// How long a line that looks like the objective waits for the objective to come by another way.
+const HINT_DELAY: Duration = Duration::from_secs(3);
+/// The same where files are read: TensorBoard's writers write every two minutes.
+const HINT_DELAY_WITH_FILES: Duration = Duration::from_secs(150);
 
 impl Watch {
     /// Reads what is new and returns whether there may be more.
@@ -17,12 +24,16 @@ impl Watch {
             return Ok(true);
         }
         let mut output = self.output.read(last).await?;
+        let printed: BTreeSet<String> = output.readings.iter().map(|reading| reading.name.clone()).collect();
         intake::add_asked(&mut output.readings, self.attempt.objective_name());
         let is_read = |readings: &[Reading], objective: &str| readings.iter().any(|reading| reading.name == objective);
         let looks = !self.has_hint && self.attempt.objective().is_none() && !is_read(&output.readings, self.attempt.objective_name());
+        if looks {
+            printed.iter().for_each(|name| self.hint_at_name(name));
+        }
         for line in output.lines {
-            if looks && !self.has_hint {
-                self.hint(&line);
+            if looks {
+                self.hint_at_line(&line);
             }
             self.attempt.handle(Input::Line(line), self.began.elapsed());
         }
@@ -38,17 +49,80 @@ impl Watch {
         if let Some(complaint) = metrics.complaint {
             self.note(complaint);
         }
-        for reading in output.readings.iter().chain(&metrics.readings) {
+        // A pattern or a bar says no step: where a file has the same metric, the file's points count.
+        let is_weak = |name: &String| printed.contains(name) && !output.named.contains(name);
+        for reading in output.readings.iter().filter(|reading| !is_weak(&reading.name)).chain(&metrics.readings) {
             remember(&mut self.given, &reading.name);
         }
-        for reading in output.readings {
-            self.counts.output += 1;
-            self.take(reading, self.counts.output > self.skip.output);
-        }
+        self.waiting.extend(output.readings);
         for reading in metrics.readings {
             self.counts.metrics += 1;
             self.take(reading, self.counts.metrics > self.skip.metrics);
         }
+        let more = self.read_files(last).await;
+        if last || !self.waits_for_files() {
+            for reading in std::mem::take(&mut self.waiting) {
+                self.counts.output += 1;
+                let is_in_files = self.given_by_frameworks.contains(&reading.name) || self.given_by_wandb.contains(&reading.name);
+                if !is_in_files || self.given.contains(&reading.name) {
+                    remember(&mut self.given, &reading.name);
+                    self.take(reading, self.counts.output > self.skip.output);
+                }
+            }
+        }
+        let more = output.more || metrics.more || more;
+        self.tell_hint(last && !more);
+        Ok(more)
+    }
+
+    /// Returns whether a metric that a pattern or a bar has given for the first time may still come from a file, which is found and read later.
+    fn waits_for_files(&mut self) -> bool {
+        let sources = [&self.given, &self.given_by_frameworks, &self.given_by_wandb];
+        let is_new = |name: &&String| sources.iter().all(|names| !names.contains(*name));
+        let new: BTreeSet<String> = self.waiting.iter().map(|reading| &reading.name).filter(is_new).cloned().collect();
+        let now = self.began.elapsed();
+        let may_come = new.into_iter().any(|name| now < *self.waiting_since.entry(name).or_insert(now) + FILES_DELAY);
+        may_come && self.waiting.len() < PENDING_MAX
+    }
+
+    /// Keeps what a line from which nothing was read says of the objective.
+    fn hint_at_line(&mut self, line: &str) {
+        if self.has_hint || record::find(line).any {
+            return;
+        }
+        if let Some(hint) = self.hints.find(line) {
+            self.attempt.handle(Input::Unread(self.hints.remedy(&hint)), self.began.elapsed());
+            self.keep_hint(self.hints.words(&hint));
+        }
+    }
+
+    /// Keeps what the name of another metric says of the objective.
+    fn hint_at_name(&mut self, name: &str) {
+        if let Some(words) = self.hints.alike(name).filter(|_| !self.has_hint) {
+            self.keep_hint(words);
+        }
+    }
+
+    fn keep_hint(&mut self, words: String) {
+        self.has_hint = true;
+        self.kept_hint = Some((self.began.elapsed(), words));
+    }
+
+    /// Tells the hint, unless the objective comes by another way: files are written later than what is printed.
+    fn tell_hint(&mut self, at_end: bool) {
+        if self.attempt.objective().is_some() {
+            self.kept_hint = None;
+        }
+        let has_files = !self.given_by_wandb.is_empty() || !self.given_by_frameworks.is_empty();
+        let delay = if has_files { HINT_DELAY_WITH_FILES } else { HINT_DELAY };
+        let now = self.began.elapsed();
+        if let Some((_, words)) = self.kept_hint.take_if(|(since, _)| at_end || now >= *since + delay) {
+            let _ = self.seen.try_send(Seen::Unread(words));
+        }
+    }
+
+    /// Reads what is new in files of W&B's library and of frameworks, and returns whether there may be more.
+    async fn read_files(&mut self, last: bool) -> bool {
         // What an agent before this one has read of the files comes first, so that a name belongs to the same source again.
         let mut more = self.again && self.counts.frameworks < self.skip.frameworks && self.read_frameworks(last).await;
         let wandb = self.wandb.read(last).await;
@@ -67,7 +141,7 @@ impl Watch {
             }
         }
         more |= self.read_frameworks(last).await;
-        Ok(output.more || metrics.more || wandb.more || more)
+        wandb.more || more
     }
 
     /// Reads what is new in files of frameworks and returns whether there may be more.

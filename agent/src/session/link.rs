@@ -9,7 +9,7 @@ use std::time::Duration;
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{FinishAttemptRequest, FinishAttemptResponse, RegisterAgentRequest, RegisterAgentResponse};
-use tokio::sync::{Mutex, RwLock, mpsc};
+use tokio::sync::{Mutex, Notify, RwLock, mpsc};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -70,6 +70,8 @@ pub(super) struct Link {
     /// Reasons of the present outage that were told.
     told: std::sync::Mutex<BTreeSet<String>>,
     notices: mpsc::UnboundedSender<Notice>,
+    /// Something is to be said in a heartbeat before the next one is due.
+    news: Notify,
     source: TokenSource,
     token: Token,
 }
@@ -101,6 +103,7 @@ impl Link {
             failures: AtomicU32::new(0),
             told: std::sync::Mutex::default(),
             notices,
+            news: Notify::new(),
             source,
             token,
         }))
@@ -280,6 +283,16 @@ impl Link {
     /// The attempts that the agent holds.
     pub(super) fn holdings(&self) -> MutexGuard<'_, Holdings> {
         lock(&self.holdings)
+    }
+
+    /// Has the controller hear soon of what the next heartbeat says.
+    pub(super) fn hasten(&self) {
+        self.news.notify_one();
+    }
+
+    /// Waits for that.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// The id of the controller whose answers count; empty: any.

@@ -533,7 +533,10 @@ async fn beat(session: Arc<Session>) {
     let (mut answered, mut deserted) = (tokio::time::Instant::now(), false);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = session.link.news() => {}
+        }
         let attempts = session.link.holdings().listed();
         let live = |attempt: &HeldAttempt| v1::LiveAttempt { record_json: String::new(), ..session.link.holdings().live(attempt) };
         let request = v1::HeartbeatRequest {

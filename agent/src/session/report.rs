@@ -69,6 +69,7 @@ impl Report {
                     Seen::Unread(text) => {
                         self.note(&text);
                         self.link.holdings().set_unread(&self.job.held(), text);
+                        self.link.hasten();
                     }
                 }
             }

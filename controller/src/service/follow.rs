@@ -113,8 +113,12 @@ async fn send_sweep(
     loop {
         commits.mark_unchanged();
         let (id, stamp) = (sweep.clone(), changes.of(sweep));
+        let unread = services.unread.of(sweep);
         let view = services.read(move |query| look(query, &id)).await?;
-        let (view, over) = view.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        let (mut view, over) = view.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        if let Some(shown) = view.sweep.as_mut().filter(|shown| shown.best_run.is_none()) {
+            shown.unread.clone_from(&unread);
+        }
         if shown.as_ref() != Some(&view) {
             if sender.send(Ok(view.clone())).await.is_err() {
                 return Ok(());
@@ -127,7 +131,7 @@ async fn send_sweep(
                 return Ok(());
             }
             commits.mark_unchanged();
-            if changes.of(sweep) != stamp {
+            if changes.of(sweep) != stamp || services.unread.of(sweep) != unread {
                 break;
             }
         }

@@ -318,8 +318,24 @@ fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<Stri
         let message = format!("`{inner}` is part of a longer item, where it is no macro: a shell would read it as a variable of its own");
         let help = "write it as an item of its own; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
         report.warning(Some(at(item, key_span)), message, Some(help));
+    } else if let Some(unknown) = unknown_macro(&text).filter(|_| !is_macro) {
+        let message = format!("`{unknown}` is no macro: it is passed as it is written");
+        let help = "a parameter is passed by `${args}` and its like; a program that wants it elsewhere reads it from its environment, `$NAME` in a shell".to_owned();
+        report.warning(Some(at(item, key_span)), message, Some(help));
     }
     Some(text)
+}
+
+/// Returns the first `${name}` of an item that is no macro. In an item with spaces, a script perhaps, it may be a variable of a shell.
+fn unknown_macro(text: &str) -> Option<&str> {
+    if text.contains(char::is_whitespace) {
+        return None;
+    }
+    let mut starts = text.match_indices("${").map(|(start, _)| &text[start..]);
+    starts.find_map(|rest| {
+        let found = &rest[..=rest.find('}')?];
+        (!found.starts_with("${envvar:") && !MACROS.contains(&found)).then_some(found)
+    })
 }
 
 fn metric_patterns(fields: &Fields<'_>, report: &mut Report) -> Vec<MetricPattern> {
