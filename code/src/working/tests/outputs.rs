@@ -152,7 +152,7 @@ fn sweep_files_and_what_sweep_writes_are_no_code() {
     place.write("ab12cd34-7/.sweep-reproduced", "\n");
     place.write("ab12cd34-7/train.py", "print(1)\n");
     for file in ["sweep.db.id", "controller.json", "token"] {
-        place.write(&format!("controller/{file}"), "\n");
+        place.write(format!("controller/{file}"), "\n");
     }
     let mut code = place.code();
     let snapshot = code.snapshot().unwrap();
