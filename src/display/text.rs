@@ -38,9 +38,9 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().flat_map(|char| if hostile(char) { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
 }
 
-/// As [`printable`], but lines stay lines.
+/// As [`printable`], but lines stay lines, and colours go.
 pub(super) fn printable_lines(text: &str, indent: &str) -> String {
-    text.lines().map(|line| format!("{indent}{}\n", printable(line))).collect()
+    text.lines().map(|line| format!("{indent}{}\n", printable(&console::strip_ansi_codes(line)))).collect()
 }
 
 /// Writes a number as people read it: six significant digits.
@@ -100,6 +100,11 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn the_colours_of_output_go() {
+        assert_eq!(printable_lines("\x1b[1;34mwandb\x1b[0m: done\nnext\x07", "| "), "| wandb: done\n| next\\u{7}\n");
     }
 
     #[test]

@@ -48,6 +48,8 @@ fn two_trainings_at_most_are_wasted_and_their_output_is_read_again() {
     assert!(reason.starts_with("runs 1 and 2 ended without reporting `val_loss`, and no run has reported it"), "{reason}");
     assert!(reason.contains(&format!("`sweep reread {id}`")), "{reason}");
     assert_eq!(bench.json_lines(&["runs", &id, "--json"]).len(), 2);
+    let waits = format!("waiting: the sweep is paused: {reason}");
+    wait_for("the agent to say why it waits", || agent.output().contains(&waits).then_some(()));
 
     let said = bench.ok(&["reread", &id]);
     assert!(said.contains("0 of 2 ended runs changed"), "{said}");

@@ -6,6 +6,7 @@
 //!                heartbeat ──wants─┘◀────────────────directives───────────────────┘
 //! ```
 
+mod acquiring;
 mod answer;
 pub(crate) mod chance;
 mod code;
@@ -96,6 +97,8 @@ struct Book {
     late: Vec<AbortHandle>,
     /// What the controller has said of early stopping last.
     early_stop_note: String,
+    /// Why slots wait, as far as it was told since the last run was acquired.
+    waits_told: BTreeSet<String>,
     /// What attempts have said of the program.
     remarks: BTreeSet<String>,
     /// The version that the controller has named last.
@@ -122,6 +125,13 @@ impl Session {
     fn release(&self, attempt: &HeldAttempt) {
         self.link.holdings().remove(attempt);
         self.handover.release(attempt);
+    }
+
+    /// Tells a person, once for all slots, why there is nothing to do.
+    fn tell_waiting(&self, reason: &str) {
+        if self.book().waits_told.insert(reason.to_owned()) {
+            self.link.notice(Notice::Note(format!("waiting: {reason}")));
+        }
     }
 
     /// Tells a person, once, why early stopping has nothing to compare with.

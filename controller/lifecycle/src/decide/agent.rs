@@ -70,7 +70,11 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     let asking = asking.ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
     match draft.sweep.state {
         SweepState::Running => {}
-        SweepState::Paused => return Ok(wait(draft, "the sweep is paused", false)),
+        SweepState::Paused => {
+            let why = &draft.sweep.reason;
+            let reason = if why.is_empty() { "the sweep is paused".to_owned() } else { format!("the sweep is paused: {why}") };
+            return Ok(wait(draft, reason, false));
+        }
         SweepState::Finished | SweepState::Stopped | SweepState::Cancelled => {
             let (state, reason) = (draft.sweep.state, draft.sweep.reason.clone());
             return Ok(draft.reply(Reply::Ended { state, reason }));
