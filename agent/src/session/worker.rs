@@ -12,7 +12,7 @@ use super::acquiring::ask;
 use super::pinned::Code;
 use super::placement::{Placed, named, place};
 use super::report::Report;
-use super::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, chance, give_run_back};
+use super::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, give_run_back};
 use crate::attempt::{Failure, Limits, Outcome, Want};
 use crate::gpu::left_behind;
 use crate::job::Job;
