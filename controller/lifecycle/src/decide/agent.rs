@@ -9,7 +9,7 @@ use super::attempt::may_resume;
 use super::code::see;
 use super::draft::Draft;
 use super::ending::{End, end, failure, silence};
-use super::sweep::standing;
+use super::sweep::{PAUSED_BY_PERSON, standing};
 use super::unread;
 use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
@@ -72,7 +72,8 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
         SweepState::Running => {}
         SweepState::Paused => {
             let why = &draft.sweep.reason;
-            let reason = if why.is_empty() { "the sweep is paused".to_owned() } else { format!("the sweep is paused: {why}") };
+            let says_more = !why.is_empty() && why != PAUSED_BY_PERSON;
+            let reason = if says_more { format!("the sweep is paused: {why}") } else { "the sweep is paused".to_owned() };
             return Ok(wait(draft, reason, false));
         }
         SweepState::Finished | SweepState::Stopped | SweepState::Cancelled => {

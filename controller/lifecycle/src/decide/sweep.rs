@@ -7,6 +7,9 @@ use crate::event::Event;
 use crate::spec::{CodeMode, SweepSpec};
 use crate::state::{AttemptRef, State, StopKind, StopRequest, Sweep, SweepId, SweepState};
 
+/// Why a sweep is paused where the controller itself has seen no reason.
+pub(super) const PAUSED_BY_PERSON: &str = "paused by a person";
+
 pub(super) fn create(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &str, seed: u64) -> Result<Decision, Refusal> {
     if state.sweeps.contains_key(sweep) {
         return Err(Refusal::Exists(format!("sweep {sweep}")));
@@ -38,7 +41,7 @@ pub(super) fn set(state: &State, sweep: &SweepId, action: SweepAction) -> Result
 
 fn pause(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     match draft.sweep.state {
-        SweepState::Running => draft.change_sweep(SweepState::Paused, "paused by a person"),
+        SweepState::Running => draft.change_sweep(SweepState::Paused, PAUSED_BY_PERSON),
         SweepState::Paused => {}
         SweepState::Finished | SweepState::Stopped | SweepState::Cancelled => {
             return Err(wrong_state(draft, "only a running sweep can be paused"));
