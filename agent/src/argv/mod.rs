@@ -43,7 +43,7 @@ pub(crate) struct Argv {
 }
 
 /// Expands a template as W&B's agent does, with differences: `${interpreter}` is `python3` where there is no `python`; an unknown macro is left out with a
-/// warning instead of silently; macros of the attempt (`${run_dir}`) count inside an item too. `${args_dict}` counts as unknown: W&B expands it to bare
+/// warning instead of silently; macros of the attempt (`${run_dir}`) count inside an item too; `--set=${args_no_hyphens}` has its prefix before each argument. `${args_dict}` counts as unknown: W&B expands it to bare
 /// names, which no program can want.
 pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
     let mut argv = Argv::default();
@@ -51,7 +51,14 @@ pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
     for item in template.command {
         let item = substitute(item, template.place, machine, &mut argv.warnings);
         let Some(name) = macro_name(&item) else {
-            argv.items.push(item);
+            match item.strip_suffix(PREFIXED).filter(|prefix| is_prefix(prefix)) {
+                // As gin, Helm and others want assignments: `--set=lr=0.1 --set=layers=2`.
+                Some(prefix) => {
+                    let each = expand("args_no_hyphens", template, machine).unwrap_or_default();
+                    argv.items.extend(each.into_iter().map(|assignment| format!("{prefix}{assignment}")));
+                }
+                None => argv.items.push(item),
+            }
             after_interpreter = false;
             continue;
         };
@@ -70,6 +77,13 @@ pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
         }
     }
     argv
+}
+
+/// The macro that may stand behind a prefix: the prefix stands before each of its arguments then.
+const PREFIXED: &str = "${args_no_hyphens}";
+
+fn is_prefix(text: &str) -> bool {
+    text.starts_with('-') && !text.contains(char::is_whitespace) && !text.contains("${")
 }
 
 /// Replaces `${envvar:NAME}` and the macros of the attempt, wherever they are in the item. A variable that is not set becomes its own name, as in W&B,
@@ -197,6 +211,13 @@ mod tests {
         let command: Vec<String> = command.iter().map(|item| (*item).to_owned()).collect();
         let place = example("/runs");
         build(Template { command: &command, program: "train.py", params: &params, omits_none: false, place: &place }, machine)
+    }
+
+    #[test]
+    fn a_prefix_stands_before_each_assignment() {
+        let params = json!({"train.lr": 0.5, "train.n": 2});
+        assert_eq!(expanded(&["--gin=${args_no_hyphens}"], params.clone()), ["--gin=train.lr=0.5", "--gin=train.n=2"]);
+        assert_eq!(expanded(&["a ${args_no_hyphens}"], params), ["a ${args_no_hyphens}"], "a script");
     }
 
     #[test]

@@ -313,14 +313,23 @@ fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<Stri
         let message = format!("`{text}` is no macro: the item is dropped, as W&B drops it");
         report.warning(Some(at(item, key_span)), message, Some(suggestion(&text, &MACROS)));
     }
-    let inner = MACROS.iter().find(|name| !ATTEMPT_MACROS.contains(name) && !is_macro && text.contains(**name));
+    // `--set=${args_no_hyphens}` passes each parameter behind the prefix.
+    let is_prefixed = text.strip_suffix("${args_no_hyphens}").is_some_and(|prefix| prefix.starts_with('-') && !prefix.contains([' ', '$']));
+    let inner = MACROS.iter().find(|name| !ATTEMPT_MACROS.contains(name) && !is_macro && !is_prefixed && text.contains(**name));
     if let Some(inner) = inner {
         let message = format!("`{inner}` is part of a longer item, where it is no macro: a shell would read it as a variable of its own");
         let help = "write it as an item of its own; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
         report.warning(Some(at(item, key_span)), message, Some(help));
     } else if let Some(unknown) = unknown_macro(&text).filter(|_| !is_macro) {
         let message = format!("`{unknown}` is no macro: it is passed as it is written");
-        let help = "a parameter is passed by `${args}` and its like; a program that wants it elsewhere reads it from its environment, `$NAME` in a shell".to_owned();
+        let prefix = text.split(['=', '$']).next().unwrap_or_default();
+        let help = if prefix.starts_with('-') {
+            format!(
+                "`{prefix}=${{args_no_hyphens}}` passes each parameter as `{prefix}=name=value`; `${{args}}` passes it as `--name=value`"
+            )
+        } else {
+            "a parameter is passed by `${args}` and its like; a program that wants it elsewhere reads it from its environment".to_owned()
+        };
         report.warning(Some(at(item, key_span)), message, Some(help));
     }
     Some(text)
