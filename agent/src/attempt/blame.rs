@@ -48,7 +48,7 @@ pub(super) struct Output {
     error: Option<(u64, String)>,
     /// When it was read.
     error_read: Now,
-    /// What would read the objective from a line of it.
+    /// The `metric_patterns` that would read the objective from the output.
     pub(super) unread: Option<String>,
     /// Whether the program has refused its command line.
     usage: UsageReader,

@@ -80,7 +80,7 @@ pub(crate) enum Input {
     Want(Want),
     /// A line of output.
     Line(String),
-    /// What would read the objective from a line that was printed.
+    /// The `metric_patterns` that would read the objective from a printed line.
     Unread(String),
     /// A value of a metric.
     Metric {

@@ -205,7 +205,7 @@ impl UsageReader {
         let has_no_negative = error.contains("ignored explicit argument") && !error.contains("/--no-");
         let is_unknown_negative = NOT_KNOWN.iter().any(|words| error.find(words).is_some_and(|at| error[at..].contains("--no-")));
         let remedy = if has_no_negative || is_unknown_negative {
-            "; `${args_no_boolean_flags}` in `command` passes booleans as `--x`, or not at all where they are false"
+            "; `${args_no_boolean_flags}` in `command` passes `--x` for true and nothing for false: the program's default applies then"
         } else if takes_no_value {
             "; `${args_flags}` in `command` passes booleans as `--x` and `--no-x`"
         } else if self.is_hydras {
@@ -227,7 +227,7 @@ impl UsageReader {
 /// What parsers say of a value behind an option that is a flag.
 const TAKES_NO_VALUE: [&str; 4] =
     ["does not take a value", "ignored explicit argument", "Unrecognized options: True", "Unrecognized options: False"];
-/// What parsers say of an option that they do not have.
+/// How parsers report an option they do not know.
 const NOT_KNOWN: [&str; 3] = ["unrecognized arguments", "No such option", "no such option"];
 /// Lines of an error of Hydra that are told.
 const HYDRA_DETAILS: usize = 3;
@@ -293,7 +293,7 @@ mod tests {
             ),
             (
                 "usage: t [-h] [--amp]\nt: error: argument --amp: ignored explicit argument 'False'\n",
-                "argument --amp: ignored explicit argument 'False'; `${args_no_boolean_flags}` in `command` passes booleans as `--x`, or not at all where they are false",
+                "argument --amp: ignored explicit argument 'False'; `${args_no_boolean_flags}` in `command` passes `--x` for true and nothing for false: the program's default applies then",
             ),
             (
                 "usage: t [-h] [--amp | --no-amp]\nt: error: argument --amp/--no-amp: ignored explicit argument 'False'\n",
@@ -301,7 +301,7 @@ mod tests {
             ),
             (
                 "usage: t [-h] [--amp]\nt: error: unrecognized arguments: --no-amp\n",
-                "unrecognized arguments: --no-amp; `${args_no_boolean_flags}` in `command` passes booleans as `--x`, or not at all where they are false",
+                "unrecognized arguments: --no-amp; `${args_no_boolean_flags}` in `command` passes `--x` for true and nothing for false: the program's default applies then",
             ),
             (
                 "usage: train.py [--help] [--hydra-help]\n  [overrides ...]\ntrain.py: error: unrecognized arguments: --lr=1\n",

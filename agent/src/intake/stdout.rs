@@ -15,7 +15,7 @@ use super::tail::Tail;
 /// A map that is printed over several lines has at most this many bytes.
 const UNFINISHED_BYTES_MAX: usize = 64 << 10;
 
-/// What begins a trace of Python, whose indented lines are source code.
+/// The first line of a Python traceback; the indented lines after it are source code.
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
 /// A regular expression over lines of output.
@@ -45,7 +45,7 @@ pub(crate) struct OutputReader {
     waiting: Vec<Reading>,
     /// A bar was drawn within the map: output of a program is written in blocks, whose ends are anywhere in a line.
     is_interrupted: bool,
-    /// What stands before each line of the trace that is being printed, as `[rank0]: ` does.
+    /// The prefix of the traceback that is being printed, for example `[rank0]: `.
     trace: Option<String>,
     bars: Bars,
 }

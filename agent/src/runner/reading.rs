@@ -10,9 +10,9 @@ use crate::intake::wandb::name_in_run;
 use crate::intake::{self, Reading, record};
 use crate::monitor;
 
-/// How long the first value of a metric that stands in the output without a step waits for a file that has the metric, too.
+/// A value from the output that has no step is held back this long, in case a file has the same metric with steps.
 const FILES_DELAY: Duration = Duration::from_secs(3);
-/// How long a line that looks like the objective waits for the objective to come by another way.
+/// A hint is held back this long, in case the objective still arrives from a file.
 const HINT_DELAY: Duration = Duration::from_secs(3);
 /// The same where files are read: TensorBoard's writers write every two minutes.
 const HINT_DELAY_WITH_FILES: Duration = Duration::from_secs(150);
