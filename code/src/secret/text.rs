@@ -55,6 +55,11 @@ static OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:.*[_.-])?(?:api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|secret|password|passwd|pgpassword|passphrase|pwd|credentials?|auth|authorization|(?:auth|access|api|bearer|hf|hub|github|gitlab|wandb|refresh|session|use|private)[_-]?token|token)$").ok()
 });
 
+/// The name of an option whose value is a secret if it looks like one: `--key` names a column of a table as often.
+static DOUBTFUL_OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:.*[_.-])?(?:key|keys|pass|pw|cred|creds|bearer|cookie|session|license|licence|sig|signature|hmac|salt|jwt|dsn|webhook|tokens?|secrets)$").ok()
+});
+
 /// Something that looks like a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
@@ -166,24 +171,51 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 /// Returns the arguments of a program with `[hidden]` in the place of each secret: keys of known forms, and values of options whose names say what
 /// they are (`--api-key X`, `--password=X`, `TOKEN=X`).
 pub fn redacted_arguments(arguments: &[String]) -> Vec<String> {
-    let mut is_value_of_secret = false;
+    let mut previous: Option<&str> = None;
     let mut shown = Vec::with_capacity(arguments.len());
     for argument in arguments {
         let is_option = argument.starts_with('-') && argument.len() > 1;
-        if std::mem::take(&mut is_value_of_secret) && !is_option {
-            shown.push(hide_value(argument));
-            continue;
-        }
-        shown.push(match argument.split_once('=') {
-            Some((name, value)) if is_secret_option(name) && !name.contains("://") => format!("{name}={}", hide_value(value)),
+        shown.push(match previous.take() {
+            Some(name) if !is_option && is_secret_option(name) => hide_value(argument),
+            Some(name) if !is_option && is_doubtful_option(name) && looks_like_secret(argument) => HIDDEN.to_owned(),
             _ => {
-                is_value_of_secret = is_option && is_secret_option(argument);
-                // An address may be all of an argument or the value of an option.
-                redacted(&redacted_urls(argument)).into_owned()
+                previous = is_option.then_some(argument);
+                redacted_argument(argument)
             }
         });
     }
     shown
+}
+
+fn redacted_argument(argument: &str) -> String {
+    match argument.split_once('=') {
+        Some((name, value)) if is_secret_option(name) && !name.contains("://") => return format!("{name}={}", hide_value(value)),
+        Some((name, value)) if is_doubtful_option(name) && looks_like_secret(value) => return format!("{name}={HIDDEN}"),
+        _ => {}
+    }
+    // `-pX`, as the clients of databases take a password.
+    if let Some((option, value)) = argument.split_at_checked(2)
+        && option.starts_with('-')
+        && option.as_bytes()[1].is_ascii_alphabetic()
+        && looks_like_secret(value)
+    {
+        return format!("{option}{HIDDEN}");
+    }
+    // An address may be all of an argument or the value of an option.
+    redacted(&redacted_urls(argument)).into_owned()
+}
+
+fn looks_like_secret(value: &str) -> bool {
+    // Names of layers and files are words with signs between them.
+    let is_name = value.contains(['_', '-', '.', '/']) && !value.contains(|char: char| char.is_ascii_uppercase());
+    value.len() >= VALUE_BYTES_MIN && !is_name && is_random(value.as_bytes(), false)
+}
+
+fn is_doubtful_option(name: &str) -> bool {
+    let is_part_of_text = name.to_lowercase().replace('-', "_").ends_with("_tokens");
+    !name.contains("://")
+        && !is_part_of_text
+        && DOUBTFUL_OPTION.as_ref().is_some_and(|regex| regex.is_match(name.trim_start_matches('-').as_bytes()))
 }
 
 fn redacted_urls(argument: &str) -> String {
@@ -398,5 +430,30 @@ mod tests {
         assert_eq!(redacted_arguments(&["PGPASSWORD=hunter22".to_owned()]), ["PGPASSWORD=[hidden]"]);
         assert_eq!(redacted_arguments(&["é://x".to_owned()]), ["é://x"]);
         assert_eq!(shown_now.join(" "), shown);
+    }
+
+    #[test]
+    fn values_of_doubtful_options_are_hidden_where_they_look_like_secrets() {
+        let random = key("", 32);
+        let shown = |text: &str| redacted_arguments(&text.split(' ').map(str::to_owned).collect::<Vec<_>>()).join(" ");
+        for option in ["--key=", "--key ", "--license_key=", "-k ", "--db-pass=", "--webhook=", "-p", "--session.cookie="] {
+            let is_hidden = option != "-k ";
+            let expected = format!("train {option}{} --lr 0.1", if is_hidden { "[hidden]" } else { random.as_str() });
+            assert_eq!(shown(&format!("train {option}{random} --lr 0.1")), expected);
+        }
+        for plain in [
+            "--key=accuracy",
+            "--sort-key val_loss",
+            "--key=mixed5b_branch3x3_conv2",
+            "--salt 12",
+            "-pfp16",
+            "-j16",
+            "-p3.14159265358979",
+            "-Dsome/path/of/images2024",
+            "--max_tokens=4096",
+            "--config=resnet50_v2_imagenet_224.yaml",
+        ] {
+            assert_eq!(shown(plain), plain);
+        }
     }
 }

@@ -16,6 +16,7 @@ impl Working {
         let Some(Repository { git_dir, .. }) = &self.repository else { return Ok(()) };
         let ask = |arguments: &[&str]| output(users_git().env("GIT_DIR", git_dir).args(arguments)).map(line).unwrap_or_default();
         snapshot.branch = ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
+        snapshot.branch = secret::redacted(&snapshot.branch).into_owned();
         snapshot.remote = secret::without_secrets_in_url(self.settings.remote());
         let head = ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
         if head.is_empty() {
