@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::floor::{Branch, Floor};
 use super::random::{Free, generator};
-use super::{Ask, Suggestion, Suggestions, random, sobol, start_up};
+use super::{Ask, Suggestion, Suggestions, parzen, random, sobol, start_up};
 use crate::acquisition::ensemble::{CURIOSITY, RESTLESS};
 use crate::acquisition::maximize::{Candidate, maximize};
 use crate::observation::{CodeLine, Goal, Observation, Outcome, Pending};
@@ -88,7 +88,8 @@ impl History<'_> {
 /// B. an ensemble of models learns the values of what has ended (of a stopped run, the value predicted or reached), and others where runs fail
 ///    or violate constraints. Of what is pending, and what this call has suggested already, each model believes an outcome of its own;
 /// C. of many candidates the free one with the highest expected improvement, averaged over the ensemble, times the probability that nothing
-///    goes wrong, is taken; or a point where little was tried, by the rules of [`Floor`].
+///    goes wrong, is taken; or a point where little was tried, by the rules of [`Floor`]; or, while the models predict badly, one where good
+///    points are dense.
 pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     let cube = UnitCube::new(ask.space);
     if cube.scales().len() == 0 {
@@ -260,22 +261,14 @@ impl Model {
         if !explores {
             return None;
         }
-        let distrust = match (self.surrogate.ensemble.members.is_empty(), self.surrogate.skill) {
-            (true, _) if floor.may_explore() => Some("no run counts yet".to_owned()),
-            (_, Some(skill)) if floor.distrusts(skill) => {
-                Some(format!("the model predicts {:.0} % of the differences between results", 100.0 * skill.max(0.0)))
+        let skill = self.surrogate.skill.filter(|skill| floor.distrusts(*skill));
+        if self.surrogate.ensemble.members.is_empty() {
+            if floor.may_explore() {
+                return self.spread(search, floor, "no run counts yet");
             }
-            _ => None,
-        };
-        if let Some(distrust) = distrust {
-            let (mut point, place) = start_up::spread_point(
-                search.cube,
-                self.surrogate.ensemble.feasibility.as_ref(),
-                search.ask.seed ^ FLOOR_SEED,
-                floor.place(),
-            );
-            search.cube.snap(&mut point);
-            return self.take(search, point, Why::new(Kind::StartUp, format!("start-up goes on since {distrust}, {place}")));
+        } else if let Some(skill) = skill {
+            let distrust = format!("the model predicts {:.0} % of the differences between results", 100.0 * skill.max(0.0));
+            return if floor.may_explore() { self.spread(search, floor, &distrust) } else { self.near_good_points(search, &distrust) };
         }
         if floor.must_explore() {
             return self.far(
@@ -287,6 +280,21 @@ impl Model {
             );
         }
         None
+    }
+
+    /// Suggests the next point of the start-up.
+    fn spread(&mut self, search: &mut Search<'_>, floor: &Floor, distrust: &str) -> Option<Suggestion> {
+        let feasibility = self.surrogate.ensemble.feasibility.as_ref();
+        let (mut point, place) = start_up::spread_point(search.cube, feasibility, search.ask.seed ^ FLOOR_SEED, floor.place());
+        search.cube.snap(&mut point);
+        self.take(search, point, Why::new(Kind::StartUp, format!("start-up goes on since {distrust}, {place}")))
+    }
+
+    /// Suggests a point by where the good points lie alone.
+    fn near_good_points(&mut self, search: &mut Search<'_>, distrust: &str) -> Option<Suggestion> {
+        let feasibility = self.surrogate.ensemble.feasibility.as_ref();
+        let point = parzen::point(search.cube, &self.surrogate.counting_points(), feasibility, &mut self.rng);
+        self.take(search, point, Why::new(Kind::Exploit, format!("where good results are dense, since {distrust}")))
     }
 
     /// Suggests a point far from what was tried, in a branch if one is given; `None` where it is taken.

@@ -3,6 +3,7 @@
 pub(crate) mod bayes;
 mod floor;
 pub(crate) mod grid;
+mod parzen;
 pub(crate) mod random;
 pub(crate) mod sobol;
 mod start_up;

@@ -209,6 +209,11 @@ impl Surrogate {
         self.rank();
     }
 
+    /// Returns the points whose values count, the best first.
+    pub(crate) fn counting_points(&self) -> Vec<Vec<f64>> {
+        self.points.iter().zip(&self.seen).filter(|(_, seen)| seen.counts).map(|(point, _)| point.clone()).collect()
+    }
+
     /// Returns the skill where it counts. With few values and no noise a model that predicts badly needs more of them, and its expected improvement is the
     /// better guide to where.
     fn skill_that_counts(&self, values: usize) -> Option<f64> {
