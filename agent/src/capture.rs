@@ -32,6 +32,7 @@ const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Capture {
     workdir: PathBuf,
     runs_dir: PathBuf,
+    code_dir: PathBuf,
     sweep: String,
     /// One look at a time serves all who wait for one.
     last: Mutex<Last>,
@@ -69,19 +70,26 @@ pub(crate) struct Look {
 }
 
 /// Finds the code of a working folder.
-fn found(workdir: &Path, runs_dir: &Path, sweep: &str) -> Result<Working, CodeError> {
-    let trouble = |source| CodeError::File { path: runs_dir.join(FOLDER), source };
-    PrivateDir::make(runs_dir, Path::new(FOLDER)).map_err(trouble)?;
-    Ok(Working::find(workdir, runs_dir)?.for_sweep(sweep))
+fn found(workdir: &Path, runs_dir: &Path, code_dir: &Path, sweep: &str) -> Result<Working, CodeError> {
+    let store = code_dir.join(FOLDER);
+    if let Err(source) = PrivateDir::make(code_dir, Path::new(FOLDER)) {
+        return Err(CodeError::File { path: store, source });
+    }
+    Ok(Working::find_keeping(workdir, runs_dir, &store)?.for_sweep(sweep))
 }
 
 impl Capture {
     /// Captures what is in the working folder, for a sweep whose file includes some untracked files. What that needs is kept in the folder for runs, which
     /// is no code wherever it lies.
     pub(crate) fn new(options: &AgentOptions, sweep: &str, include: &[String]) -> Self {
-        let (workdir, runs_dir) = (options.workdir.clone(), options.runs_dir.clone());
+        let (workdir, runs_dir, code_dir) = (options.workdir.clone(), options.runs_dir.clone(), options.code_dir().to_owned());
         let last = Last { include: include.to_vec(), ..Last::default() };
-        Self { workdir, runs_dir, sweep: sweep.to_owned(), last: Mutex::new(last) }
+        Self { workdir, runs_dir, code_dir, sweep: sweep.to_owned(), last: Mutex::new(last) }
+    }
+
+    /// Returns what [`found`] needs.
+    fn places(&self) -> (PathBuf, PathBuf, PathBuf, String) {
+        (self.workdir.clone(), self.runs_dir.clone(), self.code_dir.clone(), self.sweep.clone())
     }
 
     /// Takes note of an edit of the sweep file.
@@ -100,9 +108,9 @@ impl Capture {
             return None;
         }
         if last.code.is_none() {
-            let (workdir, runs_dir, sweep) = (self.workdir.clone(), self.runs_dir.clone(), self.sweep.clone());
+            let (workdir, runs_dir, code_dir, sweep) = self.places();
             // What goes wrong is said by the first look.
-            last.code = tokio::task::spawn_blocking(move || found(&workdir, &runs_dir, &sweep)).await.ok()?.ok();
+            last.code = tokio::task::spawn_blocking(move || found(&workdir, &runs_dir, &code_dir, &sweep)).await.ok()?.ok();
         }
         match last.code.as_ref()?.attempts().begin() {
             Ok(running) => Some(running),
@@ -134,12 +142,12 @@ impl Capture {
             return Look { snapshot: Some(Arc::clone(snapshot)), ..Look::default() };
         }
         let began = Instant::now();
-        let (workdir, runs_dir, sweep) = (self.workdir.clone(), self.runs_dir.clone(), self.sweep.clone());
+        let (workdir, runs_dir, code_dir, sweep) = self.places();
         let (code, include) = (last.code.take(), last.include.clone());
         let looking = tokio::task::spawn_blocking(move || {
             let mut code = match code {
                 Some(code) => code,
-                None => found(&workdir, &runs_dir, &sweep)?,
+                None => found(&workdir, &runs_dir, &code_dir, &sweep)?,
             };
             code.include(&include);
             // A file may have been written at that very moment.

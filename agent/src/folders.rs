@@ -52,6 +52,9 @@ pub(crate) fn choose(
     note: &dyn Fn(String),
 ) -> io::Result<(String, String)> {
     let run_name = claim.run.to_string();
+    if let Some((runs_dir, name)) = sweep.parent().zip(sweep.file_name().and_then(OsStr::to_str)) {
+        clear(runs_dir, name, note)?;
+    }
     clear(sweep, &run_name, note)?;
     let run = sweep.join(&run_name);
     let owners = owners(&run)?;
@@ -88,8 +91,12 @@ pub(crate) fn choose(
 fn clear(parent: &Path, name: &str, note: &dyn Fn(String)) -> io::Result<()> {
     match PrivateDir::open(&parent.join(name)) {
         Err(error) if Obstruction::of(&error).is_some() => {
+            // Where it cannot be moved, what it is says more.
+            if move_aside(parent, name, "replaced").is_err() {
+                return Err(error);
+            }
             note(format!("{error}; it was moved aside"));
-            move_aside(parent, name, "replaced")
+            Ok(())
         }
         _ => Ok(()),
     }

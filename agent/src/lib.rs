@@ -38,7 +38,7 @@ mod token;
 mod weakness;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +83,8 @@ pub struct AgentOptions {
     pub workdir: PathBuf,
     /// Where run folders are made: `<runs_dir>/<sweep>/<run>/<attempt>/`.
     pub runs_dir: PathBuf,
+    /// A folder where nobody but this user writes: code is kept there where other users can replace folders in `runs_dir`.
+    pub state_dir: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
     /// From the exit of a program to the verdict that it failed by itself: [`SETTLING_TIME`], but in tests.
@@ -95,6 +97,13 @@ pub struct AgentOptions {
     pub captures: bool,
     /// Programs end with the agent, however it ends, since nobody will come and take them over.
     pub ends_alone: bool,
+}
+
+impl AgentOptions {
+    /// Returns where code is kept. What lies in `runs_dir` can be another's folder a moment after it was looked at, if other users write there.
+    pub(crate) fn code_dir(&self) -> &Path {
+        if private::is_replaceable_by_others(&self.runs_dir) { &self.state_dir } else { &self.runs_dir }
+    }
 }
 
 /// What a person or the machine wants of the agent. Each one goes further than the one before it.

@@ -93,7 +93,7 @@ impl PrivateDir {
     /// See [`Obstruction`]; or a folder cannot be made.
     pub(crate) fn make(root: &Path, below: &Path) -> io::Result<Self> {
         make_root(root)?;
-        let mut folder = Self { dir: File::open(root)?, path: root.to_owned() };
+        let mut folder = Self { dir: open_dir(root)?, path: root.to_owned() };
         for component in below.components() {
             let Component::Normal(name) = component else {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} leads out of its folder", below.display())));
@@ -131,7 +131,7 @@ impl PrivateDir {
     /// See [`Obstruction`]; or it cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let (parent, name) = split(path)?;
-        Self { dir: File::open(parent)?, path: parent.to_owned() }.open_inner(name)
+        Self { dir: open_dir(parent)?, path: parent.to_owned() }.open_inner(name)
     }
 
     fn make_inner(&self, name: &OsStr) -> io::Result<Self> {
@@ -297,16 +297,37 @@ impl PrivateDir {
     }
 }
 
+/// Opens a folder. Where something else lies in its place, there is none; a FIFO would make the agent wait.
+fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    match nix::fcntl::open(path, flags, Mode::empty()) {
+        Err(Errno::ENOTDIR) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is no folder", path.display()))),
+        opened => Ok(File::from(opened?)),
+    }
+}
+
 /// Makes the folder for runs itself where it is not there.
 ///
 /// # Errors
-/// It cannot be made.
+/// It cannot be made; or it is a link that another user has put into a folder where everybody may.
 pub(crate) fn make_root(root: &Path) -> io::Result<()> {
+    if is_planted(root) {
+        let path = root.to_owned();
+        return Err(Obstruction::Kind { path, found: "a link of another user", expected: "a folder" }.into());
+    }
     if root.is_dir() {
         return Ok(());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
     std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Whether a path is a link that another user has put into a folder where everybody may write: who follows it writes where that user wants. The rule is
+/// that of `fs.protected_symlinks` in Linux.
+fn is_planted(root: &Path) -> bool {
+    let is_ours = |uid: u32| [0, geteuid().as_raw()].contains(&uid);
+    let is_open = |parent: &Path| std::fs::metadata(parent).is_ok_and(|found| found.permissions().mode() & 0o002 != 0);
+    root.symlink_metadata().is_ok_and(|found| found.is_symlink() && !is_ours(found.uid())) && root.parent().is_some_and(is_open)
 }
 
 /// Returns whether other users, but root, may put something else into the place of what the agent has made in a folder.

@@ -12,6 +12,9 @@ use nix::sys::statvfs::statvfs;
 /// What the files of an attempt that begins take at most, in bytes.
 const ATTEMPT_BYTES: usize = 128 << 10;
 
+/// How many files and folders it has at least, and how many more the agent makes.
+const ATTEMPT_FILES: u64 = 64;
+
 /// With this much free space, in bytes, nothing is written for a while to see whether it can be.
 const AMPLE_BYTES: u64 = 64 << 20;
 const PROBE_EVERY: Duration = Duration::from_secs(10);
@@ -23,6 +26,8 @@ pub(crate) struct Room {
     was_full: AtomicBool,
     /// When something could last be written.
     probed: Mutex<Option<Instant>>,
+    /// When an attempt found no room though there seemed to be some.
+    refused: Mutex<Option<Instant>>,
 }
 
 /// What a look at the room has shown.
@@ -37,7 +42,7 @@ pub(crate) struct RoomLook {
 impl Room {
     /// Room in a folder; nobody has looked yet.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, was_full: AtomicBool::new(false), probed: Mutex::new(None) }
+        Self { folder, was_full: AtomicBool::new(false), probed: Mutex::new(None), refused: Mutex::new(None) }
     }
 
     /// Looks whether an attempt can begin: writes a file and removes it, since a quota does not show in the free space.
@@ -45,10 +50,11 @@ impl Room {
         let is_full = self.is_full();
         let was_full = self.was_full.swap(is_full, Ordering::Relaxed);
         let folder = self.folder.display();
-        let obstacle = is_full.then(|| format!("the disk with {folder} is full"));
+        let full = if has_few_files_left(&self.folder) { "has no room for more files (inodes)" } else { "is full" };
+        let obstacle = is_full.then(|| format!("the disk with {folder} {full}"));
         let news = match (was_full, is_full) {
             (false, true) => {
-                Some(format!("the disk with {folder} is full: no run is taken until there is space again; running programs go on"))
+                Some(format!("the disk with {folder} {full}: no run is taken until there is space again; running programs go on"))
             }
             (true, false) => Some(format!("there is space on the disk with {folder} again: runs are taken again")),
             _ => None,
@@ -56,7 +62,15 @@ impl Room {
         RoomLook { obstacle, news }
     }
 
+    /// Takes note that an attempt found no room: none is tried for a while, whatever a look says.
+    pub(crate) fn note_refusal(&self) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     fn is_full(&self) -> bool {
+        if self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < PROBE_EVERY) {
+            return true;
+        }
         let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
         if probed.is_some_and(|probed| probed.elapsed() < PROBE_EVERY) && free_bytes(&self.folder).is_some_and(|free| free >= AMPLE_BYTES) {
             return false;
@@ -74,12 +88,22 @@ fn free_bytes(folder: &Path) -> Option<u64> {
     Some(disk.blocks_available() as u64 * disk.fragment_size() as u64)
 }
 
+/// Whether the file system counts its files and has few left.
+fn has_few_files_left(folder: &Path) -> bool {
+    // The types differ between systems.
+    #[allow(clippy::unnecessary_cast, clippy::allow_attributes, reason = "u32 on some systems")]
+    statvfs(folder).is_ok_and(|disk| disk.files() > 0 && (disk.files_available() as u64) < ATTEMPT_FILES)
+}
+
 /// Whether an error says that there is no room.
 pub(crate) fn says_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn is_full(folder: &Path) -> bool {
+    if has_few_files_left(folder) {
+        return true;
+    }
     let path = folder.join(format!(".room-{}", std::process::id()));
     let written = fs::create_dir_all(folder).and_then(|()| File::create(&path)).and_then(|mut file| file.write_all(&[0; ATTEMPT_BYTES]));
     let _ = fs::remove_file(&path);

@@ -151,7 +151,15 @@ impl Working {
     /// # Errors
     /// See [`CodeError`].
     pub fn find(workdir: &Path, runs_dir: &Path) -> Result<Self, CodeError> {
-        let code = Self::find_at(workdir, &runs_dir.join("code"), 0)?;
+        Self::find_keeping(workdir, runs_dir, &runs_dir.join("code"))
+    }
+
+    /// Does the same, and keeps what is captured in another folder.
+    ///
+    /// # Errors
+    /// See [`CodeError`].
+    pub fn find_keeping(workdir: &Path, runs_dir: &Path, store: &Path) -> Result<Self, CodeError> {
+        let code = Self::find_at(workdir, store, 0)?;
         // git tells the root by its true name.
         let ours = runs_dir.canonicalize().ok().and_then(|runs_dir| Some(runs_dir.strip_prefix(&code.root).ok()?.to_owned()));
         Ok(Self { ours, ..code })

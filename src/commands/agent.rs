@@ -141,6 +141,7 @@ impl PlaceArgs {
             gpus_per_run: self.gpus_per_run,
             workdir,
             runs_dir,
+            state_dir: places::state_dir()?,
             grace,
             settle: SETTLING_TIME,
             wait: Duration::ZERO,

@@ -287,6 +287,8 @@ fn milliseconds(duration: Duration) -> String {
 }
 
 async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
+    // It is started in another folder.
+    let data_dir = &std::path::absolute(data_dir)?;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
     made.with_context(|| format!("cannot make {}", data_dir.display()))?;
     let log_path = data_dir.join("controller.log");
@@ -367,10 +369,13 @@ async fn status(args: &StatusArgs) -> Result<ExitCode> {
 
 async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
     let client = args.connect().await?;
+    let status = client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await;
+    let data_dir = status.ok().map(|status| PathBuf::from(status.data_dir));
     client.call(StopControllerRequest {}, async |mut service, request| service.stop_controller(request).await).await?;
     // It answers before it ends; whoever starts another one on its data directory wants it gone.
+    let is_held = || data_dir.as_deref().is_some_and(|data_dir| serve::card(data_dir).is_some());
     for _ in 0..200 {
-        if args.connect().await.is_err() {
+        if args.connect().await.is_err() && !is_held() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -43,6 +43,18 @@ fn a_controller_is_started_looked_at_and_stopped() {
     bench.nothing_left();
 }
 
+#[test]
+fn a_data_directory_is_where_it_was_said_and_free_once_its_controller_has_stopped() {
+    let bench = Bench::new();
+    let listen = format!("127.0.0.1:{}", bench.port());
+    let started = bench.run(&["controller", "start", "--listen", &listen, "--data-dir", "here/data"]);
+    assert!(started.code == 0, "{started:?}");
+    assert!(bench.path("here/data/sweep.db").exists(), "{started:?}");
+    bench.ok(&["controller", "stop"]);
+    bench.ok(&["controller", "rotate-token", "--data-dir", "here/data"]);
+    bench.nothing_left();
+}
+
 /// Runs a shell script in a network of its own, where the local port is free whatever runs on this machine. `None`: this machine allows none.
 fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
     let isolated = |script: &str| {

@@ -91,6 +91,21 @@ fn a_removed_database_is_noticed_and_a_copy_of_it_can_be_restored() {
 }
 
 #[test]
+fn all_files_of_a_data_directory_removed_at_once_are_no_reason_to_begin_anew() {
+    let bench = Bench::new();
+    let (controller, teller) = begun(&bench);
+    for entry in fs::read_dir(bench.path("controller")).expect("it is there").flatten() {
+        let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+    }
+    ends_by_itself(controller);
+    let message = refused(&bench);
+    assert!(message.contains("sweep.db is missing, and ") && message.contains("sweep.db.rescued says that there was one"), "{message}");
+    bench.ok(&["controller", "restore", "controller/sweep.db.rescued", "--data-dir", "controller"]);
+    let _again = bench.controller();
+    teller.check(&bench);
+}
+
+#[test]
 fn a_removed_data_directory_is_noticed_and_a_copy_of_the_database_can_be_restored() {
     let bench = Bench::new();
     let (controller, mut teller) = begun(&bench);

@@ -294,3 +294,17 @@ fn an_agent_whose_disk_is_full_leaves_when_its_sweep_has_ended() {
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");
 }
+
+#[test]
+fn an_agent_whose_disk_can_hold_no_more_files_waits_and_says_so() {
+    let bench = Bench::new();
+    let Some(disk) = SmallDisk::mount(bench.path("runs"), "4m,nr_inodes=45") else { return };
+    let _controller = bench.controller();
+    let id = three_runs(&bench);
+    let agent = bench.start(&["agent", &id, "--runs-dir", &disk.0.display().to_string()]);
+    wait_for("a word", || agent.output().contains("has no room for more files (inodes): no run is taken").then_some(()));
+    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    assert!(runs.iter().all(|run| run["attempts"].as_u64().unwrap_or(0) <= 1), "no run is taken and given back again and again: {runs:#?}");
+    bench.ok(&["cancel", &id]);
+    assert_eq!(agent.wait().0, 0);
+}

@@ -79,6 +79,29 @@ fn a_program_that_replaces_its_files_holds_up_neither_its_agent_nor_its_next_att
 }
 
 #[test]
+fn a_program_that_replaces_a_folder_above_its_attempt_holds_up_nothing() {
+    for above in ["1", "."] {
+        let bench = Bench::new();
+        let controller = bench.controller();
+        // The folder of the run, or that of the sweep, becomes a FIFO, which waits for whoever opens it.
+        let text = "echo begins >>\"$SWEEP_TEST_STARTS\"\n[ \"$SWEEP_ATTEMPT\" = 2 ] && { echo '{\"loss\": 1}'; exit 0; }\nsleep 0.5\n\
+            mv \"$ABOVE\" \"$ABOVE.away\" && mkfifo \"$ABOVE\"\nsleep 1\nexit 1\n";
+        let program = bench.write("replaces.sh", text);
+        let sweep = QUICK.replace("[sh, -c, 'echo \"{\\\"loss\\\": 1}\"']", &format!("[sh, {program}]\nretry: {{crashed: 1}}"));
+        let id = bench.ok(&["create", &bench.write("sweep.yaml", &sweep)]).trim().to_owned();
+        let mut agent = bench.sweep(&["agent", &id, "--runs-dir", "runs"]);
+        agent.env("ABOVE", bench.path("runs").join(&id).join(above).components().collect::<std::path::PathBuf>());
+        let ended = finish(agent);
+        assert_eq!(ended.code, 0, "{above}: {}", ended.stderr);
+        assert_eq!(bench.lines("starts"), ["begins", "begins"], "{above}: {}", ended.stderr);
+        assert_eq!(bench.json_lines(&["runs", &id, "--json"])[0]["state"], "finished", "{above}: {}", ended.stderr);
+        assert!(format!("{}{}", ended.stdout, ended.stderr).contains("is a FIFO, not a folder"), "{above}: {}", ended.stderr);
+        drop(controller);
+        bench.nothing_left();
+    }
+}
+
+#[test]
 fn an_agent_that_comes_later_does_not_wait_for_what_lies_in_the_place_of_files() {
     let bench = Bench::new();
     let controller = bench.controller();
@@ -145,6 +168,29 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(ended.stderr.contains("code is a link, not a folder"), "{}", ended.stderr);
     assert_eq!(fs::read_dir(bench.path("victim")).expect("it is there").count(), 0, "nothing was written there");
+}
+
+#[test]
+fn a_folder_for_runs_that_others_can_replace_holds_no_code_and_is_no_link_of_theirs() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", &QUICK.replace("[1]", "[1, 2]"))]).trim().to_owned();
+    fs::create_dir(bench.path("open")).expect("the temporary folder can be written");
+    fs::set_permissions(bench.path("open"), fs::Permissions::from_mode(0o777)).expect("it is ours");
+    let ended = bench.run(&["agent", &id, "--runs-dir", "open", "--count", "1"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("other users can replace folders in"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("code: version"), "it is captured all the same: {}", ended.stderr);
+    assert!(!bench.path("open/code").exists(), "whoever puts a folder of theirs there would read it");
+    if requires("root", nix::unistd::geteuid().is_root(), "only root can make a link of another user") {
+        fs::create_dir(bench.path("victim")).expect("the temporary folder can be written");
+        symlink(bench.path("victim"), bench.path("open/mine")).expect("it can be made");
+        std::os::unix::fs::lchown(bench.path("open/mine"), Some(12345), None).expect("root may");
+        let ended = bench.run(&["agent", &id, "--runs-dir", "open/mine"]);
+        assert_ne!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("is a link of another user, not a folder"), "{}", ended.stderr);
+        assert_eq!(fs::read_dir(bench.path("victim")).expect("it is there").count(), 0, "nothing was written there");
+    }
 }
 
 #[test]

@@ -67,10 +67,10 @@ impl Session {
 
     /// Returns the folder where a program of a version runs.
     async fn place(&self, version: &str, prefix: &str) -> Result<PathBuf, String> {
-        let dir = self.options.runs_dir.join(FOLDER);
+        let code_dir = self.options.code_dir().to_owned();
+        let dir = code_dir.join(FOLDER);
         let unready = |error: CodeError| format!("code version {version:.8} cannot be executed here: {error}");
-        let runs_dir = self.options.runs_dir.clone();
-        let open = move || match PrivateDir::make(&runs_dir, Path::new(FOLDER)) {
+        let open = move || match PrivateDir::make(&code_dir, Path::new(FOLDER)) {
             Ok(_) => Checkouts::open(&dir),
             Err(source) => Err(CodeError::File { path: dir, source }),
         };

@@ -58,6 +58,7 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
         let placed = match place(&session, &assignment) {
             Ok(placed) => placed,
             Err(AgentError::File { source, .. }) if room::says_full(&source) => {
+                session.room.note_refusal();
                 give_run_back(&session, &assignment.sweep_id, &named(&assignment)).await;
                 give_ticket_back(&session);
                 tokio::time::sleep(ROOM_LOOK).await;
@@ -380,7 +381,10 @@ async fn conclude(session: &Session, report: &Report, ended: Result<(Ended, bool
         Ok((ended, _)) if could_not_start(&ended.outcome) && session.obstacle().is_some() => {
             (Ended { outcome: Outcome::Preempted, objective: None }, true)
         }
-        Err(AgentError::File { source, .. }) if room::says_full(&source) => (Ended { outcome: Outcome::Preempted, objective: None }, true),
+        Err(AgentError::File { source, .. }) if room::says_full(&source) => {
+            session.room.note_refusal();
+            (Ended { outcome: Outcome::Preempted, objective: None }, true)
+        }
         Ok(ended) => ended,
         Err(error) => {
             let message = error.to_string();

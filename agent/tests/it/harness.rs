@@ -54,6 +54,7 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
         gpus_per_run: Some(0),
         workdir: Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/trainers"),
         runs_dir: folder.path().join("runs"),
+        state_dir: folder.path().join("state"),
         grace: Duration::from_secs(30),
         settle: Duration::from_millis(200),
         wait: Duration::ZERO,

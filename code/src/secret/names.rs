@@ -1,9 +1,11 @@
 //! Files whose names say that they hold keys, tokens or passwords.
 
 /// Names, and beginnings and ends of names, of such files.
-const NAMES: [&str; 80] = [
+const NAMES: [&str; 92] = [
     ".bash_history",
+    ".bitwarden.json",
     ".boto",
+    ".comet.config",
     ".credentials",
     ".databrickscfg",
     ".dockercfg",
@@ -16,14 +18,17 @@ const NAMES: [&str; 80] = [
     ".modal.toml",
     ".my.cnf",
     ".mysql_history",
+    ".neptune_token",
     ".netrc",
     ".npmrc",
     ".pgpass",
     ".psql_history",
     ".pypirc",
     ".python_history",
+    ".rclone.conf",
     ".s3cfg",
     ".secret",
+    ".secrets",
     ".terraformrc",
     ".token",
     ".vault-token",
@@ -37,6 +42,7 @@ const NAMES: [&str; 80] = [
     "access_tokens.db",
     "accesskeys.csv",
     "accesstokens.json",
+    "apikey",
     "apikey.txt",
     "application_default_credentials.json",
     "auth.json",
@@ -44,6 +50,7 @@ const NAMES: [&str; 80] = [
     "client_secret.json",
     "client_secrets.json",
     "cookies.sqlite",
+    "cookies.txt",
     "credentials",
     "credentials.csv",
     "credentials.db",
@@ -53,6 +60,7 @@ const NAMES: [&str; 80] = [
     "credentials.yaml",
     "credentials.yml",
     "gcloud.json",
+    "googleservice-info.plist",
     "kaggle.json",
     "key4.db",
     "kubeconfig",
@@ -61,6 +69,7 @@ const NAMES: [&str; 80] = [
     "local.settings.json",
     "logins.json",
     "ngrok.yml",
+    "oauth_token.json",
     "passwd",
     "password.txt",
     "passwords.csv",
@@ -68,6 +77,7 @@ const NAMES: [&str; 80] = [
     "private_key",
     "rclone.conf",
     "rootkey.csv",
+    "sa-key.json",
     "secret.json",
     "secret.yaml",
     "secret.yml",
@@ -82,6 +92,8 @@ const NAMES: [&str; 80] = [
     "terraform.tfvars",
     "token.json",
     "token.pickle",
+    "token.txt",
+    "wp-config.php",
 ];
 const BEGINNINGS: [&str; 14] = [
     ".env.",
@@ -99,12 +111,11 @@ const BEGINNINGS: [&str; 14] = [
     "serviceaccount",
     "vault_pass",
 ];
-const ENDS: [&str; 36] = [
+const ENDS: [&str; 42] = [
     "-credentials.json",
     "-service-account.json",
     ".agekey",
     ".asc.key",
-    ".auto.tfvars",
     ".cred",
     ".credentials",
     ".creds",
@@ -126,6 +137,7 @@ const ENDS: [&str; 36] = [
     ".secret",
     ".tfstate",
     ".tfstate.backup",
+    ".tfvars",
     ".token",
     "_credentials.json",
     "access_token.txt",
@@ -136,21 +148,34 @@ const ENDS: [&str; 36] = [
     "github_token.txt",
     "hf_token",
     "hf_token.txt",
+    "vault-password",
+    "vault-password.txt",
+    "vault_pass",
+    "vault_pass.txt",
+    "vault_password",
+    "vault_password.txt",
 ];
 /// Folders that hold nothing else.
 const FOLDERS: [&str; 11] =
     [".aws", ".azure", ".config/gcloud", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".password-store", ".secrets", ".ssh"];
 /// Files that are secrets in a folder of a certain name alone.
-const PLACES: [&str; 13] = [
+const PLACES: [&str; 20] = [
     ".cache/huggingface/token",
     ".cargo/credentials",
     ".config/gh/hosts.yml",
     ".config/rclone/rclone.conf",
+    ".dbt/profiles.yml",
     ".dvc/config.local",
     ".huggingface/token",
+    ".lambda_cloud/lambda_keys",
     ".m2/settings.xml",
+    ".mc/config.json",
+    ".netlify/config.json",
+    ".ngc/config",
     ".pip/pip.conf",
+    ".runpod/config.toml",
     ".snowsql/config",
+    ".vast_api_key",
     ".streamlit/secrets.toml",
     ".wandb/settings",
     ".wandb/token",
@@ -201,7 +226,8 @@ mod tests {
             client_secret.json client_secret_1234.apps.googleusercontent.com.json .boto .s3cfg rclone.conf key.ppk AuthKey_ABC.p8 prod.env
             .my.cnf auth.json .dockercfg .token my.secret hf_token.txt openai_api_key.txt passwords.txt credentials.csv rootkey.csv token.json
             .databrickscfg .snowsql/config .terraformrc .pip/pip.conf .dvc/config.local x-firebase-adminsdk-abc.json .bash_history huggingface/token
-            secrets/db.txt deploy/secrets/a
+            secrets/db.txt deploy/secrets/a prod.tfvars token.txt apikey oauth_token.json .rclone.conf .secrets cookies.txt .ansible_vault_pass
+            vault-password.txt sa-key.json GoogleService-Info.plist .ngc/config .mc/config.json .runpod/config.toml .dbt/profiles.yml
         ";
         for path in secrets.split_whitespace() {
             assert!(is_likely(path.as_bytes()), "{path}");

@@ -45,11 +45,15 @@ static KNOWN: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
 /// A name that ends with a telling word, and its value.
 static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let words = "api[_-]?key|access[_-]?key|secret[_-]?key|account[_-]?key|private[_-]?key|auth[_-]?key|encryption[_-]?key|secret|token|password|passwd|passphrase|pwd|credential|credentials|authorization";
-    let pattern = format!(
-        r#"(?i)(?:^|[^a-z0-9])[a-z0-9_.-]*(?:{words})["']?\]?\s*(?:=>|:=|==|=|:|,)\s*(["']?)(?:bearer\s+|basic\s+)?([a-z0-9+/_=~.!@#%^&*-]{{{VALUE_BYTES_MIN},}})(["']?)"#
-    );
+    let beside = format!(r#"(?:^|[^a-z0-9])[a-z0-9_.-]*(?:{words})["']?\]?\s*(?:=>|:=|==|=|:|,|>)\s*[(\[{{\\]?\s*"#);
+    let option = format!(r"--[a-z0-9_.-]*(?:{words})\s+");
+    let value = format!(r#"(["']?)(?:bearer\s+|basic\s+)?([a-z0-9+/_=~.!@#%^&*-]{{{VALUE_BYTES_MIN},}})(["']?)"#);
+    let pattern = format!("(?i)(?:{beside}|{option}){value}");
     Regex::new(&pattern).ok()
 });
+/// A line that ends with a telling name: its value is on the next one.
+static OPEN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?i)(?:key|secret|token|password|passwd|passphrase|credentials?)["']?\]?\s*[=:]\s*[(\[{\\]?\s*$"#).ok());
 /// The name of an option or variable whose value is a secret, whatever it looks like.
 static OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:.*[_.-])?(?:api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|secret|password|passwd|pgpassword|passphrase|pwd|credentials?|auth|authorization|(?:auth|access|api|bearer|hf|hub|github|gitlab|wandb|refresh|session|use|private)[_-]?token|token)$").ok()
@@ -80,8 +84,11 @@ pub(crate) fn findings(text: &[u8]) -> Vec<Finding> {
         }
     }
     let mut start = 0;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let looked_at = &line[..line.len().min(LINE_BYTES_MAX)];
+    let mut lines = text.split_inclusive(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let is_open = line.len() <= LINE_BYTES_MAX && OPEN.as_ref().is_some_and(|regex| regex.is_match(line.trim_ascii_end()));
+        let next = if is_open { lines.peek().map_or(0, |next| next.len()) } else { 0 };
+        let looked_at = &text[start..start + (line.len() + next).min(LINE_BYTES_MAX)];
         found.extend(
             beside_names(looked_at)
                 .map(|range| Finding { range: start + range.start..start + range.end, what: "a secret, by the name before it" }),
@@ -120,7 +127,8 @@ fn beside_names(line: &[u8]) -> impl Iterator<Item = Range<usize>> {
         }
         // What is neither quoted nor ends its line is an expression of a program.
         let rest = line[value.end()..].trim_ascii();
-        let ends = rest.is_empty() || rest.starts_with(b"#") || rest.starts_with(b"\\") || rest.starts_with(b"&");
+        let is_option = captures.get(0).is_some_and(|all| all.as_bytes().starts_with(b"--"));
+        let ends = rest.is_empty() || is_option || rest.first().is_some_and(|byte| b"#\\&<\"'".contains(byte));
         ((is_quoted || ends) && is_random(value.as_bytes(), is_quoted)).then(|| value.range())
     })
 }
@@ -363,6 +371,11 @@ mod tests {
             format!("headers = {{\"Authorization\": \"Bearer {random}\"}}"),
             "wandb_api_key: 0a9f3c81d7be46528b1c77de90f2a3451ea08d6c".to_owned(),
             format!("setdefault(\"WANDB_API_KEY\", \"{random}\")"),
+            format!("<password>{random}</password>"),
+            format!("curl \"https://api.example.org/v1?access_token={random}\""),
+            format!("train --api-key {random} --lr 0.1"),
+            format!("API_KEY = (\n    \"{random}\"\n)"),
+            format!("password: \\\n  {random}\n"),
         ];
         for text in found {
             assert_eq!(whats(&text).len(), 1, "{text}");

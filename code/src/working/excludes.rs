@@ -102,7 +102,7 @@ impl Working {
     pub(super) fn output_names(&self) -> Vec<String> {
         let prefix = Path::new(&self.prefix);
         let folders = NAMED.iter().flat_map(|name| [prefix.join(name), PathBuf::from(name)]);
-        let known = folders.filter_map(|place| {
+        let known = folders.filter(|place| self.ours.as_ref() != Some(place)).filter_map(|place| {
             let found = fs::symlink_metadata(self.root.join(&place)).ok()?;
             Some([place.as_os_str().as_bytes(), if found.is_dir() { b"/" } else { b"" }].concat())
         });

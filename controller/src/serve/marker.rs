@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::ServeError;
 use super::assembly::DATABASE;
-use crate::store::{holds_nothing, rescued_from};
+use crate::store::{holds_nothing, rescued_beside, rescued_from};
 
 /// Holds the id of the controller whose database it is.
 const MARKER: &str = "sweep.db.id";
@@ -14,7 +14,7 @@ const MARKER: &str = "sweep.db.id";
 /// Refuses to make a new database where there was one.
 ///
 /// # Errors
-/// The database is missing or empty, and the marker, a write-ahead log or a copy beside the directory says that there was one.
+/// The database is missing or empty, and the marker, a write-ahead log or a copy in or beside the directory says that there was one.
 pub(super) fn guard(data_dir: &Path) -> Result<(), ServeError> {
     let database = data_dir.join(DATABASE);
     let found = match fs::metadata(&database) {
@@ -25,12 +25,9 @@ pub(super) fn guard(data_dir: &Path) -> Result<(), ServeError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "is missing",
         Err(source) => return Err(ServeError::File { path: database, source }),
     };
-    let marker = data_dir.join(MARKER);
-    let rescued = rescued_from(data_dir);
-    let evidence = if marker.exists() {
-        marker
-    } else if rescued.exists() {
-        rescued
+    let signs = [data_dir.join(MARKER), rescued_beside(&database), rescued_from(data_dir)];
+    let evidence = if let Some(sign) = signs.into_iter().find(|sign| sign.exists()) {
+        sign
     } else {
         // SQLite would remove it: it is not the log of an empty database.
         let log = data_dir.join(format!("{DATABASE}-wal"));

@@ -15,7 +15,7 @@ pub use rows::{
 };
 pub use sqlite::{
     FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, has_zeroed_pages, holds_nothing, look, make_room,
-    rescued_from, token_checksum, without_lag,
+    rescued_beside, rescued_from, token_checksum, without_lag,
 };
 
 use std::collections::BTreeMap;

@@ -41,6 +41,6 @@ pub(crate) fn json(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce) ->
         "code": learnt.versions.iter().map(display::json::code).collect::<Vec<_>>(),
         "agreements": analysis["agreements"].take(),
         "reproduce": {"best": reproduce.best, "sweep": reproduce.sweep},
-        "yaml": learnt.yaml,
+        "yaml": sweep_code::redacted(&learnt.yaml),
     })
 }

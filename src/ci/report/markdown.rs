@@ -55,7 +55,7 @@ pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce)
         versions(outcome, learnt),
         figures(&learnt.figures),
         reproduction(reproduce),
-        format!("<details><summary>sweep.yaml</summary>\n\n{}\n\n</details>", block("yaml", learnt.yaml.trim_end())),
+        format!("<details><summary>sweep.yaml</summary>\n\n{}\n\n</details>", block("yaml", sweep_code::redacted(&learnt.yaml).trim_end())),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n\n") + "\n"

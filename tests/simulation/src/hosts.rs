@@ -120,6 +120,7 @@ pub(crate) async fn agent(
             gpus_per_run: Some(0),
             workdir: runs_dir.clone(),
             runs_dir: runs_dir.clone(),
+            state_dir: runs_dir.clone(),
             grace: Duration::from_secs(2),
             settle: Duration::from_millis(500),
             wait: Duration::ZERO,

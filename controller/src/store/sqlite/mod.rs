@@ -26,7 +26,7 @@ use super::StoreError;
 
 pub use checksum::token_checksum;
 pub use copy::{copy, look};
-pub use presence::rescued_from;
+pub use presence::{rescued_beside, rescued_from};
 pub use query::SqliteQuery;
 pub use rebuild::RebuiltTable;
 pub use room::make_room;

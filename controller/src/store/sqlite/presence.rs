@@ -120,6 +120,11 @@ pub fn rescued_from(folder: &Path) -> PathBuf {
     beside(folder, ".rescued.db")
 }
 
+/// Returns where the copy of a database is put that was removed from its folder while a controller used it.
+pub fn rescued_beside(database: &Path) -> PathBuf {
+    beside(database, ".rescued")
+}
+
 /// Returns the first thing that SQLite finds wrong with the structure of a database.
 pub(super) fn quick_check(connection: &Connection) -> Result<Option<String>, StoreError> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -136,7 +141,7 @@ fn is_checkpointed(connection: &Connection) -> bool {
 /// Writes a copy beside the database, or beside its folder where that is gone.
 fn rescue(connection: &Connection, database: &Path) -> Result<PathBuf, StoreError> {
     let folder = database.parent().unwrap_or(Path::new("."));
-    let copy = if folder.exists() { beside(database, ".rescued") } else { rescued_from(folder) };
+    let copy = if folder.exists() { rescued_beside(database) } else { rescued_from(folder) };
     let mut names = (0..RESCUES_MAX).map(|number| if number == 0 { copy.clone() } else { beside(&copy, &format!("-{number}")) });
     let free = names.find(|name| !name.exists()).ok_or_else(|| StoreError::Failed(format!("{} and others exist", copy.display())))?;
     // SQLite fills an empty file: nobody else may ever read it, also not beside a folder that nobody else could enter.
