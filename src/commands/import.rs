@@ -222,7 +222,16 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
             })
             .collect();
         let state = cell("State").to_ascii_lowercase();
-        if matches!(state.as_str(), "running" | "killed" | "pending" | "preempting") {
+        let is_known = matches!(
+            state.as_str(),
+            "" | "finished" | "failed" | "crashed" | "running" | "killed" | "pending" | "preempting" | "preempted"
+        );
+        if !is_known {
+            return Err(Failure::input(format!("{file}:{number}: `{}` is no state of a run under W&B", cell("State")))
+                .hint("finished, failed and crashed are imported; running, killed, pending, preempting and preempted are left out")
+                .into());
+        }
+        if matches!(state.as_str(), "running" | "killed" | "pending" | "preempting" | "preempted") {
             say!("left out: line {number}: its state is {state}");
             continue;
         }

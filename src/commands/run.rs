@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use std::io::Write as _;
-use sweep_agent::{AgentSummary, Interrupt};
+use sweep_agent::Interrupt;
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, AccessPolicy, Controller, ServeOptions};
 use sweep_lifecycle::spec::{CodeMode, Method, SweepSpec};
@@ -31,6 +31,8 @@ use crate::{discovery, left_data, places, shell};
 
 /// How long the view may lag behind the end of the sweep.
 const VIEW_GRACE: Duration = Duration::from_secs(3);
+/// No more is said of what the agent had to say.
+const NOTES_MAX: usize = 20;
 
 /// Runs a whole sweep on this machine: controller and agents in one process, nothing left behind
 ///
@@ -172,7 +174,8 @@ async fn work(
     if tokio::time::timeout(grace, view).await.is_err() {
         abort.abort();
     }
-    let (end, _) = end?;
+    let (end, notes) = end?;
+    tell(&notes);
     let sweep = client.sweep(&id).await?;
     let runs = runs::list(&mut client, &id, Vec::new()).await?;
     Ok(Outcome { sweep, runs, duration: began.elapsed(), end })
@@ -200,7 +203,7 @@ async fn agents(
     target: &ControllerArgs,
     id: &str,
     stalls: impl Future<Output = ()> + Send + 'static,
-) -> Result<(End, AgentSummary)> {
+) -> Result<(End, Vec<String>)> {
     let mut options = args.place.options(target, id.to_owned()).await?;
     options.count = args.count;
     options.slots = args.agents;
@@ -240,22 +243,35 @@ async fn agents(
     });
     let summary = sweep_agent::run(options, received, notices).await;
     relay.abort();
-    chatter.abort();
-    let summary = summary.map_err(|error| agent::explain(&error, target))?;
+    let notes = chatter.await.unwrap_or_default();
+    if let Err(error) = summary {
+        tell(&notes);
+        return Err(agent::explain(&error, target).into());
+    }
     let end = *reason.borrow();
-    Ok((end, summary))
+    Ok((end, notes))
 }
 
-/// The view shows what the agent says, so nobody prints it.
-fn drain(mut notices: mpsc::UnboundedReceiver<sweep_agent::Notice>) -> JoinHandle<()> {
+/// Takes what the agent says of its runs, which the view shows, and returns what else it says, each once.
+fn drain(mut notices: mpsc::UnboundedReceiver<sweep_agent::Notice>) -> JoinHandle<Vec<String>> {
     tokio::spawn(async move {
+        let mut notes: Vec<String> = Vec::new();
         while let Some(notice) = notices.recv().await {
             tracing::debug!(?notice, "agent");
-            if let sweep_agent::Notice::Note(text) = notice {
-                tracing::warn!("{text}");
+            match notice {
+                sweep_agent::Notice::Note(text) if notes.len() < NOTES_MAX && !notes.contains(&text) => notes.push(text),
+                _ => {}
             }
         }
+        notes
     })
+}
+
+/// Says what the agent has said: below the view, which would paint over it.
+fn tell(notes: &[String]) {
+    for note in notes {
+        say!("Note: {}", display::printable(note));
+    }
 }
 
 fn conclude(args: &RunArgs, outcome: &Outcome, judgement: Option<&Judgement>, data_dir: &Path) -> Result<ExitCode> {

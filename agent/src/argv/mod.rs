@@ -135,13 +135,24 @@ fn macro_name(item: &str) -> Option<&str> {
     item.strip_prefix("${")?.strip_suffix('}')
 }
 
+/// Returns a value without the nulls in its maps, however deep.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let left = entries.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(left.map(|(name, value)| (name.clone(), without_nulls(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// Returns what a macro stands for, `None` for one that nobody knows.
 fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<Vec<String>> {
     let given: Map<String, Value> = template
         .params
         .iter()
         .filter(|(_, value)| !(template.omits_none && value.is_null()))
-        .map(|(name, value)| (name.clone(), value.clone()))
+        .map(|(name, value)| (name.clone(), if template.omits_none { without_nulls(value) } else { value.clone() }))
         .collect();
     let each = |write: fn(&str, &Value) -> Vec<String>| given.iter().flat_map(|(name, value)| write(name, value)).collect();
     Some(match name {
@@ -263,11 +274,11 @@ mod tests {
 
     #[test]
     fn parameters_without_a_value_can_be_left_out() {
-        let params = json!({"a": null, "b": 1});
+        let params = json!({"a": null, "b": 1, "o": {"x": 2, "inner": {"z": null, "y": 3}}});
         let Value::Object(params) = params else { panic!("params are an object") };
-        let (command, place) = (["${args}".to_owned(), "${args_hydra}".to_owned()], example("/runs"));
+        let (command, place) = (["${args_hydra}".to_owned()], example("/runs"));
         let template = Template { command: &command, program: "", params: &params, omits_none: true, place: &place };
-        assert_eq!(build(template, &Box { programs: &[] }).items, ["--b=1", "b=1"]);
+        assert_eq!(build(template, &Box { programs: &[] }).items, ["b=1", "o.x=2", "o.inner.y=3"]);
     }
 
     #[test]

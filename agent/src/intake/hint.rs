@@ -72,6 +72,11 @@ impl Hints {
                 between.chars().count() <= 1 && between.chars().all(|character| " _/.-".contains(character))
             });
             let value = VALUE.captures(&line[end..])?.get(1)?;
+            // `0,9`: the pattern would read 0.
+            let mut after = line[end + value.end()..].chars();
+            if after.next() == Some(',') && after.next().is_some_and(|character| character.is_ascii_digit()) {
+                return None;
+            }
             let separator = escaped(&line[end..end + value.start()]);
             (is_it && is_whole && joined).then(|| format!(r"\b{}{separator}{NUMBER}", regex::escape(&line[start..end])))
         })
@@ -188,6 +193,7 @@ mod tests {
             "val_loss improved from 0.5 to 0.25",
             "val_loss",
             "val_loss: nan",
+            "val_loss: 0,9",
             "the loss: 0.25",
             "val_loss_best: 0.25",
             "validate 3 losses",

@@ -55,6 +55,11 @@ impl Lines {
         self.take(false)
     }
 
+    /// Returns the line that has no end yet; `None` where there is none.
+    pub(crate) fn partial(&self) -> Option<std::borrow::Cow<'_, str>> {
+        (!self.partial.is_empty()).then(|| String::from_utf8_lossy(&self.partial))
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         let room = LINE_BYTES_MAX.saturating_sub(self.partial.len());
         self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);

@@ -1,16 +1,16 @@
 //! The file that `SWEEP_METRICS` names: JSON lines that the program appends.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 
 use super::Reading;
 use super::lines::Lines;
 use super::record;
+use super::repeats::Repeats;
 use super::tail::Tail;
 
-/// Lines of a file that are recognised once it is rewritten.
-const LINES_KNOWN_MAX: usize = 100_000;
+/// An object over several lines is no longer than this.
+const OBJECT_BYTES_MAX: usize = 1 << 16;
 
 /// Reads the metrics file of one attempt.
 #[derive(Debug)]
@@ -18,10 +18,9 @@ pub(crate) struct MetricsFile {
     tail: Tail,
     lines: Lines,
     complained: bool,
-    /// The lines of the file so far, by their hashes.
-    seen: Vec<u64>,
-    /// Those of the file before it was rewritten, as far as the file now repeats them.
-    before: Vec<u64>,
+    repeats: Repeats,
+    /// The lines of an object that has not ended.
+    unfinished: String,
 }
 
 /// What a look at the file brought.
@@ -41,10 +40,10 @@ pub(crate) struct Seen {
 
 impl MetricsFile {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { tail: Tail::new(path), lines: Lines::default(), complained: false, seen: Vec::new(), before: Vec::new() }
+        Self { tail: Tail::new(path), lines: Lines::default(), complained: false, repeats: Repeats::default(), unfinished: String::new() }
     }
 
-    /// Returns what is new. A line without an end waits for the rest of it, unless `last`. A file that its program rewrites is read from its
+    /// Returns what is new. A line without an end waits for the rest of it, unless it is a whole object or `last`. A file that its program rewrites is read from its
     /// beginning; the lines that it had before, in the same place, are not new.
     ///
     /// # Errors
@@ -53,11 +52,13 @@ impl MetricsFile {
         let gain = self.tail.read().await?;
         if gain.restarted {
             self.lines = Lines::default();
-            self.before = std::mem::take(&mut self.seen);
+            self.unfinished.clear();
+            self.repeats.restart();
         }
         let more = !gain.bytes.is_empty();
         let mut lines = self.lines.push(&gain.bytes);
-        if last && !more {
+        let ends = last || self.lines.partial().is_some_and(|rest| record::read_whole(&format!("{}{rest}", self.unfinished)).is_some());
+        if ends && !more {
             lines.extend(self.lines.finish());
         }
         let mut seen = Seen { more, restarted: gain.restarted, ..Seen::default() };
@@ -65,14 +66,18 @@ impl MetricsFile {
             seen.complaint = Some(format!("$SWEEP_METRICS is not read while {obstacle}"));
         }
         for line in lines {
-            let is_repeated = self.is_repeated(&line.text);
-            match record::read_whole(&line.text) {
-                Some(readings) if is_repeated => seen.repeated += readings.len() as u64,
+            let text =
+                if self.unfinished.is_empty() { line.text } else { format!("{}\n{}", std::mem::take(&mut self.unfinished), line.text) };
+            match record::read_whole(&text) {
+                Some(readings) if self.repeats.is_repeated(&text) => seen.repeated += readings.len() as u64,
                 Some(readings) => seen.readings.extend(readings),
-                None if self.complained || line.text.trim().is_empty() => {}
+                None if text.len() <= OBJECT_BYTES_MAX && record::find(text.trim_start()).unfinished == Some(0) && !(last && !more) => {
+                    self.unfinished = text;
+                }
+                None if self.complained || text.trim().is_empty() => {}
                 None => {
                     self.complained = true;
-                    let start: String = line.text.chars().take(80).collect();
+                    let start: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
                     seen.complaint = Some(format!(
                         "a line of $SWEEP_METRICS is no JSON object and is left out: `{start}`; write lines like {{\"step\": 3, \"loss\": 0.21}}"
                     ));
@@ -80,22 +85,6 @@ impl MetricsFile {
             }
         }
         Ok(seen)
-    }
-
-    /// Whether the file held this line in the same place before it was rewritten, and all lines above it.
-    fn is_repeated(&mut self, line: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        line.hash(&mut hasher);
-        let (place, hash) = (self.seen.len(), hasher.finish());
-        let is_repeated = self.before.get(place) == Some(&hash);
-        if !is_repeated {
-            self.before.clear();
-        }
-        // Of a file that is only appended to, the lines are not needed beyond this.
-        if place < LINES_KNOWN_MAX {
-            self.seen.push(hash);
-        }
-        is_repeated
     }
 }
 
@@ -126,6 +115,27 @@ mod tests {
         fs::write(&path, "{\"loss\": 3}").unwrap();
         assert!(values(&mut file, false).await.is_empty());
         assert_eq!(values(&mut file, true).await, [3.0]);
+    }
+
+    #[tokio::test]
+    async fn an_object_needs_no_end_of_line_and_may_have_several_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut file = MetricsFile::new(path.clone());
+        for value in [0.9, 0.8, 0.7] {
+            fs::write(&path, format!("{{\"loss\": {value}}}")).unwrap();
+            assert!(values(&mut file, false).await.is_empty(), "more of it may come at once");
+            assert_eq!(values(&mut file, false).await, [value]);
+        }
+        for value in [0.5, 0.4] {
+            fs::write(&path, format!("{{\n  \"loss\": {value},\n  \"step\": 3\n}}")).unwrap();
+            assert!(values(&mut file, false).await.is_empty());
+            let seen = file.read(false).await.unwrap();
+            assert_eq!((seen.readings.len(), seen.readings[0].value, seen.complaint), (1, value, None));
+        }
+        fs::write(&path, "{\n  \"loss\": 0.3,\n").unwrap();
+        file.read(false).await.unwrap();
+        assert!(values(&mut file, true).await.is_empty(), "it never ends");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ pub(crate) mod wandb;
 pub(crate) mod lines;
 mod literal;
 pub(crate) mod record;
+mod repeats;
 mod tail;
 
 /// A value of a metric as a program gave it.

@@ -153,6 +153,8 @@ impl OutputReader {
 
     /// Returns the metrics of a line: those of the maps in it or completed by it (then `any` is true), else those that the patterns find.
     fn readings(&mut self, line: &str) -> Found {
+        // A terminal's colours may be anywhere in a map.
+        let line = &*console::strip_ansi_codes(line);
         let mut before = Vec::new();
         if bars::drawn_length(line) > 0 {
             self.is_interrupted |= !self.unfinished.is_empty();
@@ -176,8 +178,7 @@ impl OutputReader {
         let found = record::find(line);
         let mut found = self.hold(found, line);
         if !found.any {
-            let plain = console::strip_ansi_codes(line);
-            found.readings = self.patterns.iter().flat_map(|pattern| pattern.readings(&plain)).collect();
+            found.readings = self.patterns.iter().flat_map(|pattern| pattern.readings(line)).collect();
         }
         found.any |= !before.is_empty();
         found.readings.splice(..0, before);
@@ -250,6 +251,16 @@ mod tests {
             .into_iter()
             .map(|reading| (reading.name, reading.step, reading.value))
             .collect()
+    }
+
+    #[test]
+    fn colours_within_a_map_are_none_of_its_text() {
+        for line in [
+            "{'step': 3, 'val_loss': \u{1b}[1;36m0.9\u{1b}[0m}",
+            "\u{1b}[1m{\u{1b}[0m\u{1b}[32m\"step\"\u{1b}[0m: 3, \"val_loss\": \u{1b}[1;36m0.9\u{1b}[0m\u{1b}[1m}",
+        ] {
+            assert_eq!(found(line, &[]), [("val_loss".to_owned(), Some(3), 0.9)], "{line}");
+        }
     }
 
     #[test]

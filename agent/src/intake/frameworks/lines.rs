@@ -21,20 +21,42 @@ struct Logged {
     value: serde_json::Value,
 }
 
-/// Returns the samples of complete lines, each with the folder below that of the file.
-pub(crate) fn read(kind: Kind, path: &Path, lines: &[u8]) -> Vec<(String, Sample)> {
-    let texts = lines.split(|byte| *byte == b'\n').filter(|line| line.len() <= LINE_BYTES_MAX).map(String::from_utf8_lossy);
-    match kind {
+/// Returns the samples of a text, each with the folder below that of the file, and how many bytes need not be looked at again. Lines have to be complete,
+/// unless the text is the last one; JSON objects may have several lines, or no end of line behind them.
+pub(crate) fn read(kind: Kind, path: &Path, text: &[u8], last: bool) -> (Vec<(String, Sample)>, usize) {
+    if kind == Kind::Lines {
+        return objects(text, last);
+    }
+    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let end = if last { text.len() } else { end };
+    let lines = text[..end].split(|byte| *byte == b'\n').filter(|line| line.len() <= LINE_BYTES_MAX).map(String::from_utf8_lossy);
+    let samples = match kind {
         Kind::MlflowMetric => {
             let name = kind::mlflow_run(path).map(|(_, name)| name).unwrap_or_default();
-            texts.filter_map(|line| stored(&name, &line)).map(|sample| (String::new(), sample)).collect()
+            lines.filter_map(|line| stored(&name, &line)).map(|sample| (String::new(), sample)).collect()
         }
-        Kind::MlflowLog => texts.filter_map(|line| logged(&line)).collect(),
-        _ => {
-            let found = texts.flat_map(|line| record::find(&line).readings);
-            found.map(|reading| (String::new(), Sample { tag: reading.name, step: reading.step, value: reading.value })).collect()
+        _ => lines.filter_map(|line| logged(&line)).collect(),
+    };
+    (samples, end)
+}
+
+fn objects(text: &[u8], last: bool) -> (Vec<(String, Sample)>, usize) {
+    // A character may be cut.
+    let (valid, rest) = match std::str::from_utf8(text) {
+        Ok(valid) => (std::borrow::Cow::Borrowed(valid), 0),
+        Err(error) if error.error_len().is_none() => {
+            (String::from_utf8_lossy(&text[..error.valid_up_to()]), text.len() - error.valid_up_to())
         }
+        Err(_) => (String::from_utf8_lossy(text), 0),
+    };
+    let mut found = record::find(&valid);
+    let unfinished = found.unfinished.filter(|_| !last && matches!(valid, std::borrow::Cow::Borrowed(_)));
+    if unfinished.is_some() {
+        found.readings.truncate(found.certain);
     }
+    let taken = unfinished.unwrap_or(if last { text.len() } else { text.len() - rest });
+    let sample = |reading: crate::intake::Reading| (String::new(), Sample { tag: reading.name, step: reading.step, value: reading.value });
+    (found.readings.into_iter().map(sample).collect(), taken)
 }
 
 fn stored(name: &str, line: &str) -> Option<Sample> {
@@ -60,7 +82,8 @@ mod tests {
     #[test]
     fn lines_of_each_kind_are_read() {
         let values = |kind: Kind, path: &str, text: &str| -> Vec<(String, String, Option<i64>, f64)> {
-            let found = read(kind, Path::new(path), text.as_bytes());
+            let (found, taken) = read(kind, Path::new(path), text.as_bytes(), false);
+            assert_eq!(taken, text.len());
             found.into_iter().map(|(run, sample)| (run, sample.tag, sample.step, sample.value)).collect()
         };
         let point = |run: &str, name: &str, step| (run.to_owned(), name.to_owned(), step, 0.5);
@@ -71,6 +94,19 @@ mod tests {
             "{\"run\": \"a\", \"metric\": \"loss\", \"step\": 3, \"value\": 0.5}\n{\"run\": \"a\", \"param\": \"lr\", \"value\": \"1\"}\n";
         assert_eq!(values(Kind::MlflowLog, "/mlflow.jsonl", log), [point("a", "loss", Some(3))]);
         let log = "{\"run\": \"a\", \"metric\": \"loss\", \"step\": 3, \"value\": \"NaN\"}";
-        assert!(read(Kind::MlflowLog, Path::new("/m"), log.as_bytes())[0].1.value.is_nan());
+        assert!(read(Kind::MlflowLog, Path::new("/m"), log.as_bytes(), true).0[0].1.value.is_nan());
+    }
+
+    #[test]
+    fn objects_need_no_end_of_line_and_wait_for_their_own_end() {
+        let values = |text: &str, last: bool| {
+            let (found, taken) = read(Kind::Lines, Path::new("/m.json"), text.as_bytes(), last);
+            (found.into_iter().map(|(_, sample)| sample.value).collect::<Vec<_>>(), taken)
+        };
+        assert_eq!(values("{\"loss\": 0.5}", false), (vec![0.5], 13));
+        assert_eq!(values("{\n  \"loss\": 0.5,\n  \"step\": 1\n}\n", false).0, [0.5]);
+        assert_eq!(values("{\"loss\": 0.5}\n{\"loss\": 0.", false), (vec![0.5], 14));
+        assert_eq!(values("{\"loss\": {\"a\": 0.5}, ", false), (vec![], 0), "it is not known yet what the whole is");
+        assert_eq!(values("x\n{\"loss\": 0.4} {\"loss\"", true).0, [0.4]);
     }
 }

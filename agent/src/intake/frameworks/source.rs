@@ -13,6 +13,7 @@ use super::lines;
 use super::series::Sample;
 use super::table::{Header, RowPosition};
 use super::trainer_state;
+use crate::intake::repeats::Repeats;
 use crate::private;
 
 /// How much is read in one go.
@@ -66,7 +67,16 @@ enum Reader {
     Events(EventFile, u64),
     Table(Table),
     Whole,
-    Lines { offset: u64, waiting: Vec<u8> },
+    Lines(LineFile),
+}
+
+#[derive(Debug, Default)]
+struct LineFile {
+    offset: u64,
+    waiting: Vec<u8>,
+    /// The bytes before the offset, as far as they were read.
+    end: Vec<u8>,
+    repeats: Repeats,
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +134,9 @@ impl Source {
                 Reader::Table(Table { position: RowPosition { rows: position.rows, digest: position.digest }, ..Table::default() })
             }
             Kind::TrainerState | Kind::MlflowDatabase | Kind::Wandb => Reader::Whole,
-            Kind::MlflowMetric | Kind::MlflowLog | Kind::Lines => Reader::Lines { offset: position.offset, waiting: Vec::new() },
+            Kind::MlflowMetric | Kind::MlflowLog | Kind::Lines => {
+                Reader::Lines(LineFile { offset: position.offset, ..LineFile::default() })
+            }
         };
     }
 
@@ -166,7 +178,7 @@ impl Source {
         let (offset, bytes_max) = match &self.reader {
             Reader::Events(_, offset) => (*offset, EVENTS_BYTES_MAX),
             Reader::Table(table) => (table.offset, LINES_BYTES_MAX),
-            Reader::Lines { offset, .. } => (*offset, LINES_BYTES_MAX),
+            Reader::Lines(lines) => (lines.offset, LINES_BYTES_MAX),
             Reader::Whole => (0, WHOLE_BYTES_MAX),
         };
         if offset >= bytes_max && bytes >= offset {
@@ -212,26 +224,11 @@ impl Source {
                     None => self.stamp = None,
                 }
             }
-            Reader::Lines { offset, waiting } => {
-                if bytes < *offset + waiting.len() as u64 {
-                    (*offset, *waiting) = (0, Vec::new());
-                }
-                let piece = piece(&mut file, *offset + waiting.len() as u64, PIECE_BYTES)?;
-                self.has_more = piece.len() as u64 == PIECE_BYTES;
-                waiting.extend(piece);
-                let end = waiting.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-                let end = if last && !self.has_more { waiting.len() } else { end };
-                let complete: Vec<u8> = waiting.drain(..end).collect();
-                *offset += end as u64;
-                if waiting.len() > lines::LINE_BYTES_MAX {
-                    *offset += waiting.len() as u64;
-                    waiting.clear();
-                }
-                self.chunk = Some(Chunk {
-                    samples: lines::read(self.kind, &self.path, &complete),
-                    position: Position { offset: *offset, ..Position::default() },
-                })
-                .filter(|chunk| !chunk.samples.is_empty());
+            Reader::Lines(lines) => {
+                let (samples, more) = lines.read(self.kind, &self.path, &mut file, bytes, last)?;
+                self.has_more = more;
+                let position = Position { offset: lines.offset, ..Position::default() };
+                self.chunk = Some(Chunk { samples, position }).filter(|chunk| !chunk.samples.is_empty());
             }
         }
         Ok(())
@@ -241,6 +238,40 @@ impl Source {
 fn keep(chunk: &mut Option<Chunk>, samples: Vec<Sample>, position: Position) {
     if !samples.is_empty() {
         *chunk = Some(Chunk { samples: samples.into_iter().map(|sample| (String::new(), sample)).collect(), position });
+    }
+}
+
+impl LineFile {
+    /// Returns samples of what is new, each with the folder below that of the file, and whether there may be more.
+    fn read(&mut self, kind: Kind, path: &Path, file: &mut File, bytes: u64, last: bool) -> io::Result<(Vec<(String, Sample)>, bool)> {
+        if !self.continues(file, bytes)? {
+            (self.offset, self.waiting, self.end) = (0, Vec::new(), Vec::new());
+            self.repeats.restart();
+        }
+        let piece = piece(file, self.offset + self.waiting.len() as u64, PIECE_BYTES)?;
+        let more = piece.len() as u64 == PIECE_BYTES;
+        self.waiting.extend(piece);
+        let (mut samples, mut taken) = lines::read(kind, path, &self.waiting, last && !more);
+        if self.waiting.len() - taken > lines::LINE_BYTES_MAX {
+            taken = self.waiting.len();
+        }
+        let complete: Vec<u8> = self.waiting.drain(..taken).collect();
+        self.offset += taken as u64;
+        self.end = end(&self.end, &complete);
+        samples.retain(|(_, sample)| !self.repeats.is_repeated(&(&sample.tag, sample.step, sample.value.to_bits())));
+        Ok((samples, more))
+    }
+
+    /// Returns whether the file still holds what was read of it.
+    fn continues(&self, file: &File, bytes: u64) -> io::Result<bool> {
+        let known = [self.end.as_slice(), &self.waiting].concat();
+        let read = self.offset + self.waiting.len() as u64;
+        if bytes < read {
+            return Ok(false);
+        }
+        let mut found = vec![0; known.len()];
+        file.read_exact_at(&mut found, read - known.len() as u64)?;
+        Ok(found == known)
     }
 }
 

@@ -85,6 +85,22 @@ fn each_point_counts_once_over_kills_of_the_agent() {
 }
 
 #[test]
+fn a_file_of_objects_may_be_written_again_each_time() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    for (step, loss) in [(0, 0.9), (1, 0.8), (2, 0.7)] {
+        world.write("curves.jsonl", format!("{{\"loss\": {loss}, \"step\": {step}}}").as_bytes());
+        assert_eq!(read(&mut files, false).0, points(&[("loss", step, loss)]), "another object of the same length");
+    }
+    world.write("curves.jsonl", b"{\n  \"loss\": 0.6,\n  \"step\": 3\n}\n");
+    assert_eq!(read(&mut files, false).0, points(&[("loss", 3, 0.6)]));
+    world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 4}\n");
+    assert_eq!(read(&mut files, false).0, points(&[("loss", 4, 0.5)]));
+    world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 4}\n{\"loss\": 0.4, \"step\": 5}\n");
+    assert_eq!(read(&mut files, true).0, points(&[("loss", 5, 0.4)]), "all of it each time");
+}
+
+#[test]
 fn what_was_read_outlives_its_file() {
     let world = World::new("loss");
     let mut files = world.open(false);

@@ -58,6 +58,11 @@ fn hyperband(fields: &Fields<'_>, report: &mut Report) -> Option<Hyperband> {
     close(fields, &["type", "min_iter", "max_iter", "s", "eta", "strict"], report);
     let eta = eta(fields, report);
     let strict = fields.boolean("strict", report).unwrap_or(true);
+    for entry in ["max_iter", "s"].into_iter().filter(|_| fields.entry("min_iter").is_some()).filter_map(|key| fields.entry(key)) {
+        let message = format!("`early_terminate`: `{}` has no effect beside `min_iter`", entry.key);
+        let help = "the bands are min_iter, min_iter · eta, min_iter · eta², …; leave one of the two out".to_owned();
+        report.warning(Some(at(&entry.value, entry.key_span)), message, Some(help));
+    }
     Some(Hyperband { bands: bands(fields, report)?, eta: eta?, strict })
 }
 

@@ -123,6 +123,24 @@ fn rules_with_their_defaults() {
 }
 
 #[test]
+fn keys_of_hyperband_without_effect_are_warned_of() {
+    let text = |rule: &str| {
+        format!(
+            "program: t.py\nmethod: random\nmetric: {{name: loss}}\nearly_terminate: {rule}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n"
+        )
+    };
+    for (rule, key) in [("{type: hyperband, min_iter: 3, s: 2}", "`s`"), ("{type: hyperband, min_iter: 3, max_iter: 27}", "`max_iter`")] {
+        let (spec, diagnostics) = parse(&text(rule));
+        assert!(spec.is_some());
+        assert!(
+            diagnostics.iter().any(|diagnostic| diagnostic.message.contains(&format!("{key} has no effect beside `min_iter`"))),
+            "{rule}"
+        );
+    }
+    assert!(parse(&text("{type: hyperband, max_iter: 27, s: 2}")).1.is_empty());
+}
+
+#[test]
 fn a_log_from_before_there_were_other_rules_can_be_read() {
     let (spec, _) = parse(
         "program: t.py\nmethod: random\nmetric: {name: loss}\nearly_terminate: {type: hyperband, min_iter: 3}\nparameters: {x: {value: 1}}\n",
