@@ -268,7 +268,7 @@ fn a_changed_value_in_any_column_of_any_table_is_found() {
                  WHEN 'real' THEN {column} + 0.5
                  WHEN 'null' THEN 7
                  WHEN 'text' THEN substr({column}, 1, length({column}) - 1) || CASE substr({column}, -1) WHEN '7' THEN '8' ELSE '7' END
-                 ELSE CAST(substr({column}, 1, length({column}) - 1) || x'07' AS BLOB)
+                 ELSE CAST(substr({column}, 1, length({column}) - 1) || CASE substr({column}, -1) WHEN x'07' THEN x'08' ELSE x'07' END AS BLOB)
              END
              WHERE ({column}) IN (SELECT max({column}) FROM {table}) OR typeof({column}) = 'null'"
         );
