@@ -144,6 +144,13 @@ fn unanswered(status: &Status, is_controller: bool) -> CallError {
             outage(OutageCause::Away, reason)
         }
         _ if is_controller => outage(OutageCause::Away, reason),
+        Code::Unimplemented => outage(
+            OutageCause::Stranger,
+            format!(
+                "something else than the controller answers at its address, a proxy perhaps, or a controller of another version: {reason}; \
+                 install the same version on both"
+            ),
+        ),
         _ => outage(OutageCause::Stranger, format!("something else than the controller answers at its address, a proxy perhaps: {reason}")),
     }
 }
