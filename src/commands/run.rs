@@ -246,7 +246,7 @@ async fn agents(
     let notes = chatter.await.unwrap_or_default();
     if let Err(error) = summary {
         tell(&notes);
-        return Err(agent::explain(&error, target).into());
+        return Err(agent::explain(&error, target));
     }
     let end = *reason.borrow();
     Ok((end, notes))

@@ -61,6 +61,7 @@ impl MetricsFile {
         if ends && !more {
             lines.extend(self.lines.finish());
         }
+        let may_end_later = more || !last;
         let mut seen = Seen { more, restarted: gain.restarted, ..Seen::default() };
         if let Some(obstacle) = gain.obstacle {
             seen.complaint = Some(format!("$SWEEP_METRICS is not read while {obstacle}"));
@@ -71,7 +72,7 @@ impl MetricsFile {
             match record::read_whole(&text) {
                 Some(readings) if self.repeats.is_repeated(&text) => seen.repeated += readings.len() as u64,
                 Some(readings) => seen.readings.extend(readings),
-                None if text.len() <= OBJECT_BYTES_MAX && record::find(text.trim_start()).unfinished == Some(0) && !(last && !more) => {
+                None if may_end_later && text.len() <= OBJECT_BYTES_MAX && record::find(text.trim_start()).unfinished == Some(0) => {
                     self.unfinished = text;
                 }
                 None if self.complained || text.trim().is_empty() => {}
