@@ -61,31 +61,47 @@ impl MetricsFile {
         if ends && !more {
             lines.extend(self.lines.finish());
         }
-        let may_end_later = more || !last;
         let mut seen = Seen { more, restarted: gain.restarted, ..Seen::default() };
         if let Some(obstacle) = gain.obstacle {
             seen.complaint = Some(format!("$SWEEP_METRICS is not read while {obstacle}"));
         }
         for line in lines {
-            let text =
-                if self.unfinished.is_empty() { line.text } else { format!("{}\n{}", std::mem::take(&mut self.unfinished), line.text) };
-            match record::read_whole(&text) {
-                Some(readings) if self.repeats.is_repeated(&text) => seen.repeated += readings.len() as u64,
-                Some(readings) => seen.readings.extend(readings),
-                None if may_end_later && text.len() <= OBJECT_BYTES_MAX && record::find(text.trim_start()).unfinished == Some(0) => {
-                    self.unfinished = text;
-                }
-                None if self.complained || text.trim().is_empty() => {}
-                None => {
-                    self.complained = true;
-                    let start: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
-                    seen.complaint = Some(format!(
-                        "a line of $SWEEP_METRICS is no JSON object and is left out: `{start}`; write lines like {{\"step\": 3, \"loss\": 0.21}}"
-                    ));
+            let unfinished = std::mem::take(&mut self.unfinished);
+            let goes_on = !unfinished.is_empty() && self.takes(format!("{unfinished}\n{}", line.text), &mut seen);
+            if !goes_on {
+                // What was begun is none: its end was lost, and the line stands for itself.
+                self.complain(&unfinished, &mut seen);
+                if !self.takes(line.text.clone(), &mut seen) {
+                    self.complain(&line.text, &mut seen);
                 }
             }
         }
+        if last && !more {
+            let unfinished = std::mem::take(&mut self.unfinished);
+            self.complain(&unfinished, &mut seen);
+        }
         Ok(seen)
+    }
+
+    /// Takes a text that is an object, or the beginning of one; returns whether it is.
+    fn takes(&mut self, text: String, seen: &mut Seen) -> bool {
+        match record::read_whole(&text) {
+            Some(readings) if self.repeats.is_repeated(&text) => seen.repeated += readings.len() as u64,
+            Some(readings) => seen.readings.extend(readings),
+            None if text.len() <= OBJECT_BYTES_MAX && record::find(text.trim_start()).unfinished == Some(0) => self.unfinished = text,
+            None => return false,
+        }
+        true
+    }
+
+    fn complain(&mut self, text: &str, seen: &mut Seen) {
+        if text.trim().is_empty() || std::mem::replace(&mut self.complained, true) {
+            return;
+        }
+        let start: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
+        seen.complaint = Some(format!(
+            "a line of $SWEEP_METRICS is no JSON object and is left out: `{start}`; write lines like {{\"step\": 3, \"loss\": 0.21}}"
+        ));
     }
 }
 
@@ -134,9 +150,10 @@ mod tests {
             let seen = file.read(false).await.unwrap();
             assert_eq!((seen.readings.len(), seen.readings[0].value, seen.complaint), (1, value, None));
         }
-        fs::write(&path, "{\n  \"loss\": 0.3,\n").unwrap();
-        file.read(false).await.unwrap();
-        assert!(values(&mut file, true).await.is_empty(), "it never ends");
+        fs::write(&path, "{\"loss\": 0.\n{\"loss\": 0.3}\n{\n  \"loss\": 0.2,\n").unwrap();
+        assert_eq!(values(&mut file, false).await, [0.3], "a line whose end was lost costs none but itself");
+        let seen = file.read(true).await.unwrap();
+        assert!(seen.readings.is_empty() && file.complained, "it never ends");
     }
 
     #[tokio::test]
