@@ -7,6 +7,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::private_file;
+
 /// Where attempts in a working folder are recorded.
 #[derive(Clone, Debug)]
 pub struct AttemptRecords {
@@ -31,7 +33,7 @@ impl AttemptRecords {
     pub fn begin(&self) -> io::Result<RunningAttempt> {
         let lock = self.lock()?;
         lock.lock_shared()?;
-        File::create(self.mark())?;
+        private_file::write(&self.mark(), b"")?;
         Ok(RunningAttempt { _lock: lock })
     }
 
@@ -53,7 +55,7 @@ impl AttemptRecords {
     /// Takes back what [`take`](Self::take) has said, since nothing came of it.
     pub(crate) fn put_back(&self) {
         // Where it cannot be written, what has changed counts as code.
-        let _ = File::create(self.mark());
+        let _ = private_file::write(&self.mark(), b"");
     }
 
     /// Returns whether an attempt has begun since [`take`](Self::take) was called last.
@@ -62,7 +64,7 @@ impl AttemptRecords {
     }
 
     fn lock(&self) -> io::Result<File> {
-        File::options().create(true).truncate(false).write(true).open(self.dir.join("attempts.lock"))
+        private_file::lock_file(&self.dir.join("attempts.lock"))
     }
 
     fn mark(&self) -> PathBuf {

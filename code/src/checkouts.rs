@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::error::CodeError;
+use crate::private_file;
 use crate::store::{Store, is_version};
 
 /// So many versions are kept, those used last.
@@ -44,7 +45,7 @@ impl Checkouts {
     pub fn open(dir: &Path) -> Result<Self, CodeError> {
         for folder in ["trees", "notes", "used"] {
             let folder = dir.join(folder);
-            fs::create_dir_all(&folder).map_err(|source| CodeError::File { path: folder.clone(), source })?;
+            private_file::make_folder(&folder).map_err(|source| CodeError::File { path: folder.clone(), source })?;
         }
         let _held = lock(dir)?;
         Ok(Self { dir: dir.to_owned(), store: Store::open(&dir.join("store.git"))? })
@@ -91,7 +92,7 @@ impl Checkouts {
         let _held = lock(&self.dir)?;
         let (tree, notes) = (self.dir.join("trees").join(version), self.dir.join("notes").join(version));
         let used = self.dir.join("used").join(version);
-        fs::write(&used, "").map_err(|source| CodeError::File { path: used, source })?;
+        private_file::write(&used, b"").map_err(|source| CodeError::File { path: used, source })?;
         if !(tree.exists() && self.store.is_intact(&tree, &notes)) {
             self.write(version, &tree, &notes)?;
         }
@@ -163,7 +164,7 @@ fn places() -> Vec<PathBuf> {
 fn lock(dir: &Path) -> Result<File, CodeError> {
     let path = dir.join("lock");
     let trouble = |source| CodeError::File { path: path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(trouble)?;
+    let file = private_file::lock_file(&path).map_err(trouble)?;
     file.lock().map_err(trouble)?;
     Ok(file)
 }

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -16,6 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::error::CodeError;
+use crate::private_file;
 
 /// How long a call may take; and one that packs or unpacks whole versions.
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -276,8 +278,9 @@ pub(crate) fn make_bare(place: &Path, format: &str) -> Result<(), CodeError> {
         init
     };
     let beside = place.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(beside).map_err(trouble)?;
-    let made = tempfile::Builder::new().prefix(".new-").tempdir_in(beside).map_err(trouble)?;
+    private_file::make_folder(beside).map_err(trouble)?;
+    let for_us = fs::Permissions::from_mode(0o700);
+    let made = tempfile::Builder::new().prefix(".new-").permissions(for_us).tempdir_in(beside).map_err(trouble)?;
     output(init().arg(made.path()))?;
     match fs::rename(made.path(), place) {
         Ok(()) => drop(made.keep()),

@@ -5,7 +5,8 @@
 //! version that is executed. git does the work.
 //!
 //! Modules import rightwards only: `suspect, turn → working → scan, left_out, patch → secret`; `working, checkouts → store → git → error`; `scan, patch → git`;
-//! `working → attempts, outputs, own_files, known_outputs`; `left_out, outputs, own_files → file_kind`.
+//! `working → attempts, outputs, own_files, known_outputs`; `left_out, outputs, own_files → file_kind`;
+//! `working, checkouts, attempts, git → private_file`.
 
 mod attempts;
 mod checkouts;
@@ -17,6 +18,7 @@ mod left_out;
 mod outputs;
 mod own_files;
 mod patch;
+mod private_file;
 mod scan;
 mod secret;
 mod store;

@@ -28,10 +28,11 @@ use std::time::{Duration, Instant};
 
 use crate::attempts::AttemptRecords;
 use crate::error::CodeError;
-use crate::git::{feed, git, line, make_bare, output, paths, users_git};
+use crate::git::{feed, line, make_bare, output, paths, private_git, users_git};
 use crate::left_out::{IGNORE_FILE, LeftOut, UntrackedRule};
 use crate::outputs::{Entries, Outputs};
 use crate::own_files::REPRODUCED;
+use crate::private_file;
 
 use self::content::Scanned;
 use self::settings::Settings;
@@ -241,7 +242,7 @@ impl Working {
     pub fn snapshot(&mut self) -> Result<Snapshot, CodeError> {
         let lock = self.private.join("sweep.lock");
         let trouble = |source| CodeError::File { path: lock.clone(), source };
-        let held = File::options().create(true).truncate(false).write(true).open(&lock).map_err(trouble)?;
+        let held = private_file::lock_file(&lock).map_err(trouble)?;
         lock_within(&held, &lock, LOCK_TIME_MAX)?;
         if self.depth > 0 || self.sweep.is_empty() {
             return self.look();
@@ -367,7 +368,8 @@ impl Working {
         let _ = fs::remove_file(self.private.join("index.lock"));
         if let Some(Repository { git_dir, objects, .. }) = &self.repository {
             let alternates = self.private.join("objects/info/alternates");
-            fs::write(&alternates, [objects.as_os_str().as_bytes(), b"\n"].concat()).map_err(|source| trouble(&alternates, source))?;
+            private_file::write(&alternates, &[objects.as_os_str().as_bytes(), b"\n"].concat())
+                .map_err(|source| trouble(&alternates, source))?;
             settings::copy_attributes(git_dir, &self.private).map_err(|source| trouble(git_dir, source))?;
             settings::copy_shared_indices(git_dir, &self.private).map_err(|source| trouble(git_dir, source))?;
             let theirs = git_dir.join("index");
@@ -494,14 +496,14 @@ impl Working {
         if !known.split(|byte| *byte == b'\n').any(|line| line == objects.as_os_str().as_bytes()) {
             known.extend_from_slice(objects.as_os_str().as_bytes());
             known.push(b'\n');
-            fs::write(&alternates, known).map_err(trouble)?;
+            private_file::write(&alternates, &known).map_err(trouble)?;
         }
         Ok(())
     }
 
     /// git on the user's files with an index, objects and configuration of our own.
     fn git(&self) -> Command {
-        let mut git = git();
+        let mut git = private_git();
         git.current_dir(&self.root).env("GIT_WORK_TREE", &self.root).env("GIT_INDEX_FILE", self.private.join("index"));
         self.settings.apply(git.env("GIT_DIR", &self.private));
         git

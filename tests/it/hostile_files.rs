@@ -217,6 +217,13 @@ fn what_the_agent_makes_is_for_its_user_alone_whatever_the_umask() {
             }
         }
     }
+    let mut folders = vec![bench.path("runs/code")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("it is there").flatten() {
+            assert_eq!(mode(&entry.path()) & 0o077, 0, "{}", entry.path().display());
+            folders.extend(entry.path().is_dir().then(|| entry.path()));
+        }
+    }
     let listed = bench.read("listed");
     assert!(listed.contains("spool.log") && listed.contains("job.json") && !listed.contains("-rw-r"), "{listed}");
 }

@@ -12,6 +12,7 @@ use crate::git::{output, paths};
 use crate::known_outputs::{ANYWHERE, IN_WORKING_FOLDER, NAMED};
 use crate::left_out::IGNORE_FILE;
 use crate::outputs::Outputs;
+use crate::private_file;
 
 /// Where outputs are recorded that have appeared in the folder.
 const OUTPUTS: &str = "outputs";
@@ -89,7 +90,7 @@ impl Working {
         if fs::read(&file).is_ok_and(|known| known == lines) {
             return Ok(());
         }
-        fs::write(&file, lines).map_err(|source| CodeError::File { path: file, source })
+        private_file::write(&file, &lines).map_err(|source| CodeError::File { path: file, source })
     }
 
     /// Records outputs that have appeared.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::error::CodeError;
 use crate::git::{output, users_git};
+use crate::private_file;
 
 /// Keys of which none names a program.
 const KEYS: [&str; 12] = [
@@ -86,7 +87,7 @@ impl Settings {
 pub(super) fn copy_attributes(git_dir: &Path, private: &Path) -> io::Result<()> {
     let (theirs, own) = (git_dir.join("info/attributes"), private.join("info/attributes"));
     if theirs.is_file() {
-        fs::create_dir_all(private.join("info"))?;
+        private_file::make_folder(&private.join("info"))?;
         return fs::copy(theirs, own).map(drop);
     }
     match fs::remove_file(own) {

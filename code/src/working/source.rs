@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::CodeError;
-use crate::git::{git, output, quick};
+use crate::git::{output, private_git, quick};
 use crate::store::{bundle, commit, is_version, name_of};
 
 /// What has been seen of a working folder, whatever becomes of that.
@@ -53,7 +53,7 @@ impl Source {
 
     /// git in our own repository, which knows the objects of the user's.
     pub(crate) fn git(&self) -> Command {
-        let mut git = git();
+        let mut git = private_git();
         git.env("GIT_DIR", &self.private);
         git
     }

@@ -1,0 +1,36 @@
+//! Files of our own: for this user alone, whatever the umask is.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+/// Opens a file that is locked and never read; makes it where there is none.
+///
+/// # Errors
+/// It can be neither opened nor made.
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+    options().truncate(false).open(path)
+}
+
+/// Writes a file anew.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    options().truncate(true).open(path)?.write_all(bytes)
+}
+
+/// Makes a folder, with all on the way to it, where there is none.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
