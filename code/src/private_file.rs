@@ -1,8 +1,8 @@
 //! Files of our own: for this user alone, whatever the umask is.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 fn options() -> OpenOptions {
@@ -33,4 +33,13 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// It cannot be made.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Copies a file.
+///
+/// # Errors
+/// One cannot be read, or the other not be written.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    fs::set_permissions(to, Permissions::from_mode(0o600))
 }

@@ -443,7 +443,7 @@ impl Working {
         let trouble = |source| CodeError::File { path: whole.clone(), source };
         let own = self.private.join("index");
         if own.exists() {
-            fs::copy(&own, &whole).map_err(trouble)?;
+            private_file::copy(&own, &whole).map_err(trouble)?;
         } else if whole.exists() {
             fs::remove_file(&whole).map_err(trouble)?;
         }
@@ -529,7 +529,7 @@ fn lock_within(file: &File, path: &Path, time_max: Duration) -> Result<(), CodeE
 /// it has noted them.
 fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
     let written = fs::metadata(from)?.modified()?;
-    fs::copy(from, to)?;
+    private_file::copy(from, to)?;
     File::options().write(true).open(to)?.set_modified(written)
 }
 

@@ -200,6 +200,16 @@ fn what_the_agent_makes_is_for_its_user_alone_whatever_the_umask() {
     let program = bench.write("lists.sh", "ls -l \"$(dirname \"$SWEEP_METRICS\")\" >\"$LISTED\"; echo '{\"loss\": 1}'\n");
     let text = QUICK.replace("-c, 'echo \"{\\\"loss\\\": 1}\"'", &program);
     let id = bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned();
+    // Its index is copied.
+    let git = |arguments: &[&str]| {
+        let done =
+            Command::new("git").current_dir(bench.path("")).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments).output();
+        assert!(done.is_ok_and(|done| done.status.success()), "{arguments:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "lists.sh"]);
+    git(&["commit", "--quiet", "-m", "x"]);
+    fs::set_permissions(bench.path(".git/index"), fs::Permissions::from_mode(0o666)).expect("it is ours");
     let mut shell = Command::new("sh");
     shell.args(["-c", "umask 0; exec \"$@\"", "sh"]);
     let mut agent = bench.sweep(&["agent", &id, "--runs-dir", "runs"]);

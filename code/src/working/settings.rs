@@ -88,7 +88,7 @@ pub(super) fn copy_attributes(git_dir: &Path, private: &Path) -> io::Result<()> 
     let (theirs, own) = (git_dir.join("info/attributes"), private.join("info/attributes"));
     if theirs.is_file() {
         private_file::make_folder(&private.join("info"))?;
-        return fs::copy(theirs, own).map(drop);
+        return private_file::copy(&theirs, &own);
     }
     match fs::remove_file(own) {
         Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(error),
@@ -104,7 +104,7 @@ pub(super) fn copy_shared_indices(git_dir: &Path, private: &Path) -> io::Result<
     for entry in fs::read_dir(git_dir)?.flatten() {
         let name = entry.file_name();
         if name.to_string_lossy().starts_with(SHARED_INDEX) && !private.join(&name).exists() && entry.path().is_file() {
-            fs::copy(entry.path(), private.join(&name))?;
+            private_file::copy(&entry.path(), &private.join(&name))?;
         }
     }
     Ok(())
