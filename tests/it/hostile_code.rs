@@ -226,3 +226,20 @@ fn a_program_that_writes_source_into_its_folder_is_told_once_and_no_more_is_sent
         client.stage_code(only.chain(tokio_stream::pending())).await.expect("it is there");
     });
 }
+
+#[test]
+fn a_report_shows_no_key_of_the_sweep_file() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let key = key();
+    let text = format!(
+        "method: grid\nmetric: {{name: loss}}\ncommand: [sh, -c, 'echo \"{{\\\"loss\\\": 1}}\"', --hub={key}]\nparameters: {{x: {{values: [1]}}}}\n"
+    );
+    let id = bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned();
+    bench.ok(&["agent", &id]);
+    let out = bench.path("report.json").display().to_string();
+    bench.ok(&["report", &id, "--out", &out]);
+    for report in [bench.ok(&["report", &id]), bench.ok(&["report", &id, "--format", "html"]), bench.read("report.json")] {
+        assert!(report.contains("--hub=[hidden]") && !report.contains(&key), "{report}");
+    }
+}
