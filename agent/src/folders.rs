@@ -91,7 +91,7 @@ pub(crate) fn choose(
 fn clear(parent: &Path, name: &str, note: &dyn Fn(String)) -> io::Result<()> {
     match PrivateDir::open(&parent.join(name)) {
         Err(error) if Obstruction::of(&error).is_some() => {
-            // Where it cannot be moved, what it is says more.
+            // If it cannot be moved, the first error says more.
             if move_aside(parent, name, "replaced").is_err() {
                 return Err(error);
             }

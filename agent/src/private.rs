@@ -322,8 +322,8 @@ pub(crate) fn make_root(root: &Path) -> io::Result<()> {
     std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700))
 }
 
-/// Whether a path is a link that another user has put into a folder where everybody may write: who follows it writes where that user wants. The rule is
-/// that of `fs.protected_symlinks` in Linux.
+/// Returns whether a path is another user's link in a folder that everybody may write to. Following it would write where that user wants. Linux has the
+/// same rule as `fs.protected_symlinks`.
 fn is_planted(root: &Path) -> bool {
     let is_ours = |uid: u32| [0, geteuid().as_raw()].contains(&uid);
     let is_open = |parent: &Path| std::fs::metadata(parent).is_ok_and(|found| found.permissions().mode() & 0o002 != 0);

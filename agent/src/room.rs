@@ -12,7 +12,7 @@ use nix::sys::statvfs::statvfs;
 /// What the files of an attempt that begins take at most, in bytes.
 const ATTEMPT_BYTES: usize = 128 << 10;
 
-/// How many files and folders it has at least, and how many more the agent makes.
+/// The number of files and folders that an attempt needs, with some to spare.
 const ATTEMPT_FILES: u64 = 64;
 
 /// With this much free space, in bytes, nothing is written for a while to see whether it can be.
@@ -62,7 +62,7 @@ impl Room {
         RoomLook { obstacle, news }
     }
 
-    /// Takes note that an attempt found no room: none is tried for a while, whatever a look says.
+    /// Records that an attempt found no room. No other one begins for [`PROBE_EVERY`], even if a look finds room.
     pub(crate) fn note_refusal(&self) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -88,7 +88,7 @@ fn free_bytes(folder: &Path) -> Option<u64> {
     Some(disk.blocks_available() as u64 * disk.fragment_size() as u64)
 }
 
-/// Whether the file system counts its files and has few left.
+/// Returns whether the file system has a limit of files and few are left.
 fn has_few_files_left(folder: &Path) -> bool {
     // The types differ between systems.
     #[allow(clippy::unnecessary_cast, clippy::allow_attributes, reason = "u32 on some systems")]

@@ -19,7 +19,7 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     options().truncate(false).open(path)
 }
 
-/// Writes a file anew.
+/// Writes a file, in place of what was in it.
 ///
 /// # Errors
 /// It cannot be written.

@@ -69,7 +69,7 @@ impl MetricsFile {
             let unfinished = std::mem::take(&mut self.unfinished);
             let goes_on = !unfinished.is_empty() && self.takes(format!("{unfinished}\n{}", line.text), &mut seen);
             if !goes_on {
-                // What was begun is none: its end was lost, and the line stands for itself.
+                // The object before this line has lost its end. The line is read by itself.
                 self.complain(&unfinished, &mut seen);
                 if !self.takes(line.text.clone(), &mut seen) {
                     self.complain(&line.text, &mut seen);
