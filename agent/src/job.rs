@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::attempt::Limits;
 use crate::held::{AttemptNumbers, HeldAttempt};
-use crate::intake::stdout::Pattern;
+use crate::intake::printed::Pattern;
 use crate::private::{self, Durability, Obstruction, PrivateDir};
 use crate::process::launch::Alone;
 use crate::slot::Slot;

@@ -1,7 +1,7 @@
 //! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
 //!
 //! Modules import leftwards only: `session → executor → runner → fencing → attempt, process`; `runner → monitor, slot, machine → process, argv`; `runner → intake, spool`; `intake → process, held, mlflow`; `process → mlflow → private`; `session → handover, capture, room`; `session → folders, token`;
-//! `folders → job, process`; `run_folders → folders, handover`; `handover, job → held → private`; `process, intake, spool, capture → private`; `slot → gpu`.
+//! `folders → job, process`; `run_folders → folders, handover`; `handover, job → held → private`; `process, intake, spool, capture → private`; `process, intake → streams`; `slot → gpu`.
 //! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
 
 mod argv;
@@ -33,6 +33,7 @@ mod session;
 pub mod simulation;
 mod slot;
 mod spool;
+mod streams;
 mod token;
 #[cfg(feature = "simulation")]
 mod weakness;

@@ -1,6 +1,6 @@
 //! Reads metrics from stored output, as an agent reads them while a program runs.
 
-use crate::intake::stdout::{OutputReader, Pattern};
+use crate::intake::printed::{OutputReader, Pattern};
 use crate::intake::{self, Reading};
 
 /// A value in stored output.

@@ -24,7 +24,7 @@ use crate::intake::Reading;
 use crate::intake::frameworks::FrameworkFiles;
 use crate::intake::hint::Hints;
 use crate::intake::metrics_file::MetricsFile;
-use crate::intake::stdout::Output;
+use crate::intake::output::Output;
 use crate::intake::wandb::WandbRuns;
 use crate::job::Job;
 use crate::machine::ThisMachine;
@@ -149,7 +149,7 @@ pub(crate) async fn execute(
             return Ok(Ended { outcome: outcome.expect("an attempt that could not start has ended"), objective: None });
         }
     };
-    let output = Output::new(job.output(), job.patterns.clone());
+    let output = Output::new(job.output(), &job.patterns);
     let metrics = MetricsFile::new(PathBuf::from(&place.metrics_file));
     let wandb = WandbRuns::new(&job.objective);
     let monitor = driver.map(|driver| {
@@ -191,6 +191,11 @@ pub(crate) async fn execute(
     .await
     .map_err(|error| (job.folder(), error))
 }
+
+/// How long the last of a program's output usually takes to be written down, and may take: on a full disk it cannot be.
+const WRITE_TIME: Duration = Duration::from_secs(1);
+const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+const WRITE_LOOK: Duration = Duration::from_millis(5);
 
 /// An attempt whose program was begun.
 struct Watch {
@@ -358,6 +363,7 @@ impl Watch {
 
     /// Reads everything that is left, now that nobody can write any more.
     async fn drain(&mut self) -> io::Result<()> {
+        self.wait_for_output().await;
         while self.read(true).await? {
             while self.pending.len() >= PENDING_MAX {
                 let points = self.pending.drain(..BATCH).collect();
@@ -372,6 +378,25 @@ impl Watch {
             self.put(readings);
         }
         Ok(())
+    }
+
+    /// Waits until the shim, which writes down what the program prints, has written the last of it.
+    async fn wait_for_output(&mut self) {
+        let began = Instant::now();
+        let mut is_late = false;
+        while self.program.has_shim() && began.elapsed() < WRITE_TIME_MAX {
+            tokio::time::sleep(WRITE_LOOK).await;
+            if !is_late && began.elapsed() >= WRITE_TIME {
+                is_late = true;
+                // Processes that do not die are left behind, and their shim with them.
+                if !self.is_empty().await {
+                    return;
+                }
+            }
+        }
+        if self.program.has_shim() {
+            self.attempt.handle(Input::Unwritten, self.began.elapsed());
+        }
     }
 
     async fn signal(&self, signal: Signal) {

@@ -174,6 +174,11 @@ impl Bench {
         self.points(id, run).into_iter().filter(|point| point.name == metric).filter_map(|point| point.step).collect()
     }
 
+    /// The values of a metric's points that the controller has of a run, in order.
+    pub(crate) fn values(&self, id: &str, run: u64, metric: &str) -> Vec<f64> {
+        self.points(id, run).into_iter().filter(|point| point.name == metric).map(|point| point.value).collect()
+    }
+
     /// The points that the controller has of a run, in order.
     fn points(&self, id: &str, run: u64) -> Vec<MetricPoint> {
         let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };

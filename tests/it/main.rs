@@ -44,6 +44,7 @@ mod restart;
 mod restores;
 mod retention;
 mod shims;
+mod streams;
 mod token;
 mod wandb;
 mod watching;

@@ -106,6 +106,8 @@ pub(crate) enum Input {
     Exited(Exit),
     /// No process of the attempt is left.
     Empty,
+    /// The end of the output cannot be written down.
+    Unwritten,
     /// All output and all metrics have been read.
     Drained,
     /// Time has passed.
@@ -175,6 +177,8 @@ pub(crate) struct AttemptState {
     overdue: Option<Failure>,
     /// See [`Input::OutOfMemory`].
     memory: Option<String>,
+    /// See [`Input::Unwritten`].
+    is_unwritten: bool,
     exit: Option<Exit>,
     /// When the program exited, or the command before it failed.
     exited: Option<Now>,
@@ -201,6 +205,7 @@ impl AttemptState {
             heard: Now::ZERO,
             overdue: None,
             memory: None,
+            is_unwritten: false,
             exit: None,
             exited: None,
             wanted: None,
@@ -257,6 +262,10 @@ impl AttemptState {
             }
             Input::Want(want) => self.handle_want(want, now),
             Input::Exited(exit) => self.handle_exit(exit, now),
+            Input::Unwritten => {
+                self.is_unwritten = true;
+                Vec::new()
+            }
             Input::Empty => self.handle_empty(),
             Input::Drained => self.handle_drained(now),
             Input::Tick => self.handle_tick(now),
@@ -398,7 +407,7 @@ impl AttemptState {
         if self.phase != Phase::Draining {
             return Vec::new();
         }
-        let failure = self.overdue.clone().or_else(|| self.judge());
+        let failure = self.overdue.clone().or_else(|| self.unwritten()).or_else(|| self.judge());
         self.conclude(failure, now)
     }
 
@@ -459,6 +468,12 @@ impl AttemptState {
     }
 
     /// Returns why a program that ended by itself has failed, `None` if it has not.
+    /// Metrics that were printed may be missing.
+    fn unwritten(&self) -> Option<Failure> {
+        let message = "the end of its output could not be written down; is the disk with its folder full?".to_owned();
+        self.is_unwritten.then(|| blame::failure("output", "machine", message, self.exit, &self.output))
+    }
+
     fn judge(&self) -> Option<Failure> {
         // Without an exit status it was stuck in the kernel and given up.
         let exit = self.exit.unwrap_or(Exit::Signal(9));

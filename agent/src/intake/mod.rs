@@ -4,7 +4,8 @@ mod bars;
 pub(crate) mod frameworks;
 pub(crate) mod hint;
 pub(crate) mod metrics_file;
-pub(crate) mod stdout;
+pub(crate) mod output;
+pub(crate) mod printed;
 pub(crate) mod wandb;
 
 pub(crate) mod lines;

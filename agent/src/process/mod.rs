@@ -7,6 +7,7 @@ pub(crate) mod identity;
 pub(crate) mod launch;
 pub(crate) mod memory;
 pub(crate) mod open_files;
+mod pump;
 pub(crate) mod shim;
 pub(crate) mod shims;
 pub(crate) mod spawn;

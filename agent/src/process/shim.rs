@@ -26,6 +26,7 @@ use super::exit::{Exit, Obstacle};
 use super::fence;
 use super::identity::ProcessId;
 use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
+use super::pump::Pump;
 use super::spawn::MARKER;
 use super::tree::{self, Tree};
 use super::usage::Children;
@@ -34,6 +35,15 @@ use crate::private;
 
 /// The wrapper's own `wait` would also wait for children; they are `tree`'s business.
 type Child = Box<dyn ChildWrapper>;
+
+/// A program that runs.
+struct Started {
+    program: Child,
+    /// What children had used before it was started.
+    before: Option<Children>,
+    /// Writes its output.
+    pump: Pump,
+}
 
 /// Stands behind the folder of an attempt: no path holds it.
 pub(super) const ORDER_END: u8 = 0;
@@ -91,8 +101,8 @@ fn attend(folder: &Path, cgroup: Option<&Cgroup>) -> ExitCode {
         }
     };
     match started {
-        Ok((program, before)) => {
-            look_after(program, before.as_ref(), &launch, (folder, &end));
+        Ok(started) => {
+            look_after(started, &launch, (folder, &end));
             ExitCode::SUCCESS
         }
         Err(word) => {
@@ -118,18 +128,25 @@ fn outlive_signals() {
     let _ = signals.thread_block();
 }
 
-/// Returns also what was used before.
-fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<(Child, Option<Children>), Word> {
+fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<Started, Word> {
     if let Some(preflight) = &launch.preflight {
         let output = folder.join(PREFLIGHT_OUTPUT);
-        let (child, _) = spawn(preflight, launch, &output).map_err(Word::Refused)?;
+        let (file, _) = private::append(&output).map_err(|error| Word::Refused(no_output(&output, &error)))?;
+        let errors = file.try_clone().map_err(|error| Word::Refused(no_output(&output, &error)))?;
+        let child = spawn(preflight, launch, file, errors).map_err(Word::Refused)?;
         end_well(child, launch).map_err(Word::NotReady)?;
     }
     let endpoint = launch.mlflow.as_ref().and_then(|_| Endpoint::bind().and_then(|endpoint| Ok((endpoint.uri()?, endpoint))).ok());
     let mut program = launch.clone();
     program.variables.extend(endpoint.iter().map(|(uri, _)| (mlflow::VARIABLE.to_owned(), uri.clone())));
     let before = Children::so_far();
-    let (child, moment) = spawn(&launch.command, &program, &launch.output).map_err(Word::Refused)?;
+    let (pump, [output, errors]) = Pump::open(&launch.output).map_err(|error| Word::Refused(no_output(&launch.output, &error)))?;
+    let moment = pump.modified().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let child = spawn(&launch.command, &program, output, errors).map_err(Word::Refused)?;
+    if let Err(error) = pump.start() {
+        tree_of(&child, launch).signal(Signal::SIGKILL);
+        return Err(Word::Refused(no_output(&launch.output, &error)));
+    }
     if let Some(((_, endpoint), name)) = endpoint.zip(launch.mlflow.as_ref()) {
         endpoint.serve(folder, name);
     }
@@ -140,15 +157,15 @@ fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<(Chi
     }
     say(&started);
     cgroup.into_iter().for_each(Cgroup::leave);
-    Ok((child, before))
+    Ok(Started { program: child, before, pump })
 }
 
-/// Starts a command in a session of its own, so that no signal of a terminal reaches it. Returns also when, as its output was made just before.
-fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<(Child, Option<Duration>), Obstacle> {
-    let no_output = |error: io::Error| Obstacle::Machine(format!("{}: {error}", output.display()));
-    let (file, _) = private::append(output).map_err(no_output)?;
-    let moment = file.metadata().ok().and_then(|made| made.modified().ok()?.duration_since(UNIX_EPOCH).ok());
-    let errors = file.try_clone().map_err(no_output)?;
+fn no_output(path: &Path, error: &io::Error) -> Obstacle {
+    Obstacle::Machine(format!("{}: {error}", path.display()))
+}
+
+/// Starts a command in a session of its own, so that no signal of a terminal reaches it.
+fn spawn(what: &Command, launch: &Launch, output: impl Into<Stdio>, errors: impl Into<Stdio>) -> Result<Child, Obstacle> {
     let mut command = CommandWrap::with_new(&what.executable, |command| {
         use std::os::unix::process::CommandExt;
         command
@@ -158,11 +175,11 @@ fn spawn(what: &Command, launch: &Launch, output: &Path) -> Result<(Child, Optio
             .env(MARKER, &launch.marker)
             .current_dir(&launch.workdir)
             .stdin(Stdio::null())
-            .stdout(file)
+            .stdout(output)
             .stderr(errors);
     });
     command.wrap(ProcessSession).wrap(ResetSigmask);
-    command.spawn().map(|child| (ChildWrapper::into_inner(child), moment)).map_err(|error| match error.kind() {
+    command.spawn().map(ChildWrapper::into_inner).map_err(|error| match error.kind() {
         io::ErrorKind::ArgumentListTooLong => Obstacle::Configuration(
             "the arguments and the environment are longer than this system allows; `${args_json_file}` can carry more".to_owned(),
         ),
@@ -193,7 +210,8 @@ fn end_well(mut child: Child, launch: &Launch) -> Result<(), String> {
 }
 
 /// Waits for the program and for everything that it leaves behind.
-fn look_after(program: Child, before: Option<&Children>, launch: &Launch, (folder, end_file): (&Path, &File)) {
+fn look_after(started: Started, launch: &Launch, (folder, end_file): (&Path, &File)) {
+    let Started { program, before, pump } = started;
     let main = pid(&program);
     let tree = tree_of(&program, launch);
     let (order, deserted, own) = (launch.clone(), tree.clone(), folder.to_owned());
@@ -207,7 +225,7 @@ fn look_after(program: Child, before: Option<&Children>, launch: &Launch, (folde
                     _ => None,
                 };
                 if let Some((_, exit)) = ended.filter(|(pid, _)| pid.as_raw() == main) {
-                    if let Some((before, now)) = before.zip(Children::so_far()) {
+                    if let Some((before, now)) = before.as_ref().zip(Children::so_far()) {
                         say(&Word::Used(now.since(before)));
                     }
                     conclude(end_file, &Word::Exited(exit));
@@ -221,8 +239,13 @@ fn look_after(program: Child, before: Option<&Children>, launch: &Launch, (folde
             }
             Err(Errno::EINTR) => {}
             // Nobody is left.
-            Err(_) => return,
+            Err(_) => break,
         }
+    }
+    // The agent waits for the end of this process before it reads the last of the log.
+    if !pump.finish() {
+        let mut again = (0..RETRIES_MAX).map(|_| thread::sleep(RETRY));
+        let _ = again.find(|()| pump.finish());
     }
 }
 

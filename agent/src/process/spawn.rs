@@ -58,6 +58,11 @@ impl Program {
         })
     }
 
+    /// Whether its shim lives, which may have output to write down.
+    pub(crate) fn has_shim(&self) -> bool {
+        launch::read_shim(&self.folder).is_some_and(|shim| shim.is_alive())
+    }
+
     /// How long ago it was begun.
     pub(crate) fn age(&self) -> Duration {
         match &self.source {
@@ -113,8 +118,8 @@ impl Program {
     }
 }
 
-/// Starts a program under a shim. Standard input is empty; output and errors go to one file in the order they are written, straight from the
-/// program: neither a slow nor a dead agent can hold it up. [`Program::word`] says whether it began.
+/// Starts a program under a shim. Standard input is empty; the shim writes output and errors to one log: neither a slow nor a dead agent can hold the
+/// program up. [`Program::word`] says whether it began.
 ///
 /// # Errors
 /// See [`Obstacle`].

@@ -23,7 +23,8 @@ impl Watch {
         if !last && self.pending.len() >= PENDING_MAX {
             return Ok(true);
         }
-        let mut output = self.output.read(last).await?;
+        let seen = self.output.read(last).await?;
+        let mut output = seen.printed;
         let printed: BTreeSet<String> = output.readings.iter().map(|reading| reading.name.clone()).collect();
         intake::add_asked(&mut output.readings, self.attempt.objective_name());
         let is_read = |readings: &[Reading], objective: &str| readings.iter().any(|reading| reading.name == objective);
@@ -37,7 +38,7 @@ impl Watch {
             }
             self.attempt.handle(Input::Line(line), self.began.elapsed());
         }
-        if let Some(complaint) = output.complaint {
+        if let Some(complaint) = seen.complaint {
             self.note(complaint);
         }
         let mut metrics = self.metrics.read(last).await?;
@@ -70,7 +71,7 @@ impl Watch {
                 }
             }
         }
-        let more = output.more || metrics.more || more;
+        let more = seen.more || metrics.more || more;
         self.tell_hint(last && !more);
         Ok(more)
     }

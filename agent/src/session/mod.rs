@@ -38,7 +38,7 @@ use crate::executor::Executor;
 use crate::folders;
 use crate::handover::{Handover, Held};
 use crate::held::{AttemptNumbers, HeldAttempt};
-use crate::intake::stdout::Pattern;
+use crate::intake::printed::Pattern;
 use crate::job::Job;
 use crate::private::{self, Obstruction};
 use crate::process::launch::Alone;

@@ -1,8 +1,6 @@
-//! The program's output, standard error included, in the attempt's folder: lines → metrics.
+//! What a program prints to one of its streams: lines → metrics.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
 
 use regex::Regex;
 
@@ -10,7 +8,6 @@ use super::Reading;
 use super::bars::{self, Bars};
 use super::lines::{Line, Lines};
 use super::record::{self, Found};
-use super::tail::Tail;
 
 /// A map that is printed over several lines has at most this many bytes.
 const UNFINISHED_BYTES_MAX: usize = 64 << 10;
@@ -25,13 +22,6 @@ pub(crate) struct Pattern {
     pub(crate) name: Option<String>,
     /// What is looked for.
     pub(crate) regex: Regex,
-}
-
-/// Reads the output of one attempt.
-#[derive(Debug)]
-pub(crate) struct Output {
-    tail: Tail,
-    reader: OutputReader,
 }
 
 /// Finds metrics in output, whatever the pieces it arrives in.
@@ -50,45 +40,23 @@ pub(crate) struct OutputReader {
     bars: Bars,
 }
 
-/// What a look at the output brought.
+/// What was found.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Printed {
     /// Lines a person would see in the end, in order.
     pub(crate) lines: Vec<String>,
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
     /// The names of those that the program has printed for programs to read: not those of patterns and progress bars.
     pub(crate) named: BTreeSet<String>,
-    /// Why nothing can be read.
-    pub(crate) complaint: Option<String>,
-    /// There may be more to read at once.
-    pub(crate) more: bool,
 }
 
-impl Output {
-    pub(crate) fn new(path: PathBuf, patterns: Vec<Pattern>) -> Self {
-        Self { tail: Tail::new(path), reader: OutputReader::new(patterns) }
-    }
-
-    /// Returns what is new; `last` also gives out a line without an end.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) async fn read(&mut self, last: bool) -> io::Result<Seen> {
-        let gain = self.tail.read().await?;
-        let more = !gain.bytes.is_empty();
-        let mut seen = self.reader.push(&gain.bytes);
-        if last && !more {
-            let rest = self.reader.finish();
-            seen.lines.extend(rest.lines);
-            seen.readings.extend(rest.readings);
-            seen.named.extend(rest.named);
-        }
-        let removed = || "output.log was removed: what the program prints is read, but not kept".to_owned();
-        let obstacle = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
-        seen.complaint = obstacle.or_else(|| gain.removed.then(removed));
-        seen.more = more;
-        Ok(seen)
+impl Printed {
+    /// Adds what was found later.
+    pub(crate) fn extend(&mut self, later: Self) {
+        self.lines.extend(later.lines);
+        self.readings.extend(later.readings);
+        self.named.extend(later.named);
     }
 }
 
@@ -106,13 +74,13 @@ impl OutputReader {
     }
 
     /// Takes in bytes and returns what the lines hold that they complete.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Seen {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Printed {
         let lines = self.lines.push(bytes);
         self.read(lines)
     }
 
     /// Returns what the last line holds, which has no end.
-    pub(crate) fn finish(&mut self) -> Seen {
+    pub(crate) fn finish(&mut self) -> Printed {
         let lines = self.lines.finish();
         let mut seen = self.read(lines);
         seen.named.extend(self.waiting.iter().map(|reading| reading.name.clone()));
@@ -121,8 +89,8 @@ impl OutputReader {
         seen
     }
 
-    fn read(&mut self, lines: impl IntoIterator<Item = Line>) -> Seen {
-        let mut seen = Seen::default();
+    fn read(&mut self, lines: impl IntoIterator<Item = Line>) -> Printed {
+        let mut seen = Printed::default();
         for line in lines.into_iter().flat_map(apart) {
             if !self.is_source(&line.text) {
                 match self.readings(&line.text) {
@@ -345,18 +313,5 @@ mod tests {
     #[test]
     fn json_comes_before_patterns() {
         assert_eq!(found(r#"{"loss": 1}"#, &[pattern(Some("loss"), r"(\d)")]), [("loss".to_owned(), None, 1.0)]);
-    }
-
-    #[tokio::test]
-    async fn a_growing_file_is_read_to_its_last_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("output.log");
-        let mut output = Output::new(path.clone(), Vec::new());
-        assert!(!output.read(false).await.unwrap().more);
-        std::fs::write(&path, "hello\n10%\r20%\r{\"loss\": 1}\nlast").unwrap();
-        let seen = output.read(false).await.unwrap();
-        assert_eq!(seen.lines, ["hello", "{\"loss\": 1}"]);
-        assert_eq!(seen.readings.len(), 1);
-        assert_eq!(output.read(true).await.unwrap().lines, ["last"]);
     }
 }
