@@ -203,7 +203,7 @@ fn what_tensorboardx_has_written_counts_once_when_an_agent_is_killed() {
     let (runs, output) = execute(&bench, &id, &[]);
     assert!(output.contains("taken over") && runs[0]["state"] == "finished", "{output}");
     assert_eq!(bench.steps(&id, 1, "Loss/val"), (0..30).collect::<Vec<_>>(), "each point once: {output}");
-    assert_eq!(runs[0]["metrics"]["hparam/loss"], 1.0, "{}", runs[0]);
+    assert!(runs[0]["metrics"].get("hparam/loss").is_none(), "what stands beside hyperparameters repeats results: {}", runs[0]);
 }
 
 /// A program that talks to MLflow's endpoint as its client does, without it.

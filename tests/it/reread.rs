@@ -30,7 +30,7 @@ fn a_run_of_everything_in_one_command_names_it_too() {
     let ended = bench.run(&["run", &file, "--count", "1"]);
     let named = "not read: run 1: `val_loss` is not read from the line `Epoch 1: Validation loss = 0.25`; add to the sweep file: metric_patterns: {val_loss: '";
     assert!(ended.stderr.contains(named), "{ended:?}");
-    let failed = "the sweep wants `val_loss`, which was printed and not read; add to the sweep file: metric_patterns: {val_loss: '";
+    let failed = "the sweep wants `val_loss`, which was not read; add to the sweep file: metric_patterns: {val_loss: '";
     assert!(ended.stdout.contains(failed) || ended.stderr.contains(failed), "{ended:?}");
 }
 

@@ -291,7 +291,7 @@ fn shown(line: &str, name: &str) -> Option<char> {
 
 fn no_metric(objective: &str, seen: &BTreeMap<String, f64>, output: &Output) -> String {
     if let Some(remedy) = &output.unread {
-        return format!("exit status 0, but the sweep wants `{objective}`, which was printed and not read; {remedy}");
+        return format!("exit status 0, but the sweep wants `{objective}`, which was not read; {remedy}");
     }
     if let Some(separator) = output.tail.iter().rev().find_map(|line| shown(line, objective)) {
         return format!(

@@ -14,9 +14,14 @@ const PREFIX_CHARACTERS_MIN: usize = 3;
 static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Z]?[a-z]+|[A-Z]+|\d+").expect("it is a valid expression"));
 static CELLS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[|│┃]").expect("it is a valid expression"));
 static VALUE: LazyLock<Regex> = LazyLock::new(|| {
-    // Behind a name: separators, quotes and borders of tables, then the number.
-    Regex::new(&format!(r#"^(?:['"]?\s*[:=|│┃]\s*['"]?|\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#)).expect("it is a valid expression")
+    // Behind a name: separators, quotes, brackets and borders of tables, then the number.
+    Regex::new(&format!(r#"^(?:['"\])]?\s*[:=|│┃]\s*['"]?|[\])]?\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#))
+        .expect("it is a valid expression")
 });
+
+/// What MLflow prints at the end of a run: the server, then the place on its page.
+static SERVER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"View run .* at: (https?://[^\s#]*[^\s#/])/?#/experiments/").expect("it is a valid expression"));
 
 /// A line that shows the objective, and what reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +39,13 @@ pub(crate) struct Hints {
     words: Vec<String>,
     /// The heading of a table with the objective: the cells, and the objective's place among them.
     heading: Option<(usize, usize)>,
+    /// The same of a table without borders.
+    plain_heading: Option<(usize, usize)>,
 }
 
 impl Hints {
     pub(crate) fn new(objective: &str) -> Self {
-        Self { objective: objective.to_owned(), words: words(objective), heading: None }
+        Self { objective: objective.to_owned(), words: words(objective), heading: None, plain_heading: None }
     }
 
     /// Returns how a line shows the objective, if it does.
@@ -86,13 +93,9 @@ impl Hints {
     fn in_table(&mut self, line: &str) -> Option<String> {
         let cells: Vec<_> = CELLS.split(line).map(str::trim).collect();
         if cells.len() < 3 {
-            return None;
+            return self.in_plain_table(line);
         }
-        let is_it = |cell: &&str| {
-            let cell = words(cell);
-            cell.len() == self.words.len() && cell.iter().zip(&self.words).all(|(cell, word)| means(cell, word))
-        };
-        if let Some(place) = cells.iter().position(is_it) {
+        if let Some(place) = cells.iter().position(|cell| self.is_it(cell)) {
             self.heading = Some((cells.len(), place));
             return None;
         }
@@ -101,11 +104,52 @@ impl Hints {
         Some(format!(r"^(?:[^|│┃]*[|│┃]){{{place}}}\s*{NUMBER}\s*[|│┃]"))
     }
 
+    /// The same of a table that has white space between its columns: `tabulate`'s, or a data frame, whose rows begin with a number more.
+    fn in_plain_table(&mut self, line: &str) -> Option<String> {
+        let cells: Vec<_> = line.split_whitespace().collect();
+        let is_number = |cell: &&str| cell.parse::<f64>().is_ok();
+        if let Some(place) = cells.iter().position(|cell| self.is_it(cell))
+            && cells.len() > 1
+            && !cells.iter().any(is_number)
+        {
+            self.plain_heading = Some((cells.len(), place));
+            return None;
+        }
+        let (count, place) = self.plain_heading?;
+        if !cells.iter().all(is_number) {
+            // Only a rule of dashes may stand between heading and rows.
+            self.plain_heading.take_if(|_| !line.trim().chars().all(|character| "-= \t".contains(character)));
+            return None;
+        }
+        let extra = cells.len().checked_sub(count).filter(|extra| *extra <= 1)?;
+        let (before, after) = (place + extra, count - place - 1);
+        let times = |cell: &str, count: usize| if count == 0 { String::new() } else { format!("(?:{cell}){{{count}}}") };
+        Some(format!(r"^\s*{}{NUMBER}{}\s*$", times(r"[-+.\deE]+\s+", before), times(r"\s+[-+.\deE]+", after)))
+    }
+
+    fn is_it(&self, cell: &str) -> bool {
+        let cell = words(cell);
+        cell.len() == self.words.len() && cell.iter().zip(&self.words).all(|(cell, word)| means(cell, word))
+    }
+
     /// Returns what a person should know where a metric has the objective's name in another form: `eval_loss` for `eval/loss`.
     pub(crate) fn alike(&self, name: &str) -> Option<String> {
         let is_it = name != self.objective && !self.words.is_empty() && words(name) == self.words;
         is_it.then(|| {
             format!("`{}` has not been read, but `{name}` has: `metric: {{name: {name}}}` in the sweep file takes that", self.objective)
+        })
+    }
+
+    /// Returns what a person should know where MLflow names the server that it has logged to, and that is not the one that the agent has started for it.
+    pub(crate) fn elsewhere(&self, line: &str) -> Option<String> {
+        let server = SERVER.captures(line)?.get(1)?.as_str();
+        let is_ours =
+            server.rsplit('/').next().is_some_and(|token| token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        (!is_ours && !self.words.is_empty()).then(|| {
+            format!(
+                "the program logs to the MLflow server at {server}, which is not read: leave MLFLOW_TRACKING_URI as sweep sets it (without \
+                 `mlflow.set_tracking_uri` in the program), or print the metric as well"
+            )
         })
     }
 
@@ -171,6 +215,8 @@ mod tests {
             "\u{1b}[32mval_loss\u{1b}[0m: 0.25",
             "step 3: val-loss is 0.25",
             "[3]\tvalid_loss: 0.25",
+            "[val_loss] 0.25",
+            "(val_loss): 0.25",
         ] {
             assert_eq!(value("val_loss", &[line]), Some(0.25), "{line}");
         }
@@ -184,6 +230,14 @@ mod tests {
         let table = ["| epoch | val_loss |", "|-------|----------|", "| 1     | 0.25     |"];
         assert_eq!(value("val_loss", &table), Some(0.25));
         assert_eq!(value("epoch", &["┃ epoch ┃ val_loss ┃", "│ 3     │ 0.25     │"]), Some(3.0));
+    }
+
+    #[test]
+    fn a_table_without_borders_is_read_below_its_heading() {
+        assert_eq!(value("val_loss", &["  epoch    val_loss", "-------  ----------", "      0        0.25"]), Some(0.25));
+        assert_eq!(value("val_loss", &["   epoch  val_loss  acc", "0      0      0.25  0.5"]), Some(0.25), "a data frame");
+        assert_eq!(value("val_loss", &["  epoch    val_loss", "done", "      0        0.25"]), None);
+        assert_eq!(value("val_loss", &["watching val_loss", "3 epochs", "1 2 3 4"]), None);
     }
 
     #[test]
@@ -204,6 +258,15 @@ mod tests {
         }
         assert_eq!(value("loss", &["val_loss: 0.25"]), None);
         assert_eq!(value("", &["loss: 0.25"]), None);
+    }
+
+    #[test]
+    fn an_mlflow_server_of_the_users_own_is_named() {
+        let hints = Hints::new("loss");
+        let line = |server: &str| format!("🏃 View run gifted-cow-7 at: {server}/#/experiments/0/runs/2f0b");
+        let words = hints.elsewhere(&line("http://127.0.0.1:5099")).unwrap();
+        assert!(words.starts_with("the program logs to the MLflow server at http://127.0.0.1:5099, which is not read: leave"), "{words}");
+        assert_eq!(hints.elsewhere(&line("http://127.0.0.1:4711/0123456789abcdef0123456789abcdef")), None, "it is the agent's");
     }
 
     #[test]

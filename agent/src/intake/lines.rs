@@ -3,6 +3,8 @@
 /// What is kept of a line; the rest is dropped.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
+const BACKSPACE: char = '\u{8}';
+
 /// A line without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -69,12 +71,30 @@ impl Lines {
         if self.partial.is_empty() {
             return None;
         }
-        let line = Line { text: String::from_utf8_lossy(&self.partial).into_owned(), overwritten };
+        let text = String::from_utf8_lossy(&self.partial);
+        let text = if text.contains(BACKSPACE) { written_over(&text) } else { text.into_owned() };
+        let line = Line { text, overwritten };
         self.partial.clear();
         // A single huge line must not hold its memory for the rest of the attempt.
         self.partial.shrink_to(4096);
         Some(line)
     }
+}
+
+/// Returns what is seen of a line in the end: behind backspaces it is written over.
+fn written_over(text: &str) -> String {
+    let (mut seen, mut cursor) = (Vec::new(), 0_usize);
+    for character in text.chars() {
+        match seen.get_mut(cursor) {
+            _ if character == BACKSPACE => cursor = cursor.saturating_sub(1),
+            Some(there) => (*there, cursor) = (character, cursor + 1),
+            None => {
+                seen.push(character);
+                cursor += 1;
+            }
+        }
+    }
+    seen.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -95,6 +115,12 @@ mod tests {
         let expected = [("a", false), ("b", false), ("10%", true), ("20%", true), ("c", false)].map(|(text, over)| (text.to_owned(), over));
         assert_eq!(texts(&[b"a\nb\r\n10%\r20%\rc"]), expected);
         assert_eq!(texts(&[b"a\nb\r", b"\n10", b"%\r", b"20%\rc"]), expected);
+    }
+
+    #[test]
+    fn what_stands_behind_backspaces_is_written_over() {
+        assert_eq!(texts(&[b"loss: 9.99\x08\x08\x08\x080.5 \x08\n"])[0].0, "loss: 0.5 ");
+        assert_eq!(texts(&[b"\x08\x08a\n"])[0].0, "a");
     }
 
     #[test]

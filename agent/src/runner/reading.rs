@@ -33,6 +33,7 @@ impl Watch {
             printed.iter().for_each(|name| self.hint_at_name(name));
         }
         for line in output.lines {
+            self.frameworks.hear(&line);
             if looks {
                 self.hint_at_line(&line);
             }
@@ -91,7 +92,10 @@ impl Watch {
         if self.has_hint || record::find(line).any {
             return;
         }
-        if let Some(hint) = self.hints.find(line) {
+        if let Some(words) = self.hints.elsewhere(line) {
+            self.attempt.handle(Input::Unread(words.clone()), self.began.elapsed());
+            self.keep_hint(words);
+        } else if let Some(hint) = self.hints.find(line) {
             self.attempt.handle(Input::Unread(self.hints.remedy(&hint)), self.began.elapsed());
             self.keep_hint(self.hints.words(&hint));
         }
@@ -159,6 +163,7 @@ impl Watch {
                 self.note(text);
             } else {
                 self.has_hint = true;
+                self.attempt.handle(Input::Unread(text.clone()), self.began.elapsed());
                 let _ = self.seen.try_send(Seen::Unread(text));
             }
         }

@@ -25,6 +25,9 @@ use crate::process::tree::Tree;
 
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same while the attempt is young: what a short program writes elsewhere is only found while it is open.
+const EARLY_PAUSE: Duration = Duration::from_millis(200);
+const EARLY: Duration = Duration::from_secs(5);
 /// A look that took long is followed by a pause so many times as long.
 const PAUSE_FACTOR: u32 = 150;
 /// How long a file may wait until it is clear which attempt wrote it.
@@ -85,10 +88,14 @@ pub(crate) struct Discovery {
     written: BTreeSet<PathBuf>,
     /// Folders below the working folder in which its processes are.
     folders: BTreeSet<PathBuf>,
+    /// Folders of runs of W&B's library that its output names.
+    printed: BTreeSet<PathBuf>,
     /// Several of its processes were seen to write one file of W&B's library.
     pub(crate) has_contested: bool,
     /// When the attempt began, or somewhat earlier.
     since: SystemTime,
+    /// When this agent began to look.
+    began: Instant,
     next: Instant,
 }
 
@@ -131,8 +138,10 @@ impl Discovery {
             ranks: BTreeMap::new(),
             written: BTreeSet::new(),
             folders: BTreeSet::new(),
+            printed: BTreeSet::new(),
             has_contested: false,
             since: began.checked_sub(CLOCK_DIFFERENCE).unwrap_or(SystemTime::UNIX_EPOCH),
+            began: Instant::now(),
             next: Instant::now(),
         }
     }
@@ -158,6 +167,16 @@ impl Discovery {
         self.known.insert(path);
     }
 
+    /// Notes that the program has printed where a run of W&B's library is kept: one that is short is never seen open. Returns whether that is new.
+    pub(crate) fn note_printed(&mut self, folder: &Path) -> bool {
+        let folder = self.place.workdir.join(folder);
+        let is_new = self.printed.len() < PROCESSES_MAX && self.printed.insert(folder.canonicalize().unwrap_or(folder));
+        if is_new {
+            self.next = Instant::now();
+        }
+        is_new
+    }
+
     /// Returns files of the attempt that are new, the oldest first.
     pub(crate) fn look(&mut self, tree: &Tree) -> Vec<FoundFile> {
         let began = Instant::now();
@@ -174,6 +193,14 @@ impl Discovery {
             if let Some(kind) = kind {
                 seen.entry(path).or_insert((kind, false));
             }
+        }
+        for folder in &self.printed {
+            walk::files(folder, &[], self.since, |path| {
+                if Kind::of_known(&path) == Some(Kind::Wandb) {
+                    self.written.insert(path.clone());
+                    seen.entry(path).or_insert((Kind::Wandb, false));
+                }
+            });
         }
         let mut found = Vec::new();
         for (path, (kind, is_named)) in seen {
@@ -202,7 +229,8 @@ impl Discovery {
         }
         // The folders of W&B's runs are named by the time at which they began.
         found.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        self.next = Instant::now() + PAUSE.max(began.elapsed() * PAUSE_FACTOR);
+        let pause = if self.began.elapsed() < EARLY { EARLY_PAUSE } else { PAUSE };
+        self.next = Instant::now() + pause.max(began.elapsed() * PAUSE_FACTOR);
         found.into_iter().map(|(_, _, file)| file).collect()
     }
 

@@ -27,7 +27,7 @@ use self::kind::Kind;
 use self::rank::{Choice, Ranks};
 use self::series::{Naming, Series};
 use self::source::{Source, Stamp};
-use super::Reading;
+use super::{Reading, wandb};
 use crate::private;
 use crate::process::tree::Tree;
 
@@ -76,6 +76,16 @@ impl FrameworkFiles {
         let open = tokio::task::spawn_blocking(move || Box::new(Files::open(place, asked, began, again)));
         // A thread that panics is a mistake of this program; then the attempt goes on without these files.
         Self { files: open.await.ok(), next: Instant::now() }
+    }
+
+    /// Takes in a line that the program has printed: W&B's library says where it keeps its run.
+    pub(crate) fn hear(&mut self, line: &str) {
+        let folder = wandb::folder_in(line);
+        if let Some((files, folder)) = self.files.as_mut().zip(folder)
+            && files.discovery.note_printed(Path::new(&folder))
+        {
+            self.next = Instant::now();
+        }
     }
 
     /// Returns what is new. With `last`, nobody can write any more.
@@ -301,13 +311,24 @@ impl Files {
         let Some(chunk) = &source.chunk else { return };
         let (kind, now, repeats) = (source.kind, self.began.elapsed(), source.repeats_results());
         let mut names = BTreeMap::new();
+        let mut aliases = BTreeSet::new();
         for (group, sample) in &chunk.samples {
             let btree_map::Entry::Vacant(unnamed) = names.entry((group.as_str(), sample.tag.as_str())) else { continue };
-            match self.series.name(kind, &source.folder.join(group), &sample.tag, repeats, now, last) {
+            let folder = source.folder.join(group);
+            let name = match self.series.name(kind, &folder, &sample.tag, repeats, now, last) {
                 Naming::Wait => return,
-                Naming::Named(name) => unnamed.insert(Some(name)),
-                Naming::Repeated => unnamed.insert(None),
+                Naming::Named(name) => Some(name),
+                Naming::Repeated => None,
             };
+            let name = name.filter(|_| kind != Kind::Events || sample.tag == self.asked || !series::is_of_hparams(&sample.tag));
+            if name.as_ref().is_some_and(|name| *name != self.asked) && !self.given.contains(&self.asked) {
+                match self.series.is_alias(&self.asked, &folder, &sample.tag, now, last) {
+                    None => return,
+                    Some(true) => drop(aliases.insert((group.clone(), sample.tag.clone()))),
+                    Some(false) => {}
+                }
+            }
+            unnamed.insert(name);
         }
         let mut points = Vec::new();
         for (group, sample) in &chunk.samples {
@@ -321,9 +342,8 @@ impl Files {
             }
             let series = NamedSeries { tag: sample.tag.clone(), name: name.clone(), group: group.clone(), file: source.id };
             self.given.insert(name.clone());
-            let is_asked = *name != self.asked && !self.given.contains(&self.asked) && series::is_alias(&self.asked, &folder, &sample.tag);
             points.push((series.clone(), sample.step, sample.value));
-            if is_asked {
+            if aliases.contains(&(group.clone(), sample.tag.clone())) {
                 points.push((NamedSeries { name: self.asked.clone(), tag: String::new(), ..series }, sample.step, sample.value));
             }
         }

@@ -112,6 +112,13 @@ impl Series {
         Naming::Named(if prefix.is_empty() { tag.to_owned() } else { format!("{prefix}/{tag}") })
     }
 
+    /// Returns whether a tag counts as the metric `asked`, by its folder; `None`: not decided yet, since `asked` itself may still come. With `last`, it cannot.
+    pub(crate) fn is_alias(&self, asked: &str, folder: &Path, tag: &str, now: Duration, last: bool) -> Option<bool> {
+        let is_alias = !self.tags.contains_key(asked) && is_alias(asked, folder, tag);
+        let is_new = self.tags.get(tag).is_some_and(|known| now < known.since + HOLD);
+        if is_alias && is_new && !last { None } else { Some(is_alias) }
+    }
+
     /// Returns the folders that have a tag under several names, for a message; empty where there is one.
     pub(crate) fn rivals(&self, tag: &str) -> &[PathBuf] {
         self.tags.get(tag).map(|known| &known.folders[..]).filter(|folders| folders.len() > 1).unwrap_or_default()
@@ -119,7 +126,7 @@ impl Series {
 }
 
 /// Other names by which a sweep file may ask for a tag of a folder: with the folder's name, and the names that Keras itself has.
-pub(crate) fn is_alias(asked: &str, folder: &Path, tag: &str) -> bool {
+fn is_alias(asked: &str, folder: &Path, tag: &str) -> bool {
     let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let with_folder = asked.strip_prefix(&folder).is_some_and(|rest| !folder.is_empty() && rest.strip_prefix(['/', '.', '_']) == Some(tag));
     let keras = tag.strip_prefix("epoch_").is_some_and(|name| match folder.as_str() {
@@ -128,6 +135,11 @@ pub(crate) fn is_alias(asked: &str, folder: &Path, tag: &str) -> bool {
         _ => false,
     });
     with_folder || keras || (asked.contains('.') && asked.replace('.', "/") == tag)
+}
+
+/// Returns whether a tag is one of TensorBoard's plugin for hyperparameters, which repeats results: as `add_hparams` and Lightning write them.
+pub(crate) fn is_of_hparams(tag: &str) -> bool {
+    tag == "hp_metric" || tag.starts_with("hparam/")
 }
 
 /// Returns the deepest folder that holds all of these.

@@ -43,6 +43,9 @@ pub(crate) struct Chunk {
     pub(crate) position: Position,
 }
 
+/// What is read on to while names wait.
+const SAMPLES_MAX: usize = 100_000;
+
 /// A file.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -148,12 +151,24 @@ impl Source {
     /// Reads what is new into the chunk. With `last`, nobody can write any more.
     pub(crate) fn look(&mut self, last: bool) -> Look {
         let mut look = Look::default();
+        let is_short = |chunk: &Chunk| chunk.samples.len() < SAMPLES_MAX;
+        // At the end, what follows in a file of events may settle the names of what waits.
+        let reads_on = last && matches!(self.reader, Reader::Events(..)) && self.chunk.as_ref().is_some_and(is_short);
+        let waiting = if reads_on { self.chunk.take() } else { None };
         if self.chunk.is_some() {
             // What was written behind it is still to be read, and nobody looks again.
             look.more = last;
             return look;
         }
-        match self.read(last, &mut look) {
+        let read = self.read(last, &mut look);
+        if let Some(mut waiting) = waiting {
+            if let Some(Chunk { samples, position }) = self.chunk.take() {
+                waiting.samples.extend(samples);
+                waiting.position = position;
+            }
+            self.chunk = Some(waiting);
+        }
+        match read {
             Ok(()) => {}
             // It was deleted; what was read of it counts.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.has_more = false,

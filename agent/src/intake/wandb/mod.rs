@@ -46,6 +46,15 @@ pub(crate) struct Seen {
     pub(crate) more: bool,
 }
 
+/// Returns the folder of a run that a line of the library names: `wandb: Run data is saved locally in /x/wandb/offline-run-20261130_133416-98knwfaa`.
+pub(crate) fn folder_in(line: &str) -> Option<String> {
+    if !line.contains("Run data is saved locally in ") {
+        return None;
+    }
+    let line = console::strip_ansi_codes(line);
+    Some(line.trim().strip_prefix("wandb: Run data is saved locally in ")?.to_owned())
+}
+
 impl WandbRuns {
     /// Reads files for a sweep with this objective.
     pub(crate) fn new(objective: &str) -> Self {

@@ -229,3 +229,16 @@ async fn a_run_that_is_resumed_is_one_run() {
     assert_eq!(steps, [0, 1, 2, 3, 4, 5]);
     assert_eq!(readings.iter().filter(|(name, ..)| name == "init-2/acc").count(), 2);
 }
+
+#[test]
+fn the_library_says_where_it_keeps_its_run() {
+    let folder = "/x/my runs/wandb/offline-run-20261130_133416-98knwfaa";
+    for line in [
+        format!("wandb: Run data is saved locally in {folder}"),
+        format!("\u{1b}[34m\u{1b}[1mwandb\u{1b}[0m: Run data is saved locally in {folder}\u{1b}[0m"),
+        format!("\u{1b}[1;34mwandb\u{1b}[0m: Run data is saved locally in \u{1b}[35m\u{1b}[1m{folder}\u{1b}[0m"),
+    ] {
+        assert_eq!(folder_in(&line), Some(folder.to_owned()), "{line}");
+    }
+    assert_eq!(folder_in("wandb: View this run in the terminal with `wandb leet`"), None);
+}

@@ -15,8 +15,8 @@ pub(super) struct Fields<'n> {
     /// Where to point when something is missing.
     pub(super) span: Span,
     pub(super) entries: &'n [Entry],
-    /// A key without a value is there all the same, since its value may be null.
-    pub(super) keeps_blanks: bool,
+    /// Returns whether a key is there though it has no value, since its value may be null.
+    pub(super) is_null: fn(&[Entry], &str) -> bool,
 }
 
 impl<'n> Fields<'n> {
@@ -24,7 +24,7 @@ impl<'n> Fields<'n> {
     pub(super) fn new(of: impl Into<String>, span: Span, node: &'n Node, example: &str, report: &mut Report) -> Option<Self> {
         let of = of.into();
         match &node.kind {
-            Kind::Map(entries) => Some(Self { of, span, entries, keeps_blanks: false }),
+            Kind::Map(entries) => Some(Self { of, span, entries, is_null: |_, _| false }),
             _ => {
                 report.error(
                     Some(at(node, span)),
@@ -38,7 +38,7 @@ impl<'n> Fields<'n> {
 
     /// Returns an entry by its key. One without a value is absent, as `name:`.
     pub(super) fn entry(&self, key: &str) -> Option<&'n Entry> {
-        self.entries.iter().find(|entry| entry.key == key && (self.keeps_blanks || !entry.value.is_blank()))
+        self.entries.iter().find(|entry| entry.key == key && (!entry.value.is_blank() || (self.is_null)(self.entries, key)))
     }
 
     /// Returns the entries whose keys are none of `known`, each with the known key that was probably meant.

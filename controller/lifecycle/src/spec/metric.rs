@@ -60,7 +60,7 @@ fn while_running(fields: &Fields<'_>, report: &mut Report) -> Option<Impute> {
 fn reduce(fields: &Fields<'_>, report: &mut Report) -> Reduce {
     let Some(entry) = fields.entry("reduce") else { return Reduce::Best };
     if let Kind::Map(entries) = &entry.value.kind {
-        let inner = Fields { of: "`reduce` of `metric`".to_owned(), span: entry.key_span, entries, keeps_blanks: false };
+        let inner = Fields { of: "`reduce` of `metric`".to_owned(), span: entry.key_span, entries, is_null: |_, _| false };
         inner.close(&["mean_last"], report);
         inner.required("mean_last", report);
         let count = inner.whole("mean_last", 1, report).and_then(|count| u32::try_from(count).ok());

@@ -143,7 +143,7 @@ fn shortened(text: &str) -> String {
 fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, report: &mut Report) {
     let name = path.join(".");
     let fields = match &entry.value.kind {
-        Kind::Map(entries) => Fields { of: format!("parameter `{name}`"), span: entry.key_span, entries, keeps_blanks: true },
+        Kind::Map(entries) => Fields { of: format!("parameter `{name}`"), span: entry.key_span, entries, is_null },
         Kind::List(_) => {
             let help = format!("`{}: {{values: […]}}`", entry.key);
             report.error(Some(entry.key_span), format!("parameter `{name}` is a bare list"), Some(help));
@@ -169,7 +169,10 @@ fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, 
             }
         }
         Some(form) => {
-            let known = keys_of(form);
+            // A key of another form that has no value is absent.
+            let is_absent = |key: &&str| fields.entries.iter().any(|entry| entry.key == *key && entry.value.is_blank());
+            let others = FORMS.iter().flat_map(|(_, required, optional)| required.iter().chain(*optional)).copied().filter(is_absent);
+            let known: Vec<_> = keys_of(form).into_iter().chain(others).collect();
             fields.close(&known, report);
             if let Some(distribution) = distribution(form, &fields, report) {
                 let parameter = Parameter { path: Path(path), distribution, when: Vec::new() };
@@ -180,6 +183,12 @@ fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, 
         }
         None => {}
     }
+}
+
+/// Of a parameter, `value: null` is a value, unless another key says what the values are, and `was: null` always is one.
+fn is_null(entries: &[Entry], key: &str) -> bool {
+    let says_values = |entry: &Entry| ["values", "min", "max", "mu", "parameters"].contains(&&*entry.key) && !entry.value.is_blank();
+    key == "was" || (key == "value" && !entries.iter().any(says_values))
 }
 
 fn keys_of(form: &str) -> Vec<&'static str> {

@@ -259,7 +259,14 @@ fn command(fields: &Fields<'_>, report: &mut Report) -> (Option<String>, Vec<Str
     let command = match fields.entry("command") {
         None => DEFAULT_COMMAND.map(str::to_owned).to_vec(),
         Some(entry) => match &entry.value.kind {
-            Kind::List(items) if !items.is_empty() => items.iter().filter_map(|item| command_item(item, entry.key_span, report)).collect(),
+            Kind::List(items) if !items.is_empty() => {
+                let command: Vec<_> = items.iter().filter_map(|item| command_item(item, entry.key_span, report)).collect();
+                if command.first().is_some_and(String::is_empty) {
+                    let help = "the first item names the program that is started, as `python`".to_owned();
+                    report.error(Some(at(&items[0], entry.key_span)), "the first item of `command` is empty", Some(help));
+                }
+                command
+            }
             Kind::List(_) => {
                 report.error(Some(entry.key_span), "`command` is empty", Some("leave it out for W&B's default".to_owned()));
                 Vec::new()

@@ -118,3 +118,17 @@ fn event_files_name_their_process() {
     assert_eq!(pid("events.out.tfevents.1700000000.box.4711.1.v2"), Some(4711));
     assert_eq!(pid("events.out.tfevents.1700000000.box"), None);
 }
+
+#[test]
+fn a_run_of_wandb_that_is_elsewhere_and_over_is_found_by_what_its_library_prints() {
+    let root = tempfile::tempdir().unwrap();
+    let place = place(root.path(), 1);
+    let mut discovery = Discovery::new(place.clone(), SystemTime::now());
+    let run = root.path().join("elsewhere/wandb/offline-run-1");
+    write(run.join("run-1.wandb"));
+    assert!(found(&mut discovery).is_empty());
+    assert!(discovery.note_printed(&run) && !discovery.note_printed(&run));
+    assert_eq!(found(&mut discovery), ["run-1.wandb"]);
+    assert!(discovery.note_printed(Path::new("wandb/offline-run-2")), "from the working folder on");
+    assert!(discovery.is_due());
+}

@@ -62,6 +62,18 @@ fn keys_without_a_value_are_absent() {
 }
 
 #[test]
+fn keys_of_a_parameter_without_a_value_are_absent() {
+    let text = "program: t.py\nmethod: random\nparameters:\n  a: {min: 0.0, max: 1.0, distribution: , q: }\n  b: {values: [1, 2], probabilities: }\n\
+                \x20 c: {min: 1, max: 3, value: }\n  d: {value: }\n  e: {value: null, distribution: constant}\n";
+    let (spec, diagnostics) = parse(text);
+    let spec = spec.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    assert_eq!(spec.space.parameters().len(), 5);
+    let mistake = "program: t.py\nmethod: random\nparameters: {a: {min: 0.0, max: 1.0, mim: }}\n";
+    assert!(errors(mistake)[0].contains("has no key `mim`"), "{:?}", errors(mistake));
+}
+
+#[test]
 fn literals_of_a_command_are_passed_as_written() {
     let text = "program: t.py\nmethod: random\nparameters: {x: {value: 1}}\n\
                 command: [python, t.py, --month, 08, --lr, 1e-4, --commit, 1234e56, --ratio, 0.10, --flag, true, --none, null, '']\n";
@@ -71,6 +83,8 @@ fn literals_of_a_command_are_passed_as_written() {
         ["--month", "08", "--lr", "1e-4", "--commit", "1234e56", "--ratio", "0.10", "--flag", "true", "--none", "null", ""]
     );
     assert!(errors("program: t.py\nmethod: random\nparameters: {x: {value: 1}}\ncommand:\n  - python\n  -\n")[0].contains("is empty"));
+    let first = errors("program: t.py\nmethod: random\nparameters: {x: {value: 1}}\ncommand: ['', python]\n");
+    assert!(first[0].contains("the first item of `command` is empty"), "{first:?}");
 }
 
 #[test]
