@@ -58,6 +58,15 @@ pub(crate) fn announce(address: SocketAddr, data_dir: &Path) -> Option<Announcem
     }
 }
 
+/// Returns the addresses of this user's controllers on this machine that have noted themselves and serve.
+pub(crate) fn all() -> Vec<SocketAddr> {
+    let notes = folder().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let mut found: Vec<_> = notes.filter_map(|entry| Some(card(&data_dir_in(&entry.path())?)?.address)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// Finds the controller of this user that serves at `host:port`; `None`: there is none, or the host is not this machine's loopback.
 pub(crate) fn find(address: &str) -> Option<Found> {
     let (host, port) = address.rsplit_once(':')?;

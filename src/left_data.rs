@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
 use sweep_agent::{RunFolder, controller_of, size_of};
 use sweep_controller::serve::card;
 
@@ -12,6 +13,9 @@ use sweep_controller::serve::card;
 pub(crate) const PREFIX: &str = "run-";
 /// The file that says of which controller a data directory is.
 const MARKER: &str = "sweep.db.id";
+
+/// The file that says how the sweep of a data directory ended.
+const ENDED: &str = "sweep.json";
 
 /// A data directory that no controller uses.
 #[derive(Clone, Debug)]
@@ -51,7 +55,19 @@ pub(crate) fn all(folder: &Path) -> io::Result<Vec<LeftData>> {
     Ok(found)
 }
 
+/// Writes down in a data directory how its sweep ended, for `sweep ls`. Nothing else depends on it.
+pub(crate) fn write_end(data_dir: &Path, sweep: &Value) {
+    if let Err(error) = fs::write(data_dir.join(ENDED), sweep.to_string()) {
+        tracing::warn!(%error, data_dir = %data_dir.display(), "`sweep ls` will not list the sweep");
+    }
+}
+
 impl LeftData {
+    /// Returns how its sweep ended; `None`: it was killed, or is of an earlier version.
+    pub(crate) fn end(&self) -> Option<Value> {
+        serde_json::from_slice(&fs::read(self.path.join(ENDED)).ok()?).ok()
+    }
+
     /// Returns whether nothing in it was written for a time.
     pub(crate) fn is_older_than(&self, age: Duration) -> bool {
         self.changed.elapsed().is_ok_and(|since| since >= age)

@@ -6,8 +6,7 @@
 /// Prints a line to standard error. Where nobody reads it any more, the command goes on: an agent outlives the `tee` that it was piped into.
 macro_rules! say {
     ($($words:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
+        $crate::display::live::say(format_args!($($words)*));
     }};
 }
 

@@ -1,7 +1,5 @@
 //! Signals: what an agent does with each of them, said as it happens. None that a scheduler may send kills it.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use sweep_agent::{Interrupt, UserSignal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -133,7 +131,7 @@ fn on_ctrl_c(presses: u32) -> Interrupt {
 
 /// Writes a line to standard error. A terminal that has gone away is no reason to stop.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    say!("{text}");
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::{places, shell};
 /// Writes the exact code of a run into a folder, and executes the run again
 ///
 /// The code is that which the run executed, uncommitted and untracked files included; what is written is read again, and has to have the same tree hash. The
-/// folder must be empty or not be there. With --run the program is executed there as an agent would, with the same parameters and the same seed, and what comes out is
+/// folder must be empty or not be there; one that an earlier call for the same run has written is moved aside. With --run the program is executed there as an agent would, with the same parameters and the same seed, and what comes out is
 /// compared with what was recorded; nothing is reported. How this machine differs from the recorded one (interpreter, packages, GPUs), and whether the declared data is
 /// the same, is said first.
 ///
@@ -77,11 +77,9 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     let attempt = chosen(&sweep, &run, args.attempt)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{number}", sweep.id)));
 
-    if std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        let failure = Failure::new(format!("{} is not empty: the code is written to a folder of its own", dir.display()));
-        return Err(failure.hint(format!("name another one: `sweep reproduce {} DIR`", args.run)).into());
-    }
-
+    let mark =
+        format!("The code of run {}/{number}, written by `sweep reproduce`. Not part of the code of a folder around it.\n", sweep.id);
+    make_room(&dir, &mark, &args.run)?;
     let mut snapshots = Snapshots::new()?;
     snapshots.fetch(&mut client, &sweep, &attempt.code_version).await?;
     let written = snapshots
@@ -89,8 +87,6 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         .check_out(&attempt.code_version, &dir)
         .with_context(|| format!("the code cannot be written to {}", dir.display()))?;
     // The folder around it does not take it for code of its own.
-    let mark =
-        format!("The code of run {}/{number}, written by `sweep reproduce`. Not part of the code of a folder around it.\n", sweep.id);
     std::fs::write(dir.join(sweep_code::REPRODUCED), mark).with_context(|| format!("{} cannot be written", dir.display()))?;
     let versions = snapshots::versions(&client, &sweep).await?;
     let about =
@@ -155,6 +151,24 @@ async fn here_and_then(recorded: &Environment, attempt: &Attempt, workdir: &Path
     });
     let here = Environment { digest: String::new(), facts: facts.into_iter().collect(), packages, variables, data: data.collect() };
     Ok(display::environment::differences(recorded, &here))
+}
+
+/// Makes sure that a folder is empty. One that this command has written before for the same run, by its mark, is moved aside: what was changed or made in it stays.
+fn make_room(dir: &Path, mark: &str, run: &str) -> Result<()> {
+    if std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none()) {
+        return Ok(());
+    }
+    if std::fs::read_to_string(dir.join(sweep_code::REPRODUCED)).is_ok_and(|found| found == mark) {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let aside = (1..1000).map(|number| dir.with_file_name(format!("{name}.{number}"))).find(|aside| !aside.exists());
+        if let Some(aside) = aside.filter(|_| !name.is_empty()) {
+            std::fs::rename(dir, &aside).with_context(|| format!("{} cannot be moved aside", dir.display()))?;
+            say!("{} was written by an earlier `sweep reproduce`, and is {} now", dir.display(), aside.display());
+            return Ok(());
+        }
+    }
+    let failure = Failure::new(format!("{} is not empty: the code is written to a folder of its own", dir.display()));
+    Err(failure.hint(format!("name another one: `sweep reproduce {run} DIR`")).into())
 }
 
 fn chosen<'a>(sweep: &Sweep, run: &'a Run, wanted: Option<u32>) -> Result<&'a Attempt> {

@@ -130,6 +130,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
     let stopped = controller.stop().await.map_err(controller::explain);
     let outcome = outcome?;
     stopped?;
+    left_data::write_end(&data_dir, &display::json::sweep(&outcome.sweep));
     let judgement = gate.as_ref().map(|gate| gate.judge(&outcome));
     conclude(args, &outcome, judgement.as_ref(), &data_dir)
 }

@@ -36,6 +36,27 @@ pub(crate) fn sweep(sweep: &Sweep) -> Value {
     })
 }
 
+/// Reads what [`sweep`] has written, as far as a table of sweeps shows it.
+pub(crate) fn read_sweep(object: &Value) -> Option<Sweep> {
+    let text = |key: &str| object[key].as_str().map(str::to_owned);
+    let count = |key: &str| object[key].as_u64().unwrap_or_default();
+    Some(Sweep {
+        id: text("sweep")?,
+        name: text("name").unwrap_or_default(),
+        state: text("state")?,
+        method: text("method").unwrap_or_default(),
+        metric: text("metric").unwrap_or_default(),
+        planned: count("planned"),
+        finished: count("finished"),
+        stopped: count("stopped"),
+        failed: count("failed"),
+        cancelled: count("cancelled"),
+        best_value: object["best_value"].as_f64(),
+        created_ms: object["created_ms"].as_i64().unwrap_or_default(),
+        ..Sweep::default()
+    })
+}
+
 /// A version of the code.
 pub(crate) fn code(version: &CodeVersion) -> Value {
     let code = version.code.clone().unwrap_or_default();

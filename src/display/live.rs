@@ -1,6 +1,8 @@
 //! The live view of a sweep: redrawn in place on a terminal, one line for each run that ends elsewhere.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use console::{Term, style, truncate_str};
@@ -13,11 +15,29 @@ const RUNNING_LINES_MAX: usize = 8;
 const ENDED_LINES_MAX: usize = 3;
 const BAR_WIDTH_MAX: usize = 40;
 
+/// How many lines above the cursor of the terminal a view has drawn. There is one terminal, and whoever else says something has to take them away first.
+static DRAWN: Mutex<usize> = Mutex::new(0);
+
+/// Says something to the person at the terminal: a view that is there is drawn anew below it.
+pub(crate) fn say(words: std::fmt::Arguments<'_>) {
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    erase(&Term::stderr(), &mut drawn);
+    let _ = writeln!(std::io::stderr(), "{words}");
+}
+
+/// A terminal that has gone away is no reason to stop.
+fn erase(term: &Term, drawn: &mut usize) {
+    if *drawn > 0 {
+        // Ctrl-C shows as `^C` behind the cursor.
+        let _ = term.clear_line();
+        let _ = term.clear_last_lines(std::mem::take(drawn));
+    }
+}
+
 /// A view that follows a sweep. Goes to standard error: results go to standard output.
 #[derive(Debug)]
 pub(crate) struct Live {
     term: Term,
-    drawn: usize,
     seen: BTreeSet<(u64, usize)>,
     began: Instant,
     last_state: String,
@@ -32,7 +52,6 @@ impl Live {
     pub(crate) fn new() -> Self {
         Self {
             term: Term::stderr(),
-            drawn: 0,
             seen: BTreeSet::new(),
             began: Instant::now(),
             last_state: String::new(),
@@ -52,17 +71,17 @@ impl Live {
         let height = usize::from(self.term.size().0).max(4);
         let mut lines = self.picture(sweep, view, width);
         lines.truncate(height - 1);
-        // A terminal that has gone away is no reason to stop.
-        let _ = self.term.clear_last_lines(self.drawn);
+        let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+        erase(&self.term, &mut drawn);
         for line in &lines {
             let _ = self.term.write_line(&truncate_str(line, width - 1, "…"));
         }
-        self.drawn = lines.len();
+        *drawn = lines.len();
     }
 
     /// Leaves the last picture where it is.
     pub(crate) fn close(&mut self) {
-        self.drawn = 0;
+        *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = 0;
     }
 
     fn picture(&self, sweep: &Sweep, view: &WatchSweepResponse, width: usize) -> Vec<String> {

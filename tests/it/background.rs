@@ -92,3 +92,24 @@ fn an_agent_starts_no_controller() {
     assert!(ended.stderr.contains("127.0.0.1:7433") && ended.stderr.contains("--controller"), "{ended:?}");
     wait_for("no process", || bench.processes().is_empty().then_some(()));
 }
+
+#[test]
+fn sweeps_of_sweep_run_are_listed_while_they_run_and_afterwards() {
+    let bench = Bench::new();
+    let text = "method: grid\nmetric: {name: loss}\ncommand: [sh, -c, 'echo \"{\\\"loss\\\": 1}\"; touch begun; until test -e go; do sleep 0.05; done']\n\
+                parameters:\n  x: {values: [1]}\n";
+    let file = bench.write("sweep.yaml", text);
+    let running = bench.start(&["run", &file]);
+    wait_for("the start", || bench.path("begun").exists().then_some(()));
+    let listed = bench.json_lines(&["ls", "--json"]);
+    let address = listed[0]["controller"].as_str().expect("it says where").to_owned();
+    assert_eq!((listed.len(), listed[0]["state"].as_str()), (1, Some("running")), "{listed:?}");
+    let id = listed[0]["sweep"].as_str().expect("it has an id").to_owned();
+    assert!(bench.ok(&["ls"]).contains(&format!("{id}: sweep show {id} --controller {address}")));
+    bench.write("go", "");
+    assert_eq!(running.wait().0, 0);
+    let listed = bench.json_lines(&["ls", "--json"]);
+    assert_eq!((listed[0]["sweep"].as_str(), listed[0]["state"].as_str()), (Some(&*id), Some("finished")), "{listed:?}");
+    let data_dir = listed[0]["data_dir"].as_str().expect("it says where");
+    assert!(bench.ok(&["ls"]).contains(&format!("{id}: sweep controller --data-dir {data_dir}")));
+}

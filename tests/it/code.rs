@@ -121,7 +121,10 @@ fn a_run_is_reproduced_from_what_was_sent_to_the_controller() {
         assert!(recorded.to_string().starts_with(shift), "{recorded}");
         assert_eq!(fs::read_to_string(bench.path(&format!("{dir}/data file.txt"))).expect("it was written"), "1\n");
     }
-    let full = refused(&bench, &["reproduce", &format!("{id}/1"), "again-1"], 1);
+    fs::write(bench.path("again-1/mine.txt"), "mine").expect("it is a folder");
+    bench.ok(&["reproduce", &format!("{id}/1"), "again-1"]);
+    assert!(bench.path("again-1.1/mine.txt").exists() && !bench.path("again-1/mine.txt").exists(), "what it had written was moved aside");
+    let full = refused(&bench, &["reproduce", &format!("{id}/2"), "again-1"], 1);
     assert!(full.contains("not empty"), "{full}");
     let unknown = refused(&bench, &["reproduce", &id], 2);
     assert!(unknown.contains(&format!("sweep reproduce {id}/1")), "{unknown}");

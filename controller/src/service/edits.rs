@@ -85,7 +85,11 @@ fn answer(spec: &mut SweepSpec, was_json: std::collections::HashMap<String, Stri
         };
         limits::name("was_json", &json)?;
         let value = serde_json::from_str(&json).map_err(|error| invalid(format!("was_json of `{name}` is no JSON: {error}")))?;
-        spec.origins.was.insert(Path::clone(&path), Value::from_json(&value));
+        let value = Value::from_json(&value);
+        if let Some(mistake) = spec.space.get(&path).and_then(|parameter| spec::was_mistake(parameter, &value)) {
+            return Err(invalid(mistake));
+        }
+        spec.origins.was.insert(Path::clone(&path), value);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! How two sweep files differ, in words for whoever is about to replace one by the other.
 
 use sweep_search::observation::Goal;
-use sweep_search::space::{Distribution, Parameter, Space, Value};
+use sweep_search::space::{Distribution, Parameter, Path, Space, Value};
 
 use super::model::{Objective, OverInits, Reduce, SweepSpec};
 
@@ -41,7 +41,10 @@ fn parameters(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
         let path = &parameter.path;
         let Some(earlier) = after.origins.before(path, &before.space).and_then(|earlier| before.space.get(earlier)) else {
             let used = after.origins.was.get(path).map(|was| format!("; the code used {} before", text(was))).unwrap_or_default();
-            lines.push(format!("parameter `{path}` is new: {}{used}", words(&parameter.distribution)));
+            let renamed = former_name(parameter, before, after).filter(|_| used.is_empty());
+            let renamed =
+                renamed.map(|former| format!("; if that is another name of `{former}`, add `renamed_from: {former}`")).unwrap_or_default();
+            lines.push(format!("parameter `{path}` is new: {}{used}{renamed}", words(&parameter.distribution)));
             continue;
         };
         kept.push(&earlier.path);
@@ -58,6 +61,18 @@ fn parameters(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
     let removed = before.space.parameters().iter().filter(|parameter| !kept.contains(&&parameter.path));
     lines.extend(removed.map(|parameter| format!("parameter `{}` is removed; it was {}", parameter.path, words(&parameter.distribution))));
     lines
+}
+
+/// Returns the only parameter that is removed and varied as a new one does, if no other new one does so too.
+fn former_name<'a>(new: &Parameter, before: &'a SweepSpec, after: &SweepSpec) -> Option<&'a Path> {
+    let is_alike = |other: &&Parameter| other.distribution == new.distribution;
+    let is_new = |parameter: &&Parameter| after.origins.before(&parameter.path, &before.space).is_none();
+    let is_kept =
+        |path: &Path| after.space.parameters().iter().any(|parameter| after.origins.before(&parameter.path, &before.space) == Some(path));
+    let mut removed = before.space.parameters().iter().filter(is_alike).filter(|parameter| !is_kept(&parameter.path));
+    let added = after.space.parameters().iter().filter(is_alike).filter(is_new).count();
+    let only = removed.next().filter(|_| removed.next().is_none() && added == 1)?;
+    (!matches!(new.distribution, Distribution::Constant { .. })).then_some(&only.path)
 }
 
 fn difference(before: &Distribution, after: &Distribution) -> String {

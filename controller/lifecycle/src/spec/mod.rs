@@ -35,6 +35,7 @@ pub use model::{
     Bound, CodeMode, CodePolicy, Constraint, DataSource, Impute, MetricPattern, Objective, OnLeaseLost, OverInits, Reduce, RetryPolicy,
     Summary, SweepSpec,
 };
+pub use parameter::was_mistake;
 pub use render::render;
 pub use schema::schema;
 pub use understanding::{ParameterSummary, example_configuration, parameter_summaries};

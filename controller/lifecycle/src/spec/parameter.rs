@@ -176,7 +176,15 @@ fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, 
             fields.close(&known, report);
             if let Some(distribution) = distribution(form, &fields, report) {
                 let parameter = Parameter { path: Path(path), distribution, when: Vec::new() };
-                let was = fields.entry("was").map(|entry| entry.value.to_value());
+                let was = fields.entry("was").map(|entry| (entry, entry.value.to_value()));
+                if let Some((was, mistake)) = was.as_ref().and_then(|(entry, was)| Some((entry, was_mistake(&parameter, was)?))) {
+                    report.error(
+                        Some(at(&was.value, was.key_span)),
+                        mistake,
+                        Some("what the code used before there was the parameter".to_owned()),
+                    );
+                }
+                let was = was.map(|(_, was)| was);
                 let renamed_from = fields.text("renamed_from", report).map(Path::flat);
                 found.push(Read { parameter, span: entry.key_span, wishes, was, renamed_from });
             }
@@ -189,6 +197,25 @@ fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, 
 fn is_null(entries: &[Entry], key: &str) -> bool {
     let says_values = |entry: &Entry| ["values", "min", "max", "mu", "parameters"].contains(&&*entry.key) && !entry.value.is_blank();
     key == "was" || (key == "value" && !entries.iter().any(says_values))
+}
+
+/// Returns why a parameter cannot have had a value before it was one: its values are of another kind.
+pub fn was_mistake(parameter: &Parameter, was: &Value) -> Option<String> {
+    let kind = |value: &Value| match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Int(_) | Value::Float(_) => "a number",
+        Value::Str(_) => "text",
+        Value::List(_) | Value::Map(_) => "a collection",
+    };
+    let kinds: Vec<_> = match &parameter.distribution {
+        Distribution::Constant { .. } => return None,
+        Distribution::Categorical { values, .. } => values.iter().map(kind).collect(),
+        Distribution::CategoricalWithProbabilities { values, .. } => values.iter().map(kind).collect(),
+        _ => vec!["a number"],
+    };
+    let is_possible = matches!(was, Value::Null) || kinds.contains(&kind(was));
+    (!is_possible).then(|| format!("parameter `{}`: `was` is {}, and none of its values is", parameter.path, kind(was)))
 }
 
 fn keys_of(form: &str) -> Vec<&'static str> {

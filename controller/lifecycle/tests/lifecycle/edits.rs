@@ -161,6 +161,26 @@ fn a_point_is_free_again_once_all_its_runs_are_withdrawn_at_once() {
 }
 
 #[test]
+fn a_rename_is_proposed_where_one_parameter_replaces_another_like_it() {
+    let mut world = begun();
+    let renamed = |names: &[&str]| SweepSpec {
+        space: space(&names.iter().map(|name| (*name, one_of(&[1, 2, 3, 4, 5, 6]))).collect::<Vec<_>>()),
+        ..grid(6)
+    };
+    let (changes, ..) = edit(&mut world, renamed(&["lr"]));
+    assert_eq!(
+        changes,
+        [
+            "parameter `lr` is new: one of 1, 2, 3, 4, 5, 6; if that is another name of `x`, add `renamed_from: x`",
+            "parameter `x` is removed; it was one of 1, 2, 3, 4, 5, 6"
+        ]
+    );
+    undo(&mut world);
+    let (changes, ..) = edit(&mut world, renamed(&["lr", "mu"]));
+    assert!(changes.iter().all(|change| !change.contains("renamed_from")), "nobody knows which: {changes:?}");
+}
+
+#[test]
 fn a_new_parameter_is_filled_in_with_what_the_code_used_before() {
     let mut world = begun();
     let with = |was: Option<i64>| SweepSpec {

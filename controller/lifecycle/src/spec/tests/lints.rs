@@ -105,3 +105,18 @@ fn a_file_is_described_as_it_was_understood() {
     let example = example_configuration(&spec);
     assert!(example.contains_key("lr") && example.contains_key("opt"), "{example:?}");
 }
+
+#[test]
+fn what_the_code_used_before_has_to_be_possible() {
+    let file = |was: &str| {
+        format!("program: t.py\nmethod: random\nparameters: {{y: {{values: [1, 2], was: {was}}}, z: {{min: 0.0, max: 1.0}}}}\n")
+    };
+    assert!(
+        errors(&file("banana"))[0].contains("parameter `y`: `was` is text, and none of its values is"),
+        "{:?}",
+        errors(&file("banana"))
+    );
+    for possible in ["7", "0.5", "null"] {
+        assert!(parse(&file(possible)).0.is_some(), "{possible}");
+    }
+}
