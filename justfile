@@ -19,7 +19,7 @@ check:
 simulate seeds="10000":
     SWEEP_SIM_SEEDS={{seeds}} cargo test --release -p sweep-simulation --test seeds -- everything
 
-# How long things take (docs/benchmarks.md)
+# How long things take (docs/explanation/benchmarks.md)
 bench:
     cargo bench -p sweep-search --features bench --bench suggest --bench model
     cargo bench --bench controller

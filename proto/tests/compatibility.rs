@@ -28,7 +28,7 @@ fn entries(summary: &str) -> BTreeMap<&str, &str> {
 fn the_protocol_breaks_no_released_program() {
     let released = std::fs::read_to_string(RELEASED).unwrap();
     assert!(entries(&released).len() > 100, "{RELEASED} is no summary of a protocol");
-    assert_eq!(breaks(&released, CURRENT), Vec::<String>::new(), "docs/evolution.md has the rules");
+    assert_eq!(breaks(&released, CURRENT), Vec::<String>::new(), "docs/explanation/compatibility.md has the rules");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Holds the code against the drawing in `docs/architecture.md`: who may depend on whom, no circles, no drawers.
+//! Holds the code against the drawing in `docs/explanation/architecture.md`: who may depend on whom, no circles, no drawers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Bench, finish, has_python, wait_for};
 
-/// Runs of a sweep that begins anew. How much sooner old results lead to the best is a matter of luck with two agents at work; docs/benchmarks.md measures it.
+/// Runs of a sweep that begins anew. How much sooner old results lead to the best is a matter of luck with two agents at work; docs/explanation/benchmarks.md measures it.
 const FIRST: usize = 5;
 /// The sweeps that begin anew: one alone may be lucky, too.
 const SEEDS: [u64; 5] = [3, 4, 5, 6, 7];

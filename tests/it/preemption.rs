@@ -168,7 +168,7 @@ fn a_preempt_signal_means_what_sigterm_means() {
     assert!(wrong.stderr.contains("one of TERM, USR1, USR2, HUP, ALRM, XCPU is wanted"), "{}", wrong.stderr);
 }
 
-/// As docs/slurm.md has it: Slurm signals the batch shell.
+/// As docs/guides/schedulers.md has it: Slurm signals the batch shell.
 #[test]
 fn a_batch_script_passes_its_signal_to_the_agent_and_gets_its_exit_status() {
     let exec = r#"exec "$@""#;

@@ -1,4 +1,4 @@
-//! The workflow files of docs/ci.md: a real shell executes what stands in them, with the real binary.
+//! The workflow files of docs/guides/ci.md: a real shell executes what stands in them, with the real binary.
 
 use std::fs;
 use std::path::Path;
@@ -17,8 +17,8 @@ const TRAIN: &str = r#"awk -v r=$SWEEP_REPEAT 'BEGIN { printf "{\"loss\": %f}\n"
 
 /// Returns the block of a Markdown file that begins with a comment.
 fn block(name: &str) -> String {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ci.md")).expect("it is there");
-    let begin = text.find(&format!("```yaml\n# {name}\n")).unwrap_or_else(|| panic!("docs/ci.md has {name}"));
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/ci.md")).expect("it is there");
+    let begin = text.find(&format!("```yaml\n# {name}\n")).unwrap_or_else(|| panic!("docs/guides/ci.md has {name}"));
     let rest = &text[begin + "```yaml\n".len()..];
     rest[..rest.find("\n```").expect("the block ends")].to_owned()
 }

@@ -21,7 +21,7 @@ pub fn observations(sweep: &Sweep) -> Vec<Observation> {
 }
 
 /// Returns the same for the next suggestion, where a stopped run counts with what was predicted when it was stopped, or else with what it had
-/// reached. Suggestions that were made from present predictions needed more epochs (docs/benchmarks.md, early stopping).
+/// reached. Suggestions that were made from present predictions needed more epochs (docs/explanation/experiments.md, predictions for stopped runs).
 pub fn observations_to_suggest_from(sweep: &Sweep) -> Vec<Observation> {
     let mut endings = Endings::at_their_stops();
     points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()

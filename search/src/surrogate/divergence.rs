@@ -1,7 +1,7 @@
 //! Tells values of diverged runs from ordinary ones.
 //!
 //! A diverged value says where not to go, and nothing of the scale of the objective: the models of the values never see it, and the model of failures
-//! takes it for a failure. A cap on all values besides costs more where nothing diverges than it gains (docs/benchmarks.md).
+//! takes it for a failure. A cap on all values besides costs more where nothing diverges than it gains (docs/explanation/experiments.md).
 
 /// The scale of the objective is that of this many of the first values: later ones are from where the search went, and may all be alike.
 const FIRST: usize = 20;

@@ -1,7 +1,7 @@
 //! The kinds of events, each with the format of the log in which it first appeared.
 //!
 //! To add a kind: raise `FORMAT` of the store unless that format is still unreleased, list the kind here with it, and extend the
-//! fixture as `docs/evolution.md` says. An older program then refuses the data instead of stopping at an event that it cannot read.
+//! fixture as `docs/explanation/compatibility.md` says. An older program then refuses the data instead of stopping at an event that it cannot read.
 
 use super::Event;
 

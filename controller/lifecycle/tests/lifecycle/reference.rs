@@ -1,4 +1,4 @@
-//! A second, naive account of what commands do to runs, written from the rules of docs/operations.md and from nothing else. It is told what it
+//! A second, naive account of what commands do to runs, written from the rules of docs/guides/failures.md and from nothing else. It is told what it
 //! need not know: which run an agent gets, when a sweep ends, which agents are in quarantine. All else it works out by itself.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -36,7 +36,7 @@ pub use snapshot::{PointsDigest, SqliteSnapshot};
 pub use write::SqliteStore;
 
 /// The format that this version writes, kept in `user_version`. It rises with each change that an older version cannot read: a new kind of
-/// event, a new word in an event. `docs/evolution.md` has the rules.
+/// event, a new word in an event. `docs/explanation/compatibility.md` has the rules.
 pub const FORMAT: u32 = 3;
 
 /// How long a statement waits for another process, a backup for instance.
