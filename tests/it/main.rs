@@ -13,6 +13,7 @@ mod connections;
 mod damage;
 mod digits;
 mod disk;
+mod docs;
 mod edit;
 mod examples;
 mod external;

@@ -1,0 +1,549 @@
+//! Checks the documentation: its table of contents, its links, the pages that are generated, and the commands that it shows.
+//!
+//! `UPDATE_DOCS=1 cargo test --test it docs::` writes the generated pages.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use regex::Regex;
+
+use crate::harness::{Bench, by, finish, requires};
+
+/// The id that pages show in commands; in guides it is the id of a sweep that has ended.
+const SHOWN_ID: &str = "k3x9q2ab";
+/// The pages that these tests write.
+const GENERATED: [&str; 2] = ["docs/reference/command-line.md", "docs/reference/grpc.md"];
+/// The longest line of prose.
+const WIDTH_MAX: usize = 120;
+/// The sweep that the commands of guides are about: with fewer results there is no model to plot.
+const SWEEP: &str = r#"
+name: guide
+method: random
+seed: 1
+run_cap: 12
+metric: {name: val_loss, goal: minimize}
+command: [sh, train.sh]
+parameters:
+  lr: {distribution: log_uniform_values, min: 1e-4, max: 1.0}
+  dropout: {min: 0.0, max: 0.5}
+  optimizer: {values: [adam, sgd]}
+"#;
+/// Its program: run 3 fails.
+const TRAIN: &str = r#"if [ "$SWEEP_RUN" = 3 ]; then echo "RuntimeError: no data" >&2; exit 1; fi
+for epoch in 1 2 3; do
+  awk -v lr="$SWEEP_PARAM_LR" -v dropout="$SWEEP_PARAM_DROPOUT" -v epoch=$epoch \
+    'BEGIN { printf "{\"step\": %d, \"val_loss\": %f}\n", epoch, (log(lr) + 4) ^ 2 / 10 + dropout / 10 + 0.1 / epoch }'
+done"#;
+
+/// A fenced block of a page.
+#[derive(Debug)]
+struct Block {
+    /// What follows the opening fence: `console`, `console norun`.
+    info: String,
+    text: String,
+    /// The line before it, where that is the end of a comment.
+    comment: String,
+}
+
+impl Block {
+    fn is_commands(&self) -> bool {
+        matches!(self.info.split(' ').next(), Some("console" | "sh" | "bash"))
+    }
+
+    fn is_run(&self) -> bool {
+        self.is_commands() && !self.info.ends_with(" norun")
+    }
+
+    /// Returns the commands, each on one line with its continuations: of `console` those behind a prompt, of `sh` and `bash` all lines.
+    fn commands(&self) -> Vec<String> {
+        let is_script = !self.info.starts_with("console");
+        let mut commands: Vec<String> = Vec::new();
+        let mut is_continued = false;
+        for line in self.text.lines() {
+            let command = line.strip_prefix("$ ").or_else(|| is_script.then_some(line));
+            match (command, commands.last_mut()) {
+                (_, Some(last)) if is_continued => write!(last, " {}", line.trim().trim_end_matches('\\')).expect("a string takes all"),
+                (Some(command), _) => commands.push(command.trim_end_matches('\\').to_owned()),
+                (None, _) => continue,
+            }
+            is_continued = line.ends_with('\\');
+        }
+        commands
+    }
+
+    /// Returns the name of the file that the block shows: its first line is `# name.extension`.
+    fn file(&self) -> Option<&str> {
+        let name = self.text.lines().next()?.strip_prefix("# ")?;
+        (!self.is_commands() && name.contains('.') && !name.contains([' ', '/'])).then_some(name)
+    }
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents_once() {
+    let summary = read("docs/SUMMARY.md");
+    let listed: Vec<String> = links(&summary).into_iter().map(|link| format!("docs/{link}")).collect();
+    let unique: BTreeSet<&String> = listed.iter().collect();
+    assert_eq!(unique.len(), listed.len(), "docs/SUMMARY.md lists a page twice");
+    let pages: BTreeSet<String> = pages().into_iter().filter(|page| page != "docs/SUMMARY.md").collect();
+    assert_eq!(pages, listed.into_iter().collect(), "docs/SUMMARY.md lists all pages");
+}
+
+#[test]
+fn links_and_anchors_resolve() {
+    let mut files = pages();
+    files.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/code-change/README.md"].map(str::to_owned));
+    let mut broken = Vec::new();
+    for file in &files {
+        for link in links(&read(file)) {
+            if !link.contains("://") && !link.starts_with("mailto:") && !resolves(file, &link) {
+                broken.push(format!("{file}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn pages_hold_no_html_but_comments() {
+    for page in pages() {
+        for event in Parser::new_ext(&read(&page), Options::ENABLE_TABLES) {
+            if let Event::Html(html) | Event::InlineHtml(html) = event {
+                assert!(html.trim_start().starts_with("<!--"), "{page}: {html} is taken for HTML");
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_that_sources_name_exist() {
+    let named = Regex::new(r"\bdocs/[\w/.-]+\.(?:md|json)(?:#[\w-]+)?").expect("it compiles");
+    let mut broken = Vec::new();
+    for folder in ["src", "agent", "benches", "code", "controller", "examples", "proto", "search", "tests", "justfile", ".ci"] {
+        for path in files_below(folder) {
+            let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
+            let missing = named.find_iter(&text).filter(|found| !resolves("", found.as_str()));
+            broken.extend(missing.map(|found| format!("{path}: {}", found.as_str())));
+        }
+    }
+    assert!(broken.is_empty(), "no such page:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn files_that_pages_name_exist() {
+    let named =
+        Regex::new(r"`((?:agent|benches|code|controller|examples|fuzz|proto|search|src|tests|docs)/[\w/.-]+)`").expect("it compiles");
+    let mut missing = Vec::new();
+    for page in pages().iter().map(String::as_str).chain(["README.md", "CONTRIBUTING.md", "SECURITY.md"]) {
+        let text = read(page);
+        let paths = named.captures_iter(&text).map(|found| found[1].to_owned());
+        missing.extend(paths.filter(|path| !root().join(path).exists()).map(|path| format!("{page}: {path}")));
+    }
+    assert!(missing.is_empty(), "no such file:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn prose_is_wrapped_and_the_readme_is_short() {
+    assert!(read("README.md").lines().count() <= 120, "README.md has at most 120 lines");
+    let written = pages().into_iter().filter(|page| !GENERATED.contains(&page.as_str()));
+    for page in written.chain(["README.md", "CONTRIBUTING.md"].map(str::to_owned)) {
+        let mut is_code = false;
+        for (number, line) in (1..).zip(read(&page).lines()) {
+            is_code ^= line.trim_start().starts_with("```");
+            let is_prose = !is_code && !line.trim_start().starts_with(['|', '#']) && line.trim_start().contains(' ');
+            assert!(!is_prose || line.chars().count() <= WIDTH_MAX, "{page}:{number} is longer than {WIDTH_MAX} characters");
+        }
+    }
+}
+
+#[test]
+fn commands_that_are_not_run_say_why() {
+    for page in pages().into_iter().filter(|page| is_in(page, "start") || is_in(page, "guides")) {
+        for block in blocks(&read(&page)) {
+            let says_why = block.comment.starts_with("<!-- norun: ");
+            assert_eq!(
+                block.is_commands() && !block.is_run(),
+                says_why,
+                "{page}: `<!-- norun: why -->` stands before a block that is not run: {block:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_command_line_reference_is_current() {
+    let mut page = "# Command line\n\n<!-- Generated by tests/it/docs.rs from `--help`. -->\n\nThe help text of every command. \
+                    `sweep COMMAND --help` prints the same.\n\n"
+        .to_owned();
+    document_command(&mut page, &[]);
+    compare(GENERATED[0], &page);
+}
+
+#[test]
+fn the_grpc_reference_is_current() {
+    let mut page =
+        "# gRPC\n\n<!-- Generated by tests/it/docs.rs from the comments in proto/sweep/v1/. -->\n\nThe services and messages of \
+                    package `sweep.v1`. The `.proto` files are in [`proto/sweep/v1`](../../proto/sweep/v1).\n\
+                    [Compatibility](../explanation/compatibility.md#protocol) has the rules by which they change.\n"
+            .to_owned();
+    for file in ["sweep_service", "agent_service", "sweep"] {
+        document_proto(&mut page, &read(&format!("proto/sweep/v1/{file}.proto")));
+    }
+    compare(GENERATED[1], &page);
+}
+
+#[test]
+fn references_list_all_metrics_and_variables() {
+    let metrics = Regex::new(r#"family\((?:&mut )?out, "(\w+)""#).expect("it compiles");
+    let page = read("docs/reference/metrics.md");
+    for found in metrics.captures_iter(&read("controller/src/web/metrics.rs")) {
+        assert!(page.contains(&format!("`{}`", &found[1])), "docs/reference/metrics.md has no {}", &found[1]);
+    }
+    let variables = Regex::new(r#"(?:env = |set\()"([A-Z_]+)""#).expect("it compiles");
+    let page = read("docs/reference/environment-variables.md");
+    for path in files_below("src").into_iter().chain(["agent/src/argv/environment.rs".to_owned()]) {
+        let Ok(code) = fs::read_to_string(root().join(&path)) else { continue };
+        for found in variables.captures_iter(&code) {
+            assert!(page.contains(&format!("`{}`", &found[1])), "docs/reference/environment-variables.md has no {}: {path}", &found[1]);
+        }
+    }
+}
+
+#[test]
+fn commands_in_pages_are_valid() {
+    let bench = Bench::new();
+    let mut wrong = Vec::new();
+    let mut checked = BTreeSet::new();
+    for page in pages().iter().map(String::as_str).chain(["README.md", "CONTRIBUTING.md"]) {
+        for command in blocks(&read(page)).iter().filter(|block| block.is_commands()).flat_map(Block::commands) {
+            for arguments in sweep_arguments(&command) {
+                if !checked.insert(arguments.clone()) {
+                    continue;
+                }
+                // The parser refuses what it does not know before it comes to `--help`.
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--help"]).collect();
+                let ended = bench.run(&arguments);
+                if ended.code != 0 {
+                    wrong.push(format!("{page}: {command}\n{}", ended.stderr));
+                }
+            }
+        }
+    }
+    assert!(checked.len() > 50, "commands are found: {checked:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_start_pages_work() {
+    if !requires("python", is_python_here(), "no python or python3") {
+        return;
+    }
+    for page in pages().into_iter().filter(|page| is_in(page, "start")) {
+        execute(&Bench::new(), &page, SHOWN_ID);
+    }
+}
+
+#[test]
+fn the_guides_work() {
+    let pages: Vec<String> = pages().into_iter().filter(|page| is_in(page, "guides")).collect();
+    std::thread::scope(|scope| {
+        for some in pages.chunks(pages.len().div_ceil(2)) {
+            scope.spawn(move || some.iter().for_each(|page| execute_guide(page)));
+        }
+    });
+}
+
+/// Executes the commands of a guide, in which the sweep that is shown is one that has ended.
+fn execute_guide(page: &str) {
+    if !blocks(&read(page)).iter().any(Block::is_run) {
+        return;
+    }
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    fs::create_dir_all(bench.path("project")).expect("the temporary folder can be written");
+    bench.write("project/sweep.yaml", SWEEP);
+    bench.write("project/train.sh", TRAIN);
+    let mut create = bench.sweep(&["create", "sweep.yaml"]);
+    create.current_dir(bench.path("project"));
+    let id = finish(create).stdout.trim().to_owned();
+    let mut agent = bench.sweep(&["agent", &id, "--slots", "2"]);
+    agent.current_dir(bench.path("project"));
+    let ended = finish(agent);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    execute(&bench, page, &id);
+}
+
+/// Writes the files that a page shows and executes its commands, in the order of the page, until one fails. The id replaces the one that is shown.
+fn execute(bench: &Bench, page: &str, id: &str) {
+    let mut script = String::new();
+    for block in blocks(&read(page)) {
+        if let Some(name) = block.file() {
+            writeln!(script, "cat > {name} <<'END OF FILE'\n{}\nEND OF FILE", block.text).expect("a string takes all");
+        } else if block.is_run() {
+            script.extend(block.commands().into_iter().map(|command| command + "\n"));
+        }
+    }
+    let script = script.replace(SHOWN_ID, id);
+    for folder in ["project", "bin"] {
+        fs::create_dir_all(bench.path(folder)).expect("the temporary folder can be written");
+    }
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sweep"), bench.path("bin/sweep")).expect("the temporary folder can be written");
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-x", "-o", "pipefail", "-c", &script]);
+    let mut shell = by(shell, &bench.sweep(&[]));
+    let path = format!("{}:{}", bench.path("bin").display(), std::env::var("PATH").expect("there is a path"));
+    shell.current_dir(bench.path("project")).env("PATH", path).env("SWEEP_LISTEN", format!("127.0.0.1:{}", bench.port()));
+    let ended = finish(shell);
+    assert_eq!(ended.code, 0, "{page}: {}\n{}", ended.stdout, ended.stderr);
+}
+
+fn is_python_here() -> bool {
+    let is_here = |name: &&str| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    ["python", "python3"].iter().any(is_here)
+}
+
+/// Writes the help of a command and of its subcommands.
+fn document_command(page: &mut String, words: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sweep"));
+    command.args(words).arg("--help").env("COLUMNS", "100").stdin(Stdio::null());
+    for name in ["SWEEP_CONTROLLER", "SWEEP_TOKEN", "SWEEP_TOKEN_FILE", "SWEEP_DATA_DIR", "SWEEP_LISTEN"] {
+        command.env_remove(name);
+    }
+    let help = finish(command).stdout;
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let heading = "#".repeat(1 + words.len().max(1));
+    writeln!(
+        page,
+        "{heading} {}\n\n```text\n{}\n```\n",
+        ["sweep"].iter().chain(words).copied().collect::<Vec<_>>().join(" "),
+        lines.join("\n").trim()
+    )
+    .expect("a string takes all");
+    let listed = lines.iter().skip_while(|line| **line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let verbs = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    for verb in verbs.filter(|verb| *verb != "help") {
+        document_command(page, &[words, &[verb]].concat());
+    }
+}
+
+/// Writes tables of the services, messages and enums of a `.proto` file.
+fn document_proto(page: &mut String, proto: &str) {
+    let opening = Regex::new(r"^(service|message|enum|oneof) (\w+) \{(\})?$").expect("it compiles");
+    let method = Regex::new(r"^rpc (\w+)\((stream )?(\w+)\) returns \((stream )?(\w+)\);$").expect("it compiles");
+    let field = Regex::new(r"^((?:repeated |optional )?)([\w.]+|map<\w+, \w+>) (\w+) = (\d+);$").expect("it compiles");
+    let value = Regex::new(r"^(\w+) = (\d+);$").expect("it compiles");
+    // Kind, name, text, rows.
+    let mut parts: Vec<(String, String, Vec<String>, Vec<String>)> = Vec::new();
+    let mut open: Vec<Option<usize>> = Vec::new();
+    let mut comment: Vec<String> = Vec::new();
+    for line in proto.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("//") {
+            comment.push(text.trim().to_owned());
+            continue;
+        }
+        let said = comment.join(" ").trim().replace('|', "\\|").replace('<', "&lt;");
+        let mut row = |text: String| {
+            let part = open.iter().rev().flatten().next().expect("a row is in something");
+            parts[*part].3.push(text);
+        };
+        if let Some(found) = opening.captures(line) {
+            let outer = open.iter().rev().flatten().next().map(|part: &usize| parts[*part].1.clone());
+            if &found[1] == "oneof" {
+                open.push(None);
+            } else {
+                let name = outer.map(|outer| format!("{outer}.")).unwrap_or_default() + &found[2];
+                parts.push((found[1].to_owned(), name, comment.clone(), Vec::new()));
+                if found.get(3).is_none() {
+                    open.push(Some(parts.len() - 1));
+                }
+            }
+        } else if line == "}" {
+            open.pop();
+        } else if let Some(found) = method.captures(line) {
+            let stream = |group: usize| found.get(group).map_or("", |_| "stream of ");
+            let link = |name: &str| format!("[{name}](#{})", name.to_lowercase());
+            row(format!("| `{}` | {}{} | {}{} | {said} |", &found[1], stream(2), link(&found[3]), stream(4), link(&found[5])));
+        } else if let Some(found) = field.captures(line) {
+            let one_of = if open.last() == Some(&None) { "one of: " } else { "" };
+            row(format!("| `{}` | {one_of}{}`{}` | {} | {said} |", &found[3], &found[1], &found[2], &found[4]));
+        } else if let Some(found) = value.captures(line) {
+            row(format!("| `{}` | {} | {said} |", &found[1], &found[2]));
+        } else if !line.is_empty() {
+            assert!(["syntax", "package", "import", "reserved"].iter().any(|word| line.starts_with(word)), "what is `{line}`?");
+        }
+        comment.clear();
+    }
+    for (kind, name, text, rows) in parts {
+        let is_service = kind == "service";
+        let text = text.join("\n").replace('<', "&lt;");
+        write!(page, "\n{} {name}\n", if is_service { "##" } else { "###" }).expect("a string takes all");
+        if !text.is_empty() {
+            write!(page, "\n{text}\n").expect("a string takes all");
+        }
+        let head = match kind.as_str() {
+            "service" => "| method | request | response | meaning |\n|---|---|---|---|",
+            "enum" => "| value | number | meaning |\n|---|---|---|",
+            _ => "| field | type | number | meaning |\n|---|---|---|---|",
+        };
+        if !rows.is_empty() {
+            write!(page, "\n{head}\n{}\n", rows.join("\n")).expect("a string takes all");
+        }
+        if rows.is_empty() && text.is_empty() {
+            page.push_str("\nNo fields.\n");
+        }
+    }
+}
+
+/// Compares a generated page with the file, or writes it with `UPDATE_DOCS`.
+fn compare(name: &str, page: &str) {
+    let page = format!("{}\n", page.trim_end());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join(name), &page).expect("the working folder can be written");
+    }
+    let found = fs::read_to_string(root().join(name)).unwrap_or_default();
+    let difference = found.lines().zip(page.lines()).position(|(found, page)| found != page);
+    let line = difference.unwrap_or_else(|| found.lines().count().min(page.lines().count())) + 1;
+    assert!(found == page, "{name} is out of date from line {line} on: UPDATE_DOCS=1 cargo test --test it docs::");
+}
+
+/// Returns the arguments of each `sweep …` in a command of a shell.
+fn sweep_arguments(command: &str) -> Vec<Vec<String>> {
+    let start = Regex::new(r"(?:^|[(;&|]|=\S* |\bexec )\s*sweep ").expect("it compiles");
+    let starts = start.find_iter(command).filter(|found| !command[..found.start()].contains(" #"));
+    starts.map(|found| words(&command[found.end()..])).filter(|words| !words.is_empty()).collect()
+}
+
+/// Splits a simple command at white space outside of quotes, up to the end of the command or a comment.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in text.chars() {
+        match (quote, c) {
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            (None, '|' | '&' | ';' | '>' | '<' | ')') => break,
+            (None, '#') if word.is_empty() => break,
+            (None, c) if c.is_whitespace() => {
+                if !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            _ => word.push(c),
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// Returns the fenced blocks of a page.
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let (mut before, mut lines) = (String::new(), text.lines());
+    while let Some(line) = lines.next() {
+        if let Some(info) = line.strip_prefix("```") {
+            let text = lines.by_ref().take_while(|line| *line != "```").collect::<Vec<_>>().join("\n");
+            let comment = if before.ends_with("-->") { std::mem::take(&mut before) } else { String::new() };
+            blocks.push(Block { info: info.to_owned(), text, comment });
+        }
+        before = line.to_owned();
+    }
+    blocks
+}
+
+/// Returns where links and images of a page lead.
+fn links(text: &str) -> Vec<String> {
+    let mut links = Vec::new();
+    for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+        if let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = event {
+            links.push(dest_url.to_string());
+        }
+    }
+    links
+}
+
+/// Returns the anchors of a page's headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    let mut heading: Option<String> = None;
+    for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+        match event {
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::Text(text) | Event::Code(text) => {
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&text);
+                }
+            }
+            Event::End(TagEnd::Heading(_)) => {
+                let text = heading.take().expect("a heading has begun").to_lowercase();
+                let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+                let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+                let same = (1..).map(|number| format!("{anchor}-{number}"));
+                let free = std::iter::once(anchor.clone()).chain(same).find(|anchor| !anchors.contains(anchor));
+                anchors.extend(free);
+            }
+            _ => {}
+        }
+    }
+    anchors
+}
+
+/// Returns whether a link of a file leads to a file and an anchor that exist.
+fn resolves(file: &str, link: &str) -> bool {
+    let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
+    let target = if path.is_empty() { PathBuf::from(file) } else { Path::new(file).parent().unwrap_or(Path::new("")).join(path) };
+    let mut plain = PathBuf::new();
+    for part in target.components() {
+        match part {
+            Component::ParentDir => {
+                if !plain.pop() {
+                    return false;
+                }
+            }
+            part => plain.push(part),
+        }
+    }
+    let plain = root().join(plain);
+    let is_page = plain.extension().is_some_and(|extension| extension == "md");
+    plain.exists() && anchor.is_none_or(|anchor| is_page && anchors(&fs::read_to_string(&plain).unwrap_or_default()).contains(anchor))
+}
+
+/// Returns all pages, the table of contents included, from the root of the repository.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<String> = files_below("docs").into_iter().filter(|path| path.ends_with(".md")).collect();
+    pages.sort();
+    assert!(!pages.is_empty(), "there are pages");
+    pages
+}
+
+fn is_in(page: &str, part: &str) -> bool {
+    page.starts_with(&format!("docs/{part}/"))
+}
+
+/// Returns the files below a folder of the repository, or the file itself.
+fn files_below(folder: &str) -> Vec<String> {
+    let path = root().join(folder);
+    if path.is_file() {
+        return vec![folder.to_owned()];
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&path).unwrap_or_else(|error| panic!("{folder}: {error}")) {
+        let name = entry.expect("it can be listed").file_name();
+        let name = name.to_str().expect("its name is plain");
+        if name != "target" && !name.starts_with("__") {
+            found.extend(files_below(&format!("{folder}/{name}")));
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
