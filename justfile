@@ -24,6 +24,15 @@ bench:
     cargo bench -p sweep-search --features bench --bench suggest --bench model
     cargo bench --bench controller
 
+# Write the pages that are generated: command line, gRPC, the schema of sweep files
+docs:
+    cargo run -- schema > docs/sweep.schema.json
+    UPDATE_DOCS=1 cargo test --test it docs::
+
+# The documentation as a book; needs mdbook
+book:
+    mdbook serve docs
+
 # The quickstart
 wine:
     cargo run --release -- run examples/wine/sweep.yaml
