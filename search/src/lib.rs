@@ -4,7 +4,7 @@
 //! results depend on nothing but its arguments. [`suggest`] is the one door for sampling, [`early_stop`] for stopping, [`analysis`] for what a sweep
 //! has shown.
 //!
-//! Modules import rightwards only: `bench, suggest, analysis → sampler → surrogate → acquisition → gp → early_stop → why, observation → space`.
+//! Modules import rightwards only: `bench, suggest, analysis → sampler → surrogate → acquisition, early_stop → gp, observation → space, why`.
 
 mod acquisition;
 pub mod analysis;

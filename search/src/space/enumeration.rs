@@ -27,6 +27,21 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Digits(Vec<u64>);
 
+impl Space {
+    /// Returns the number of distinct points of the grid over this space, or `None` where a parameter cannot be enumerated
+    /// (see [`Space::ungriddable`]). Points that differ only in inactive parameters are one. Exact, but where conditions make more than a
+    /// million combinations it counts every parameter as active. Saturates.
+    pub fn size(&self) -> Option<u128> {
+        Enumeration::of_grid(self).ok().map(|points| points.size())
+    }
+
+    /// Returns the parameters that a grid cannot enumerate, each with the reason, in words that go on from "`lr` ...":
+    /// "is continuous, so it has no list of values".
+    pub fn ungriddable(&self) -> Vec<(Path, String)> {
+        Enumeration::of_grid(self).err().unwrap_or_default()
+    }
+}
+
 impl Enumeration {
     /// Returns the points that a grid tries.
     ///

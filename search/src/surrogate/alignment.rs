@@ -97,7 +97,7 @@ fn model(geometry: &Arc<Geometry>, older: &Values) -> Option<(Posterior, Warp)> 
     if older.y.len() < LINE_MIN {
         return None;
     }
-    let places = super::thinned(older.y.len(), OLDER_MAX);
+    let places = super::ended::thinned(older.y.len(), OLDER_MAX);
     let y: Vec<f64> = places.iter().map(|place| older.y[*place]).collect();
     let warp = Warp::new(&y, FLOOR);
     let x = places.iter().map(|place| older.x[*place].clone()).collect();

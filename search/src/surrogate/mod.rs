@@ -2,6 +2,7 @@
 
 mod alignment;
 mod divergence;
+mod ended;
 mod line;
 mod straight;
 mod views;
@@ -22,6 +23,7 @@ use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
 
 use divergence::divergence_limit;
+use ended::{Ended, thinned};
 use line::Groups;
 use straight::Straight;
 use views::{draws, views};
@@ -33,8 +35,6 @@ pub(crate) const VALUES_MIN: usize = 2;
 /// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
 /// the rest.
 pub const OBSERVATIONS_MAX: usize = 400;
-/// The hyperparameters are learnt from no more than this.
-const LEARN_MAX: usize = 100;
 
 /// The skill is that of so many members at most. With more values than this it is no question any more, and its cost grows with the cube of their number.
 const SKILL_MEMBERS: usize = 4;
@@ -53,28 +53,6 @@ const BELIEVED_MAX: usize = 256;
 
 /// So many deviations to each side hold a value with a probability of 95 %.
 const SURE: f64 = 1.96;
-
-/// What has ended, as the models see it.
-#[derive(Clone, Debug)]
-struct Ended<'a> {
-    observation: &'a Observation,
-    point: Vec<f64>,
-    /// Turned so that small is good; `None` for failures, values that are no numbers and those of runs that diverged.
-    value: Option<f64>,
-    /// The standard deviation of a value that was predicted and not measured.
-    deviation: f64,
-    /// Whether it violates no constraint, as far as is known, and is of the newest code that has values.
-    counts: bool,
-    /// Which version of the code it is of.
-    group: usize,
-}
-
-impl Ended<'_> {
-    /// Whether it was measured, or counts as if it were.
-    fn is_result(&self) -> bool {
-        matches!(self.observation.outcome, Outcome::Value(_)) || (self.value.is_some() && self.deviation == 0.0)
-    }
-}
 
 /// An observation that the members have seen.
 #[derive(Clone, Copy, Debug)]
@@ -364,15 +342,6 @@ const AROUND: usize = 5;
 /// the search nothing to go by.
 fn keeps(seen: &Observation) -> bool {
     seen.violations.iter().flatten().all(|violation| *violation <= 0.0)
-}
-
-/// Returns `max` of `count` places, all if they are no more: the first half of `max`, and an even choice of the rest.
-fn thinned(count: usize, max: usize) -> Vec<usize> {
-    if count <= max {
-        return (0..count).collect();
-    }
-    let (first, rest) = (max / 2, max - max / 2);
-    (0..first).chain((0..rest).map(|place| first + place * (count - first) / rest)).collect()
 }
 
 /// Returns what the models tell apart of the versions of the code.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 
 use super::alignment::{self, Alignment, alignments};
-use super::{Ended, LEARN_MAX, thinned};
+use super::ended::{Ended, LEARN_MAX, thinned};
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
