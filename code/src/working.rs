@@ -8,6 +8,7 @@
 mod content;
 mod describe;
 mod excludes;
+mod scanned;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use crate::outputs::{Entries, Outputs};
 use crate::own_files::REPRODUCED;
 use crate::private_file;
 
-use self::content::Scanned;
+use self::scanned::Scanned;
 use self::settings::Settings;
 pub use self::source::Source;
 

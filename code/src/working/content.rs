@@ -24,12 +24,6 @@ const ENCRYPTING: &str = "crypt";
 /// Of a file, at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Contents that were looked at for secrets, by their hashes: what was found.
-#[derive(Debug, Default)]
-pub(super) struct Scanned {
-    known: BTreeMap<Vec<u8>, Option<&'static str>>,
-}
-
 impl Working {
     /// Returns the paths of files that are not as our index notes them, each with a NUL behind it.
     pub(super) fn changed(&self) -> Result<Vec<u8>, CodeError> {
