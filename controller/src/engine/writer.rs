@@ -20,12 +20,12 @@ use super::epoch::begin_epoch;
 use super::group::{Group, Pending};
 use super::image::{Images, load};
 use super::lag::Lag;
+use super::parked::Parked;
 use super::projection::project;
 use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
 use super::request::Request;
 use super::sample::check_rows;
-use super::waiting::Parked;
 use super::{Clock, EngineError, EngineOptions, Signals, Terms};
 use crate::store::{Batch, LogChunk, StaleRows, Store, StoreError};
 

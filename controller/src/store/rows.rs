@@ -7,8 +7,12 @@ use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Effect, Failure};
 use sweep_search::why::Why;
 
-use super::{LOG_HEAD_BYTES, LOG_OFFSET_MAX};
-
+/// So many bytes of the beginning of an attempt's output are kept.
+pub const LOG_HEAD_BYTES: u64 = 10 * 1024 * 1024;
+/// At least so many bytes of its end are kept.
+pub const LOG_TAIL_BYTES: u64 = 1024 * 1024;
+/// No output is longer.
+const LOG_OFFSET_MAX: u64 = i64::MAX as u64;
 /// Bytes of output that are read at once.
 const LOG_READ_MAX: usize = LOG_HEAD_BYTES as usize;
 

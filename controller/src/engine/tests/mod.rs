@@ -21,7 +21,8 @@ use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
-use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, PATIENCE, Terms, Wish};
+use super::options::PATIENCE;
+use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, Terms, Wish};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
