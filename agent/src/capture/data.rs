@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::bucket;
-use super::environment::hex;
 use crate::private::{self, Durability, PrivateDir};
 
 /// A set that is larger is told by the sizes and times of its files: to read it would delay the first run for too long.
@@ -178,7 +177,7 @@ impl DataKeeper {
                 (None, None) => hash.update(format!("{} {:?}", entry.bytes, entry.written)),
             }
         }
-        set.digest = hex(&hash.finalize());
+        set.digest = hex::encode(hash.finalize());
         Ok(())
     }
 
@@ -234,7 +233,7 @@ fn read(path: &Path, deadline: Instant) -> io::Result<Option<String>> {
     let (mut hash, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(Some(hex(&hash.finalize()))),
+            0 => return Ok(Some(hex::encode(hash.finalize()))),
             read => hash.update(&piece[..read]),
         }
         if Instant::now() > deadline {

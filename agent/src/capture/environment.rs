@@ -46,13 +46,8 @@ impl Environment {
         for set in &self.data {
             [&set.name, &set.location, &set.digest, &set.basis, &set.note].into_iter().for_each(|text| add(text));
         }
-        hex(&hash.finalize())[..DIGEST_DIGITS].to_owned()
+        hex::encode(hash.finalize())[..DIGEST_DIGITS].to_owned()
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Looks at what attempts are executed in. What takes long is done once.

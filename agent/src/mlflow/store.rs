@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::LOG;
 use crate::private;
+
+/// The file in the attempt's folder that has what was logged.
+pub(crate) const LOG: &str = "mlflow.jsonl";
 
 /// Experiments, runs and models that are kept.
 const ENTRIES_MAX: usize = 10_000;

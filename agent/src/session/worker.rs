@@ -12,7 +12,7 @@ use super::acquiring::ask;
 use super::pinned::Code;
 use super::placement::{Placed, named, place};
 use super::report::Report;
-use super::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, give_run_back};
+use super::state::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, give_run_back};
 use crate::attempt::{Failure, Limits, Outcome, Want};
 use crate::gpu::left_behind;
 use crate::job::Job;
@@ -257,7 +257,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: Plac
     // The sweep may have been edited since the agent registered.
     let edited = assignment.program.as_ref();
     let patterns = match edited {
-        Some(program) => super::patterns(&program.metric_patterns)?,
+        Some(program) => super::state::patterns(&program.metric_patterns)?,
         None => session.patterns.clone(),
     };
     let program = edited.unwrap_or(&session.program);
