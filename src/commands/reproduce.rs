@@ -98,7 +98,7 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     let workdir = below(&dir.canonicalize()?, &about.prefix)?;
     if !args.json {
         let mut out = out();
-        let (files, version) = (display::code::counted(written.size.files as u64, "file"), display::code::short(&attempt.code_version));
+        let (files, version) = (display::counted(written.size.files as u64, "file"), display::code::short(&attempt.code_version));
         writeln!(out, "{}: {files} of code version {version}, and the tree hash is right", dir.display())?;
         let origin = display::code::origin(&about);
         if !origin.is_empty() {
