@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use sweep_proto::v1::{DataSet, DataSource};
 
 use super::bucket;
 use crate::private::{self, Durability, PrivateDir};
@@ -36,34 +37,6 @@ const PIECE_BYTES: usize = 256 << 10;
 const CONTENT: &str = "content";
 /// The digest is made of the sizes of files and when they were written.
 const SIZE_AND_TIME: &str = "size and time";
-
-/// What the sweep file declares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataSource {
-    /// Its name.
-    pub name: String,
-    /// A path, from the working folder, or the address of a bucket.
-    pub location: String,
-}
-
-/// A data set as it was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DataSet {
-    /// Its name in the sweep file.
-    pub name: String,
-    /// Where it is, as the sweep file says it.
-    pub location: String,
-    /// Names what is in it; empty: it cannot be told.
-    pub digest: String,
-    /// What the digest is made of: `content`, `size and time`, `versions`; empty without one.
-    pub basis: String,
-    /// How many files or objects.
-    pub files: u64,
-    /// All their bytes.
-    pub bytes: u64,
-    /// Why it cannot be told, or not in full.
-    pub note: String,
-}
 
 /// Looks at declared data sets, again and again.
 #[derive(Debug)]

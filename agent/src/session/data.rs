@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use sweep_proto::v1;
+use sweep_proto::v1::{Assignment, DataSet, Program};
 
 use super::state::Session;
 use crate::Notice;
-use crate::capture::data::{DataSet, DataSource};
 
 impl Session {
     /// Looks at the data that the sweep file declares, before a slot asks for a run: the first look reads all of it, and a run that was taken has a lease.
@@ -15,15 +14,14 @@ impl Session {
     }
 
     /// Looks again before a run that was taken begins: mostly at what was seen just now. What takes too long is left as it was seen last.
-    pub(super) async fn look_at_data_of(&self, assignment: &v1::Assignment) {
+    pub(super) async fn look_at_data_of(&self, assignment: &Assignment) {
         let program = assignment.program.as_ref().unwrap_or(&self.program);
         let _ = tokio::time::timeout(self.lease / 4, self.look_at(program)).await;
     }
 
-    async fn look_at(&self, program: &v1::Program) {
+    async fn look_at(&self, program: &Program) {
         let Some(observer) = &self.observer else { return };
-        let source = |source: &v1::DataSource| DataSource { name: source.name.clone(), location: source.location.clone() };
-        let sources: Vec<_> = program.data.iter().map(source).collect();
+        let sources = program.data.clone();
         if sources.is_empty() {
             observer.data.lock().unwrap_or_else(PoisonError::into_inner).clear();
             return;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sweep_proto::v1;
+use sweep_proto::v1::{DataSet, DescribeEnvironmentRequest};
 
 use super::chance;
 use super::link::Link;
 use crate::AgentOptions;
-use crate::capture::data::{DataKeeper, DataSet};
-use crate::capture::environment::{Environment, Surveyor};
+use crate::capture::data::DataKeeper;
+use crate::capture::environment::Surveyor;
 use crate::job::Job;
 
 /// What is looked at, and what was seen and told before.
@@ -49,10 +49,10 @@ impl Observer {
         if *told == digest {
             return;
         }
-        let request = v1::DescribeEnvironmentRequest {
+        let request = DescribeEnvironmentRequest {
             agent_id: job.agent.clone(),
             sweep_id: job.sweep.clone(),
-            environment: Some(wire(environment, digest.clone())),
+            environment: Some(environment.into()),
             request_id: chance::request_id(),
         };
         match link.until_answered_somehow(async |mut client| client.describe_environment(request.clone()).await).await {
@@ -61,13 +61,4 @@ impl Observer {
         }
         *told = digest;
     }
-}
-
-fn wire(environment: Environment, digest: String) -> v1::Environment {
-    let Environment { facts, packages, variables, data } = environment;
-    let data = data.into_iter().map(|set| {
-        let DataSet { name, location, digest, basis, files, bytes, note } = set;
-        v1::DataSet { name, location, digest, basis, files, bytes, note }
-    });
-    v1::Environment { digest, facts: facts.into_iter().collect(), packages, variables, data: data.collect() }
 }
