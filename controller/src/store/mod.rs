@@ -9,6 +9,7 @@ mod thin;
 
 pub use memory::{MemoryQuery, MemoryStore};
 use rows::LogReader;
+pub(crate) use rows::word;
 pub use rows::{
     AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk,
     LogPart, RepeatsRow, RevisionRow, RunRow, SweepBytes, SweepCounts, SweepRow, Totals,
