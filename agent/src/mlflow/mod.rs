@@ -64,7 +64,7 @@ impl Endpoint {
     pub(crate) fn bind() -> io::Result<Self> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
-        let token = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = hex::encode(secret);
         Ok(Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, token })
     }
 

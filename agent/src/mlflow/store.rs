@@ -298,7 +298,7 @@ impl Store {
             code: "TEMPORARILY_UNAVAILABLE",
             message: error.to_string(),
         })?;
-        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex::encode(bytes))
     }
 }
 

@@ -165,6 +165,6 @@ fn pointer(path: &Path) -> io::Result<String> {
         let read = piece.len();
         file.consume(read);
     }
-    let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(hash.finalize());
     Ok(format!("version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {size}\n"))
 }
