@@ -2,9 +2,6 @@
 
 use crate::observation::{Observation, Outcome};
 
-/// The hyperparameters are learnt from no more than this.
-pub(super) const LEARN_MAX: usize = 100;
-
 /// What has ended, as the models see it.
 #[derive(Clone, Debug)]
 pub(super) struct Ended<'a> {
