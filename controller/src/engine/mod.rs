@@ -38,7 +38,6 @@ mod waiting;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use sweep_lifecycle::command::{Command, Directive, Fence, Reply};
 use sweep_lifecycle::lease::Mono;
@@ -85,21 +84,6 @@ struct Shared {
     hungry: watch::Receiver<u64>,
     identity: watch::Receiver<ControllerIdentity>,
     figures: Arc<Figures>,
-}
-
-/// Figures about the engine, for `/metrics`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EngineStats {
-    /// Sweeps, ended ones included.
-    pub sweeps: u64,
-    /// Attempts that are assigned or running.
-    pub live_attempts: u64,
-    /// Commits since the start.
-    pub commits: u64,
-    /// Requests that wait for the engine now.
-    pub queued_requests: u64,
-    /// Agents' calls that wait for a run.
-    pub parked_acquires: u64,
 }
 
 /// Waits for the end of the engine's thread.
@@ -288,17 +272,6 @@ impl Engine {
     /// Returns a counter that grows with every commit, to wait for changes.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.shared.commits.clone()
-    }
-
-    /// Returns figures about the engine.
-    pub fn stats(&self) -> EngineStats {
-        EngineStats {
-            sweeps: self.shared.figures.sweeps.load(Ordering::Relaxed),
-            live_attempts: self.shared.figures.live_attempts.load(Ordering::Relaxed),
-            commits: *self.shared.commits.borrow(),
-            queued_requests: (self.requests.max_capacity() - self.requests.capacity()) as u64,
-            parked_acquires: self.shared.figures.parked.load(Ordering::Relaxed),
-        }
     }
 
     /// Returns how long requests have held the writer.

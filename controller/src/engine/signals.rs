@@ -1,6 +1,7 @@
 //! What the engine shows without being asked.
 
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::AtomicU64;
 
 use sweep_lifecycle::lease::Mono;
@@ -10,11 +11,11 @@ use tokio::sync::watch;
 use super::changes::Changes;
 use super::holds::WriterHolds;
 
-/// See [`EngineStats`].
+/// What the writer counts and notes.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
-    pub(super) sweeps: AtomicU64,
-    pub(super) live_attempts: AtomicU64,
+    /// Calls that wait for a run, for tests that wait for them.
+    #[cfg(test)]
     pub(super) parked: AtomicU64,
     pub(super) holds: Arc<WriterHolds>,
     pub(super) changes: Arc<Changes>,
