@@ -130,69 +130,14 @@ async fn join(
     notices: mpsc::UnboundedSender<Notice>,
     mut level: watch::Receiver<Option<Interrupt>>,
 ) -> Result<Option<(Session, Vec<Job>)>, AgentError> {
-    let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
-    let waits = Room::new(options.runs_dir.clone());
-    let (handover, left) = loop {
-        // Room for its first attempt too: without it there is nothing to do for it here.
-        let opened = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep);
-        match opened {
-            Err(error) if room::says_full(&error) => {
-                waits.look().news.into_iter().for_each(|news| drop(notices.send(Notice::Note(news))));
-                tokio::select! {
-                    () = tokio::time::sleep(ROOM_LOOK) => {}
-                    _ = interrupted(&mut level) => return Ok(None),
-                }
-            }
-            opened => break opened.map_err(trouble)?,
-        }
-    };
+    let Some((handover, left)) = open_handover(&surroundings, &options, &notices, &mut level).await? else { return Ok(None) };
     let (mut held, mut jobs, lost) = match left {
         Some(left) => take_over(&options, &*surroundings.executor, left).await,
         None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new(), Vec::new()),
     };
     held.asked.clone_from(&options.sweep);
-    let process = chance::id();
-    let (link, answer) = loop {
-        let registration = v1::RegisterAgentRequest {
-            agent_id: held.agent.clone(),
-            sweep_id: held.sweep.clone(),
-            host: surroundings.host.clone(),
-            slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            request_id: chance::request_id(),
-            attempts: Vec::new(),
-            process_id: process.clone(),
-        };
-        let mut holdings = Holdings::default();
-        for job in &jobs {
-            holdings.add(job.held(), job.numbers(), job.record_json.clone());
-        }
-        // Only the controller that assigned them may say anything of the attempts.
-        let controller = if jobs.is_empty() { "" } else { held.controller.as_str() };
-        let (channel, token) = (surroundings.controller.clone(), options.token.clone());
-        let link = Link::new(channel, token, controller, registration, holdings, notices.clone()).map_err(AgentError::Unauthorized)?;
-        let answer = tokio::select! {
-            answer = register(&link, !jobs.is_empty(), options.wait) => answer,
-            is_taken_away = interrupted(&mut level) => {
-                if is_taken_away {
-                    leaving::take_away(&*surroundings.executor, &jobs).await;
-                }
-                return Ok(None);
-            }
-        };
-        match answer {
-            Ok(answer) => break (link, answer),
-            // The sweep of the agent before is no more; there may be another one of that name.
-            Err(CallError::Refused(_)) if !jobs.is_empty() => {
-                for job in std::mem::take(&mut jobs) {
-                    surroundings.executor.end_all(job.marker()).await;
-                }
-                let asked = options.sweep.clone();
-                held = Held { agent: chance::id(), sweep: asked.clone(), asked, ..Held::default() };
-            }
-            Err(error) => return Err(refused(error, options.controller.endpoint.uri().to_string())),
-        }
-    };
+    let introduced = introduce(&surroundings, &options, slots.len(), (&mut held, &mut jobs), &notices, &mut level).await?;
+    let Some((link, answer)) = introduced else { return Ok(None) };
     let program = answer.program.unwrap_or_default();
     let pinned = program.code_pinned;
     let patterns = patterns(&program.metric_patterns).map_err(AgentError::Refused)?;
@@ -237,6 +182,84 @@ async fn join(
         book: Mutex::new(book),
     };
     Ok(Some((session, jobs)))
+}
+
+/// Opens the list of what the agent holds; `None` if it was interrupted while it waited for room on the disk.
+async fn open_handover(
+    surroundings: &Surroundings,
+    options: &AgentOptions,
+    notices: &mpsc::UnboundedSender<Notice>,
+    level: &mut Level,
+) -> Result<Option<(Handover, Option<Held>)>, AgentError> {
+    let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
+    let waits = Room::new(options.runs_dir.clone());
+    loop {
+        // Room for its first attempt too: without it there is nothing to do for it here.
+        let opened = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep);
+        match opened {
+            Err(error) if room::says_full(&error) => {
+                waits.look().news.into_iter().for_each(|news| drop(notices.send(Notice::Note(news))));
+                tokio::select! {
+                    () = tokio::time::sleep(ROOM_LOOK) => {}
+                    _ = interrupted(level) => return Ok(None),
+                }
+            }
+            opened => return opened.map(Some).map_err(trouble),
+        }
+    }
+}
+
+/// Registers until the agent's controller answers; `None` if it was interrupted.
+async fn introduce(
+    surroundings: &Surroundings,
+    options: &AgentOptions,
+    slots: usize,
+    (held, jobs): (&mut Held, &mut Vec<Job>),
+    notices: &mpsc::UnboundedSender<Notice>,
+    level: &mut Level,
+) -> Result<Option<(Arc<Link>, v1::RegisterAgentResponse)>, AgentError> {
+    let process = chance::id();
+    loop {
+        let registration = v1::RegisterAgentRequest {
+            agent_id: held.agent.clone(),
+            sweep_id: held.sweep.clone(),
+            host: surroundings.host.clone(),
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            request_id: chance::request_id(),
+            attempts: Vec::new(),
+            process_id: process.clone(),
+        };
+        let mut holdings = Holdings::default();
+        for job in &*jobs {
+            holdings.add(job.held(), job.numbers(), job.record_json.clone());
+        }
+        // Only the controller that assigned them may say anything of the attempts.
+        let controller = if jobs.is_empty() { "" } else { held.controller.as_str() };
+        let (channel, token) = (surroundings.controller.clone(), options.token.clone());
+        let link = Link::new(channel, token, controller, registration, holdings, notices.clone()).map_err(AgentError::Unauthorized)?;
+        let answer = tokio::select! {
+            answer = register(&link, !jobs.is_empty(), options.wait) => answer,
+            is_taken_away = interrupted(level) => {
+                if is_taken_away {
+                    leaving::take_away(&*surroundings.executor, jobs).await;
+                }
+                return Ok(None);
+            }
+        };
+        match answer {
+            Ok(answer) => return Ok(Some((link, answer))),
+            // The sweep of the agent before is no more; there may be another one of that name.
+            Err(CallError::Refused(_)) if !jobs.is_empty() => {
+                for job in std::mem::take(jobs) {
+                    surroundings.executor.end_all(job.marker()).await;
+                }
+                let asked = options.sweep.clone();
+                *held = Held { agent: chance::id(), sweep: asked.clone(), asked, ..Held::default() };
+            }
+            Err(error) => return Err(refused(error, options.controller.endpoint.uri().to_string())),
+        }
+    }
 }
 
 /// Waits for an interrupt; returns whether the machine is taken away.
