@@ -86,7 +86,7 @@ impl Logins {
     /// The system has no randomness.
     pub(crate) fn begin_session(&self) -> Result<String, getrandom::Error> {
         let session = format!("{}.{}", now_s() + SESSION_TERM.as_secs(), random_hex()?);
-        let mac = hex::encode(&self.mac(&session).finalize().into_bytes());
+        let mac = hex::encode(self.mac(&session).finalize().into_bytes());
         Ok(format!("{session}.{mac}"))
     }
 
@@ -116,7 +116,7 @@ fn digest(text: &str) -> [u8; 32] {
 fn random_hex() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
-    Ok(hex::encode(&bytes))
+    Ok(hex::encode(bytes))
 }
 
 fn now_s() -> u64 {
@@ -148,7 +148,7 @@ mod tests {
         logins.codes().values_mut().for_each(|expiry| *expiry = now_s());
         assert_eq!(logins.redeem(&code).unwrap(), None);
         let session = format!("{}.{}", now_s() - 1, random_hex().unwrap());
-        let mac = hex::encode(&logins.mac(&session).finalize().into_bytes());
+        let mac = hex::encode(logins.mac(&session).finalize().into_bytes());
         assert!(!logins.is_session(&format!("{session}.{mac}")));
     }
 
