@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         digest.update(file.file_name().as_encoded_bytes());
         digest.update(fs::read(file.path())?);
     }
-    let version: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let version = hex::encode(&digest.finalize()[..8]);
     println!("cargo::rustc-env=SWEEP_ASSETS={version}");
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_agent::channel::{Controller, Trust};
+use sweep_agent::channel::{Controller, Trust, is_outcome_unknown};
 use sweep_controller::token::Token;
 use sweep_proto::CONTROLLER_HEADER;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
@@ -221,7 +221,7 @@ impl Client {
                     return Err(Failure::new(status.message()).into());
                 }
                 // The outcome is unknown: the same request again has the same effect.
-                Err(status) if attempt < TRIES && is_unknown(status.code()) => tokio::time::sleep(wait).await,
+                Err(status) if attempt < TRIES && is_outcome_unknown(status.code()) => tokio::time::sleep(wait).await,
                 Err(status) => return Err(self.explain(&status)),
             }
             wait *= 2;
@@ -243,7 +243,7 @@ impl Client {
                 .hint(format!("this is sweep {}; `sweep controller status` shows the version of the controller: install the same on both", env!("CARGO_PKG_VERSION"))),
             Code::NotFound => Failure::input(message),
             Code::InvalidArgument => Failure::input(message),
-            code if is_unknown(code) => Failure::new(format!("the controller at {} did not answer: {message}", self.address))
+            code if is_outcome_unknown(code) => Failure::new(format!("the controller at {} did not answer: {message}", self.address))
                 .hint("what was asked for may have happened; `sweep ls` shows what did"),
             _ => Failure::new(message),
         };
@@ -286,16 +286,11 @@ impl Client {
     }
 }
 
-/// Returns whether a call may have had its effect.
-pub(crate) fn is_unknown(code: Code) -> bool {
-    matches!(code, Code::Cancelled | Code::Unavailable | Code::DeadlineExceeded | Code::Unknown)
-}
-
 /// Makes a request id: 128 random bits.
 pub(crate) fn request_id() -> Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| Failure::new(format!("the system gives no random numbers: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 /// Splits `sweep/run`.

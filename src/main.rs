@@ -1,4 +1,7 @@
 //! The command line of `sweep`: parse, dispatch, print what went wrong, exit.
+//!
+//! Modules import rightwards only: `commands → watch, pinning, snapshots, queries, environments → ci, client → figures, discovery →
+//! display, places, confirm → failure, shell, signals, batch_job, left_data`.
 
 // `eprintln!` panics when nobody reads any more; `say!` does not.
 #![warn(clippy::print_stderr)]
@@ -23,6 +26,7 @@ mod figures;
 mod left_data;
 mod pinning;
 mod places;
+mod queries;
 mod shell;
 mod signals;
 mod snapshots;
@@ -30,7 +34,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use crate::commands::Command;
 
@@ -59,7 +63,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     start_log(&cli.command);
-    match commands::dispatch(cli.command) {
+    match commands::dispatch(cli.command, Cli::command()) {
         Ok(code) => code,
         Err(error) => failure::print(&error),
     }

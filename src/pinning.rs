@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use sweep_agent::channel::is_outcome_unknown;
 use sweep_code::{Snapshot, Source, Working};
 use sweep_proto::v1::push_code_request::Part;
 use sweep_proto::v1::{Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest, StageCodeResponse};
@@ -102,7 +103,7 @@ pub(crate) async fn send(client: &Client, sweep: &str, taken: &Taken) -> Result<
             // A call before this one was interrupted, and this is how far it came.
             Ok(StageCodeResponse { continue_at: Some(offset) }) => header.offset = offset,
             Ok(_) => return Ok(()),
-            Err(status) if failures + 1 < TRIES && crate::client::is_unknown(status.code()) => failures += 1,
+            Err(status) if failures + 1 < TRIES && is_outcome_unknown(status.code()) => failures += 1,
             Err(status) => return Err(client.explain(&status)),
         }
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use hyper_util::rt::TokioIo;
 use nix::unistd::{Uid, User};
 use tokio::net::TcpStream;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint, Error, Uri};
 use tower::service_fn;
 
@@ -19,6 +20,11 @@ pub enum Trust {
     Own,
     /// That of any user, who was named by the token: but of one user only, the one whose program was met first.
     First,
+}
+
+/// Returns whether a call that ended with this code may have had its effect: the same request is sent again.
+pub fn is_outcome_unknown(code: Code) -> bool {
+    matches!(code, Code::Cancelled | Code::Unavailable | Code::DeadlineExceeded | Code::Unknown)
 }
 
 /// The controller, as it is connected to.

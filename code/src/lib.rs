@@ -4,9 +4,8 @@
 //! versions, takes them in and gives them out as bundles, writes them into a folder and says how they differ. [`Checkouts`] keeps a folder for each
 //! version that is executed. git does the work.
 //!
-//! Modules import rightwards only: `suspect, turn → working → scan, left_out, patch → secret`; `working, checkouts → store → git → error`; `scan, patch → git`;
-//! `working → attempts, outputs, own_files, known_outputs`; `left_out, outputs, own_files → file_kind`;
-//! `working, checkouts, attempts, git → private_file`.
+//! Modules import rightwards only: `suspect, turn → checkouts, working → patch, scan, store → attempts, git, left_out, outputs, own_files →
+//! error, file_kind, known_outputs, private_file, secret`.
 
 mod attempts;
 mod checkouts;

@@ -8,8 +8,8 @@
 //!    └──queries──▶    store  ◀──queries── web
 //! ```
 //!
-//! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import leftwards only:
-//! `serve → service, web, planner, reaper → engine, reader, login, traffic → token → store`.
+//! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import rightwards only:
+//! `serve → service, web → planner, reaper, login → engine, reader, token, early_stop_note → store, traffic`.
 
 mod early_stop_note;
 pub mod engine;

@@ -4,7 +4,6 @@
 //! directory. So a session needs no storage, outlives a restart, and ends when the token is rotated; a copy of the database is not enough to make one.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,7 +40,7 @@ impl Logins {
     pub fn new(token: &Token) -> Self {
         let derived = |purpose: &str| Sha256::new().chain_update(purpose).chain_update(token.reveal()).finalize();
         // Cookies know no ports: each controller of a machine has a name of its own.
-        let cookie = format!("sweep_session_{}", hex(&derived("sweep cookie name ")[..4]));
+        let cookie = format!("sweep_session_{}", hex::encode(&derived("sweep cookie name ")[..4]));
         Self { key: derived("sweep session key ").into(), codes: Mutex::default(), cookie }
     }
 
@@ -87,7 +86,7 @@ impl Logins {
     /// The system has no randomness.
     pub(crate) fn begin_session(&self) -> Result<String, getrandom::Error> {
         let session = format!("{}.{}", now_s() + SESSION_TERM.as_secs(), random_hex()?);
-        let mac = hex(&self.mac(&session).finalize().into_bytes());
+        let mac = hex::encode(self.mac(&session).finalize().into_bytes());
         Ok(format!("{session}.{mac}"))
     }
 
@@ -95,7 +94,7 @@ impl Logins {
     pub(crate) fn is_session(&self, value: &str) -> bool {
         let Some((session, mac)) = value.rsplit_once('.') else { return false };
         let Some(expiry) = session.split('.').next().and_then(|text| text.parse::<u64>().ok()) else { return false };
-        let Some(mac) = bytes(mac) else { return false };
+        let Ok(mac) = hex::decode(mac) else { return false };
         self.mac(session).verify_slice(&mac).is_ok() && expiry > now_s()
     }
 
@@ -117,19 +116,7 @@ fn digest(text: &str) -> [u8; 32] {
 fn random_hex() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
-    Ok(hex(&bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let pairs = hex.as_bytes().chunks(2);
-    pairs.map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect()
+    Ok(hex::encode(bytes))
 }
 
 fn now_s() -> u64 {
@@ -161,7 +148,7 @@ mod tests {
         logins.codes().values_mut().for_each(|expiry| *expiry = now_s());
         assert_eq!(logins.redeem(&code).unwrap(), None);
         let session = format!("{}.{}", now_s() - 1, random_hex().unwrap());
-        let mac = hex(&logins.mac(&session).finalize().into_bytes());
+        let mac = hex::encode(logins.mac(&session).finalize().into_bytes());
         assert!(!logins.is_session(&format!("{session}.{mac}")));
     }
 

@@ -109,8 +109,7 @@ impl Token {
     fn draw() -> Result<Self, TokenError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
-        let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self(format!("{PREFIX}{digits}")))
+        Ok(Self(format!("{PREFIX}{}", hex::encode(secret))))
     }
 
     fn hash(&self) -> [u8; 32] {

@@ -4,7 +4,7 @@
 //! results depend on nothing but its arguments. [`suggest`] is the one door for sampling, [`early_stop`] for stopping, [`analysis`] for what a sweep
 //! has shown.
 //!
-//! Modules import rightwards only: `bench, suggest, analysis → sampler → surrogate → acquisition → gp → early_stop → why, observation → space`.
+//! Modules import rightwards only: `bench, suggest, analysis → sampler → surrogate → acquisition, early_stop → gp, observation → space, tuning, why`.
 
 mod acquisition;
 pub mod analysis;
@@ -18,4 +18,5 @@ mod sampler;
 pub mod space;
 pub mod suggest;
 mod surrogate;
+mod tuning;
 pub mod why;

@@ -4,7 +4,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 use sweep_proto::v1::{Failure, Run};
 
 use super::gate::Judgement;
-use super::{End, Outcome, Verdict, last_attempt, number_text, params, run_duration};
+use super::outcome::{End, Outcome, Verdict, last_attempt, number_text, params, run_duration};
 
 /// Writes JUnit XML.
 ///
@@ -51,7 +51,7 @@ pub(crate) fn gate(name: &str, failed: bool, words: &str) -> Result<String, Seri
 }
 
 fn whole_status(outcome: &Outcome) -> TestCaseStatus {
-    match (outcome.end, outcome.verdict(None)) {
+    match (outcome.end, outcome.verdict(false)) {
         (End::Done, Verdict::Passed) => TestCaseStatus::success(),
         (_, verdict) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -111,7 +111,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::super::gate::Gate;
-    use super::super::tests::outcome;
+    use super::super::outcome::tests::outcome;
     use super::*;
 
     #[test]

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::{AnalyzeSweepRequest, AnalyzeSweepResponse, GetRunRequest, Run, Sweep};
+use sweep_proto::v1::Sweep;
 
 use crate::client::{Client, ControllerArgs};
-use crate::commands::runs;
 use crate::display::{self, json, out};
 use crate::failure::Failure;
+use crate::queries;
 use crate::shell;
 
 /// Prints the best configuration so far
@@ -53,13 +53,13 @@ enum By {
 pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let Some(luckiest) = best_run(&client, &sweep).await? else { return Err(none(&mut client, &sweep).await?.into()) };
+    let Some(luckiest) = queries::best_run(&client, &sweep).await? else { return Err(none(&mut client, &sweep).await?.into()) };
     let recommendation = match args.by {
-        By::Model => analysis(&client, &sweep).await?.recommendation.filter(|recommendation| recommendation.by_model),
+        By::Model => queries::analysis(&client, &sweep).await?.recommendation.filter(|recommendation| recommendation.by_model),
         By::Value => None,
     };
     let run = match &recommendation {
-        Some(recommendation) if recommendation.run != luckiest.run => get(&client, &sweep, recommendation.run).await?,
+        Some(recommendation) if recommendation.run != luckiest.run => queries::run(&client, &sweep, recommendation.run).await?,
         _ => None,
     };
     let run = run.unwrap_or_else(|| luckiest.clone());
@@ -89,7 +89,7 @@ async fn none(client: &mut Client, sweep: &Sweep) -> Result<Failure> {
         let failure = Failure::new(format!("sweep {} has no metric to be best by", sweep.id));
         return Ok(failure.hint("name one in the sweep file: `metric: {name: val_loss}`"));
     }
-    let ended = runs::list(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
+    let ended = queries::runs(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
     let violating: Vec<_> = ended.iter().filter(|run| run.value.is_some() && !run.violates.is_empty()).collect();
     let Some(nearest) = violating.iter().min_by_key(|run| run.violates.len()) else {
         let failure = Failure::new(format!("no run of sweep {} has a value of {} yet", sweep.id, sweep.metric));
@@ -97,23 +97,4 @@ async fn none(client: &mut Client, sweep: &Sweep) -> Result<Failure> {
     };
     let failure = Failure::new(format!("none of {} runs of sweep {} keeps to the constraints", violating.len(), sweep.id));
     Ok(failure.hint(format!("run {} violates {}", nearest.run, nearest.violates.join(" and "))))
-}
-
-/// Asks what the sweep has shown.
-pub(crate) async fn analysis(client: &Client, sweep: &Sweep) -> Result<AnalyzeSweepResponse> {
-    let request = AnalyzeSweepRequest { sweep_id: sweep.id.clone() };
-    client.call(request, async |mut service, request| service.analyze_sweep(request).await).await
-}
-
-/// Returns the run with the best value.
-pub(crate) async fn best_run(client: &Client, sweep: &Sweep) -> Result<Option<Run>> {
-    match sweep.best_run {
-        Some(run) => get(client, sweep, run).await,
-        None => Ok(None),
-    }
-}
-
-async fn get(client: &Client, sweep: &Sweep, run: u64) -> Result<Option<Run>> {
-    let request = GetRunRequest { sweep_id: sweep.id.clone(), run };
-    Ok(client.call(request, async |mut service, request| service.get_run(request).await).await?.run)
 }

@@ -15,6 +15,7 @@ use sweep_proto::v1::{GetPatchRequest, ListAgentsRequest, ListCodeRequest, Sweep
 use crate::client::{Client, ControllerArgs};
 use crate::display::{self, out};
 use crate::failure::Failure;
+use crate::queries;
 use crate::snapshots;
 
 /// Lists the versions of the code of a sweep; moves it to other code, tries points again, marks versions
@@ -78,7 +79,7 @@ async fn list(args: &CodeArgs) -> Result<ExitCode> {
     }
     let request = ListCodeRequest { sweep_id: sweep.id.clone() };
     let answer = client.call(request, async |mut service, request| service.list_code(request).await).await?;
-    let learnt = super::best::analysis(&client, &sweep).await?;
+    let learnt = queries::analysis(&client, &sweep).await?;
     let mut out = out();
     if args.json {
         for version in &answer.versions {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::display::out;
@@ -20,7 +20,8 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs) -> Result<ExitCode> {
-    clap_complete::generate(args.shell, &mut crate::Cli::command(), "sweep", &mut out());
+/// Prints the script; `whole` is the command line that it completes.
+pub(crate) fn run(args: &CompletionsArgs, mut whole: Command) -> Result<ExitCode> {
+    clap_complete::generate(args.shell, &mut whole, "sweep", &mut out());
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use sweep_proto::v1::{DeleteSweepRequest, Sweep};
 
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::confirm::confirmed;
-use crate::display::{code::counted, out, printable};
+use crate::display::{counted, out, printable};
 use crate::failure::Failure;
 
 /// A shorter beginning of an id is easily a slip.

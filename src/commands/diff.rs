@@ -7,11 +7,11 @@ use anyhow::Result;
 use clap::Args;
 use sweep_proto::v1::{Environment, GetRunRequest, Run, Sweep};
 
-use super::best::best_run;
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
 use crate::environments;
 use crate::failure::Failure;
+use crate::queries;
 use crate::snapshots::{self, Snapshots};
 
 /// Says how two runs differ: parameters, results, environment, data, code
@@ -106,7 +106,7 @@ async fn side(client: &mut Client, text: &str) -> Result<Side> {
             let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
             answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?
         }
-        None => best_run(client, &sweep).await?.ok_or_else(|| {
+        None => queries::best_run(client, &sweep).await?.ok_or_else(|| {
             let failure = Failure::new(format!("sweep {} has no best run yet", sweep.id));
             failure.hint(format!("name a run ({}/1) or a version of its code ({}@1)", sweep.id, sweep.id))
         })?,

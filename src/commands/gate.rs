@@ -12,9 +12,10 @@ use sweep_proto::v1::{Run, Sweep};
 use crate::ci::compare::{Comparison, Evidence, compare};
 use crate::ci::junit;
 use crate::client::{Client, ControllerArgs};
-use crate::commands::{best, runs};
+
 use crate::display::{number, out, printable};
 use crate::failure::Failure;
+use crate::queries;
 
 /// How often sweeps that are equal may fail, unless told otherwise.
 const ALPHA: f64 = 0.05;
@@ -147,9 +148,9 @@ fn is_maximized(args: &GateArgs, sweep: &Sweep) -> Result<bool> {
 /// What is known of the best configuration of a sweep: its repeats, or what the model expects.
 async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> Result<Side> {
     let none = || Failure::input(format!("no run of sweep {} has a result that counts", sweep.id));
-    let best = best::best_run(client, sweep).await?.ok_or_else(none)?;
+    let best = queries::best_run(client, sweep).await?.ok_or_else(none)?;
     let first = best.repeats.as_ref().map_or(best.run, |repeats| repeats.first);
-    let all = runs::list(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
+    let all = queries::runs(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
     let is_repeat = |run: &&Run| run.repeats.as_ref().map_or(run.run, |repeats| repeats.first) == first;
     let value = |run: &Run| match metric {
         None => run.value,
@@ -165,7 +166,7 @@ async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> R
     }
     // Of other metrics there is no model.
     let model = match metric {
-        None => best::analysis(client, sweep).await?.recommendation.filter(|recommendation| recommendation.by_model),
+        None => queries::analysis(client, sweep).await?.recommendation.filter(|recommendation| recommendation.by_model),
         Some(_) => None,
     };
     let evidence = model.map(|model| Evidence::of_model(model.mean, model.deviation));

@@ -11,9 +11,10 @@ use sweep_lifecycle::spec;
 use sweep_proto::v1::{ImportRunsRequest, ImportedRun, Run, Sweep};
 
 use crate::client::{Client, ControllerArgs, request_id};
-use crate::commands::runs;
+
 use crate::display::out;
 use crate::failure::Failure;
+use crate::queries;
 
 /// Runs in one call.
 const BATCH: usize = 1000;
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
         (Some(other), _) => {
             let other = client.sweep(other).await?;
             let ended = ["finished", "stopped", "failed"].map(str::to_owned).to_vec();
-            let runs = runs::list(&mut client, &other.id, ended).await?.into_iter();
+            let runs = queries::runs(&mut client, &other.id, ended).await?.into_iter();
             runs.filter_map(|run| Some(Entry { place: format!("run {}", run.run), run: from_run(run)? })).collect()
         }
         (None, Some(file)) => {

@@ -96,13 +96,13 @@ pub(crate) enum Command {
 /// How long an agent that has ended waits for its threads.
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Carries a command out.
-pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
+/// Carries a command out; `whole` is the command line that it is part of.
+pub(crate) fn dispatch(command: Command, whole: clap::Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match command {
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, whole),
         Command::Create(args) => runtime.block_on(create::run(&args)),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Agent(args) => {

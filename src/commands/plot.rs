@@ -9,10 +9,11 @@ use clap::{Args, ValueEnum};
 use sweep_proto::v1::{AnalyzeSweepResponse, SliceSweepRequest, SliceSweepResponse, Sweep};
 
 use crate::client::{Client, ControllerArgs};
-use crate::commands::{best, runs};
+
 use crate::display::{out, printable};
 use crate::failure::Failure;
 use crate::figures::{self, Picture, PngError, Subject};
+use crate::queries;
 
 /// Parameters whose slices are drawn where none is named.
 const SLICES: usize = 4;
@@ -66,9 +67,9 @@ pub(crate) async fn run(args: &PlotArgs) -> Result<ExitCode> {
     }
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let runs = runs::list(&mut client, &sweep.id, Vec::new()).await?;
+    let runs = queries::runs(&mut client, &sweep.id, Vec::new()).await?;
     let subject = Subject::new(&sweep, &runs);
-    let analysis = if args.kind == Kind::History { AnalyzeSweepResponse::default() } else { best::analysis(&client, &sweep).await? };
+    let analysis = if args.kind == Kind::History { AnalyzeSweepResponse::default() } else { queries::analysis(&client, &sweep).await? };
     let picture = match args.kind {
         Kind::History => figures::history(&subject),
         Kind::Parallel => figures::parallel(&subject, &analysis),

@@ -16,7 +16,7 @@ use tonic::Code;
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::agent::duration;
 use crate::confirm::confirmed;
-use crate::display::{bytes, code::counted, out};
+use crate::display::{bytes, counted, out};
 use crate::left_data::{self, LeftData};
 use crate::places;
 

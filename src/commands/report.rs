@@ -12,10 +12,11 @@ use sweep_proto::v1::{AnalyzeSweepResponse, Run, Sweep};
 use crate::ci::report::{self, Figure, Learnt, Reproduce};
 use crate::ci::{End, Outcome};
 use crate::client::{Client, ControllerArgs};
-use crate::commands::{best, gate, plot, runs};
+use crate::commands::{gate, plot};
 use crate::display::out;
 use crate::failure::Failure;
 use crate::figures::{self, Picture, Subject};
+use crate::queries;
 use crate::{shell, snapshots};
 
 /// Writes what came of a sweep: Markdown for a pull request, a page that stands alone, or JSON
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
         None => Default::default(),
     };
     let mut learnt = Learnt {
-        analysis: best::analysis(&client, &sweep).await?,
+        analysis: queries::analysis(&client, &sweep).await?,
         versions: snapshots::versions(&client, &sweep).await?,
         compared,
         comparison,
@@ -91,7 +92,7 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
         figures: Vec::new(),
     };
     let reproduce = reproduce(&client, &sweep).await?;
-    let runs = runs::list(&mut client, &sweep.id, Vec::new()).await?;
+    let runs = queries::runs(&mut client, &sweep.id, Vec::new()).await?;
     let pictures = match format {
         Format::Json => Vec::new(),
         Format::Markdown if args.figures.is_none() => Vec::new(),
@@ -120,7 +121,7 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
 }
 
 async fn reproduce(client: &Client, sweep: &Sweep) -> Result<Reproduce> {
-    let best = best::best_run(client, sweep).await?;
+    let best = queries::best_run(client, sweep).await?;
     // Without a known version of the code the line that was executed is all there is.
     let again = best.as_ref().and_then(|best| match best.code_version.as_str() {
         "" => shell::command_line(best),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
-use sweep_agent::{DataSource, Notice, Nvidia, Reproduced, Reproduction};
-use sweep_proto::v1::{Attempt, DataSet, Environment, GetExecutionRequest, GetRunRequest, Run, Sweep};
+use sweep_agent::{Notice, Nvidia, Reproduced, Reproduction};
+use sweep_proto::v1::{Attempt, DataSet, DataSource, Environment, GetExecutionRequest, GetRunRequest, Run, Sweep};
 use tokio::sync::mpsc;
 
 use super::agent::duration;
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     let workdir = below(&dir.canonicalize()?, &about.prefix)?;
     if !args.json {
         let mut out = out();
-        let (files, version) = (display::code::counted(written.size.files as u64, "file"), display::code::short(&attempt.code_version));
+        let (files, version) = (display::counted(written.size.files as u64, "file"), display::code::short(&attempt.code_version));
         writeln!(out, "{}: {files} of code version {version}, and the tree hash is right", dir.display())?;
         let origin = display::code::origin(&about);
         if !origin.is_empty() {
@@ -144,13 +144,8 @@ async fn here_and_then(recorded: &Environment, attempt: &Attempt, workdir: &Path
     let (command, workdir, cache) = (attempt.command.clone(), workdir.to_owned(), made(places::state_dir()?)?);
     let looking =
         tokio::task::spawn_blocking(move || sweep_agent::survey(Arc::new(Nvidia::default()), &command, &workdir, &sources, &cache));
-    let sweep_agent::Environment { facts, packages, variables, data } = looking.await.context("looking at this machine broke off")?;
-    let data = data.into_iter().map(|set| {
-        let sweep_agent::DataSet { name, location, digest, basis, files, bytes, note } = set;
-        DataSet { name, location, digest, basis, files, bytes, note }
-    });
-    let here = Environment { digest: String::new(), facts: facts.into_iter().collect(), packages, variables, data: data.collect() };
-    Ok(display::environment::differences(recorded, &here))
+    let here = looking.await.context("looking at this machine broke off")?;
+    Ok(display::environment::differences(recorded, &here.into()))
 }
 
 /// Makes sure that a folder is empty. One that this command has written before for the same run, by its mark, is moved aside: what was changed or made in it stays.

@@ -12,9 +12,10 @@ use sweep_lifecycle::spec::{self, SweepSpec};
 use sweep_proto::v1::{GetLogsRequest, MetricPoint, RereadRunRequest, Run};
 
 use crate::client::{Client, ControllerArgs, request_id};
-use crate::commands::runs;
+
 use crate::display::{bytes, out, printable};
 use crate::failure::Failure;
+use crate::queries;
 
 /// Values of one run that are added at most.
 const POINTS_MAX: usize = 20_000;
@@ -136,7 +137,7 @@ pub(crate) async fn preview(client: &mut Client, sweep: &str, before: &str, afte
 
 async fn ended(client: &mut Client, sweep: &str, numbers: &[u64]) -> Result<Vec<Run>> {
     let states = ["finished", "stopped", "failed", "cancelled"].map(str::to_owned).to_vec();
-    let mut runs = runs::list(client, sweep, states).await?;
+    let mut runs = queries::runs(client, sweep, states).await?;
     if let Some(unknown) = numbers.iter().find(|number| runs.iter().all(|run| run.run != **number)) {
         return Err(Failure::input(format!("sweep {sweep} has no ended run {unknown}"))
             .hint(format!("`sweep runs {sweep}` lists them"))

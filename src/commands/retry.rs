@@ -9,9 +9,10 @@ use serde_json::json;
 use sweep_proto::v1::RetryRunsRequest;
 
 use crate::client::{Client, ControllerArgs, request_id, split_run};
-use crate::commands::runs;
+
 use crate::display::{failures, out};
 use crate::failure::Failure;
+use crate::queries;
 
 /// Puts ended runs back into the queue
 ///
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
 
 /// The failed runs whose last failure is of a kind. None at all is a mistake: without numbers, the call would mean all of them.
 async fn of_kind(client: &mut Client, sweep: &str, kind: &str) -> Result<Vec<u64>> {
-    let failed = runs::list(client, sweep, vec!["failed".to_owned()]).await?;
+    let failed = queries::runs(client, sweep, vec!["failed".to_owned()]).await?;
     let groups = failures(&failed);
     let fitting: Vec<u64> = groups.iter().filter(|group| group.kind == kind).flat_map(|group| group.runs.iter().copied()).collect();
     if !fitting.is_empty() {

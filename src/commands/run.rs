@@ -21,11 +21,12 @@ use crate::ci::report::Reproduce;
 use crate::ci::{End, Outcome, Verdict, junit, report};
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::agent::{self, PlaceArgs, at_least_one, duration};
-use crate::commands::{controller, create, runs, watch as watching};
+use crate::commands::{controller, create, watch as watching};
 use crate::display::live::Live;
 use crate::display::{self, diagnostic, out};
 use crate::failure::Failure;
 use crate::pinning::{self, CodeFolderArgs, Taken};
+use crate::queries;
 use crate::signals::{self, PreemptSignal};
 use crate::{discovery, left_data, places, shell};
 
@@ -178,7 +179,7 @@ async fn work(
     let (end, notes) = end?;
     tell(&notes);
     let sweep = client.sweep(&id).await?;
-    let runs = runs::list(&mut client, &id, Vec::new()).await?;
+    let runs = queries::runs(&mut client, &id, Vec::new()).await?;
     Ok(Outcome { sweep, runs, duration: began.elapsed(), end })
 }
 
@@ -276,7 +277,7 @@ fn tell(notes: &[String]) {
 }
 
 fn conclude(args: &RunArgs, outcome: &Outcome, judgement: Option<&Judgement>, data_dir: &Path) -> Result<ExitCode> {
-    let verdict = outcome.verdict(judgement);
+    let verdict = outcome.verdict(judgement.is_some_and(|judgement| judgement.failed));
     let best = outcome.best();
     let reproduce = Reproduce { sweep: this_line(args), best: best.and_then(shell::command_line) };
     let markdown = report::markdown(outcome, judgement, &reproduce);

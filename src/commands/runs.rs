@@ -10,8 +10,8 @@ use clap::Args;
 use sweep_proto::v1::{ListRunsRequest, Run, Sweep};
 
 use crate::client::{Client, ControllerArgs};
-use crate::commands::show;
 use crate::display::{self, json, out, table};
+use crate::queries;
 
 /// Runs whose courses are drawn: the last ones of the list, which a terminal shows.
 const COURSES_MAX: usize = 100;
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     if args.json {
         return stream(args, &mut client, &sweep.id).await;
     }
-    let mut runs = list(&mut client, &sweep.id, args.state.clone()).await?;
+    let mut runs = queries::runs(&mut client, &sweep.id, args.state.clone()).await?;
     runs.retain(|run| args.tag.iter().all(|tag| run.tags.contains(tag)));
     // What somebody has pinned comes first.
     runs.sort_by_key(|run| !run.pinned);
@@ -86,23 +86,11 @@ async fn courses(client: &mut Client, sweep: &Sweep, runs: &[Run]) -> BTreeMap<u
     let mut courses = BTreeMap::new();
     let read = async {
         for run in runs.iter().rev().take(COURSES_MAX).filter(|run| !run.attempts.is_empty()) {
-            let Ok(course) = show::course(client, sweep, run.run).await else { return };
+            let Ok(course) = queries::objective_values(client, sweep, run.run).await else { return };
             courses.insert(run.run, course);
         }
     };
     // They are a nicety: without them the list says the same.
     let _ = tokio::time::timeout(COURSES_WAIT, read).await;
     courses
-}
-
-/// Returns all runs of a sweep in the order of their numbers.
-pub(crate) async fn list(client: &mut Client, sweep: &str, states: Vec<String>) -> Result<Vec<Run>> {
-    let request = ListRunsRequest { sweep_id: sweep.to_owned(), states };
-    let stream = client.service.list_runs(request).await;
-    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
-    let mut runs = Vec::new();
-    while let Some(page) = stream.message().await.map_err(|status| client.explain(&status))? {
-        runs.extend(page.runs);
-    }
-    Ok(runs)
 }

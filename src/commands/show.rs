@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use sweep_proto::v1::{GetMetricsRequest, GetRunRequest, ListAgentsRequest, Sweep};
+use sweep_proto::v1::{GetRunRequest, ListAgentsRequest, Sweep};
 
 use crate::client::{Client, ControllerArgs, split_run};
-use crate::commands::best::{analysis, best_run};
-use crate::commands::runs;
 use crate::display::{self, out};
 use crate::environments;
 use crate::failure::Failure;
+use crate::queries;
 use crate::snapshots;
 
 /// Shows how far a sweep is, or what became of one run
@@ -67,7 +66,7 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
             writeln!(out(), "{object}")?;
         } else {
             let versions = snapshots::versions(&client, &sweep).await?;
-            let values = if display::is_seen() { course(&mut client, &sweep, number).await? } else { Vec::new() };
+            let values = if display::is_seen() { queries::objective_values(&mut client, &sweep, number).await? } else { Vec::new() };
             write!(out(), "{}", display::run(&sweep, &run, &values, &environments, &versions, args.environment))?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -80,11 +79,11 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
     if args.why {
         return Err(Failure::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());
     }
-    let best = best_run(&client, &sweep).await?;
-    let failed = runs::list(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;
+    let best = queries::best_run(&client, &sweep).await?;
+    let failed = queries::runs(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;
     let request = ListAgentsRequest { sweep_id: sweep.id.clone() };
     let agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
-    let analysis = analysis(&client, &sweep).await?;
+    let analysis = queries::analysis(&client, &sweep).await?;
     if args.json {
         let mut object = display::json::sweep(&sweep);
         object["best"] = best.as_ref().map(display::json::run).unwrap_or_default();
@@ -107,19 +106,6 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
 
 /// Returns the best value after each run that has ended.
 async fn history(client: &mut Client, sweep: &Sweep) -> Result<Vec<f64>> {
-    let ended = runs::list(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
+    let ended = queries::runs(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
     Ok(display::spark::best_so_far(sweep, ended.iter()))
-}
-
-/// Returns the objective of a run as it was reported.
-pub(crate) async fn course(client: &mut Client, sweep: &Sweep, run: u64) -> Result<Vec<f64>> {
-    let request = GetMetricsRequest { sweep_id: sweep.id.clone(), run, attempt: 0 };
-    // A run that has not begun has no attempt, and no course.
-    let Ok(stream) = client.service.get_metrics(request).await else { return Ok(Vec::new()) };
-    let mut stream = stream.into_inner();
-    let mut values = Vec::new();
-    while let Some(page) = stream.message().await.map_err(|status| client.explain(&status))? {
-        values.extend(page.points.into_iter().filter(|point| point.name == sweep.metric).map(|point| point.value));
-    }
-    Ok(values)
 }

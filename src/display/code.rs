@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 
 use sweep_proto::v1::{Agent, Agreement, Code, CodeChanges, CodeVersion, ListCodeResponse, Run, Sweep};
 
-use super::{ago, number, printable, table};
+use super::{ago, counted, number, printable, table};
 
 /// Characters of a hash that are shown.
 const HASH_CHARACTERS: usize = 8;
@@ -21,7 +21,7 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
         };
         return text;
     }
-    let _ = writeln!(text, "{}", table::code(&answer.versions));
+    let _ = writeln!(text, "{}", listed(&answer.versions));
     if answer.unknown > 0 {
         let _ = writeln!(text, "\nOf {} no version is known.", counted(answer.unknown, "run"));
     }
@@ -41,6 +41,28 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
         }
     }
     text + &notes(&answer.versions) + &outputs(&answer.versions)
+}
+
+/// Versions of the code, one a line.
+fn listed(versions: &[CodeVersion]) -> String {
+    let mut table = table::table(&["#", "version", "seen", "first on", "runs", "failed", "best", "changes", "from"]);
+    for version in versions {
+        let (seen, host) = seen(version);
+        let about = version.code.clone().unwrap_or_default();
+        table.add_row([
+            version.number.to_string(),
+            short(&about.version),
+            seen,
+            host,
+            version.runs.to_string(),
+            version.failed.to_string(),
+            best(version),
+            changes(version),
+            origin(&about),
+        ]);
+    }
+    table::right(&mut table, &[0, 4, 5]);
+    table::fitted(&table)
 }
 
 /// Outputs of programs that are part of no version.
@@ -102,7 +124,7 @@ fn said(versions: &[CodeVersion]) -> String {
 }
 
 /// How a version differs from the one before.
-pub(super) fn changes(version: &CodeVersion) -> String {
+fn changes(version: &CodeVersion) -> String {
     version.changes.map(stat).unwrap_or_default()
 }
 
@@ -115,11 +137,6 @@ pub(crate) fn stat(changes: CodeChanges) -> String {
 fn host(id: &str, agents: &[Agent]) -> String {
     let host = agents.iter().find(|agent| agent.id == id).map_or(id, |agent| agent.host.as_str());
     printable(host)
-}
-
-/// `1 file`, `2 files`.
-pub(crate) fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// How far an older version agrees with the newest, in words.
@@ -185,7 +202,7 @@ pub(crate) fn origin(code: &Code) -> String {
 }
 
 /// The best run of a version.
-pub(super) fn best(version: &CodeVersion) -> String {
+fn best(version: &CodeVersion) -> String {
     match (version.best_run, version.best_value) {
         (Some(run), Some(value)) => format!("{} (run {run})", number(value)),
         _ => String::new(),
@@ -203,7 +220,7 @@ pub(super) fn newer_best(sweep: &Sweep, versions: &[CodeVersion], best_run: &Run
 }
 
 /// Who had a version first, and when.
-pub(super) fn seen(version: &CodeVersion) -> (String, String) {
+fn seen(version: &CodeVersion) -> (String, String) {
     let host = match version.host.as_str() {
         // Of what came with imported runs nobody has the code.
         "" if version.kept => "pushed".to_owned(),

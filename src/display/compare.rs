@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 use sweep_agent::Reproduced;
 use sweep_proto::v1::{Attempt, Run};
 
-use super::{flatten, json as plain, number, printable, table};
+use super::run_facts::{configuration, flatten, metrics};
+use super::{number, printable, table};
 
 /// What came of a run that was executed again.
 pub(crate) fn reproduced(metric: &str, attempt: &Attempt, again: &Reproduced, same: bool) -> String {
     let mut text = String::new();
-    let recorded = super::metrics(attempt).0;
+    let recorded = metrics(attempt).0;
     let names: BTreeSet<&String> = recorded.keys().copied().chain(again.metrics.keys()).collect();
     let rows = names.into_iter().map(|name| {
         let (then, now) = (recorded.get(name).copied(), again.metrics.get(name));
@@ -43,7 +44,7 @@ pub(crate) fn reproduced(metric: &str, attempt: &Attempt, again: &Reproduced, sa
 
 /// The same for programs.
 pub(crate) fn metrics_json(attempt: &Attempt, now: &BTreeMap<String, f64>) -> Value {
-    let then = super::metrics(attempt).0;
+    let then = metrics(attempt).0;
     let names: BTreeSet<&String> = then.keys().copied().chain(now.keys()).collect();
     let one = |name: &String| {
         let (then, now) = (then.get(name), now.get(name));
@@ -58,7 +59,7 @@ pub(crate) fn runs(heads: (&str, &str), objectives: (&str, &str), left: &Run, ri
     let mut text = String::new();
     let parts = |run: &Run| -> BTreeMap<String, String> {
         let mut parts = Vec::new();
-        flatten("", &plain::params(run), &mut parts);
+        flatten("", &configuration(run), &mut parts);
         parts.into_iter().collect()
     };
     let differing = differing(&parts(left), &parts(right));
@@ -69,7 +70,7 @@ pub(crate) fn runs(heads: (&str, &str), objectives: (&str, &str), left: &Run, ri
     }
     let metrics = |run: &Run| -> BTreeMap<String, String> {
         let newest = run.attempts.last();
-        newest.into_iter().flat_map(|attempt| super::metrics(attempt).0).map(|(name, value)| (printable(name), number(*value))).collect()
+        newest.into_iter().flat_map(|attempt| metrics(attempt).0).map(|(name, value)| (printable(name), number(*value))).collect()
     };
     let value = |metric: &str, run: &Run| -> BTreeMap<String, String> {
         run.value.map(|value| (format!("{} (objective)", printable(metric)), number(value))).into_iter().collect()

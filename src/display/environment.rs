@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use sweep_proto::v1::{DataSet, Environment};
 
-use super::code::counted;
-use super::{printable, table};
+use super::{counted, printable, table};
 
 /// Differences of one kind that are shown.
 const DIFFERENCES_MAX: usize = 40;

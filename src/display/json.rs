@@ -7,6 +7,8 @@ use sweep_proto::v1::{
     Agent, Agreement, AnalyzeSweepResponse, Attempt, CodeVersion, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep,
 };
 
+use super::run_facts::{self, configuration};
+
 /// A sweep.
 pub(crate) fn sweep(sweep: &Sweep) -> Value {
     json!({
@@ -95,7 +97,7 @@ pub(crate) fn run(run: &Run) -> Value {
         "run": run.run,
         "state": run.state,
         "reason": run.reason,
-        "params": params(run),
+        "params": configuration(run),
         "value": run.value,
         "best": run.best,
         "last": run.last,
@@ -163,13 +165,8 @@ pub(crate) fn suggestion(why: &Suggestion) -> Value {
     })
 }
 
-/// The configuration of a run; text that is no JSON would be the controller's mistake, and is shown as it is.
-pub(crate) fn params(run: &Run) -> Value {
-    serde_json::from_str(&run.params_json).unwrap_or_else(|_| Value::String(run.params_json.clone()))
-}
-
 fn metrics(attempt: &Attempt) -> Value {
-    object(super::metrics(attempt).0)
+    object(run_facts::metrics(attempt).0)
 }
 
 fn object(metrics: BTreeMap<&String, &f64>) -> Value {
@@ -188,7 +185,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "assigned_ms": attempt.assigned_ms, "started_ms": attempt.started_ms, "ended_ms": attempt.ended_ms, "command": attempt.command,
         "code_version": attempt.code_version,
         "environment": if attempt.environment.is_empty() { None } else { Some(&attempt.environment) },
-        "metrics": metrics(attempt), "system": object(super::metrics(attempt).1), "orphan": if attempt.orphan.is_empty() { None } else { Some(&attempt.orphan) },
+        "metrics": metrics(attempt), "system": object(run_facts::metrics(attempt).1), "orphan": if attempt.orphan.is_empty() { None } else { Some(&attempt.orphan) },
     })
 }
 

@@ -9,7 +9,8 @@ use console::{Term, style, truncate_str};
 use sweep_agent::Notice;
 use sweep_proto::v1::{Run, Sweep, WatchSweepResponse};
 
-use super::{number, params_line, printable, span};
+use super::run_facts::params_line;
+use super::{number, printable, span};
 
 const RUNNING_LINES_MAX: usize = 8;
 const ENDED_LINES_MAX: usize = 3;

@@ -8,6 +8,7 @@ pub(crate) mod environment;
 mod failures;
 pub(crate) mod json;
 pub(crate) mod live;
+mod run_facts;
 pub(crate) mod spark;
 pub(crate) mod table;
 mod text;
@@ -15,61 +16,21 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Environment, Recommendation, Repeats, Run, Sweep};
+use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Environment, Recommendation, Run, Sweep};
 
 use crate::shell;
 
 pub(crate) use code::code;
 pub(crate) use failures::{FailureGroup, failures};
+pub(crate) use run_facts::{last_beside, metrics, params, params_line, said};
+use run_facts::{repeat, rounded};
 use text::printable_lines;
-pub(crate) use text::{ago, bytes, is_seen, number, out, printable, span, width};
+pub(crate) use text::{ago, bytes, counted, is_seen, number, out, printable, span, width};
 
 /// Causes of failures that are shown of a sweep.
 const GROUPS_MAX: usize = 8;
 /// A wider course shows no more.
 const COURSE_WIDTH_MAX: usize = 100;
-
-/// Returns the parameters of a run on one line: `lr=0.01 layers=3`.
-pub(crate) fn params_line(run: &Run) -> String {
-    params(run).iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
-}
-
-/// Returns the parameters of a run by name, as text that steers nothing.
-pub(crate) fn params(run: &Run) -> Vec<(String, String)> {
-    let mut parts = Vec::new();
-    flatten("", &json::params(run), &mut parts);
-    parts
-}
-
-fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, String)>) {
-    match value {
-        serde_json::Value::Object(entries) if !entries.contains_key("$float") => {
-            for (key, value) in entries {
-                let name = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
-                flatten(&name, value, parts);
-            }
-        }
-        serde_json::Value::Object(entries) => parts.push((printable(above), printable(entries["$float"].as_str().unwrap_or_default()))),
-        serde_json::Value::Number(float) if float.is_f64() => {
-            parts.push((printable(above), float.as_f64().map(number).unwrap_or_default()));
-        }
-        serde_json::Value::String(text) => parts.push((printable(above), printable(text))),
-        other => parts.push((printable(above), printable(&other.to_string()))),
-    }
-}
-
-/// What people say of a run, in a line; empty: nothing.
-pub(crate) fn said(run: &Run) -> String {
-    let tags: Vec<_> = run.tags.iter().map(|tag| format!("#{}", printable(tag))).collect();
-    let parts = [if run.pinned { "pinned".to_owned() } else { String::new() }, tags.join(" "), printable(&run.note)];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
-}
-
-/// The last value of the objective, where the run has another one.
-pub(crate) fn last_beside(run: &Run) -> Option<String> {
-    let (value, last) = (run.value.or(run.best)?, run.last?);
-    (number(value) != number(last)).then(|| format!("last {}", number(last)))
-}
 
 /// The best run of a sweep: value, parameters, how to run it again.
 pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
@@ -106,11 +67,6 @@ pub(crate) fn recommendation(sweep: &Sweep, recommendation: &Recommendation, luc
         reason => printable(reason),
     };
     format!("  recommended by a model of all results, which expects {expected}\n  {reason} (`--by value` shows it)\n")
-}
-
-/// Rounds to two significant digits: more would say nothing of a deviation.
-fn rounded(deviation: f64) -> f64 {
-    format!("{deviation:.1e}").parse().unwrap_or(deviation)
 }
 
 /// Why a run was suggested, in words and in the numbers behind them.
@@ -289,16 +245,6 @@ fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Where a run stands among those of its point.
-fn repeat(repeats: &Repeats) -> String {
-    let place = format!("repeat {} of {}", repeats.number, repeats.of);
-    match (repeats.mean, repeats.deviation) {
-        (Some(mean), Some(deviation)) => format!("{place}: mean {} ± {} of {}", number(mean), number(rounded(deviation)), repeats.values),
-        _ if repeats.number > 1 => format!("{place} of run {}", repeats.first),
-        _ => place,
-    }
-}
-
 /// A run in full.
 pub(crate) fn run(
     sweep: &Sweep,
@@ -381,27 +327,5 @@ fn attempt_block(attempt: &Attempt, code: &str, environments: &BTreeMap<String, 
     }
     for (name, value) in system {
         let _ = writeln!(text, "    {} = {}", printable(name), number(*value));
-    }
-}
-
-/// What names of metrics begin with that an agent measures.
-const SYSTEM: &str = "system/";
-
-/// Returns the metrics of an attempt by name: its program's own, and those that its agent has measured.
-pub(crate) fn metrics(attempt: &Attempt) -> (BTreeMap<&String, &f64>, BTreeMap<&String, &f64>) {
-    attempt.metrics.iter().partition(|(name, _)| !name.starts_with(SYSTEM))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_value_is_labelled_where_it_is_another_one() {
-        let run = |value, best, last| Run { value, best, last, ..Run::default() };
-        assert_eq!(last_beside(&run(Some(0.25), Some(0.25), Some(0.5))), Some("last 0.5".to_owned()));
-        assert_eq!(last_beside(&run(None, Some(0.25), Some(0.5))), Some("last 0.5".to_owned()), "it runs");
-        assert_eq!(last_beside(&run(Some(0.25), Some(0.25), Some(0.25))), None);
-        assert_eq!(last_beside(&run(Some(0.25), None, None)), None);
     }
 }

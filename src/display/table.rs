@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
-use sweep_proto::v1::{Agent, CodeVersion, Run, Sweep, SweepUsage};
+use sweep_proto::v1::{Agent, Run, Sweep, SweepUsage};
 
-use super::code::{best, changes, origin, seen, short};
+use super::run_facts::{last_beside, params_line, repeat, said};
 use super::spark::spark;
-use super::{ago, bytes, number, params_line, printable, width};
+use super::{ago, bytes, number, printable, width};
 
 /// The name of the objective is cut to this in a terminal narrower than [`METRIC_WHOLE`].
 const METRIC_WIDTH: usize = 14;
@@ -19,7 +19,7 @@ const COURSES_FROM: usize = 80;
 /// A narrower terminal has no room to say how often a run was tried.
 const TRIES_FROM: usize = 70;
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -28,7 +28,7 @@ fn table(header: &[&str]) -> Table {
 }
 
 /// Cuts what is too wide for the terminal: a table that wraps cannot be read.
-fn fitted(table: &Table) -> String {
+pub(super) fn fitted(table: &Table) -> String {
     let width = width();
     let lines: Vec<_> = table
         .lines()
@@ -115,10 +115,10 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>
         let star = if sweep.best_run == Some(run.run) { "*" } else { "" };
         let value = run.value.or(run.best).map(number).unwrap_or_default();
         let violates = run.violates.iter().map(|violated| format!("violates {violated}"));
-        let repeat = run.repeats.as_ref().map(super::repeat);
+        let repeat = run.repeats.as_ref().map(repeat);
         let aside = Some(run.aside.clone()).filter(|aside| !aside.is_empty());
-        let said = Some(super::said(run)).filter(|said| !said.is_empty());
-        let notes: Vec<_> = super::last_beside(run)
+        let said = Some(said(run)).filter(|said| !said.is_empty());
+        let notes: Vec<_> = last_beside(run)
             .into_iter()
             .chain(said)
             .chain(repeat)
@@ -162,28 +162,6 @@ pub(crate) fn agents(agents: &[Agent]) -> String {
     fitted(&table)
 }
 
-/// Versions of the code, one a line.
-pub(crate) fn code(versions: &[CodeVersion]) -> String {
-    let mut table = table(&["#", "version", "seen", "first on", "runs", "failed", "best", "changes", "from"]);
-    for version in versions {
-        let (seen, host) = seen(version);
-        let about = version.code.clone().unwrap_or_default();
-        table.add_row([
-            version.number.to_string(),
-            short(&about.version),
-            seen,
-            host,
-            version.runs.to_string(),
-            version.failed.to_string(),
-            best(version),
-            changes(version),
-            origin(&about),
-        ]);
-    }
-    right(&mut table, &[0, 4, 5]);
-    fitted(&table)
-}
-
 /// Things with what they are on each side.
 pub(crate) fn compared<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
     let mut table = table(&[]);
@@ -195,7 +173,7 @@ pub(crate) fn compared<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) 
     fitted(&table)
 }
 
-fn right(table: &mut Table, columns: &[usize]) {
+pub(super) fn right(table: &mut Table, columns: &[usize]) {
     for index in columns {
         if let Some(column) = table.column_mut(*index) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -16,6 +16,11 @@ pub(crate) fn width() -> usize {
     if is_seen() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
 }
 
+/// `1 file`, `2 files`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Writes a number of bytes: `2.5 GiB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use sweep_agent::channel::is_outcome_unknown;
 use sweep_proto::v1::set_sweep_state_request::Action;
 use sweep_proto::v1::{
     CancelRunRequest, GetLogsRequest, GetMetricsRequest, ListAgentsRequest, ListRunsRequest, RetryRunsRequest, SetSweepStateRequest,
@@ -110,7 +111,7 @@ impl Source {
     async fn output_from(&self, run: u64, offset: &mut u64) -> Result<()> {
         let mut client = self.controller.connect().await?;
         let request = GetLogsRequest { sweep_id: self.sweep.clone(), run, attempt: 0, offset: *offset, follow: true };
-        let refused = |status: tonic::Status| match crate::client::is_unknown(status.code()) {
+        let refused = |status: tonic::Status| match is_outcome_unknown(status.code()) {
             true => anyhow!("{}", status.message()),
             false => anyhow::Error::from(Refused(status.message().to_owned())),
         };

@@ -1,4 +1,6 @@
-//! Holds the code against the drawing in `docs/explanation/architecture.md`: who may depend on whom, no circles, no drawers.
+//! Checks the code against `docs/explanation/architecture.md`: dependencies between crates, import cycles, the order of modules, names that say nothing.
+
+mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -125,31 +127,68 @@ fn lifecycle_never_searches() {
 }
 
 #[test]
-fn modules_form_no_circles() {
+fn files_form_no_cycles() {
     for (name, folder, _) in CRATES {
-        let edges = module_edges(&sources(&format!("{folder}/src")), &root().join(folder).join("src"));
-        if let Some(circle) = circle(&edges) {
-            panic!("{name}: modules import in a circle: {}", circle.join(" → "));
+        let edges = crate_edges(folder);
+        let edges = edges.into_iter().map(|(from, to)| (text(&from), to.iter().map(|to| text(to)).collect())).collect();
+        if let Some(cycle) = cycle(&edges) {
+            panic!("{name}: files import in a cycle: {}", cycle.join(" → "));
         }
     }
 }
 
+/// The lib.rs or main.rs of each crate with several modules states the order, from those that import to those that are imported.
 #[test]
-fn circles_are_found() {
-    let file = |path: &str, code: &str| (PathBuf::from("src").join(path), without_tests(code));
+fn modules_import_in_the_stated_order() {
+    let order = Regex::new(r"Modules import rightwards only: `([^`]+)`").expect("it compiles");
+    for (name, folder, _) in CRATES {
+        let edges = imports::top_level(&crate_edges(folder));
+        if edges.len() < 2 {
+            continue;
+        }
+        let root = ["lib.rs", "main.rs"].map(|file| root().join(folder).join("src").join(file)).into_iter().find(|path| path.is_file());
+        let code = read(&root.expect("a crate has one of them"));
+        let doc: Vec<&str> = code.lines().filter_map(|line| line.strip_prefix("//!")).map(str::trim).collect();
+        let doc = doc.join(" ");
+        let stated = order.captures(&doc).unwrap_or_else(|| panic!("{name}: its first lines state no order of the modules"));
+        let layers: Vec<Vec<&str>> = stated[1].split('→').map(|layer| layer.split(',').map(str::trim).collect()).collect();
+        let layer = |module: &str| layers.iter().position(|layer| layer.contains(&module));
+        for (from, targets) in &edges {
+            let Some(left) = layer(from) else { panic!("{name}: the stated order lacks `{from}`") };
+            for to in targets {
+                assert!(layer(to).is_some_and(|right| left < right), "{name}: `{from}` imports `{to}`, and the stated order is {layers:?}");
+            }
+        }
+        let count = layers.iter().map(Vec::len).sum::<usize>();
+        assert_eq!(count, edges.len(), "{name}: the stated order has each module once, and no others");
+    }
+}
+
+#[test]
+fn cycles_are_found() {
+    let file = |path: &str, code: &str| (PathBuf::from("src").join(path), code.to_owned());
     let files = [
-        file("a.rs", "use crate::b::X;\n#[cfg(test)]\nmod tests { use crate::d::Y; }"),
-        file("b/mod.rs", "use super::c::{self, Z};\n// use crate::a::Commented;"),
-        file("c/deep/leaf.rs", "use crate::{\n    d,\n    e::F,\n};\nfn f() { super::super::super::a::g() }"),
+        file("lib.rs", "mod a; mod b; pub use crate::b::deep::Leaf;"),
+        file("a.rs", "#[cfg(test)]\nmod tests { use crate::c::Y; }\nuse crate::b::X;\nfn f() -> &'static str { \"crate::c::Z\" }"),
+        file("b/mod.rs", "mod deep;\npub use self::deep::Leaf;\npub struct X; // crate::c::Commented"),
+        file(
+            "b/deep.rs",
+            "use crate::{\n    c,\n    d::{self, F},\n};\nfn g() { c::g(); inner::h(super::X) }\nmod inner { use super::local; }",
+        ),
+        file("c.rs", "#[cfg(test)]\nmod tests;\nfn g() -> crate::Leaf { crate::b::Leaf }"),
+        file("c/tests.rs", "use crate::a::f;"),
         file("d.rs", ""),
-        file("e.rs", "use super::d;"),
     ];
-    let edges = module_edges(&files, Path::new("src"));
-    assert_eq!(edges["a"], ["b"].map(str::to_owned).into());
-    assert_eq!(edges["b"], ["c"].map(str::to_owned).into());
-    assert_eq!(edges["c"], ["a", "d", "e"].map(str::to_owned).into());
-    assert_eq!(circle(&edges), Some(["a", "b", "c", "a"].map(str::to_owned).to_vec()));
-    assert_eq!(circle(&module_edges(&files[1..], Path::new("src"))), None);
+    let edges = imports::edges(&files, Path::new("src"));
+    let of = |module: &str| edges[&module.split("::").map(str::to_owned).collect::<Vec<_>>()].iter().map(|to| text(to)).collect::<Vec<_>>();
+    assert_eq!(of("a"), ["b"]);
+    assert_eq!(of("b"), [""; 0], "it re-exports and does not use");
+    assert_eq!(of("b::deep"), ["b", "c", "d"], "`super` in an inline module is the file");
+    assert_eq!(of("c"), ["b::deep"], "an item belongs to the file that defines it");
+    assert!(!edges.contains_key(&["c".to_owned(), "tests".to_owned()][..]));
+    let edges = edges.iter().map(|(from, to)| (text(from), to.iter().map(|to| text(to)).collect())).collect();
+    assert_eq!(cycle(&edges), Some(["b::deep", "c", "b::deep"].map(str::to_owned).to_vec()));
+    assert_eq!(imports::top_level(&imports::edges(&files[1..4], Path::new("src")))["a"], ["b".to_owned()].into());
 }
 
 #[test]
@@ -209,60 +248,19 @@ fn no_file_names_the_folder_it_was_written_in() {
     }
 }
 
-/// Returns the edges between top-level modules, from `crate::…` and `super::…` paths.
-fn module_edges(sources: &[(PathBuf, String)], folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
-    let module_path = |path: &Path| {
-        let inner = path.strip_prefix(folder).expect("it lies in the folder").with_extension("");
-        let mut parts: Vec<String> = inner.iter().filter_map(|part| part.to_str()).map(str::to_owned).collect();
-        parts.pop_if(|last| last == "mod");
-        parts
-    };
-    let paths: Vec<Vec<String>> = sources.iter().map(|(path, _)| module_path(path)).collect();
-    let tops: BTreeSet<&String> = paths.iter().filter_map(|parts| parts.first()).filter(|top| *top != "main" && *top != "lib").collect();
-    let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (parts, (_, code)) in paths.iter().zip(sources) {
-        let Some(from) = parts.first().filter(|top| tops.contains(top)) else { continue };
-        let to = imported(code, parts.len()).into_iter().filter(|to| to != from && tops.contains(to));
-        edges.entry(from.clone()).or_default().extend(to);
-    }
-    edges
+/// Returns the imports between the files of a crate.
+fn crate_edges(folder: &str) -> imports::Edges {
+    let folder = root().join(folder).join("src");
+    let sources: Vec<_> = files(&folder).into_iter().filter(|path| is_rust(path)).map(|path| (path.clone(), read(&path))).collect();
+    imports::edges(&sources, &folder)
 }
 
-/// Returns what a file at some depth of modules takes from the root of its crate.
-fn imported(code: &str, depth: usize) -> Vec<String> {
-    let start = Regex::new(&format!(r"\bcrate::|\b(?:super::){{{depth}}}")).expect("it compiles");
-    let first = Regex::new(r"^\s*(?:r#)?(\w+)").expect("it compiles");
-    let mut names = Vec::new();
-    for found in start.find_iter(code) {
-        let rest = &code[found.end()..];
-        let parts = if rest.starts_with('{') { group_members(rest) } else { vec![rest] };
-        names.extend(parts.into_iter().filter_map(|part| Some(first.captures(part)?[1].to_owned())));
-    }
-    names
+fn text(module: &[String]) -> String {
+    if module.is_empty() { "the crate's root".to_owned() } else { module.join("::") }
 }
 
-/// Splits `{a, b::{c, d}}…` into `a` and ` b::{c, d}`.
-fn group_members(text: &str) -> Vec<&str> {
-    let (mut depth, mut start, mut members) = (0, 1, Vec::new());
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        if (c == ',' && depth == 1) || depth == 0 {
-            members.push(&text[start..at]);
-            start = at + 1;
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    members
-}
-
-/// Returns a circle, if there is one.
-fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+/// Returns a cycle, if there is one.
+fn cycle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     fn visit(node: &str, edges: &BTreeMap<String, BTreeSet<String>>, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
         if done.contains(node) {
             return false;

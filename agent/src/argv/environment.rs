@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Machine, python};
+use super::machine::Machine;
+use super::python;
 
 /// Linux starts no program with a variable of 128 KiB.
 const VALUE_BYTES_MAX: usize = 64 << 10;

@@ -2,11 +2,13 @@
 
 mod environment;
 mod hydra;
+mod machine;
 mod python;
 
 use serde_json::{Map, Value};
 
 pub(crate) use self::environment::{Place, Project, example, params_json, starts_ranks, variables, wandb_config};
+pub(crate) use self::machine::Machine;
 
 /// What a command is built from.
 #[derive(Clone, Copy)]
@@ -21,14 +23,6 @@ pub(crate) struct Template<'a> {
     pub(crate) omits_none: bool,
     /// The attempt's folders and numbers.
     pub(crate) place: &'a Place,
-}
-
-/// What building a command may know of the machine.
-pub(crate) trait Machine {
-    /// The value of a variable of the agent's own environment.
-    fn variable(&self, name: &str) -> Option<String>;
-    /// Whether a program of that name is on the PATH.
-    fn has_program(&self, name: &str) -> bool;
 }
 
 /// A command ready to be executed.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Now;
+use super::now::Now;
 use super::outcome::Failure;
 use super::screen::{is_noise, plain, without_box};
 use super::signs::{self, Sign};

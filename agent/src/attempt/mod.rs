@@ -13,6 +13,7 @@
 //! announced up to [`Limits::settle`] after the exit makes it one.
 
 mod blame;
+mod now;
 mod outcome;
 mod screen;
 mod signs;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::blame::Output;
+pub(crate) use self::now::Now;
 pub(crate) use self::outcome::{Failure, Outcome};
 use crate::process::exit::{Exit, Obstacle};
 
@@ -34,9 +36,6 @@ const LEFTOVER_GRACE_MAX: Duration = Duration::from_secs(5);
 const KILL_TIME_MAX: Duration = Duration::from_secs(60);
 /// How much older than the preemption an error has to be to count as a crash: output is read only every so often.
 const CRASH_MARGIN: Duration = Duration::from_millis(100);
-
-/// A point on the agent's monotonic clock: the time since the attempt began.
-pub(crate) type Now = Duration;
 
 /// Why somebody wants an attempt to end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,19 @@ pub(crate) enum Outcome {
     Abandoned(String),
 }
 
+impl Outcome {
+    /// Returns the reason in words; empty for a success.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Succeeded => String::new(),
+            Self::Failed(failure) => failure.message.clone(),
+            Self::Stopped(reason) | Self::Cancelled(reason) => reason.clone(),
+            Self::Preempted => "given back".to_owned(),
+            Self::Abandoned(reason) => format!("no longer ours: {reason}"),
+        }
+    }
+}
+
 /// Why an attempt ended badly. Kinds and blame are the words of `sweep.v1.Failure`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failure {

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::environment::hex;
-
 /// How long a listing may take.
 const LISTING_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -48,7 +46,7 @@ fn listing(mut objects: Vec<Object>) -> Listing {
         hash.update(bytes.to_le_bytes());
     }
     let bytes = objects.iter().map(|(_, _, bytes)| bytes).sum();
-    Listing { digest: hex(&hash.finalize()), objects: objects.len() as u64, bytes }
+    Listing { digest: hex::encode(hash.finalize()), objects: objects.len() as u64, bytes }
 }
 
 fn in_s3(rest: &str) -> Result<Vec<Object>, String> {

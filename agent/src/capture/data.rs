@@ -12,9 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use sweep_proto::v1::{DataSet, DataSource};
 
 use super::bucket;
-use super::environment::hex;
 use crate::private::{self, Durability, PrivateDir};
 
 /// A set that is larger is told by the sizes and times of its files: to read it would delay the first run for too long.
@@ -37,34 +37,6 @@ const PIECE_BYTES: usize = 256 << 10;
 const CONTENT: &str = "content";
 /// The digest is made of the sizes of files and when they were written.
 const SIZE_AND_TIME: &str = "size and time";
-
-/// What the sweep file declares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataSource {
-    /// Its name.
-    pub name: String,
-    /// A path, from the working folder, or the address of a bucket.
-    pub location: String,
-}
-
-/// A data set as it was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DataSet {
-    /// Its name in the sweep file.
-    pub name: String,
-    /// Where it is, as the sweep file says it.
-    pub location: String,
-    /// Names what is in it; empty: it cannot be told.
-    pub digest: String,
-    /// What the digest is made of: `content`, `size and time`, `versions`; empty without one.
-    pub basis: String,
-    /// How many files or objects.
-    pub files: u64,
-    /// All their bytes.
-    pub bytes: u64,
-    /// Why it cannot be told, or not in full.
-    pub note: String,
-}
 
 /// Looks at declared data sets, again and again.
 #[derive(Debug)]
@@ -178,7 +150,7 @@ impl DataKeeper {
                 (None, None) => hash.update(format!("{} {:?}", entry.bytes, entry.written)),
             }
         }
-        set.digest = hex(&hash.finalize());
+        set.digest = hex::encode(hash.finalize());
         Ok(())
     }
 
@@ -234,7 +206,7 @@ fn read(path: &Path, deadline: Instant) -> io::Result<Option<String>> {
     let (mut hash, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(Some(hex(&hash.finalize()))),
+            0 => return Ok(Some(hex::encode(hash.finalize()))),
             read => hash.update(&piece[..read]),
         }
         if Instant::now() > deadline {

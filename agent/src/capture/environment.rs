@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
+use sweep_proto::v1;
+use sweep_proto::v1::{DataSet, DataSource};
 
-use super::data::{DataKeeper, DataSet, DataSource};
+use super::data::DataKeeper;
 use super::python::Pythons;
 use super::{machine, variables};
 use crate::gpu::GpuDriver;
@@ -46,13 +48,16 @@ impl Environment {
         for set in &self.data {
             [&set.name, &set.location, &set.digest, &set.basis, &set.note].into_iter().for_each(|text| add(text));
         }
-        hex(&hash.finalize())[..DIGEST_DIGITS].to_owned()
+        hex::encode(hash.finalize())[..DIGEST_DIGITS].to_owned()
     }
 }
 
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+impl From<Environment> for v1::Environment {
+    fn from(environment: Environment) -> Self {
+        let digest = environment.digest();
+        let Environment { facts, packages, variables, data } = environment;
+        Self { digest, facts: facts.into_iter().collect(), packages, variables, data }
+    }
 }
 
 /// Looks at what attempts are executed in. What takes long is done once.

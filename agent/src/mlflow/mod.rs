@@ -20,12 +20,11 @@ use axum::extract::DefaultBodyLimit;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+pub(crate) use self::store::LOG;
 use self::store::Store;
 
 /// The variable that names the server to MLflow's clients.
 pub(crate) const VARIABLE: &str = "MLFLOW_TRACKING_URI";
-/// The file in the attempt's folder that has what was logged.
-pub(crate) const LOG: &str = "mlflow.jsonl";
 /// A longer request is refused.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
@@ -65,7 +64,7 @@ impl Endpoint {
     pub(crate) fn bind() -> io::Result<Self> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
-        let token = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = hex::encode(secret);
         Ok(Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, token })
     }
 

@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::LOG;
 use crate::private;
+
+/// The file in the attempt's folder that has what was logged.
+pub(crate) const LOG: &str = "mlflow.jsonl";
 
 /// Experiments, runs and models that are kept.
 const ENTRIES_MAX: usize = 10_000;
@@ -296,7 +298,7 @@ impl Store {
             code: "TEMPORARILY_UNAVAILABLE",
             message: error.to_string(),
         })?;
-        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex::encode(bytes))
     }
 }
 

@@ -18,6 +18,9 @@ use super::fence::FenceOrder;
 use super::identity::ProcessId;
 use crate::private::{self, Durability};
 
+/// Stands behind the folder of an attempt: no path holds it.
+pub(super) const ORDER_END: u8 = 0;
+
 const LAUNCH: &str = "launch.json";
 const SHIM: &str = "shim.json";
 const STARTED: &str = "started.json";
@@ -41,7 +44,7 @@ pub(crate) struct Launch {
     pub(crate) preflight: Option<Command>,
     /// Variables beyond the agent's own.
     pub(crate) variables: BTreeMap<String, String>,
-    /// The value of [`MARKER`](super::spawn::MARKER).
+    /// The value of [`MARKER`](super::tree::MARKER).
     pub(crate) marker: String,
     /// Where it runs.
     pub(crate) workdir: PathBuf,

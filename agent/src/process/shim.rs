@@ -25,10 +25,9 @@ use super::cgroup::Cgroup;
 use super::exit::{Exit, Obstacle};
 use super::fence;
 use super::identity::ProcessId;
-use super::launch::{self, Alone, Command, Launch, PREFLIGHT_OUTPUT, Word};
+use super::launch::{self, Alone, Command, Launch, ORDER_END, PREFLIGHT_OUTPUT, Word};
 use super::pump::Pump;
-use super::spawn::MARKER;
-use super::tree::{self, Tree};
+use super::tree::{self, MARKER, Tree};
 use super::usage::Children;
 use crate::mlflow::{self, Endpoint};
 use crate::private;
@@ -45,8 +44,6 @@ struct Started {
     pump: Pump,
 }
 
-/// Stands behind the folder of an attempt: no path holds it.
-pub(super) const ORDER_END: u8 = 0;
 /// What tools that list processes call a shim with an attempt.
 #[cfg(target_os = "linux")]
 const NAME: &std::ffi::CStr = c"sweep-shim";

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdout;
 
 use super::exit::Obstacle;
-use super::shim::ORDER_END;
+use super::launch::ORDER_END;
 use super::tree;
 
 /// What the `sweep` binary is called with to be a shim.

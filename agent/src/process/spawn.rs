@@ -18,8 +18,6 @@ use super::tree::{self, Tree};
 
 /// How often it is looked for what a shim has written down.
 const LOOK: Duration = Duration::from_millis(100);
-/// The variable that marks each process of an attempt, its children included.
-pub(crate) const MARKER: &str = "SWEEP_ATTEMPT_ID";
 
 /// A program, seen through the shim that looks after it.
 #[derive(Debug)]

@@ -17,6 +17,9 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// The variable that marks each process of an attempt, its children included.
+pub(crate) const MARKER: &str = "SWEEP_ATTEMPT_ID";
+
 /// The shims that the agents of this process have started and that nobody has waited for yet. A process has one set of children, so this is
 /// one for all agents: a child in it must not be reaped as an orphan.
 static MAIN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -137,9 +140,8 @@ mod linux {
     use nix::sys::wait::{WaitPidFlag, waitpid};
     use nix::unistd::{Pid, getsid};
 
-    use super::{MAIN, Tree};
+    use super::{MAIN, MARKER, Tree};
     use crate::process::cgroup;
-    use crate::process::spawn::MARKER;
 
     /// One line of the process table.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]

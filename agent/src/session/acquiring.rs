@@ -8,9 +8,10 @@ use sweep_proto::v1::acquire_response::Next;
 use tokio::time::Instant;
 
 use super::answer::Refused;
+use super::chance;
 use super::code::CODE_AGE_MAX;
 use super::placement::named;
-use super::{Level, ROOM_LOOK, Session, chance, give_run_back};
+use super::state::{Level, ROOM_LOOK, Session, give_run_back};
 
 /// How long the controller may let a call wait for a run.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use sweep_proto::{CONTROLLER_HEADER, REFUSAL_HEADER};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+use crate::channel::is_outcome_unknown;
 #[cfg(feature = "simulation")]
 use crate::weakness::{self, Weakness};
 
@@ -140,9 +141,8 @@ fn unanswered(status: &Status, is_controller: bool) -> CallError {
              directory and start the agent again (after SIGKILL the next agent takes over the running programs); a token file is read again"
                 .to_owned(),
         ),
-        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown | Code::ResourceExhausted | Code::Aborted => {
-            outage(OutageCause::Away, reason)
-        }
+        // A proxy that is busy says the last two.
+        code if is_outcome_unknown(code) || matches!(code, Code::ResourceExhausted | Code::Aborted) => outage(OutageCause::Away, reason),
         _ if is_controller => outage(OutageCause::Away, reason),
         Code::Unimplemented => outage(
             OutageCause::Stranger,

@@ -11,11 +11,12 @@ use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::chance;
 use super::link::Link;
-use super::{Session, chance};
+use super::sending::{Sending, Telling};
+use super::state::Session;
 use crate::job::Job;
 use crate::{Interrupt, Notice};
 
@@ -30,20 +31,6 @@ const QUEUE_MAX: usize = 64;
 const OUTPUTS_NAMED: usize = 10;
 /// Of a bundle, in one message.
 const CHUNK_BYTES: usize = 256 << 10;
-
-/// Versions on their way to the controller, one after the other: many agents send the same, and each packs it with processes of git.
-#[derive(Default)]
-pub(super) struct Sending {
-    queue: Option<mpsc::Sender<Telling>>,
-    worker: JoinSet<()>,
-}
-
-/// A version of which the controller is to be told.
-struct Telling {
-    request: v1::DescribeCodeRequest,
-    /// Where its code comes from.
-    source: Option<Source>,
-}
 
 impl Session {
     /// Returns the version of the code that a program would execute now, or would have `max_age` ago; empty where it cannot be told.

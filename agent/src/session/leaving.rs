@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sweep_proto::v1;
 
 use super::answer::CallError;
+use super::chance;
 use super::link::Backoff;
-use super::{FAREWELL, LEAVE_TIME_MAX, Session, chance};
+use super::state::{FAREWELL, LEAVE_TIME_MAX, Session};
 use crate::executor::Executor;
 use crate::job::Job;
 use crate::process::launch;

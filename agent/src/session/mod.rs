@@ -10,6 +10,7 @@ mod acquiring;
 mod answer;
 pub(crate) mod chance;
 mod code;
+mod data;
 mod environment;
 mod holding;
 mod leaving;
@@ -17,31 +18,32 @@ mod link;
 mod pinned;
 mod placement;
 mod report;
+mod sending;
+mod state;
 mod worker;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sweep_proto::v1;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-use self::answer::{CallError, Outage, OutageCause, Refused};
+use self::answer::{CallError, Outage, OutageCause};
 use self::holding::Holdings;
 use self::link::{Backoff, Link};
+pub(crate) use self::state::patterns;
+use self::state::{Book, Level, ROOM_LOOK, Session};
 use crate::attempt::Want;
 use crate::capture::Capture;
 use crate::executor::Executor;
 use crate::folders;
 use crate::handover::{Handover, Held};
-use crate::held::{AttemptNumbers, HeldAttempt};
-use crate::intake::printed::Pattern;
+use crate::held::HeldAttempt;
 use crate::job::Job;
 use crate::private::{self, Obstruction};
-use crate::process::launch::Alone;
 use crate::process::tree;
 use crate::room::{self, Room};
 use crate::slot::{self, Slot};
@@ -49,140 +51,6 @@ use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, UserSigna
 
 /// How often the first registration is tried at least before the controller counts as unreachable.
 const FIRST_TRIES: u32 = 5;
-/// How often it is looked whether a full disk has room again.
-const ROOM_LOOK: Duration = Duration::from_secs(1);
-/// How long good-byes may take.
-const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
-/// So many programs in a row that could not be started mean that this machine is no good for the sweep.
-const STARTS_FAILED_MAX: u32 = 3;
-
-/// How long an agent that was told to leave tries to say what became of its runs, once their programs have ended.
-const FAREWELL: Duration = Duration::from_secs(10);
-
-/// How far the agent was told to leave.
-type Level = watch::Receiver<Option<Interrupt>>;
-
-/// What all tasks of an agent share.
-struct Session {
-    link: Arc<Link>,
-    executor: Arc<dyn Executor>,
-    agent: String,
-    sweep: String,
-    program: v1::Program,
-    patterns: Vec<Pattern>,
-    options: AgentOptions,
-    heartbeat: Duration,
-    lease: Duration,
-    handover: Handover,
-    room: Room,
-    /// `None`: nobody wants to know which code is executed.
-    capture: Option<Capture>,
-    /// The controller says which code is executed, whatever lies here.
-    pinned: AtomicBool,
-    /// It was said that other agents have other code.
-    others_told: Arc<AtomicBool>,
-    /// What is said of where attempts are executed; `None`: nobody wants to know.
-    observer: Option<Arc<environment::Observer>>,
-    book: Mutex<Book>,
-}
-
-/// What changes while the agent works.
-#[derive(Default)]
-struct Book {
-    /// Runs that may still be begun; `None`: no limit.
-    tickets: Option<u64>,
-    summary: AgentSummary,
-    starts_failed: u32,
-    /// Questions for a run whose slot has closed before the answer.
-    late: Vec<AbortHandle>,
-    /// What the controller has said of early stopping last.
-    early_stop_note: String,
-    /// Why slots wait, as far as it was told since the last run was acquired.
-    waits_told: BTreeSet<String>,
-    /// What attempts have said of the program.
-    remarks: BTreeSet<String>,
-    /// The version that the controller has named last.
-    code: String,
-    /// Versions of the code that are on their way to the controller.
-    sending: code::Sending,
-    failed: Option<AgentError>,
-}
-
-impl Session {
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records that an attempt is the agent's, and how to reach it.
-    fn hold(&self, attempt: &HeldAttempt, numbers: AttemptNumbers, record_json: String, wants: mpsc::UnboundedSender<Want>) {
-        self.handover.hold(attempt);
-        let mut holdings = self.link.holdings();
-        holdings.add(attempt.clone(), numbers, record_json);
-        holdings.connect(attempt, wants);
-    }
-
-    /// Records that an attempt is no longer the agent's.
-    fn release(&self, attempt: &HeldAttempt) {
-        self.link.holdings().remove(attempt);
-        self.handover.release(attempt);
-    }
-
-    /// Tells a person, once for all slots, why there is nothing to do.
-    fn tell_waiting(&self, reason: &str) {
-        if self.book().waits_told.insert(reason.to_owned()) {
-            self.link.notice(Notice::Note(format!("waiting: {reason}")));
-        }
-    }
-
-    /// Tells a person, once, why early stopping has nothing to compare with.
-    fn tell_note(&self, note: &str) {
-        if !note.is_empty() && self.book().early_stop_note != note {
-            note.clone_into(&mut self.book().early_stop_note);
-            self.link.notice(Notice::Note(note.to_owned()));
-        }
-    }
-
-    /// Returns why no attempt can begin here, and tells a person when that changes.
-    fn obstacle(&self) -> Option<String> {
-        let look = self.room.look();
-        look.news.into_iter().for_each(|news| self.link.notice(Notice::Note(news)));
-        look.obstacle
-    }
-
-    /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent gives up. Returns why, in words.
-    fn give_up(&self, refused: &Refused) -> String {
-        if refused.is_sweep_gone() {
-            let reason = format!("the controller does not have the sweep any more: {}", refused.message);
-            self.book().failed.get_or_insert(AgentError::SweepGone(reason));
-            self.link.holdings().direct_all(&Want::Abandon { reason: refused.message.clone() });
-        }
-        refused.message.clone()
-    }
-
-    /// Returns what becomes of a program whose agent has died.
-    fn alone(&self) -> Alone {
-        let end_after = |patience| Alone::EndAfter { lock: self.handover.lock().to_owned(), patience };
-        if self.options.ends_alone {
-            end_after(Duration::ZERO)
-        } else if self.program.stop_on_lease_lost {
-            end_after(self.lease)
-        } else {
-            Alone::Continue
-        }
-    }
-
-    /// Notes why the agent ends; the first reason counts.
-    fn ends_because(&self, reason: impl Into<String>) {
-        let ended_because = &mut self.book().summary.ended_because;
-        if ended_because.is_empty() {
-            *ended_because = reason.into();
-        }
-    }
-
-    fn want_of_all(&self, want: &Want) {
-        self.link.holdings().direct_all(want);
-    }
-}
 
 /// What is not the agent's own.
 #[derive(Clone)]
@@ -262,69 +130,14 @@ async fn join(
     notices: mpsc::UnboundedSender<Notice>,
     mut level: watch::Receiver<Option<Interrupt>>,
 ) -> Result<Option<(Session, Vec<Job>)>, AgentError> {
-    let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
-    let waits = Room::new(options.runs_dir.clone());
-    let (handover, left) = loop {
-        // Room for its first attempt too: without it there is nothing to do for it here.
-        let opened = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep);
-        match opened {
-            Err(error) if room::says_full(&error) => {
-                waits.look().news.into_iter().for_each(|news| drop(notices.send(Notice::Note(news))));
-                tokio::select! {
-                    () = tokio::time::sleep(ROOM_LOOK) => {}
-                    _ = interrupted(&mut level) => return Ok(None),
-                }
-            }
-            opened => break opened.map_err(trouble)?,
-        }
-    };
+    let Some((handover, left)) = open_handover(&surroundings, &options, &notices, &mut level).await? else { return Ok(None) };
     let (mut held, mut jobs, lost) = match left {
         Some(left) => take_over(&options, &*surroundings.executor, left).await,
         None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new(), Vec::new()),
     };
     held.asked.clone_from(&options.sweep);
-    let process = chance::id();
-    let (link, answer) = loop {
-        let registration = v1::RegisterAgentRequest {
-            agent_id: held.agent.clone(),
-            sweep_id: held.sweep.clone(),
-            host: surroundings.host.clone(),
-            slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            request_id: chance::request_id(),
-            attempts: Vec::new(),
-            process_id: process.clone(),
-        };
-        let mut holdings = Holdings::default();
-        for job in &jobs {
-            holdings.add(job.held(), job.numbers(), job.record_json.clone());
-        }
-        // Only the controller that assigned them may say anything of the attempts.
-        let controller = if jobs.is_empty() { "" } else { held.controller.as_str() };
-        let (channel, token) = (surroundings.controller.clone(), options.token.clone());
-        let link = Link::new(channel, token, controller, registration, holdings, notices.clone()).map_err(AgentError::Unauthorized)?;
-        let answer = tokio::select! {
-            answer = register(&link, !jobs.is_empty(), options.wait) => answer,
-            is_taken_away = interrupted(&mut level) => {
-                if is_taken_away {
-                    leaving::take_away(&*surroundings.executor, &jobs).await;
-                }
-                return Ok(None);
-            }
-        };
-        match answer {
-            Ok(answer) => break (link, answer),
-            // The sweep of the agent before is no more; there may be another one of that name.
-            Err(CallError::Refused(_)) if !jobs.is_empty() => {
-                for job in std::mem::take(&mut jobs) {
-                    surroundings.executor.end_all(job.marker()).await;
-                }
-                let asked = options.sweep.clone();
-                held = Held { agent: chance::id(), sweep: asked.clone(), asked, ..Held::default() };
-            }
-            Err(error) => return Err(refused(error, options.controller.endpoint.uri().to_string())),
-        }
-    };
+    let introduced = introduce(&surroundings, &options, slots.len(), (&mut held, &mut jobs), &notices, &mut level).await?;
+    let Some((link, answer)) = introduced else { return Ok(None) };
     let program = answer.program.unwrap_or_default();
     let pinned = program.code_pinned;
     let patterns = patterns(&program.metric_patterns).map_err(AgentError::Refused)?;
@@ -369,6 +182,84 @@ async fn join(
         book: Mutex::new(book),
     };
     Ok(Some((session, jobs)))
+}
+
+/// Opens the list of what the agent holds; `None` if it was interrupted while it waited for room on the disk.
+async fn open_handover(
+    surroundings: &Surroundings,
+    options: &AgentOptions,
+    notices: &mpsc::UnboundedSender<Notice>,
+    level: &mut Level,
+) -> Result<Option<(Handover, Option<Held>)>, AgentError> {
+    let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
+    let waits = Room::new(options.runs_dir.clone());
+    loop {
+        // Room for its first attempt too: without it there is nothing to do for it here.
+        let opened = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep);
+        match opened {
+            Err(error) if room::says_full(&error) => {
+                waits.look().news.into_iter().for_each(|news| drop(notices.send(Notice::Note(news))));
+                tokio::select! {
+                    () = tokio::time::sleep(ROOM_LOOK) => {}
+                    _ = interrupted(level) => return Ok(None),
+                }
+            }
+            opened => return opened.map(Some).map_err(trouble),
+        }
+    }
+}
+
+/// Registers until the agent's controller answers; `None` if it was interrupted.
+async fn introduce(
+    surroundings: &Surroundings,
+    options: &AgentOptions,
+    slots: usize,
+    (held, jobs): (&mut Held, &mut Vec<Job>),
+    notices: &mpsc::UnboundedSender<Notice>,
+    level: &mut Level,
+) -> Result<Option<(Arc<Link>, v1::RegisterAgentResponse)>, AgentError> {
+    let process = chance::id();
+    loop {
+        let registration = v1::RegisterAgentRequest {
+            agent_id: held.agent.clone(),
+            sweep_id: held.sweep.clone(),
+            host: surroundings.host.clone(),
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            request_id: chance::request_id(),
+            attempts: Vec::new(),
+            process_id: process.clone(),
+        };
+        let mut holdings = Holdings::default();
+        for job in &*jobs {
+            holdings.add(job.held(), job.numbers(), job.record_json.clone());
+        }
+        // Only the controller that assigned them may say anything of the attempts.
+        let controller = if jobs.is_empty() { "" } else { held.controller.as_str() };
+        let (channel, token) = (surroundings.controller.clone(), options.token.clone());
+        let link = Link::new(channel, token, controller, registration, holdings, notices.clone()).map_err(AgentError::Unauthorized)?;
+        let answer = tokio::select! {
+            answer = register(&link, !jobs.is_empty(), options.wait) => answer,
+            is_taken_away = interrupted(level) => {
+                if is_taken_away {
+                    leaving::take_away(&*surroundings.executor, jobs).await;
+                }
+                return Ok(None);
+            }
+        };
+        match answer {
+            Ok(answer) => return Ok(Some((link, answer))),
+            // The sweep of the agent before is no more; there may be another one of that name.
+            Err(CallError::Refused(_)) if !jobs.is_empty() => {
+                for job in std::mem::take(jobs) {
+                    surroundings.executor.end_all(job.marker()).await;
+                }
+                let asked = options.sweep.clone();
+                *held = Held { agent: chance::id(), sweep: asked.clone(), asked, ..Held::default() };
+            }
+            Err(error) => return Err(refused(error, options.controller.endpoint.uri().to_string())),
+        }
+    }
 }
 
 /// Waits for an interrupt; returns whether the machine is taken away.
@@ -428,17 +319,6 @@ fn refused(error: CallError, address: String) -> AgentError {
         CallError::Outage(Outage { cause: OutageCause::Token, reason }) => AgentError::Unauthorized(reason),
         CallError::Outage(Outage { reason, .. }) => AgentError::Unreachable { address, reason },
     }
-}
-
-pub(crate) fn patterns(patterns: &[v1::MetricPattern]) -> Result<Vec<Pattern>, String> {
-    let compile = |pattern: &v1::MetricPattern| {
-        let name = (!pattern.name.is_empty()).then(|| pattern.name.clone());
-        match regex::Regex::new(&pattern.regex) {
-            Ok(regex) => Ok(Pattern { name, regex }),
-            Err(error) => Err(format!("the sweep's metric_patterns hold a regular expression that this agent cannot read: {error}")),
-        }
-    };
-    patterns.iter().map(compile).collect()
 }
 
 /// Fills the slots until there is nothing left to do, then leaves.
@@ -510,28 +390,6 @@ async fn work(
     match book.failed.take() {
         Some(error) => Err(error),
         None => Ok(book.summary.clone()),
-    }
-}
-
-/// Gives a run back that was never begun.
-async fn give_run_back(session: &Session, sweep: &str, held: &HeldAttempt) {
-    let AttemptNumbers { run, attempt } = held.numbers();
-    let request = v1::FinishAttemptRequest {
-        agent_id: session.agent.clone(),
-        sweep_id: sweep.to_owned(),
-        run,
-        attempt,
-        result: v1::finish_attempt_request::Result::Returned.into(),
-        failure: None,
-        request_id: chance::request_id(),
-        incarnation: held.incarnation.clone(),
-        points: 0,
-    };
-    let giving = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await);
-    match tokio::time::timeout(FAREWELL, giving).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(refused)) => tracing::debug!(reason = refused.message, "a run could not be given back"),
-        Err(_) => tracing::debug!("the controller did not answer when a run was given back"),
     }
 }
 

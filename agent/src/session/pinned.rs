@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::answer::{CallError, OutageCause, judge};
 use super::code::CODE_AGE_MAX;
 use super::link::Backoff;
-use super::{Level, Session, give_run_back};
+use super::state::{Level, Session, give_run_back};
 use crate::held::HeldAttempt;
 use crate::private::PrivateDir;
 use crate::{Interrupt, Notice};

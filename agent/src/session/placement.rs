@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sweep_proto::v1;
 
-use super::Session;
+use super::state::Session;
 use crate::folders::{self, Claim};
 use crate::held::HeldAttempt;
 use crate::{AgentError, Notice};

@@ -12,9 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::answer::{CallError, Refused};
+use super::chance;
 use super::environment::Observer;
 use super::link::{Backoff, Client, Link};
-use super::{Session, chance};
+use super::state::Session;
 use crate::Notice;
 use crate::attempt::{Failure, Outcome, Want};
 use crate::held::AttemptNumbers;

@@ -12,7 +12,7 @@ use super::acquiring::ask;
 use super::pinned::Code;
 use super::placement::{Placed, named, place};
 use super::report::Report;
-use super::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, give_run_back};
+use super::state::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, give_run_back};
 use crate::attempt::{Failure, Limits, Outcome, Want};
 use crate::gpu::left_behind;
 use crate::job::Job;
@@ -257,7 +257,7 @@ fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: Plac
     // The sweep may have been edited since the agent registered.
     let edited = assignment.program.as_ref();
     let patterns = match edited {
-        Some(program) => super::patterns(&program.metric_patterns)?,
+        Some(program) => super::state::patterns(&program.metric_patterns)?,
         None => session.patterns.clone(),
     };
     let program = edited.unwrap_or(&session.program);
@@ -395,17 +395,17 @@ async fn conclude(session: &Session, report: &Report, ended: Result<(Ended, bool
     };
     note_start(session, &ended.outcome);
     if let Outcome::Abandoned(_) = ended.outcome {
-        announce_end(session, &report.job, "abandoned".to_owned(), None, words(&ended.outcome));
+        announce_end(session, &report.job, "abandoned".to_owned(), None, ended.outcome.in_words());
         return Told::CountsNot;
     }
     let result = report.result(&ended.outcome);
     if !delivered && ended.outcome != Outcome::Preempted {
         // A result without its metrics would be taken for another one.
         report.spool.keep_result(&result);
-        announce_end(session, &report.job, "unreported".to_owned(), ended.objective, words(&ended.outcome));
+        announce_end(session, &report.job, "unreported".to_owned(), ended.objective, ended.outcome.in_words());
         return Told::Kept;
     }
-    let told = tell(session, report, result, Some((&ended, words(&ended.outcome))), level).await;
+    let told = tell(session, report, result, Some((&ended, ended.outcome.in_words())), level).await;
     if ended.outcome == Outcome::Preempted { Told::CountsNot } else { told }
 }
 
@@ -471,16 +471,6 @@ fn tally(session: &Session, state: &str) {
         "stopped" => summary.stopped += 1,
         "failed" => summary.failed += 1,
         _ => summary.other += 1,
-    }
-}
-
-fn words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Succeeded => String::new(),
-        Outcome::Failed(failure) => failure.message.clone(),
-        Outcome::Stopped(reason) | Outcome::Cancelled(reason) => reason.clone(),
-        Outcome::Preempted => "given back".to_owned(),
-        Outcome::Abandoned(reason) => format!("no longer ours: {reason}"),
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use sweep_proto::v1::{FinishAttemptRequest, MetricPoint};
 use tokio::sync::Notify;
 
+pub(crate) use self::record::Counts;
 use self::record::Record;
 use crate::private::{self, Durability};
 
@@ -33,31 +34,6 @@ const POINTS_MAX: usize = 100_000;
 const KEPT_BYTES_MAX: u64 = 256 << 20;
 /// Its name in the attempt's folder.
 const FILE: &str = "spool.log";
-
-/// How many readings of each of the program's files were taken in, counted anew where the program begins a file anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Of its output.
-    pub(crate) output: u64,
-    /// Of the file that `SWEEP_METRICS` names.
-    pub(crate) metrics: u64,
-    /// Of what W&B's library has written.
-    pub(crate) wandb: u64,
-    /// Of the files that frameworks write.
-    pub(crate) frameworks: u64,
-}
-
-impl Counts {
-    /// Returns the larger count of each.
-    pub(crate) fn max(self, other: Self) -> Self {
-        Self {
-            output: self.output.max(other.output),
-            metrics: self.metrics.max(other.metrics),
-            wandb: self.wandb.max(other.wandb),
-            frameworks: self.frameworks.max(other.frameworks),
-        }
-    }
-}
 
 /// The queue of one attempt.
 #[derive(Debug)]

@@ -7,7 +7,30 @@ use std::os::unix::fs::FileExt;
 use prost::Message;
 use sweep_proto::v1::{FinishAttemptRequest, MetricPoint, ReportMetricsRequest};
 
-use super::Counts;
+/// How many readings of each of the program's files were taken in, counted anew where the program begins a file anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Of its output.
+    pub(crate) output: u64,
+    /// Of the file that `SWEEP_METRICS` names.
+    pub(crate) metrics: u64,
+    /// Of what W&B's library has written.
+    pub(crate) wandb: u64,
+    /// Of the files that frameworks write.
+    pub(crate) frameworks: u64,
+}
+
+impl Counts {
+    /// Returns the larger count of each.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            output: self.output.max(other.output),
+            metrics: self.metrics.max(other.metrics),
+            wandb: self.wandb.max(other.wandb),
+            frameworks: self.frameworks.max(other.frameworks),
+        }
+    }
+}
 
 /// Length (4 bytes) and checksum (4 bytes, CRC-32) of what follows them.
 const HEAD: usize = 8;

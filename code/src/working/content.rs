@@ -24,12 +24,6 @@ const ENCRYPTING: &str = "crypt";
 /// Of a file, at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Contents that were looked at for secrets, by their hashes: what was found.
-#[derive(Debug, Default)]
-pub(super) struct Scanned {
-    known: BTreeMap<Vec<u8>, Option<&'static str>>,
-}
-
 impl Working {
     /// Returns the paths of files that are not as our index notes them, each with a NUL behind it.
     pub(super) fn changed(&self) -> Result<Vec<u8>, CodeError> {
@@ -171,6 +165,6 @@ fn pointer(path: &Path) -> io::Result<String> {
         let read = piece.len();
         file.consume(read);
     }
-    let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(hash.finalize());
     Ok(format!("version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {size}\n"))
 }

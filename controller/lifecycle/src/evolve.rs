@@ -3,6 +3,7 @@
 //! An event that speaks of something unknown changes nothing: decisions never make one, and a replay must not fail.
 
 mod attempts;
+mod indices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use sweep_search::space::{Config, Taken};
 use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
+use self::indices::{change_agent, list, rank, reach, withdraw};
 use crate::event::{Event, Recorded, RetryCause};
-use crate::observe::reached;
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
@@ -225,19 +226,6 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
     }
 }
 
-/// Notes whether a run was withdrawn, and keeps the points in step: a withdrawn run has none.
-fn withdraw(sweep: &mut Sweep, number: RunNumber, withdrawn: bool) {
-    let Some(run) = sweep.runs.get(number).filter(|run| run.withdrawn != withdrawn) else { return };
-    let is_again = !run.again.is_empty();
-    let point = sweep.point_of(&Run { withdrawn: false, ..run.into_owned() });
-    sweep.runs.change(number, |run| run.withdrawn = withdrawn);
-    match point {
-        Some(point) if withdrawn => sweep.remove_point(point, is_again),
-        Some(point) => sweep.add_point(point, is_again),
-        None => {}
-    }
-}
-
 fn cancel_queued(sweep: &mut Sweep, runs: &RunRanges, (reason, withdrawn): (&str, bool), (at, epoch): (Timestamp, u32)) {
     for number in runs.numbers() {
         let placed = sweep.runs.get(number).zip(sweep.runs.point_of(number)).filter(|_| withdrawn);
@@ -432,19 +420,6 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
     state.agents.insert(agent.clone(), registered);
 }
 
-/// Changes an agent, and keeps the counts of its sweep in step.
-fn change_agent(state: &mut State, id: &AgentId, change: impl FnOnce(&mut Agent)) {
-    let Some(agent) = state.agents.get_mut(id) else { return };
-    let mut sweep = state.sweeps.get_mut(&agent.sweep);
-    if let Some(sweep) = &mut sweep {
-        sweep.crew.remove(agent);
-    }
-    change(agent);
-    if let Some(sweep) = sweep {
-        sweep.crew.add(agent);
-    }
-}
-
 fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<RetryCause>, avoid: Option<&AgentId>) {
     let requeued = sweep.runs.change(number, |run| {
         let had_ended = run.state.is_terminal();
@@ -474,50 +449,4 @@ fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<Re
     // One that an edit had withdrawn, and another has brought back.
     withdraw(sweep, number, false);
     rank(sweep, number);
-}
-
-fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {
-    if sweep.runs.change(number, |run| run.state = to).is_some() {
-        list(sweep, number, to);
-    }
-}
-
-// Keeps the lists of queued and live runs.
-fn list(sweep: &mut Sweep, number: RunNumber, to: RunState) {
-    sweep.queued.remove(&number);
-    sweep.live.remove(&number);
-    sweep.reached.remove(&number);
-    match to {
-        RunState::Queued => {
-            sweep.queued.insert(number);
-        }
-        RunState::Assigned | RunState::Running => {
-            sweep.live.insert(number);
-            reach(sweep, number);
-        }
-        RunState::Finished | RunState::Stopped | RunState::Failed | RunState::Cancelled => {}
-    }
-}
-
-// Keeps `reached` after the values or the standing of a live run have changed.
-fn reach(sweep: &mut Sweep, number: RunNumber) {
-    if sweep.spec.objective.as_ref().is_none_or(|objective| objective.target.is_none()) && sweep.reached.is_empty() {
-        return;
-    }
-    match sweep.runs.get(number).filter(|_| sweep.live.contains(&number)).and_then(|run| reached(&sweep.spec, &run)) {
-        Some(value) => sweep.reached.insert(number, value),
-        None => sweep.reached.remove(&number),
-    };
-}
-
-// Keeps `best` after one run's value has changed. Only the loss of the best itself makes it look at all points.
-fn rank(sweep: &mut Sweep, number: RunNumber) {
-    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let Some(first) = sweep.runs.first_of(number) else { return };
-    if sweep.best.is_some_and(|(best, _)| best == first) {
-        sweep.best = versions::best(sweep, &sweep.codes);
-    } else {
-        let ranked = versions::ranked(sweep, first).map(|value| (first, value));
-        sweep.best = versions::better(goal, sweep.best, ranked);
-    }
 }

@@ -4,8 +4,8 @@
 //! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and
 //! suggestions come in as arguments. It never calls `search::suggest`.
 //!
-//! Modules import leftwards only: `decide → inits, retry, quarantine, invariants → observe → endings → versions → repeats → command → event → state → spec`;
-//! `evolve → revise → inits → observe, versions → event, state`.
+//! Modules import rightwards only: `decide → evolve → invariants, revise → inits → observe → endings → command, retry, versions →
+//! event, lease, quarantine, repeats → state → spec`.
 
 pub mod command;
 pub mod decide;

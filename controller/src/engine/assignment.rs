@@ -1,7 +1,9 @@
 //! What the engine answers about attempts: runs that it hands out, and how far the log is with those that agents hold.
 
+use std::time::Duration;
+
 use sweep_lifecycle::command::Directive;
-use sweep_lifecycle::state::{AttemptRecord, AttemptRef};
+use sweep_lifecycle::state::{AgentId, AttemptRecord, AttemptRef, SweepId};
 use sweep_search::space::Config;
 use sweep_search::why::Why;
 
@@ -52,4 +54,17 @@ pub enum Acquired {
     Wait(String),
     /// The sweep has ended: its state and why.
     Ended(String, String),
+}
+
+/// An agent's wish for a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// Who wants it.
+    pub agent: AgentId,
+    /// Of which sweep.
+    pub sweep: SweepId,
+    /// The code the agent has; empty where it does not say.
+    pub code_version: String,
+    /// How long it waits for one.
+    pub wait: Duration,
 }

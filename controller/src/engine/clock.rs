@@ -66,10 +66,15 @@ impl Clock for SystemClock {
     }
 
     fn wall(&self) -> Timestamp {
-        // A clock before 1970 is shown as 1970.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        wall_time()
     }
+}
+
+/// Returns what the clock of this machine shows: for people, never for a decision.
+pub(crate) fn wall_time() -> Timestamp {
+    // A clock before 1970 is shown as 1970.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A clock that stands still until it is told to go on.

@@ -19,7 +19,7 @@ const ID_DIGITS: usize = 12;
 pub fn draw_controller_id() -> Result<String, StoreError> {
     let mut bytes = [0; ID_DIGITS / 2];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Failed(format!("no random numbers for the controller's id: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 /// Records that a log was restored from an older copy. No engine may be using the store.

@@ -13,6 +13,7 @@ mod assignment;
 mod changes;
 mod clock;
 mod epoch;
+mod error;
 mod group;
 mod holds;
 mod image;
@@ -21,12 +22,15 @@ mod leases;
 #[cfg(feature = "simulation")]
 mod mutation;
 mod need;
+mod options;
+mod parked;
 mod projection;
 mod question;
 mod ready;
 mod reply;
 mod request;
 mod sample;
+mod signals;
 #[cfg(test)]
 pub(crate) mod tests;
 mod volatile;
@@ -34,10 +38,8 @@ mod waiting;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use sweep_lifecycle::command::{Command, Directive, Fence, Refusal, Reply};
+use sweep_lifecycle::command::{Command, Directive, Fence, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, ControllerIdentity, SweepId};
@@ -45,79 +47,26 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{LogChunk, Store, StoreError};
 
-pub use assignment::{Acquired, Assignment, Standing};
+pub use assignment::{Acquired, Assignment, Standing, Wish};
 pub use changes::Changes;
-pub(crate) use clock::PULSE;
 pub use clock::{Clock, SystemClock};
+pub(crate) use clock::{PULSE, wall_time};
 pub use epoch::{draw_controller_id, record_restore};
+pub use error::EngineError;
 pub use holds::{HOLD_BUCKETS_MS, WriterHolds};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
 pub use need::{Basis, Best, Computed, Need, Results};
+pub use options::{EngineOptions, Terms};
 pub use projection::{metric_rows, rows};
 use request::Request;
 pub(crate) use sample::complain;
+use signals::{Figures, Signals};
 use writer::Writer;
 
 /// Requests that may wait for the engine; who comes later waits to be let in.
 const QUEUE_MAX: usize = 1024;
-
-const LEASE: Duration = Duration::from_secs(60);
-/// Runs that were asked for take as long as training takes, and nothing is heard of them meanwhile.
-const ASK_LEASE: Duration = Duration::from_secs(24 * 3600);
-/// Most searches take less, and hardly any training does.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Read and folded in a quarter of a second.
-const EVENTS_PER_IMAGE: u64 = 50_000;
-
-/// How long what is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// An agent or attempt without news for this long is lost.
-    pub lease: Duration,
-    /// As `lease`, for programs that ask for runs and the runs they asked for: they report nothing while they execute one.
-    pub ask_lease: Duration,
-    /// How long a call for a run waits for a suggestion that rests on all results which were there when it came.
-    pub patience: Duration,
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self { lease: LEASE, ask_lease: ASK_LEASE, patience: PATIENCE }
-    }
-}
-
-/// How the engine works.
-#[derive(Clone, Debug)]
-pub struct EngineOptions {
-    /// How long it waits for whom.
-    pub terms: Terms,
-    /// Where the time comes from.
-    pub clock: Arc<dyn Clock>,
-    /// The id that a log without one is given; `None`: it stays without.
-    pub controller: Option<String>,
-    /// After so many events the store keeps an image of the state: a start reads at most about as many again.
-    pub events_per_image: u64,
-    /// A guard that is missing.
-    #[cfg(feature = "simulation")]
-    pub mutation: Mutation,
-}
-
-impl EngineOptions {
-    /// The clock of this machine.
-    pub fn new(terms: Terms) -> Self {
-        Self {
-            terms,
-            clock: Arc::new(SystemClock::new()),
-            controller: None,
-            events_per_image: EVENTS_PER_IMAGE,
-            #[cfg(feature = "simulation")]
-            mutation: Mutation::None,
-        }
-    }
-}
 
 /// The way to the engine. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -137,93 +86,11 @@ struct Shared {
     figures: Arc<Figures>,
 }
 
-/// See [`EngineStats`].
-#[derive(Debug, Default)]
-struct Figures {
-    sweeps: AtomicU64,
-    live_attempts: AtomicU64,
-    parked: AtomicU64,
-    holds: Arc<WriterHolds>,
-    changes: Arc<Changes>,
-}
-
-/// Figures about the engine, for `/metrics`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EngineStats {
-    /// Sweeps, ended ones included.
-    pub sweeps: u64,
-    /// Attempts that are assigned or running.
-    pub live_attempts: u64,
-    /// Commits since the start.
-    pub commits: u64,
-    /// Requests that wait for the engine now.
-    pub queued_requests: u64,
-    /// Agents' calls that wait for a run.
-    pub parked_acquires: u64,
-}
-
 /// Waits for the end of the engine's thread.
 #[derive(Debug)]
 pub struct EngineJoin {
     engine: Engine,
     ended: oneshot::Receiver<Result<(), StoreError>>,
-}
-
-/// Why the engine did not do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EngineError {
-    /// The lifecycle refuses; nothing has changed.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The request id was used for another request.
-    #[error("request id {0} was used for another request")]
-    Replayed(String),
-    /// There is no such sweep; in words, with those that there are.
-    #[error("{0}")]
-    NoSweep(String),
-    /// No space is left for the database; nothing has changed.
-    #[error("the controller's disk is full: nothing was recorded; free some space and try again")]
-    Full,
-    /// The engine has stopped; whether it was done is unknown.
-    #[error("the controller is stopping")]
-    Stopped,
-}
-
-/// An agent's wish for a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
-    /// Who wants it.
-    pub agent: AgentId,
-    /// Of which sweep.
-    pub sweep: SweepId,
-    /// The code the agent has; empty where it does not say.
-    pub code_version: String,
-    /// How long it waits for one.
-    pub wait: Duration,
-}
-
-/// The sending ends of what the engine shows without being asked.
-#[derive(Debug)]
-struct Signals {
-    /// Grows with every commit.
-    commits: watch::Sender<u64>,
-    /// When the reaper is to call next.
-    wake: watch::Sender<Option<Mono>>,
-    /// Grows when a sweep needs suggestions.
-    hungry: watch::Sender<u64>,
-    /// Changes with the epoch.
-    identity: watch::Sender<ControllerIdentity>,
-    figures: Arc<Figures>,
-}
-
-impl Signals {
-    fn new() -> (Self, watch::Receiver<u64>, watch::Receiver<Option<Mono>>, watch::Receiver<u64>) {
-        let (commits, commits_seen) = watch::channel(0);
-        let (wake, wake_seen) = watch::channel(None);
-        let (hungry, hungry_seen) = watch::channel(0);
-        let identity = watch::Sender::default();
-        (Self { commits, wake, hungry, identity, figures: Arc::default() }, commits_seen, wake_seen, hungry_seen)
-    }
 }
 
 /// What makes an engine go.
@@ -246,7 +113,7 @@ impl Driver {
 
     /// Works as a task among others until the engine ends; before each commit it waits as long as `disk` says.
     #[cfg(feature = "simulation")]
-    pub async fn run_as_task(self, disk: impl Fn() -> Duration) {
+    pub async fn run_as_task(self, disk: impl Fn() -> std::time::Duration) {
         conclude(self.writer.run_as_task(disk).await, self.end);
     }
 }
@@ -405,17 +272,6 @@ impl Engine {
     /// Returns a counter that grows with every commit, to wait for changes.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.shared.commits.clone()
-    }
-
-    /// Returns figures about the engine.
-    pub fn stats(&self) -> EngineStats {
-        EngineStats {
-            sweeps: self.shared.figures.sweeps.load(Ordering::Relaxed),
-            live_attempts: self.shared.figures.live_attempts.load(Ordering::Relaxed),
-            commits: *self.shared.commits.borrow(),
-            queued_requests: (self.requests.max_capacity() - self.requests.capacity()) as u64,
-            parked_acquires: self.shared.figures.parked.load(Ordering::Relaxed),
-        }
     }
 
     /// Returns how long requests have held the writer.

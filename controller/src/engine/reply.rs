@@ -77,9 +77,9 @@ mod tests {
 
     use super::*;
 
-    fn hex(digest: RequestDigest) -> String {
+    fn digits(digest: RequestDigest) -> String {
         assert_eq!(digest[..8], DIGEST_VERSION);
-        digest[8..].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&digest[8..])
     }
 
     fn sweep() -> SweepId {
@@ -124,11 +124,11 @@ mod tests {
         };
         let wish = Wish { agent: AgentId("ann".to_owned()), sweep: sweep(), code_version: "c1".to_owned(), wait: Duration::from_secs(1) };
         let digests = [
-            ("finish", hex(digest_command(&finish(1)))),
-            ("create", hex(digest_command(&create(FILE)))),
-            ("set", hex(digest_command(&Command::SetSweep { sweep: sweep(), action: SweepAction::Pause }))),
-            ("import", hex(digest_command(&Command::ImportRuns { sweep: sweep(), runs: vec![import] }))),
-            ("acquire", hex(digest_acquire(&wish))),
+            ("finish", digits(digest_command(&finish(1)))),
+            ("create", digits(digest_command(&create(FILE)))),
+            ("set", digits(digest_command(&Command::SetSweep { sweep: sweep(), action: SweepAction::Pause }))),
+            ("import", digits(digest_command(&Command::ImportRuns { sweep: sweep(), runs: vec![import] }))),
+            ("acquire", digits(digest_acquire(&wish))),
         ];
         let expected = [
             ("finish", "fd7f4632c2fc41122e2fe3f1ba8385015d92de1a3b18ffd9"),

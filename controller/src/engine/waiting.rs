@@ -1,11 +1,11 @@
 //! Calls of agents that want a run: served at once, kept waiting, served when something stirs.
 
 use sweep_lifecycle::command::{Command, Reply};
-use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::state::{AttemptRecord, AttemptRef, Run, Sweep, SweepId, SweepState};
 
 use super::group::{Group, Pending};
+use super::parked::Parked;
 use super::reply::{digest_acquire, pack};
 use super::request::Answer;
 use super::writer::Writer;
@@ -14,18 +14,6 @@ use crate::store::StoreError;
 
 /// Calls that may wait for a run in one sweep; further ones are told to ask again.
 const PARKED_MAX: usize = 10_000;
-
-/// A call that wants a run.
-pub(super) struct Parked {
-    pub(super) request_id: String,
-    pub(super) wish: Wish,
-    pub(super) until: Mono,
-    /// How many observations a suggestion has to rest on, and until when one that rests on fewer is not good enough.
-    pub(super) fresh: (u64, Mono),
-    /// Why there is no run for it yet.
-    pub(super) reason: String,
-    pub(super) reply: Answer<Acquired>,
-}
 
 impl Writer {
     /// Serves a call or keeps it waiting.

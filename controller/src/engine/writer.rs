@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sweep_lifecycle::command::{Command, Fence, Refusal, Reply};
@@ -20,12 +19,12 @@ use super::epoch::begin_epoch;
 use super::group::{Group, Pending};
 use super::image::{Images, load};
 use super::lag::Lag;
+use super::parked::Parked;
 use super::projection::project;
 use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
 use super::request::Request;
 use super::sample::check_rows;
-use super::waiting::Parked;
 use super::{Clock, EngineError, EngineOptions, Signals, Terms};
 use crate::store::{Batch, LogChunk, StaleRows, Store, StoreError};
 
@@ -440,10 +439,8 @@ impl Writer {
             changes
         });
         self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
-        let live = self.state.sweeps.values().map(|sweep| sweep.live.len()).sum::<usize>();
-        self.signals.figures.sweeps.store(self.state.sweeps.len() as u64, Ordering::Relaxed);
-        self.signals.figures.live_attempts.store(live as u64, Ordering::Relaxed);
-        self.signals.figures.parked.store(self.parked.values().map(Vec::len).sum::<usize>() as u64, Ordering::Relaxed);
+        #[cfg(test)]
+        self.signals.figures.parked.store(self.parked.values().map(Vec::len).sum::<usize>() as u64, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn is_hungry(&mut self, id: &SweepId) -> bool {

@@ -3,17 +3,25 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{AccessPolicy, ServeError, marker, presence};
+use super::data_dir::DATABASE;
+use super::{ServeError, marker, presence};
 use crate::engine::{Engine, EngineJoin, EngineOptions, Terms, complain, draw_controller_id, metric_rows};
 use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError, has_zeroed_pages, make_room};
-use crate::token::{self, Tokens};
+use crate::token::{self, Token, Tokens};
 use crate::{planner, reaper};
 
-/// The database in the data directory.
-pub(super) const DATABASE: &str = "sweep.db";
-/// The snapshots of code in the data directory.
-pub(super) const CODE: &str = "code.git";
+/// Which callers are let in.
+#[derive(Clone, Debug)]
+pub enum AccessPolicy {
+    /// Those that show the token of the data directory, which is made if missing, or the one that is given here.
+    Token {
+        /// Accepted beside that of the data directory.
+        given: Option<Token>,
+    },
+    /// All on this machine. On loopback alone.
+    Open,
+}
 
 /// What decides and remembers, running.
 pub(super) struct Assembly {

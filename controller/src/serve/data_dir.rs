@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ServeError;
 
+/// The database in the data directory.
+pub(super) const DATABASE: &str = "sweep.db";
+/// The snapshots of code in the data directory.
+pub(super) const CODE: &str = "code.git";
+
 /// A data directory that this process holds. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct DataDir {

@@ -14,6 +14,9 @@ use std::sync::Arc;
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Response, StatusCode, Version, header};
 use axum::response::IntoResponse;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -22,6 +25,9 @@ use crate::login::{self, Logins};
 use crate::service::json;
 use crate::token::TokenHashes;
 use crate::web;
+
+/// What browsers write; bits behind the last byte are passed over.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// What the paths of all our services begin with.
 pub(super) const SERVICES: &str = "/sweep.v1.";
@@ -173,25 +179,7 @@ fn shown_token(request: &Request) -> Option<String> {
 
 /// Decodes base64 as browsers write it, with padding or without.
 fn base64_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut pending, mut bits) = (0_u32, 0);
-    for digit in text.trim_end_matches('=').bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        pending = (pending << 6 | u32::from(value)) & 0xffff;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((pending >> bits) as u8);
-        }
-    }
-    Some(bytes)
+    BASE64.decode(text.trim_end_matches('=')).ok()
 }
 
 /// Returns whether every name that the request gives the server is `localhost` or an address, and there is one.

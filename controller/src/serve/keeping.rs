@@ -6,12 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sweep_code::{CodeError, Store};
-use sweep_lifecycle::state::Timestamp;
 
-use super::assembly::{CODE, DATABASE};
-use super::data_dir::DataDir;
-use super::{ServeError, marker, now_ms};
-use crate::engine::{draw_controller_id, record_restore};
+use super::data_dir::{CODE, DATABASE, DataDir};
+use super::{ServeError, marker};
+use crate::engine::{draw_controller_id, record_restore, wall_time};
 use crate::store::{SqliteStore, StoreError, copy, look};
 use crate::token;
 
@@ -83,7 +81,7 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<(), ServeError> {
     let new = database.with_extension("new");
     fs::copy(file, &new).map_err(|source| trouble(&new, source))?;
     // Agents that live may hold what the copy does not: they are asked to register again.
-    let restored = SqliteStore::open(&new).and_then(|mut store| record_restore(&mut store, draw_controller_id()?, now()));
+    let restored = SqliteStore::open(&new).and_then(|mut store| record_restore(&mut store, draw_controller_id()?, wall_time()));
     restored.map_err(|error| {
         // Nothing of a backup that cannot be used is left in the directory.
         let _ = fs::remove_file(&new);
@@ -114,10 +112,6 @@ fn about(file: &Path, error: StoreError) -> ServeError {
         }
         other => other.into(),
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp(now_ms())
 }
 
 /// Returns where the database of a data directory is.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::ServeError;
-use super::assembly::DATABASE;
+use super::data_dir::DATABASE;
 use crate::store::{holds_nothing, rescued_beside, rescued_from};
 
 /// Holds the id of the controller whose database it is.

@@ -4,6 +4,7 @@ mod assembly;
 mod calls;
 mod connections;
 mod data_dir;
+mod error;
 mod gate;
 mod keeping;
 mod marker;
@@ -16,7 +17,7 @@ mod verify;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -24,22 +25,23 @@ use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-use crate::engine::Terms;
+use crate::engine::{Terms, wall_time};
 use crate::login::Logins;
 use crate::service::{self, About, Services, Snapshots, Turns, UnreadObjectives};
-use crate::store::StoreError;
-use crate::token::{Token, TokenError, Tokens};
+use crate::token::{Token, Tokens};
 use crate::traffic::Traffic;
 use crate::web::{self, Web};
+pub use assembly::AccessPolicy;
 pub use connections::raise_file_limit;
 pub use data_dir::{Card, card};
+pub use error::ServeError;
 pub use keeping::{back_up, restore, rotate_token};
 pub use rebuild::{Rebuilt, rebuild};
 pub use verify::{Verified, verify};
 
 use assembly::Assembly;
 use calls::Front;
-use data_dir::DataDir;
+use data_dir::{CODE, DataDir};
 use gate::{Gate, Keys};
 use presence::LockFile;
 
@@ -68,18 +70,6 @@ pub struct ServeOptions {
     pub access: AccessPolicy,
 }
 
-/// Which callers are let in.
-#[derive(Clone, Debug)]
-pub enum AccessPolicy {
-    /// Those that show the token of the data directory, which is made if missing, or the one that is given here.
-    Token {
-        /// Accepted beside that of the data directory.
-        given: Option<Token>,
-    },
-    /// All on this machine. On loopback alone.
-    Open,
-}
-
 /// A controller that serves until it is stopped. Dropping it stops it too, without waiting.
 #[derive(Debug)]
 pub struct Controller {
@@ -88,68 +78,6 @@ pub struct Controller {
     stopping: watch::Sender<bool>,
     /// Taken when it has ended.
     task: Option<JoinHandle<Result<(), ServeError>>>,
-}
-
-/// Why no controller could be started.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// Somebody else has the data directory.
-    #[error("the data directory {} is held by {holder}", dir.display())]
-    Held {
-        /// The directory.
-        dir: PathBuf,
-        /// What the lock file says: `process 4711 (127.0.0.1:7433)`.
-        holder: String,
-    },
-    /// The port cannot be had.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Without a token everybody who reaches the port may do anything.
-    #[error("a controller without a token serves its own machine alone, and {0} is reachable from others")]
-    OpenBeyondLoopback(SocketAddr),
-    /// The data directory is another user's.
-    #[error("{} belongs to another user (uid {owner})", path.display())]
-    Foreign {
-        /// The directory, or a file of it.
-        path: PathBuf,
-        /// The user.
-        owner: u32,
-    },
-    /// The database is gone from a data directory that had one.
-    #[error("{} {found}, and {} says that there was one", database.display(), evidence.display())]
-    DatabaseLost {
-        /// Where it was.
-        database: PathBuf,
-        /// What is there now.
-        found: &'static str,
-        /// The file that shows it.
-        evidence: PathBuf,
-    },
-    /// A file of the data directory cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<TokenError> for ServeError {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::File { path, source } => Self::File { path, source },
-            other => Self::Store(StoreError::Failed(other.to_string())),
-        }
-    }
 }
 
 /// Starts a controller; it serves until [`Controller::stop`] or a call of `StopController`.
@@ -170,7 +98,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
     let address = listener.local_addr().map_err(listen_error)?;
     let (assembly, tokens) = Assembly::start(data_dir.path(), options.terms, options.access).await?;
     data_dir.restrict()?;
-    let started_ms = now_ms();
+    let started_ms = wall_time().0;
     data_dir.announce(address, started_ms);
 
     let stopping = watch::Sender::new(false);
@@ -188,7 +116,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         about,
         stopping: stopping.clone(),
         analyses: Turns::default(),
-        snapshots: Some(Snapshots::new(data_dir.path().join(assembly::CODE))),
+        snapshots: Some(Snapshots::new(data_dir.path().join(CODE))),
         unread: UnreadObjectives::default(),
         logins,
     };
@@ -297,11 +225,6 @@ async fn supervise(
     // Only now may another controller take the directory.
     drop(data_dir);
     result
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Controller {

@@ -7,6 +7,7 @@
 mod agents;
 mod analysis;
 mod asked;
+mod bundles;
 mod convert;
 mod edits;
 mod follow;

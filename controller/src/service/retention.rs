@@ -78,7 +78,7 @@ impl Services {
         let sweeps = sweeps.into_iter().map(|(row, counts)| {
             let used = by_sweep.remove(&row.id).unwrap_or_default();
             v1::SweepUsage {
-                runs: counts.queued + counts.running + counts.finished + counts.stopped + counts.failed + counts.cancelled,
+                runs: counts.total(),
                 sweep_id: row.id,
                 name: row.name,
                 state: row.state,

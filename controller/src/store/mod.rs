@@ -9,9 +9,10 @@ mod thin;
 
 pub use memory::{MemoryQuery, MemoryStore};
 use rows::LogReader;
+pub(crate) use rows::word;
 pub use rows::{
-    AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, LogChunk, LogPart, RepeatsRow, RevisionRow,
-    RunRow, SweepBytes, SweepCounts, SweepRow, Totals,
+    AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk,
+    LogPart, RepeatsRow, RevisionRow, RunRow, SweepBytes, SweepCounts, SweepRow, Totals,
 };
 pub use sqlite::{
     FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, has_zeroed_pages, holds_nothing, look, make_room,
@@ -23,13 +24,6 @@ use std::collections::BTreeMap;
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 pub use sweep_lifecycle::state::image::Block;
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
-
-/// So many bytes of the beginning of an attempt's output are kept.
-pub const LOG_HEAD_BYTES: u64 = 10 * 1024 * 1024;
-/// At least so many bytes of its end are kept.
-pub const LOG_TAIL_BYTES: u64 = 1024 * 1024;
-/// No output is longer.
-const LOG_OFFSET_MAX: u64 = i64::MAX as u64;
 
 /// A metric point with its attempt and its number in the attempt.
 pub type MetricRow = (AttemptRef, u64, MetricPoint);

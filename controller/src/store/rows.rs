@@ -7,8 +7,12 @@ use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Effect, Failure};
 use sweep_search::why::Why;
 
-use super::{LOG_HEAD_BYTES, LOG_OFFSET_MAX};
-
+/// So many bytes of the beginning of an attempt's output are kept.
+pub const LOG_HEAD_BYTES: u64 = 10 * 1024 * 1024;
+/// At least so many bytes of its end are kept.
+pub const LOG_TAIL_BYTES: u64 = 1024 * 1024;
+/// No output is longer.
+const LOG_OFFSET_MAX: u64 = i64::MAX as u64;
 /// Bytes of output that are read at once.
 const LOG_READ_MAX: usize = LOG_HEAD_BYTES as usize;
 
@@ -407,15 +411,27 @@ impl RunRow {
             return None;
         }
         let failed = self.attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.failure.as_ref()?)));
-        let kind = failed.and_then(|(_, failure)| serde_json::to_value(failure.kind).ok());
-        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default();
+        let kind = failed.map(|(_, failure)| word(failure.kind)).unwrap_or_default();
         let message = failed.map_or(self.reason.as_str(), |(_, failure)| failure.message.as_str());
         let host = failed.map(|(attempt, _)| attempt.host.clone()).unwrap_or_default();
         Some(FailureCause { key: format!("{kind}: {}", sweep_proto::cause(message)), host })
     }
 }
 
+/// Returns the word for a state or kind, an enum without fields, as the log, the wire and the page write it.
+pub(crate) fn word(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => format!("{other:?}"),
+    }
+}
+
 impl SweepCounts {
+    /// Returns the number of all runs.
+    pub fn total(&self) -> u64 {
+        self.queued + self.running + self.finished + self.stopped + self.failed + self.cancelled
+    }
+
     /// Counts runs in a state.
     pub(super) fn add(&mut self, state: &str, runs: u64) {
         match state {

@@ -7,8 +7,7 @@ use serde::Serialize;
 use sweep_lifecycle::state::SweepId;
 
 use super::html::Escaped;
-use super::rows;
-use crate::store::{FailureGroup, Query, RunRow, StoreError};
+use crate::store::{self, FailureGroup, Query, RunRow, StoreError};
 
 /// Causes that are shown.
 const GROUPS_MAX: usize = 50;
@@ -108,5 +107,5 @@ fn first_line(text: &str) -> &str {
 
 /// A kind or a blame in words.
 pub(super) fn word(value: &impl Serialize) -> String {
-    rows::word(value).replace('_', " ")
+    store::word(value).replace('_', " ")
 }

@@ -9,7 +9,7 @@ use sweep_lifecycle::state::SweepId;
 
 use super::agents::GONE_MAX;
 use super::limits::{self, Limit};
-use crate::store::{AgentRow, Query, RunRow, StoreError, SweepCounts, SweepRow};
+use crate::store::{AgentRow, Query, RunRow, StoreError, SweepCounts, SweepRow, word};
 
 /// Runs that are drawn and listed. Of more: those that have not ended, the best, the newest, and evenly spaced others.
 const RUNS_MAX: usize = 2_000;
@@ -116,7 +116,7 @@ struct Try(String, String, i64, i64, i64);
 pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, StoreError> {
     let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
     let agents = query.agents_shown(Some(sweep), GONE_MAX)?.into_iter().map(machine).collect();
-    let total = counts.queued + counts.running + counts.finished + counts.stopped + counts.failed + counts.cancelled;
+    let total = counts.total();
     let is_cut = total > RUNS_MAX as u64;
     let found = if is_cut { sample(query, sweep, &row, total)? } else { query.runs(sweep, &[], 0, RUNS_MAX)? };
     let runs = found.into_iter().map(run).collect();
@@ -176,7 +176,7 @@ pub(super) fn head(row: SweepRow, counts: &SweepCounts) -> Head {
 /// A run for the page's scripts.
 pub(super) fn run(row: RunRow) -> Row {
     let failure = row.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref());
-    let failure = failure.filter(|_| row.state == "failed").map(|failure| word(&failure.kind)).unwrap_or_default();
+    let failure = failure.filter(|_| row.state == "failed").map(|failure| word(failure.kind)).unwrap_or_default();
     let metrics = row.attempts.iter().rev().find(|attempt| !attempt.metrics.is_empty());
     Row {
         metrics: metrics.map(|attempt| attempt.metrics.clone()).unwrap_or_default(),
@@ -191,7 +191,7 @@ pub(super) fn run(row: RunRow) -> Row {
         code: row.code,
         failure,
         reason: row.reason,
-        why: word(&row.suggestion.kind),
+        why: word(row.suggestion.kind),
         violates: row.violates,
         aside: row.aside,
         note: row.annotation.note,
@@ -227,14 +227,6 @@ fn flatten(prefix: &str, object: serde_json::Map<String, Value>, flat: &mut BTre
                 flat.insert(name, value);
             }
         }
-    }
-}
-
-/// The word that a kind is written with.
-pub(super) fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(word)) => word,
-        _ => String::new(),
     }
 }
 

@@ -6,6 +6,8 @@
 //! cargo run --release -p wine -- --learning_rate=0.05 --hidden_units=32
 //! {"epoch":1,"train_loss":1.1327,"val_loss":1.1024,"val_accuracy":0.5475}
 //! ```
+//!
+//! Modules import rightwards only: `network → data → arguments, random`.
 #![expect(clippy::print_stdout, reason = "the lines are the metrics")]
 
 mod arguments;

@@ -1,8 +1,6 @@
 //! How much is computed for a suggestion.
 
-/// With so many values everything is affordable; beyond, the cost of a look at a point grows with the square of their number, and so less is
-/// looked at: by then the hyperparameters are better known, too.
-const PLENTY: f64 = 50.0;
+use crate::tuning::EFFORT;
 
 /// How much is computed for a suggestion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +18,9 @@ pub(crate) struct Effort {
 impl Effort {
     /// Returns what is affordable with so many values.
     pub(crate) fn of(values: usize) -> Self {
-        let share = (PLENTY / values.max(1) as f64).min(1.0);
-        let scaled = |most: f64, least: usize| ((most * share).round() as usize).max(least);
-        Self { draws: scaled(16.0, 3), spread: scaled(1024.0, 192), local: scaled(150.0, 40), climbers: scaled(6.0, 3) }
+        let share = (EFFORT.values_in_full / values.max(1) as f64).min(1.0);
+        let scaled = |(most, least): (f64, usize)| ((most * share).round() as usize).max(least);
+        Self { draws: scaled(EFFORT.draws), spread: scaled(EFFORT.spread), local: scaled(EFFORT.local), climbers: scaled(EFFORT.climbers) }
     }
 }
 

@@ -3,19 +3,7 @@
 use super::feasibility::Feasibility;
 use super::log_ei::{log_expected_improvement, log_h, log_h_slope};
 use crate::gp::posterior::Posterior;
-
-/// How strongly a point is avoided where a run may fail or violate a constraint: the power of the probability that it does not. One is the
-/// expected improvement that counts; more spares runs, and costs little of what is found.
-const CAUTION: f64 = 8.0;
-
-/// How much of the models' deviation counts in a score. One is the expected improvement; a little less looks closer at what is known to be good,
-/// which pays where several runs are in flight and costs nothing where there is one.
-pub(crate) const CURIOSITY: f64 = 0.8;
-/// The same where it is time to look for something else than what is known to be good.
-pub(crate) const RESTLESS: f64 = 2.0;
-
-/// So many members give a rough score.
-const ROUGH: usize = 3;
+use crate::tuning::{ACQUISITION, EFFORT};
 
 /// One model of several, equally likely ones.
 #[derive(Debug)]
@@ -45,14 +33,14 @@ impl Ensemble {
 
     /// Returns roughly the same, by only some of the members: enough to tell which points are worth a closer look.
     pub(crate) fn rough_scores(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        self.scores_by(points, self.members.len().div_ceil(ROUGH).max(1))
+        self.scores_by(points, self.members.len().div_ceil(EFFORT.members_per_rough_one).max(1))
     }
 
     fn scores_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
         let mut scores = self.log_improvements_by(points, step, self.curiosity);
         if let Some(feasibility) = &self.feasibility {
             for (score, log) in scores.iter_mut().zip(feasibility.log_probabilities(points)) {
-                *score += CAUTION * log;
+                *score += ACQUISITION.feasibility_power * log;
             }
         }
         scores
@@ -87,9 +75,9 @@ impl Ensemble {
         }
         if let Some(feasibility) = &self.feasibility {
             let (log, slope) = feasibility.slope(point);
-            score += CAUTION * log;
+            score += ACQUISITION.feasibility_power * log;
             for (sum, slope) in gradient.iter_mut().zip(slope) {
-                *sum += CAUTION * slope;
+                *sum += ACQUISITION.feasibility_power * slope;
             }
         }
         (score, gradient)
@@ -142,7 +130,7 @@ mod tests {
         };
         let members = vec![member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0, -2.0]), member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0, -1.5])];
         let feasibility = Feasibility::new(&geometry, &Seen::once(x, Vec::new()), &failed, &[]);
-        let ensemble = Ensemble { members, feasibility, curiosity: CURIOSITY };
+        let ensemble = Ensemble { members, feasibility, curiosity: ACQUISITION.exploration_weight };
         let point = vec![0.42, 0.61];
         let (score, gradient) = ensemble.slope(&point);
         assert!((score - ensemble.scores(std::slice::from_ref(&point))[0]).abs() < 1e-9);

@@ -7,17 +7,11 @@ use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::{Posterior, Seen};
+use crate::tuning::ACQUISITION;
 
 /// What the model of failures is told of a run that failed and of one that did not, about a threshold of zero.
 const FAILED: f64 = 1.0;
 const ENDED: f64 = -1.0;
-/// What is believed where nothing is known: rather that a run will end well.
-const BELIEVED: f64 = -0.5;
-/// How blurred the edge is. Labels are no measurements: between a run that failed and one that did not the edge lies anywhere, and with this
-/// deviation the probability falls nearly evenly on the way.
-const BLUR: f64 = 0.6;
-/// The same for violations, which are measured, in units of their root mean square.
-const MEASURED_BLUR: f64 = 0.02;
 /// Below this probability one point is as bad as another.
 const LOG_MIN: f64 = -27.6;
 
@@ -43,8 +37,8 @@ impl Feasibility {
         let mut hazards = Vec::new();
         if failed.contains(&true) {
             let labels = failed.iter().map(|failed| if *failed { FAILED } else { ENDED });
-            let seen = Seen { z: labels.map(|label| label - BELIEVED).collect(), ..seen.clone() };
-            hazards.extend(Hazard::new(geometry, seen, BELIEVED, BLUR));
+            let seen = Seen { z: labels.map(|label| label - ACQUISITION.failure_mean).collect(), ..seen.clone() };
+            hazards.extend(Hazard::new(geometry, seen, ACQUISITION.failure_mean, ACQUISITION.failure_blur));
         }
         let constraints = violations.iter().map(Vec::len).max().unwrap_or(0);
         for constraint in 0..constraints {
@@ -56,7 +50,7 @@ impl Feasibility {
                 let x = known.iter().map(|(place, _)| seen.x[*place].clone()).collect();
                 let versions = known.iter().map(|(place, _)| seen.versions[*place]).collect();
                 let seen = Seen { versions, changes: seen.changes, ..Seen::once(x, z) };
-                hazards.extend(Hazard::new(geometry, seen, 0.0, MEASURED_BLUR));
+                hazards.extend(Hazard::new(geometry, seen, 0.0, ACQUISITION.violation_blur));
             }
         }
         (!hazards.is_empty()).then_some(Self(hazards))

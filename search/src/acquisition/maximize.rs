@@ -7,19 +7,7 @@ use rand_distr::StandardNormal;
 use super::effort::Effort;
 use super::ensemble::Ensemble;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
-
-/// Candidates around good points are so far from them.
-const WIDTHS: [f64; 3] = [0.01, 0.05, 0.2];
-/// So many candidates that look promising at a rough glance are scored in full.
-const FINALISTS: usize = 128;
-/// No two climbers start closer to each other along every coordinate.
-const APART: f64 = 0.05;
-/// A climber alternates between the gradient and steps along what has cells at most so often.
-const ALTERNATIONS: usize = 2;
-const ASCENT_STEPS: usize = 25;
-const BACKTRACKS: usize = 8;
-/// In a list of numbers with no more values than this, a climber looks at all of them: their order may not matter.
-const LISTED_MAX: usize = 16;
+use crate::tuning::EFFORT;
 
 /// A canonical point and its score.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,19 +31,20 @@ pub(crate) fn maximize(
         cube.snap(point);
     }
     if !around.is_empty() {
-        for width in WIDTHS {
+        for width in EFFORT.widths {
             points.extend((0..effort.local).map(|_| step(cube, &around[rng.random_range(0..around.len())], width, rng)));
         }
     }
     let rough = ensemble.rough_scores(&points);
     let mut candidates = paired(points, rough);
     sort(&mut candidates);
-    let rest = candidates.split_off(candidates.len().min(FINALISTS));
+    let rest = candidates.split_off(candidates.len().min(EFFORT.finalists));
     let mut candidates = scored(candidates.into_iter().map(|candidate| candidate.point).collect(), ensemble);
     sort(&mut candidates);
     let mut starts: Vec<&Candidate> = Vec::new();
     for candidate in &candidates {
-        let is_near = |other: &&Candidate| other.point.iter().zip(&candidate.point).all(|(a, b)| (a - b).abs() < APART);
+        let is_near =
+            |other: &&Candidate| other.point.iter().zip(&candidate.point).all(|(a, b)| (a - b).abs() < EFFORT.climbers_distance_min);
         if starts.len() < effort.climbers && !starts.iter().any(is_near) {
             starts.push(candidate);
         }
@@ -74,7 +63,7 @@ fn sort(candidates: &mut [Candidate]) {
 /// Gradient ascent along what has an order, then steps along what has cells, and again.
 fn climb(cube: &UnitCube<'_>, ensemble: &Ensemble, start: Candidate, rng: &mut ChaCha8Rng) -> Candidate {
     let mut best = start;
-    for _ in 0..ALTERNATIONS {
+    for _ in 0..EFFORT.alternations {
         let before = best.score;
         if let Some(better) = ascend(cube, ensemble, &best) {
             best = better;
@@ -115,7 +104,7 @@ fn ascend(cube: &UnitCube<'_>, ensemble: &Ensemble, start: &Candidate) -> Option
         return None;
     }
     let mut length = 0.1 / steepest;
-    for _ in 0..ASCENT_STEPS {
+    for _ in 0..EFFORT.ascent_steps {
         let Some(step) = line_search(&slope, &free, (&x, score, &gradient), &mut length) else { break };
         let (moved, gained) = (step.moved, step.score - score);
         (x, score, gradient) = (step.point, step.score, step.gradient);
@@ -142,7 +131,7 @@ fn line_search(
     (x, score, gradient): (&[f64], f64, &[f64]),
     length: &mut f64,
 ) -> Option<Step> {
-    for _ in 0..BACKTRACKS {
+    for _ in 0..EFFORT.backtracks {
         let to = |((at, slope), free): ((&f64, &f64), &bool)| if *free { (at + *length * slope).clamp(0.0, 1.0) } else { *at };
         let point: Vec<f64> = x.iter().zip(gradient).zip(free).map(to).collect();
         let way: Vec<f64> = point.iter().zip(x).map(|(to, from)| to - from).collect();
@@ -170,7 +159,7 @@ fn neighbours(cube: &UnitCube<'_>, from: &[f64], rng: &mut ChaCha8Rng) -> Vec<Ve
         let targets = match scale {
             Scale::Nominal(middles) => middles.clone(),
             Scale::Cells(count) => cells(*count as f64),
-            Scale::Ranked(order) if order.len() <= LISTED_MAX => {
+            Scale::Ranked(order) if order.len() <= EFFORT.listed_max => {
                 (0..order.len()).map(|place| (place as f64 + 0.5) / order.len() as f64).collect()
             }
             Scale::Ranked(order) => cells(order.len() as f64),

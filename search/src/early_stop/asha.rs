@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Peer, Reporting, at_iteration, bands_upwards, iterations, words};
+use super::series::{Peer, Reporting, at_iteration, bands_upwards, iterations, words};
 
 /// Asynchronous successive halving (Li et al. 2018, *A System for Massively Parallel Hyperparameter Tuning*, arXiv 1810.05934) that
 /// stops instead of pausing: nothing waits to be promoted, and no checkpoint is needed.

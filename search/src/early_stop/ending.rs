@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::extrapolation::{Curve, Extrapolation, Shape};
-use super::{Peer, iterations};
+use super::series::{Peer, iterations};
 use crate::observation::{Ending, Goal};
 
 /// No more finished curves than this are compared with: an even choice of all.

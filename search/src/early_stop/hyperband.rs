@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BANDS_MAX, Peer, Reporting, at_iteration, bands_upwards, iterations, words};
+use super::series::{BANDS_MAX, Peer, Reporting, at_iteration, bands_upwards, iterations, words};
 
 /// W&B's hyperband: asynchronous successive halving with a quantile rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

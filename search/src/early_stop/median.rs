@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Peer, Reporting, iterations, words};
+use super::series::{Peer, Reporting, iterations, words};
 
 /// The median stopping rule (Golovin et al. 2017, *Google Vizier: A Service for Black-Box Optimization*): a run stops when the best it
 /// has come to is worse than the median of what the others had come to on average by the same iteration.

@@ -10,6 +10,7 @@ mod hyperband;
 mod median;
 mod predictive;
 mod regression;
+mod series;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +19,7 @@ pub use ending::Endings;
 pub use hyperband::{Bands, Hyperband};
 pub use median::Median;
 pub use predictive::Predictive;
-
-use crate::observation::Goal;
+pub use series::{Peer, Reporting, Stop};
 
 /// A rule that stops runs early.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,37 +33,6 @@ pub enum EarlyStop {
     Median(Median),
     /// By a prediction of the run's final value.
     Predictive(Predictive),
-}
-
-/// The run that has just reported.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reporting<'a> {
-    /// Whether small or large values are good.
-    pub goal: Goal,
-    /// The objective's values in the order of their arrival, the new ones included.
-    pub series: &'a [f64],
-    /// How many of `series` had been reported before.
-    pub known: usize,
-    /// The best value of the runs of the sweep that have ended, where there is one.
-    pub best: Option<f64>,
-}
-
-/// Another run of the sweep, in any state.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Peer<'a> {
-    /// The objective's values in the order of their arrival.
-    pub series: &'a [f64],
-    /// What its series came to, if it was trained to its end.
-    pub value: Option<f64>,
-}
-
-/// A run should stop now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stop {
-    /// Why, in words.
-    pub reason: String,
-    /// What its series would probably have come to; always finite. `None` where no run has finished that was longer.
-    pub predicted: Option<f64>,
 }
 
 impl EarlyStop {
@@ -93,39 +62,13 @@ impl EarlyStop {
     }
 }
 
-/// The bands upwards from a first one never end; nobody has more than this many.
-const BANDS_MAX: i32 = 100;
-
-/// A value as people read it: six significant digits tell close ones apart.
-fn words(value: f64) -> String {
-    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    let size = rounded.abs();
-    if size == 0.0 || (1e-4..1e9).contains(&size) { rounded.to_string() } else { format!("{rounded:e}") }
-}
-
-/// Returns the bands `first * eta^k`, rising, each once.
-fn bands_upwards(first: u64, eta: f64) -> Vec<u64> {
-    let mut bands: Vec<u64> = (0..BANDS_MAX).map(|power| (first as f64 * eta.powi(power)) as u64).collect();
-    bands.dedup();
-    bands
-}
-
-/// Returns the iterations of a series, turned so that small ones are good.
-fn iterations(goal: Goal, series: &[f64]) -> impl Iterator<Item = f64> + Clone {
-    series.iter().filter(|value| value.is_finite()).map(move |value| goal.minimized(*value))
-}
-
-/// Returns the values of those peers that have come to an iteration, counted from zero.
-fn at_iteration<'p>(goal: Goal, peers: impl Iterator<Item = Peer<'p>>, iteration: usize) -> Vec<f64> {
-    let long = peers.filter(|peer| peer.series.len() > iteration);
-    long.filter_map(|peer| iterations(goal, peer.series).nth(iteration)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::series::words;
     use super::*;
+    use crate::observation::Goal;
 
     #[test]
     fn values_are_as_long_as_people_read_them() {

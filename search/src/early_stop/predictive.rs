@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::regression::{Regression, Student};
-use super::{Peer, Reporting, Stop, iterations};
+use super::series::{Peer, Reporting, Stop, iterations};
 use crate::observation::Goal;
 
 /// Stops a run that will very probably not beat the best.

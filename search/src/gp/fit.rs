@@ -6,8 +6,8 @@ use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 
-use super::kinship;
 use super::likelihood::Evidence;
+use crate::tuning::TRANSFER;
 
 /// What a singular kernel matrix costs: finite, since argmin ends at NaN and infinity.
 const COST_SINGULAR: f64 = 1e12;
@@ -22,13 +22,13 @@ pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
     let start = |length: f64, log_noise: f64, eta: f64| {
         let mut theta = vec![length.ln(); d];
         theta.extend([log_noise, 0.0, -2.0, -2.0]);
-        theta.extend([eta, kinship::LEVEL.0].repeat(changes));
+        theta.extend([eta, TRANSFER.log_level.0].repeat(changes));
         theta
     };
-    let mut starts = vec![start(0.5, -6.0, kinship::ETA.0), start(1.5 * (d as f64).sqrt(), -4.0, kinship::ETA.0)];
+    let mut starts = vec![start(0.5, -6.0, TRANSFER.eta.0), start(1.5 * (d as f64).sqrt(), -4.0, TRANSFER.eta.0)];
     // That a change turned everything round lies beyond a valley.
     if changes > 0 {
-        starts.push(start(0.5, -6.0, kinship::TURNED));
+        starts.push(start(0.5, -6.0, TRANSFER.eta_turned));
     }
     let search = Search { evidence, z, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
     for start in starts {

@@ -5,14 +5,8 @@
 //! its own besides. This is the intrinsic coregionalisation model of Bonilla, Chai, Williams (2008), Multi-task Gaussian process prediction, with the
 //! coregionalisation of a chain, as in Kennedy and O'Hagan (2000), Predicting the output from a complex computer code when fast approximations are available.
 
-/// What is believed of η before anything is seen, where ρ = tanh(μ + ση): most changes keep most of what holds, one in ten turns it round.
-pub(super) const ETA: (f64, f64) = (0.0, 1.0);
-/// η of a change that turned most things round.
-pub(super) const TURNED: f64 = -2.0;
-const MIDDLE: f64 = 1.5;
-const SPREAD: f64 = 1.2;
-/// Of the logarithm of the variance of a level, relative to that of the function: levels are made to agree before the model sees them.
-pub(super) const LEVEL: (f64, f64) = (-5.0, 2.0);
+use crate::tuning::TRANSFER;
+
 /// Entries of θ for each change: η and the logarithm of the variance of the level.
 pub(crate) const PER_CHANGE: usize = 2;
 
@@ -27,7 +21,7 @@ impl Kinship {
     /// Reads the last entries of θ.
     pub(super) fn from_theta(entries: &[f64]) -> Self {
         let changes = entries.chunks_exact(PER_CHANGE);
-        let correlation = |eta: f64| (MIDDLE + SPREAD * eta).tanh();
+        let correlation = |eta: f64| (TRANSFER.eta_middle + TRANSFER.eta_spread * eta).tanh();
         Self {
             correlations: changes.clone().map(|change| correlation(change[0])).collect(),
             levels: changes.map(|change| change[1].exp().clamp(1e-12, 1e6)).collect(),
@@ -66,7 +60,7 @@ impl Kinship {
             move |change: usize| between.clone().filter(|other| *other != change).map(|other| self.correlations[other]).product::<f64>();
         (a.min(b)..a.max(b)).map(move |change| {
             let rho = self.correlations[change];
-            (change, SPREAD * (1.0 - rho * rho) * others(change))
+            (change, TRANSFER.eta_spread * (1.0 - rho * rho) * others(change))
         })
     }
 }

@@ -7,10 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::likelihood::Evidence;
+use crate::tuning::EFFORT;
 
-/// Draws that are thrown away at first, and of which one in so many is kept.
-const BURN: usize = 5;
-const THIN: usize = 5;
 /// How often a bracket shrinks at most: by then it is far smaller than any scale of θ.
 const SHRINKS_MAX: usize = 30;
 
@@ -34,7 +32,7 @@ pub(crate) fn sample(evidence: &Evidence, views: &Views, theta: &[f64], count: u
     let mut offset: Vec<f64> = theta.iter().zip(prior).map(|(value, (mean, _))| value - mean).collect();
     let mut likelihoods = evidence.log_likelihoods(theta, &views.zs, &views.variances);
     let mut draws = Vec::with_capacity(count);
-    for round in 1..=BURN + count * THIN {
+    for round in 1..=EFFORT.burn_in + count * EFFORT.thinning {
         let view = choose(&likelihoods, &views.log_jacobians, rng.random());
         let aside: Vec<f64> = prior.iter().map(|(_, deviation)| deviation * rng.sample::<f64, _>(StandardNormal)).collect();
         let threshold = likelihoods[view] + rng.random::<f64>().max(f64::MIN_POSITIVE).ln();
@@ -61,7 +59,7 @@ pub(crate) fn sample(evidence: &Evidence, views: &Views, theta: &[f64], count: u
             }
             angle = low + rng.random::<f64>() * (high - low);
         }
-        if round > BURN && (round - BURN).is_multiple_of(THIN) {
+        if round > EFFORT.burn_in && (round - EFFORT.burn_in).is_multiple_of(EFFORT.thinning) {
             draws.push((theta_of(&offset), view));
         }
     }

@@ -1,5 +1,7 @@
 //! From values of the objective to what the model sees, and back.
 
+use crate::tuning::PRIOR;
+
 /// Small values are good on both sides. The model sees the logarithm of the distance to a floor below the best, standardised: nearly
 /// straight among good values, while a few terrible ones cannot drown the differences that matter.
 #[derive(Clone, Debug)]
@@ -12,15 +14,6 @@ pub(crate) struct Warp {
     mean: f64,
     deviation: f64,
 }
-
-/// The floor lies as far below the best value as this many times the way from there to the median. The first sees orders of magnitude, the
-/// last is nearly straight. Which one suits is learnt from the data with all else: no single one was good for all problems.
-pub(crate) const FLOORS: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
-
-/// A doubting warp expects in the end so many deviations worse where nothing was seen than the average of what was.
-const DOUBT: f64 = 1.5;
-/// So many of the values were not sought out: of them the average is as good as any guess.
-const UNSOUGHT: f64 = 15.0;
 
 /// The floor bounds a value that may be better than it was predicted: at most so much nearer to it.
 const NEAREST: f64 = 0.1;
@@ -50,8 +43,8 @@ impl Warp {
     /// Returns the same for a model that expects worse where nothing was seen, with this many values. A search sees what is good, and were the rest
     /// expected to be like it, the far corners of the space would be tried again and again.
     pub(crate) fn doubting(self, count: usize) -> Self {
-        let sought = (1.0 - UNSOUGHT / count.max(1) as f64).max(0.0);
-        Self { mean: self.mean + DOUBT * sought * self.deviation, ..self }
+        let sought = (1.0 - PRIOR.values_without_inflation / count.max(1) as f64).max(0.0);
+        Self { mean: self.mean + PRIOR.mean_inflation * sought * self.deviation, ..self }
     }
 
     /// Returns what the model sees of a value.
@@ -100,7 +93,7 @@ mod tests {
     #[test]
     fn warping_keeps_the_order_and_can_be_undone() {
         for values in [vec![3.0, -1.0, 2.0, 50.0], vec![1e300, -1e300, 0.0], vec![1e-300, 2e-300, 5e-300], vec![7.0], vec![0.0, 0.0]] {
-            for floor in FLOORS {
+            for floor in PRIOR.warp_floors {
                 let warp = Warp::new(&values, floor);
                 let mut sorted = values.clone();
                 sorted.sort_by(f64::total_cmp);

@@ -7,28 +7,14 @@ use rand_chacha::ChaCha8Rng;
 use super::floor::{Branch, Floor};
 use super::random::{Free, generator};
 use super::{Ask, Suggestion, Suggestions, parzen, random, sobol, start_up};
-use crate::acquisition::ensemble::{CURIOSITY, RESTLESS};
 use crate::acquisition::maximize::{Candidate, maximize};
 use crate::observation::{CodeLine, Goal, Observation, Outcome, Pending};
 use crate::space::enumeration::Enumeration;
 use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
+use crate::tuning::{ACQUISITION, EFFORT, TRANSFER};
 use crate::why::{Kind, Prediction, Why, short};
 
-/// With more dimensions than this only the surroundings of good points are searched: elsewhere a point promises much only because
-/// nothing is known of it, and there is no end of such points.
-const SPREAD_DIMENSIONS_MAX: usize = 15;
-/// A finite space with no more points than this is looked at whole.
-const WHOLE_MAX: u128 = 2000;
-/// No two runs are tried at a time that are closer to each other along every coordinate.
-const CROWD: f64 = 0.005;
-/// The newest code is probed where older code has this many values for each probe there ever was, and the probes are among the best of them: one in so many.
-const PROBED_MIN: usize = 3;
-const PROBED_SHARE: usize = 4;
-/// With so little of the newest code a search of its own would know nothing.
-const ALONE_FROM: usize = 2;
-/// Of the suggestions that rest on older code too, every other one looks for something else than what was good with it.
-const RESTLESS_EVERY: usize = 4;
 /// Keeps the points of the floor apart from the candidates of the model.
 const FLOOR_SEED: u64 = 0xf100_4e57_0f1e_a5ed;
 
@@ -51,15 +37,15 @@ impl History<'_> {
     /// twice the runs.
     fn looks_alone(&self, made: usize) -> bool {
         let newest = self.newest() + made;
-        self.code.newest() > 0 && newest > ALONE_FROM && newest % 2 == 1
+        self.code.newest() > 0 && newest > TRANSFER.alone_from && newest % 2 == 1
     }
 
     /// Returns how curious the next suggestion but so many is. With many results of older code a model is sure of much that holds no more, and goes
     /// on refining what was good before.
     fn curiosity(&self, made: usize) -> f64 {
         let newest = self.newest() + made;
-        let restless = self.code.newest() > 0 && newest > ALONE_FROM && newest % RESTLESS_EVERY == 2;
-        if restless { RESTLESS } else { CURIOSITY }
+        let restless = self.code.newest() > 0 && newest > TRANSFER.alone_from && newest % TRANSFER.explore_every == 2;
+        if restless { ACQUISITION.exploration_weight_after_change } else { ACQUISITION.exploration_weight }
     }
 
     /// Returns whether the floor looks at how the models do. Versions of the code have rules for exploration of their own, and beside the space an
@@ -170,11 +156,11 @@ fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggestion> {
         .filter(|seen| seen.violations.iter().flatten().all(|violation| *violation <= 0.0));
     let mut older: Vec<(f64, &Observation)> = older.filter_map(|seen| Some((value(seen)?, seen))).collect();
     // Where every run has code of its own, nothing would be tried but probes.
-    if code.newest() == 0 || had >= code.probes || older.len() < PROBED_MIN * code.probes * code.newest() {
+    if code.newest() == 0 || had >= code.probes || older.len() < TRANSFER.values_per_probe * code.probes * code.newest() {
         return Vec::new();
     }
     older.sort_by(|a, b| a.0.total_cmp(&b.0));
-    older.truncate((older.len() / PROBED_SHARE).max(code.probes));
+    older.truncate((older.len() / TRANSFER.probed_share).max(code.probes));
     let mut chosen: Vec<(Vec<f64>, &Observation)> = Vec::new();
     while chosen.len() < code.probes {
         let point = |seen: &Observation| cube.point_of(&seen.config);
@@ -318,7 +304,7 @@ impl Model {
 
     /// Returns the free point with the highest score.
     fn best(&mut self, search: &Search<'_>, index: u64) -> Option<Vec<f64>> {
-        let candidates = match search.points.filter(|points| points.size() <= WHOLE_MAX) {
+        let candidates = match search.points.filter(|points| points.size() <= EFFORT.whole_space_max) {
             Some(points) => self.whole(search.cube, &search.free, points),
             None => self.search(search.cube, search.ask.seed, index),
         };
@@ -341,14 +327,14 @@ impl Model {
     }
 
     fn is_crowded(&self, point: &[f64]) -> bool {
-        self.waiting.iter().any(|other| other.iter().zip(point).all(|(a, b)| (a - b).abs() < CROWD))
+        self.waiting.iter().any(|other| other.iter().zip(point).all(|(a, b)| (a - b).abs() < ACQUISITION.min_distance))
     }
 
     /// Returns candidates, the most promising first.
     pub(crate) fn search(&mut self, cube: &UnitCube<'_>, seed: u64, index: u64) -> Vec<Candidate> {
         let dimensions = cube.scales().len();
         let scramble = sobol::scramble_of_run(seed, index);
-        let wide = dimensions > SPREAD_DIMENSIONS_MAX && !self.surrogate.around.is_empty();
+        let wide = dimensions > EFFORT.spread_dimensions_max && !self.surrogate.around.is_empty();
         let spread = if wide { 0 } else { self.surrogate.effort.spread as u64 };
         let spread = (0..spread).map(|place| sobol::point(place, dimensions, scramble)).collect();
         maximize(cube, spread, &self.surrogate.around, &self.surrogate.ensemble, self.surrogate.effort, &mut self.rng)

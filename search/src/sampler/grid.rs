@@ -7,10 +7,10 @@ use crate::space::enumeration::Enumeration;
 use crate::why::{Kind, Why};
 
 /// Returns the first points of the grid that are not taken. A space that no grid can enumerate has no points: its sweep file is refused
-/// before it comes here (see [`crate::space::Space::ungriddable`]).
+/// before it comes here.
 pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
     let mut found = Suggestions { suggestions: Vec::new(), exhausted: true };
-    let Ok(points) = Enumeration::of_grid(ask.space) else { return found };
+    let Some(points) = Enumeration::of_grid(ask.space) else { return found };
     let Some(mut digits) = points.first() else { return found };
     let mut chosen = BTreeSet::new();
     // Each step passes a point that is taken or chosen, so there are at most that many steps however large the grid.

@@ -4,17 +4,12 @@ use super::random::Free;
 use super::{Ask, Suggestion, sobol};
 use crate::acquisition::feasibility::Feasibility;
 use crate::space::unit_cube::UnitCube;
+use crate::tuning::STARTUP;
 use crate::why::{Kind, Why};
-
-/// A search begins with one point for two dimensions, within these bounds.
-const POINTS: (usize, usize) = (3, 12);
-/// So many more points are looked at where one is likely to fail: less likely than this to succeed.
-const FEASIBILITY_CANDIDATES: u64 = 15;
-const FEASIBLE_MIN: f64 = 0.8;
 
 /// Returns the number of start-up points of a space.
 pub(super) fn count(cube: &UnitCube<'_>) -> usize {
-    (cube.scales().len() / 2).clamp(POINTS.0, POINTS.1)
+    (cube.scales().len() / STARTUP.dimensions_per_point).clamp(STARTUP.points_min, STARTUP.points_max)
 }
 
 /// Suggests the middle of the space first, since people choose ranges around what they believe in, and then spread points. `known` is the number of runs
@@ -49,11 +44,11 @@ pub(super) fn spread_point(cube: &UnitCube<'_>, feasibility: Option<&Feasibility
     let mut points = vec![sobol::point(place, dimensions, seed)];
     if let Some(feasibility) = feasibility {
         let scramble = sobol::scramble_of_run(seed, place);
-        points.extend((0..FEASIBILITY_CANDIDATES).map(|place| sobol::point(place, dimensions, scramble)));
+        points.extend((0..STARTUP.feasibility_candidates).map(|place| sobol::point(place, dimensions, scramble)));
         points.iter_mut().for_each(|point| cube.snap(point));
         let logs = feasibility.log_probabilities(&points);
         let likeliest = (0..points.len()).max_by(|a, b| logs[*a].total_cmp(&logs[*b])).unwrap_or(0);
-        let chosen = (0..points.len()).find(|place| logs[*place] >= FEASIBLE_MIN.ln()).unwrap_or(likeliest);
+        let chosen = (0..points.len()).find(|place| logs[*place] >= STARTUP.feasible_min.ln()).unwrap_or(likeliest);
         if chosen != 0 {
             return (points.swap_remove(chosen), "spread over what is likely to succeed");
         }

@@ -16,28 +16,28 @@ pub(crate) enum Axis {
 }
 
 impl Axis {
-    /// Returns what a grid tries of a parameter, W&B's way: a `q_uniform` leaves out its maximum, a value listed twice counts once.
-    ///
-    /// # Errors
-    /// Why a grid cannot enumerate the parameter, in words that go on from "`lr` ...".
-    pub(crate) fn of_grid(distribution: &Distribution) -> Result<Self, String> {
+    /// Returns what a grid tries of a parameter, or `None` where it has no finite list: W&B's way, a `q_uniform` leaves out its maximum, a value
+    /// listed twice counts once.
+    pub(crate) fn of_grid(distribution: &Distribution) -> Option<Self> {
         match distribution {
-            Distribution::Constant { value } => Ok(Self::List(vec![value.clone()])),
-            Distribution::Categorical { values, .. } => Ok(Self::List(distinct(values.iter()))),
-            Distribution::IntUniform { min, max } => Ok(whole_range(*min, *max, 1)),
-            Distribution::QUniform { min, max, q } => Ok(arange(*min, *max, *q)),
-            Distribution::CategoricalWithProbabilities { .. } => Err("has probabilities, and a grid tries every value once".to_owned()),
-            Distribution::Uniform { .. }
+            Distribution::Constant { value } => Some(Self::List(vec![value.clone()])),
+            Distribution::Categorical { values, .. } => Some(Self::List(distinct(values.iter()))),
+            Distribution::IntUniform { min, max } => Some(whole_range(*min, *max, 1)),
+            Distribution::QUniform { min, max, q } => Some(arange(*min, *max, *q)),
+            Distribution::CategoricalWithProbabilities { .. }
+            | Distribution::Uniform { .. }
             | Distribution::LogUniform { .. }
             | Distribution::LogUniformValues { .. }
             | Distribution::InvLogUniform { .. }
             | Distribution::InvLogUniformValues { .. }
-            | Distribution::Beta { .. } => Err("is continuous, so it has no list of values".to_owned()),
-            Distribution::Normal { .. } | Distribution::LogNormal { .. } => Err("is continuous and unbounded".to_owned()),
-            Distribution::QNormal { .. } | Distribution::QLogNormal { .. } => Err("is unbounded, so its values never end".to_owned()),
-            Distribution::QLogUniform { .. } | Distribution::QLogUniformValues { .. } | Distribution::QBeta { .. } => {
-                Err("is not evenly spread, and a grid tries every value once; list the `values`".to_owned())
-            }
+            | Distribution::Beta { .. }
+            | Distribution::Normal { .. }
+            | Distribution::LogNormal { .. }
+            | Distribution::QNormal { .. }
+            | Distribution::QLogNormal { .. }
+            | Distribution::QLogUniform { .. }
+            | Distribution::QLogUniformValues { .. }
+            | Distribution::QBeta { .. } => None,
         }
     }
 
@@ -56,7 +56,7 @@ impl Axis {
             Distribution::QLogUniformValues { min, max, q } => multiples(*min, *max, *q),
             Distribution::QBeta { q, .. } => multiples(0.0, 1.0, *q),
             Distribution::Constant { .. } | Distribution::Categorical { .. } | Distribution::IntUniform { .. } => {
-                Self::of_grid(distribution).ok()
+                Self::of_grid(distribution)
             }
             _ => None,
         }

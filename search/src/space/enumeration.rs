@@ -27,21 +27,19 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Digits(Vec<u64>);
 
+impl Space {
+    /// Returns the number of distinct points of the grid over this space, or `None` where a parameter cannot be enumerated. Points that differ only in inactive parameters are one. Exact, but where conditions make more than a
+    /// million combinations it counts every parameter as active. Saturates.
+    pub fn size(&self) -> Option<u128> {
+        Enumeration::of_grid(self).map(|points| points.size())
+    }
+}
+
 impl Enumeration {
-    /// Returns the points that a grid tries.
-    ///
-    /// # Errors
-    /// The parameters that a grid cannot enumerate, each with the reason.
-    pub(crate) fn of_grid(space: &Space) -> Result<Self, Vec<(Path, String)>> {
-        let mut wrong = Vec::new();
-        let mut axes = Vec::new();
-        for parameter in space.parameters() {
-            match Axis::of_grid(&parameter.distribution) {
-                Ok(axis) => axes.push(axis),
-                Err(reason) => wrong.push((parameter.path.clone(), reason)),
-            }
-        }
-        if wrong.is_empty() { Ok(Self::new(space, axes)) } else { Err(wrong) }
+    /// Returns the points that a grid tries, or `None` where it cannot enumerate a parameter.
+    pub(crate) fn of_grid(space: &Space) -> Option<Self> {
+        let axes: Option<Vec<_>> = space.parameters().iter().map(|parameter| Axis::of_grid(&parameter.distribution)).collect();
+        axes.map(|axes| Self::new(space, axes))
     }
 
     /// Returns the points that draws can give, or `None` where they are too many to count.

@@ -4,27 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::enumeration::Enumeration;
-use super::{Condition, Config, Distribution, Value};
-
-/// Where a parameter stands: one segment for a flat parameter (dots and all), more for a nested one. Sorted as W&B sorts:
-/// by name at each level.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Path(pub Vec<String>);
-
-impl Path {
-    /// Makes the path of a flat parameter.
-    pub fn flat(name: impl Into<String>) -> Self {
-        Self(vec![name.into()])
-    }
-}
-
-impl std::fmt::Display for Path {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.join("."))
-    }
-}
+use super::{Condition, Config, Distribution, Path, Value};
 
 /// One parameter: where it stands, how it varies, and when it exists at all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,19 +96,6 @@ impl Space {
         config
     }
 
-    /// Returns the number of distinct points of the grid over this space, or `None` where a parameter cannot be enumerated
-    /// (see [`Space::ungriddable`]). Points that differ only in inactive parameters are one. Exact, but where conditions make more than a
-    /// million combinations it counts every parameter as active. Saturates.
-    pub fn size(&self) -> Option<u128> {
-        Enumeration::of_grid(self).ok().map(|points| points.size())
-    }
-
-    /// Returns the parameters that a grid cannot enumerate, each with the reason, in words that go on from "`lr` ...":
-    /// "is continuous, so it has no list of values".
-    pub fn ungriddable(&self) -> Vec<(Path, String)> {
-        Enumeration::of_grid(self).err().unwrap_or_default()
-    }
-
     /// Returns the places of the parameters such that each comes after those that its conditions look at, else by name. Parameters
     /// in a circle of conditions are left out.
     pub(crate) fn parents_first(&self) -> Vec<usize> {
@@ -186,10 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_names_what_it_cannot_enumerate() {
+    fn a_grid_over_a_continuous_parameter_has_no_size() {
         let lr = Parameter { path: Path::flat("lr"), distribution: Distribution::Uniform { min: 0.0, max: 1.0 }, when: Vec::new() };
         let space = Space::new(vec![lr, parameter("a", &[])]).unwrap();
         assert_eq!(space.size(), None);
-        assert_eq!(space.ungriddable(), [(Path::flat("lr"), "is continuous, so it has no list of values".to_owned())]);
     }
 }

@@ -7,20 +7,10 @@ use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::{Posterior, Seen};
 use crate::gp::warp::Warp;
+use crate::tuning::TRANSFER;
 
 /// The model of the older values is that of the warp in the middle, learnt from no more than this many.
 const FLOOR: f64 = 1.0;
-const OLDER_MAX: usize = 100;
-/// How well a value is known at best, in deviations of the older values.
-const BLUR: f64 = 0.02;
-/// What a change leaves unexplained, in units of that.
-const RESTS: [f64; 5] = [1.0, 3.0, 10.0, 30.0, 100.0];
-/// What a free number of an alignment costs in log probability: with few values more would fit anything.
-const COST: f64 = 1.5;
-/// A line through fewer values than this says nothing.
-const LINE_MIN: usize = 3;
-/// A factor outside of this is no change of unit, and below zero none at all.
-const SCALES: std::ops::RangeInclusive<f64> = 0.02..=50.0;
 
 /// A value of older code stands for `level + scale · value` of newer code.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,23 +48,24 @@ pub(crate) fn alignments(geometry: &Arc<Geometry>, older: &Values, newer: &Value
 
 /// Returns the ways to come from what was predicted, with its deviation, to the newer values: nothing to do, moved, multiplied, or both.
 fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignment> {
-    let blur = BLUR * spread;
+    let blur = TRANSFER.value_blur * spread;
     let newer = &values.y;
     let weight = |((_, deviation), own): (&(f64, f64), &f64)| 1.0 / (deviation * deviation + own * own + blur * blur);
     let weights: Vec<f64> = predicted.iter().zip(&values.deviations).map(weight).collect();
     let total: f64 = weights.iter().sum();
     let pairs = || predicted.iter().map(|(mean, _)| *mean).zip(newer.iter().copied()).zip(weights.iter().copied());
     let mean = |of: &dyn Fn(f64, f64) -> f64| pairs().map(|((old, new), weight)| weight * of(old, new)).sum::<f64>() / total;
-    let mut found = vec![Alignment::SAME, Alignment { level: mean(&|old, new| new - old), scale: 1.0, log_prior: -COST }];
+    let mut found =
+        vec![Alignment::SAME, Alignment { level: mean(&|old, new| new - old), scale: 1.0, log_prior: -TRANSFER.cost_per_number }];
     if pairs().all(|((old, new), _)| old > 0.0 && new > 0.0) {
-        found.push(Alignment { level: 0.0, scale: mean(&|old, new| (new / old).ln()).exp(), log_prior: -COST });
+        found.push(Alignment { level: 0.0, scale: mean(&|old, new| (new / old).ln()).exp(), log_prior: -TRANSFER.cost_per_number });
     }
-    if newer.len() >= LINE_MIN {
+    if newer.len() >= TRANSFER.line_values_min {
         let (old_mean, new_mean) = (mean(&|old, _| old), mean(&|_, new| new));
         let scale = mean(&|old, new| (old - old_mean) * (new - new_mean)) / mean(&|old, _| (old - old_mean).powi(2));
-        found.push(Alignment { level: new_mean - scale * old_mean, scale, log_prior: -2.0 * COST });
+        found.push(Alignment { level: new_mean - scale * old_mean, scale, log_prior: -2.0 * TRANSFER.cost_per_number });
     }
-    found.retain(|alignment| alignment.level.is_finite() && SCALES.contains(&alignment.scale));
+    found.retain(|alignment| alignment.level.is_finite() && (TRANSFER.scales.0..=TRANSFER.scales.1).contains(&alignment.scale));
     // What is left over is as large as it has to be: the most probable of several sizes.
     let score = |alignment: &Alignment| {
         let likelihood = |rest: f64| {
@@ -84,7 +75,7 @@ fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignme
             });
             each.sum::<f64>()
         };
-        let best = RESTS.map(|rest| likelihood(rest * blur)).into_iter().fold(f64::NEG_INFINITY, f64::max);
+        let best = TRANSFER.residuals.map(|rest| likelihood(rest * blur)).into_iter().fold(f64::NEG_INFINITY, f64::max);
         alignment.log_prior + best
     };
     let mut found: Vec<_> = found.into_iter().map(|alignment| (score(&alignment), alignment)).collect();
@@ -94,10 +85,10 @@ fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignme
 
 /// Returns a model of the older values. `None` where there are too few.
 fn model(geometry: &Arc<Geometry>, older: &Values) -> Option<(Posterior, Warp)> {
-    if older.y.len() < LINE_MIN {
+    if older.y.len() < TRANSFER.line_values_min {
         return None;
     }
-    let places = super::thinned(older.y.len(), OLDER_MAX);
+    let places = super::ended::thinned(older.y.len(), TRANSFER.older_values_max);
     let y: Vec<f64> = places.iter().map(|place| older.y[*place]).collect();
     let warp = Warp::new(&y, FLOOR);
     let x = places.iter().map(|place| older.x[*place].clone()).collect();

@@ -1,9 +1,7 @@
 //! Which versions of the code the models tell apart.
 
 use crate::observation::CodeLine;
-
-/// So many changes of the code are told apart at most. What came before them counts as one version: each change costs two entries of θ.
-const CHANGES_MAX: usize = 3;
+use crate::tuning::TRANSFER;
 
 /// The versions that the models tell apart, by number: the newest has the largest.
 #[derive(Clone, Debug)]
@@ -20,7 +18,7 @@ impl<'a> Groups<'a> {
         starts.push(line.newest());
         starts.sort_unstable();
         starts.dedup();
-        starts.drain(..starts.len().saturating_sub(CHANGES_MAX + 1));
+        starts.drain(..starts.len().saturating_sub(TRANSFER.changes_max + 1));
         Self { line, starts }
     }
 

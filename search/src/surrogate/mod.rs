@@ -2,6 +2,7 @@
 
 mod alignment;
 mod divergence;
+mod ended;
 mod line;
 mod straight;
 mod views;
@@ -13,15 +14,17 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use crate::acquisition::effort::Effort;
-use crate::acquisition::ensemble::{CURIOSITY, Ensemble, Member};
+use crate::acquisition::ensemble::{Ensemble, Member};
 use crate::acquisition::feasibility::Feasibility;
 use crate::gp::kernel::Geometry;
 use crate::gp::posterior::{Posterior, Seen};
 use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
+use crate::tuning::{ACQUISITION, EFFORT};
 
 use divergence::divergence_limit;
+use ended::{Ended, thinned};
 use line::Groups;
 use straight::Straight;
 use views::{draws, views};
@@ -33,8 +36,6 @@ pub(crate) const VALUES_MIN: usize = 2;
 /// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
 /// the rest.
 pub const OBSERVATIONS_MAX: usize = 400;
-/// The hyperparameters are learnt from no more than this.
-const LEARN_MAX: usize = 100;
 
 /// The skill is that of so many members at most. With more values than this it is no question any more, and its cost grows with the cube of their number.
 const SKILL_MEMBERS: usize = 4;
@@ -43,38 +44,8 @@ const SKILL_VALUES_MAX: usize = 100;
 const SKILL_VALUES_MIN: usize = 20;
 const NOISE_SHARE_MIN: f64 = 0.05;
 
-/// How much of the deviation there is in what a member believes of a run in flight: with all of it, the luckiest belief leads too far.
-const BELIEF: f64 = 0.7;
-
-/// With more runs in flight than this, fewer members are enough, and no more of the runs are conditioned on than `BELIEVED_MAX`.
-const CROWD: usize = 100;
-const CROWD_MEMBERS: usize = 4;
-const BELIEVED_MAX: usize = 256;
-
 /// So many deviations to each side hold a value with a probability of 95 %.
 const SURE: f64 = 1.96;
-
-/// What has ended, as the models see it.
-#[derive(Clone, Debug)]
-struct Ended<'a> {
-    observation: &'a Observation,
-    point: Vec<f64>,
-    /// Turned so that small is good; `None` for failures, values that are no numbers and those of runs that diverged.
-    value: Option<f64>,
-    /// The standard deviation of a value that was predicted and not measured.
-    deviation: f64,
-    /// Whether it violates no constraint, as far as is known, and is of the newest code that has values.
-    counts: bool,
-    /// Which version of the code it is of.
-    group: usize,
-}
-
-impl Ended<'_> {
-    /// Whether it was measured, or counts as if it were.
-    fn is_result(&self) -> bool {
-        matches!(self.observation.outcome, Outcome::Value(_)) || (self.value.is_some() && self.deviation == 0.0)
-    }
-}
 
 /// An observation that the members have seen.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +151,7 @@ impl Surrogate {
         };
         let around = newer.chain(older).map(inside).collect();
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
-        let ensemble = Ensemble { members: Vec::new(), feasibility, curiosity: CURIOSITY };
+        let ensemble = Ensemble { members: Vec::new(), feasibility, curiosity: ACQUISITION.exploration_weight };
         let effort = Effort::of(values.len());
         let straight = Straight::new(&counting().filter_map(|ended| ended.value).collect::<Vec<_>>());
         let (warps, skill, spread) = (Vec::new(), None, spread(&values));
@@ -243,7 +214,7 @@ impl Surrogate {
     pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {
         for member in &mut self.ensemble.members {
             let (mean, deviation) = member.posterior.predict(&[point.to_vec()])[0];
-            let fantasy = mean + BELIEF * deviation * rng.sample::<f64, _>(StandardNormal);
+            let fantasy = mean + ACQUISITION.fantasy_deviation * deviation * rng.sample::<f64, _>(StandardNormal);
             // A point where everything is known already has nothing to believe.
             member.posterior.believe(point, fantasy);
         }
@@ -253,17 +224,17 @@ impl Surrogate {
     /// Does the same for all points that are being tried. Of many it conditions on the last ones, with fewer members: others are kept apart from new
     /// points by their distance alone.
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], rng: &mut ChaCha8Rng) {
-        if points.len() > CROWD {
-            let step = self.ensemble.members.len().div_ceil(CROWD_MEMBERS).max(1);
+        if points.len() > EFFORT.in_flight_few {
+            let step = self.ensemble.members.len().div_ceil(EFFORT.members_in_flight).max(1);
             let mut place = 0..;
             self.ensemble.members.retain(|_| place.next().is_some_and(|place: usize| place.is_multiple_of(step)));
             let mut place = 0..;
             self.warps.retain(|_| place.next().is_some_and(|place: usize| place.is_multiple_of(step)));
             self.effort = Effort::of(self.seen.len() + points.len());
         }
-        let points = &points[points.len().saturating_sub(BELIEVED_MAX)..];
+        let points = &points[points.len().saturating_sub(EFFORT.conditioned_max)..];
         for member in &mut self.ensemble.members {
-            let draws: Vec<f64> = points.iter().map(|_| BELIEF * rng.sample::<f64, _>(StandardNormal)).collect();
+            let draws: Vec<f64> = points.iter().map(|_| ACQUISITION.fantasy_deviation * rng.sample::<f64, _>(StandardNormal)).collect();
             if !points.is_empty() && !member.posterior.believe_all(points, &draws) {
                 // Two of them are nearly the same: those that are known already have nothing to believe.
                 for (point, draw) in points.iter().zip(draws) {
@@ -364,15 +335,6 @@ const AROUND: usize = 5;
 /// the search nothing to go by.
 fn keeps(seen: &Observation) -> bool {
     seen.violations.iter().flatten().all(|violation| *violation <= 0.0)
-}
-
-/// Returns `max` of `count` places, all if they are no more: the first half of `max`, and an even choice of the rest.
-fn thinned(count: usize, max: usize) -> Vec<usize> {
-    if count <= max {
-        return (0..count).collect();
-    }
-    let (first, rest) = (max / 2, max - max / 2);
-    (0..first).chain((0..rest).map(|place| first + place * (count - first) / rest)).collect()
 }
 
 /// Returns what the models tell apart of the versions of the code.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 
 use super::alignment::{self, Alignment, alignments};
-use super::{Ended, LEARN_MAX, thinned};
+use super::ended::{Ended, thinned};
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::Seen;
 use crate::gp::sample::{Views, sample};
-use crate::gp::warp::{FLOORS, Warp};
+use crate::gp::warp::Warp;
+use crate::tuning::{EFFORT, PRIOR};
 
 /// A way of looking at the values.
 pub(super) struct View {
@@ -61,7 +62,7 @@ pub(super) fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: us
         let aligned: Vec<f64> = (0..y.len()).map(aligned).collect();
         let scaled = |place: usize| if valued[place].group < changes { alignment.scale * deviations[place] } else { deviations[place] };
         let scaled: Vec<f64> = if all_measured { Vec::new() } else { (0..y.len()).map(scaled).collect() };
-        FLOORS.map(|floor| {
+        PRIOR.warp_floors.map(|floor| {
             let warp = Warp::new(&aligned, floor);
             // What all versions have in common would be taken for likeness.
             let warp = if changes == 0 { warp.doubting(aligned.len()) } else { warp };
@@ -73,11 +74,11 @@ pub(super) fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: us
 
 /// Draws hyperparameters, each with the place of a view.
 pub(super) fn draws(geometry: &Geometry, seen: &Seen, views: &[View], count: usize, rng: &mut ChaCha8Rng) -> Vec<(Vec<f64>, usize)> {
-    let places = thinned(seen.x.len(), LEARN_MAX);
+    let places = thinned(seen.x.len(), EFFORT.learnt_from_max);
     let pick = |all: &[f64]| places.iter().map(|place| all[*place]).collect::<Vec<_>>();
     let all_measured = views.iter().all(|view| view.deviations.is_empty());
     let variances: Vec<Vec<f64>> = if all_measured { Vec::new() } else { views.iter().map(|view| pick(&view.variances())).collect() };
-    let middle = FLOORS.len() / 2;
+    let middle = PRIOR.warp_floors.len() / 2;
     let learnt = Seen {
         x: places.iter().map(|place| seen.x[*place].clone()).collect(),
         z: Vec::new(),

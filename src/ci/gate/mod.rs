@@ -5,7 +5,7 @@ mod expression;
 use std::collections::BTreeMap;
 
 use self::expression::{Arithmetic, Comparison, Expression, Name};
-use super::{Outcome, number_text};
+use super::outcome::{Outcome, number_text};
 
 pub(crate) use self::expression::GateError;
 
@@ -150,7 +150,7 @@ mod tests {
     use insta::assert_snapshot;
     use proptest::prelude::*;
 
-    use super::super::tests::outcome;
+    use super::super::outcome::tests::outcome;
     use super::*;
 
     fn judge(text: &str) -> Judgement {

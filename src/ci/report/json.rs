@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Budget, Learnt, Reproduce, grouped};
+use super::content::{Budget, Learnt, Reproduce, grouped};
 use crate::ci::Outcome;
 use crate::display::{self, FailureGroup};
 

@@ -6,9 +6,9 @@ use sweep_lifecycle::spec::Axis;
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges, Run};
 
 use super::super::gate::Judgement;
-use super::super::{Outcome, Verdict, duration_text, number_text, param_text, params};
+use super::super::outcome::{Outcome, Verdict, duration_text, number_text, param_text, params};
+use super::content::{Budget, Figure, Learnt, Reproduce, grouped};
 use super::escape::{block, code, escape, printable};
-use super::{Budget, Figure, Learnt, Reproduce, grouped};
 use crate::display::{self, FailureGroup};
 
 /// Rows of the table of the best runs.
@@ -165,7 +165,7 @@ fn marker(title: &str) -> String {
 }
 
 fn title(outcome: &Outcome, gate: Option<&Judgement>) -> String {
-    let verdict = outcome.verdict(gate);
+    let verdict = outcome.verdict(gate.is_some_and(|gate| gate.failed));
     let sign = if verdict == Verdict::Passed { "✅" } else { "❌" };
     format!("## {sign} Sweep {}: {}", code(outcome.title()), verdict.in_words())
 }
@@ -275,7 +275,7 @@ mod tests {
 
     use super::super::super::End;
     use super::super::super::gate::Gate;
-    use super::super::super::tests::{outcome, run};
+    use super::super::super::outcome::tests::{outcome, run};
     use super::*;
 
     fn reproduce() -> Reproduce {

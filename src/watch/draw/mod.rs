@@ -1,16 +1,19 @@
 //! The picture: a model in, a frame out.
 
+mod look;
 mod overview;
 mod run;
 mod runs;
 
-use console::{measure_text_width, truncate_str};
+use console::measure_text_width;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
+pub(crate) use self::look::Look;
+use self::look::cut;
 use super::model::{Model, View};
 use crate::display::printable;
 
@@ -34,34 +37,6 @@ const HELP: [&str; 18] = [
     "",
     "any key closes this",
 ];
-
-/// What a picture depends on besides the model.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    pub(crate) color: bool,
-    pub(crate) now_ms: i64,
-}
-
-impl Look {
-    fn color(self, color: Color) -> Style {
-        if self.color { Style::new().fg(color) } else { Style::new() }
-    }
-
-    /// The colour of a state of a sweep, run or agent.
-    fn state(self, state: &str) -> Style {
-        match state {
-            "running" | "ok" => self.color(Color::Green),
-            "finished" => self.color(Color::Cyan),
-            "failed" | "quarantined" | "lost" => self.color(Color::Red),
-            "queued" | "assigned" => Style::new(),
-            _ => self.color(Color::Yellow),
-        }
-    }
-
-    fn head(self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
-    }
-}
 
 /// How much there is of what is drawn.
 #[derive(Clone, Copy, Debug, Default)]
@@ -152,18 +127,6 @@ fn help(frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let lines: Vec<_> = HELP.iter().map(|line| Line::raw(cut(line, width))).collect();
     frame.render_widget(Paragraph::new(lines), area);
-}
-
-/// Cuts text to a width, with an ellipsis.
-fn cut(text: &str, width: usize) -> String {
-    truncate_str(text, width, "…").into_owned()
-}
-
-/// Fills text up to a width, or cuts it.
-fn cell(text: &str, width: usize) -> String {
-    let text = cut(text, width);
-    let missing = width.saturating_sub(measure_text_width(&text));
-    text + &" ".repeat(missing)
 }
 
 #[cfg(test)]

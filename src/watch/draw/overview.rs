@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use sweep_proto::v1::{Agent, Run};
 
-use super::{Look, cut};
+use super::look::{Look, cut};
 use crate::display::{self, live, number, params_line, printable, span, spark};
 use crate::watch::model::Model;
 

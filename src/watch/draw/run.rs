@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use sweep_proto::v1::{Attempt, Run};
 
-use super::{Look, cell, cut};
+use super::look::{Look, cell, cut};
 use crate::display::{self, number, printable, span, spark};
 use crate::watch::model::Model;
 

@@ -4,7 +4,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use sweep_proto::v1::Run;
 
-use super::{Look, cell, cut};
+use super::look::{Look, cell, cut};
 use crate::display::{number, params_line, printable};
 use crate::watch::model::Model;
 use crate::watch::rows;

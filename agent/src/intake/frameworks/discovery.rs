@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use globset::GlobSet;
 use nix::unistd::geteuid;
 
+use super::found_file::FoundFile;
 use super::journal::BaselineFile;
 use super::kind::Kind;
 use super::neighbours::Registration;
@@ -56,17 +57,6 @@ pub(crate) struct Workplace {
     pub(crate) metric_files: Vec<String>,
     /// The folder of the user's own MLflow file store.
     pub(crate) mlflow_store: Option<PathBuf>,
-}
-
-/// A file to be read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct FoundFile {
-    pub(crate) path: PathBuf,
-    pub(crate) kind: Kind,
-    /// The sweep file names it.
-    pub(crate) is_named: bool,
-    /// Of a file of W&B's library: the rank of the process that writes it.
-    pub(crate) rank: Option<u32>,
 }
 
 /// Looks for files again and again.

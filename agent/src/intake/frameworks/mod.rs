@@ -3,6 +3,7 @@
 
 pub(crate) mod discovery;
 pub(crate) mod events;
+mod found_file;
 mod journal;
 mod kind;
 mod lines;
@@ -20,8 +21,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::discovery::Discovery;
 pub(crate) use self::discovery::Workplace;
-use self::discovery::{Discovery, FoundFile};
+use self::found_file::FoundFile;
 use self::journal::{BaselineFile, Entry, Journal, NamedSeries, OpenedFile, Position};
 use self::kind::Kind;
 use self::rank::{Choice, Ranks};

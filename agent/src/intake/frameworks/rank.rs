@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::discovery::FoundFile;
+use super::found_file::FoundFile;
 use crate::private;
 
 /// Variables by which launchers (torchrun, Lightning, Slurm, Open MPI) tell their processes apart.

@@ -11,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 
 use self::messages::RunHead;
+pub(crate) use self::run::Seen;
 use self::run::{Run, Sample};
 use super::Reading;
 
@@ -31,19 +32,6 @@ pub(crate) struct WandbRuns {
     run: Option<Run>,
     inits: Inits,
     has_remarked: bool,
-}
-
-/// What a look at the files brought.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    /// Metrics, in order.
-    pub(crate) readings: Vec<Reading>,
-    /// What a person should know.
-    pub(crate) complaint: Option<String>,
-    /// What a person should know of the program, once for all its runs.
-    pub(crate) remark: Option<String>,
-    /// There may be more to read at once.
-    pub(crate) more: bool,
 }
 
 /// Returns the folder of a run that a line of the library names: `wandb: Run data is saved locally in /x/wandb/offline-run-20261130_133416-98knwfaa`.

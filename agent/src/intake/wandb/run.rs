@@ -8,7 +8,6 @@ use prost::Message;
 
 use super::super::Reading;
 use super::super::tail::Tail;
-use super::Seen;
 use super::frames::{Foreign, Frames};
 use super::messages::{Record, RunHead, name_of};
 use super::summary::{MediaKeys, Number, Summary};
@@ -28,6 +27,19 @@ pub(super) struct Run {
     /// Nothing more is to come, or nothing that can be read.
     pub(super) ended: bool,
     complained: bool,
+}
+
+/// What a look at the files brought.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Metrics, in order.
+    pub(crate) readings: Vec<Reading>,
+    /// What a person should know.
+    pub(crate) complaint: Option<String>,
+    /// What a person should know of the program, once for all its runs.
+    pub(crate) remark: Option<String>,
+    /// There may be more to read at once.
+    pub(crate) more: bool,
 }
 
 /// A metric of a run.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{change_agent, move_run, rank, reach, withdraw};
+use super::indices::{change_agent, move_run, rank, reach, withdraw};
 use crate::event::MetricPoint;
 use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Failure, FailureKind, RunState, State, Sweep, Timestamp};
 

@@ -35,6 +35,7 @@ pub use self::identity::{AttemptRecord, ControllerIdentity, HeldAttempt};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, RunRanges, SweepId, Timestamp};
 pub use self::revision::{Effect, Placed, Revision};
 pub(crate) use self::revision::{known_point, placed, point_at};
+use self::revision::{number, point_of};
 pub(crate) use self::run::is_rerun;
 pub use self::run::{Retries, Run, RunState};
 pub use self::runs::{Runs, Sealed};
@@ -169,6 +170,84 @@ impl Sweep {
         match self.runs.get(attempt.run)? {
             Cow::Borrowed(run) => run.attempt(attempt.attempt).map(Cow::Borrowed),
             Cow::Owned(run) => run.attempt(attempt.attempt).cloned().map(Cow::Owned),
+        }
+    }
+}
+
+impl Sweep {
+    /// Returns the number of the newest revision, from 1.
+    pub fn revision(&self) -> u32 {
+        number(self.revisions.len())
+    }
+
+    /// Returns the number of the newest space, from 1.
+    pub fn space_version(&self) -> u32 {
+        self.revisions.last().map_or(1, |newest| newest.space)
+    }
+
+    /// Returns what the sweep's file said in a revision; of an unknown one what it says now.
+    pub fn spec_of(&self, revision: u32) -> &Arc<SweepSpec> {
+        self.revisions.get((revision as usize).wrapping_sub(1)).map_or(&self.spec, |revision| &revision.spec)
+    }
+
+    /// Says where a run is in the newest space; `None`: nobody knows.
+    pub fn placed<'a>(&self, run: &'a Run) -> Option<Placed<'a>> {
+        placed(&self.revisions, run)
+    }
+
+    /// Returns the identity of a run's point in the newest space; `None` where it is not in it, or was withdrawn.
+    pub fn point_of(&self, run: &Run) -> Option<PointKey> {
+        point_of(&self.revisions, run)
+    }
+
+    /// Returns whether another run has come for the point of one that was withdrawn.
+    pub fn has_instead(&self, run: &Run) -> bool {
+        self.point_of(&Run { withdrawn: false, ..run.clone() }).is_some_and(|point| self.taken.contains(&point))
+    }
+}
+
+impl Sweep {
+    /// Computes the points of all runs in the newest space, after an edit or from an image.
+    pub(crate) fn rebuild_points(&mut self) {
+        let mut keys: Vec<(PointKey, bool)> = if self.revisions.len() < 2 && self.again == 0 {
+            self.runs.points().map(|(_, key)| (key, false)).collect()
+        } else {
+            let runs = self.runs.with_points();
+            runs.filter_map(|(_, key, run)| Some((known_point(&self.revisions, &run, key)?, !run.again.is_empty()))).collect()
+        };
+        keys.sort_unstable();
+        self.shared.clear();
+        let mut distinct: Vec<PointKey> = Vec::with_capacity(keys.len());
+        self.again = 0;
+        for (key, is_again) in keys {
+            if distinct.last() == Some(&key) {
+                *self.shared.entry(key).or_default() += 1;
+            } else {
+                self.again += u64::from(is_again);
+                distinct.push(key);
+            }
+        }
+        self.taken = distinct.into_iter().collect();
+    }
+
+    /// Adds the point of one more run.
+    pub(crate) fn add_point(&mut self, key: PointKey, is_again: bool) {
+        if self.taken.insert(key).is_some() {
+            *self.shared.entry(key).or_default() += 1;
+        } else {
+            self.again += u64::from(is_again);
+        }
+    }
+
+    /// Removes the point of a run, unless other runs share it.
+    pub(crate) fn remove_point(&mut self, key: PointKey, is_again: bool) {
+        match self.shared.get_mut(&key) {
+            Some(1) => drop(self.shared.remove(&key)),
+            Some(others) => *others -= 1,
+            None => {
+                self.taken.remove(&key);
+                self.again -= u64::from(is_again);
+            }
         }
     }
 }

@@ -76,7 +76,6 @@ async fn heartbeats_never_touch_the_disk() {
         bench.heartbeat("a", &[&run]).await.unwrap();
     }
     assert_eq!(bench.engine.stats().commits, before.commits);
-    assert_eq!((before.sweeps, before.live_attempts), (1, 1));
 }
 
 #[tokio::test]

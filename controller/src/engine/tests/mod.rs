@@ -6,6 +6,7 @@ mod lease;
 mod repeat;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -21,8 +22,30 @@ use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
-use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, PATIENCE, Terms, Wish};
+use super::options::PATIENCE;
+use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, Terms, Wish};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
+
+/// What tests wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EngineStats {
+    /// Commits since the start.
+    pub(crate) commits: u64,
+    /// Requests that wait for the engine now.
+    pub(crate) queued_requests: u64,
+    /// Calls that wait for a run.
+    pub(crate) parked_acquires: u64,
+}
+
+impl Engine {
+    pub(crate) fn stats(&self) -> EngineStats {
+        EngineStats {
+            commits: *self.shared.commits.borrow(),
+            queued_requests: (self.requests.max_capacity() - self.requests.capacity()) as u64,
+            parked_acquires: self.shared.figures.parked.load(Ordering::Relaxed),
+        }
+    }
+}
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(20);

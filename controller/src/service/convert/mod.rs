@@ -15,20 +15,11 @@ pub(super) use run::suggestion;
 pub(super) use run::{run, run_states};
 pub(super) use sweep::{diagnostic, program, sweep, sweep_action, sweep_state};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::Status;
 
 use super::refusal::invalid;
-
-/// Returns the word for a state or kind as the log and the wire write it.
-pub(super) fn word(value: impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        // Only enums without fields are given to this function, and serde writes those as strings.
-        other => format!("{other:?}"),
-    }
-}
+pub(super) use crate::store::word;
 
 /// Reads a state or kind from its word.
 fn from_word<T: DeserializeOwned>(field: &str, word: &str) -> Result<T, Status> {

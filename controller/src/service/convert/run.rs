@@ -5,8 +5,8 @@ use sweep_proto::v1;
 use sweep_search::why::Why;
 use tonic::Status;
 
-use super::{from_word, word};
-use crate::store::{AttemptRow, RepeatsRow, RunRow};
+use super::from_word;
+use crate::store::{AttemptRow, RepeatsRow, RunRow, word};
 
 /// A run as the wire has it.
 pub(in crate::service) fn run(row: RunRow) -> v1::Run {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
-use super::int;
+use super::values::int;
 use crate::store::StoreError;
 
 /// Tables with a checksum in each row, and the columns that it is made from.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{FORMAT, open_to_read, too_new};
+use super::connection::{FORMAT, open_to_read, too_new};
 use crate::store::StoreError;
 
 /// Writes a copy of the database as it is now into one file, which must not exist, while a controller may be writing to it. The copy is on disk when this returns, and

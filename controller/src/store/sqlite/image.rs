@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sweep_lifecycle::state::SweepId;
 
 use super::checksum::{self, Part};
-use super::{count, int};
+use super::values::{count, int};
 use crate::store::{Block, ImageHead, StoreError};
 
 /// Made with the first image, so that a database on a full disk opens without. `events`: how many of the log are in it.

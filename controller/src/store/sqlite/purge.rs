@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sweep_lifecycle::state::{AttemptRef, SweepId};
 
-use super::int;
+use super::values::int;
 use crate::store::StoreError;
 
 /// Pieces of output that are deleted at once, of up to some 100 KiB each.

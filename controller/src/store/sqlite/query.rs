@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId, Timestamp};
 
-use super::{count, int, open_to_read};
+use super::connection::open_to_read;
+use super::values::{count, int};
 use crate::store::thin::{Thinned, evenly};
 use crate::store::{
     AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureGroup, LogPart, LogReader, Query, RunRow, StoreError, SweepBytes, SweepCounts,

@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, TransactionBehavior};
 use sweep_lifecycle::event::Event;
 
-use super::count;
+use super::values::count;
 use super::write::{SqliteStore, put_metrics, put_rows, read_events};
 use crate::store::{Batch, MetricRow, StoreError};
 

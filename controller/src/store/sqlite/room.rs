@@ -10,7 +10,7 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-use super::CHECKPOINT_PAGES;
+use super::connection::CHECKPOINT_PAGES;
 
 /// A page in the log with what stands before it, in bytes.
 const FRAME: u64 = 4096 + 24;

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::make_tables;
+use super::connection::make_tables;
 use super::write::put_rows;
 use crate::store::{Batch, RunRow, StoreError};
 

@@ -12,8 +12,8 @@ use sweep_lifecycle::state::{AttemptRef, Environment, Timestamp};
 use super::checksum::{self, Extent};
 use super::presence::quick_check;
 use super::rows::{differing_columns, without_lag};
+use super::values::{count, int};
 use super::write::{SqliteStore, event_at, last_deletion, stale_rows};
-use super::{count, int};
 use crate::store::{AgentRow, Batch, MetricRow, StoreError, SweepRow};
 
 /// The structure of a database up to this size is checked as a whole, which takes a few milliseconds.

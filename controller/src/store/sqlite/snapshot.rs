@@ -9,11 +9,13 @@ use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId, Timestamp};
 
 use super::checksum::{Extent, damaged_rows};
+use super::connection::open_to_read;
 use super::copy::known_format;
+use super::image;
 use super::query::bodies;
 use super::rows::differing_columns;
+use super::values::count;
 use super::write::{read_events, stale_rows};
-use super::{count, image, open_to_read};
 use crate::store::{AgentRow, Batch, Block, ImageHead, RunRow, StaleRows, StoreError, SweepRow};
 
 /// What the metric points of an attempt come to, in whatever order they are read.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::count;
+use super::values::count;
 use crate::store::{RunRow, StoreError};
 
 /// Lists of work that is done by and by, and where the log has gaps.

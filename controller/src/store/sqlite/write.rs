@@ -9,8 +9,10 @@ use sweep_lifecycle::event::{Event, Recorded};
 use sweep_lifecycle::state::{SweepId, Timestamp};
 
 use super::checksum::{self, Part};
+use super::connection::{FORMAT, open_to_write, raise_format};
 use super::presence::{Presence, read_back};
-use super::{FORMAT, count, image, int, open_to_write, purge, raise_format, to_json};
+use super::values::{count, int, to_json};
+use super::{image, purge};
 use crate::store::{
     Batch, Block, ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, MetricRow, RunRow, StaleRows, Store, StoreError, StoredReply,
 };

@@ -1,0 +1,9 @@
+//! What building a command may know of the machine.
+
+/// What building a command may know of the machine.
+pub(crate) trait Machine {
+    /// The value of a variable of the agent's own environment.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// Whether a program of that name is on the PATH.
+    fn has_program(&self, name: &str) -> bool;
+}

@@ -1,0 +1,16 @@
+//! A file that is to be read.
+
+use std::path::PathBuf;
+
+use super::kind::Kind;
+
+/// A file to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FoundFile {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+    /// The sweep file names it.
+    pub(crate) is_named: bool,
+    /// Of a file of W&B's library: the rank of the process that writes it.
+    pub(crate) rank: Option<u32>,
+}
