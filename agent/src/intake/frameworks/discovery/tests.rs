@@ -123,7 +123,7 @@ fn event_files_name_their_process() {
 fn a_run_of_wandb_that_is_elsewhere_and_over_is_found_by_what_its_library_prints() {
     let root = tempfile::tempdir().unwrap();
     let place = place(root.path(), 1);
-    let mut discovery = Discovery::new(place.clone(), SystemTime::now());
+    let mut discovery = Discovery::new(place, SystemTime::now());
     let run = root.path().join("elsewhere/wandb/offline-run-1");
     write(run.join("run-1.wandb"));
     assert!(found(&mut discovery).is_empty());
