@@ -194,7 +194,8 @@ pub(crate) async fn execute(
 
 /// How long the last of a program's output usually takes to be written down, and may take: on a full disk it cannot be.
 const WRITE_TIME: Duration = Duration::from_secs(1);
-const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+const WRITE_TIME_MAX: Duration = Duration::from_secs(65);
+const WANTED_TIME_MAX: Duration = Duration::from_secs(3);
 const WRITE_LOOK: Duration = Duration::from_millis(5);
 
 /// An attempt whose program was begun.
@@ -320,7 +321,7 @@ impl Watch {
             }
             Word::Refused(obstacle) => Input::CouldNotStart(obstacle),
             Word::NotReady(how) => Input::NotReady { how, output: launch::end_of(&self.folder.join(launch::PREFLIGHT_OUTPUT)) },
-            Word::Exited(exit) if running => {
+            Word::Exited(exit) | Word::Cut(exit) if running => {
                 if let Some(note) = self.program.shim_was_killed() {
                     self.note(note.to_owned());
                 }
@@ -329,7 +330,9 @@ impl Watch {
                 }
                 Input::Exited(exit)
             }
-            Word::Exited(_) => Input::CouldNotStart(Obstacle::Machine("the process that looks after the program was killed".to_owned())),
+            Word::Exited(_) | Word::Cut(_) => {
+                Input::CouldNotStart(Obstacle::Machine("the process that looks after the program was killed".to_owned()))
+            }
         };
         self.handle(input).await
     }
@@ -384,7 +387,9 @@ impl Watch {
     async fn wait_for_output(&mut self) {
         let began = Instant::now();
         let mut is_late = false;
-        while self.program.has_shim() && began.elapsed() < WRITE_TIME_MAX {
+        // Nobody waits long for the output of what is not to count.
+        let patience = if self.attempt.is_wanted_to_end() { WANTED_TIME_MAX } else { WRITE_TIME_MAX };
+        while self.program.has_shim() && began.elapsed() < patience {
             tokio::time::sleep(WRITE_LOOK).await;
             if !is_late && began.elapsed() >= WRITE_TIME {
                 is_late = true;
@@ -394,7 +399,7 @@ impl Watch {
                 }
             }
         }
-        if self.program.has_shim() {
+        if self.program.has_shim() || self.program.is_cut() {
             self.attempt.handle(Input::Unwritten, self.began.elapsed());
         }
     }

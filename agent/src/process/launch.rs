@@ -104,6 +104,8 @@ pub(crate) enum Word {
     Used(Used),
     /// Its own process has ended.
     Exited(Exit),
+    /// The same, and the end of its output could not be written down.
+    Cut(Exit),
 }
 
 /// What a program has used of its machine from its start to its end, with those of its children that it has waited for.
@@ -123,7 +125,7 @@ impl Word {
             Self::Refused(Obstacle::Configuration(message) | Obstacle::Machine(message)) | Self::NotReady(message) => {
                 message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
             }
-            Self::Started { .. } | Self::Used(_) | Self::Exited(_) => {}
+            Self::Started { .. } | Self::Used(_) | Self::Exited(_) | Self::Cut(_) => {}
         }
         self
     }
@@ -195,7 +197,9 @@ pub(crate) fn read_started(folder: &Path) -> Option<Word> {
 /// # Errors
 /// The file cannot be written to.
 pub(super) fn write_end(mut file: &File, word: &Word) -> io::Result<()> {
-    let text = serde_json::to_vec(&word.clone().shortened())?;
+    let mut text = serde_json::to_vec(&word.clone().shortened())?;
+    // What was written before may be longer.
+    text.resize(END_BYTES.max(text.len()), b' ');
     file.write_all_at(&text, 0)?;
     file.flush()
 }
@@ -250,5 +254,7 @@ mod tests {
         assert_eq!(read_shim(folder.path()), Some(ProcessId::own()));
         write_end(&file, &Word::Exited(Exit::Code(3))).unwrap();
         assert_eq!(read_end(folder.path()), Some(Word::Exited(Exit::Code(3))));
+        write_end(&file, &Word::Cut(Exit::Code(3))).unwrap();
+        assert_eq!(read_end(folder.path()), Some(Word::Cut(Exit::Code(3))));
     }
 }

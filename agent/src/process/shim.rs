@@ -51,6 +51,9 @@ const NAME: &std::ffi::CStr = c"sweep-shim";
 const PREFLIGHT_TIME_MAX: Duration = Duration::from_secs(60);
 /// How much longer than an agent the shim lets what the program has left behind live.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the rest of the log is tried on a full disk, while an agent waits for it and when none does.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+const ALONE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRIES_MAX: u32 = 3600;
@@ -211,17 +214,19 @@ fn look_after(started: Started, launch: &Launch, (folder, end_file): (&Path, &Fi
     let Started { program, before, pump } = started;
     let main = pid(&program);
     let tree = tree_of(&program, launch);
+    let mut ended = None;
     let (order, deserted, own) = (launch.clone(), tree.clone(), folder.to_owned());
     thread::spawn(move || end_when_deserted(&order, &deserted, &own));
     loop {
         match wait() {
             Ok(status) => {
-                let ended = match status {
+                let child = match status {
                     WaitStatus::Exited(pid, code) => Some((pid, Exit::Code(code))),
                     WaitStatus::Signaled(pid, signal, _) => Some((pid, Exit::Signal(signal as i32))),
                     _ => None,
                 };
-                if let Some((_, exit)) = ended.filter(|(pid, _)| pid.as_raw() == main) {
+                if let Some((_, exit)) = child.filter(|(pid, _)| pid.as_raw() == main) {
+                    ended = Some(exit);
                     if let Some((before, now)) = before.as_ref().zip(Children::so_far()) {
                         say(&Word::Used(now.since(before)));
                     }
@@ -240,10 +245,24 @@ fn look_after(started: Started, launch: &Launch, (folder, end_file): (&Path, &Fi
         }
     }
     // The agent waits for the end of this process before it reads the last of the log.
-    if !pump.finish() {
-        let mut again = (0..RETRIES_MAX).map(|_| thread::sleep(RETRY));
-        let _ = again.find(|()| pump.finish());
+    if !write_rest(&pump)
+        && let Some(exit) = ended
+    {
+        let _ = launch::write_end(end_file, &Word::Cut(exit));
     }
+}
+
+/// Writes the rest of the log, and returns whether the disk has taken it.
+fn write_rest(pump: &Pump) -> bool {
+    let (began, mut alone) = (Instant::now(), None);
+    while !pump.finish() {
+        let is_alone = is_deserted() && alone.get_or_insert_with(Instant::now).elapsed() >= ALONE_PATIENCE;
+        if is_alone || began.elapsed() >= WRITE_PATIENCE {
+            return false;
+        }
+        thread::sleep(LOOK);
+    }
+    true
 }
 
 /// Ends the program of an agent that is gone for good, or whose run is a later attempt's by now.

@@ -61,6 +61,11 @@ impl Program {
         launch::read_shim(&self.folder).is_some_and(|shim| shim.is_alive())
     }
 
+    /// Whether the end of its output could not be written down.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(launch::read_end(&self.folder), Some(Word::Cut(_)))
+    }
+
     /// How long ago it was begun.
     pub(crate) fn age(&self) -> Duration {
         match &self.source {
