@@ -17,7 +17,7 @@ use crate::places;
 
 /// Of a bundle, in one message.
 const CHUNK_BYTES: u64 = 256 << 10;
-/// Files that look like secrets are named up to so many.
+/// Suspected secrets that are named.
 const NAMED_MAX: usize = 20;
 /// How often the code is sent when the way to the controller breaks.
 const TRIES: u32 = 3;

@@ -92,7 +92,7 @@ impl Capture {
         (self.workdir.clone(), self.runs_dir.clone(), self.code_dir.clone(), self.sweep.clone())
     }
 
-    /// Takes note of an edit of the sweep file.
+    /// Records an edit of the sweep file.
     pub(crate) async fn include(&self, include: &[String]) {
         let mut last = self.last.lock().await;
         if last.include != include {

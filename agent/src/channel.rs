@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint, Error, Uri};
 use tower::service_fn;
 
-/// Whose program may be the controller, if it is on this machine. The superuser's always may.
+/// The user whose program may be the controller on this machine, beside the superuser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// This user's.

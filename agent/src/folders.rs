@@ -28,7 +28,7 @@ struct Owner {
     params: Map<String, Value>,
 }
 
-/// Whose folders are chosen.
+/// The owner of the folders.
 pub(crate) struct Claim<'a> {
     /// The run's number.
     pub(crate) run: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Claim<'a> {
 }
 
 /// Returns the name of the run's folder in that of its sweep, and of the attempt's folder in that. `is_held` says of an attempt's folder whether this
-/// agent is using it; `note` is told what lay in the place of a folder.
+/// agent is using it; `note` is called with the file that was in place of a folder.
 ///
 /// # Errors
 /// A folder cannot be read or moved.
@@ -105,7 +105,7 @@ fn clear(parent: &Path, name: &str, note: &dyn Fn(String)) -> io::Result<()> {
 /// Makes the folder of a sweep and writes down which controller its runs belong to, on which only messages depend.
 ///
 /// # Errors
-/// The folder cannot be made, or what lies in its place is not a folder of this user.
+/// The folder cannot be made, or its path is not a folder of this user.
 pub(crate) fn write_controller(runs_dir: &Path, sweep: &str, controller: &str) -> io::Result<()> {
     let folder = PrivateDir::make(runs_dir, Path::new(sweep))?;
     if let Err(error) = folder.replace(OsStr::new(CONTROLLER), controller.as_bytes(), Durability::Cached) {

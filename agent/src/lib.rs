@@ -101,7 +101,7 @@ pub struct AgentOptions {
 }
 
 impl AgentOptions {
-    /// Returns where code is kept. What lies in `runs_dir` can be another's folder a moment after it was looked at, if other users write there.
+    /// Returns where code is kept. A folder in `runs_dir` can be replaced right after the check if other users can write there.
     pub(crate) fn code_dir(&self) -> &Path {
         if private::is_replaceable_by_others(&self.runs_dir) { &self.state_dir } else { &self.runs_dir }
     }
@@ -140,7 +140,7 @@ pub enum Notice {
     Note(String),
 }
 
-/// What came of the agent's work.
+/// The outcome of the agent's work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentSummary {
     /// Runs that ended as finished.

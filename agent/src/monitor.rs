@@ -33,7 +33,7 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// Makes one. `anew`: the program has just been started.
+    /// Makes one. `is_new`: the program has just been started.
     pub(crate) fn new(driver: Arc<dyn GpuDriver>, gpus: Vec<String>, folder: PathBuf, anew: bool) -> Self {
         let usage = if anew { Usage::from_now() } else { Usage::default() };
         Self { driver, gpus, folder, usage: Arc::new(Mutex::new(usage)), next: Instant::now() + FIRST, looked: !anew }

@@ -1,4 +1,4 @@
-//! Executes a run once more, for whoever wants to see whether the same comes out: as an agent does, but nothing is reported.
+//! Executes a run once more, to check that it gives the same result: as an agent does, but nothing is reported.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub struct Reproduction {
     pub shim: PathBuf,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reproduced {
     /// The last value of each metric.

@@ -45,12 +45,12 @@ const PENDING_MAX: usize = 10_000;
 /// Readings sent out at once.
 const BATCH: usize = 1000;
 
-/// Whether a program is to be started or was, by an agent that is no more.
+/// Whether to start the program or to reattach to one that an earlier agent process started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
     /// It is to be started.
     Anew,
-    /// It was; so many of its readings need not be sent out again.
+    /// It was; the number of its readings that need not be sent again.
     Again(Counts),
 }
 
@@ -68,7 +68,7 @@ pub(crate) enum Seen {
     Points(Vec<Point>),
     /// Something a person should know.
     Note(String),
-    /// Something a person should know of the program, once for all its runs.
+    /// A warning about the program for the user, once for all its runs.
     Remark(String),
     /// The objective is in the output, in a form that nothing reads: how, and what would read it.
     Unread(String),
@@ -85,7 +85,7 @@ pub(crate) struct Point {
     pub(crate) counts: Counts,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ended {
     /// How it ended.

@@ -23,7 +23,7 @@ impl Stream {
     pub(crate) const ALL: [Self; 2] = [Self::Output, Self::Error];
 }
 
-/// What stands for where bytes are from; `None`: from neither stream.
+/// The source of bytes; `None`: from neither stream.
 const SIGNS: [(&str, Option<Stream>); 3] = [("o", Some(Stream::Output)), ("e", Some(Stream::Error)), ("-", None)];
 
 /// Returns where it is written which bytes of a log are from which stream.

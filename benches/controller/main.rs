@@ -30,9 +30,9 @@ const AGENT: &str = "bench";
 /// Calls whose times count, and those before them, in which connections and caches warm up.
 const CALLS: usize = 500;
 const WARM_UP: usize = 20;
-/// The history behind a Bayesian suggestion that lies ready.
+/// The history behind a Bayesian suggestion that is ready.
 const HISTORY: usize = 20;
-/// Cycles are averaged over so many before each number of runs.
+/// Cycles that are averaged before each number of runs.
 const WINDOW: usize = 20;
 const RUNS: [usize; 4] = [50, 100, 200, 500];
 const IMPORTS: [usize; 2] = [2000, 5000];
@@ -103,7 +103,7 @@ async fn acquire(pauses: bool) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the next suggestion lies ready.
+/// Waits until the next suggestion is ready.
 async fn pause(server: &Server, pauses: bool) -> Result<()> {
     if pauses { server.quiet().await } else { Ok(()) }
 }

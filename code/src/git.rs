@@ -22,7 +22,7 @@ use crate::private_file;
 /// How long a call may take; and one that packs or unpacks whole versions.
 const TIME_MAX: Duration = Duration::from_secs(60);
 const PACK_TIME_MAX: Duration = Duration::from_secs(600);
-/// Of what a call says, and of what it complains of.
+/// Bytes kept of standard output, and of standard error.
 const OUTPUT_BYTES_MAX: u64 = 256 << 20;
 const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 /// Processes at once; others wait for their turn.
@@ -40,7 +40,7 @@ const INIT: [&str; 4] = ["init", "--quiet", "--bare", "--template="];
 /// What `sh` ends with where there is no program of that name.
 const NOT_FOUND: i32 = 127;
 
-/// Of what a user may have set for git, this alone reaches it. All else could lead it elsewhere.
+/// The only git variables of the user that are passed on. Others could redirect it.
 const KEPT_VARIABLES: [&str; 8] = [
     "GIT_CEILING_DIRECTORIES",
     "GIT_CONFIG_COUNT",
@@ -73,7 +73,7 @@ const SETTINGS: [&str; 17] = [
     "gc.auto=0",
 ];
 
-/// git in repositories of our own: led nowhere by the environment or by configuration of the user, and quiet. Configuration is where programs to
+/// git in our own repositories: led nowhere by the environment or by configuration of the user, and quiet. Configuration is where programs to
 /// execute are named (filters, drivers, hooks, helpers), so that attributes of the files name none.
 pub(crate) fn git() -> Command {
     let mut git = any_git();

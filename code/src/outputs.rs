@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::file_kind::{FileKind, extension_of};
 
-/// So many outputs in one folder whose names differ in numbers alone are named by a pattern.
+/// Outputs in one folder, with names that differ only in numbers, from which a pattern is made.
 const NUMBERED_FROM: usize = 3;
-/// So many with one extension are, or so many folders.
+/// Outputs with one extension, or folders, from which a pattern is made.
 const PATTERN_FROM: usize = 10;
 
 /// Files by their paths, each with what git's index has of it: `mode hash`. A repository has a slash behind its path.
@@ -19,7 +19,7 @@ pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 /// The folder of an output, with a slash behind it, and the pattern by which others of its kind in it are named.
 type OutputKind = (Vec<u8>, Vec<u8>);
 
-/// What is known of a working folder and what there is in it now.
+/// The recorded state of a working folder and its present content.
 pub(crate) struct Evidence<'a> {
     /// Files that git does not track, before attempts ran.
     pub(crate) before: &'a Entries,
@@ -84,7 +84,7 @@ impl Evidence<'_> {
     }
 }
 
-/// The folders that a path lies in, the outermost first, each with a slash behind it; a repository is one itself.
+/// The parent folders of a path, the outermost first, each with a slash behind it; a repository is one itself.
 fn folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..=end])
 }
@@ -145,7 +145,7 @@ impl Outputs {
         left_out.into_iter().chain(kept).flat_map(line).collect()
     }
 
-    /// Whether a path lies in a folder that is an output.
+    /// Whether a path is in a folder that is an output.
     pub(crate) fn covers(&self, path: &[u8]) -> bool {
         folders(path).any(|folder| folder != path && self.named.contains(folder))
     }

@@ -86,7 +86,7 @@ impl Store {
         kept.and(removed.map(drop))
     }
 
-    /// git about to fetch from a bundle, and to believe nothing of it.
+    /// git about to fetch from an untrusted bundle.
     fn fetching(&self, bundle: &Path) -> Command {
         let mut fetch = self.git();
         for setting in [
@@ -341,7 +341,7 @@ impl Store {
     /// git over the files of a version.
     fn over(&self, dir: &Path, index: &Path) -> Command {
         let mut git = self.git();
-        // The files are for whom the user's umask says.
+        // The user's umask decides who can read the files.
         git.env_remove(UMASK);
         git.env("GIT_WORK_TREE", dir).env("GIT_INDEX_FILE", index).current_dir(dir);
         git
@@ -392,7 +392,7 @@ fn patch_of(version: &str, commit: &str) -> String {
     format!("refs/patches/{version}/{commit}")
 }
 
-/// Makes the commit that stands for a tree, and returns its hash.
+/// Creates the commit of a tree, and returns its hash.
 pub(crate) fn commit(git: &mut Command, tree: &str) -> Result<String, CodeError> {
     for role in ["AUTHOR", "COMMITTER"] {
         git.env(format!("GIT_{role}_NAME"), "sweep").env(format!("GIT_{role}_EMAIL"), "").env(format!("GIT_{role}_DATE"), "@0 +0000");

@@ -58,7 +58,7 @@ impl Source {
     }
 }
 
-/// Returns when a file was changed or put in its place; of one that is gone, when the folder was that it lay in.
+/// Returns when a file was changed or put in its place; of one that is gone, when its parent folder was.
 fn changed(root: &Path, path: &Path) -> Duration {
     let found = path.ancestors().find_map(|path| fs::symlink_metadata(root.join(path)).ok());
     found.map_or(Duration::MAX, |found| {

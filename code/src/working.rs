@@ -1,6 +1,6 @@
 //! Working folders: the version of the code in one is the tree hash of exactly what will run, uncommitted and untracked files included.
 //!
-//! git does the work, in a repository of our own beside the user's: with its own index, objects and configuration. Nothing in the user's repository is
+//! git does the work, in our own repository beside the user's: with its own index, objects and configuration. Nothing in the user's repository is
 //! ever written, and nothing that its configuration or attributes name is executed: no hook, filter, driver or watcher, neither of that repository nor of
 //! one inside of it. Of the user's configuration only what says how files are read counts (see [`settings`]). A folder that is in no repository gets a private one, elsewhere. Repositories inside of it, submodules or not, are taken in as folders, so
 //! that a version is whole by itself.
@@ -44,7 +44,7 @@ const BYTES_MAX: u64 = 200 << 20;
 /// How long a snapshot waits for another agent of the same folder, and how often it tries.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(30);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// How deep repositories may lie in one another.
+/// The greatest nesting of repositories.
 const DEPTH_MAX: u32 = 4;
 /// Files that git reads of the folder itself, and would wait for if they were FIFOs.
 const READ_BY_GIT: [&str; 4] = [".gitignore", ".gitattributes", ".gitmodules", IGNORE_FILE];
@@ -82,7 +82,7 @@ pub struct Working {
     prefix: String,
     /// The user's own repository, where there is one.
     repository: Option<Repository>,
-    /// A bare repository of our own.
+    /// A bare our own repository.
     private: PathBuf,
     /// Where run folders are, from `root`, if they lie below it.
     ours: Option<PathBuf>,
@@ -166,7 +166,7 @@ impl Working {
         Ok(Self { ours, ..code })
     }
 
-    /// Takes in also what looks like a secret and is tracked by git, or holds a key: for whoever asks a person first. See [`Source::suspects`].
+    /// Takes in also what looks like a secret and is tracked by git, or holds a key: for callers that ask the user first. See [`Source::suspects`].
     #[must_use]
     pub fn taking_secrets(self) -> Self {
         Self { takes_secrets: true, ..self }
@@ -320,7 +320,7 @@ impl Working {
         Ok(true)
     }
 
-    /// Takes a snapshot anew, from the user's index: what that tracks belongs to the code, whatever was there before.
+    /// Takes a new snapshot from the user's index: tracked files belong to the code, whatever was there before.
     fn take(&mut self, left_out: &mut LeftOut) -> Result<(Snapshot, Vec<u8>), CodeError> {
         let mut snapshot = Snapshot { prefix: self.prefix.clone(), ..Snapshot::default() };
         self.begin()?;
@@ -455,7 +455,7 @@ impl Working {
         for path in repositories {
             let name = path.escape_ascii().to_string();
             if self.depth >= DEPTH_MAX {
-                notes.push(format!("{name}: not part of the code version, since so many repositories lie in one another"));
+                notes.push(format!("{name}: not part of the code version, since repositories are nested too deeply"));
                 continue;
             }
             let known = self.inner.iter().position(|(known, _)| known == path).map(|index| self.inner.swap_remove(index).1);
@@ -501,7 +501,7 @@ impl Working {
         Ok(())
     }
 
-    /// git on the user's files with an index, objects and configuration of our own.
+    /// git on the user's files with an index, objects and our own configuration.
     fn git(&self) -> Command {
         let mut git = private_git();
         git.current_dir(&self.root).env("GIT_WORK_TREE", &self.root).env("GIT_INDEX_FILE", self.private.join("index"));
@@ -533,7 +533,7 @@ fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
     File::options().write(true).open(to)?.set_modified(written)
 }
 
-/// Returns the repository that a folder lies in.
+/// Returns the repository that contains a folder.
 fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
     let mut ask = users_git();
     ask.current_dir(workdir).args(["rev-parse", "--path-format=absolute", "--show-toplevel", "--absolute-git-dir"]);

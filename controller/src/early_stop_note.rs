@@ -34,7 +34,7 @@ pub(crate) fn early_stop_note(query: &dyn Query, row: &SweepRow) -> Result<Strin
     too_short(query, row, &objective.metric, first)
 }
 
-/// Says that runs have code versions of their own.
+/// Says that runs have code their own versions.
 fn versions_note(row: &SweepRow, counts: &BTreeMap<String, CodeCounts>) -> String {
     // In the order of their first appearance, by what they count as.
     let mut groups: Vec<(&str, u64)> = Vec::new();

@@ -34,7 +34,7 @@ pub async fn run_inline(engine: Engine) {
 /// Where a search is computed.
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    /// On a thread of its own.
+    /// On its own thread.
     Thread,
     /// In the middle of everything else.
     #[cfg(feature = "simulation")]

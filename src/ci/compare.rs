@@ -1,4 +1,4 @@
-//! Whether one sweep came out worse than another one, given the noise that was seen.
+//! Tests whether a sweep is worse than a baseline, given the observed noise.
 //!
 //! What is compared are means: of the repeats of each sweep's best configuration, or what the model of the search expects of it. A candidate fails where it
 //! is worse by more than the margin with confidence: Welch's t-test, one-sided (Welch 1947, The generalization of Student's problem when several
@@ -10,7 +10,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 /// The chance with which a difference is to be seen that is called detectable.
 const POWER: f64 = 0.8;
 
-/// What is known of one side: a mean and how sure it is.
+/// The estimate of one side: a mean and its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Evidence {
     /// The mean.
@@ -69,7 +69,7 @@ fn freedom(a: Evidence, b: Evidence) -> f64 {
 }
 
 fn quantile(share: f64, freedom: f64) -> f64 {
-    // Beyond so many degrees of freedom the two are the same.
+    // Beyond these degrees of freedom the two are the same.
     let student = (freedom < 1e6).then(|| StudentsT::new(0.0, 1.0, freedom).ok()).flatten();
     student.map_or_else(|| Normal::standard().inverse_cdf(share), |student| student.inverse_cdf(share))
 }
@@ -144,7 +144,7 @@ mod tests {
         }),
     ];
 
-    /// How often a candidate fails that is worse by so many standard deviations, of 1,000 pairs.
+    /// How often a candidate fails that is worse by `n` standard deviations, of 1,000 pairs.
     fn failing(noise: Noise, repeats: usize, worse: f64) -> f64 {
         let mut chance = Chance(repeats as u64);
         let mut draw = |mean: f64| (0..repeats).map(|_| mean + noise(&mut chance)).collect::<Vec<_>>();

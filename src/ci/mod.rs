@@ -14,7 +14,7 @@ use sweep_proto::v1::{Attempt, Run, Sweep};
 
 use self::gate::Judgement;
 
-/// What came of a sweep.
+/// The outcome of a sweep.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     /// The sweep as the controller last said it.

@@ -372,7 +372,7 @@ async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
     let status = client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await;
     let data_dir = status.ok().map(|status| PathBuf::from(status.data_dir));
     client.call(StopControllerRequest {}, async |mut service, request| service.stop_controller(request).await).await?;
-    // It answers before it ends; whoever starts another one on its data directory wants it gone.
+    // It answers before it ends; another one can start on its data directory only afterwards.
     let is_held = || data_dir.as_deref().is_some_and(|data_dir| serve::card(data_dir).is_some());
     for _ in 0..200 {
         if args.connect().await.is_err() && !is_held() {

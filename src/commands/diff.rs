@@ -16,7 +16,7 @@ use crate::snapshots::{self, Snapshots};
 
 /// Says how two runs differ: parameters, results, environment, data, code
 ///
-/// Each side is a run (SWEEP/RUN), a version of a sweep's code (SWEEP@2, or SWEEP@ and the beginning of its hash), or a sweep, which stands for its best run.
+/// Each side is a run (SWEEP/RUN), a version of a sweep's code (SWEEP@2, or SWEEP@ and the beginning of its hash), or a sweep, which means its best run.
 /// The code is compared with all that was not committed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -53,7 +53,7 @@ pub(crate) struct EditArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// What the code used before for a new parameter; `NAME=?` where nobody knows
+    /// What the code used before for a new parameter; `NAME=?` if unknown
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "undo")]
     was: Vec<String>,
 
@@ -65,7 +65,7 @@ pub(crate) struct EditArgs {
     controller: ControllerArgs,
 }
 
-/// What a person has said of new parameters: a value as JSON, or `None` where nobody knows.
+/// The user's previous values of new parameters: a value as JSON, or `None` if unknown.
 type Answers = HashMap<String, Option<String>>;
 
 pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
@@ -151,13 +151,13 @@ fn explain(args: &EditArgs, open: &[Question], answers: &mut Answers) -> Result<
         let names: Vec<_> = open.iter().map(|question| format!("`{}`", printable(&question.parameter))).collect();
         let first = printable(&open[0].parameter);
         let failure = Failure::input(format!("it is not known what the code used for {} until now", names.join(", ")));
-        let hint = format!("add `was:` to the parameter in the file, or --was {first}=VALUE; --was '{first}=?' where nobody knows");
+        let hint = format!("add `was:` to the parameter in the file, or --was {first}=VALUE; --was '{first}=?' if it is unknown");
         return Err(failure.hint(format!("{hint}: then the search cannot use the runs so far")).into());
     }
     for Question { parameter, distribution } in open {
         let name = printable(parameter);
         say!("`{name}` is new ({}). What did the code use for it until now?", printable(distribution));
-        let line = asked("A value, or Enter where nobody knows (then the search cannot use the runs so far): ")?;
+        let line = asked("A value, or Enter if unknown (then the search cannot use the runs so far): ")?;
         let value = line.trim();
         answers.insert(parameter.clone(), (!value.is_empty()).then(|| scalar(value)));
     }

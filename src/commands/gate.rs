@@ -1,4 +1,4 @@
-//! `sweep gate`: whether a sweep came out worse than another one.
+//! `sweep gate`: tests whether a sweep is worse than a baseline.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 /// How often sweeps that are equal may fail, unless told otherwise.
 const ALPHA: f64 = 0.05;
 
-/// Says whether a sweep came out worse than another one, given the noise that was seen
+/// Tests whether a sweep is worse than a baseline, given the observed noise
 ///
 /// Training has luck in it, so two results are never the same. With `repeats` in the sweep files, the repeats of each sweep's best configuration are
 /// compared; without, what the model of the search expects of it. The sweep fails where it is worse by more than the margin with confidence.
@@ -61,7 +61,7 @@ pub(crate) struct GateArgs {
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     margin: f64,
 
-    /// Write what is known of the sweep's best configuration, as a baseline for later
+    /// Write the result of the sweep's best configuration as a baseline file for later
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
@@ -87,7 +87,7 @@ enum Goal {
 /// One side of the comparison.
 struct Side {
     name: String,
-    /// Of what there are numbers, in words.
+    /// The sources of the values, in words.
     basis: String,
     values: Vec<f64>,
     evidence: Option<Evidence>,
@@ -144,7 +144,7 @@ fn is_maximized(args: &GateArgs, sweep: &Sweep) -> Result<bool> {
     }
 }
 
-/// What is known of the best configuration of a sweep: its repeats, or what the model expects.
+/// The result of the best configuration of a sweep: its repeats, or the model's prediction.
 async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> Result<Side> {
     let none = || Failure::input(format!("no run of sweep {} has a result that counts", sweep.id));
     let best = best::best_run(client, sweep).await?.ok_or_else(none)?;
@@ -192,7 +192,7 @@ pub(crate) async fn against(client: &mut Client, sweep: &Sweep, baseline: &str) 
     Ok(Against { words, json: as_json(&sweep.metric, terms, &candidate, &other, compared.as_ref()) })
 }
 
-/// What is known of a baseline: of another sweep, or what a file says.
+/// The result of a baseline: another sweep, or a file.
 async fn side(client: &mut Client, baseline: &str, metric: Option<&str>) -> Result<Side> {
     if Path::new(baseline).is_file() {
         return of_file(Path::new(baseline));

@@ -17,7 +17,7 @@ const ENDED_MAX: usize = 20;
 
 /// Lists sweeps, newest first
 ///
-/// Unless the controller is on another machine, those of `sweep run` on this one follow, which has a controller of its own: running ones, and the last 20 that have ended.
+/// Unless the controller is on another machine, those of `sweep run` on this one follow, which has its own controller: running ones, and the last 20 that have ended.
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// List archived sweeps as well

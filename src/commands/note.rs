@@ -1,4 +1,4 @@
-//! `sweep note`: what a person says of a run.
+//! `sweep note`: adds a note or tags to a run, or pins it.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 
 /// Says something of a run: a note, tags, or that it is listed above the others
 ///
-/// Without anything to say, shows what was said. The search does not heed it.
+/// Without a note or options, shows the note. The search does not use it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep note ab12cd34/7 \"the loss is noisy after epoch 20\"

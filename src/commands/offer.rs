@@ -17,7 +17,7 @@ const LINE: &str = r#"a line is {"params": {"lr": 0.01}}, with a "why" if you li
 
 /// Queues runs that you or your program have chosen
 ///
-/// For a sweep with `method: external`, whose search is a program of yours; random and Bayesian sweeps take runs that you believe in, too, and learn
+/// For a sweep with `method: external`, whose search is a program of yours; random and Bayesian sweeps take runs that you choose, too, and learn
 /// from them. Prints the run of each offer, as <SWEEP>/<RUN>: a new one or, since each point is tried once, the one that its point has already.
 /// Either all are queued or none: when parameters do not fit the space, or the run cap leaves no room.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ const LINE: &str = r#"a line is {"params": {"lr": 0.01}}, with a "why" if you li
   sweep offer ab12cd34 trials.jsonl           {\"params\": {\"lr\": 0.01}, \"why\": \"trial 7\"} a line
   sweep offer ab12cd34 --end                  the sweep ends when all its runs have
 
-`sweep runs --json` tells what comes of them.")]
+`sweep runs --json` reports their outcomes.")]
 pub(crate) struct OfferArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP")]

@@ -1,4 +1,4 @@
-//! `sweep report`: what came of a sweep, for a pull request, a colleague or a machine.
+//! `sweep report`: the results of a sweep, for a pull request, a colleague or a program.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use crate::failure::Failure;
 use crate::figures::{self, Picture, Subject};
 use crate::{shell, snapshots};
 
-/// Writes what came of a sweep: Markdown for a pull request, a page that stands alone, or JSON
+/// Reports the results of a sweep: Markdown for a pull request, a page that stands alone, or JSON
 ///
-/// Question, budget, the best configuration and how sure that is, what matters, failures by cause, versions of the code, and how to reproduce it. The sweep need not
+/// Question, budget, the best configuration and its uncertainty, parameter importance, failures by cause, versions of the code, and how to reproduce it. The sweep need not
 /// have ended. `sweep run --report` writes a shorter one at its end.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

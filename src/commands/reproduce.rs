@@ -25,7 +25,7 @@ use crate::{places, shell};
 /// Writes the exact code of a run into a folder, and executes the run again
 ///
 /// The code is that which the run executed, uncommitted and untracked files included; what is written is read again, and has to have the same tree hash. The
-/// folder must be empty or not be there; one that an earlier call for the same run has written is moved aside. With --run the program is executed there as an agent would, with the same parameters and the same seed, and what comes out is
+/// folder must be empty or not be there; one that an earlier call for the same run has written is moved aside. With --run the program is executed there as an agent would, with the same parameters and the same seed, and the result is
 /// compared with what was recorded; nothing is reported. How this machine differs from the recorded one (interpreter, packages, GPUs), and whether the declared data is
 /// the same, is said first.
 ///
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         .store
         .check_out(&attempt.code_version, &dir)
         .with_context(|| format!("the code cannot be written to {}", dir.display()))?;
-    // The folder around it does not take it for code of its own.
+    // The folder around it does not take it for its own code.
     std::fs::write(dir.join(sweep_code::REPRODUCED), mark).with_context(|| format!("{} cannot be written", dir.display()))?;
     let versions = snapshots::versions(&client, &sweep).await?;
     let about =
@@ -167,7 +167,7 @@ fn make_room(dir: &Path, mark: &str, run: &str) -> Result<()> {
             return Ok(());
         }
     }
-    let failure = Failure::new(format!("{} is not empty: the code is written to a folder of its own", dir.display()));
+    let failure = Failure::new(format!("{} is not empty: the code is written to its own folder", dir.display()));
     Err(failure.hint(format!("name another one: `sweep reproduce {run} DIR`")).into())
 }
 

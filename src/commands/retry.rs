@@ -19,7 +19,7 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep retry ab12cd34            all failed runs
-  sweep retry ab12cd34/7          run 7, whatever became of it
+  sweep retry ab12cd34/7          run 7, in any state
   sweep retry ab12cd34 3 17       runs 3 and 17
   sweep retry ab12cd34 --kind out_of_memory
                                   those that failed of it; `sweep show` names the kinds")]

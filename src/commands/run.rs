@@ -106,7 +106,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
     let spec = diagnostic::parse(&args.file, &text)?;
     if spec.method == Method::External {
         let hint = "`sweep create FILE`, `sweep agent` to execute what is offered, and `sweep offer` by the program that searches";
-        return Err(Failure::input("`method: external`: `sweep run` has a controller of its own, to which nobody offers runs")
+        return Err(Failure::input("`method: external`: `sweep run` has its own controller, to which nobody offers runs")
             .hint(hint)
             .into());
     }
@@ -208,7 +208,7 @@ async fn agents(
     let mut options = args.place.options(target, id.to_owned()).await?;
     options.count = args.count;
     options.slots = args.agents;
-    // The controller in this very process is gone with it, and so is whoever would take programs over.
+    // The controller in this very process is gone with it, and no agent would take programs over.
     options.ends_alone = true;
     let (interrupts, received) = mpsc::channel(8);
     let (sender, mut caught) = mpsc::channel(8);

@@ -13,9 +13,9 @@ use crate::client::{Client, ControllerArgs};
 use crate::commands::show;
 use crate::display::{self, json, out, table};
 
-/// Runs whose courses are drawn: the last ones of the list, which a terminal shows.
+/// Runs whose curves are drawn: the last ones of the list, which a terminal shows.
 const COURSES_MAX: usize = 100;
-/// Nobody waits longer for courses.
+/// The time limit for loading curves.
 const COURSES_WAIT: Duration = Duration::from_secs(1);
 
 /// Lists the runs of a sweep

@@ -16,7 +16,7 @@ use crate::environments;
 use crate::failure::Failure;
 use crate::snapshots;
 
-/// Shows how far a sweep is, or what became of one run
+/// Shows the progress of a sweep, or the outcome of a run
 ///
 /// For a sweep: progress, best configuration, where runs fail, which parameters matter, failures grouped by cause with an example of each,
 /// agents. For a run: parameters, metrics, attempts and
@@ -36,7 +36,7 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     why: bool,
 
-    /// Of a run, show all that is known of what it was executed in: machine, packages, variables, data
+    /// For a run, show its whole environment: machine, packages, variables, data
     #[arg(long)]
     environment: bool,
 

@@ -1,4 +1,4 @@
-//! `sweep tell`: what came of a run that was asked for.
+//! `sweep tell`: reports the outcome of a run that `sweep ask` returned.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use crate::client::{ControllerArgs, request_id, split_run};
 use crate::display::out;
 use crate::failure::Failure;
 
-/// Tells what came of a run that was asked for
+/// Reports the outcome of a run that `sweep ask` returned
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep tell ab12cd34/7 0.31

@@ -17,7 +17,7 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
     if answer.versions.is_empty() {
         let _ = match answer.unknown {
             0 => writeln!(text, "No run of {} has begun yet.", sweep.id),
-            runs => writeln!(text, "No version is known of the code of the {} of {}.", counted(runs, "run"), sweep.id),
+            runs => writeln!(text, "no code version is known for the {} of {}", counted(runs, "run"), sweep.id),
         };
         return text;
     }
@@ -139,7 +139,7 @@ pub(crate) fn agreement(sweep: &Sweep, agreement: &Agreement) -> String {
     )
 }
 
-/// A version in so many characters as tell it from others.
+/// A version in as many characters as distinguish it from others.
 pub(crate) fn short(hash: &str) -> String {
     // An id that is no hash is shown as it is.
     let is_hash = hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -202,7 +202,7 @@ pub(super) fn newer_best(sweep: &Sweep, versions: &[CodeVersion], best_run: &Run
     format!("  of code version {old}; the best of version {new}: {} = {}\n", printable(&sweep.metric), best(newer))
 }
 
-/// Who had a version first, and when.
+/// The agent that had a version first, and when.
 pub(super) fn seen(version: &CodeVersion) -> (String, String) {
     let host = match version.host.as_str() {
         // Of what came with imported runs nobody has the code.

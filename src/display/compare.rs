@@ -9,7 +9,7 @@ use sweep_proto::v1::{Attempt, Run};
 
 use super::{flatten, json as plain, number, printable, table};
 
-/// What came of a run that was executed again.
+/// The outcome of a run that was executed again.
 pub(crate) fn reproduced(metric: &str, attempt: &Attempt, again: &Reproduced, same: bool) -> String {
     let mut text = String::new();
     let recorded = super::metrics(attempt).0;

@@ -13,10 +13,10 @@ use super::{printable, table};
 const DIFFERENCES_MAX: usize = 40;
 /// Digits of a digest that are shown.
 const DIGEST_DIGITS: usize = 8;
-/// What differs between any two runs and says nothing of what came out.
+/// Facts that differ between any two runs and do not affect the result.
 const PASSING: [&str; 6] = ["slurm_job", "slurm_array_job", "slurm_array_task", "slurm_process", "pbs_job", "kubernetes_pod"];
 
-/// The short form: what most people want to know of it.
+/// The short form, with the facts that most users need.
 pub(crate) fn summary(environment: &Environment) -> String {
     let mut text = String::new();
     let fact = |name: &str| environment.facts.get(name).map(|fact| printable(fact));

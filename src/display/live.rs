@@ -15,10 +15,10 @@ const RUNNING_LINES_MAX: usize = 8;
 const ENDED_LINES_MAX: usize = 3;
 const BAR_WIDTH_MAX: usize = 40;
 
-/// How many lines above the cursor of the terminal a view has drawn. There is one terminal, and whoever else says something has to take them away first.
+/// How many lines above the cursor of the terminal a view has drawn. There is one terminal, and other output has to remove them first.
 static DRAWN: Mutex<usize> = Mutex::new(0);
 
-/// Says something to the person at the terminal: a view that is there is drawn anew below it.
+/// Says something to the person at the terminal: a view is redrawn below it.
 pub(crate) fn say(words: std::fmt::Arguments<'_>) {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
     erase(&Term::stderr(), &mut drawn);

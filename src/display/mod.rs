@@ -162,7 +162,7 @@ fn rule(method: &str, kind: &str) -> &'static str {
     }
 }
 
-/// The course of values on one line, nothing where there is none.
+/// The curve of values on one line, empty where there is none.
 pub(crate) fn course(title: &str, values: &[f64]) -> String {
     let (Some(first), Some(last)) = (values.first(), values.last()) else { return String::new() };
     if values.len() < 2 {
@@ -173,7 +173,7 @@ pub(crate) fn course(title: &str, values: &[f64]) -> String {
     format!("  {title}  {}  {ends}\n", spark::spark(values, room))
 }
 
-/// What a sweep has shown: where runs fail, what the newest code has changed, and what matters.
+/// The findings of a sweep: where runs fail, what the newest code has changed, and parameter importance.
 fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     if !analysis.failing.is_empty() {
         let _ = writeln!(text, "\nWhere: {}", printable(&analysis.failing));
@@ -186,7 +186,7 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     }
     // A controller of an earlier version does not say how many there were.
     let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
-    let _ = writeln!(text, "\nWhat matters (based on {}{basis} runs):", analysis.observations);
+    let _ = writeln!(text, "\nParameter importance (based on {}{basis} runs):", analysis.observations);
     let widest = analysis.effects.iter().map(|effect| effect.parameter.chars().count()).max().unwrap_or(0);
     for effect in &analysis.effects {
         let best = effect.curve.iter().map(|point| point.mean);

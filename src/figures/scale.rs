@@ -74,7 +74,7 @@ impl Scale {
         place.is_finite().then_some(place)
     }
 
-    /// Returns about so many places with their labels.
+    /// Returns about `n` ticks with their labels.
     pub(super) fn ticks(&self, about: usize) -> Vec<(f64, String)> {
         let numbers = match self {
             Self::Categories(values) => {
@@ -98,7 +98,7 @@ pub(super) fn label(value: &Value) -> String {
     cut(&text, LABEL_CHARS_MAX)
 }
 
-/// Cuts a text that is longer than so many characters.
+/// Cuts a text that is longer than `n` characters.
 pub(super) fn cut(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();

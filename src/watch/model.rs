@@ -1,4 +1,4 @@
-//! What the view knows and shows: events go in, the picture's content comes out. No clock, no terminal, no network.
+//! What the view knows and shows: events in, content of the screen out. No clock, no terminal, no network.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ pub(crate) enum Event {
     },
     /// The controller does not answer.
     Lost(String),
-    /// What became of something that the user asked for.
+    /// The outcome of a user's action.
     Said(String),
 }
 
@@ -164,7 +164,7 @@ impl Model {
         differ.map(|((state, _), _)| (*state).to_owned()).collect()
     }
 
-    /// Chooses and orders the rows of the table anew; what is chosen stays so.
+    /// Filters and sorts the rows of the table again; the selection stays.
     pub(crate) fn arrange(&mut self) {
         let fitting = self.runs.values().filter(|run| self.filter.fits(run));
         let mut rows: Vec<&Run> = fitting.collect();

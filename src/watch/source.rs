@@ -16,7 +16,7 @@ use crate::client::{Client, ControllerArgs, request_id};
 const AGAIN: Duration = Duration::from_secs(1);
 const AGENTS_EVERY: Duration = Duration::from_secs(3);
 
-/// Where the view's answers come from. Each question is a task of its own: a slow answer holds up no key.
+/// Where the view's answers come from. Each question is its own task: a slow answer holds up no key.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) controller: ControllerArgs,
@@ -122,7 +122,7 @@ impl Source {
         Ok(())
     }
 
-    /// Does what the user has said yes to, and says what became of it.
+    /// Executes an action that the user confirmed, and reports its outcome.
     pub(super) async fn carry_out(self, deed: Deed) {
         let said = match self.call(&deed).await {
             Ok(said) => said,

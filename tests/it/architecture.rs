@@ -1,4 +1,4 @@
-//! Holds the code against the drawing in `docs/explanation/architecture.md`: who may depend on whom, no circles, no drawers.
+//! Holds the code against the drawing in `docs/explanation/architecture.md`: allowed dependencies, no cycles, no catch-all modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -212,7 +212,7 @@ fn no_file_names_the_folder_it_was_written_in() {
 /// Returns the edges between top-level modules, from `crate::…` and `super::…` paths.
 fn module_edges(sources: &[(PathBuf, String)], folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let module_path = |path: &Path| {
-        let inner = path.strip_prefix(folder).expect("it lies in the folder").with_extension("");
+        let inner = path.strip_prefix(folder).expect("it is in the folder").with_extension("");
         let mut parts: Vec<String> = inner.iter().filter_map(|part| part.to_str()).map(str::to_owned).collect();
         parts.pop_if(|last| last == "mod");
         parts

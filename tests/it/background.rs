@@ -55,7 +55,7 @@ fn a_data_directory_is_where_it_was_said_and_free_once_its_controller_has_stoppe
     bench.nothing_left();
 }
 
-/// Runs a shell script in a network of its own, where the local port is free whatever runs on this machine. `None`: this machine allows none.
+/// Runs a shell script in its own network, where the local port is free whatever runs on this machine. `None`: this machine allows none.
 fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
     let isolated = |script: &str| {
         let mut command = Command::new("unshare");
@@ -63,7 +63,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
         command
     };
     if !isolated("true").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no network of its own can be had here (unshare --net)");
+        eprintln!("SKIPPED: no its own network can be had here (unshare --net)");
         return None;
     }
     let mut command = by(isolated(script), &bench.sweep(&[]));

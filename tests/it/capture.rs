@@ -131,7 +131,7 @@ fn listing(request: &str) -> (&'static str, &'static str) {
     ("application/xml", objects)
 }
 
-/// Serves that on a port of its own, until the test ends.
+/// Serves that on its own port, until the test ends.
 fn object_store() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let port = listener.local_addr().expect("it is bound").port();

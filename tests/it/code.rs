@@ -87,7 +87,7 @@ fn refused(bench: &Bench, arguments: &[&str], status: i32) -> String {
     ended.stderr
 }
 
-/// What comes out depends on the seed and on nothing else.
+/// The result depends on the seed and on nothing else.
 fn seeded(shift: &str) -> String {
     format!("sleep 0.2\necho \"{{\\\"loss\\\": {shift}.$SWEEP_SEED}}\"\n")
 }
@@ -107,7 +107,7 @@ fn a_run_is_reproduced_from_what_was_sent_to_the_controller() {
     bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "3"]);
     bench.write("project/src/train.sh", &seeded("2"));
     bench.ok(&["agent", &id, "--workdir", "project/src"]);
-    // It does not matter what becomes of the folder.
+    // The folder is no longer needed.
     fs::remove_dir_all(bench.path(PROJECT)).expect("it is there");
 
     let runs = bench.json_lines(&["runs", &id, "--json"]);

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::harness::{Bench, finish, has_python, wait_for};
 
-/// Runs of a sweep that begins anew. How much sooner old results lead to the best is a matter of luck with two agents at work; docs/explanation/benchmarks.md measures it.
+/// Runs of a sweep that starts without results. How much sooner old results lead to the best is a matter of luck with two agents at work; docs/explanation/benchmarks.md measures it.
 const FIRST: usize = 5;
-/// The sweeps that begin anew: one alone may be lucky, too.
+/// The number of sweeps that start without results: one alone may be lucky.
 const SEEDS: [u64; 5] = [3, 4, 5, 6, 7];
 
 fn mended(program: &str) -> String {
@@ -98,7 +98,7 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
             .map(|run| (run["run"].as_u64(), run["suggestion"]["kind"].as_str().map(str::to_owned), run["value"].as_f64()))
             .collect::<Vec<_>>()
     );
-    assert!(ours < theirs, "the best loss of the new code is {ours}, and {theirs} on the average where nothing was known: {anew:?}");
+    assert!(ours < theirs, "the best loss of the new code is {ours}, and {theirs} on the average where nothing was known: {restarted:?}");
 
     for run in [counted[0], new[new.len() - 1]] {
         let (number, dir) = (run["run"].to_string(), format!("again-{}", run["run"]));

@@ -48,7 +48,7 @@ while connections and time.time() - began < 60:
 print("left", len(connections), "after", round(time.time() - began), "s", flush=True)
 "#;
 
-/// Runs a shell script in a network of its own with two more addresses, where a controller beyond loopback has 768 places. `None`: this machine allows none.
+/// Runs a shell script in a separate network with two more addresses, where a controller beyond loopback has 768 places. `None`: this machine allows none.
 fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
     let prelude = "ip link set lo up; ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.0.2/32 dev lo
         trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
@@ -60,7 +60,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
         command
     };
     let works = isolated("python3 -c 'import socket'").output().is_ok_and(|output| output.status.success());
-    if !requires("netns", works, "no network of its own can be had here (unshare --net, ip, bash, python3)") {
+    if !requires("netns", works, "no its own network can be had here (unshare --net, ip, bash, python3)") {
         return None;
     }
     bench.write("flood.py", FLOOD);

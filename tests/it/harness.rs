@@ -1,4 +1,4 @@
-//! A bench for tests with the real binary: folders, a port and processes of its own, all gone when the test ends.
+//! A bench for tests with the real binary: folders, a port and its own processes, all gone when the test ends.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The environment variable by which processes of a bench are known: whatever they start inherits it.
 const MARK: &str = "SWEEP_TEST_MARK";
 
-/// Counts benches, so that each has a mark of its own.
+/// Counts benches, so that each has its own mark.
 static BENCHES: AtomicU32 = AtomicU32::new(0);
 
 /// Folders, a port and processes of one test.
@@ -182,7 +182,7 @@ impl Bench {
     /// The points that the controller has of a run, in order.
     fn points(&self, id: &str, run: u64) -> Vec<MetricPoint> {
         let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads can be started");
         runtime.block_on(async {
             let mut client = self.client().await;
             let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
@@ -311,7 +311,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         sleep(Duration::from_millis(20));
     }
 }

@@ -92,7 +92,7 @@ fn a_program_that_was_stopped_is_ended_all_the_same() {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-/// A network with two ends: `10.231.N.1` here and `10.231.N.2` in a namespace of its own.
+/// A network with two ends: `10.231.N.1` here and `10.231.N.2` in its own namespace.
 struct Wire {
     name: String,
     here: Ipv4Addr,

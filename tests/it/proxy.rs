@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-/// A proxy on a port of its own. It ends with the test.
+/// A proxy on its own port. It ends with the test.
 pub(crate) struct Proxy {
     address: SocketAddr,
     /// Where the controller listens.

@@ -1,11 +1,11 @@
-//! The full screen of `sweep watch`, in a terminal of its own.
+//! The full screen of `sweep watch`, in its own terminal.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::{Bench, by, has_python, wait_for};
 
-/// Gives a command a terminal of 80 by 24: what comes in goes there, what it writes comes out, and at last its exit status.
+/// Gives a command a terminal of 80 by 24: forwards standard input to it, prints its output, and at last its exit status.
 const TERMINAL: &str = "
 import fcntl, os, pty, select, struct, sys, termios
 pid, terminal = pty.fork()

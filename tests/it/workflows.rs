@@ -1,4 +1,4 @@
-//! The workflow files of docs/guides/ci.md: a real shell executes what stands in them, with the real binary.
+//! Executes the workflow files of docs/guides/ci.md in a real shell, with the real binary.
 
 use std::fs;
 use std::path::Path;

@@ -158,7 +158,7 @@ impl Agent {
     }
 
     async fn report(&mut self, assignment: &Assignment, report: u32) -> Result<()> {
-        // Each run has a course of its own, so that a page has something to draw.
+        // Each run has a different curve, so that a page has something to draw.
         let level = 1.0 + (assignment.run as f64 * 2_f64.sqrt()).fract();
         let point = |number: u32| MetricPoint {
             name: "loss".to_owned(),

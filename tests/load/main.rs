@@ -43,7 +43,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Puts load on a controller and prints what came of it
+    /// Puts load on a controller and prints the measurements
     Run(Load),
     /// Asks for many configurations at once and prints how long that takes
     Asks(Asks),

@@ -100,7 +100,7 @@ pub(crate) fn variables(
     variables
 }
 
-/// Returns whether a command starts several processes that train together. Without `WANDB_RUN_ID` each of them has a run of W&B of its own; with it they
+/// Returns whether a command starts several processes that train together. Without `WANDB_RUN_ID` each of them has its own run of W&B; with it they
 /// would write to one file where they begin in the same second.
 pub(crate) fn starts_ranks(argv: &[String]) -> bool {
     argv.iter().any(|item| {

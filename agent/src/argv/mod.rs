@@ -23,7 +23,7 @@ pub(crate) struct Template<'a> {
     pub(crate) place: &'a Place,
 }
 
-/// What building a command may know of the machine.
+/// The facts about the machine that building a command uses.
 pub(crate) trait Machine {
     /// The value of a variable of the agent's own environment.
     fn variable(&self, name: &str) -> Option<String>;
@@ -38,7 +38,7 @@ pub(crate) struct Argv {
     pub(crate) items: Vec<String>,
     /// Where in `items` the script stands that an interpreter is asked to read.
     pub(crate) script: Option<usize>,
-    /// What a person should know of the template.
+    /// Warnings about the template for the user.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ fn substitute(item: &str, place: &Place, machine: &impl Machine, warnings: &mut 
     out
 }
 
-/// Returns the text that a macro inside an item stands for, `None` where it is none.
+/// Returns the text of a macro inside an item, `None` where it is none.
 fn value_of(name: &str, place: &Place, machine: &impl Machine, warnings: &mut Vec<String>) -> Option<String> {
     if let Some(variable) = name.strip_prefix("envvar:") {
         let is_name = variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
@@ -146,7 +146,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Returns what a macro stands for, `None` for one that nobody knows.
+/// Returns the expansion of a macro, `None` for an unknown one.
 fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<Vec<String>> {
     let given: Map<String, Value> = template
         .params

@@ -1,4 +1,4 @@
-//! How a program that ended by itself has failed, and whom that blames.
+//! Classifies the failure of a program that ended by itself, and attributes it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -161,7 +161,7 @@ impl Output {
     }
 }
 
-/// Returns whether a program ended by a signal that programs do not send themselves, or passes on that one of its own did.
+/// Returns whether a program ended by a signal that programs do not send themselves, or passes on the signal of its child.
 pub(super) fn is_sent_by_others(exit: Exit) -> bool {
     match exit {
         Exit::Signal(signal) => SENT_BY_OTHERS.contains(&signal),
@@ -182,7 +182,7 @@ pub(super) struct Evidence<'a> {
     pub(super) memory: Option<&'a str>,
 }
 
-/// What a failure is and whom it blames.
+/// The kind of a failure and its attribution.
 struct Judgement {
     kind: &'static str,
     blame: &'static str,
@@ -295,7 +295,7 @@ fn no_metric(objective: &str, seen: &BTreeMap<String, f64>, output: &Output) -> 
     }
     if let Some(separator) = output.tail.iter().rev().find_map(|line| shown(line, objective)) {
         return format!(
-            "exit status 0, but the sweep wants `{objective}`, which only stands in the output, before `{separator}` and a number: \
+            "exit status 0, but the sweep wants `{objective}`, which is only in the output before `{separator}` and a number: \
              `metric_patterns: {{{objective}: '\\b{}\\s*{separator}\\s*([-+.0-9eE]+)'}}` in the sweep file reads it",
             regex::escape(objective)
         );

@@ -162,7 +162,7 @@ pub(crate) struct Limits {
     pub(crate) settle: Duration,
 }
 
-/// All that is known of an attempt.
+/// The state of an attempt.
 #[derive(Debug)]
 pub(crate) struct AttemptState {
     /// The objective; empty where the sweep has none.
@@ -315,7 +315,7 @@ impl AttemptState {
         }
     }
 
-    /// Whoever came first decides how the end is called, but a person's word counts more than a rule's, and a lost run more than everything.
+    /// The first cause names the end, but the user's request counts more than a rule, and a lost run more than everything.
     fn remember(&mut self, want: Want) {
         let by_itself = self.exited.is_some() && self.wanted.is_none();
         let replaces = match (&self.wanted, &want) {
@@ -323,7 +323,7 @@ impl AttemptState {
             (Some(Want::Abandon { .. } | Want::Cancel { .. }), _) => false,
             (Some(_), Want::Cancel { .. }) => true,
             (Some(_), _) => false,
-            // What took too long is not to begin anew as if it had been interrupted.
+            // A run that timed out must not be restarted as if it had been interrupted.
             (None, Want::Stop { .. } | Want::Preempt | Want::Kill) if self.overdue.is_some() => false,
             (None, _) => !by_itself,
         };
@@ -452,7 +452,7 @@ impl AttemptState {
         in_time && self.overdue.is_none() && !self.crashed_by_itself()
     }
 
-    /// Returns whether the program crashed for a reason of its own: it named an error that is older than the preemption, if there is one, and
+    /// Returns whether the program crashed for an internal reason: it named an error that is older than the preemption, if there is one, and
     /// then ended. An error that it got over, or that a signal caused, does not count.
     fn crashed_by_itself(&self) -> bool {
         let Some(exited) = self.exited else { return false };

@@ -173,7 +173,7 @@ fn a_signal_is_passed_on_while_the_program_runs() {
 }
 
 proptest! {
-    /// Whoever gets the signal first, and however the program ends by it: up to two seconds apart it is a preemption.
+    /// With the signal first at the agent or the program, and with any exit: up to two seconds apart it is a preemption.
     #[test]
     fn any_order_of_signals_is_a_preemption(
         program in 5000u64..7000,

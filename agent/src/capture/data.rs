@@ -23,7 +23,7 @@ const BYTES_MAX: u64 = 20 << 30;
 const READ_TIME_MAX: Duration = Duration::from_secs(120);
 /// A set of more files is not looked at.
 const FILES_MAX: usize = 500_000;
-/// A look serves for so many times as long as it took, so that looking takes a twentieth of the time at most.
+/// A look is valid for this multiple of its duration, so that looking takes at most a twentieth of the time.
 const LOOKS_APART: u32 = 20;
 /// A file that was written so shortly before may be written again without a change in its time.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -108,7 +108,7 @@ struct Entry {
 }
 
 impl DataKeeper {
-    /// Makes one for data below `workdir`, or anywhere. What is known of files is kept in `runs_dir`.
+    /// Makes one for data below `workdir`, or anywhere. Digests of files are kept in `runs_dir`.
     pub(crate) fn new(workdir: PathBuf, runs_dir: &Path) -> Self {
         let read = || serde_json::from_slice(&private::read(&runs_dir.join(FOLDER).join(STORE)).ok()?).ok();
         let known = read().unwrap_or_default();
@@ -281,7 +281,7 @@ fn walk(root: &Path) -> Result<Vec<Entry>, String> {
                 }
             }
             if entries.len() > FILES_MAX {
-                return Err(format!("more than {FILES_MAX} files: name what matters of it, or pack it"));
+                return Err(format!("more than {FILES_MAX} files: name the relevant ones, or pack the folder"));
             }
         }
     }
@@ -323,7 +323,7 @@ mod tests {
         assert_ne!(look(dir.path(), "other").digest, one.digest);
         fs::rename(dir.path().join("one/b"), dir.path().join("one/c")).unwrap();
         assert_ne!(look(dir.path(), "one").digest, one.digest);
-        assert_eq!(look(dir.path(), "one/deep/a.bin").digest, look(dir.path(), "other/deep/a.bin").digest, "a file has no name of its own");
+        assert_eq!(look(dir.path(), "one/deep/a.bin").digest, look(dir.path(), "other/deep/a.bin").digest, "a file has no its own name");
     }
 
     #[test]

@@ -17,7 +17,7 @@ const DIGEST_DIGITS: usize = 32;
 /// What an attempt is executed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// What is known of the machine and the interpreter, by name.
+    /// Facts about the machine and the interpreter, by name.
     pub facts: BTreeMap<String, String>,
     /// Installed packages, `name==version`, sorted.
     pub packages: Vec<String>,

@@ -163,7 +163,7 @@ impl OutputReader {
     }
 }
 
-/// Takes apart what stands in one line since a bar has left it open: each bar, and what was printed behind it.
+/// Splits a line that a progress bar left open: each bar, and what was printed behind it.
 fn apart(mut line: Line) -> Vec<Line> {
     let mut parts = Vec::new();
     loop {

@@ -89,7 +89,7 @@ fn dispatch(store: &mut Store, method: &Method, endpoint: &str, body: &Value) ->
             code: "ENDPOINT_NOT_FOUND",
             message: format!(
                 "the MLflow endpoint of sweep keeps experiments, runs, metrics, parameters, tags and artifacts; it has no `{endpoint}`: for traces and \
-                 the model registry set MLFLOW_TRACKING_URI for the agent to a server of your own"
+                 the model registry set MLFLOW_TRACKING_URI for the agent to your own server"
             ),
         }),
     }

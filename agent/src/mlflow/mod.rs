@@ -29,7 +29,7 @@ pub(crate) const LOG: &str = "mlflow.jsonl";
 /// A longer request is refused.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
-/// Whether a user was warned of a server of their own.
+/// Whether a user was warned of their own server.
 static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
 /// Returns the folder of MLflow's file store that an address of the user's own names.

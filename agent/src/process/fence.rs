@@ -3,7 +3,7 @@
 //! `checkpoint.lock` in the run's folder is locked by the shim of an attempt as long as its program and all that the program has started live, and
 //! names the attempt. The lock is flock(2): the kernel takes it from a holder that dies, and Linux clients of NFS hold it at the server, as a lock
 //! of the whole file, so that it counts between machines. That is as good as it gets on a shared file system: where it is mounted with `nolock` or
-//! `local_lock=flock`, the lock counts on one machine only. The text in the file blocks nobody: it says whom a later attempt waits for, and how to
+//! `local_lock=flock`, the lock counts on one machine only. The text in the file blocks no attempt: it says what a later attempt waits for, and how to
 //! find what an attempt on the same machine has left when its shim was killed.
 
 use std::ffi::OsStr;
@@ -48,7 +48,7 @@ pub(crate) struct Fence {
     _locked: File,
 }
 
-/// Who holds a fence.
+/// The holder of a fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Holder {
     attempt: u32,
@@ -59,7 +59,7 @@ struct Holder {
 }
 
 impl Holder {
-    /// Returns whether processes of the attempt live on this machine, whoever holds the lock.
+    /// Returns whether processes of the attempt live on this machine, whichever process holds the lock.
     fn lives_here(&self) -> bool {
         self.shim.is_of_this_boot() && !Tree { marker: self.marker.clone(), ..Tree::default() }.living().is_empty()
     }
@@ -71,7 +71,7 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// Waits until no attempt holds the fence of a run's folder. `note` is told once whom it waits for.
+/// Waits until no attempt holds the fence of a run's folder. `note` is called once with the holder that it waits for.
 ///
 /// # Errors
 /// It is held for too long.

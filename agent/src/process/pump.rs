@@ -80,7 +80,7 @@ impl Pump {
         self.with(|state| state.log.file.metadata().ok()?.modified().ok())
     }
 
-    /// Writes the log on a thread of its own.
+    /// Writes the log on its own thread.
     ///
     /// # Errors
     /// The thread cannot be had.
@@ -165,7 +165,7 @@ impl State {
         copied
     }
 
-    /// Writes what was merged. Whoever reads the log knows by then where it is from.
+    /// Writes what was merged. By then readers of the log know its source.
     fn write(&mut self) {
         let merged = self.merger.take();
         self.origins.waiting.extend(merged.origins);

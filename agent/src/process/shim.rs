@@ -164,7 +164,7 @@ fn no_output(path: &Path, error: &io::Error) -> Obstacle {
     Obstacle::Machine(format!("{}: {error}", path.display()))
 }
 
-/// Starts a command in a session of its own, so that no signal of a terminal reaches it.
+/// Starts a command in its own session, so that no signal of a terminal reaches it.
 fn spawn(what: &Command, launch: &Launch, output: impl Into<Stdio>, errors: impl Into<Stdio>) -> Result<Child, Obstacle> {
     let mut command = CommandWrap::with_new(&what.executable, |command| {
         use std::os::unix::process::CommandExt;

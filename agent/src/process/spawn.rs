@@ -37,7 +37,7 @@ pub(crate) struct Program {
 enum Source {
     /// What the shim says.
     Voice(Lines<BufReader<ChildStdout>>),
-    /// What it has written down: it was started by an agent that is no more, or has stopped talking.
+    /// What it has written down: it was started by an agent that has ended or stopped responding.
     Folder(ProcessId),
 }
 

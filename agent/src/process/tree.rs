@@ -226,7 +226,7 @@ mod linux {
         for entry in
             table.iter().filter(|entry| entry.dead && entry.parent == own && entry.session != session && !main.contains(&entry.pid))
         {
-            // Whoever was first has reaped it.
+            // The first one has reaped it.
             let _ = waitpid(Pid::from_raw(entry.pid), Some(WaitPidFlag::WNOHANG));
         }
     }

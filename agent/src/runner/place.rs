@@ -48,7 +48,7 @@ pub(super) fn workplace(job: &Job, place: &Place) -> Workplace {
     }
 }
 
-/// Makes the folders and files that the program needs. Returns what lay in the place of its checkpoint folder.
+/// Makes the folders and files that the program needs. Returns the file that was in place of its checkpoint folder.
 pub(super) fn write_place(job: &Job, place: &Place) -> Result<Option<Obstruction>, (PathBuf, io::Error)> {
     let trouble = |path: &str| {
         let path = PathBuf::from(path);

@@ -26,7 +26,7 @@ use crate::token::TokenSource;
 /// Waits between repeats: the first and the longest; each is shortened by chance, so that agents do not all come back at once.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// A single failed call is no news; so many in a row are.
+/// Failed calls in a row that are reported as an outage.
 const FAILURES_TOLD: u32 = 2;
 /// Reasons for one outage that are told: further ones are mostly the same in other words.
 const REASONS_TOLD: usize = 5;

@@ -53,10 +53,10 @@ const FIRST_TRIES: u32 = 5;
 const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// How long good-byes may take.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
-/// So many programs in a row that could not be started mean that this machine is no good for the sweep.
+/// Programs in a row that could not be started before the agent gives up on the sweep.
 const STARTS_FAILED_MAX: u32 = 3;
 
-/// How long an agent that was told to leave tries to say what became of its runs, once their programs have ended.
+/// How long an agent that was told to leave tries to report the outcomes of its runs, once their programs have ended.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How far the agent was told to leave.
@@ -159,7 +159,7 @@ impl Session {
         refused.message.clone()
     }
 
-    /// Returns what becomes of a program whose agent has died.
+    /// Returns the policy for a program whose agent has died.
     fn alone(&self) -> Alone {
         let end_after = |patience| Alone::EndAfter { lock: self.handover.lock().to_owned(), patience };
         if self.options.ends_alone {
@@ -314,7 +314,7 @@ async fn join(
         };
         match answer {
             Ok(answer) => break (link, answer),
-            // The sweep of the agent before is no more; there may be another one of that name.
+            // The sweep of the earlier agent was deleted; there may be another one of that name.
             Err(CallError::Refused(_)) if !jobs.is_empty() => {
                 for job in std::mem::take(&mut jobs) {
                     surroundings.executor.end_all(job.marker()).await;
@@ -343,7 +343,7 @@ async fn join(
     if private::is_replaceable_by_others(&options.runs_dir) {
         let folder = options.runs_dir.display();
         link.notice(Notice::Note(format!(
-            "other users can replace folders in {folder}; `chmod +t` it, or name a folder of your own with --runs-dir"
+            "other users can replace folders in {folder}; `chmod +t` it, or name your own folder with --runs-dir"
         )));
     }
     let agent = held.agent.clone();

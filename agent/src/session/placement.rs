@@ -12,7 +12,7 @@ use crate::{AgentError, Notice};
 pub(super) struct Placed {
     /// Its name among the attempts that the agent holds.
     pub(super) held: HeldAttempt,
-    /// The names of its run's folder and of its own.
+    /// The names of its run's folder and of the attempt's folder.
     pub(super) folders: (String, String),
     /// Its configuration.
     pub(super) params: Map<String, Value>,

@@ -82,7 +82,7 @@ impl Report {
             if self.start(command, moment).await && self.send_metrics(spool).await.is_ok() {
                 return;
             }
-            // Nobody wants the rest, but whoever fills the spool must not be held up.
+            // The rest is discarded, but writers to the spool must not be blocked.
             while let Some(batch) = spool.next(Duration::ZERO).await {
                 spool.acknowledge(batch.points.len());
             }
@@ -344,7 +344,7 @@ impl Report {
             }
             Err(refused) if refused.is_stale() || refused.is_sweep_gone() => {
                 let reason = self.session.give_up(&refused);
-                // Whoever would obey has ended: there is nothing left to obey.
+                // The attempt has ended: there is nothing left to do.
                 let _ = self.wants.send(Want::Abandon { reason: reason.clone() });
                 Err(reason)
             }

@@ -23,7 +23,7 @@ use crate::slot::Slot;
 use crate::spool::{Counts, Spool};
 use crate::{AgentError, Interrupt, Notice};
 
-/// How long an agent that was killed tries to say what became of its runs.
+/// How long an agent that was killed tries to report the outcomes of its runs.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long the driver may take to free the memory of a program that has ended; and how often it is looked, before and after that.
 const GPU_PATIENCE: Duration = Duration::from_secs(5);
@@ -142,7 +142,7 @@ pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, 
 
 /// Keeps the slot from taking a run while its GPUs hold memory that a run has left behind: what comes next would fail for want of it.
 async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, level: &mut Level) {
-    // A thread has a time of its own: without GPUs, as in the simulation, none is asked.
+    // A thread has its own time: without GPUs, as in the simulation, none is asked.
     if before.is_empty() {
         return;
     }
@@ -160,7 +160,7 @@ async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, l
         if !told && ended.elapsed() >= GPU_PATIENCE {
             told = true;
             session.link.notice(Notice::Note(format!(
-                "run {run} has ended and none of its processes is left, but more memory is in use than before it ({}): set aside until it is free; \
+                "run {run} has ended and none of its processes is left, but more memory is in use than before it ({}): quarantined until it is free; \
                  nvidia-smi says more, and a reset or a restart of the machine may be needed",
                 held.join(", ")
             )));
@@ -183,7 +183,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
     let (wants, mut wanted) = mpsc::unbounded_channel();
     let numbers = if begin == Begin::Anew { key.numbers() } else { session.link.holdings().numbers(&key) };
     session.hold(&key, numbers, job.record_json.clone(), wants.clone());
-    // Whoever interrupts now reaches it; whoever did before has not.
+    // An interrupt from now on reaches it; an earlier one has not.
     let interrupted = *level.borrow();
     if let Some(interrupt) = interrupted {
         if begin == Begin::Anew {
@@ -363,7 +363,7 @@ async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner:
     }
 }
 
-/// What became of the news of an attempt's end.
+/// The outcome of reporting an attempt's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     /// A run has ended.

@@ -2,7 +2,7 @@
 //! from a backup, nor an agent that is killed loses any. Acknowledged points stay until the attempt ends: a restored controller asks for them again.
 //!
 //! The file is a row of records, each with its length and a checksum. What a crash has torn, and everything behind it, is cut off when the file is
-//! opened: the program's own files still have it, and are read again from there. What waits in it is bounded: whoever fills it waits, and since programs write to
+//! opened: the program's own files still have it, and are read again from there. What waits in it is bounded: its writers wait, and since programs write to
 //! files, they do not. While the disk is full, points are kept in memory, up to a bound.
 
 mod record;
@@ -23,7 +23,7 @@ use crate::private::{self, Durability};
 
 /// Points sent at once.
 pub(crate) const BATCH: usize = 1000;
-/// So many points are sent without waiting for more.
+/// Points that are sent without waiting for more.
 const FULL_BATCH: u64 = 100;
 /// How much of the file may wait for the controller.
 const WAITING_BYTES_MAX: u64 = 64 << 20;
@@ -34,14 +34,14 @@ const KEPT_BYTES_MAX: u64 = 256 << 20;
 /// Its name in the attempt's folder.
 const FILE: &str = "spool.log";
 
-/// How many readings of each of the program's files were taken in, counted anew where the program begins a file anew.
+/// How many readings of each of the program's files were taken in, counted again where the program restarts a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Of its output.
     pub(crate) output: u64,
     /// Of the file that `SWEEP_METRICS` names.
     pub(crate) metrics: u64,
-    /// Of what W&B's library has written.
+    /// Of the files of W&B's library.
     pub(crate) wandb: u64,
     /// Of the files that frameworks write.
     pub(crate) frameworks: u64,
@@ -348,7 +348,7 @@ impl Queue {
         let file = self.file.as_ref().ok_or_else(|| io::Error::other("there is no spool"))?;
         let bytes = record.to_bytes();
         if let Err(error) = file.write_all_at(&bytes, self.end) {
-            // Half a record would end the file for whoever reads it later.
+            // Half a record would end the file for later readers.
             let _ = file.set_len(self.end);
             return Err(error);
         }

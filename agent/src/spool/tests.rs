@@ -138,7 +138,7 @@ enum Step {
     Rewind(u64),
     /// The agent is killed.
     Reopen,
-    /// The agent is killed, and so much of the end of the file is gone.
+    /// The agent is killed, and this many bytes at the end of the file are lost.
     Tear(u64),
     /// The agent is killed, and a bit of the file flips.
     Flip(u64),

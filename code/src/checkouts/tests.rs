@@ -1,4 +1,4 @@
-//! One folder for each version, whatever programs do in it and whoever comes at the same time.
+//! One folder for each version, whatever programs do in it, also with concurrent users.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -17,7 +17,7 @@ const VALUE_BYTES_MIN: usize = 16;
 const BITS_MIN: f64 = 3.4;
 /// Hexadecimal digits have four bits at most.
 const HEX_BITS_MIN: f64 = 3.0;
-/// What values hold that stand in for a secret.
+/// Texts that mark a placeholder for a secret.
 const PLACEHOLDERS: [&str; 16] = [
     "example",
     "changeme",

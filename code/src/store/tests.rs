@@ -223,7 +223,7 @@ fn all_versions_go_into_a_backup_and_come_out_of_it() {
     assert!(other.holds(&first) && other.holds(&second));
     other.check_out(&second, &place.path("elsewhere")).unwrap();
     assert_eq!(contents(&place.path("elsewhere")), contents(&place.root()));
-    // Somebody has changed what a name stands for.
+    // The target of a name has changed.
     let forged = place.forged("HEAD", &"c".repeat(40));
     assert!(matches!(Store::open(&place.path("third.git")).unwrap().restore(&forged), Err(CodeError::Mismatch(_))));
 }

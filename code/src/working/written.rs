@@ -108,7 +108,7 @@ impl Working {
                         frozen.entry(path).or_insert(entry);
                     }
                 }
-                // What is listed although its folder is an output was kept by a person, folder and all.
+                // What is listed although its folder is an output was kept by the user, with its folder.
                 let appeared: BTreeSet<_> = found.appeared.into_iter().filter(|path| !self.outputs.covers(path)).collect();
                 if !appeared.is_empty() {
                     others = self.leave_out_appeared(appeared, &mut now, (&tracked, before), &listed)?;

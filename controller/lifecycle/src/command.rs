@@ -31,7 +31,7 @@ pub enum Command {
         source: String,
         seed: u64,
     },
-    /// Change what a sweep's file says. `base`: the revision that whoever asks has seen; it is refused where there is a newer one.
+    /// Change what a sweep's file says. `base`: the revision that the caller has seen; it is refused where there is a newer one.
     EditSweep {
         sweep: SweepId,
         #[serde(serialize_with = "name_alone")]
@@ -50,13 +50,13 @@ pub enum Command {
         seed: u64,
         code: Pin,
     },
-    /// Move a sweep to a version of the code, of which there is a snapshot, because a person asks for it.
+    /// Move a sweep to a version of the code, of which there is a snapshot, at the user's request.
     PinCode { sweep: SweepId, code: Pin, push: Push },
-    /// Note what a person says of a version of the code; `None`: nothing any more.
+    /// Record the user's mark of a version of the code; `None` removes it.
     MarkCode { sweep: SweepId, version: String, mark: Option<CodeMark> },
-    /// Try points again with the code that is searched for now, because a person asks for it.
+    /// Try points again with the code that is searched for now, at the user's request.
     RerunPoints { sweep: SweepId, which: Rerun },
-    /// Change a sweep's state because a person asks for it.
+    /// Change a sweep's state at the user's request.
     SetSweep { sweep: SweepId, action: SweepAction },
     /// Hide a sweep that has ended from lists, or show it again.
     ArchiveSweep { sweep: SweepId, archived: bool },
@@ -64,11 +64,11 @@ pub enum Command {
     DeleteSweep { sweep: SweepId },
     /// Delete the curves and the output of ended runs. `keeps_best`: those of the best point stay.
     PruneRuns { sweep: SweepId, runs: Vec<RunNumber>, keeps_best: bool },
-    /// End one run because a person asks for it.
+    /// End one run at the user's request.
     CancelRun { sweep: SweepId, run: RunNumber },
-    /// Note what a person says of a run.
+    /// Record the user's annotation of a run.
     AnnotateRun { sweep: SweepId, run: RunNumber, said: Said },
-    /// Put ended runs back into the queue because a person asks for it. Empty: all failed ones.
+    /// Put ended runs back into the queue at the user's request. Empty: all failed ones.
     RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
     /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed, unless the sweep was edited since.
     ExhaustSpace { sweep: SweepId, history: u64 },
@@ -78,14 +78,14 @@ pub enum Command {
     AdoptAttempt { agent: AgentId, held: Box<HeldAttempt> },
     /// An agent's quarantine may end, if its next run ends well.
     ProbeAgent { agent: AgentId },
-    /// An agent gets runs again because a person says so.
+    /// Readmit an agent manually.
     ReadmitAgent { agent: AgentId },
-    /// An agent wants a run for the code it has. `offers` lie ready, best first; the first that is not taken is used where no queued
+    /// An agent wants a run for the code it has. `offers` are ready, best first; the first that is not taken is used where no queued
     /// run fits.
     Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer>, code_version: String },
     /// An agent has started a program, with the code that it names; empty: not known.
     StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String>, code_version: String },
-    /// An agent says what is known of a version of the code.
+    /// An agent describes a version of the code.
     DescribeCode { agent: AgentId, sweep: SweepId, version: String, about: CodeAbout },
     /// An agent says what it executes attempts in from now on.
     DescribeEnvironment { agent: AgentId, sweep: SweepId, environment: Box<Environment> },
@@ -95,7 +95,7 @@ pub enum Command {
     FinishAttempt { agent: AgentId, attempt: AttemptRef, result: AttemptResult },
     /// Add metrics that were read afterwards from the stored output of an attempt that has ended.
     RereadRun { attempt: AttemptRef, points: Vec<MetricPoint> },
-    /// A program that asked for a run tells what came of it.
+    /// A program that asked for a run reports its outcome.
     Tell { attempt: AttemptRef, told: Told, metrics: BTreeMap<String, f64> },
     /// Take in runs that were executed elsewhere.
     ImportRuns { sweep: SweepId, runs: Vec<Import> },
@@ -170,7 +170,7 @@ pub struct Fence {
 pub struct Pin {
     /// Which.
     pub version: String,
-    /// What is known of it.
+    /// Its description.
     pub about: CodeAbout,
 }
 
@@ -192,9 +192,9 @@ pub enum Rerun {
     /// None.
     #[default]
     None,
-    /// So many of the best.
+    /// The n best.
     Best(u64),
-    /// All that have ended, but not by a person.
+    /// All that have ended, except by the user.
     All,
 }
 
@@ -212,7 +212,7 @@ pub enum SweepAction {
     Cancel,
 }
 
-/// A suggestion that lies ready, with the sweep's `history` it was computed from.
+/// A ready suggestion, with the sweep's `history` it was computed from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offer {
     /// What to try and why.
@@ -254,7 +254,7 @@ pub enum Told {
 pub struct Import {
     /// What was tried.
     pub config: Config,
-    /// What came of it.
+    /// The outcome.
     pub told: Told,
     /// The code that was executed, by any id.
     pub code_version: String,
@@ -329,7 +329,7 @@ pub enum Reply {
     Orphaned { run: RunNumber, attempt: AttemptNumber, reason: String },
 }
 
-/// What a person says of a run, beside what was said before.
+/// A change of the annotation of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// Takes the place of the note; empty: there is none any more.

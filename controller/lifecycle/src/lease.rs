@@ -1,4 +1,4 @@
-//! Until when agents and attempts belong to somebody without news. Volatile: not part of the state, made anew after a restart.
+//! Leases of agents and attempts. Volatile: not part of the state, renewed after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::state::{AgentId, AttemptRef};
 /// A point on the controller's monotonic clock: the time since it started.
 pub type Mono = Duration;
 
-/// Who holds a lease.
+/// The holder of a lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holder {
     /// An agent.

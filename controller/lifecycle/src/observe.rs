@@ -92,7 +92,7 @@ fn outcome(sweep: &Sweep, run: &Run, endings: &mut Endings) -> Option<Outcome> {
     }
 }
 
-/// Returns the points that nothing is known of yet, but is going to be, by the number of their first run.
+/// Returns the points whose results are pending, by the number of their first run.
 pub fn pending(sweep: &Sweep) -> Vec<Pending> {
     let open = sweep.queued.union(&sweep.live).filter_map(|number| sweep.runs.first_of(*number));
     let firsts: std::collections::BTreeSet<_> = open.collect();

@@ -16,7 +16,7 @@ const CHANCE_WITHOUT_RECORD: f64 = 0.01;
 const CHANCE_WITH_RECORD: f64 = 1e-4;
 /// With as many failures in rows that all agents are in, even odds would give less than one in a hundred.
 const STALL_MIN: usize = 7;
-/// So many runs of its row that ended well elsewhere speak for themselves.
+/// Runs of its row that succeeded elsewhere, from which on the machine is at fault.
 const REFUTED_MIN: usize = 2;
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ impl Agent {
     }
 }
 
-/// What has become of attempts on other agents of the sweep.
+/// The outcomes of attempts on other agents of the sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Elsewhere {
     /// Ended well, or have outlived the one that failed now.

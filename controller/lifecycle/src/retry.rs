@@ -4,7 +4,7 @@ use crate::event::RetryCause;
 use crate::spec::RetryPolicy;
 use crate::state::{Blame, Failure, FailureKind, Retries};
 
-/// What becomes of a run after a failed attempt.
+/// The decision on a run after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Back into the queue; `None` uses up no retry.

@@ -1,4 +1,4 @@
-//! What a new revision makes of the runs that there are. Seen beforehand by the decision, and made so when it happens: by the same functions.
+//! The effect of a new revision on existing runs. The decision previews it and the event applies it, by the same functions.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

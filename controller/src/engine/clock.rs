@@ -72,7 +72,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to go on.
+/// A clock that stops until it is resumed.
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock(Mutex<Mono>);

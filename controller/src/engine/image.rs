@@ -18,7 +18,7 @@ const BLOCKS_READ_AHEAD: usize = 16;
 /// What has changed since the last image.
 #[derive(Debug)]
 pub(super) struct Images {
-    /// A new one is made after so many events.
+    /// Events after which a new one is made.
     every: u64,
     /// Events since the last one.
     events: u64,

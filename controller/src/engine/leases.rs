@@ -1,4 +1,4 @@
-//! Who has how long: leases begin and are renewed with news, and what becomes of those that end.
+//! Starts leases, renews them when an agent reports, and handles those that end.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::Terms;
 use super::group::Group;
 use super::writer::Writer;
 
-/// A program that asks and has no run is forgotten after so many leases, and not before so long.
+/// A program that asks and has no run is forgotten after this many leases, and not before this time.
 const IDLE_ASKER_LEASES: u32 = 10;
 const IDLE_ASKER_MIN: Duration = Duration::from_secs(300);
 

@@ -1,8 +1,8 @@
 //! The one writer: drain, decide, evolve, commit, answer.
 //!
 //! ```text
-//! Engine (handle, cheap) ──Request──▶ Writer (a thread of its own) ──Batch──▶ Store
-//!    ▲                                   │ owns State, Leases, ready suggestions, parked acquires
+//! Engine (handle, cheap) ──Request──▶ Writer (its own thread) ──Batch──▶ Store
+//!    ▲                                   │ owns State, Leases, ready suggestions, waiting acquires
 //!    └──────────── reply ◀── after the commit
 //! ```
 //!
@@ -92,13 +92,13 @@ impl Default for Terms {
 /// How the engine works.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// How long it waits for whom.
+    /// Its timeouts.
     pub terms: Terms,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// The id that a log without one is given; `None`: it stays without.
     pub controller: Option<String>,
-    /// After so many events the store keeps an image of the state: a start reads at most about as many again.
+    /// Events after which the store keeps an image of the state: a start reads at most about twice as many.
     pub events_per_image: u64,
     /// A guard that is missing.
     #[cfg(feature = "simulation")]
@@ -192,7 +192,7 @@ pub enum EngineError {
 /// An agent's wish for a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
-    /// Who wants it.
+    /// The caller.
     pub agent: AgentId,
     /// Of which sweep.
     pub sweep: SweepId,
@@ -296,7 +296,7 @@ impl Engine {
     /// Has a command decided and recorded, and returns the answer once it is on disk. An empty request id: never repeated.
     ///
     /// A repeat is recognised by its id and by the whole command. So a caller that makes ids for [`Command::CreateSweep`] makes
-    /// sweep id and seed from the request id, not anew for each try.
+    /// sweep id and seed from the request id, the same for each try.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -384,7 +384,7 @@ impl Engine {
         self.ask(|reply| Request::Basis { sweep, revision, reply }).await?
     }
 
-    /// Returns what has come of a sweep so far.
+    /// Returns the results of a sweep so far.
     ///
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.

@@ -1,4 +1,4 @@
-//! What the search has to know of a sweep, and what it found.
+//! The input of the search, and its results.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Basis {
     }
 }
 
-/// What has come of a sweep so far, for whoever wants to look at it.
+/// The results of a sweep so far, for queries.
 #[derive(Clone, Debug)]
 pub struct Results {
     /// What its file says.

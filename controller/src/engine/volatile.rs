@@ -108,7 +108,7 @@ impl Writer {
         }
     }
 
-    /// Has a search that learns from results begin anew: what was suggested did not know of the code that counts now.
+    /// Restarts a search that learns from results: earlier suggestions do not consider the newest code.
     fn outdate(&mut self, sweep: &SweepId) {
         let bayes = self.state.sweeps.get(sweep).filter(|known| known.spec.method == Method::Bayes);
         bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));

@@ -1,4 +1,4 @@
-//! Calls of agents that want a run: served at once, kept waiting, served when something stirs.
+//! Calls of agents that want a run: served at once, or kept waiting until a sweep changes.
 
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::lease::Mono;
@@ -65,7 +65,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Serves the calls that wait, in the order in which they came, where something has stirred.
+    /// Serves the calls that wait, in the order in which they came, where a sweep is dirty.
     pub(super) fn serve_parked(&mut self, group: &mut Group) -> Result<(), StoreError> {
         if self.is_full() {
             return Ok(());
@@ -99,7 +99,7 @@ impl Writer {
         asks && self.state.sweeps.get(&call.wish.sweep).is_some_and(|sweep| sweep.state == SweepState::Paused)
     }
 
-    /// Lets calls be served again whose patience is over: what lies ready is good enough for them now.
+    /// Serves calls again whose waiting time is over, with any ready suggestion.
     pub(super) fn end_patience(&mut self, group: &mut Group) {
         let now = self.clock.now();
         let over = |call: &Parked| call.fresh.1 <= now;

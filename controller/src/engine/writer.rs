@@ -29,7 +29,7 @@ use super::waiting::Parked;
 use super::{Clock, EngineError, EngineOptions, Signals, Terms};
 use crate::store::{Batch, LogChunk, StaleRows, Store, StoreError};
 
-/// A commit holds at most so many requests, and those that came in for at most so long.
+/// The limits of a commit: requests, and the time in which they arrive.
 const GROUP_REQUESTS_MAX: usize = 1024;
 const GROUP_TIME_MAX: Duration = Duration::from_millis(8);
 
@@ -56,7 +56,7 @@ pub(super) struct Writer {
     images: Images,
     /// When the next part of what deleted sweeps have left is deleted; `None`: nothing is left.
     purge: Option<Mono>,
-    /// Until when nothing is recorded, since the disk is full.
+    /// The time until which nothing is recorded, since the disk is full.
     full_until: Option<Mono>,
     store: Box<dyn Store>,
     requests: mpsc::Receiver<Request>,
@@ -337,7 +337,7 @@ impl Writer {
         self.full_until.is_some_and(|until| self.clock.now() < until)
     }
 
-    /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is read anew from
+    /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is reloaded from
     /// the log, which is rare and needs no way to undo events.
     fn commit(&mut self, mut group: Group) -> Result<(), StoreError> {
         self.images.note(group.events.len(), &group.touched);
@@ -413,7 +413,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes everything volatile anew.
+    /// Rebuilds everything volatile.
     fn begin_anew(&mut self, stale: Vec<StaleRows>) {
         self.lag = Lag::of(&self.state, stale, self.clock.now());
         self.ready.clear();

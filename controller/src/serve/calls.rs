@@ -91,7 +91,7 @@ async fn bound<E>(path: &str, answer: impl Future<Output = Result<Response<Body>
     tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Ok(late(path.starts_with(SERVICES))))
 }
 
-/// Says that the time was over, in the way that whoever asked reads it.
+/// Responds that the deadline was exceeded, in the caller's protocol.
 fn late(is_call: bool) -> Response<Body> {
     let status = Status::deadline_exceeded("the controller did not answer in time; whether it was done is unknown");
     if is_call {

@@ -1,4 +1,4 @@
-//! Who may connect: so many at once, nobody for long who does not show who they are, and nobody who says nothing.
+//! Limits connections: their number, the time to authenticate, and the time without data.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Who is let in. The outermost layer: what it does not let in reaches no service and no page.
+//! Authentication. The outermost layer: rejected requests reach no service and no page.
 //!
 //! - Every call shows a token, on loopback too, but for [`web::HEALTH`] and a login with a code. Callers of the services do so as `Bearer`. A browser
 //!   has the session of a login, or shows the token as the password of a `Basic` login; it sends both on its own, so the services do not take them.

@@ -1,4 +1,4 @@
-//! What a person does with the data of a controller: copy it, put a copy in place, change its token.
+//! Maintenance of a controller's data: backup, restore, and changing its token.
 
 use std::fs::{self, File};
 use std::io;

@@ -60,7 +60,7 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Where the data lives; made if missing.
     pub data_dir: PathBuf,
-    /// How long the controller waits for whom.
+    /// The timeouts of the controller.
     pub terms: Terms,
     /// Leave good time for running calls to end.
     pub grace: Duration,

@@ -1,14 +1,14 @@
-//! Who has a place among the connections: callers that have not authenticated have few, and cannot take those of others.
+//! Places for connections: unauthenticated callers have few, and cannot take those of others.
 //!
 //! | a connection that has not authenticated, from | places of 8,192 | of one peer |
 //! |---|---|---|
-//! | a peer that nobody knows | 1,024 | 128 |
+//! | an unknown peer | 1,024 | 128 |
 //! | a peer that has authenticated before | 2,048 | 512 |
 //! | this machine | 4,096 | |
 //!
 //! A connection that authenticates leaves these bounds, and counts among all. 512 places are for connections from this machine alone. All users of
 //! this machine are one peer: where there is no place for a new connection from here, the oldest one that has not authenticated makes room, since
-//! who has a token shows it at once.
+//! authenticated clients show their token at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ const KNOWN_PART: usize = 4;
 const KNOWN_PEER_PART: usize = 16;
 const LOCAL_PART: usize = 2;
 const RESERVED_PART: usize = 16;
-/// A peer has at least so many, however few there are.
+/// The least number of places of a peer, however few there are.
 const PEER_MIN: usize = 16;
 /// Peers that are remembered as having authenticated, and for how long.
 const KNOWN_MAX: usize = 16_384;
@@ -78,7 +78,7 @@ struct Taken {
 }
 
 impl Places {
-    /// So many places, all of them free.
+    /// Makes a number of free places.
     pub(super) fn new(count: usize) -> Arc<Self> {
         Arc::new(Self { count, taken: Mutex::default() })
     }
@@ -222,7 +222,7 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 struct Removal {
     is_removed: bool,
-    /// Who is to be told.
+    /// The recipient.
     waker: Option<Waker>,
 }
 

@@ -199,7 +199,7 @@ impl AgentService for Services {
 }
 
 impl Services {
-    /// Records what the log does not know of the attempts that an agent holds, and returns the controller's side of each.
+    /// Records facts about an agent's attempts that the log lacks, and returns the controller's directive for each.
     async fn take_up(
         &self,
         agent: &AgentId,

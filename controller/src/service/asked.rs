@@ -135,7 +135,7 @@ impl Services {
 /// Entries of a call that are wrong and are named; of further ones only the number is told.
 const WRONG_NAMED_MAX: usize = 5;
 
-/// The agent that stands for a worker.
+/// The agent that represents a worker.
 fn asker(sweep: &SweepId, worker: &str) -> AgentId {
     AgentId(format!("ask:{sweep}:{worker}"))
 }

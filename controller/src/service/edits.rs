@@ -1,4 +1,4 @@
-//! A sweep's file is replaced by another one, looked at beforehand, and its revisions are listed.
+//! Previews and applies edits of a sweep's file, and lists its revisions.
 
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::spec::{self, SweepSpec};

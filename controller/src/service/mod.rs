@@ -63,7 +63,7 @@ pub struct Services {
     pub about: About,
     /// Becomes true when the controller is to stop; calls that wait then end.
     pub stopping: watch::Sender<bool>,
-    /// Whose turn it is to have a sweep analysed: that takes a processor for a while, and the search needs one.
+    /// Turns for analysing a sweep: that takes a processor for a while, and the search needs one.
     pub analyses: Turns,
     /// Where the code of runs is kept; `None`: nowhere.
     pub snapshots: Option<Snapshots>,

@@ -1,4 +1,4 @@
-//! How versions of the code differ from their commits: kept beside the code, once, whoever says it again.
+//! How versions of the code differ from their commits: kept beside the code, once.
 
 use std::collections::BTreeSet;
 

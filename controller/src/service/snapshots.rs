@@ -1,4 +1,4 @@
-//! Snapshots of the code: taken in from agents, given out to whoever wants to see or execute a version again.
+//! Snapshots of the code: imported from agents, exported to show or execute a version again.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,7 +22,7 @@ use super::{Services, limits};
 /// The largest bundle that is taken in.
 const BUNDLE_BYTES_MAX: u64 = 512 << 20;
 const CHUNK_BYTES: usize = 256 << 10;
-/// So many are packed or unpacked at once, and so many come over the network.
+/// Bundles that are packed or unpacked at once, and bundles in transfer.
 const PACKED_AT_ONCE: usize = 2;
 const COMING_AT_ONCE: usize = 16;
 /// Looks at what is kept that are done at once, and work with git of any kind that is done or waits for its turn: what comes on top is refused.
@@ -32,9 +32,9 @@ const WAITING_MAX: usize = 256;
 const PIECE_TIME_MAX: Duration = Duration::from_secs(30);
 /// How names of bundles begin that come or go.
 const PASSING: &str = "bundle-";
-/// So many versions are named that a bundle may build on.
+/// Versions that are named as a base of a bundle.
 const BASES_MAX: usize = 5;
-/// So many versions are compared with the one before, at most; and so many comparisons are remembered.
+/// Versions that are compared with the one before, at most, and comparisons that are cached.
 const CHANGES_SHOWN_MAX: usize = 50;
 const CHANGES_KNOWN_MAX: usize = 1000;
 
@@ -46,7 +46,7 @@ pub struct Snapshots {
     looks: Arc<Semaphore>,
     packing: Arc<Semaphore>,
     coming: Arc<Semaphore>,
-    /// Versions that are taken in now, each by one call: others wait for what becomes of it.
+    /// Versions that are being imported, each by one call; other calls wait for its result.
     incoming: Arc<Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>>,
     /// How versions differ, which never changes.
     changes: Arc<Mutex<BTreeMap<(String, String), Changes>>>,
@@ -80,7 +80,7 @@ impl Snapshots {
         self.in_turn(&self.looks, look).await
     }
 
-    /// Works with git, in turn with others. Work that has begun keeps its turn to its end, whatever becomes of its call.
+    /// Works with git, in turn with others. Work that has started keeps its turn until it ends, even if its call is dropped.
     async fn in_turn<T: Send + 'static>(
         &self,
         turns: &Arc<Semaphore>,
@@ -213,7 +213,7 @@ impl Services {
         self.take_in_bundle(header, parts).await
     }
 
-    /// Takes in the bundle of a version that a sweep will name. It is known by what it holds: whatever becomes of the sweep, it costs space and
+    /// Takes in the bundle of a version that a sweep will name. It is identified by its content: if the sweep fails, it costs space and
     /// nothing else. Returns as [`Services::receive_code`] does.
     pub(super) async fn stage(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<Option<u64>, Status> {
         let header = header(&mut parts).await?;

@@ -50,7 +50,7 @@ impl Services {
         Ok(v1::MoveCodeResponse { number, moved, stopped, again, skipped })
     }
 
-    /// Notes what a person says of a version.
+    /// Records the user's mark of a version.
     pub(super) async fn mark(&self, request: v1::MarkCodeRequest) -> Result<v1::MarkCodeResponse, Status> {
         let v1::MarkCodeRequest { sweep_id, request_id, version, mark } = request;
         limits::optional_name("request_id", &request_id)?;

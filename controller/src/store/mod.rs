@@ -24,9 +24,9 @@ use sweep_lifecycle::event::{MetricPoint, Recorded};
 pub use sweep_lifecycle::state::image::Block;
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
-/// So many bytes of the beginning of an attempt's output are kept.
+/// Bytes of the start of an attempt's output that are kept.
 pub const LOG_HEAD_BYTES: u64 = 10 * 1024 * 1024;
-/// At least so many bytes of its end are kept.
+/// Bytes of its end that are kept, at least.
 pub const LOG_TAIL_BYTES: u64 = 1024 * 1024;
 /// No output is longer.
 const LOG_OFFSET_MAX: u64 = i64::MAX as u64;
@@ -212,7 +212,7 @@ pub trait Store: Send {
         Ok(false)
     }
 
-    /// Deletes about so many rows of what deleted sweeps and pruned runs have left. Returns whether more is left.
+    /// Deletes about `n` leftover rows of deleted sweeps and pruned runs. Returns whether more is left.
     ///
     /// # Errors
     /// See [`Store::append`].

@@ -195,7 +195,7 @@ fn first() -> u32 {
 pub struct AttemptRow {
     /// Its number.
     pub attempt: u32,
-    /// Who executes it.
+    /// The agent that executes it.
     pub agent: String,
     /// That agent's machine.
     pub host: String,
@@ -269,7 +269,7 @@ pub struct AgentRow {
 /// A piece of an attempt's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogChunk {
-    /// Whose output.
+    /// The attempt of the output.
     pub attempt: AttemptRef,
     /// Where the piece stands.
     pub offset: u64,

@@ -15,7 +15,7 @@ use crate::reader::Reader;
 use crate::store::StoreError;
 use crate::traffic::Traffic;
 
-/// Scripts, styles, pictures and calls of our own, and nothing of anybody else. The charts set styles of their elements, so those may stand in the page.
+/// Scripts, styles, pictures and our own calls, and nothing of anybody else. The charts set styles of their elements, so the page may contain those.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -225,7 +225,7 @@ fn code(found: &Found) -> Markup {
 
 fn environment(found: &Found) -> Markup {
     let Some(Environment { facts, packages, variables, data, .. }) = &found.environment else {
-        return html! { p.soft { "Nothing is known of it." } };
+        return html! { p.soft { "Nothing was recorded." } };
     };
     html! {
         div.scroll { table.narrow aria-label="Environment" { tbody { @for (name, fact) in facts { tr { td.soft { (Escaped(name)) } td { (Escaped(fact)) } } } } } }

@@ -1,4 +1,4 @@
-//! The course of metrics and the output of runs.
+//! The history of metrics and the output of runs.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(super) struct Attempt {
 #[derive(Deserialize)]
 pub(super) struct LogAsked {
     attempt: Option<u32>,
-    /// From this byte on; negative: so many bytes before the end.
+    /// From this byte on; negative: counted from the end.
     #[serde(default)]
     offset: i64,
 }

@@ -58,7 +58,7 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
             (findings(found, groups))
             div.grid2 {
                 (drawn("history", "Best so far", "The value of each run in the order in which they ended, and the best so far."))
-                (drawn("importance", "What matters", "How much of what is seen each parameter explains by itself, by the model of the search."))
+                (drawn("importance", "Parameter importance", "How much of what is seen each parameter explains by itself, by the model of the search."))
             }
             section #parallel hidden {
                 div.row.between {
@@ -69,8 +69,8 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
                 div #parallel-plot.plot.tall {}
             }
             div.grid2 {
-                (drawn("slices", "What the search believes", "The model along parameters, the others held at the best configuration: mean, two deviations, runs, and where they fail."))
-                (drawn("curves", "Learning curves", "The objective over the course of runs; those that were stopped early end in a cross."))
+                (drawn("slices", "Surrogate model", "The model along parameters, the others held at the best configuration: mean, two deviations, runs, and where they fail."))
+                (drawn("curves", "Learning curves", "The objective over the steps of each run; those that were stopped early end in a cross."))
             }
             (drawn("sliders", "What if", "Bounds on metrics, and which run is the best within them."))
             section #timeline-agents {

@@ -1,4 +1,4 @@
-//! `OfferRuns`: the search of a sweep is a program of its own.
+//! `OfferRuns`: the search of a sweep is its own program.
 
 use sweep_proto::v1::{OfferRunsRequest, OfferRunsResponse, OfferedRun, acquire_response};
 use tonic::{Code, Status};

@@ -1,6 +1,6 @@
 //! How much is computed for a suggestion.
 
-/// With so many values everything is affordable; beyond, the cost of a look at a point grows with the square of their number, and so less is
+/// Up to this many values everything is affordable; beyond, the cost of a look at a point grows with the square of their number, and so less is
 /// looked at: by then the hyperparameters are better known, too.
 const PLENTY: f64 = 50.0;
 
@@ -13,12 +13,12 @@ pub(crate) struct Effort {
     pub(crate) spread: usize,
     /// Candidates around good points, for each of several widths.
     pub(crate) local: usize,
-    /// So many of the best candidates climb.
+    /// The number of best candidates that are optimised locally.
     pub(crate) climbers: usize,
 }
 
 impl Effort {
-    /// Returns what is affordable with so many values.
+    /// Returns the affordable effort for a number of values.
     pub(crate) fn of(values: usize) -> Self {
         let share = (PLENTY / values.max(1) as f64).min(1.0);
         let scaled = |most: f64, least: usize| ((most * share).round() as usize).max(least);

@@ -14,7 +14,7 @@ pub(crate) const CURIOSITY: f64 = 0.8;
 /// The same where it is time to look for something else than what is known to be good.
 pub(crate) const RESTLESS: f64 = 2.0;
 
-/// So many members give a rough score.
+/// Members that give a rough score.
 const ROUGH: usize = 3;
 
 /// One model of several, equally likely ones.

@@ -10,7 +10,7 @@ use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
 /// Candidates around good points are so far from them.
 const WIDTHS: [f64; 3] = [0.01, 0.05, 0.2];
-/// So many candidates that look promising at a rough glance are scored in full.
+/// Candidates with the best rough scores that are scored in full.
 const FINALISTS: usize = 128;
 /// No two climbers start closer to each other along every coordinate.
 const APART: f64 = 0.05;

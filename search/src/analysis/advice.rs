@@ -16,9 +16,9 @@ const FIX_MIN: usize = 20;
 /// A range is worth widening, and a value worth a closer look, where two deviations below the share lies above this.
 const WIDEN_SHARE: f64 = 0.05;
 const AROUND_SHARE: f64 = 0.1;
-/// So many parameters are looked at closer.
+/// Parameters that are examined closely.
 const AROUND_MAX: usize = 2;
-/// The best category is better than the second by so many deviations.
+/// The least lead of the best category over the second, in standard deviations.
 const CLEAR: f64 = 2.0;
 /// A value is at the end of a range that holds this share of it or less.
 const END: f64 = 0.02;
@@ -71,7 +71,7 @@ impl Advice {
     }
 }
 
-/// What is known of a sweep.
+/// The facts about a sweep.
 pub(super) struct Known<'a> {
     pub(super) space: &'a Space,
     pub(super) goal: Goal,

@@ -101,7 +101,7 @@ fn curves<'p>(goal: Goal, now: usize, finished: impl Iterator<Item = (&'p [f64],
     finished.collect()
 }
 
-/// What matters of a curve up to some iteration; small values are good.
+/// The features of a curve up to an iteration; small values are good.
 #[derive(Clone, Debug, PartialEq)]
 struct Shape {
     length: usize,

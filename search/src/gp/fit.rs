@@ -46,7 +46,7 @@ type Evaluation = (f64, Vec<f64>);
 struct Search<'a> {
     evidence: &'a Evidence,
     z: &'a [f64],
-    /// The last θ and what came of it: argmin asks for cost and gradient one after the other.
+    /// The last θ and its cost: argmin asks for cost and gradient one after the other.
     last: RefCell<Option<(Vec<f64>, Evaluation)>>,
     best: RefCell<(f64, Vec<f64>)>,
 }

@@ -8,7 +8,7 @@ use rand_distr::StandardNormal;
 
 use super::likelihood::Evidence;
 
-/// Draws that are thrown away at first, and of which one in so many is kept.
+/// Draws that are discarded at first, and the thinning of the rest.
 const BURN: usize = 5;
 const THIN: usize = 5;
 /// How often a bracket shrinks at most: by then it is far smaller than any scale of θ.
@@ -44,7 +44,7 @@ pub(crate) fn sample(evidence: &Evidence, views: &Views, theta: &[f64], count: u
         for _ in 0..SHRINKS_MAX {
             let turned: Vec<f64> = offset.iter().zip(&aside).map(|(offset, aside)| offset * angle.cos() + aside * angle.sin()).collect();
             let theta = theta_of(&turned);
-            // With predicted values each view has a matrix to factor of its own: the others are looked at once this one qualifies.
+            // With predicted values each view has its own matrix to factor: the others are looked at once this one qualifies.
             let is_cheap = views.variances.is_empty();
             let own = (&views.zs[view..=view], views.variances.get(view..=view).unwrap_or_default());
             if is_cheap || evidence.log_likelihoods(&theta, own.0, own.1)[0] > threshold {

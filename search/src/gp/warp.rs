@@ -17,12 +17,12 @@ pub(crate) struct Warp {
 /// last is nearly straight. Which one suits is learnt from the data with all else: no single one was good for all problems.
 pub(crate) const FLOORS: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
 
-/// A doubting warp expects in the end so many deviations worse where nothing was seen than the average of what was.
+/// The mean inflation of the warp: the prior mean far from observations is this many deviations worse than the observed mean.
 const DOUBT: f64 = 1.5;
-/// So many of the values were not sought out: of them the average is as good as any guess.
+/// Values that were not selected by the search: their average is the prior mean.
 const UNSOUGHT: f64 = 15.0;
 
-/// The floor bounds a value that may be better than it was predicted: at most so much nearer to it.
+/// The floor bounds a value that may be better than it was predicted: at most this much closer to it.
 const NEAREST: f64 = 0.1;
 /// A value with more variance than this says nothing.
 const VARIANCE_MAX: f64 = 1e4;

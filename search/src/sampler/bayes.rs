@@ -16,23 +16,23 @@ use crate::surrogate::{self, Surrogate};
 use crate::why::{Kind, Prediction, Why, short};
 
 /// With more dimensions than this only the surroundings of good points are searched: elsewhere a point promises much only because
-/// nothing is known of it, and there is no end of such points.
+/// it has no observation, and there are arbitrarily many such points.
 const SPREAD_DIMENSIONS_MAX: usize = 15;
 /// A finite space with no more points than this is looked at whole.
 const WHOLE_MAX: u128 = 2000;
 /// No two runs are tried at a time that are closer to each other along every coordinate.
 const CROWD: f64 = 0.005;
-/// The newest code is probed where older code has this many values for each probe there ever was, and the probes are among the best of them: one in so many.
+/// The newest code is probed where older code has this many values for each probe there ever was, and the probes are among the best of them: one in this many.
 const PROBED_MIN: usize = 3;
 const PROBED_SHARE: usize = 4;
-/// With so little of the newest code a search of its own would know nothing.
+/// With so little of the newest code a separate search would know nothing.
 const ALONE_FROM: usize = 2;
 /// Of the suggestions that rest on older code too, every other one looks for something else than what was good with it.
 const RESTLESS_EVERY: usize = 4;
 /// Keeps the points of the floor apart from the candidates of the model.
 const FLOOR_SEED: u64 = 0xf100_4e57_0f1e_a5ed;
 
-/// What the sampler knows of the past.
+/// The past observations that the sampler uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct History<'a> {
     pub(crate) goal: Goal,
@@ -46,7 +46,7 @@ impl History<'_> {
         self.code.place(code_version) == self.code.newest()
     }
 
-    /// Returns whether older code is left out of account for the next suggestion but so many. What it knows leads back to where it was good, and
+    /// Returns whether older code is ignored for the n-th suggestion from now. What it knows leads back to where it was good, and
     /// the new optimum may be elsewhere: every other suggestion is one that a new search would make, so that old results never cost more than
     /// twice the runs.
     fn looks_alone(&self, made: usize) -> bool {
@@ -54,7 +54,7 @@ impl History<'_> {
         self.code.newest() > 0 && newest > ALONE_FROM && newest % 2 == 1
     }
 
-    /// Returns how curious the next suggestion but so many is. With many results of older code a model is sure of much that holds no more, and goes
+    /// Returns the exploration weight of the n-th suggestion from now. With many results of older code a model is sure of much that holds no more, and goes
     /// on refining what was good before.
     fn curiosity(&self, made: usize) -> f64 {
         let newest = self.newest() + made;
@@ -62,7 +62,7 @@ impl History<'_> {
         if restless { RESTLESS } else { CURIOSITY }
     }
 
-    /// Returns whether the floor looks at how the models do. Versions of the code have rules for exploration of their own, and beside the space an
+    /// Returns whether the floor looks at how the models do. Versions of the code have their own rules for exploration, and beside the space an
     /// improvement may be out of reach.
     fn explores(&self) -> bool {
         self.code.newest() == 0 && self.observations.iter().any(|seen| !seen.outside && seen.outcome.value().is_some())
@@ -86,7 +86,7 @@ impl History<'_> {
 /// A. start-up: the middle of the space first, since people choose ranges around what they believe in; then a scrambled Sobol sequence, by
 ///    the number of the run, until results differ;
 /// B. an ensemble of models learns the values of what has ended (of a stopped run, the value predicted or reached), and others where runs fail
-///    or violate constraints. Of what is pending, and what this call has suggested already, each model believes an outcome of its own;
+///    or violate constraints. Of what is pending, and what this call has suggested already, each model draws its own outcome;
 /// C. of many candidates the free one with the highest expected improvement, averaged over the ensemble, times the probability that nothing
 ///    goes wrong, is taken; or a point where little was tried, by the rules of [`Floor`]; or, while the models predict badly, one where good
 ///    points are dense.
@@ -130,7 +130,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
             found.exhausted = true;
             return found;
         };
-        // Who has not made it has to know of it, too.
+        // Its other users must see it, too.
         let others = models.iter_mut().filter(|(alone, _)| **alone != history.looks_alone(made));
         others.filter_map(|(_, model)| model.as_mut()).for_each(|model| model.expect(cube.point_of(&suggestion.config)));
         found.suggestions.push(suggestion);
@@ -169,7 +169,7 @@ fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggestion> {
         .filter(|seen| !history.is_newest(&seen.code_version) && !seen.outside)
         .filter(|seen| seen.violations.iter().flatten().all(|violation| *violation <= 0.0));
     let mut older: Vec<(f64, &Observation)> = older.filter_map(|seen| Some((value(seen)?, seen))).collect();
-    // Where every run has code of its own, nothing would be tried but probes.
+    // Where every run has its own code, nothing would be tried but probes.
     if code.newest() == 0 || had >= code.probes || older.len() < PROBED_MIN * code.probes * code.newest() {
         return Vec::new();
     }
@@ -334,7 +334,7 @@ impl Model {
         has_values.then(|| self.surrogate.ensemble.log_improvements(std::slice::from_ref(&point.to_vec()))[0].exp())
     }
 
-    /// Takes note of a point that is going to be tried.
+    /// Records a point that is going to be tried.
     fn expect(&mut self, point: Vec<f64>) {
         self.surrogate.believe(&point, &mut self.rng);
         self.waiting.push(point);

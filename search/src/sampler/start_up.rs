@@ -8,7 +8,7 @@ use crate::why::{Kind, Why};
 
 /// A search begins with one point for two dimensions, within these bounds.
 const POINTS: (usize, usize) = (3, 12);
-/// So many more points are looked at where one is likely to fail: less likely than this to succeed.
+/// Candidates where a point is likely to fail, and the least probability of success.
 const FEASIBILITY_CANDIDATES: u64 = 15;
 const FEASIBLE_MIN: f64 = 0.8;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Distribution, Path, Space, Value};
 
-/// What a person says of where the parameters of a new space come from. What it does not name has kept its name.
+/// The user's statements of where the parameters of a new space come from. The others keep their names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origins {
     /// `renamed_from`: the earlier path by the new one. Written as a list, since a path is no key of JSON.
@@ -24,7 +24,7 @@ pub enum Place {
     Inside(Config),
     /// It has a value that the parameter cannot have (any more), but stands somewhere beside what can.
     Outside(Config),
-    /// Nobody knows.
+    /// Unknown.
     Nowhere,
 }
 
@@ -185,7 +185,7 @@ mod tests {
         let from = space(vec![parameter("lr", uniform(0.0, 1.0))]);
         let to = space(vec![parameter("lr", uniform(0.0, 1.0)), parameter("dropout", uniform(0.0, 0.5))]);
         let old = config(&[("lr", Value::Float(0.3))]);
-        assert_eq!(carry(&old, &from, &to, &Origins::default()), None, "nobody knows what the code used");
+        assert_eq!(carry(&old, &from, &to, &Origins::default()), None, "the value that the code used is unknown");
         let origins = Origins { was: [(Path::flat("dropout"), Value::Float(0.1))].into(), ..Origins::default() };
         let new = carry(&old, &from, &to, &origins).unwrap();
         assert_eq!(new, config(&[("lr", Value::Float(0.3)), ("dropout", Value::Float(0.1))]));
@@ -202,7 +202,7 @@ mod tests {
         let old = config(&[("bs", Value::Float(4.0)), ("old", Value::Float(0.5))]);
         let new = config(&[("batch_size", Value::Float(4.0))]);
         assert_eq!(carry(&old, &from, &to, &origins), Some(new.clone()));
-        assert_eq!(carry_back(&new, &from, &to, &origins), None, "nobody knows what `old` was");
+        assert_eq!(carry_back(&new, &from, &to, &origins), None, "the value of `old` is unknown");
         assert_eq!(carry(&new, &to, &to, &origins), Some(new), "what was renamed before has its name by now");
     }
 
@@ -219,7 +219,7 @@ mod tests {
         assert!(matches!(fixed.locate(of(0.05, "sgd")), Place::Inside(_)));
         assert_eq!(narrow.locate(config(&[("lr", Value::Float(0.05))])), Place::Nowhere);
         let text = space(vec![parameter("lr", words(&["small", "large"])), parameter("opt", words(&["adam", "sgd"]))]);
-        assert!(matches!(text.locate(of(0.05, "sgd")), Place::Outside(_)), "an unknown value of a list is a value of its own");
+        assert!(matches!(text.locate(of(0.05, "sgd")), Place::Outside(_)), "an unknown value of a list is its own value");
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn the_model_finds_far_better_points_than_chance() {
     }
 }
 
-/// Returns the regret after so many runs of new code, over that of a new search with as many (medians of several seeds).
+/// Returns the regret after a number of runs of new code, over that of a new search with as many (medians of several seeds).
 fn change_pays(objective: fn(&[f64]) -> f64, changed: fn(&[f64]) -> f64, runs: usize) -> (f64, f64) {
     let mut regrets = (Vec::new(), Vec::new());
     for seed in 0..5 {
@@ -186,11 +186,11 @@ fn bowl(x: &[f64]) -> f64 {
 fn what_was_learnt_with_older_code_helps_as_far_as_it_holds() {
     for changed in [bowl, |x: &[f64]| bowl(x) + 5.0, |x: &[f64]| 7.0 * bowl(x) + 1.0, |x: &[f64]| bowl(&[x[0] + 0.2, x[1], x[2]])] {
         let (on, anew) = change_pays(bowl, changed, 6);
-        assert!(on < anew, "{on} is not better than {anew}");
+        assert!(on < anew, "{on} is not better than {restarted}");
     }
     // What was good is bad, and that is found out.
     let (on, anew) = change_pays(bowl, |x| -bowl(x), 15);
-    assert!(on < anew + 0.05, "{on} is worse than {anew}");
+    assert!(on < anew + 0.05, "{on} is worse than {restarted}");
 }
 
 #[test]

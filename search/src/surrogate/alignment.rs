@@ -22,7 +22,7 @@ const LINE_MIN: usize = 3;
 /// A factor outside of this is no change of unit, and below zero none at all.
 const SCALES: std::ops::RangeInclusive<f64> = 0.02..=50.0;
 
-/// A value of older code stands for `level + scale · value` of newer code.
+/// A value of older code corresponds to `level + scale · value` of newer code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Alignment {
     pub(crate) level: f64,

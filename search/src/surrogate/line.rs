@@ -2,7 +2,7 @@
 
 use crate::observation::CodeLine;
 
-/// So many changes of the code are told apart at most. What came before them counts as one version: each change costs two entries of θ.
+/// The greatest number of code changes that are distinguished. Earlier versions count as one: each change costs two entries of θ.
 const CHANGES_MAX: usize = 3;
 
 /// The versions that the models tell apart, by number: the newest has the largest.

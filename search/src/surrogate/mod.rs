@@ -36,7 +36,7 @@ pub const OBSERVATIONS_MAX: usize = 400;
 /// The hyperparameters are learnt from no more than this.
 const LEARN_MAX: usize = 100;
 
-/// The skill is that of so many members at most. With more values than this it is no question any more, and its cost grows with the cube of their number.
+/// The greatest number of members for the skill, and of values: with more, the skill is certain, and its cost grows with the cube of their number.
 const SKILL_MEMBERS: usize = 4;
 const SKILL_VALUES_MAX: usize = 100;
 /// The skill counts from this many values on, or where the models find this share of noise in the variance of the values.
@@ -51,7 +51,7 @@ const CROWD: usize = 100;
 const CROWD_MEMBERS: usize = 4;
 const BELIEVED_MAX: usize = 256;
 
-/// So many deviations to each side hold a value with a probability of 95 %.
+/// The half width of a 95 % interval, in standard deviations.
 const SURE: f64 = 1.96;
 
 /// What has ended, as the models see it.
@@ -86,14 +86,14 @@ struct SeenRun {
     can_lead: bool,
 }
 
-/// Returns whether at least two results differ. Until then nothing is known of what the parameters do.
+/// Returns whether at least two results differ. Until then the effect of the parameters is unknown.
 pub(crate) fn has_contrast(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> bool {
     let ended = ended(cube, goal, observations, &groups(line, observations));
     let mut values = ended.iter().filter_map(|ended| ended.value);
     values.next().is_some_and(|first| values.any(|value| value != first))
 }
 
-/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then nothing is known of where to look.
+/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then there is no boundary to learn.
 pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
     let groups = groups(line, observations);
     let ended = ended(cube, goal, observations, &groups);
@@ -185,7 +185,7 @@ impl Surrogate {
         let straight = Straight::new(&counting().filter_map(|ended| ended.value).collect::<Vec<_>>());
         let (warps, skill, spread) = (Vec::new(), None, spread(&values));
         let mut surrogate = Self { ensemble, effort, warps, goal, best, around, seen, points, straight, skill, spread };
-        // Without a value that counts, what matters is to find one.
+        // Without a value that counts, finding one comes first.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, best, groups.changes(), rng);
         }
@@ -236,8 +236,8 @@ impl Surrogate {
         }
     }
 
-    /// Lets each member believe an outcome of its own at a point that is being tried, so that all of them look elsewhere. Drawn from the
-    /// posterior, if somewhat narrower, rather than its mean: what comes out there is not known.
+    /// Conditions each member on its own outcome at a point that is being tried, so that all of them look elsewhere. Drawn from the
+    /// posterior, if somewhat narrower, rather than its mean: the outcome there is not known.
     ///
     /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning algorithms, section 3.1.
     pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {

@@ -75,7 +75,7 @@ impl Evaluation<'_> {
                 })
             }
             Expression::Number(_) | Expression::Name(_) | Expression::Negative(_) | Expression::Arithmetic(..) => {
-                unreachable!("the parser lets no number stand in the place of a condition")
+                unreachable!("the parser accepts no number as a condition")
             }
         }
     }
@@ -102,7 +102,7 @@ impl Evaluation<'_> {
                 value
             }
             Expression::Not(_) | Expression::And(..) | Expression::Or(..) | Expression::Comparison(..) => {
-                unreachable!("the parser lets no condition stand in the place of a number")
+                unreachable!("the parser accepts no condition as a number")
             }
         };
         // Each comparison with NaN is false, so that a gate could pass because of it.

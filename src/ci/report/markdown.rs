@@ -112,7 +112,7 @@ fn importance(analysis: &AnalyzeSweepResponse) -> String {
         return String::new();
     }
     let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
-    let mut text = format!("### What matters\n\nBased on {}{basis} runs.\n\n", analysis.observations);
+    let mut text = format!("### Parameter importance\n\nBased on {}{basis} runs.\n\n", analysis.observations);
     text.push_str("| parameter | share of what is seen | |\n|---|---:|---|\n");
     for effect in &analysis.effects {
         let (share, deviation) = (100.0 * effect.share, 100.0 * effect.share_deviation);

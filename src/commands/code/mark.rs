@@ -1,4 +1,4 @@
-//! `sweep code mark`: what a person says of a version.
+//! `sweep code mark`: marks a version as unusable, or as the same as another one.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -68,7 +68,7 @@ pub(super) async fn run(args: &MarkArgs) -> Result<ExitCode> {
     let mut out = out();
     match (other, words.as_slice()) {
         (Some(other), _) => writeln!(out, "Version {version} counts as {} from now on", display::code::short(&other))?,
-        (None, ["unusable"]) => writeln!(out, "What came of version {version} counts for nothing from now on; its runs stay listed")?,
+        (None, ["unusable"]) => writeln!(out, "results of version {version} are ignored from now on; its runs stay listed")?,
         (None, _) => writeln!(out, "Version {version} is a version like any other again")?,
     }
     if pinned && words == ["unusable"] {

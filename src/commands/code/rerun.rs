@@ -14,12 +14,12 @@ use crate::client::{ControllerArgs, request_id};
 use crate::display::{out, printable};
 use crate::failure::Failure;
 
-/// So many runs are named.
+/// Runs that are named.
 const NAMED_MAX: usize = 10;
 
 /// Tries points again with the code that a sweep has now
 ///
-/// Each gets a new run, and what came of older code stays; no `run_cap` counts them, and a sweep that has ended runs again until they are done. What has a
+/// Each gets a new run, and results of older code stay; no `run_cap` counts them, and a sweep that has ended runs again until they are done. What has a
 /// result of that code is left out. A sweep with `code: {mode: track}` tries them with what its agents have: with the newest version that it has seen or,
 /// where all results are of that, with whatever comes next.
 #[derive(Debug, Args)]

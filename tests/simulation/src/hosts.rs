@@ -1,4 +1,4 @@
-//! Who lives on the simulated machines: the controller, agents, and a person.
+//! The hosts of the simulated machines: the controller, agents, and a user.
 
 use std::future::pending;
 use std::path::PathBuf;

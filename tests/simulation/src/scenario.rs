@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// How long processes may outlive the sweep.
 const LEFTOVERS: Duration = Duration::from_secs(30);
 
-/// What came of a seed.
+/// The outcome of a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Of all that happened, in order.
@@ -340,7 +340,7 @@ impl Trouble {
     }
 }
 
-/// A controller that has ended is started again, as whoever runs it would.
+/// A controller that has ended is restarted, as its supervisor would.
 fn restart_controller(sim: &mut Sim<'_>, world: &World) {
     if std::mem::take(&mut world.record().controller_ended) {
         sim.crash("controller");

@@ -41,11 +41,11 @@ pub(crate) struct Record {
     pub(crate) trace: u64,
     /// What must not have happened.
     pub(crate) violations: Vec<String>,
-    /// The wall clock is wrong by so many milliseconds.
+    /// The error of the wall clock, in milliseconds.
     pub(crate) skew_ms: i64,
     /// The disk answers so late.
     pub(crate) disk_ms: u64,
-    /// What becomes of the next commits.
+    /// The fate of the next commits.
     pub(crate) disk: Vec<Fault>,
     /// The controller's process has ended by itself.
     pub(crate) controller_ended: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Record {
     pub(crate) sweep: Option<String>,
     /// Attempts that programs other than agents have finished: how many points went with each.
     pub(crate) paper: BTreeMap<(u64, u32), u64>,
-    /// What a person wants next.
+    /// The user's next request.
     pub(crate) wishes: Vec<Wish>,
     /// What answers in the controller's place.
     pub(crate) interference: Option<Interference>,
@@ -61,7 +61,7 @@ pub(crate) struct Record {
     pub(crate) restores: u64,
 }
 
-/// What becomes of a commit.
+/// The fate of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// No space is left.
@@ -81,7 +81,7 @@ pub(crate) struct Preemption {
     pub(crate) programs: Option<(Duration, bool)>,
 }
 
-/// What a person asks for.
+/// A user's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     Pause,

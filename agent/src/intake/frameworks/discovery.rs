@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The same while the attempt is young: what a short program writes elsewhere is only found while it is open.
 const EARLY_PAUSE: Duration = Duration::from_millis(200);
 const EARLY: Duration = Duration::from_secs(5);
-/// A look that took long is followed by a pause so many times as long.
+/// The pause after a slow look, as a multiple of its duration.
 const PAUSE_FACTOR: u32 = 150;
 /// How long a file may wait until it is clear which attempt wrote it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -107,7 +107,7 @@ struct NamedFiles {
     roots: BTreeSet<PathBuf>,
 }
 
-/// What is known of who wrote a file.
+/// Evidence about the writer of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writer {
     ThisAttempt,
@@ -297,7 +297,7 @@ impl Discovery {
             .is_none_or(|before| (before.bytes, before.modified_ns, before.inode) != (stamp.bytes, stamp.modified_ns, stamp.inode))
     }
 
-    /// Returns whether a file belongs to the agent's user, or to the user to whom the file system gives everything.
+    /// Returns whether a file belongs to the agent's user, or to the user that the file system makes the owner of every file.
     fn is_of_user(&self, path: &Path, about: &Metadata) -> bool {
         let owner_of = |path: &Path| path.symlink_metadata().map(|found| found.uid()).ok();
         about.uid() == geteuid().as_raw() || self.written.contains(path) || owner_of(&self.place.folder) == Some(about.uid())
@@ -349,7 +349,7 @@ impl Discovery {
         if is_rivalled {
             return if path.ancestors().any(|part| self.written.contains(part)) { Writer::Unclear } else { Writer::OtherAttempt };
         }
-        // Whoever created it writes it.
+        // Its creator writes it.
         match about.created() {
             Ok(created) if !self.baseline.contains_key(path) => {
                 let was_there = |(began, ended): &(SystemTime, Option<SystemTime>)| {

@@ -19,7 +19,7 @@ pub(crate) const FILE: &str = "frameworks.log";
 const HEAD: usize = 8;
 /// Nothing that is written here is longer.
 const ENTRY_BYTES_MAX: usize = 16 << 20;
-/// Stands for a point without a step.
+/// Marks a point without a step.
 const NO_STEP: i64 = i64::MIN;
 
 /// One record.
@@ -131,7 +131,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Opens the journal in an attempt's folder. What agents before this one have written is to be read with [`Journal::next`] first. Returns also what
-    /// lay in its place, and was moved aside.
+    /// was in its place, and was moved aside.
     pub(crate) fn open(folder: &Path) -> (Self, io::Result<Option<Obstruction>>) {
         let (file, replaced) = match private::open_or_create(&folder.join(FILE)) {
             Ok((file, replaced)) => (Some(file), Ok(replaced)),
@@ -167,7 +167,7 @@ impl Journal {
     /// Adds a record.
     ///
     /// # Errors
-    /// It cannot be written: the next agent does not know of it.
+    /// It cannot be written: the next agent does not see it.
     pub(crate) fn add(&mut self, entry: &Entry) -> io::Result<()> {
         let file = self.file.as_ref().ok_or_else(|| io::Error::other("it could not be opened"))?;
         let content = entry.encode_to_vec();

@@ -91,7 +91,7 @@ impl Kind {
     }
 }
 
-/// Returns the folder that stands for the series of a file: of checkpoints the folder that holds them, of MLflow's metrics the run.
+/// Returns the folder that identifies the series of a file: of checkpoints the folder that holds them, of MLflow's metrics the run.
 pub(crate) fn series_folder(kind: Kind, path: &Path) -> PathBuf {
     let parent = path.parent().unwrap_or(path);
     match kind {

@@ -59,7 +59,7 @@ pub(crate) struct Seen {
     pub(crate) readings: Vec<Reading>,
     /// What the user should know.
     pub(crate) complaints: Vec<String>,
-    /// What the user should know of the program, once for all its runs.
+    /// Warnings about the program for the user, once for all its runs.
     pub(crate) remarks: Vec<String>,
     /// Files with metrics that are not read, and the remedy.
     pub(crate) unread: Vec<String>,
@@ -117,7 +117,7 @@ struct Files {
     /// Of files of W&B's library.
     ranks: Ranks,
     series: Series,
-    /// Of what `trainer_state.json` files have said, which all repeat each other.
+    /// Of the contents of `trainer_state.json` files, which repeat each other.
     emitted: BTreeSet<u64>,
     /// Names that a file gives by itself.
     given: BTreeSet<String>,

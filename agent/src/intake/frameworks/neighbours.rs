@@ -110,7 +110,7 @@ impl Registration {
         own.into_iter().chain(self.foreign.values().copied()).filter(overlaps).collect()
     }
 
-    /// Returns whether attempts of other agents are there, of which nobody knows what they write.
+    /// Returns whether attempts of other agents are there, whose output files are unknown.
     pub(crate) fn has_foreign(&self) -> bool {
         self.foreign.values().any(|(_, until)| until.is_none_or(|until| until >= self.began))
     }

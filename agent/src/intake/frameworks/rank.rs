@@ -69,7 +69,7 @@ struct Other {
     since: Instant,
 }
 
-/// What becomes of a file.
+/// How a file is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Read,

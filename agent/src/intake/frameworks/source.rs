@@ -52,7 +52,7 @@ pub(crate) struct Source {
     pub(crate) id: u32,
     pub(crate) path: PathBuf,
     pub(crate) kind: Kind,
-    /// The folder that stands for its series.
+    /// The folder that identifies its series.
     pub(crate) folder: PathBuf,
     /// What was read and has no names yet; nothing further is read meanwhile.
     pub(crate) chunk: Option<Chunk>,

@@ -40,7 +40,7 @@ pub(crate) struct Seen {
     pub(crate) readings: Vec<Reading>,
     /// What a person should know.
     pub(crate) complaint: Option<String>,
-    /// What a person should know of the program, once for all its runs.
+    /// Warnings about the program for the user, once for all its runs.
     pub(crate) remark: Option<String>,
     /// There may be more to read at once.
     pub(crate) more: bool,
@@ -112,7 +112,7 @@ impl WandbRuns {
 struct Inits {
     /// The run of the file that is read; none before its first metric.
     current: Option<Init>,
-    /// So many runs have given metrics.
+    /// The number of runs that gave metrics.
     count: u32,
     /// Those of earlier files, by their ids.
     earlier: BTreeMap<String, Init>,

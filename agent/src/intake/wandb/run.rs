@@ -72,7 +72,7 @@ impl Run {
             Err(Foreign) => {
                 self.ended = true;
                 seen.complaint =
-                    Some(format!("{} is not in the form that is known of W&B's library; its metrics are not seen", self.name()));
+                    Some(format!("{} is not in a known format of W&B's library; its metrics are not seen", self.name()));
             }
         }
         if self.frames.damaged && !self.complained {

@@ -62,7 +62,7 @@ async fn what_is_logged_is_read_as_it_comes_and_what_is_only_summed_at_the_end()
     let mut runs = of(folder.path());
     assert_eq!(all(&mut runs, false).await, (vec![], vec![]));
     let mut records = vec![
-        b"what nobody knows".to_vec(),
+        b"an unknown record".to_vec(),
         summed(&[("loss", "0.5"), ("best", "0.9"), ("_step", "0")]),
         logged(0, &[("loss", "0.5"), ("val.acc", "1"), ("image", "{\"_type\": \"image-file\"}"), ("ok", "true"), ("name", "\"x\"")]),
     ];

@@ -170,7 +170,7 @@ fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
     let clean = code.snapshot().unwrap();
     assert!(listed(&clean.version).contains("config.py\n"));
     assert!(clean.patch.contains("+rate = 0.2\n"), "{}", clean.patch);
-    // For whoever asks a person.
+    // For callers that ask the user.
     place.write("config.py", &format!("rate = 0.1\nHF_TOKEN = '{key}'\n"));
     let mut code = place.code().taking_secrets();
     let taken = code.snapshot().unwrap();

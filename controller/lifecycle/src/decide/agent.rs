@@ -167,7 +167,7 @@ fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> 
     draft.reply(Reply::Wait { reason: reason.into(), wants_suggestion })
 }
 
-/// Who takes a run.
+/// The taker of a run.
 struct Taker<'a> {
     agent: &'a AgentId,
     code_version: &'a str,
@@ -209,7 +209,7 @@ pub(super) fn announce_leaving(state: &State, id: &AgentId, reason: &str) -> Res
     Ok(Decision { events, reply: Reply::Done })
 }
 
-// What it held is lost, or preempted where it left of its own accord or said that it would.
+// What it held is lost, or preempted where it left by itself or announced it.
 pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -> Result<Decision, Refusal> {
     let leaving = state.agents.get(agent).ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
     let mut draft = Draft::of(state, &leaving.sweep)?;
@@ -249,6 +249,6 @@ pub(super) fn readmit(state: &State, id: &AgentId) -> Result<Decision, Refusal> 
             if draft.sweep.stalled { format!("; {}: `sweep resume {}`", standing(draft.id, draft.sweep), draft.id) } else { String::new() };
         return Err(Refusal::WrongState(format!("agent {id} is not in quarantine{hint}")));
     }
-    draft.push(Event::AgentReadmitted { agent: id.clone(), reason: "a person said so".to_owned() });
+    draft.push(Event::AgentReadmitted { agent: id.clone(), reason: "readmitted by user".to_owned() });
     Ok(draft.reply(Reply::Done))
 }

@@ -18,7 +18,7 @@ pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &Told, metrics: &B
         return Err(attempt::stale(attempt, format!("there is no such attempt; the newest of run {} is {}", attempt.run, run.newest())));
     };
     if !state.agents.get(&asked.agent).is_some_and(|agent| agent.info.asks) {
-        let reason = format!("run {} is executed by agent {}, which reports what comes of it", attempt.run, asked.agent);
+        let reason = format!("run {} is executed by agent {}, which reports the outcome", attempt.run, asked.agent);
         return Err(Refusal::WrongState(reason));
     }
     if matches!(asked.state, AttemptState::Finished | AttemptState::Failed | AttemptState::Cancelled) {
@@ -38,7 +38,7 @@ pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &Told, metrics: &B
     attempt::finish_in(draft, &asked.agent, attempt, &AttemptResult::Told(told.clone()))
 }
 
-// A point is tried once (I3): what is known of it already stays.
+// A point is tried once (I3): its earlier result stays.
 pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     let mut next: RunNumber = draft.sweep.runs.last() + 1;

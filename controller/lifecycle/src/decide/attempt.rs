@@ -170,7 +170,7 @@ fn late_words(draft: &Draft<'_>, finishing: &Attempt, result: &AttemptResult) ->
     }
 }
 
-// The controller ended it; its agent has not said what became of it.
+// The controller ended it; its agent has not reported the outcome.
 fn given_up(attempt: &Attempt) -> bool {
     matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted)
 }

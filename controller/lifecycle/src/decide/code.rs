@@ -13,7 +13,7 @@ use crate::versions;
 /// Outputs of programs that are named beside a version.
 const OUTPUTS_MAX: usize = 50;
 
-// What is known of a version stays: whoever describes it later has the same files, if perhaps on another branch.
+// The first description of a version stays: later ones have the same files, perhaps on another branch.
 pub(super) fn describe(state: &State, agent: &AgentId, sweep: &SweepId, version: &str, about: &CodeAbout) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     let Some(describing) = state.agents.get(agent).filter(|known| known.sweep == *sweep) else {

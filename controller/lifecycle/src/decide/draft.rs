@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
                 let point: Vec<_> = runs.filter(|run| counts(&self.sweep.codes, run)).map(Cow::Owned).collect();
                 (first, repeats::ranked(self.sweep, &point))
             }
-            // Imported just now: nothing is known of it but its value.
+            // Imported just now: only its value is known.
             None => (run, value.filter(|_| self.sweep.spec.constraints.is_empty())),
         };
         let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
@@ -205,7 +205,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes a run of a point, which may have been tried before if it is tried `again` for some code, and as many more as the sweep repeats each, as
-    /// far as its cap allows, which does not count what a person asks for again. Returns the first.
+    /// far as its cap allows, which does not count reruns that the user asks for. Returns the first.
     pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why, again: &str) -> RunNumber {
         let first = self.sweep.runs.last() + 1 + self.created;
         let created = Progress::of(self.sweep).created + self.created;

@@ -1,11 +1,11 @@
-//! What becomes of a run when an attempt of it ends.
+//! Decides the next state of a run when one of its attempts ends.
 //!
 //! | the attempt | nothing asked of it | early stop requested | cancel requested | asked to make way for other code |
 //! |---|---|---|---|---|
 //! | succeeded | finished, or failed without a finite objective | finished | cancelled | as if nothing was asked |
 //! | failed | [`retry`](crate::retry) decides | stopped | cancelled | queued |
 //! | stopped early | stopped | stopped | cancelled | queued |
-//! | stopped by a person | cancelled | cancelled | cancelled | queued |
+//! | stopped by user | cancelled | cancelled | cancelled | queued |
 //! | lost, preempted | [`retry`](crate::retry) decides | stopped | cancelled | queued |
 //! | returned | queued | stopped | cancelled | queued |
 //!
@@ -22,7 +22,7 @@ use crate::retry::{Verdict, avoids_agent, judge};
 use crate::spec::Objective;
 use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, State, StopKind};
 
-/// How an attempt ended, whoever noticed it.
+/// How an attempt ended, as noticed by the agent or the controller.
 pub(super) enum End {
     Succeeded,
     Failed(Failure),
@@ -46,7 +46,7 @@ impl From<&AttemptResult> for End {
     }
 }
 
-/// Ends an attempt that is the newest of its run, and settles what becomes of the run: returns its state.
+/// Ends an attempt that is the newest of its run, and decides the state of the run, which it returns.
 pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Result<RunState, Refusal> {
     let run = draft.run(attempt.run)?;
     let Some(ending) = run.attempt(attempt.attempt) else { return Ok(run.state) };
@@ -63,7 +63,7 @@ pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Resu
         (_, End::Succeeded) => Ok(settling.succeeded()),
         (_, End::Told(told)) => Ok(settling.told(told)),
         (_, End::Stopped(StopKind::Cancel)) => {
-            Ok(settling.close(AttemptState::Cancelled, None, RunState::Cancelled, None, "ended by a person at its agent".to_owned()))
+            Ok(settling.close(AttemptState::Cancelled, None, RunState::Cancelled, None, "ended by user at its agent".to_owned()))
         }
         (Some(stop), how) => {
             let (state, failure) = attempt_end(&how, AttemptState::Stopped);

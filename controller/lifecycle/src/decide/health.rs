@@ -1,4 +1,4 @@
-//! Agents that fail by themselves: set aside, tried now and then, let back; and what that means for the runs that failed on them.
+//! Quarantine: agents that fail by themselves are quarantined, probed and readmitted; and the effect on runs that failed on them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::event::{Event, RetryCause};
 use crate::quarantine::{Elsewhere, judge, stalled, taken_over, words};
 use crate::state::{Agent, AgentId, AttemptRef, Blame, Failure, Health, Retries, RunNumber, RunState};
 
-/// So many runs whose program refuses its command line, and none that ended well, pause a sweep.
+/// Runs with a refused command line that pause a sweep if none succeeded.
 const REFUSED_MIN: usize = 3;
 
 /// What a failure says of the agent.

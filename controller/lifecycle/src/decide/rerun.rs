@@ -1,4 +1,4 @@
-//! Points that were tried, tried again with other code because a person asks for it. A new run each: what came of the old code stays.
+//! Reruns points with other code when the user asks for it. Each gets a new run; results of the old code stay.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::repeats;
 use crate::state::{RunNumber, RunState, State, Sweep, SweepId, SweepState};
 use crate::versions;
 
-/// So many points are tried again at once.
+/// Points that can be rerun at once.
 const POINTS_MAX: usize = 10_000;
 
 /// What is tried again.
@@ -96,7 +96,7 @@ fn refuse_cancelled(draft: &Draft<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A configuration that was tried, with all that came of it.
+/// A configuration that was tried, with all its results.
 struct Point {
     config: Config,
     /// The first runs of what has come to something, and whether with the code that is asked for.
@@ -125,7 +125,7 @@ fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, Point> {
     points
 }
 
-/// Returns those that are asked for, each by the run that stands for it: of its old results the newest. The best come first, or the oldest.
+/// Returns those that are asked for, each by its representative run: the newest of its old results. The best come first, or the oldest.
 fn chosen(sweep: &Sweep, points: BTreeMap<PointKey, Point>, which: Rerun, all_new: bool) -> Vec<(RunNumber, Point)> {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
     let stands = |point: &Point| point.results.iter().rev().find(|(_, is_new)| all_new || !is_new).map(|(first, _)| *first);

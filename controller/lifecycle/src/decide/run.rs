@@ -14,7 +14,7 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
     let mut after = run.state;
     match run.state {
         RunState::Queued => {
-            draft.end_run(number, RunState::Cancelled, None, "cancelled by a person".to_owned(), false);
+            draft.end_run(number, RunState::Cancelled, None, "cancelled by user".to_owned(), false);
             draft.finish_if_done();
             after = RunState::Cancelled;
         }
@@ -23,7 +23,7 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
             let goes_on = |stop: &StopRequest| stop.kind == StopKind::Requeue;
             if run.attempts.last().is_some_and(|owner| owner.stop.as_ref().is_none_or(goes_on)) {
                 let owner = AttemptRef { sweep: sweep.clone(), run: number, attempt: run.newest() };
-                draft.request_stop(owner, StopKind::Cancel, "cancelled by a person");
+                draft.request_stop(owner, StopKind::Cancel, "cancelled by user");
             }
         }
         RunState::Cancelled => {}
@@ -83,7 +83,7 @@ pub(super) fn retry(state: &State, sweep: &SweepId, runs: &[RunNumber]) -> Resul
         draft.change_sweep(SweepState::Running, format!("{count} tried again"));
     }
     for number in &requeued {
-        draft.requeue(*number, "asked for by a person".to_owned(), Some(RetryCause::Asked), None);
+        draft.requeue(*number, "requested by user".to_owned(), Some(RetryCause::Asked), None);
     }
     Ok(draft.reply(Reply::Retried { requeued, skipped }))
 }

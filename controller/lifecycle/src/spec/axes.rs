@@ -10,7 +10,7 @@ use super::SweepSpec;
 pub struct Axis {
     /// Its name.
     pub name: String,
-    /// Where it stands, outermost first: a name alone does not tell dots of its own from those that lead inside.
+    /// Where it stands, outermost first: a name alone does not distinguish its own dots from separators.
     pub path: Vec<String>,
     /// Whether equal factors are equal distances.
     pub log: bool,

@@ -49,7 +49,7 @@ impl std::fmt::Display for Diagnostic {
     }
 }
 
-/// So many errors and so many warnings are told; nobody reads more, and a hostile file could have one in each line.
+/// The greatest number of errors, and of warnings, that are reported: a hostile file could have one in each line.
 const TOLD_MAX: usize = 100;
 
 /// Gathers diagnostics while a file is read.

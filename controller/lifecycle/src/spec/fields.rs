@@ -5,7 +5,7 @@ use sweep_search::space::Value;
 use super::diagnostic::{Report, Span, instead, nearest, suggestion};
 use super::yaml::{Entry, Kind, Node};
 
-/// So many unknown keys are compared with the known ones. A file that has more was not mistyped.
+/// Unknown keys that are compared with the known ones. A file with more was not mistyped.
 const COMPARED_MAX: usize = 100;
 
 /// A mapping whose keys are known.

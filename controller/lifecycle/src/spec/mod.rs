@@ -39,7 +39,7 @@ pub use parameter::was_mistake;
 pub use render::render;
 pub use schema::schema;
 pub use understanding::{ParameterSummary, example_configuration, parameter_summaries};
-// Whoever reads a spec needs these two, and should not have to know the search for them.
+// Readers of a spec need these two, without a dependency on the search.
 pub use sweep_search::observation::Goal;
 pub use sweep_search::suggest::Method;
 

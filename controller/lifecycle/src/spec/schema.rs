@@ -9,7 +9,7 @@ pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A sweep file",
-        "description": "A hyperparameter sweep: W&B's keys, and some of our own.",
+        "description": "A hyperparameter sweep: W&B's keys, and our own some.",
         "type": "object",
         "required": ["method", "parameters"],
         "properties": top_level(),
@@ -86,7 +86,7 @@ fn top_level() -> Value {
                     "enum": ["track", "pin"],
                     "default": "track",
                 },
-                "probe": {"description": "So many of the best configurations are tried again first with the new code.", "type": "integer", "minimum": 0, "maximum": 100, "default": 2},
+                "probe": {"description": "The number of best configurations that are tried again first with the new code.", "type": "integer", "minimum": 0, "maximum": 100, "default": 2},
                 "include": {
                     "description": "Files that git does not track and that are code all the same, whatever leaves them out: paths or patterns, from the working folder.",
                     "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 100}],
@@ -102,7 +102,7 @@ fn top_level() -> Value {
         "max_runtime": time("How long a run may take; then it has failed."),
         "max_silence": time("How long a run may say nothing, neither a metric nor a line of output; then it has failed."),
         "on_lease_lost": {
-            "description": "What becomes of a run whose agent cannot reach the controller for as long as a lease.",
+            "description": "The policy for a run whose agent cannot reach the controller for the length of a lease.",
             "enum": ["continue", "stop"],
             "default": "continue",
         },

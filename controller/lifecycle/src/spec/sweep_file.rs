@@ -11,7 +11,7 @@ use super::parameter::{self, Read};
 use super::yaml::{Kind, Node};
 use super::{constraints, data, early_terminate, lints, metric, metric_files, upkeep, when};
 
-/// Each point becomes so many runs at once.
+/// The greatest number of runs for each point.
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
@@ -189,7 +189,7 @@ fn method(fields: &Fields<'_>, report: &mut Report) -> Option<Method> {
     if let Value::Str(word) = entry.value.to_value()
         && word == "custom"
     {
-        let help = "`external`, for a search of your own that offers its runs; or `bayes`, `random` or `grid`".to_owned();
+        let help = "`external`, for your own search that offers its runs; or `bayes`, `random` or `grid`".to_owned();
         report.error(Some(entry.value.span), "`method: custom` is not supported here", Some(help));
         return None;
     }
@@ -324,8 +324,8 @@ fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<Stri
     let is_prefixed = text.strip_suffix("${args_no_hyphens}").is_some_and(|prefix| prefix.starts_with('-') && !prefix.contains([' ', '$']));
     let inner = MACROS.iter().find(|name| !ATTEMPT_MACROS.contains(name) && !is_macro && !is_prefixed && text.contains(**name));
     if let Some(inner) = inner {
-        let message = format!("`{inner}` is part of a longer item, where it is no macro: a shell would read it as a variable of its own");
-        let help = "write it as an item of its own; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
+        let message = format!("`{inner}` is part of a longer item, where it is no macro: a shell would read it as its own variable");
+        let help = "write it as its own item; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
         report.warning(Some(at(item, key_span)), message, Some(help));
     } else if let Some(unknown) = unknown_macro(&text).filter(|_| !is_macro) {
         let message = format!("`{unknown}` is no macro: it is passed as it is written");

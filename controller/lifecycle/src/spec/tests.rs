@@ -423,7 +423,7 @@ fn hostile_files_are_refused() {
 #[test]
 fn the_schema_in_the_documentation_is_the_one_that_is_printed() {
     let documented = include_str!("../../../../docs/sweep.schema.json");
-    assert!(documented == format!("{:#}\n", super::schema()), "write it anew: cargo run -- schema > docs/sweep.schema.json");
+    assert!(documented == format!("{:#}\n", super::schema()), "regenerate it: cargo run -- schema > docs/sweep.schema.json");
 }
 
 #[test]

@@ -88,7 +88,7 @@ pub struct AgentInfo {
     /// New for each process of it; empty where it does not say.
     #[serde(default)]
     pub process: String,
-    /// It is no agent process but a program that asks for runs, executes them itself and tells what came of them.
+    /// Not an agent process, but a program that asks for runs, executes them itself and reports their outcomes.
     #[serde(default)]
     pub asks: bool,
 }
@@ -127,7 +127,7 @@ impl Agent {
         Crew { places: self.places(), ahead: usize::from(!self.info.asks || self.holds.is_empty()) }
     }
 
-    /// Begins a stay in quarantine, if none is going on.
+    /// Starts a quarantine period, if none is open.
     pub(crate) fn isolate(&mut self, at: Timestamp) {
         if self.stays.last().is_some_and(|stay| stay.until.is_none()) {
             return;
@@ -137,7 +137,7 @@ impl Agent {
         self.stays.drain(..gone);
     }
 
-    /// Ends the stay in quarantine that is going on.
+    /// Ends the open quarantine period.
     pub(crate) fn release(&mut self, at: Timestamp) {
         if let Some(stay) = self.stays.last_mut().filter(|stay| stay.until.is_none()) {
             stay.until = Some(at);

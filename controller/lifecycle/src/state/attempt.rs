@@ -11,7 +11,7 @@ use super::ids::{AgentId, AttemptRef, Timestamp};
 /// One execution of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Who executes it.
+    /// The agent that executes it.
     pub agent: AgentId,
     /// Its place among all the assignments of the sweep, from 1.
     pub order: u64,
@@ -77,7 +77,7 @@ pub enum AttemptState {
     Preempted,
     /// Given back without having started.
     Returned,
-    /// Ended by a person.
+    /// Ended by the user.
     Cancelled,
 }
 
@@ -93,7 +93,7 @@ pub struct StopRequest {
     pub predicted: Option<f64>,
 }
 
-/// Who wants an attempt to end.
+/// The origin of a request to end an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopKind {

@@ -9,28 +9,28 @@ use super::ids::{AgentId, Timestamp};
 pub struct CodeVersion {
     /// The tree hash of what an agent executes, or any id that a program which asks for runs has chosen.
     pub version: String,
-    /// What is known of it.
+    /// Its description.
     pub about: CodeAbout,
-    /// Who had it first; `None`: it came with imported runs.
+    /// The agent that had it first; `None`: it came with imported runs.
     pub agent: Option<AgentId>,
     /// When it was seen first.
     pub since: Timestamp,
-    /// What a person says of it.
+    /// The user's mark.
     #[serde(default)]
     pub mark: Option<CodeMark>,
 }
 
-/// What a person says of a version.
+/// The user's mark of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeMark {
     /// It gives what another version gives: the search takes both for one.
     SameAs(String),
-    /// What came of it says nothing: its runs are kept, but are no observations, and none of them is the best.
+    /// Its results are unusable: its runs are kept, but are no observations, and none of them is the best.
     Unusable,
 }
 
-/// Something that a person did about the code of a sweep.
+/// A user's action on the code of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeStep {
     /// The version that it was about.
@@ -41,7 +41,7 @@ pub struct CodeStep {
     pub since: Timestamp,
 }
 
-/// What a person does about a version of the code.
+/// The kind of a user's action on a version of the code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeAct {

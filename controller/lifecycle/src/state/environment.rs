@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Environment {
     /// Names it: the same facts have the same digest.
     pub digest: String,
-    /// What is known of the machine and the interpreter, by name.
+    /// Facts about the machine and the interpreter, by name.
     pub facts: BTreeMap<String, String>,
     /// Installed packages, `name==version`.
     pub packages: Vec<String>,

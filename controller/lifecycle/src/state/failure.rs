@@ -1,4 +1,4 @@
-//! Why an attempt ended badly, and whom that blames.
+//! Why an attempt failed, and its attribution.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::unknown_word::UnknownWord;
 pub struct Failure {
     /// What happened.
     pub kind: FailureKind,
-    /// Whom it blames.
+    /// Its attribution.
     pub blame: Blame,
     /// In words.
     pub message: String,
@@ -64,7 +64,7 @@ pub enum FailureKind {
     Other(UnknownWord),
 }
 
-/// Whom a failure blames.
+/// The attribution of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {

@@ -1,6 +1,6 @@
 //! All that the controller knows, as plain data. Changed by [`evolve`](crate::evolve::evolve) alone.
 //!
-//! The whole state is a fold of the event log. What does not survive a restart (leases, suggestions that lie ready) is not here.
+//! The whole state is a fold of the event log. What does not survive a restart (leases, ready suggestions) is not here.
 
 mod agent;
 mod annotation;
@@ -132,7 +132,7 @@ pub enum SweepState {
     Paused,
     /// Nothing left to try, run cap or target reached.
     Finished,
-    /// A person wants no new runs; running ones may end.
+    /// The user wants no new runs; running ones may end.
     Stopped,
     /// A person has cancelled it; running runs are killed.
     Cancelled,
@@ -164,7 +164,7 @@ impl Sweep {
         u32::try_from(index + 1).ok()
     }
 
-    /// Returns an attempt, whatever became of it.
+    /// Returns an attempt, in any state.
     pub fn attempt(&self, attempt: &AttemptRef) -> Option<Cow<'_, Attempt>> {
         match self.runs.get(attempt.run)? {
             Cow::Borrowed(run) => run.attempt(attempt.attempt).map(Cow::Borrowed),
@@ -174,7 +174,7 @@ impl Sweep {
 }
 
 impl SweepState {
-    /// Returns whether no more runs are handed out unless a person asks for it.
+    /// Returns whether no more runs are handed out unless the user asks for it.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Finished | Self::Stopped | Self::Cancelled)
     }

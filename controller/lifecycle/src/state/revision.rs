@@ -26,7 +26,7 @@ pub struct Revision {
     pub changes: Vec<String>,
     /// What that meant for the runs that there were.
     pub effect: Effect,
-    /// Runs may be judged or placed otherwise than before: what people see of each is made anew.
+    /// Runs may be evaluated or placed differently: their projections are rebuilt.
     pub changes_rows: bool,
     /// Since when.
     pub since: Timestamp,
@@ -40,7 +40,7 @@ pub struct Effect {
     pub inside: u64,
     /// Runs that are beside the space and still say something of it.
     pub outside: u64,
-    /// Runs of which nobody knows where they are in the space: kept, and of no use to the search.
+    /// Runs that cannot be placed in the space: kept, and not used by the search.
     pub nowhere: u64,
     /// Runs that have ended well and never reported the objective.
     pub unreported: u64,
@@ -77,7 +77,7 @@ impl Sweep {
         self.revisions.get((revision as usize).wrapping_sub(1)).map_or(&self.spec, |revision| &revision.spec)
     }
 
-    /// Says where a run is in the newest space; `None`: nobody knows.
+    /// Sets the place of a run in the newest space; `None`: unknown.
     pub fn placed<'a>(&self, run: &'a Run) -> Option<Placed<'a>> {
         placed(&self.revisions, run)
     }

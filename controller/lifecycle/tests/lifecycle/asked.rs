@@ -1,4 +1,4 @@
-//! Programs that ask for runs and tell what came of them.
+//! Programs that ask for runs and report their outcomes.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn import(entries: &[(i64, Told)]) -> Command {
 fn an_asked_run_runs_at_once_and_is_finished_by_what_is_told() {
     let mut world = world(3);
     let attempts: Vec<_> = (1..=3).map(|x| asked(&mut world, x)).collect();
-    assert_eq!(world.run(3).state, RunState::Running, "who asks has no slots to run out of");
+    assert_eq!(world.run(3).state, RunState::Running, "a worker that asks has no slots to run out of");
     assert_eq!(world.ask(&tell(&attempts[0], Told::Value(0.25))), Reply::Run(RunState::Finished));
     assert_eq!((world.run(1).value, world.run(1).attempts[0].metrics["accuracy"]), (Some(0.25), 0.9));
     assert_eq!(world.ask(&tell(&attempts[1], Told::Failed("burst".to_owned()))), Reply::Run(RunState::Failed));

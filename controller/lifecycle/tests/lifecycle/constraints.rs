@@ -33,7 +33,7 @@ fn the_best_run_is_the_best_that_keeps_to_the_constraints() {
     tell(&mut world, 1, 0.1, Some(41.5));
     assert_eq!(world.sweep().best, None, "it takes too much");
     tell(&mut world, 2, 0.2, None);
-    assert_eq!(world.sweep().best, None, "who does not say how much may take too much");
+    assert_eq!(world.sweep().best, None, "a run without a value may take too much");
     tell(&mut world, 3, 0.4, Some(40.0));
     assert_eq!(world.sweep().best, Some((3, 0.4)), "the bound itself is allowed");
     tell(&mut world, 4, 0.3, Some(f64::NAN));

@@ -177,7 +177,7 @@ fn a_rename_is_proposed_where_one_parameter_replaces_another_like_it() {
     );
     undo(&mut world);
     let (changes, ..) = edit(&mut world, renamed(&["lr", "mu"]));
-    assert!(changes.iter().all(|change| !change.contains("renamed_from")), "nobody knows which: {changes:?}");
+    assert!(changes.iter().all(|change| !change.contains("renamed_from")), "it is unknown which: {changes:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Agents that fail by themselves, and what becomes of the runs that failed on them.
+//! Agents that fail by themselves, and the effect on runs that failed on them.
 
 use sweep_lifecycle::command::{AttemptResult, Command, Reply, SweepAction};
 use sweep_lifecycle::event::Event;

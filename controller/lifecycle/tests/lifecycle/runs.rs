@@ -1,4 +1,4 @@
-//! Runs that a person asks for again, and what the search sees of them.
+//! Runs that the user retries, and their observations.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ fn failed_runs_are_tried_again_when_a_person_asks() {
     assert!(world.run(1).avoid.is_empty());
     let third = world.begin("ann", 9);
     assert_eq!((third.run, third.attempt), (1, 3));
-    assert_eq!(world.finish("ann", &third, crash()), Reply::Run(RunState::Queued), "the counts began anew");
+    assert_eq!(world.finish("ann", &third, crash()), Reply::Run(RunState::Queued), "the counts restarted");
     let fourth = world.begin("ann", 9);
     world.succeed("ann", &fourth, 0.25);
     assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "all 2 points of the grid tried"));

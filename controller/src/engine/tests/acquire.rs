@@ -201,7 +201,7 @@ async fn a_bayesian_search_is_asked_anew_when_a_run_has_ended() {
     assert_eq!(need.count, 1);
     bench.engine.offer(counted(&need, 2)).await.unwrap();
     let Ok(Acquired::Assigned(first)) = bench.acquire("a", Duration::ZERO).await else { panic!("no run") };
-    assert!(bench.needs().await.is_empty(), "one lies ready");
+    assert!(bench.needs().await.is_empty(), "one is ready");
     bench.report("a", &first.attempt, 0.5).await.unwrap();
     assert!(bench.needs().await.is_empty(), "nothing has ended");
     bench.succeed("a", &first.attempt).await.unwrap();

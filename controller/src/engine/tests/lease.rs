@@ -1,4 +1,4 @@
-//! Who falls silent loses what it holds; who does not, does not.
+//! An agent that stops reporting loses its attempts; others keep theirs.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;

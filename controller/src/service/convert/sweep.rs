@@ -47,7 +47,7 @@ pub(in crate::service) fn sweep_state(row: &SweepRow) -> Result<SweepState, Stat
     from_word("state", &row.state)
 }
 
-/// What a person wants done to a sweep.
+/// The user's request for the state of a sweep.
 pub(in crate::service) fn sweep_action(action: i32) -> Result<SweepAction, Status> {
     match Action::try_from(action) {
         Ok(Action::Pause) => Ok(SweepAction::Pause),

@@ -38,7 +38,7 @@ struct Entry {
     run: Option<(i64, u32)>,
 }
 
-/// Deletes about so many rows. Returns whether there is more to do.
+/// Deletes about `n` rows. Returns whether there is more to do.
 pub(super) fn step(transaction: &Transaction<'_>, rows: usize) -> Result<bool, StoreError> {
     let mut entries = transaction.prepare_cached("SELECT id, sweep, run, attempt FROM purges WHERE cursor IS NULL ORDER BY id LIMIT ?1")?;
     let entries = entries.query_map([ENTRIES], |row| {
@@ -68,7 +68,7 @@ pub(super) fn step(transaction: &Transaction<'_>, rows: usize) -> Result<bool, S
     Ok(true)
 }
 
-/// Deletes at most so many rows of the tables beside the log. Returns how many it deleted; 0: none were left.
+/// Deletes at most `n` rows of the tables beside the log. Returns how many it deleted; 0: none were left.
 fn delete_rows(transaction: &Transaction<'_>, Entry { sweep, run, .. }: &Entry, limit: usize) -> Result<usize, StoreError> {
     let limit = int(limit as u64);
     let (first, last, attempt) = run.map_or((0, i64::MAX, u32::MAX), |(run, attempt)| (run, run, attempt));

@@ -18,7 +18,7 @@ use crate::store::{
 /// Replies are kept this long: no caller repeats a request after a day.
 const REPLIES_KEPT_HOURS: u32 = 48;
 
-/// Old replies are thrown away once in so many commits.
+/// Commits between deletions of old replies.
 const COMMITS_BETWEEN_PRUNES: u64 = 4096;
 
 /// How often the last commit is read back.
@@ -167,7 +167,7 @@ impl SqliteStore {
         (pragma("journal_mode"), synchronous)
     }
 
-    /// Lets the file grow to so many pages only, as a full disk does.
+    /// Limits the file to a number of pages, as a full disk does.
     pub(super) fn limit_pages(&self, pages: Option<u32>) {
         let pages = pages.unwrap_or(u32::MAX - 1);
         self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
@@ -288,7 +288,7 @@ fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded
     Ok((seq, last))
 }
 
-/// Not `REPLACE`, which deletes a row and inserts it anew: an update leaves indices alone whose columns stay as they are, and pages that do not change, so
+/// Not `REPLACE`, which deletes a row and inserts it again: an update leaves indices alone whose columns stay as they are, and pages that do not change, so
 /// that a commit has fewer pages to wait for.
 pub(super) fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     let mut put = transaction.prepare_cached(
