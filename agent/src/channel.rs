@@ -23,14 +23,14 @@ pub enum Trust {
 
 /// The controller, as it is connected to.
 #[derive(Clone, Debug)]
-pub struct Controller {
+pub struct ControllerTarget {
     /// Its address, deadlines and keep-alive.
     pub endpoint: Endpoint,
     /// See [`Trust`].
     pub trust: Trust,
 }
 
-impl Controller {
+impl ControllerTarget {
     /// Connects when it is first used, and again whenever the connection is lost.
     pub fn connect_lazy(&self) -> Channel {
         let guard = Guard::new(self.trust);

@@ -48,14 +48,14 @@ use tokio::sync::mpsc;
 
 pub use crate::attempt::UserSignal;
 pub use crate::capture::data::{DataSet, DataSource};
-pub use crate::capture::environment::{Environment, survey};
+pub use crate::capture::environment::{CapturedEnvironment, survey};
 pub use crate::folders::controller_of;
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::reproduce::{Reproduced, Reproduction, reproduce};
 pub use crate::run_folders::{RunFolder, run_folders, size_of};
 pub use crate::token::TokenSource;
 
-use crate::channel::Controller;
+use crate::channel::ControllerTarget;
 use crate::executor::Programs;
 use crate::process::shims::Shims;
 use crate::session::Surroundings;
@@ -67,7 +67,7 @@ pub const SETTLING_TIME: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
     /// The controller.
-    pub controller: Controller,
+    pub controller: ControllerTarget,
     /// The token that the controller asks for.
     pub token: TokenSource,
     /// The sweep: id, prefix or name.

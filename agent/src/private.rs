@@ -301,7 +301,7 @@ impl PrivateDir {
 fn open_dir(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     match nix::fcntl::open(path, flags, Mode::empty()) {
-        Err(Errno::ENOTDIR) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is no folder", path.display()))),
+        Err(Errno::ENOTDIR) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is not a folder", path.display()))),
         opened => Ok(File::from(opened?)),
     }
 }

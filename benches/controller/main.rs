@@ -116,7 +116,7 @@ fn print_percentiles(what: &str, pauses: bool, mut times: Vec<Duration>) {
     println!("| {what}, {rhythm} | {p50:.2} ms | {p99:.2} ms | {longest:.2} ms |");
 }
 
-/// What a suggestion costs when all that matters is the search: ask, tell at once, ask again.
+/// Measures the cost of a suggestion when the search dominates: ask, tell at once, ask again.
 async fn cycle() -> Result<()> {
     println!(
         "\n| runs | a cycle of `Ask` and `Tell` | `Ask` | processor time of the controller | suggestions that had not seen all results |"
@@ -145,7 +145,7 @@ async fn cycle() -> Result<()> {
     Ok(())
 }
 
-/// What many runs from elsewhere cost, and a suggestion that rests on them.
+/// Measures the cost of many imported runs, and of a suggestion that uses them.
 async fn import() -> Result<()> {
     println!("\n| runs | `ImportRuns` | the next `Ask` | the controller then |\n|---|---|---|---|");
     for count in IMPORTS {

@@ -1,4 +1,4 @@
-//! What is searched: eight parameters of a training, and a smooth stand-in for its loss.
+//! The problem: eight parameters of a training, and a smooth substitute for its loss.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};

@@ -20,11 +20,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::CodeError;
 use crate::private_file;
-use crate::store::{Store, is_version};
+use crate::store::{CodeStore, is_version};
 
 /// Versions that are kept, the most recently used.
 const KEPT: usize = 3;
-/// What was used in this time is kept as well: an agent on another machine may share the folder, and its programs cannot be seen from here.
+/// Versions used within this time are kept as well: an agent on another machine may share the folder, and its programs cannot be seen from here.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How names of folders begin that are not in their places yet, or not any more.
 const BESIDE: &str = ".new-";
@@ -34,7 +34,7 @@ const ASIDE: &str = ".old-";
 #[derive(Clone, Debug)]
 pub struct Checkouts {
     dir: PathBuf,
-    store: Store,
+    store: CodeStore,
 }
 
 impl Checkouts {
@@ -48,7 +48,7 @@ impl Checkouts {
             private_file::make_folder(&folder).map_err(|source| CodeError::File { path: folder.clone(), source })?;
         }
         let _held = lock(dir)?;
-        Ok(Self { dir: dir.to_owned(), store: Store::open(&dir.join("store.git"))? })
+        Ok(Self { dir: dir.to_owned(), store: CodeStore::open(&dir.join("store.git"))? })
     }
 
     /// Returns whether a version is here.

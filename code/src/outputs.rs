@@ -20,14 +20,14 @@ pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 type OutputKind = (Vec<u8>, Vec<u8>);
 
 /// The recorded state of a working folder and its present content.
-pub(crate) struct Evidence<'a> {
+pub(crate) struct OutputEvidence<'a> {
     /// Files that git does not track, before attempts ran.
     pub(crate) before: &'a Entries,
     /// Those that are there now.
     pub(crate) now: &'a Entries,
     /// Files that git tracks.
     pub(crate) tracked: &'a BTreeSet<&'a [u8]>,
-    /// What a file is.
+    /// The kind of a file.
     pub(crate) kind: &'a dyn Fn(&[u8]) -> FileKind,
     /// Whether a file is there, code or not.
     pub(crate) is_there: &'a dyn Fn(&[u8]) -> bool,
@@ -35,19 +35,19 @@ pub(crate) struct Evidence<'a> {
     pub(crate) holds_only_source: &'a dyn Fn(&[u8]) -> bool,
 }
 
-/// What has turned out to be output.
+/// Paths that have turned out to be output.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundOutputs {
     /// Files that have appeared, and folders, each with a slash behind it.
     pub(crate) appeared: BTreeSet<Vec<u8>>,
     /// Files that were there before and have changed or gone, with what they were.
     pub(crate) changed: Entries,
 }
 
-impl Evidence<'_> {
+impl OutputEvidence<'_> {
     /// Finds the outputs among what has changed while attempts ran.
-    pub(crate) fn judge(&self) -> Found {
-        let mut found = Found::default();
+    pub(crate) fn judge(&self) -> FoundOutputs {
+        let mut found = FoundOutputs::default();
         let new: Vec<&[u8]> = self.now.keys().filter(|path| !self.before.contains_key(*path)).map(Vec::as_slice).collect();
         if !new.is_empty() {
             let code = self.code_folders();
@@ -89,7 +89,7 @@ fn folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..=end])
 }
 
-/// Outputs of a working folder: paths as in [`Found::appeared`], and patterns in the form of `.gitignore`, which begin with a slash.
+/// Outputs of a working folder: paths as in [`FoundOutputs::appeared`], and patterns in the form of `.gitignore`, which begin with a slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outputs {
     named: BTreeSet<Vec<u8>>,
@@ -212,7 +212,7 @@ mod tests {
         files.iter().map(|(path, hash)| (path.as_bytes().to_vec(), hash.as_bytes().to_vec())).collect()
     }
 
-    fn judged(before: &[(&str, &str)], now: &[(&str, &str)], tracked: &[&str], gone: &[&str]) -> Found {
+    fn judged(before: &[(&str, &str)], now: &[(&str, &str)], tracked: &[&str], gone: &[&str]) -> FoundOutputs {
         let tracked = tracked.iter().map(|path| path.as_bytes()).collect();
         let kind = |path: &[u8]| match extension_of(path).as_str() {
             "py" => FileKind::Source,
@@ -223,11 +223,18 @@ mod tests {
         let is_there = |path: &[u8]| !gone.iter().any(|gone| gone.as_bytes() == path);
         let holds_only_source =
             |folder: &[u8]| now.keys().filter(|path| path.starts_with(folder)).all(|path| kind(path) == FileKind::Source);
-        Evidence { before: &before, now: &now, tracked: &tracked, kind: &kind, is_there: &is_there, holds_only_source: &holds_only_source }
-            .judge()
+        OutputEvidence {
+            before: &before,
+            now: &now,
+            tracked: &tracked,
+            kind: &kind,
+            is_there: &is_there,
+            holds_only_source: &holds_only_source,
+        }
+        .judge()
     }
 
-    fn names(found: &Found) -> (Vec<String>, Vec<String>) {
+    fn names(found: &FoundOutputs) -> (Vec<String>, Vec<String>) {
         let text = |path: &Vec<u8>| String::from_utf8(path.clone()).unwrap();
         (found.appeared.iter().map(text).collect(), found.changed.keys().map(text).collect())
     }

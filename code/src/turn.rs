@@ -74,12 +74,12 @@ mod tests {
     use super::*;
     use crate::Working;
 
-    struct Place {
+    struct TurnFixture {
         folder: TempDir,
         working: Working,
     }
 
-    impl Place {
+    impl TurnFixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             fs::create_dir(folder.path().join("project")).unwrap();
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn files_say_when_one_version_became_another() {
-        let mut place = Place::new();
+        let mut place = TurnFixture::new();
         place.write("train.py", "1\n");
         let one = place.version();
         let first = place.write("train.py", "2\n");
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn of_a_file_that_is_gone_its_folder_says_when() {
-        let mut place = Place::new();
+        let mut place = TurnFixture::new();
         place.write("train.py", "1\n");
         place.write("model.py", "1\n");
         let one = place.version();

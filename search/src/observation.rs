@@ -37,7 +37,7 @@ pub enum Outcome {
     Value(f64),
     /// The run was stopped early. Its ending is predicted from the curves that are known when the search is asked.
     Stopped(Ending),
-    /// The run failed for a reason that blames the configuration.
+    /// The run failed for a reason attributed to the configuration.
     Failed,
 }
 
@@ -73,7 +73,7 @@ impl Outcome {
 pub struct Observation {
     /// The run's number in its sweep; opaque here but for the order.
     pub index: u64,
-    /// What was tried.
+    /// The configuration.
     pub config: Config,
     /// The outcome.
     pub outcome: Outcome,

@@ -1,4 +1,4 @@
-//! What a sweep tells a CI system: the gate (`--fail-if`), JUnit, a Markdown report, an exit code.
+//! Output for CI systems: the gate (`--fail-if`), JUnit, a Markdown report, an exit code.
 //!
 //! Pure functions over the messages of `sweep.v1`; files and the terminal are the caller's.
 
@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use sweep_proto::v1::{Attempt, Run, Sweep};
 
-use self::gate::Judgement;
+use self::gate::GateJudgement;
 
 /// The outcome of a sweep.
 #[derive(Clone, Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct SweepOutcome {
     /// The sweep as the controller last said it.
     pub(crate) sweep: Sweep,
     /// All its runs.
@@ -24,12 +24,12 @@ pub(crate) struct Outcome {
     /// From the start of the command to its end.
     pub(crate) duration: Duration,
     /// Why the command ended.
-    pub(crate) end: End,
+    pub(crate) end: SweepRunEnd,
 }
 
 /// Why `sweep run` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum SweepRunEnd {
     /// The sweep was over, or `--count` was reached.
     Done,
     /// `--timeout` passed first.
@@ -40,9 +40,9 @@ pub(crate) enum End {
     Interrupted,
 }
 
-/// What the outcome means to a CI system; the worst that applies.
+/// The verdict for a CI system; the worst that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CiVerdict {
     /// All is well.
     Passed,
     /// The gate says no.
@@ -57,7 +57,7 @@ pub(crate) enum Verdict {
     Interrupted,
 }
 
-impl Verdict {
+impl CiVerdict {
     /// Returns the exit code of `sweep run`; 2 (bad input) never gets this far.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
@@ -82,16 +82,16 @@ impl Verdict {
     }
 }
 
-impl Outcome {
+impl SweepOutcome {
     /// Returns the verdict. An interrupt weighs most, then the time limit, then that nothing succeeded, then the gate.
-    pub(crate) fn verdict(&self, gate: Option<&Judgement>) -> Verdict {
+    pub(crate) fn verdict(&self, gate: Option<&GateJudgement>) -> CiVerdict {
         match self.end {
-            End::Interrupted => Verdict::Interrupted,
-            End::TimedOut => Verdict::TimedOut,
-            End::Done | End::Stalled if self.sweep.finished + self.sweep.stopped == 0 => Verdict::NothingSucceeded,
-            End::Stalled => Verdict::Stalled,
-            End::Done if gate.is_some_and(|gate| gate.failed) => Verdict::GateFailed,
-            End::Done => Verdict::Passed,
+            SweepRunEnd::Interrupted => CiVerdict::Interrupted,
+            SweepRunEnd::TimedOut => CiVerdict::TimedOut,
+            SweepRunEnd::Done | SweepRunEnd::Stalled if self.sweep.finished + self.sweep.stopped == 0 => CiVerdict::NothingSucceeded,
+            SweepRunEnd::Stalled => CiVerdict::Stalled,
+            SweepRunEnd::Done if gate.is_some_and(|gate| gate.failed) => CiVerdict::GateFailed,
+            SweepRunEnd::Done => CiVerdict::Passed,
         }
     }
 
@@ -143,7 +143,7 @@ fn run_duration(run: &Run) -> Option<Duration> {
     u64::try_from(ended - started).ok().filter(|_| ended > 0).map(Duration::from_millis)
 }
 
-/// Returns the parameters of a run with their values as JSON; empty where the text is no JSON object.
+/// Returns the parameters of a run with their values as JSON; empty where the text is not a JSON object.
 fn params(run: &Run) -> Vec<(String, String)> {
     let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&run.params_json).unwrap_or_default();
     parsed.into_iter().map(|(name, value)| (name, param_text(&value))).collect()
@@ -207,7 +207,7 @@ pub(crate) mod tests {
     }
 
     /// Four runs: two finished, one stopped early, one that crashed with hostile output.
-    pub(crate) fn outcome() -> Outcome {
+    pub(crate) fn outcome() -> SweepOutcome {
         let mut stopped = run(3, "stopped", r#"{"lr":0.5,"opt":"sgd"}"#, Some(0.9));
         stopped.reason = "hyperband: 0.9 at iteration 3 is worse than the best third".to_owned();
         let mut failed = run(4, "failed", r#"{"lr":0.7,"opt":"a|`b`<i>"}"#, None);
@@ -220,7 +220,7 @@ pub(crate) mod tests {
             evidence: String::new(),
             ..Failure::default()
         });
-        Outcome {
+        SweepOutcome {
             sweep: Sweep {
                 id: "abcd1234".to_owned(),
                 name: "digits".to_owned(),
@@ -243,22 +243,22 @@ pub(crate) mod tests {
                 failed,
             ],
             duration: Duration::from_secs(200),
-            end: End::Done,
+            end: SweepRunEnd::Done,
         }
     }
 
     #[test]
     fn the_worst_that_applies_is_the_verdict() {
-        let failing = Judgement { failed: true, ..Judgement::default() };
+        let failing = GateJudgement { failed: true, ..GateJudgement::default() };
         let mut outcome = outcome();
         assert_eq!(outcome.verdict(None).exit_code(), 0);
-        assert_eq!(outcome.verdict(Some(&Judgement::default())).exit_code(), 0);
+        assert_eq!(outcome.verdict(Some(&GateJudgement::default())).exit_code(), 0);
         assert_eq!(outcome.verdict(Some(&failing)).exit_code(), 1);
         (outcome.sweep.finished, outcome.sweep.stopped) = (0, 0);
         assert_eq!(outcome.verdict(Some(&failing)).exit_code(), 3);
-        outcome.end = End::TimedOut;
+        outcome.end = SweepRunEnd::TimedOut;
         assert_eq!(outcome.verdict(Some(&failing)).exit_code(), 4);
-        outcome.end = End::Interrupted;
+        outcome.end = SweepRunEnd::Interrupted;
         assert_eq!(outcome.verdict(Some(&failing)).exit_code(), 130);
     }
 
@@ -266,7 +266,7 @@ pub(crate) mod tests {
     fn stopped_runs_count_as_successes() {
         let mut outcome = outcome();
         outcome.sweep.finished = 0;
-        assert_eq!(outcome.verdict(None), Verdict::Passed);
+        assert_eq!(outcome.verdict(None), CiVerdict::Passed);
     }
 
     #[test]
@@ -279,7 +279,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_ranking_follows_the_goal() {
-        let numbers = |outcome: &Outcome| outcome.ranking().iter().map(|(run, _)| run.run).collect::<Vec<_>>();
+        let numbers = |outcome: &SweepOutcome| outcome.ranking().iter().map(|(run, _)| run.run).collect::<Vec<_>>();
         let mut outcome = outcome();
         assert_eq!(numbers(&outcome), [2, 1, 3]);
         outcome.sweep.goal = "maximize".to_owned();

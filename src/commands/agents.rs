@@ -53,7 +53,7 @@ struct ListArgs {
     controller: ControllerArgs,
 }
 
-/// Lets an agent in quarantine have runs again at once
+/// Readmits a quarantined agent at once
 #[derive(Debug, Args)]
 struct ReadmitArgs {
     /// The agent: its id, or the beginning of it

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     }
     let mut runs = list(&mut client, &sweep.id, args.state.clone()).await?;
     runs.retain(|run| args.tag.iter().all(|tag| run.tags.contains(tag)));
-    // What somebody has pinned comes first.
+    // Pinned runs come first.
     runs.sort_by_key(|run| !run.pinned);
     let mut out = out();
     if runs.is_empty() {

@@ -13,7 +13,7 @@ use crate::commands::best::{analysis, best_run};
 use crate::commands::runs;
 use crate::display::{self, out};
 use crate::environments;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::snapshots;
 
 /// Shows the progress of a sweep, or the outcome of a run
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
     if let Some(number) = run {
         let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
         let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
-        let run = answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?;
+        let run = answer.run.ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?;
         if args.why && !args.json {
             write!(out(), "{}", display::why(&sweep, &run))?;
             return Ok(ExitCode::SUCCESS);
@@ -73,12 +73,12 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.environment {
-        return Err(Failure::input("`--environment` is about one run")
+        return Err(CommandError::input("`--environment` is about one run")
             .hint(format!("for example `sweep show --environment {}/1`", sweep.id))
             .into());
     }
     if args.why {
-        return Err(Failure::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());
+        return Err(CommandError::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());
     }
     let best = best_run(&client, &sweep).await?;
     let failed = runs::list(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;

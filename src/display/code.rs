@@ -26,7 +26,7 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
         let _ = writeln!(text, "\nOf {} no version is known.", counted(answer.unknown, "run"));
     }
     if !agreements.is_empty() {
-        let _ = writeln!(text, "\nWhat the search has learnt:");
+        let _ = writeln!(text, "\nEvidence from older code:");
         agreements.iter().for_each(|one| {
             let _ = writeln!(text, "  {}", agreement(sweep, one));
         });
@@ -58,7 +58,7 @@ fn outputs(versions: &[CodeVersion]) -> String {
     )
 }
 
-/// What was said of versions when they were captured, each thing once.
+/// The notes of captured versions, each note once.
 fn notes(versions: &[CodeVersion]) -> String {
     let mut said: Vec<(&str, Vec<u32>)> = Vec::new();
     for (number, code) in versions.iter().filter_map(|version| Some((version.number, version.code.as_ref()?))) {
@@ -81,7 +81,7 @@ fn notes(versions: &[CodeVersion]) -> String {
     text
 }
 
-/// What a person has said of versions, and which one is pinned.
+/// The marks of versions, and the pinned one.
 fn said(versions: &[CodeVersion]) -> String {
     let mut text = String::new();
     for version in versions {
@@ -146,7 +146,7 @@ pub(crate) fn short(hash: &str) -> String {
     printable(if is_hash { &hash[..HASH_CHARACTERS] } else { hash })
 }
 
-/// What was not committed: as it is for a program, and without what steers a terminal for a person.
+/// Returns the uncommitted part: unchanged for a program, without control characters for a terminal.
 pub(crate) fn patch(text: &str) -> String {
     if !std::io::stdout().is_terminal() {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! What two runs have in common and what not.
+//! Prints the differences between two runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

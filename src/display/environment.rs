@@ -1,4 +1,4 @@
-//! What runs were executed in, for people and for machines.
+//! Prints environments of runs, as text and as JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -109,7 +109,7 @@ fn data(set: &DataSet) -> String {
 /// Something that differs: what, and how it is on each side.
 pub(crate) type Difference = [String; 3];
 
-/// What differs between two environments. What passes with every job is left out, and so are variables whose values are not known.
+/// Lists the differences between two environments. Facts that differ with every job are left out, and so are variables whose values are not known.
 pub(crate) fn differences(left: &Environment, right: &Environment) -> Vec<Difference> {
     let facts = |side: &Environment| -> BTreeMap<String, String> {
         facts(side).filter(|(name, _)| !PASSING.contains(&name.as_str())).map(|(name, fact)| (name.clone(), fact.clone())).collect()

@@ -211,7 +211,7 @@ fn ended_line(sweep: &Sweep, run: &Run) -> String {
     format!("  {} {:>4}  {value}{}{note}", state.for_stderr(), run.run, params_line(run))
 }
 
-/// What an agent says, as a line: a verb, right-aligned, and what it is about.
+/// Prints a notice of an agent as a line: a verb, right-aligned, and its subject.
 pub(crate) fn notice(notice: &Notice) -> String {
     let line = |verb: &str, rest: String| format!("{} {rest}", style(format!("{verb:>12}")).green().bold().for_stderr());
     match notice {

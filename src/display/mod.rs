@@ -1,4 +1,4 @@
-//! What people see: tables, a live view, diagnostics; and JSON for machines.
+//! Output: tables, a live view, diagnostics, and JSON.
 
 pub(crate) mod code;
 pub(crate) mod compare;
@@ -58,7 +58,7 @@ fn flatten(above: &str, value: &serde_json::Value, parts: &mut Vec<(String, Stri
     }
 }
 
-/// What people say of a run, in a line; empty: nothing.
+/// The annotation of a run, in a line; empty: none.
 pub(crate) fn said(run: &Run) -> String {
     let tags: Vec<_> = run.tags.iter().map(|tag| format!("#{}", printable(tag))).collect();
     let parts = [if run.pinned { "pinned".to_owned() } else { String::new() }, tags.join(" "), printable(&run.note)];
@@ -142,7 +142,7 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     if let Some(success) = why.success {
         let _ = writeln!(text, "  success       {:.0} % likely to end well", 100.0 * success);
     }
-    // What somebody else's search has seen is not known here.
+    // The observations of an external search are unknown.
     if why.kind != "external" {
         let _ = writeln!(text, "  computed from {} results and {} open runs (history {})", why.observations, why.pending, why.history);
         let _ = writeln!(text, "  rule          {}", rule(&sweep.method, &why.kind));
@@ -249,7 +249,7 @@ pub(crate) fn sweep(
         for group in groups.into_iter().take(GROUPS_MAX) {
             let runs: Vec<_> = group.runs.iter().take(8).map(u64::to_string).collect();
             let more = if group.runs.len() > 8 { ", …" } else { "" };
-            let blame = if group.blame.is_empty() { String::new() } else { format!(", blames {}", blamed(&group.blame)) };
+            let blame = if group.blame.is_empty() { String::new() } else { format!(" (attribution: {})", attribution(&group.blame)) };
             let (count, runs) = (group.runs.len(), runs.join(", "));
             let _ = writeln!(text, "  {count} × {}{blame} (runs {runs}{more}): {}", group.kind, printable(&group.example));
             if !group.evidence.is_empty() {
@@ -276,11 +276,11 @@ pub(crate) fn sweep(
     text
 }
 
-/// The party that a failure blames, in words.
-fn blamed(blame: &str) -> String {
+/// Returns the attribution of a failure in words. Earlier controllers write `nobody` for `external`.
+pub(crate) fn attribution(blame: &str) -> String {
     match blame {
-        "nobody" => "nobody".to_owned(),
-        party => format!("the {}", printable(party).replace('_', " ")),
+        "nobody" => "external".to_owned(),
+        party => printable(party).replace('_', " "),
     }
 }
 
@@ -363,7 +363,7 @@ fn attempt_block(attempt: &Attempt, code: &str, environments: &BTreeMap<String, 
         text.push_str(&if in_full { environment::full(found) } else { environment::summary(found) });
     }
     if let Some(failure) = &attempt.failure {
-        let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, blamed(&failure.blame), printable(&failure.message));
+        let _ = writeln!(text, "  {} (attribution: {}): {}", failure.kind, attribution(&failure.blame), printable(&failure.message));
         if !failure.evidence.is_empty() && !failure.message.contains(&failure.evidence) {
             let _ = writeln!(text, "  evidence: {}", printable(&failure.evidence));
         }
@@ -384,7 +384,7 @@ fn attempt_block(attempt: &Attempt, code: &str, environments: &BTreeMap<String, 
     }
 }
 
-/// What names of metrics begin with that an agent measures.
+/// The prefix of metrics that an agent measures.
 const SYSTEM: &str = "system/";
 
 /// Returns the metrics of an attempt by name: its program's own, and those that its agent has measured.

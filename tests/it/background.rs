@@ -63,7 +63,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
         command
     };
     if !isolated("true").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no its own network can be had here (unshare --net)");
+        eprintln!("SKIPPED: no separate network is possible here (unshare --net)");
         return None;
     }
     let mut command = by(isolated(script), &bench.sweep(&[]));

@@ -80,7 +80,7 @@ fn code_that_changes_half_way_is_another_version() {
     assert_eq!(git(&bench, &["rev-parse", "HEAD"]), head);
 }
 
-/// What a command says that ends with an exit status other than 0.
+/// The output of a command that ends with an exit status other than 0.
 fn refused(bench: &Bench, arguments: &[&str], status: i32) -> String {
     let ended = bench.run(arguments);
     assert_eq!(ended.code, status, "{}", ended.stderr);

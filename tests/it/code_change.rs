@@ -76,7 +76,7 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
     assert_eq!(versions.len(), 2, "{versions:#?}");
     let diff = bench.ok(&["diff", &format!("{id}@1"), &format!("{id}@2")]);
     assert!(diff.contains("-    total += cross_entropy(0.0, 1)") && diff.contains("+    return total / len(valid)"), "{diff}");
-    assert!(bench.ok(&["code", &id]).contains("What the search has learnt"));
+    assert!(bench.ok(&["code", &id]).contains("Evidence from older code"));
     let new: Vec<&Value> = counted.iter().copied().filter(|run| run["code_version"] == versions[1]["version"]).collect();
     assert!(new.len() >= 12, "{} runs of the new code", new.len());
     assert!(new.iter().all(|run| run["revision"] == 1 || run["params"]["activation"] != "step"), "what was dropped is not tried again");
@@ -84,13 +84,13 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
     // What the beginning of a sweep that knows nothing comes to on the average is surpassed.
     let edited = fs::read_to_string(format!("{example}/edited.yaml")).expect("it is there");
     assert!(edited.contains("\nseed: 3\n"), "{edited}");
-    let anew = SEEDS.map(|seed| {
+    let restarted = SEEDS.map(|seed| {
         let fresh = bench.write(&format!("fresh-{seed}.yaml"), &edited.replace("\nseed: 3\n", &format!("\nseed: {seed}\n")));
         let id = bench.ok(&["create", &fresh]).trim().to_owned();
         bench.ok(&["agent", &id, "--workdir", "project", "--count", &FIRST.to_string()]);
         best(bench.json_lines(&["runs", &id, "--json"]).iter())
     });
-    let (ours, theirs) = (best(new.iter().copied()), anew.iter().sum::<f64>() / anew.len() as f64);
+    let (ours, theirs) = (best(new.iter().copied()), restarted.iter().sum::<f64>() / restarted.len() as f64);
     eprintln!(
         "SEEN {ours} of {} runs, places {:?}",
         new.len(),

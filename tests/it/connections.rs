@@ -60,7 +60,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
         command
     };
     let works = isolated("python3 -c 'import socket'").output().is_ok_and(|output| output.status.success());
-    if !requires("netns", works, "no its own network can be had here (unshare --net, ip, bash, python3)") {
+    if !requires("netns", works, "no separate network is possible here (unshare --net, ip, bash, python3)") {
         return None;
     }
     bench.write("flood.py", FLOOD);

@@ -68,7 +68,7 @@ fn what_cannot_be_offered_is_refused_in_words() {
     let nothing = bench.run(&["offer", &id, &bench.write("empty.jsonl", "\n")]);
     assert!(nothing.code == 2 && nothing.stderr.contains("nothing is offered"), "{nothing:?}");
     let alone = bench.run(&["run", &bench.path("sweep.yaml").display().to_string()]);
-    assert!(alone.code == 2 && alone.stderr.contains("to which nobody offers runs"), "{alone:?}");
+    assert!(alone.code == 2 && alone.stderr.contains("to which no program can offer runs"), "{alone:?}");
     bench.ok(&["stop", &id]);
     let stopped = bench.run(&["offer", &id, "--params", r#"{"x": 1, "y": 1}"#]);
     assert!(stopped.code == 1 && stopped.stderr.contains("is stopped (stopped by user): it takes no more runs"), "{stopped:?}");

@@ -1,4 +1,4 @@
-//! A bench for tests with the real binary: folders, a port and its own processes, all gone when the test ends.
+//! A bench for tests with the real binary: its own folders, port and processes, all gone when the test ends.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -47,7 +47,7 @@ impl Interceptor for Bearer {
     }
 }
 
-/// What a command that has ended said.
+/// The output and exit code of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -66,7 +66,7 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
-    /// What tools that list processes call it; of a shim it changes when it gets an attempt.
+    /// Its name in process lists; that of a shim changes when it gets an attempt.
     pub(crate) name: String,
     pub(crate) command: String,
 }

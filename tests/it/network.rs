@@ -127,7 +127,7 @@ impl Wire {
         assert!(ip(&format!("link set {}h up", self.name)));
     }
 
-    /// What the other end sends is lost on its way; what this end sends arrives.
+    /// Drops packets from the other end; packets from this end arrive.
     fn cut_one_way(&self) -> bool {
         ip(&format!("route add blackhole {}/32 metric 1", Ipv4Addr::from(u32::from(self.here) + 1)))
     }

@@ -190,7 +190,7 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
         assert!((value(new) - value(old) - 1.0).abs() < 1e-9, "{old} {new}");
     }
     let wrong = refused(&bench, &["code", "push", &id, "--rerun", "all", "some"], 2);
-    assert!(wrong.contains("does not say what is tried again"), "{wrong}");
+    assert!(wrong.contains("does not name points to rerun"), "{wrong}");
 
     // Marks of versions.
     assert_eq!(bench.json_lines(&["best", &id, "--json", "--by", "value"])[0]["run"], 1);

@@ -37,7 +37,7 @@ fn a_refused_command_line_is_named_never_tried_again_and_pauses_the_sweep() {
     let failure = &runs[0]["executions"][0]["failure"];
     assert_eq!((&failure["kind"], &failure["blame"]), (&"usage".into(), &"command_line".into()), "{failure}");
     let shown = bench.ok(&["show", &id]);
-    assert!(shown.contains("2 × usage, blames the command line"), "{shown}");
+    assert!(shown.contains("2 × usage (attribution: command line)"), "{shown}");
 }
 
 #[test]

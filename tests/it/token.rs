@@ -146,7 +146,7 @@ fn a_local_agent_goes_on_with_a_token_that_was_rotated() {
     bench.nothing_left();
 }
 
-/// Another user of the machine, with a copy of the program and its own home.
+/// Another user of the machine, with its own copy of the program, and its own home.
 struct Attacker<'a> {
     bench: &'a Bench,
     folder: tempfile::TempDir,

@@ -140,7 +140,7 @@ fn it_goes_from_the_sweep_to_the_output_and_gives_the_terminal_back() {
     screen.press("2");
     screen.shows("by number");
     screen.press("ffff\r");
-    screen.shows("blames");
+    screen.shows("attribution");
     screen.press("\r");
     screen.shows("steers nothing");
     screen.shows("\\u{1b}[2J");

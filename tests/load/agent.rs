@@ -17,7 +17,7 @@ use tonic::{Code, Response, Status};
 
 use crate::figures::Figures;
 
-/// What is searched, at random: a draw costs nothing, so that the controller is measured and not the search.
+/// The search space, at random: a draw costs nothing, so that the controller is measured and not the search.
 pub(crate) const SWEEP_FILE: &str = "
 program: train
 method: random

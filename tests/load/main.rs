@@ -107,7 +107,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What is acknowledged is there: as many runs as the agents were told of, and none twice.
+/// Checks that acknowledged runs are there: as many runs as the agents were told of, and none twice.
 async fn smoke() -> Result<()> {
     let load = Load {
         agents: 5,

@@ -6,7 +6,7 @@ mod python;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::environment::{Place, Project, example, params_json, starts_ranks, variables, wandb_config};
+pub(crate) use self::environment::{AttemptPaths, Project, example, params_json, starts_ranks, variables, wandb_config};
 
 /// What a command is built from.
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ pub(crate) struct Template<'a> {
     /// Arguments for parameters without a value (null) are left out.
     pub(crate) omits_none: bool,
     /// The attempt's folders and numbers.
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a AttemptPaths,
 }
 
 /// The facts about the machine that building a command uses.
@@ -88,7 +88,7 @@ fn is_prefix(text: &str) -> bool {
 
 /// Replaces `${envvar:NAME}` and the macros of the attempt, wherever they are in the item. A variable that is not set becomes its own name, as in W&B,
 /// with a warning.
-fn substitute(item: &str, place: &Place, machine: &impl Machine, warnings: &mut Vec<String>) -> String {
+fn substitute(item: &str, place: &AttemptPaths, machine: &impl Machine, warnings: &mut Vec<String>) -> String {
     let mut out = String::new();
     let mut rest = item;
     while let Some(position) = rest.find("${") {
@@ -109,7 +109,7 @@ fn substitute(item: &str, place: &Place, machine: &impl Machine, warnings: &mut 
 }
 
 /// Returns the text of a macro inside an item, `None` where it is none.
-fn value_of(name: &str, place: &Place, machine: &impl Machine, warnings: &mut Vec<String>) -> Option<String> {
+fn value_of(name: &str, place: &AttemptPaths, machine: &impl Machine, warnings: &mut Vec<String>) -> Option<String> {
     if let Some(variable) = name.strip_prefix("envvar:") {
         let is_name = variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         return is_name.then(|| {

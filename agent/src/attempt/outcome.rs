@@ -2,11 +2,11 @@
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
+pub(crate) enum AttemptOutcome {
     /// Exit status 0 and the objective was seen.
     Succeeded,
     /// Badly.
-    Failed(Failure),
+    Failed(AttemptFailure),
     /// It obeyed early termination, for this reason.
     Stopped(String),
     /// A person has cancelled it, for this reason.
@@ -19,10 +19,10 @@ pub(crate) enum Outcome {
 
 /// Why an attempt ended badly. Kinds and blame are the words of `sweep.v1.Failure`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct AttemptFailure {
     /// A word of `sweep.v1.Failure.kind`.
     pub(crate) kind: &'static str,
-    /// `configuration`, `command_line`, `machine` or `nobody`.
+    /// `configuration`, `command_line`, `machine` or `external`.
     pub(crate) blame: &'static str,
     /// In words.
     pub(crate) message: String,
@@ -32,6 +32,6 @@ pub(crate) struct Failure {
     pub(crate) signal: Option<i32>,
     /// The last lines of the output.
     pub(crate) output_tail: String,
-    /// What the judgement rests on: a line of output, a counter of the machine.
+    /// The evidence for the attribution: a line of output, a counter of the machine.
     pub(crate) evidence: String,
 }

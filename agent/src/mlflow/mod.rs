@@ -20,7 +20,7 @@ use axum::extract::DefaultBodyLimit;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use self::store::Store;
+use self::store::MlflowStore;
 
 /// The variable that names the server to MLflow's clients.
 pub(crate) const VARIABLE: &str = "MLFLOW_TRACKING_URI";
@@ -38,7 +38,7 @@ pub(crate) fn store_of(uri: &str, workdir: &Path) -> Option<PathBuf> {
     (!path.is_empty() && uri != "databricks" && uri != "uc").then(|| workdir.join(path))
 }
 
-/// Returns a warning where the user's own address is no file store, once for this process.
+/// Returns a warning where the user's own address is not a file store, once for this process.
 pub(crate) fn warning_of(uri: &str) -> Option<String> {
     if store_of(uri, Path::new("/")).is_some() || HAS_WARNED.swap(true, Ordering::Relaxed) {
         return None;
@@ -79,7 +79,7 @@ impl Endpoint {
 
     /// Answers until this process ends. `name` is that of the first run. Costs a waiting thread until a client connects.
     pub(crate) fn serve(self, folder: &Path, name: &str) {
-        let store = Store::new(folder, name);
+        let store = MlflowStore::new(folder, name);
         thread::spawn(move || {
             if let Err(error) = self.answer(store) {
                 tracing::warn!(%error, "the MLflow endpoint of an attempt has ended");
@@ -87,7 +87,7 @@ impl Endpoint {
         });
     }
 
-    fn answer(self, store: Store) -> io::Result<()> {
+    fn answer(self, store: MlflowStore) -> io::Result<()> {
         loop {
             match poll(&mut [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
                 Err(Errno::EINTR) => {}

@@ -50,7 +50,7 @@ pub(crate) struct Fence {
 
 /// The holder of a fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
+struct FenceHolder {
     attempt: u32,
     host: String,
     shim: ProcessId,
@@ -58,14 +58,14 @@ struct Holder {
     marker: String,
 }
 
-impl Holder {
+impl FenceHolder {
     /// Returns whether processes of the attempt live on this machine, whichever process holds the lock.
     fn lives_here(&self) -> bool {
         self.shim.is_of_this_boot() && !Tree { marker: self.marker.clone(), ..Tree::default() }.living().is_empty()
     }
 }
 
-impl std::fmt::Display for Holder {
+impl std::fmt::Display for FenceHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "attempt {} on host {}", self.attempt, self.host)
     }
@@ -127,7 +127,7 @@ pub(crate) fn try_enter(order: &FenceOrder, marker: &str, host: &str) -> io::Res
         Ok(()) | Err(TryLockError::Error(_)) => {}
         Err(TryLockError::WouldBlock) => return Ok(Err(file)),
     }
-    let holder = Holder { attempt: order.attempt, host: host.to_owned(), shim: ProcessId::own(), marker: marker.to_owned() };
+    let holder = FenceHolder { attempt: order.attempt, host: host.to_owned(), shim: ProcessId::own(), marker: marker.to_owned() };
     write(&mut file, &holder)?;
     // The attempt that waited has the fence now, or asks again.
     let _ = std::fs::remove_file(order.run_folder.join(WANTED));
@@ -148,15 +148,15 @@ pub(super) fn is_wanted(order: &FenceOrder) -> bool {
 }
 
 /// Returns who holds a fence now.
-fn holder(run_folder: &Path) -> io::Result<Option<Holder>> {
+fn holder(run_folder: &Path) -> io::Result<Option<FenceHolder>> {
     if std::fs::symlink_metadata(run_folder.join(FILE)).is_err() {
         return Ok(None);
     }
     let mut file = open(run_folder)?;
     let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-    let unknown = || Holder { attempt: 0, host: "unknown".to_owned(), shim: ProcessId::nobody(), marker: String::new() };
+    let unknown = || FenceHolder { attempt: 0, host: "unknown".to_owned(), shim: ProcessId::nobody(), marker: String::new() };
     let holder = read(&mut file);
-    if is_held { Ok(Some(holder.unwrap_or_else(unknown))) } else { Ok(holder.filter(Holder::lives_here)) }
+    if is_held { Ok(Some(holder.unwrap_or_else(unknown))) } else { Ok(holder.filter(FenceHolder::lives_here)) }
 }
 
 /// Opens the file to lock in a run's folder. To be locked on NFS, a file has to be open for reading and writing.
@@ -176,14 +176,14 @@ fn open(run_folder: &Path) -> io::Result<File> {
     last
 }
 
-fn read(file: &mut File) -> Option<Holder> {
+fn read(file: &mut File) -> Option<FenceHolder> {
     let mut bytes = Vec::new();
     file.rewind().ok()?;
     file.take(HOLDER_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
-fn write(file: &mut File, holder: &Holder) -> io::Result<()> {
+fn write(file: &mut File, holder: &FenceHolder) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&serde_json::to_vec(holder)?)

@@ -36,9 +36,9 @@ const MESSAGE_BYTES_MAX: usize = 1000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Launch {
     /// The program.
-    pub(crate) command: Command,
+    pub(crate) command: LaunchCommand,
     /// What has to end well before; its output goes to [`PREFLIGHT_OUTPUT`].
-    pub(crate) preflight: Option<Command>,
+    pub(crate) preflight: Option<LaunchCommand>,
     /// Variables beyond the agent's own.
     pub(crate) variables: BTreeMap<String, String>,
     /// The value of [`MARKER`](super::spawn::MARKER).
@@ -61,7 +61,7 @@ pub(crate) struct Launch {
 
 /// A program that was found, and its argv.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Command {
+pub(crate) struct LaunchCommand {
     /// Where it lies.
     pub(crate) executable: PathBuf,
     /// The first item is its name.

@@ -94,7 +94,7 @@ impl Session {
             Ok(Turn::Since) => return before.clone(),
             Ok(Turn::Before) => {}
             Ok(Turn::Both) => self.link.notice(Notice::Note(format!(
-                "run {} attempt {}: its code was changed before and after it began, so that version {after:.8} may not be all of what it executes",
+                "run {} attempt {}: its code was changed before and after it began, so that version {after:.8} may be incomplete",
                 job.run, job.attempt
             ))),
             Err(error) => {

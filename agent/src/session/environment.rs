@@ -8,7 +8,7 @@ use sweep_proto::v1;
 use super::link::Link;
 use super::{Session, chance};
 use crate::capture::data::{DataKeeper, DataSet, DataSource};
-use crate::capture::environment::{Environment, Surveyor};
+use crate::capture::environment::{CapturedEnvironment, Surveyor};
 use crate::job::Job;
 use crate::{AgentOptions, Notice};
 
@@ -110,8 +110,8 @@ fn words(set: &DataSet, known: bool) -> String {
     }
 }
 
-fn wire(environment: Environment, digest: String) -> v1::Environment {
-    let Environment { facts, packages, variables, data } = environment;
+fn wire(environment: CapturedEnvironment, digest: String) -> v1::Environment {
+    let CapturedEnvironment { facts, packages, variables, data } = environment;
     let data = data.into_iter().map(|set| {
         let DataSet { name, location, digest, basis, files, bytes, note } = set;
         v1::DataSet { name, location, digest, basis, files, bytes, note }

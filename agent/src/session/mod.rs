@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::Channel;
 
-use self::answer::{CallError, Outage, OutageCause, Refused};
+use self::answer::{CallError, ControllerRefusal, Outage, OutageCause};
 use self::holding::Holdings;
 use self::link::{Backoff, Link};
 use crate::attempt::Want;
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent gives up. Returns why, in words.
-    fn give_up(&self, refused: &Refused) -> String {
+    fn give_up(&self, refused: &ControllerRefusal) -> String {
         if refused.is_sweep_gone() {
             let reason = format!("the controller does not have the sweep any more: {}", refused.message);
             self.book().failed.get_or_insert(AgentError::SweepGone(reason));

@@ -80,7 +80,7 @@ pub(crate) struct Recovered {
 
 /// Points to be sent.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Batch {
+pub(crate) struct PointBatch {
     /// The number of the first one in its attempt.
     pub(crate) first_seq: u64,
     /// In order; never empty.
@@ -154,7 +154,7 @@ impl Spool {
 
     /// Waits until there are points worth a call: many, or any once `patience` is over, or the last ones. `None`: all are acknowledged and no
     /// more will come.
-    pub(crate) async fn next(&self, patience: Duration) -> Option<Batch> {
+    pub(crate) async fn next(&self, patience: Duration) -> Option<PointBatch> {
         let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
         loop {
@@ -357,7 +357,7 @@ impl Queue {
     }
 
     /// Returns the first points that are not acknowledged.
-    fn batch(&mut self) -> Option<Batch> {
+    fn batch(&mut self) -> Option<PointBatch> {
         let mut points: Vec<MetricPoint> = Vec::new();
         self.read.clear();
         let mut at = self.done.end;
@@ -379,7 +379,7 @@ impl Queue {
         if points.len() < BATCH {
             points.extend(self.beside.iter().take(BATCH - points.len()).map(|(point, _)| point.clone()));
         }
-        (!points.is_empty()).then_some(Batch { first_seq: self.acknowledged, points })
+        (!points.is_empty()).then_some(PointBatch { first_seq: self.acknowledged, points })
     }
 
     /// Somebody else has changed the file. What is in it is lost; what comes from now on is not.

@@ -69,7 +69,7 @@ static DOUBTFUL_OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
 pub(crate) struct Finding {
     /// Where.
     pub(crate) range: Range<usize>,
-    /// What it looks like.
+    /// The kind of secret.
     pub(crate) what: &'static str,
 }
 

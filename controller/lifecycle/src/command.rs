@@ -1,4 +1,4 @@
-//! What may be asked of the lifecycle, and what it answers.
+//! Commands to the lifecycle, and its replies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use sweep_search::why::Kind;
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Effect, Environment, Failure, HeldAttempt, RunNumber, RunState,
-    StopKind, Sweep, SweepId, SweepState,
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Environment, Failure, HeldAttempt, RevisionEffect, RunNumber,
+    RunState, StopKind, Sweep, SweepId, SweepState,
 };
 
 /// Something asked of the lifecycle. It is serialised for one purpose: equal commands have equal bytes, by which a repeated request is recognised.
@@ -67,7 +67,7 @@ pub enum Command {
     /// End one run at the user's request.
     CancelRun { sweep: SweepId, run: RunNumber },
     /// Record the user's annotation of a run.
-    AnnotateRun { sweep: SweepId, run: RunNumber, said: Said },
+    AnnotateRun { sweep: SweepId, run: RunNumber, said: AnnotationPatch },
     /// Put ended runs back into the queue at the user's request. Empty: all failed ones.
     RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
     /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed, unless the sweep was edited since.
@@ -96,7 +96,7 @@ pub enum Command {
     /// Add metrics that were read afterwards from the stored output of an attempt that has ended.
     RereadRun { attempt: AttemptRef, points: Vec<MetricPoint> },
     /// A program that asked for a run reports its outcome.
-    Tell { attempt: AttemptRef, told: Told, metrics: BTreeMap<String, f64> },
+    Tell { attempt: AttemptRef, told: TellOutcome, metrics: BTreeMap<String, f64> },
     /// Take in runs that were executed elsewhere.
     ImportRuns { sweep: SweepId, runs: Vec<Import> },
     /// Queue runs that a person or their program has chosen. `end`: no more will come.
@@ -156,9 +156,9 @@ fn name_alone<S: Serializer>(spec: &SweepSpec, serializer: S) -> Result<S::Ok, S
     spec.name.serialize(serializer)
 }
 
-/// What a call about an attempt takes for granted of the controller's log.
+/// The precondition of a call about an attempt on the controller's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fence {
+pub struct AttemptFence {
     /// The attempt's incarnation; empty: not checked, since agents of an earlier version do not know it.
     pub incarnation: String,
     /// How many of its metric points the log has at least.
@@ -181,7 +181,7 @@ pub struct Push {
     pub pin: bool,
     /// Running attempts do not finish on the old code: they are asked to end, and their runs go back into the queue.
     pub stop_running: bool,
-    /// What is tried again.
+    /// The points to rerun.
     pub rerun: Rerun,
 }
 
@@ -198,7 +198,7 @@ pub enum Rerun {
     All,
 }
 
-/// What a person may do to a sweep.
+/// A user's action on a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepAction {
@@ -215,7 +215,7 @@ pub enum SweepAction {
 /// A ready suggestion, with the sweep's `history` it was computed from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offer {
-    /// What to try and why.
+    /// The point and the reason for it.
     pub suggestion: Suggestion,
     /// The history it was computed from; older than now is fine.
     pub history: u64,
@@ -239,10 +239,10 @@ impl Offer {
     }
 }
 
-/// What a program that asked for a run tells of it.
+/// The result that a program reports for a run it asked for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum TellOutcome {
     /// The value of the objective.
     Value(f64),
     /// It failed, and the configuration is to blame: why.
@@ -252,10 +252,10 @@ pub enum Told {
 /// A run that was executed elsewhere.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Import {
-    /// What was tried.
+    /// The configuration.
     pub config: Config,
     /// The outcome.
-    pub told: Told,
+    pub told: TellOutcome,
     /// The code that was executed, by any id.
     pub code_version: String,
 }
@@ -263,7 +263,7 @@ pub struct Import {
 /// A run that a person or their program has chosen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offered {
-    /// What to try.
+    /// The configuration.
     pub config: Config,
     /// Why, in the words of who offers it; may be empty.
     pub reason: String,
@@ -284,10 +284,10 @@ pub enum AttemptResult {
     /// It was never started.
     Returned,
     /// It was told of, not seen.
-    Told(Told),
+    Told(TellOutcome),
 }
 
-/// What a command is answered.
+/// The reply to a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
@@ -299,7 +299,7 @@ pub enum Reply {
     /// The sweep's state after the call.
     Sweep(SweepState),
     /// The revision that an edit made, what it changed, and what that means; no changes: there is no new one.
-    Edited { revision: u32, changes: Vec<String>, effect: Effect, state: SweepState },
+    Edited { revision: u32, changes: Vec<String>, effect: RevisionEffect, state: SweepState },
     /// The run's state after the call.
     Run(RunState),
     /// Runs put back into the queue, and those that were not with the reason.
@@ -323,7 +323,7 @@ pub enum Reply {
     Wait { reason: String, wants_suggestion: bool },
     /// The sweep has ended: the agent may leave.
     Ended { state: SweepState, reason: String },
-    /// What the controller wants of the attempt.
+    /// The directive for the attempt.
     Directive(Directive),
     /// The result came too late and is kept beside the run.
     Orphaned { run: RunNumber, attempt: AttemptNumber, reason: String },
@@ -331,7 +331,7 @@ pub enum Reply {
 
 /// A change of the annotation of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct AnnotationPatch {
     /// Takes the place of the note; empty: there is none any more.
     pub note: Option<String>,
     /// Tags that it gets.
@@ -342,7 +342,7 @@ pub struct Said {
     pub pinned: Option<bool>,
 }
 
-/// What the controller wants of an attempt.
+/// The directive of the controller for an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
@@ -392,7 +392,7 @@ pub enum Refusal {
 /// The result of a decision: facts to be recorded, and the answer once they are on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// What happened, in order. Empty: nothing did.
+    /// The events, in order. Empty: nothing happened.
     pub events: Vec<Event>,
     /// The answer.
     pub reply: Reply,

@@ -1,4 +1,4 @@
-//! What has happened. Written to the log as JSON and never changed: a new field needs `#[serde(default)]`.
+//! The events. Written to the log as JSON and never changed: a new field needs `#[serde(default)]`.
 
 mod kinds;
 
@@ -8,8 +8,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, AttemptSummary, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber,
-    RunRanges, RunState, StopRequest, SweepId, SweepState, Timestamp, any_float,
+    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, AttemptSummary, CodeAbout, CodeMark, Environment, Failure, RevisionEffect,
+    RunNumber, RunRanges, RunState, StopRequest, SweepId, SweepState, Timestamp, any_float,
 };
 
 pub use kinds::{EVENT_KINDS, EventKind};
@@ -19,7 +19,7 @@ pub use kinds::{EVENT_KINDS, EventKind};
 pub struct Recorded {
     /// When, by the controller's wall clock.
     pub at: Timestamp,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
@@ -62,7 +62,7 @@ pub enum Event {
         #[serde(default)]
         restores: Option<u32>,
         changes: Vec<String>,
-        effect: Effect,
+        effect: RevisionEffect,
     },
     /// A sweep changed its state.
     SweepStateChanged { sweep: SweepId, state: SweepState, reason: String },

@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::Command;
 use sweep_lifecycle::state::{AttemptRef, State};
 
-/// What is missing.
+/// The missing fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mutation {
     /// Nothing.

@@ -19,11 +19,11 @@ const BAYES_MAX: usize = 16;
 /// Ready suggestions, by sweep.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
-    sweeps: BTreeMap<SweepId, Queue>,
+    sweeps: BTreeMap<SweepId, SuggestionQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct SuggestionQueue {
     /// Offers with the number of the point each was made for, ascending without gaps.
     offers: VecDeque<(u64, Offer)>,
     /// The history that was searched last; the search is a function of it, so it is never searched twice.
@@ -149,7 +149,7 @@ impl Ready {
     }
 }
 
-impl Queue {
+impl SuggestionQueue {
     /// Drops offers that were made for points that exist by now, and all of them if they were made for points beyond the next.
     fn drop_unfit(&mut self, next: u64) {
         while self.offers.front().is_some_and(|(index, _)| *index < next) {

@@ -1,4 +1,4 @@
-//! What decides and remembers: store, engine, planner and reaper.
+//! Assembles store, engine, planner and reaper.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(super) const DATABASE: &str = "sweep.db";
 /// The snapshots of code in the data directory.
 pub(super) const CODE: &str = "code.git";
 
-/// What decides and remembers, running.
+/// The running store, engine, planner and reaper.
 pub(super) struct Assembly {
     /// The way to the engine.
     pub(super) engine: Engine,

@@ -1,4 +1,4 @@
-//! What is the same for all calls: the gate, a deadline, and that they are counted.
+//! Layers of all calls: the gate, a deadline, and counters.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use tower::Layer;
 
 use super::connections;
-use super::gate::{Gate, SERVICES};
+use super::gate::{AccessGate, SERVICES};
 use crate::service::{WAIT_MAX, stamp};
 use crate::traffic::Traffic;
 
@@ -31,7 +31,7 @@ const LONG_CALLS: [&str; 3] = ["/sweep.v1.AgentService/Acquire", "/sweep.v1.Swee
 /// Goes around services and page. One layer for everything: each costs every call a box and a copy of the whole request.
 #[derive(Clone)]
 pub(super) struct Front {
-    pub(super) gate: Gate,
+    pub(super) gate: AccessGate,
     pub(super) identity: watch::Receiver<ControllerIdentity>,
     pub(super) traffic: Arc<Traffic>,
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sweep_code::{CodeError, Store};
+use sweep_code::{CodeError, CodeStore};
 use sweep_lifecycle::state::Timestamp;
 
 use super::assembly::{CODE, DATABASE};
@@ -34,7 +34,7 @@ pub fn back_up(data_dir: &Path, file: &Path) -> Result<Option<PathBuf>, ServeErr
     if !code.exists() {
         return Ok(None);
     }
-    let written = Store::open(&code).and_then(|store| store.back_up(&beside));
+    let written = CodeStore::open(&code).and_then(|store| store.back_up(&beside));
     if !written.map_err(|error| about_code(&beside, &error))? {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<(), ServeError> {
     }
     let beside = code_beside(file);
     if beside.exists() {
-        let restored = Store::open(&held.path().join(CODE)).and_then(|store| store.restore(&beside));
+        let restored = CodeStore::open(&held.path().join(CODE)).and_then(|store| store.restore(&beside));
         restored.map_err(|error| about_code(&beside, &error))?;
     }
     let new = database.with_extension("new");

@@ -40,7 +40,7 @@ pub use verify::{Verified, verify};
 use assembly::Assembly;
 use calls::Front;
 use data_dir::DataDir;
-use gate::{Gate, Keys};
+use gate::{AccessGate, Keys};
 use presence::LockFile;
 
 /// A connection without news for this long is asked for a sign of life, and given up after as long again.
@@ -98,7 +98,7 @@ pub enum ServeError {
     Held {
         /// The directory.
         dir: PathBuf,
-        /// What the lock file says: `process 4711 (127.0.0.1:7433)`.
+        /// The content of the lock file: `process 4711 (127.0.0.1:7433)`.
         holder: String,
     },
     /// The port cannot be had.
@@ -125,7 +125,7 @@ pub enum ServeError {
     DatabaseLost {
         /// Where it was.
         database: PathBuf,
-        /// What is there now.
+        /// The present content.
         found: &'static str,
         /// The file that shows it.
         evidence: PathBuf,
@@ -175,10 +175,10 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
 
     let stopping = watch::Sender::new(false);
     let (gate, token, logins) = match tokens {
-        None => (Gate::Open, None, None),
+        None => (AccessGate::Open, None, None),
         Some(Tokens { hashes, local }) => {
             let logins = Arc::new(Logins::new(&local));
-            (Gate::Token(Arc::new(Keys { hashes, logins: Arc::clone(&logins) })), Some(local), Some(logins))
+            (AccessGate::Token(Arc::new(Keys { hashes, logins: Arc::clone(&logins) })), Some(local), Some(logins))
         }
     };
     let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.terms.lease };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use sweep_code::{Changes, CodeError, Store};
+use sweep_code::{Changes, CodeError, CodeStore};
 use sweep_lifecycle::state::SweepId;
 use sweep_proto::v1;
 use sweep_proto::v1::push_code_request::Part;
@@ -118,8 +118,8 @@ impl Snapshots {
         lock.lock_owned().await
     }
 
-    pub(super) fn store(&self) -> Result<Store, Status> {
-        Store::open(&self.dir).map_err(|error| refused(&error))
+    pub(super) fn store(&self) -> Result<CodeStore, Status> {
+        CodeStore::open(&self.dir).map_err(|error| refused(&error))
     }
 
     fn file(&self) -> Result<NamedTempFile, Status> {
@@ -133,8 +133,8 @@ impl Snapshots {
     }
 
     /// Returns the store where anything was ever kept.
-    pub(super) fn existing(&self) -> Option<Store> {
-        self.dir.join("HEAD").exists().then(|| Store::open(&self.dir).ok()).flatten()
+    pub(super) fn existing(&self) -> Option<CodeStore> {
+        self.dir.join("HEAD").exists().then(|| CodeStore::open(&self.dir).ok()).flatten()
     }
 
     /// Returns which of some versions are kept.

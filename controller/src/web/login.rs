@@ -10,9 +10,9 @@ use super::html;
 pub(super) use crate::login::PATH;
 use crate::login::SESSION_TERM;
 
-/// What a login link says.
+/// The query of a login link.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct LoginQuery {
     /// Good once; without one the caller has shown the token, which the gate has checked.
     #[serde(default)]
     code: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct Asked {
 }
 
 /// Answers a login: with a cookie, and the page that was asked for behind it.
-pub(super) async fn answer(State(web): State<Web>, method: Method, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn answer(State(web): State<Web>, method: Method, headers: HeaderMap, Query(asked): Query<LoginQuery>) -> Response {
     let next = asked.next.as_deref().filter(|next| is_own_path(next)).unwrap_or("/");
     let Some(logins) = &web.logins else { return go_on(next) };
     let session = match asked.code {

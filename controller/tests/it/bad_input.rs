@@ -1,4 +1,4 @@
-//! What nobody should send, through the real port: each gets an answer that says what is wrong, in bounded time and memory, and the controller goes on.
+//! Invalid requests through the real port: each gets an answer that says what is wrong, in bounded time and memory, and the controller goes on.
 
 use std::time::{Duration, Instant};
 

@@ -49,7 +49,7 @@ impl Kinship {
         self.correlations[a.min(b)..a.max(b)].iter().product()
     }
 
-    /// Returns what is added to the covariance of two versions. The oldest has no its own level.
+    /// Returns what is added to the covariance of two versions. The oldest has no separate level.
     pub(super) fn level(&self, a: usize, b: usize) -> f64 {
         if a == b && a > 0 { self.levels[a - 1] } else { 0.0 }
     }

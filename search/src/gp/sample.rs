@@ -89,7 +89,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::super::kernel::{Coordinate, Geometry};
-    use super::super::posterior::Seen;
+    use super::super::posterior::ObservedPoints;
     use super::*;
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
         let x: Vec<Vec<f64>> = (0..40).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
         let smooth: Vec<f64> = x.iter().map(|x| (6.0 * x[0]).sin()).collect();
         let jagged: Vec<f64> = smooth.iter().map(|z| z.signum()).collect();
-        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &Seen::once(x, Vec::new()));
+        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &ObservedPoints::once(x, Vec::new()));
         let views = Views { zs: vec![jagged, smooth], variances: Vec::new(), log_jacobians: vec![0.0, 0.0] };
         let start = vec![0.0, 0.0, -6.0, 0.0, -2.0, -2.0];
         let draws = sample(&evidence, &views, &start, 8, &mut ChaCha8Rng::seed_from_u64(1));

@@ -15,5 +15,5 @@ pub use condition::Condition;
 pub use config::{Config, PointKey, Taken};
 pub use distribution::{Distribution, Step};
 pub use parameter::{Parameter, Path, Space, SpaceError};
-pub use revision::{Origins, Place};
+pub use revision::{ConfigLocation, Origins};
 pub use value::Value;

@@ -19,7 +19,7 @@ pub struct Origins {
 
 /// Where a configuration is in a space.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Place {
+pub enum ConfigLocation {
     /// It is one of the space's.
     Inside(Config),
     /// It has a value that the parameter cannot have (any more), but stands somewhere beside what can.
@@ -57,9 +57,9 @@ impl Space {
     }
 
     /// Says where a configuration of the parameters of this space is in it.
-    pub fn locate(&self, config: Config) -> Place {
+    pub fn locate(&self, config: Config) -> ConfigLocation {
         if self.holds(&config) {
-            return Place::Inside(config);
+            return ConfigLocation::Inside(config);
         }
         let is_missing = |parameter: &super::Parameter| {
             let active = parameter.when.iter().all(|condition| condition.holds(&config));
@@ -74,9 +74,9 @@ impl Space {
             other => config.0.get(&parameter.path).is_some_and(|value| !other.has_place_for(value)),
         };
         if self.parameters().iter().any(|parameter| is_missing(parameter) || is_elsewhere(parameter)) {
-            Place::Nowhere
+            ConfigLocation::Nowhere
         } else {
-            Place::Outside(config)
+            ConfigLocation::Outside(config)
         }
     }
 }
@@ -210,16 +210,16 @@ mod tests {
     fn what_a_space_has_no_value_for_is_beside_it_or_nowhere() {
         let narrow = space(vec![parameter("lr", uniform(0.0, 0.1)), parameter("opt", words(&["adam", "sgd"]))]);
         let of = |lr, opt: &str| config(&[("lr", Value::Float(lr)), ("opt", Value::Str(opt.to_owned()))]);
-        assert!(matches!(narrow.locate(of(0.05, "sgd")), Place::Inside(_)));
-        assert!(matches!(narrow.locate(of(0.5, "sgd")), Place::Outside(_)));
-        assert!(matches!(narrow.locate(of(0.05, "lamb")), Place::Outside(_)));
+        assert!(matches!(narrow.locate(of(0.05, "sgd")), ConfigLocation::Inside(_)));
+        assert!(matches!(narrow.locate(of(0.5, "sgd")), ConfigLocation::Outside(_)));
+        assert!(matches!(narrow.locate(of(0.05, "lamb")), ConfigLocation::Outside(_)));
         let fixed =
             space(vec![parameter("lr", uniform(0.0, 0.1)), parameter("opt", Distribution::Constant { value: Value::Str("sgd".into()) })]);
-        assert_eq!(fixed.locate(of(0.05, "adam")), Place::Nowhere, "the models see no optimizer any more");
-        assert!(matches!(fixed.locate(of(0.05, "sgd")), Place::Inside(_)));
-        assert_eq!(narrow.locate(config(&[("lr", Value::Float(0.05))])), Place::Nowhere);
+        assert_eq!(fixed.locate(of(0.05, "adam")), ConfigLocation::Nowhere, "the models see no optimizer any more");
+        assert!(matches!(fixed.locate(of(0.05, "sgd")), ConfigLocation::Inside(_)));
+        assert_eq!(narrow.locate(config(&[("lr", Value::Float(0.05))])), ConfigLocation::Nowhere);
         let text = space(vec![parameter("lr", words(&["small", "large"])), parameter("opt", words(&["adam", "sgd"]))]);
-        assert!(matches!(text.locate(of(0.05, "sgd")), Place::Outside(_)), "an unknown value of a list is its own value");
+        assert!(matches!(text.locate(of(0.05, "sgd")), ConfigLocation::Outside(_)), "an unknown value of a list is its own value");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::acquisition::effort::Effort;
 use crate::acquisition::ensemble::{CURIOSITY, Ensemble, Member};
 use crate::acquisition::feasibility::Feasibility;
 use crate::gp::kernel::Geometry;
-use crate::gp::posterior::{Posterior, Seen};
+use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
@@ -56,7 +56,7 @@ const SURE: f64 = 1.96;
 
 /// What has ended, as the models see it.
 #[derive(Clone, Debug)]
-struct Ended<'a> {
+struct EndedRuns<'a> {
     observation: &'a Observation,
     point: Vec<f64>,
     /// Turned so that small is good; `None` for failures, values that are no numbers and those of runs that diverged.
@@ -69,7 +69,7 @@ struct Ended<'a> {
     group: usize,
 }
 
-impl Ended<'_> {
+impl EndedRuns<'_> {
     /// Whether it was measured, or counts as if it were.
     fn is_result(&self) -> bool {
         matches!(self.observation.outcome, Outcome::Value(_)) || (self.value.is_some() && self.deviation == 0.0)
@@ -80,7 +80,7 @@ impl Ended<'_> {
 #[derive(Clone, Copy, Debug)]
 struct SeenRun {
     index: u64,
-    /// See [`Ended::counts`].
+    /// See [`EndedRuns::counts`].
     counts: bool,
     /// Its expected value may be the one to beat.
     can_lead: bool,
@@ -103,14 +103,14 @@ pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Obser
     hazards(&Arc::new(Geometry::of(cube)), &ended, &groups)
 }
 
-fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
-    let everywhere = Seen {
+fn hazards(geometry: &Arc<Geometry>, ended: &[EndedRuns<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
+    let everywhere = ObservedPoints {
         versions: ended.iter().map(|ended| ended.group).collect(),
         changes: groups.changes(),
-        ..Seen::once(ended.iter().map(|ended| ended.point.clone()).collect(), Vec::new())
+        ..ObservedPoints::once(ended.iter().map(|ended| ended.point.clone()).collect(), Vec::new())
     };
     // A violation without measure is no distance to learn from, only something that went wrong.
-    let beyond = |ended: &Ended<'_>| ended.observation.violations.iter().flatten().any(|violation| !violation.is_finite());
+    let beyond = |ended: &EndedRuns<'_>| ended.observation.violations.iter().flatten().any(|violation| !violation.is_finite());
     let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none() || beyond(ended)).collect();
     let violations: Vec<_> = ended.iter().map(|ended| ended.observation.violations.clone()).collect();
     Feasibility::new(geometry, &everywhere, &failed, &violations)
@@ -153,7 +153,7 @@ impl Surrogate {
         let ended = ended(cube, goal, observations, &groups);
         let geometry = Arc::new(Geometry::of(cube));
         let feasibility = hazards(&geometry, &ended, &groups);
-        let valued: Vec<&Ended<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
+        let valued: Vec<&EndedRuns<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
         let values: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
         if values.len() < VALUES_MIN && feasibility.is_none() {
             return None;
@@ -162,7 +162,7 @@ impl Surrogate {
         let counting = || valued.iter().filter(|ended| ended.counts);
         let has_result = counting().any(|ended| ended.is_result());
         let best = counting().find(|ended| ended.is_result() || !has_result).and_then(|ended| ended.value);
-        let seen_run = |ended: &&Ended<'_>| SeenRun {
+        let seen_run = |ended: &&EndedRuns<'_>| SeenRun {
             index: ended.observation.index,
             counts: ended.counts,
             can_lead: ended.counts && (ended.is_result() || !has_result),
@@ -171,7 +171,7 @@ impl Surrogate {
         let newer = valued.iter().filter(|ended| ended.counts || best.is_none()).take(AROUND);
         // What was good with older code may still be.
         let older = valued.iter().filter(|ended| !ended.counts && ended.group < groups.changes() && keeps(ended.observation)).take(AROUND);
-        let inside = |ended: &&Ended<'_>| {
+        let inside = |ended: &&EndedRuns<'_>| {
             let mut point = ended.point.clone();
             if ended.observation.outside {
                 cube.snap(&mut point);
@@ -192,12 +192,12 @@ impl Surrogate {
         Some(surrogate)
     }
 
-    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&Ended<'_>], best: f64, changes: usize, rng: &mut ChaCha8Rng) {
+    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&EndedRuns<'_>], best: f64, changes: usize, rng: &mut ChaCha8Rng) {
         let x = valued.iter().map(|ended| ended.point.clone()).collect();
         let views = views(geometry, valued, changes);
         let shares = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
         let versions = valued.iter().map(|ended| ended.group).collect();
-        let mut seen = Seen { x, z: Vec::new(), shares, variances: Vec::new(), versions, changes };
+        let mut seen = ObservedPoints { x, z: Vec::new(), shares, variances: Vec::new(), versions, changes };
         for (theta, view) in draws(geometry, &seen, &views, self.effort.draws, rng) {
             let warp = &views[view].warp;
             (seen.z, seen.variances) = (views[view].z(), views[view].variances());
@@ -383,9 +383,9 @@ fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Groups<'a> {
 
 /// Returns what has ended, the best of the newest code first, then what violates a constraint, failures, and the same of older code. Of too
 /// many, the better half and an even choice of the rest.
-fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], groups: &Groups<'_>) -> Vec<Ended<'a>> {
+fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], groups: &Groups<'_>) -> Vec<EndedRuns<'a>> {
     let value = |outcome: &Outcome| outcome.value().map(|value| goal.minimized(value)).filter(|value| value.is_finite());
-    let of = |seen: &'a Observation| Ended {
+    let of = |seen: &'a Observation| EndedRuns {
         observation: seen,
         point: Vec::new(),
         value: value(&seen.outcome),
@@ -393,7 +393,7 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
         counts: keeps(seen) && !seen.outside,
         group: groups.of(&seen.code_version),
     };
-    let mut order: Vec<Ended<'_>> = observations.iter().map(of).collect();
+    let mut order: Vec<EndedRuns<'_>> = observations.iter().map(of).collect();
     for group in 0..=groups.changes() {
         let values: Vec<f64> = order.iter().filter(|ended| ended.group == group).filter_map(|ended| ended.value).collect();
         let limit = divergence_limit(&values);
@@ -406,12 +406,12 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
     let newest = order.iter().filter(|ended| ended.value.is_some()).map(|ended| ended.group).max().unwrap_or(0);
     order.sort_by(|a, b| {
         // A prediction is as good as it is likely not to be worse.
-        let value = |ended: &Ended<'_>| ended.value.map_or(f64::INFINITY, |value| value + ended.deviation);
+        let value = |ended: &EndedRuns<'_>| ended.value.map_or(f64::INFINITY, |value| value + ended.deviation);
         (a.group < newest).cmp(&(b.group < newest)).then((!a.counts).cmp(&!b.counts)).then(value(a).total_cmp(&value(b)))
     });
     let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place].clone());
     chosen
-        .map(|ended| Ended { point: cube.point_of(&ended.observation.config), counts: ended.counts && ended.group >= newest, ..ended })
+        .map(|ended| EndedRuns { point: cube.point_of(&ended.observation.config), counts: ended.counts && ended.group >= newest, ..ended })
         .collect()
 }
 

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use sweep_lifecycle::spec::{self, Axis};
+use sweep_lifecycle::spec::{self, ParameterAxis};
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeVersion};
 
-use super::Outcome;
+use super::SweepOutcome;
 use crate::display::{self, FailureGroup};
 
 pub(crate) use html::html;
@@ -28,10 +28,10 @@ pub(crate) struct Reproduce {
     pub(crate) best: Option<String>,
 }
 
-/// What a sweep's report says beside what its runs say.
+/// The content of a sweep's report beside its runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Learnt {
-    /// What the search has learnt.
+    /// The analysis of the sweep.
     pub(crate) analysis: AnalyzeSweepResponse,
     /// The versions of the code.
     pub(crate) versions: Vec<CodeVersion>,
@@ -47,7 +47,7 @@ pub(crate) struct Learnt {
 
 impl Learnt {
     /// Returns the parameters of the newest sweep file.
-    fn axes(&self) -> Vec<Axis> {
+    fn axes(&self) -> Vec<ParameterAxis> {
         spec::parse(&self.yaml).0.map(|file| spec::axes(&file)).unwrap_or_default()
     }
 }
@@ -55,13 +55,13 @@ impl Learnt {
 /// A picture in a report.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
-    /// What it shows.
+    /// Its content, in words.
     pub(crate) caption: String,
-    /// Where it lies, seen from the report.
+    /// Its path, relative to the report.
     pub(crate) address: String,
 }
 
-/// What was spent.
+/// The budget that was spent.
 struct Budget<'a> {
     attempts: usize,
     /// Summed over all attempts.
@@ -70,7 +70,7 @@ struct Budget<'a> {
 }
 
 impl<'a> Budget<'a> {
-    fn of(outcome: &'a Outcome) -> Self {
+    fn of(outcome: &'a SweepOutcome) -> Self {
         let all = outcome.runs.iter().flat_map(|run| &run.attempts);
         let ended: Vec<_> = all.filter(|attempt| attempt.started_ms > 0 && attempt.ended_ms > 0).collect();
         let spent: i64 = ended.iter().map(|attempt| attempt.ended_ms - attempt.started_ms).sum();
@@ -80,6 +80,6 @@ impl<'a> Budget<'a> {
 }
 
 /// The failed runs by cause.
-fn grouped(outcome: &Outcome) -> Vec<FailureGroup> {
+fn grouped(outcome: &SweepOutcome) -> Vec<FailureGroup> {
     display::failures(outcome.runs.iter().filter(|run| run.state == "failed"))
 }

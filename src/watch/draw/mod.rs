@@ -11,7 +11,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-use super::model::{Model, View};
+use super::model::{View, WatchModel};
 use crate::display::printable;
 
 const HELP: [&str; 18] = [
@@ -35,14 +35,14 @@ const HELP: [&str; 18] = [
     "any key closes this",
 ];
 
-/// What a picture depends on besides the model.
+/// Options of drawing beside the model.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct DrawOptions {
     pub(crate) color: bool,
     pub(crate) now_ms: i64,
 }
 
-impl Look {
+impl DrawOptions {
     fn color(self, color: Color) -> Style {
         if self.color { Style::new().fg(color) } else { Style::new() }
     }
@@ -73,7 +73,7 @@ pub(crate) struct Fit {
 }
 
 /// Draws everything.
-pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) -> Fit {
+pub(crate) fn draw(frame: &mut Frame<'_>, model: &WatchModel, look: DrawOptions) -> Fit {
     let [top, body, bottom] = Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
     frame.render_widget(Paragraph::new(header(model, look, usize::from(top.width))), top);
     let mut fit = Fit { page: usize::from(body.height), last: 0 };
@@ -105,7 +105,7 @@ fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, scroll: usi
     last
 }
 
-fn header(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn header(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let sweep = &model.sweep;
     let name = if sweep.name.is_empty() { String::new() } else { format!(" {}", printable(&sweep.name)) };
     let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
@@ -124,7 +124,7 @@ fn header(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     vec![first, Line::from(tabs)]
 }
 
-fn footer(model: &Model, look: Look, width: usize) -> Line<'static> {
+fn footer(model: &WatchModel, look: DrawOptions, width: usize) -> Line<'static> {
     let strong = Style::new().add_modifier(Modifier::REVERSED);
     if let Some(deed) = &model.asking {
         return Line::styled(cut(&format!(" y/n  {}", deed.question()), width), strong);

@@ -1,4 +1,4 @@
-//! What is outside of controller and agents: time, programs, and the record of what was promised.
+//! The world outside of controller and agents: time, programs, and the record of what was promised.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ struct Shared {
     record: Mutex<Record>,
 }
 
-/// What has happened so far.
+/// The record so far.
 #[derive(Default)]
 pub(crate) struct Record {
     /// Everything is printed (`SWEEP_SIM_TRACE=1`).
@@ -39,7 +39,7 @@ pub(crate) struct Record {
     pub(crate) events: u64,
     /// Of all events and all that anybody was told, in order.
     pub(crate) trace: u64,
-    /// What must not have happened.
+    /// The violations.
     pub(crate) violations: Vec<String>,
     /// The error of the wall clock, in milliseconds.
     pub(crate) skew_ms: i64,
@@ -54,8 +54,8 @@ pub(crate) struct Record {
     /// Attempts that programs other than agents have finished: how many points went with each.
     pub(crate) paper: BTreeMap<(u64, u32), u64>,
     /// The user's next request.
-    pub(crate) wishes: Vec<Wish>,
-    /// What answers in the controller's place.
+    pub(crate) wishes: Vec<UserRequest>,
+    /// A server that answers in the controller's place.
     pub(crate) interference: Option<Interference>,
     /// How often a backup was restored: what was promised before is void.
     pub(crate) restores: u64,
@@ -83,7 +83,7 @@ pub(crate) struct Preemption {
 
 /// A user's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum UserRequest {
     Pause,
     Resume,
     RetryFailed,

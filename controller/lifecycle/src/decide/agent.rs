@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::attempt::may_resume;
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{End, end, failure, silence};
+use super::ending::{AttemptEnding, end, failure, silence};
 use super::sweep::{PAUSED_BY_PERSON, standing};
 use super::unread;
 use crate::command::{Decision, Offer, Refusal, Reply};
@@ -41,14 +41,14 @@ pub(super) fn register(
             // What it held in the restored log it has ended since, or never began.
             for ended in known.holds.iter().filter(|held| !attempts.contains(held)) {
                 let message = format!("agent {agent} does not execute it any more: how it ended is not in the restored log");
-                end(&mut draft, ended, End::Failed(failure(FailureKind::Preempted, Blame::Nobody, message)))?;
+                end(&mut draft, ended, AttemptEnding::Failed(failure(FailureKind::Preempted, Blame::External, message)))?;
             }
         } else if known.info.process != info.process {
             for lost in known.holds.iter().filter(|held| !attempts.contains(held)) {
                 // The agent has looked: what it has never started is nobody's loss, and somebody else's at once.
                 let is_begun = draft.sweep.attempt(lost).is_some_and(|attempt| attempt.state != AttemptState::Assigned);
                 let message = format!("agent {agent} was started again and knows nothing of it");
-                let how = if is_begun { End::Failed(silence(state, agent, message)) } else { End::Returned };
+                let how = if is_begun { AttemptEnding::Failed(silence(state, agent, message)) } else { AttemptEnding::Returned };
                 end(&mut draft, lost, how)?;
             }
         }
@@ -222,9 +222,9 @@ pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -
         return Ok(draft.reply(left));
     }
     let failed =
-        if lost { silence(state, agent, reason.to_owned()) } else { failure(FailureKind::Preempted, Blame::Nobody, reason.to_owned()) };
+        if lost { silence(state, agent, reason.to_owned()) } else { failure(FailureKind::Preempted, Blame::External, reason.to_owned()) };
     for attempt in &leaving.holds {
-        end(&mut draft, attempt, End::Failed(failed.clone()))?;
+        end(&mut draft, attempt, AttemptEnding::Failed(failed.clone()))?;
     }
     draft.push(Event::AgentRemoved { agent: agent.clone(), reason: reason.to_owned() });
     draft.finish_if_done();

@@ -5,7 +5,7 @@ use super::rerun::{self, Again};
 use super::sweep::created;
 use crate::command::{Decision, Pin, Push, Refusal, Reply};
 use crate::event::Event;
-use crate::observe::Progress;
+use crate::observe::SweepProgress;
 use crate::spec::SweepSpec;
 use crate::state::{AgentId, AttemptRef, CodeAbout, CodeMark, CodeVersion, RunNumber, State, StopKind, SweepId, SweepState};
 use crate::versions;
@@ -140,7 +140,7 @@ pub(super) fn mark(state: &State, sweep: &SweepId, version: &str, mark: Option<&
     let codes: Vec<_> = codes.iter().map(marked).collect();
     draft.push(Event::CodeMarked { sweep: sweep.clone(), version: version.to_owned(), mark: mark.cloned() });
     // What counts again may be all that the sweep was to find.
-    let progress = Progress { best: versions::best(draft.sweep, &codes), ..draft.progress() };
+    let progress = SweepProgress { best: versions::best(draft.sweep, &codes), ..draft.progress() };
     let idle = progress.queued == 0 && progress.live == 0;
     if let Some(reason) = progress.limit(&draft.sweep.spec).filter(|_| idle && draft.sweep.state == SweepState::Running) {
         draft.change_sweep(SweepState::Finished, reason);

@@ -1,4 +1,4 @@
-//! What runs are executed in.
+//! Converts environments of runs.
 
 use super::draft::Draft;
 use crate::command::{Decision, Refusal, Reply};

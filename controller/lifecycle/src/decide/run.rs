@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::sweep::standing;
-use crate::command::{Decision, Refusal, Reply, Said};
+use crate::command::{AnnotationPatch, Decision, Refusal, Reply};
 use crate::event::{Event, RetryCause};
 use crate::state::{AttemptRef, RunNumber, RunState, State, StopKind, StopRequest, SweepId, SweepState};
 
@@ -37,7 +37,7 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
 /// Tags that one run may have.
 const TAGS_MAX: usize = 32;
 
-pub(super) fn annotate(state: &State, sweep: &SweepId, number: RunNumber, said: &Said) -> Result<Decision, Refusal> {
+pub(super) fn annotate(state: &State, sweep: &SweepId, number: RunNumber, said: &AnnotationPatch) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     let before = draft.run(number)?.annotation.clone();
     let mut annotation = before.clone();

@@ -64,7 +64,7 @@ fn resume(draft: &mut Draft<'_>) {
         draft.push(Event::SweepArchived { sweep: draft.id.clone(), archived: false });
     }
     if draft.sweep.stalled {
-        health::begin_anew(draft);
+        health::reset_health(draft);
     }
     draft.finish_if_done();
 }

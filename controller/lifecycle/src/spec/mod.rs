@@ -28,7 +28,7 @@ mod upkeep;
 mod when;
 mod yaml;
 
-pub use axes::{Axis, axes};
+pub use axes::{ParameterAxis, axes};
 pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{
@@ -45,7 +45,7 @@ pub use sweep_search::suggest::Method;
 
 /// Reads a sweep file. All mistakes are found at once; the spec is there exactly when none of the diagnostics is an error.
 pub fn parse(text: &str) -> (Option<SweepSpec>, Vec<Diagnostic>) {
-    let mut report = diagnostic::Report::default();
+    let mut report = diagnostic::DiagnosticReport::default();
     let spec = yaml::read(text, &mut report).and_then(|root| sweep_file::read(&root, &mut report));
     (spec, report.into_sorted())
 }

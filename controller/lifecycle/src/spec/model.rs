@@ -1,4 +1,4 @@
-//! What a sweep file says, checked and complete.
+//! The spec of a sweep: its file, checked and complete.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use sweep_search::early_stop::EarlyStop;
@@ -6,7 +6,7 @@ use sweep_search::observation::Goal;
 use sweep_search::space::{Origins, Space};
 use sweep_search::suggest::Method;
 
-/// What a sweep file says, checked and with W&B's defaults filled in.
+/// The spec of a sweep: its file, checked, with W&B's defaults filled in.
 ///
 /// Stored in the event log as JSON: a new field needs `#[serde(default)]`, so that old logs can be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ pub enum Summary {
 }
 
 impl Constraint {
-    /// Returns by how much a value violates the constraint, in the metric's unit: satisfied at 0 and below. A value that is no number
+    /// Returns by how much a value violates the constraint, in the metric's unit: satisfied at 0 and below. A value that is not a number
     /// violates it without measure.
     pub fn violation(&self, value: f64) -> f64 {
         let violation = match self.bound {

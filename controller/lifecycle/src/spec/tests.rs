@@ -1,4 +1,4 @@
-//! What people see of a sweep file's mistakes, and what hostile files meet.
+//! Diagnostics of mistakes in sweep files, and of hostile files.
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -431,19 +431,19 @@ fn the_schema_takes_what_the_parser_takes() {
     let validator = jsonschema::validator_for(&super::schema()).expect("a schema");
     let examples = [include_str!("../../../../examples/wine/sweep.yaml"), include_str!("../../../../examples/digits/sweep.yaml")];
     for text in examples {
-        let json = super::yaml::read(text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert!(validator.is_valid(&json), "{text}");
     }
     for parameter in ["{min: 1}", "{values: []}", "{min: 1, max: 2, desc: x}", "{distribution: int_uniform, min: 1.5, max: 3}"] {
         let text = format!("method: random\nparameters: {{x: {parameter}}}\n");
-        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert!(!validator.is_valid(&json), "{parameter}");
     }
     for (constraint, right) in
         [("{metric: mem, max: 4}", true), ("{metric: mem}", false), ("{metric: mem, min: 1, max: 2}", false), ("{max: 1}", false)]
     {
         let text = format!("method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nconstraints: [{constraint}]\n");
-        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert_eq!((validator.is_valid(&json), parse(&text).0.is_some()), (right, right), "{constraint}");
     }
     for (rule, right) in [
@@ -457,7 +457,7 @@ fn the_schema_takes_what_the_parser_takes() {
         ("{type: predictive, min_probability: 0.6}", false),
     ] {
         let text = format!("method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nearly_terminate: {rule}\n");
-        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert_eq!((validator.is_valid(&json), parse(&text).0.is_some()), (right, right), "{rule}");
     }
 }
@@ -499,6 +499,6 @@ fn of_very_many_mistakes_the_first_are_told_and_the_rest_counted() {
 #[test]
 fn a_mapping_s_own_keys_win_over_merged_ones_and_the_first_merged_wins() {
     let text = "{a: &a {k: 1, l: 1}, b: &b {k: 2, m: 2}, c: {<<: [*a, *b], l: 3, n: 3, l: 4}}";
-    let json = super::yaml::read(text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+    let json = super::yaml::read(text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
     assert_eq!(json["c"], serde_json::json!({"n": 3, "l": 4, "k": 1, "m": 2}));
 }

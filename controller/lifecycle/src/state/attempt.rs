@@ -43,7 +43,7 @@ pub struct Attempt {
     pub revision: u32,
     /// The number of the environment that it is executed in, from 1; 0: not known.
     pub environment: u32,
-    /// What its agent said of it when that had no effect any more, in words; mostly empty.
+    /// The late report of its agent, without effect, in words; mostly empty.
     pub orphan: String,
     /// The epoch in which it was assigned.
     pub epoch: u32,
@@ -88,7 +88,7 @@ pub struct StopRequest {
     pub kind: StopKind,
     /// In words; never empty.
     pub reason: String,
-    /// What the run would very probably have come to, where the rule predicts it.
+    /// The predicted final value of the run, where the rule predicts it.
     #[serde(default)]
     pub predicted: Option<f64>,
 }

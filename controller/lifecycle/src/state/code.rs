@@ -35,7 +35,7 @@ pub enum CodeMark {
 pub struct CodeStep {
     /// The version that it was about.
     pub version: String,
-    /// What was done.
+    /// The kind of action.
     pub act: CodeAct,
     /// When.
     pub since: Timestamp,
@@ -49,11 +49,11 @@ pub enum CodeAct {
     Pinned,
     /// Something is said of it.
     Marked(CodeMark),
-    /// What was said of it is taken back.
+    /// Its mark is removed.
     Unmarked,
 }
 
-/// What an agent says of the code that it has.
+/// An agent's description of its code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CodeAbout {
@@ -71,9 +71,9 @@ pub struct CodeAbout {
     pub added: u64,
     /// Lines removed from it.
     pub removed: u64,
-    /// Where in it the working folder is; empty: at its root.
+    /// The path of the working folder in it; empty: its root.
     pub prefix: String,
-    /// What is not part of the version, for a person.
+    /// Files that are not part of the version, for the user.
     pub notes: Vec<String>,
     /// Outputs of programs in the working folder, which are not part of the version.
     #[serde(skip_serializing_if = "Vec::is_empty")]

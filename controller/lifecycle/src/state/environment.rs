@@ -1,10 +1,10 @@
-//! What runs were executed in.
+//! Environments of runs.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What an attempt is executed in, as its agent has found it.
+/// The environment of an attempt, as its agent found it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Environment {
@@ -30,7 +30,7 @@ pub struct DataSet {
     pub location: String,
     /// Names what is in it; empty: it cannot be told.
     pub digest: String,
-    /// What the digest is made of: `content`, `size and time`, `versions`; empty without one.
+    /// The input of the digest: `content`, `size and time`, `versions`; empty without one.
     pub basis: String,
     /// How many files or objects.
     pub files: u64,

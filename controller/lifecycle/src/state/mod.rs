@@ -24,7 +24,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sweep_search::space::{PointKey, Taken};
 
-pub use self::agent::{Agent, AgentInfo, Crew, Health, STAYS_MAX, Stay};
+pub use self::agent::{Agent, AgentInfo, Crew, Health, QuarantinePeriod, STAYS_MAX};
 pub use self::annotation::Annotation;
 pub(crate) use self::attempt::add_iteration;
 pub use self::attempt::{AnyFloat, Attempt, AttemptState, AttemptSummary, StopKind, StopRequest};
@@ -33,7 +33,7 @@ pub use self::environment::{DataSet, Environment};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::identity::{AttemptRecord, ControllerIdentity, HeldAttempt};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, RunRanges, SweepId, Timestamp};
-pub use self::revision::{Effect, Placed, Revision};
+pub use self::revision::{PlacedRun, Revision, RevisionEffect};
 pub(crate) use self::revision::{known_point, placed, point_at};
 pub(crate) use self::run::is_rerun;
 pub use self::run::{Retries, Run, RunState};
@@ -55,11 +55,11 @@ pub struct State {
 /// One search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
-    /// What the file says now.
+    /// The present spec of the file.
     pub spec: Arc<SweepSpec>,
     /// The text of the file.
     pub source: Arc<str>,
-    /// What the file has said, the first and the newest included.
+    /// The revisions of the file, the first and the newest included.
     pub revisions: Vec<Revision>,
     /// The `history` at which it was edited last: what was suggested before does not hold any more.
     pub edited: u64,
@@ -94,11 +94,11 @@ pub struct Sweep {
     pub reached: BTreeMap<RunNumber, f64>,
     /// The versions of the code that its runs were to be executed with, in the order of their first appearance.
     pub codes: Vec<CodeVersion>,
-    /// What people have done about them, in order.
+    /// Users' actions on them, in order.
     pub code_steps: Vec<CodeStep>,
     /// The version that every attempt executes which begins from now on; `None`: agents execute what they have.
     pub pinned: Option<String>,
-    /// What its runs were executed in, in the order of first appearance.
+    /// The environments of its runs, in the order of first appearance.
     pub environments: Vec<Environment>,
     /// How many of `runs` were imported.
     pub imported: u64,

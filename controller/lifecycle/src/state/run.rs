@@ -29,7 +29,7 @@ pub struct Run {
     pub attempts: Vec<Attempt>,
     /// The objective, once the run has ended; for stopped runs what it had reached.
     pub value: Option<f64>,
-    /// The failure it ended with blames the configuration: an observation for the search.
+    /// The failure it ended with is attributed to the configuration: an observation for the search.
     pub blamed: bool,
     /// The first run of its point: itself, but for repeats.
     pub first: RunNumber,
@@ -49,7 +49,7 @@ pub struct Run {
     pub avoid: BTreeSet<AgentId>,
     /// Its curves and its output were deleted.
     pub pruned: bool,
-    /// What people say of it.
+    /// Its annotation.
     pub annotation: Annotation,
     /// When it was created.
     pub created: Timestamp,

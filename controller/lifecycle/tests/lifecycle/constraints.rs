@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sweep_lifecycle::command::{Command, Told};
+use sweep_lifecycle::command::{Command, TellOutcome};
 use sweep_lifecycle::observe::observations;
 use sweep_lifecycle::spec::{Bound, Constraint, Summary, SweepSpec};
 
@@ -24,7 +24,7 @@ fn memory() -> Constraint {
 fn tell(world: &mut World, x: i64, loss: f64, memory: Option<f64>) {
     let attempt = world.acquire("ann", &[x]);
     let metrics: BTreeMap<_, _> = memory.map(|memory| ("mem".to_owned(), memory)).into_iter().collect();
-    world.ask(&Command::Tell { attempt, told: Told::Value(loss), metrics });
+    world.ask(&Command::Tell { attempt, told: TellOutcome::Value(loss), metrics });
 }
 
 #[test]

@@ -21,7 +21,7 @@ use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
-use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, PATIENCE, Terms, Wish};
+use super::{AcquireRequest, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, PATIENCE, Terms};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -66,7 +66,7 @@ impl Bench {
         self.join.stop().await.unwrap();
     }
 
-    /// What needs suggestions now.
+    /// Returns the present needs for suggestions.
     async fn needs(&self) -> Vec<Need> {
         self.engine.needs(vec![], SweepId(String::new()), 9).await.unwrap()
     }
@@ -152,8 +152,8 @@ fn options(clock: &Arc<ManualClock>) -> EngineOptions {
     EngineOptions { clock: Arc::<ManualClock>::clone(clock), events_per_image: 3, ..EngineOptions::new(terms) }
 }
 
-pub(crate) fn wish(name: &str, wait: Duration) -> Wish {
-    Wish { agent: agent(name), sweep: sweep_id(), code_version: String::new(), wait }
+pub(crate) fn wish(name: &str, wait: Duration) -> AcquireRequest {
+    AcquireRequest { agent: agent(name), sweep: sweep_id(), code_version: String::new(), wait }
 }
 
 pub(crate) fn sweep_id() -> SweepId {

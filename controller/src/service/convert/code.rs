@@ -32,7 +32,7 @@ pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAb
 }
 
 /// Facts about a version that are not in the sweep.
-pub(in crate::service) struct Known<'a> {
+pub(in crate::service) struct VersionFacts<'a> {
     /// There is a snapshot of it.
     pub(in crate::service) kept: bool,
     /// It is kept how it differs from its commit.
@@ -52,7 +52,7 @@ pub(in crate::service) fn code_version(
     host: String,
     counts: &CodeCounts,
     agents: Vec<String>,
-    known: &Known<'_>,
+    known: &VersionFacts<'_>,
 ) -> v1::CodeVersion {
     let CodeVersion { version, about, agent, since, mark } = version;
     let same_as = match &mark {

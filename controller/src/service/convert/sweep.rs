@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::super::refusal::invalid;
 use super::from_word;
-use crate::engine::Basis;
+use crate::engine::SweepContext;
 use crate::store::{SweepCounts, SweepRow};
 
 /// A sweep as the wire has it.
@@ -73,8 +73,8 @@ pub(in crate::service) fn diagnostic(diagnostic: Diagnostic) -> v1::Diagnostic {
     }
 }
 
-/// What agents need to know to execute a sweep's runs.
-pub(in crate::service) fn program(basis: &Basis) -> v1::Program {
+/// Converts the execution spec of a sweep for agents.
+pub(in crate::service) fn program(basis: &SweepContext) -> v1::Program {
     let spec = &basis.spec;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let patterns = spec.metric_patterns.iter();

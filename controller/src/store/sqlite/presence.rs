@@ -31,7 +31,7 @@ struct OpenFile {
     id: (u64, u64),
     /// How long it was when it was last looked at.
     bytes: u64,
-    /// What it may be cut to without harm.
+    /// The length to which it can be cut safely.
     spare_bytes: u64,
 }
 

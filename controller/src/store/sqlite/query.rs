@@ -23,7 +23,7 @@ const POINT_BYTES: u64 = 48;
 /// Connections that are kept open for the next question.
 const IDLE_CONNECTIONS_MAX: usize = 4;
 
-/// Answers questions from a SQLite file, on read-only its own connections.
+/// Answers questions from a SQLite file, on its own read-only connections.
 #[derive(Debug)]
 pub struct SqliteQuery {
     path: PathBuf,

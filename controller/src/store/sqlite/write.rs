@@ -34,7 +34,7 @@ pub struct SqliteStore {
     commits: u64,
     /// The disk was full when it was opened: the next commit raises the format.
     pub(super) has_old_format: bool,
-    /// What is watched while it is open; `None` for a connection that has no file.
+    /// The file that is watched while it is open; `None` for a connection that has no file.
     watched: Option<Watched>,
 }
 
@@ -146,7 +146,7 @@ pub(super) fn event_at(connection: &Connection, seq: i64) -> Result<Option<Recor
 fn event_of(row: &Row<'_>) -> Result<Recorded, StoreError> {
     let (seq, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
     let damaged = |reason: &str| StoreError::Damaged(format!("event {seq} of the log is damaged: {reason}"));
-    let text = |index| row.get_ref(index)?.as_str().map_err(|_| damaged("it is no text"));
+    let text = |index| row.get_ref(index)?.as_str().map_err(|_| damaged("it is not text"));
     let (body, sum) = (text(2)?, row.get_ref(3)?.as_blob().unwrap_or_default());
     if sum != checksum(seq, at_ms, body) {
         return Err(damaged("its checksum does not fit"));
