@@ -34,7 +34,7 @@ pub(crate) struct LeftOut {
     secrets: BTreeSet<String>,
     /// By what their contents look like.
     contents: BTreeMap<String, &'static str>,
-    /// Of which the committed form is kept.
+    /// Files of which the committed form is kept.
     encrypted: BTreeSet<String>,
     large: BTreeSet<String>,
     /// Files that do not look like source, in a folder that is not a repository.

@@ -38,11 +38,11 @@ const IMPORTED_AT_ONCE: usize = 5000;
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
-    command: What,
+    command: LoadCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum LoadCommand {
     /// Puts load on a controller and prints the measurements
     Run(Load),
     /// Asks for many configurations at once and prints how long that takes
@@ -101,8 +101,8 @@ async fn main() -> Result<()> {
         return local.run_until(smoke()).await;
     }
     match Arguments::parse().command {
-        What::Run(load) => println!("{}", local.run_until(load.run()).await?),
-        What::Asks(asks) => println!("{}", local.run_until(asks.run()).await?),
+        LoadCommand::Run(load) => println!("{}", local.run_until(load.run()).await?),
+        LoadCommand::Asks(asks) => println!("{}", local.run_until(asks.run()).await?),
     }
     Ok(())
 }

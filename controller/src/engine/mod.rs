@@ -194,7 +194,7 @@ pub enum EngineError {
 pub struct AcquireRequest {
     /// The caller.
     pub agent: AgentId,
-    /// Of which sweep.
+    /// The sweep.
     pub sweep: SweepId,
     /// The code the agent has; empty where it does not say.
     pub code_version: String,
