@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_agent::channel::{Controller, Trust, is_outcome_unknown};
+use sweep_agent::channel::{ControllerTarget, Trust, is_outcome_unknown};
 use sweep_controller::token::Token;
 use sweep_proto::CONTROLLER_HEADER;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
@@ -19,7 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use crate::discovery;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::places::{LOCAL, state_dir};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl ControllerArgs {
             return Ok(Access { address, token: Some(token.to_owned()), trust: Trust::First });
         }
         if let Some(file) = &self.token_file {
-            let token = Token::read(file).map_err(|error| Failure::input(format!("--token-file {error}")))?;
+            let token = Token::read(file).map_err(|error| CommandError::input(format!("--token-file {error}")))?;
             return Ok(Access { address, token: Some(token.reveal().to_owned()), trust: Trust::First });
         }
         let given = given.map(str::to_owned);
@@ -103,15 +103,15 @@ impl ControllerArgs {
     }
 
     /// Returns the controller as it is to be connected to.
-    pub(crate) fn controller(&self) -> Result<Controller> {
+    pub(crate) fn controller(&self) -> Result<ControllerTarget> {
         let Access { address, trust, .. } = self.access()?;
-        Ok(Controller { endpoint: Self::endpoint_at(&address)?, trust })
+        Ok(ControllerTarget { endpoint: Self::endpoint_at(&address)?, trust })
     }
 
     fn endpoint_at(address: &str) -> Result<Endpoint> {
         let wrong = |reason: String| {
             let hint = "for example --controller http://gpu-head:7433";
-            anyhow::Error::from(Failure::input(format!("`{address}` is no address of a controller: {reason}")).hint(hint))
+            anyhow::Error::from(CommandError::input(format!("`{address}` is no address of a controller: {reason}")).hint(hint))
         };
         if address.contains("://") {
             return Err(wrong("only http:// is spoken here".to_owned()));
@@ -132,11 +132,11 @@ impl ControllerArgs {
     pub(crate) async fn connect(&self) -> Result<Client> {
         let access = self.access()?;
         let bearer = access.token.as_deref().map(|token| format!("Bearer {token}").parse::<MetadataValue<Ascii>>()).transpose();
-        let mut bearer = bearer.map_err(|_| Failure::input("the token holds characters that no token has"))?;
+        let mut bearer = bearer.map_err(|_| CommandError::input("the token holds characters that no token has"))?;
         if let Some(bearer) = &mut bearer {
             bearer.set_sensitive(true);
         }
-        let controller = Controller { endpoint: Self::endpoint_at(&access.address)?, trust: access.trust };
+        let controller = ControllerTarget { endpoint: Self::endpoint_at(&access.address)?, trust: access.trust };
         let channel = controller.connect().await.map_err(|error| unreachable(self, &error))?;
         let service = SweepServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MESSAGE_BYTES_MAX);
         Ok(Client { service, address: self.address().to_owned() })
@@ -156,12 +156,12 @@ impl ControllerArgs {
     }
 }
 
-fn unreachable(args: &ControllerArgs, error: &tonic::transport::Error) -> Failure {
+fn unreachable(args: &ControllerArgs, error: &tonic::transport::Error) -> CommandError {
     let mut reason: &dyn std::error::Error = error;
     while let Some(source) = reason.source() {
         reason = source;
     }
-    let failure = Failure::new(format!("no controller answers at {}: {reason}", args.address()));
+    let failure = CommandError::new(format!("no controller answers at {}: {reason}", args.address()));
     if args.is_named() {
         failure.hint("is it running there, and is the port open? --controller http://host:7433 or $SWEEP_CONTROLLER names another")
     } else {
@@ -218,7 +218,7 @@ impl Client {
                 Ok(response) => return Ok(response.into_inner()),
                 // The controller has waited, or the sweep is paused: the user decides how often to ask.
                 Err(status) if status.code() == Code::Unavailable && status.message().ends_with("; ask again") => {
-                    return Err(Failure::new(status.message()).into());
+                    return Err(CommandError::new(status.message()).into());
                 }
                 // The outcome is unknown: the same request again has the same effect.
                 Err(status) if attempt < TRIES && is_outcome_unknown(status.code()) => tokio::time::sleep(wait).await,
@@ -226,26 +226,26 @@ impl Client {
             }
             wait *= 2;
         }
-        Err(Failure::new("the controller could not be asked").into())
+        Err(CommandError::new("the controller could not be asked").into())
     }
 
     /// Turns a status into an error for people.
     pub(crate) fn explain(&self, status: &Status) -> anyhow::Error {
         let message = status.message();
         let failure = match status.code() {
-            Code::Unauthenticated => Failure::new(format!("{} refuses the call: {message}", self.address))
+            Code::Unauthenticated => CommandError::new(format!("{} refuses the call: {message}", self.address))
                 .hint("set $SWEEP_TOKEN or --token-file to the token in <data-dir>/token on the controller's machine; only a controller that you started on this machine is found without"),
             Code::NotFound if message.starts_with("no sweep") => match Self::other_controller(status) {
-                Some(other) => Failure::input(format!("{message}; {other}")).hint("--controller or $SWEEP_CONTROLLER names another controller"),
-                None => Failure::input(message).hint("`sweep ls` lists the sweeps"),
+                Some(other) => CommandError::input(format!("{message}; {other}")).hint("--controller or $SWEEP_CONTROLLER names another controller"),
+                None => CommandError::input(message).hint("`sweep ls` lists the sweeps"),
             },
-            Code::Unimplemented => Failure::new(format!("the controller at {} cannot do this: {message}", self.address))
+            Code::Unimplemented => CommandError::new(format!("the controller at {} cannot do this: {message}", self.address))
                 .hint(format!("this is sweep {}; `sweep controller status` shows the version of the controller: install the same on both", env!("CARGO_PKG_VERSION"))),
-            Code::NotFound => Failure::input(message),
-            Code::InvalidArgument => Failure::input(message),
-            code if is_outcome_unknown(code) => Failure::new(format!("the controller at {} did not answer: {message}", self.address))
+            Code::NotFound => CommandError::input(message),
+            Code::InvalidArgument => CommandError::input(message),
+            code if is_outcome_unknown(code) => CommandError::new(format!("the controller at {} did not answer: {message}", self.address))
                 .hint("what was asked for may have happened; `sweep ls` shows what did"),
-            _ => Failure::new(message),
+            _ => CommandError::new(message),
         };
         failure.into()
     }
@@ -282,14 +282,14 @@ impl Client {
     pub(crate) async fn sweep(&self, text: &str) -> Result<Sweep> {
         let request = GetSweepRequest { sweep_id: text.to_owned() };
         let response = self.call(request, async |mut service, request| service.get_sweep(request).await).await?;
-        response.sweep.ok_or_else(|| Failure::new("the controller's answer is empty").into())
+        response.sweep.ok_or_else(|| CommandError::new("the controller's answer is empty").into())
     }
 }
 
 /// Makes a request id: 128 random bits.
 pub(crate) fn request_id() -> Result<String> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::new(format!("the system gives no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| CommandError::new(format!("the system gives no random numbers: {error}")))?;
     Ok(hex::encode(bytes))
 }
 
@@ -298,7 +298,7 @@ pub(crate) fn split_run(text: &str) -> Result<(String, Option<u64>)> {
     let Some((sweep, run)) = text.rsplit_once('/') else { return Ok((text.to_owned(), None)) };
     match run.parse() {
         Ok(run) => Ok((sweep.to_owned(), Some(run))),
-        Err(_) => Err(Failure::input(format!("`{text}` names no run: `{run}` is no number"))
+        Err(_) => Err(CommandError::input(format!("`{text}` names no run: `{run}` is not a number"))
             .hint("a run is written <sweep>/<number>, for example ab12cd34/7")
             .into()),
     }

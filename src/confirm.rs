@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::Result;
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// Returns whether there is somebody to ask.
 pub(crate) fn is_interactive() -> bool {
@@ -17,7 +17,7 @@ pub(crate) fn is_interactive() -> bool {
 /// There is no terminal.
 pub(crate) fn confirmed(question: &str, otherwise: bool) -> Result<bool> {
     if !is_interactive() {
-        return Err(Failure::input("there is no terminal to ask").hint("--yes does it without asking").into());
+        return Err(CommandError::input("there is no terminal to ask").hint("--yes does it without asking").into());
     }
     let line = asked(&format!("{question} [{}] ", if otherwise { "Y/n" } else { "y/N" }))?;
     Ok(match line.trim().to_lowercase().as_str() {

@@ -16,7 +16,7 @@ use crate::places;
 
 /// A controller of this user on this machine.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct LocalController {
     /// Where to connect: an address, never a name, which may lead to another user's program.
     pub(crate) address: SocketAddr,
     /// The token of its data directory; `None`: it asks for none.
@@ -68,7 +68,7 @@ pub(crate) fn all() -> Vec<SocketAddr> {
 }
 
 /// Finds the controller of this user that serves at `host:port`; `None`: there is none, or the host is not this machine's loopback.
-pub(crate) fn find(address: &str) -> Option<Found> {
+pub(crate) fn find(address: &str) -> Option<LocalController> {
     let (host, port) = address.rsplit_once(':')?;
     let port = port.parse().ok()?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -90,7 +90,7 @@ pub(crate) fn find(address: &str) -> Option<Found> {
             None
         }
     };
-    Some(Found { address: SocketAddr::new(ip, port), token })
+    Some(LocalController { address: SocketAddr::new(ip, port), token })
 }
 
 fn fits(served: SocketAddr, wanted: Option<IpAddr>, port: u16) -> bool {

@@ -1,23 +1,23 @@
-//! What went wrong, for people: the error, its causes, what to do next, and the exit code.
+//! Errors of commands: the message, its causes, what to do next, and the exit code.
 
 use std::process::ExitCode;
 
 /// An error that knows its exit code and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct Failure {
+pub(crate) struct CommandError {
     message: String,
     hint: Option<String>,
     code: u8,
 }
 
-impl Failure {
+impl CommandError {
     /// Something went wrong: exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: 1 }
     }
 
-    /// What was given is wrong: exit code 2.
+    /// The input is wrong: exit code 2.
     pub(crate) fn input(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: 2 }
     }
@@ -49,7 +49,7 @@ pub(crate) fn print(error: &anyhow::Error) -> ExitCode {
             say!("  because: {cause}");
         }
     }
-    let failure = error.downcast_ref::<Failure>();
+    let failure = error.downcast_ref::<CommandError>();
     if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
         let label = console::style("hint").cyan().bold().for_stderr();
         say!("{label}: {hint}");

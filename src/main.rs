@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
 
-use crate::commands::Command;
+use crate::commands::CliCommand;
 
 /// Runs hyperparameter sweeps over many machines, built for the day when runs crash and code changes.
 ///
@@ -50,7 +50,7 @@ use crate::commands::Command;
   sweep watch $id                      … and look at it")]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 /// Requests are made by the threads that serve the network and dropped by the engine's: glibc's allocator is slow at that.
@@ -70,9 +70,9 @@ fn main() -> ExitCode {
 }
 
 /// Logs go to standard error; people who only look at results see warnings alone.
-fn start_log(command: &Command) {
+fn start_log(command: &CliCommand) {
     use tracing_subscriber::EnvFilter;
-    let default = if matches!(command, Command::Controller(_)) { "info" } else { "error" };
+    let default = if matches!(command, CliCommand::Controller(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(console::colors_enabled_stderr());
     // What cannot be logged would be reported with `eprintln!`.

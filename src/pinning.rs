@@ -13,12 +13,12 @@ use sweep_proto::v1::{Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest,
 
 use crate::client::{Client, request_id};
 use crate::display::printable;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::places;
 
 /// Of a bundle, in one message.
 const CHUNK_BYTES: u64 = 256 << 10;
-/// Files that look like secrets are named up to so many.
+/// Suspected secrets that are named.
 const NAMED_MAX: usize = 20;
 /// How often the code is sent when the way to the controller breaks.
 const TRIES: u32 = 3;
@@ -43,19 +43,19 @@ impl CodeFolderArgs {
 }
 
 /// A snapshot that was taken and is on nobody's disk but this one's.
-pub(crate) struct Taken {
+pub(crate) struct TakenSnapshot {
     pub(crate) snapshot: Snapshot,
     source: Source,
 }
 
 /// Takes a snapshot of a working folder, unless something in it looks like a secret.
-pub(crate) fn take(workdir: &Path, allow_secrets: bool, include: &[String]) -> Result<Taken> {
+pub(crate) fn take(workdir: &Path, allow_secrets: bool, include: &[String]) -> Result<TakenSnapshot> {
     let named = workdir.display();
-    let workdir = workdir.canonicalize().map_err(|error| Failure::input(format!("{named}: {error}")))?;
+    let workdir = workdir.canonicalize().map_err(|error| CommandError::input(format!("{named}: {error}")))?;
     if !workdir.is_dir() {
-        return Err(Failure::input(format!("{named} is no directory")).into());
+        return Err(CommandError::input(format!("{named} is not a directory")).into());
     }
-    let trouble = |error: sweep_code::CodeError| Failure::new(format!("the code in {named} cannot be taken: {error}"));
+    let trouble = |error: sweep_code::CodeError| CommandError::new(format!("the code in {named} cannot be taken: {error}"));
     let mut working = Working::find(&workdir, &places::state_dir()?).map_err(trouble)?.taking_secrets();
     working.include(include);
     let snapshot = working.snapshot().map_err(trouble)?;
@@ -69,14 +69,14 @@ pub(crate) fn take(workdir: &Path, allow_secrets: bool, include: &[String]) -> R
             let message =
                 format!("the code in {named} holds what looks like secrets, and every agent would get them:{}{more}", lines.concat());
             let hint = "take them out of the code (a file that git does not track and whose name says so is left out by itself), or say --allow-secrets";
-            return Err(Failure::input(message).hint(hint).into());
+            return Err(CommandError::input(message).hint(hint).into());
         }
     }
-    Ok(Taken { snapshot, source })
+    Ok(TakenSnapshot { snapshot, source })
 }
 
 /// Brings a snapshot to the controller, as far as it is not there. `sweep`: may be empty, where it is yet to be created.
-pub(crate) async fn send(client: &Client, sweep: &str, taken: &Taken) -> Result<()> {
+pub(crate) async fn send(client: &Client, sweep: &str, taken: &TakenSnapshot) -> Result<()> {
     let version = &taken.snapshot.version;
     let mut packed: Option<(tempfile::TempPath, PushCodeHeader)> = None;
     let mut failures = 0;

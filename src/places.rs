@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// The port of a controller on this machine.
 pub(crate) const LOCAL: &str = "127.0.0.1:7433";
@@ -32,6 +32,8 @@ fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
     }
     match std::env::home_dir() {
         Some(home) => Ok(home.join(below_home)),
-        None => Err(Failure::new("there is no home directory to keep data in").hint(format!("set ${variable} to an absolute path")).into()),
+        None => {
+            Err(CommandError::new("there is no home directory to keep data in").hint(format!("set ${variable} to an absolute path")).into())
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) enum PreemptSignal {
     Xcpu,
 }
 
-/// What an agent does with a signal.
+/// An agent's response to a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     /// The machine is taken away.

@@ -3,24 +3,24 @@
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
-use sweep_code::Store;
+use sweep_code::CodeStore;
 use sweep_proto::v1::{CodeVersion, GetCodeRequest, ListCodeRequest, Sweep};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// A store for as long as a command takes.
-pub(crate) struct Snapshots {
+pub(crate) struct SnapshotStore {
     folder: TempDir,
-    pub(crate) store: Store,
+    pub(crate) store: CodeStore,
     have: Vec<String>,
 }
 
-impl Snapshots {
+impl SnapshotStore {
     pub(crate) fn new() -> Result<Self> {
         let folder = tempfile::tempdir().context("a temporary folder cannot be made")?;
-        let store = Store::open(&folder.path().join("code.git"))?;
+        let store = CodeStore::open(&folder.path().join("code.git"))?;
         Ok(Self { folder, store, have: Vec::new() })
     }
 
@@ -28,7 +28,7 @@ impl Snapshots {
     pub(crate) async fn fetch(&mut self, client: &mut Client, sweep: &Sweep, version: &str) -> Result<()> {
         if !sweep_code::is_version(version) {
             let failure =
-                Failure::new(format!("the code of version `{version}` is not kept: a program that asks for runs has named it so"));
+                CommandError::new(format!("the code of version `{version}` is not kept: a program that asks for runs has named it so"));
             return Err(failure.into());
         }
         if self.store.holds(version) {
@@ -63,10 +63,10 @@ pub(crate) fn find(sweep: &Sweep, versions: &[CodeVersion], text: &str) -> Resul
     match (by_number, begun.next(), begun.next()) {
         (Some(version), ..) | (None, Some(version), None) => Ok(name(version)),
         (None, Some(_), Some(_)) => {
-            Err(Failure::input(format!("`{text}` begins several versions of sweep {}; give more of it", sweep.id)).into())
+            Err(CommandError::input(format!("`{text}` begins several versions of sweep {}; give more of it", sweep.id)).into())
         }
         (None, None, _) => {
-            let failure = Failure::input(format!("sweep {} has no code version `{text}`", sweep.id));
+            let failure = CommandError::input(format!("sweep {} has no code version `{text}`", sweep.id));
             Err(failure.hint(format!("`sweep code {}` lists them", sweep.id)).into())
         }
     }

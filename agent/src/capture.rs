@@ -35,11 +35,11 @@ pub(crate) struct Capture {
     code_dir: PathBuf,
     sweep: String,
     /// One look at a time serves all who wait for one.
-    last: Mutex<Last>,
+    last: Mutex<LastCapture>,
 }
 
 #[derive(Debug, Default)]
-struct Last {
+struct LastCapture {
     code: Option<Working>,
     /// Untracked files that the sweep file includes.
     include: Vec<String>,
@@ -56,7 +56,7 @@ struct Last {
 
 /// What a look has come to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Look {
+pub(crate) struct CaptureResult {
     /// The code; `None`: it cannot be told.
     pub(crate) snapshot: Option<Arc<Snapshot>>,
     /// Where a bundle of it comes from, where it is not the one before.
@@ -83,7 +83,7 @@ impl Capture {
     /// is no code wherever it lies.
     pub(crate) fn new(options: &AgentOptions, sweep: &str, include: &[String]) -> Self {
         let (workdir, runs_dir, code_dir) = (options.workdir.clone(), options.runs_dir.clone(), options.code_dir().to_owned());
-        let last = Last { include: include.to_vec(), ..Last::default() };
+        let last = LastCapture { include: include.to_vec(), ..LastCapture::default() };
         Self { workdir, runs_dir, code_dir, sweep: sweep.to_owned(), last: Mutex::new(last) }
     }
 
@@ -92,7 +92,7 @@ impl Capture {
         (self.workdir.clone(), self.runs_dir.clone(), self.code_dir.clone(), self.sweep.clone())
     }
 
-    /// Takes note of an edit of the sweep file.
+    /// Records an edit of the sweep file.
     pub(crate) async fn include(&self, include: &[String]) {
         let mut last = self.last.lock().await;
         if last.include != include {
@@ -122,16 +122,16 @@ impl Capture {
     }
 
     /// Returns the code as it is now, or was `max_age` ago at the longest.
-    pub(crate) async fn look(&self, max_age: Duration) -> Look {
+    pub(crate) async fn look(&self, max_age: Duration) -> CaptureResult {
         let oldest = Instant::now().checked_sub(max_age);
         let mut last = self.last.lock().await;
         let last = &mut *last;
         if last.given_up {
-            return Look::default();
+            return CaptureResult::default();
         }
         if let Some(before) = &last.flooded {
             if *before == self.ignore_files() {
-                return Look::default();
+                return CaptureResult::default();
             }
             last.flooded = None;
             last.versions.clear();
@@ -139,7 +139,7 @@ impl Capture {
         if let Some((began, snapshot)) = &last.seen
             && oldest.is_none_or(|oldest| *began >= oldest)
         {
-            return Look { snapshot: Some(Arc::clone(snapshot)), ..Look::default() };
+            return CaptureResult { snapshot: Some(Arc::clone(snapshot)), ..CaptureResult::default() };
         }
         let began = Instant::now();
         let (workdir, runs_dir, code_dir, sweep) = self.places();
@@ -172,16 +172,16 @@ impl Capture {
                     let changed = code.source().some_differing(before, &snapshot.version);
                     // Once it is looked again, what is there then is told.
                     (last.code, last.seen) = (Some(code), None);
-                    return Look { complaint: Some(flood::complaint(&changed)), ..Look::default() };
+                    return CaptureResult { complaint: Some(flood::complaint(&changed)), ..CaptureResult::default() };
                 }
                 let source = instead_of.as_ref().map(|_| code.source());
                 last.code = Some(code);
                 let outputs = snapshot.outputs.iter().filter(|output| last.named.insert((*output).clone())).cloned().collect();
-                Look { snapshot: Some(snapshot), source, instead_of, outputs, complaint: None }
+                CaptureResult { snapshot: Some(snapshot), source, instead_of, outputs, complaint: None }
             }
             Err((reason, lasting)) => {
                 last.given_up = lasting;
-                Look { complaint: Some(reason), ..Look::default() }
+                CaptureResult { complaint: Some(reason), ..CaptureResult::default() }
             }
         }
     }

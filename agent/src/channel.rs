@@ -13,7 +13,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint, Error, Uri};
 use tower::service_fn;
 
-/// Whose program may be the controller, if it is on this machine. The superuser's always may.
+/// The user whose program may be the controller on this machine, beside the superuser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// This user's.
@@ -29,14 +29,14 @@ pub fn is_outcome_unknown(code: Code) -> bool {
 
 /// The controller, as it is connected to.
 #[derive(Clone, Debug)]
-pub struct Controller {
+pub struct ControllerTarget {
     /// Its address, deadlines and keep-alive.
     pub endpoint: Endpoint,
     /// See [`Trust`].
     pub trust: Trust,
 }
 
-impl Controller {
+impl ControllerTarget {
     /// Connects when it is first used, and again whenever the connection is lost.
     pub fn connect_lazy(&self) -> Channel {
         let guard = Guard::new(self.trust);

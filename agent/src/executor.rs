@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::process::shims::Shims;
 use crate::process::spawn;
 use crate::process::tree::Tree;
-use crate::runner::{self, Begin, Ended, Seen};
+use crate::runner::{self, AttemptEnd, AttemptEvent, Begin};
 
 /// How long it may take to kill what another agent has left behind.
 const END_TIME_MAX: Duration = Duration::from_secs(10);
@@ -31,8 +31,8 @@ pub(crate) trait Executor: Send + Sync {
         job: &'a Job,
         begin: Begin,
         wants: &'a mut mpsc::UnboundedReceiver<Want>,
-        seen: mpsc::Sender<Seen>,
-    ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>>;
+        seen: mpsc::Sender<AttemptEvent>,
+    ) -> Work<'a, Result<AttemptEnd, (PathBuf, io::Error)>>;
 
     /// Returns whether an agent before this one has begun an attempt, however far it has come.
     fn has_begun(&self, job: &Job) -> bool;
@@ -59,8 +59,8 @@ impl Executor for Programs {
         job: &'a Job,
         begin: Begin,
         wants: &'a mut mpsc::UnboundedReceiver<Want>,
-        seen: mpsc::Sender<Seen>,
-    ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>> {
+        seen: mpsc::Sender<AttemptEvent>,
+    ) -> Work<'a, Result<AttemptEnd, (PathBuf, io::Error)>> {
         Box::pin(runner::execute(job, begin, &self.shims, wants, seen, self.driver.clone()))
     }
 

@@ -22,13 +22,13 @@ const NAMES_MAX: u32 = 10_000;
 
 /// What a folder's job says of whose it is.
 #[derive(Deserialize)]
-struct Owner {
+struct FolderOwner {
     #[serde(default)]
     incarnation: String,
     params: Map<String, Value>,
 }
 
-/// Whose folders are chosen.
+/// The owner of the folders.
 pub(crate) struct Claim<'a> {
     /// The run's number.
     pub(crate) run: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Claim<'a> {
 }
 
 /// Returns the name of the run's folder in that of its sweep, and of the attempt's folder in that. `is_held` says of an attempt's folder whether this
-/// agent is using it; `note` is told what lay in the place of a folder.
+/// agent is using it; `note` is called with the file that was in place of a folder.
 ///
 /// # Errors
 /// A folder cannot be read or moved.
@@ -59,7 +59,7 @@ pub(crate) fn choose(
     let run = sweep.join(&run_name);
     let owners = owners(&run)?;
     let is_busy = |folder: &Path| is_held(folder) || is_running(folder);
-    let is_ours = |owner: &Owner| owner.params == *claim.params && controller(&owner.incarnation) == controller(claim.incarnation);
+    let is_ours = |owner: &FolderOwner| owner.params == *claim.params && controller(&owner.incarnation) == controller(claim.incarnation);
     let run_name = match owners.iter().find(|(_, owner)| !is_ours(owner)) {
         None => run_name,
         Some(_) if fence::holding_attempt(&run)?.is_some() || owners.iter().any(|(name, _)| is_busy(&run.join(name))) => {
@@ -105,7 +105,7 @@ fn clear(parent: &Path, name: &str, note: &dyn Fn(String)) -> io::Result<()> {
 /// Makes the folder of a sweep and writes down which controller its runs belong to, on which only messages depend.
 ///
 /// # Errors
-/// The folder cannot be made, or what lies in its place is not a folder of this user.
+/// The folder cannot be made, or its path is not a folder of this user.
 pub(crate) fn write_controller(runs_dir: &Path, sweep: &str, controller: &str) -> io::Result<()> {
     let folder = PrivateDir::make(runs_dir, Path::new(sweep))?;
     if let Err(error) = folder.replace(OsStr::new(CONTROLLER), controller.as_bytes(), Durability::Cached) {
@@ -123,7 +123,7 @@ pub fn controller_of(runs_dir: &Path, sweep: &str) -> Option<String> {
 }
 
 /// Attempts' folders in a run's folder, each with what its job says.
-fn owners(run: &Path) -> io::Result<Vec<(String, Owner)>> {
+fn owners(run: &Path) -> io::Result<Vec<(String, FolderOwner)>> {
     let entries = match fs::read_dir(run) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -139,7 +139,7 @@ fn owners(run: &Path) -> io::Result<Vec<(String, Owner)>> {
 }
 
 /// Reads whose an attempt's folder is; `None`: it has no job that can be read.
-fn read(attempt: &Path) -> io::Result<Option<Owner>> {
+fn read(attempt: &Path) -> io::Result<Option<FolderOwner>> {
     match private::read(&attempt.join(FILE)) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         // Its program has put something else there.

@@ -45,7 +45,7 @@ fn read_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<lines::Line> {
     found
 }
 
-/// Whatever lies in a spool's file, it opens, takes points, and gives them out again in order after another start.
+/// With any content of its file, a spool opens, takes points, and returns them in order after a restart.
 ///
 /// # Errors
 /// The folder cannot be written.

@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
-/// A GPU that has so much more memory in use than before an attempt began is not free: less is the driver's own, or a desktop's.
+/// A GPU with this much more memory in use than before an attempt is not free; less may belong to the driver or a desktop.
 const LEFT_BYTES_MAX: u64 = 512 << 20;
 
 /// How much of a GPU is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuUse {
-    /// Bytes of its memory, whoever has them.
+    /// Bytes of its memory, of all processes.
     pub bytes: u64,
     /// Programs that compute on it.
     pub programs: u32,
@@ -27,7 +27,7 @@ pub trait GpuDriver: fmt::Debug + Send + Sync {
     /// Returns how much of one, by its number or its UUID, is in use; `None`: it cannot say.
     fn in_use(&self, name: &str) -> Option<GpuUse>;
 
-    /// Returns what is known of the GPUs and the driver, by name: `gpu.0`, `gpu_driver`, `cuda`.
+    /// Returns facts about the GPUs and the driver, by name: `gpu.0`, `gpu_driver`, `cuda`.
     fn facts(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
     }

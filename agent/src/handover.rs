@@ -1,6 +1,6 @@
 //! What an agent holds, written down for the agent process that comes after it if it is killed or upgraded: who it is, and which attempts are its own.
 //!
-//! Each agent of a machine has a place of its own, `<runs_dir>/agents/<host>-<n>`: a lock that ends with the process, and beside it the list.
+//! Each agent of a machine has its own place, `<runs_dir>/agents/<host>-<n>`: a lock that ends with the process, and beside it the list.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -34,7 +34,7 @@ pub(crate) struct Job {
     /// What a restored controller needs to record it again, as its assignment gave it.
     #[serde(default)]
     pub(crate) record_json: String,
-    /// The name of its run's folder in that of the sweep, and of its own in that; empty: the numbers.
+    /// The name of its run's folder in that of the sweep, and of the attempt's folder in it; empty: the numbers.
     #[serde(default)]
     pub(crate) folders: (String, String),
     /// Which repeat of its point it is, from 1, and the seed for it.
@@ -81,7 +81,7 @@ pub(crate) struct Job {
     pub(crate) limits: Limits,
     /// What has to end well before its program is started; empty: nothing.
     pub(crate) preflight: Vec<String>,
-    /// What becomes of the program when the agent dies.
+    /// The policy for the program when the agent dies.
     pub(crate) alone: Alone,
 }
 
@@ -103,7 +103,7 @@ impl Job {
     /// Makes a folder of the attempt or of its run.
     ///
     /// # Errors
-    /// It cannot be made, or what lies in its place is not a folder of this user.
+    /// It cannot be made, or its path is not a folder of this user.
     pub(crate) fn make_folder(&self, folder: &Path) -> io::Result<PrivateDir> {
         PrivateDir::make(&self.runs_dir, self.below(folder)?)
     }

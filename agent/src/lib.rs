@@ -48,7 +48,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 pub use crate::attempt::UserSignal;
-pub use crate::capture::environment::{Environment, survey};
+pub use crate::capture::environment::{CapturedEnvironment, survey};
 pub use crate::folders::controller_of;
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};
 pub use crate::options::{AgentOptions, Interrupt, SETTLING_TIME};

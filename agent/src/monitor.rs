@@ -33,10 +33,10 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// Makes one. `anew`: the program has just been started.
-    pub(crate) fn new(driver: Arc<dyn GpuDriver>, gpus: Vec<String>, folder: PathBuf, anew: bool) -> Self {
-        let usage = if anew { Usage::from_now() } else { Usage::default() };
-        Self { driver, gpus, folder, usage: Arc::new(Mutex::new(usage)), next: Instant::now() + FIRST, looked: !anew }
+    /// Makes one. `is_new`: the program has just been started.
+    pub(crate) fn new(driver: Arc<dyn GpuDriver>, gpus: Vec<String>, folder: PathBuf, is_new: bool) -> Self {
+        let usage = if is_new { Usage::from_now() } else { Usage::default() };
+        Self { driver, gpus, folder, usage: Arc::new(Mutex::new(usage)), next: Instant::now() + FIRST, looked: !is_new }
     }
 
     /// Returns what is used now, where it is time to look, without what the program reports by the same name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attempt::UserSignal;
-use crate::channel::Controller;
+use crate::channel::ControllerTarget;
 use crate::gpu::GpuDriver;
 use crate::private;
 use crate::token::TokenSource;
@@ -17,7 +17,7 @@ pub const SETTLING_TIME: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
     /// The controller.
-    pub controller: Controller,
+    pub controller: ControllerTarget,
     /// The token that the controller asks for.
     pub token: TokenSource,
     /// The sweep: id, prefix or name.

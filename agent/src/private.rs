@@ -1,4 +1,4 @@
-//! Folders and files that belong to the agent alone, whatever lies in their places.
+//! Folders and files that belong to the agent alone, whatever is in their place.
 //!
 //! A folder for runs may be shared by several users (`/tmp`, scratch space of a cluster), and programs write into the folders of their attempts. So no
 //! link is followed, folders of other users are refused, and only regular files are opened: a FIFO or a device never makes the agent wait. What the
@@ -43,7 +43,7 @@ pub(crate) enum Obstruction {
     },
     /// A folder of another user.
     #[error(
-        "{} belongs to another user (uid {owner}, this agent has uid {own}); remove it, or name a folder of your own with --runs-dir",
+        "{} belongs to another user (uid {owner}, this agent has uid {own}); remove it, or name your own folder with --runs-dir",
         path.display()
     )]
     Owner {
@@ -170,7 +170,7 @@ impl PrivateDir {
         Ok(Self { dir, path })
     }
 
-    /// Returns the user to whom the file system gives what the agent makes here.
+    /// Returns the user that owns the files that the agent creates here.
     fn owner_of_new(&self) -> Option<u32> {
         let name = new_name(OsStr::new("owner"));
         mkdirat(&self.dir, &*name, Mode::S_IRWXU).ok()?;
@@ -280,7 +280,7 @@ impl PrivateDir {
         Err(Errno::EEXIST.into())
     }
 
-    /// Gives what lies in the place of a file another name.
+    /// Renames whatever is in place of a file.
     ///
     /// # Errors
     /// It cannot be moved.
@@ -297,11 +297,11 @@ impl PrivateDir {
     }
 }
 
-/// Opens a folder. Where something else lies in its place, there is none; a FIFO would make the agent wait.
+/// Opens a folder. Returns `None` where something else is in its place; a FIFO would make the agent wait.
 fn open_dir(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     match nix::fcntl::open(path, flags, Mode::empty()) {
-        Err(Errno::ENOTDIR) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is no folder", path.display()))),
+        Err(Errno::ENOTDIR) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is not a folder", path.display()))),
         opened => Ok(File::from(opened?)),
     }
 }

@@ -1,4 +1,4 @@
-//! Executes a run once more, for whoever wants to see whether the same comes out: as an agent does, but nothing is reported.
+//! Executes a run once more, to check that it gives the same result: as an agent does, but nothing is reported.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use serde_json::Value;
 use sweep_proto::v1;
 use tokio::sync::mpsc;
 
-use crate::attempt::{Limits, Outcome, Want};
+use crate::attempt::{AttemptOutcome, Limits, Want};
 use crate::job::Job;
 use crate::process::launch::Alone;
 use crate::process::shims::Shims;
-use crate::runner::{self, Begin, Seen};
+use crate::runner::{self, AttemptEvent, Begin};
 use crate::slot::Slot;
 use crate::{AgentError, Interrupt, Notice};
 
@@ -33,7 +33,7 @@ pub struct Reproduction {
     pub shim: PathBuf,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reproduced {
     /// The last value of each metric.
@@ -80,21 +80,21 @@ pub async fn reproduce(
     }
     let ended = ended.map_err(|(path, source)| AgentError::File { path, source })?;
     let trouble = match ended.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Failed(failure) => Some(failure.message),
-        Outcome::Stopped(reason) | Outcome::Cancelled(reason) | Outcome::Abandoned(reason) => Some(reason),
-        Outcome::Preempted => Some("the machine was taken away".to_owned()),
+        AttemptOutcome::Succeeded => None,
+        AttemptOutcome::Failed(failure) => Some(failure.message),
+        AttemptOutcome::Stopped(reason) | AttemptOutcome::Cancelled(reason) | AttemptOutcome::Abandoned(reason) => Some(reason),
+        AttemptOutcome::Preempted => Some("the machine was taken away".to_owned()),
     };
     Ok(Reproduced { metrics, trouble, output })
 }
 
-fn note(seen: Seen, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mpsc::UnboundedSender<Notice>) {
+fn note(seen: AttemptEvent, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mpsc::UnboundedSender<Notice>) {
     match seen {
-        Seen::Started { command, .. } => {
+        AttemptEvent::Started { command, .. } => {
             let _ = notices.send(Notice::Started { run: job.run, attempt: job.attempt, command });
         }
-        Seen::Points(points) => metrics.extend(points.into_iter().map(|point| (point.reading.name, point.reading.value))),
-        Seen::Note(text) | Seen::Remark(text) | Seen::Unread(text) => {
+        AttemptEvent::Points(points) => metrics.extend(points.into_iter().map(|point| (point.reading.name, point.reading.value))),
+        AttemptEvent::Note(text) | AttemptEvent::Remark(text) | AttemptEvent::Unread(text) => {
             let _ = notices.send(Notice::Note(text));
         }
     }

@@ -54,7 +54,7 @@ impl Room {
         let obstacle = is_full.then(|| format!("the disk with {folder} {full}"));
         let news = match (was_full, is_full) {
             (false, true) => {
-                Some(format!("the disk with {folder} {full}: no run is taken until there is space again; running programs go on"))
+                Some(format!("the disk with {folder} {full}: no run is taken until there is space again; running programs continue"))
             }
             (true, false) => Some(format!("there is space on the disk with {folder} again: runs are taken again")),
             _ => None,

@@ -94,17 +94,17 @@ fn held(runs_dir: &Path) -> io::Result<BTreeSet<(String, u64)>> {
 /// # Errors
 /// Something in it cannot be looked at.
 pub fn size_of(folder: &Path) -> io::Result<(u64, SystemTime)> {
-    let mut size = Size { bytes: 0, changed: SystemTime::UNIX_EPOCH };
+    let mut size = FolderSize { bytes: 0, changed: SystemTime::UNIX_EPOCH };
     size.add(folder)?;
     Ok((size.bytes, size.changed))
 }
 
-struct Size {
+struct FolderSize {
     bytes: u64,
     changed: SystemTime,
 }
 
-impl Size {
+impl FolderSize {
     /// Adds a file, or all that is in a folder. Links are not followed.
     fn add(&mut self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::MetadataExt;

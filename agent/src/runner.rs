@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::place::{build_argv, place_of, start, workplace, write_place};
 use crate::argv::Machine;
-use crate::attempt::{Action, AttemptState, Input, Outcome, UserSignal, Want};
+use crate::attempt::{Action, AttemptOutcome, AttemptState, Input, UserSignal, Want};
 use crate::fencing;
 use crate::gpu::GpuDriver;
 use crate::intake::Reading;
@@ -45,18 +45,18 @@ const PENDING_MAX: usize = 10_000;
 /// Readings sent out at once.
 const BATCH: usize = 1000;
 
-/// Whether a program is to be started or was, by an agent that is no more.
+/// Whether to start the program or to reattach to one that an earlier agent process started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
     /// It is to be started.
     Anew,
-    /// It was; so many of its readings need not be sent out again.
+    /// It was; the number of its readings that need not be sent again.
     Again(Counts),
 }
 
 /// Something seen while an attempt runs.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Seen {
+pub(crate) enum AttemptEvent {
     /// Its program was started.
     Started {
         /// Its argv, with secrets hidden.
@@ -68,7 +68,7 @@ pub(crate) enum Seen {
     Points(Vec<Point>),
     /// Something a person should know.
     Note(String),
-    /// Something a person should know of the program, once for all its runs.
+    /// A warning about the program for the user, once for all its runs.
     Remark(String),
     /// The objective is in the output, in a form that nothing reads: how, and what would read it.
     Unread(String),
@@ -85,11 +85,11 @@ pub(crate) struct Point {
     pub(crate) counts: Counts,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Ended {
+pub(crate) struct AttemptEnd {
     /// How it ended.
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: AttemptOutcome,
     /// The last value of the objective.
     pub(crate) objective: Option<f64>,
 }
@@ -103,9 +103,9 @@ pub(crate) async fn execute(
     begin: Begin,
     shims: &Arc<Shims>,
     wants: &mut mpsc::UnboundedReceiver<Want>,
-    seen: mpsc::Sender<Seen>,
+    seen: mpsc::Sender<AttemptEvent>,
     driver: Option<Arc<dyn GpuDriver>>,
-) -> Result<Ended, (PathBuf, io::Error)> {
+) -> Result<AttemptEnd, (PathBuf, io::Error)> {
     let place = place_of(job);
     let kills = Kills::so_far();
     let mut attempt = AttemptState::new(&job.objective, job.limits);
@@ -113,16 +113,17 @@ pub(crate) async fn execute(
     let (program, argv, skip) = match begin {
         Begin::Anew => {
             if let Some(replaced) = write_place(job, &place)? {
-                let _ = seen.send(Seen::Note(format!("{replaced}; it was moved aside, and the run begins without a checkpoint"))).await;
+                let _ =
+                    seen.send(AttemptEvent::Note(format!("{replaced}; it was moved aside, and the run begins without a checkpoint"))).await;
             }
             frameworks = FrameworkFiles::open(workplace(job, &place), &job.objective, SystemTime::now(), false).await;
             let argv = build_argv(job, &place);
             let foreign = ThisMachine.variable(mlflow::VARIABLE).and_then(|uri| mlflow::warning_of(&uri));
             for warning in argv.warnings.iter().chain(&foreign) {
-                let _ = seen.send(Seen::Note(warning.clone())).await;
+                let _ = seen.send(AttemptEvent::Note(warning.clone())).await;
             }
             let started = match fencing::wait_until_open(&job.run_folder(), &mut attempt, wants, |note| {
-                drop(seen.try_send(Seen::Note(note)));
+                drop(seen.try_send(AttemptEvent::Note(note)));
             })
             .await
             {
@@ -146,7 +147,7 @@ pub(crate) async fn execute(
         Err(reason) => {
             let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
             let outcome = actions.into_iter().find_map(|action| if let Action::Finish(outcome) = action { Some(outcome) } else { None });
-            return Ok(Ended { outcome: outcome.expect("an attempt that could not start has ended"), objective: None });
+            return Ok(AttemptEnd { outcome: outcome.expect("an attempt that could not start has ended"), objective: None });
         }
     };
     let output = Output::new(job.output(), &job.patterns);
@@ -156,7 +157,7 @@ pub(crate) async fn execute(
         let gpus = job.slot.gpus(&*driver);
         Monitor::new(driver, gpus, job.folder(), begin == Begin::Anew)
     });
-    Watch {
+    WatchedAttempt {
         monitor,
         theirs: BTreeSet::from([job.objective.clone()]),
         used: None,
@@ -199,7 +200,7 @@ const WANTED_TIME_MAX: Duration = Duration::from_secs(3);
 const WRITE_LOOK: Duration = Duration::from_millis(5);
 
 /// An attempt whose program was begun.
-struct Watch {
+struct WatchedAttempt {
     began: Instant,
     monitor: Option<Monitor>,
     /// Names that what the monitor sees must not have.
@@ -240,12 +241,12 @@ struct Watch {
     complaints: BTreeSet<String>,
     /// Those that wait until there is room for them.
     notes: VecDeque<String>,
-    seen: mpsc::Sender<Seen>,
-    outcome: Option<Outcome>,
+    seen: mpsc::Sender<AttemptEvent>,
+    outcome: Option<AttemptOutcome>,
 }
 
-impl Watch {
-    async fn run(mut self, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Ended> {
+impl WatchedAttempt {
+    async fn run(mut self, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<AttemptEnd> {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut running, mut ended, mut wants_open) = (false, false, true);
@@ -273,7 +274,7 @@ impl Watch {
                     let count = self.pending.len().min(BATCH);
                     let points = self.pending.drain(..count).collect();
                     match permit {
-                        Ok(permit) => drop(permit.send(Seen::Points(points))),
+                        Ok(permit) => drop(permit.send(AttemptEvent::Points(points))),
                         // Nobody listens any more: the agent is being killed.
                         Err(_) => self.pending.clear(),
                     }
@@ -293,22 +294,22 @@ impl Watch {
         }
         while !self.pending.is_empty() {
             let count = self.pending.len().min(BATCH);
-            if self.seen.send(Seen::Points(self.pending.drain(..count).collect())).await.is_err() {
+            if self.seen.send(AttemptEvent::Points(self.pending.drain(..count).collect())).await.is_err() {
                 break;
             }
         }
         for text in std::mem::take(&mut self.notes) {
-            let _ = self.seen.send(Seen::Note(text)).await;
+            let _ = self.seen.send(AttemptEvent::Note(text)).await;
         }
         let objective = self.attempt.objective();
-        Ok(Ended { outcome: self.outcome.expect("the loop ends with an outcome"), objective })
+        Ok(AttemptEnd { outcome: self.outcome.expect("the loop ends with an outcome"), objective })
     }
 
     /// Takes in what the shim says of a program that was `running`, or not yet.
     async fn follow(&mut self, word: Word, running: bool) -> io::Result<()> {
         let input = match word {
             Word::Started { moment, .. } => {
-                let started = Seen::Started { command: redacted_arguments(&self.argv), moment: moment.filter(|_| !self.again) };
+                let started = AttemptEvent::Started { command: redacted_arguments(&self.argv), moment: moment.filter(|_| !self.again) };
                 let _ = self.seen.send(started).await;
                 // One that was found again began when its shim did.
                 let now = if self.again { Duration::ZERO } else { self.began.elapsed() };
@@ -370,7 +371,7 @@ impl Watch {
         while self.read(true).await? {
             while self.pending.len() >= PENDING_MAX {
                 let points = self.pending.drain(..BATCH).collect();
-                if self.seen.send(Seen::Points(points)).await.is_err() {
+                if self.seen.send(AttemptEvent::Points(points)).await.is_err() {
                     self.pending.clear();
                 }
             }
@@ -447,14 +448,14 @@ impl Watch {
     /// Says something that the next runs of the program need not repeat. Nothing depends on it.
     fn remark(&mut self, text: String) {
         if self.complaints.insert(text.clone()) {
-            let _ = self.seen.try_send(Seen::Remark(text));
+            let _ = self.seen.try_send(AttemptEvent::Remark(text));
         }
     }
 
     /// Sends the notes for which there is room; the others wait.
     fn send_notes(&mut self) {
         while let Some(text) = self.notes.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(Seen::Note(text))) = self.seen.try_send(Seen::Note(text)) {
+            if let Err(mpsc::error::TrySendError::Full(AttemptEvent::Note(text))) = self.seen.try_send(AttemptEvent::Note(text)) {
                 return self.notes.push_front(text);
             }
         }
@@ -462,6 +463,6 @@ impl Watch {
 }
 
 /// `Sender::reserve` of a clone, so that waiting for room borrows nothing of the watch.
-async fn reserve(seen: &mpsc::Sender<Seen>) -> Result<mpsc::OwnedPermit<Seen>, mpsc::error::SendError<()>> {
+async fn reserve(seen: &mpsc::Sender<AttemptEvent>) -> Result<mpsc::OwnedPermit<AttemptEvent>, mpsc::error::SendError<()>> {
     seen.clone().reserve_owned().await
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 
-use crate::attempt::{Action, AttemptState, Input, Outcome, Want};
+use crate::attempt::{Action, AttemptOutcome, AttemptState, Input, Want};
 use crate::executor::{Executor, Work};
 use crate::intake::Reading;
 use crate::job::Job;
 use crate::process::exit::{Exit, Obstacle};
 use crate::process::fence::{self, Fence, FenceOrder};
 use crate::process::launch;
-use crate::runner::{Begin, Ended, Point, Seen};
+use crate::runner::{AttemptEnd, AttemptEvent, Begin, Point};
 use crate::session::{Surroundings, chance};
 use crate::spool::Counts;
 pub use crate::weakness::{Weakness, weaken};
@@ -235,14 +235,14 @@ impl Executor for Machine {
         job: &'a Job,
         begin: Begin,
         wants: &'a mut mpsc::UnboundedReceiver<Want>,
-        seen: mpsc::Sender<Seen>,
-    ) -> Work<'a, Result<Ended, (PathBuf, io::Error)>> {
+        seen: mpsc::Sender<AttemptEvent>,
+    ) -> Work<'a, Result<AttemptEnd, (PathBuf, io::Error)>> {
         Box::pin(async move {
             let skip = match begin {
                 Begin::Anew => {
                     let fence = match self.enter(job, wants).await.map_err(|error| (job.run_folder(), error))? {
                         Ok(fence) => fence,
-                        Err(outcome) => return Ok(Ended { outcome, objective: None }),
+                        Err(outcome) => return Ok(AttemptEnd { outcome, objective: None }),
                     };
                     let params = serde_json::Value::Object(job.params.clone()).to_string();
                     let script = self.world.script(&self.host, job.run, job.attempt, &params);
@@ -279,7 +279,7 @@ impl Executor for Machine {
 
 impl Machine {
     /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end before.
-    async fn enter(&self, job: &Job, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Result<Option<Fence>, Outcome>> {
+    async fn enter(&self, job: &Job, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Result<Option<Fence>, AttemptOutcome>> {
         if crate::weakness::has(Weakness::OpenFence) {
             return Ok(Ok(None));
         }
@@ -334,10 +334,10 @@ impl Machine {
         begin: Begin,
         skip: Counts,
         wants: &mut mpsc::UnboundedReceiver<Want>,
-        seen: mpsc::Sender<Seen>,
-    ) -> Ended {
+        seen: mpsc::Sender<AttemptEvent>,
+    ) -> AttemptEnd {
         let mut attempt = AttemptState::new(&job.objective, job.limits);
-        let _ = seen.send(Seen::Started { command: vec!["simulated".to_owned()], moment: None }).await;
+        let _ = seen.send(AttemptEvent::Started { command: vec!["simulated".to_owned()], moment: None }).await;
         let (mut taken, mut exited) = (0, false);
         let mut inputs = vec![Input::Started];
         if begin != Begin::Anew && launch::is_preempted(&job.folder()) {
@@ -356,7 +356,7 @@ impl Machine {
             }
             taken = values.len();
             if !points.is_empty() {
-                let _ = seen.send(Seen::Points(points)).await;
+                let _ = seen.send(AttemptEvent::Points(points)).await;
             }
             if let Some(exit) = exit.filter(|_| !exited) {
                 exited = true;
@@ -389,7 +389,7 @@ impl Machine {
         }
     }
 
-    fn ended(&self, attempt: &AttemptState, outcome: Outcome) -> Ended {
-        Ended { outcome, objective: attempt.objective() }
+    fn ended(&self, attempt: &AttemptState, outcome: AttemptOutcome) -> AttemptEnd {
+        AttemptEnd { outcome, objective: attempt.objective() }
     }
 }

@@ -1,7 +1,7 @@
 //! The log of a program's output: both of its streams in one file, line by line in order of arrival, and beside it which bytes are from which.
 //!
 //! A line of one stream never lies within a line of the other, so the log alone can be read too. Only what spans lines, such as a dictionary, needs the
-//! [`Origins`].
+//! [`StreamOrigins`].
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl Stream {
     pub(crate) const ALL: [Self; 2] = [Self::Output, Self::Error];
 }
 
-/// What stands for where bytes are from; `None`: from neither stream.
+/// The source of bytes; `None`: from neither stream.
 const SIGNS: [(&str, Option<Stream>); 3] = [("o", Some(Stream::Output)), ("e", Some(Stream::Error)), ("-", None)];
 
 /// Returns where it is written which bytes of a log are from which stream.
@@ -122,7 +122,7 @@ impl Merger {
 
 /// Which bytes of a log are from which stream.
 #[derive(Debug)]
-pub(crate) struct Origins {
+pub(crate) struct StreamOrigins {
     /// A line that is not whole yet.
     partial: Vec<u8>,
     /// From where on in the log bytes are from elsewhere than those before, in order.
@@ -132,13 +132,13 @@ pub(crate) struct Origins {
     is_broken: bool,
 }
 
-impl Default for Origins {
+impl Default for StreamOrigins {
     fn default() -> Self {
         Self { partial: Vec::new(), switches: VecDeque::new(), current: Some(Stream::Output), is_broken: false }
     }
 }
 
-impl Origins {
+impl StreamOrigins {
     /// All bytes count as from one stream, whatever is pushed.
     pub(crate) fn unknown() -> Self {
         Self { is_broken: true, ..Self::default() }
@@ -225,7 +225,7 @@ mod tests {
         merger.push(Output, b"0.9\n");
         let Merged { log, origins } = merger.take();
         assert_eq!(String::from_utf8(log.clone()).unwrap(), "loss: \n7 skipped\n0.9\n");
-        let mut read = Origins::default();
+        let mut read = StreamOrigins::default();
         read.push(&origins);
         assert_eq!(read.cut(0, &log), [(Output, &b"loss: "[..]), (Error, b"7 skipped\n"), (Output, b"0.9\n")]);
     }
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn origins_that_were_written_over_say_nothing() {
-        let mut origins = Origins::default();
+        let mut origins = StreamOrigins::default();
         origins.push(b"2 e\n1 o\n5 o\nno");
         assert_eq!(origins.cut(0, b"abcdefgh"), [(Output, &b"ab"[..]), (Error, b"cdefgh")]);
     }
@@ -252,7 +252,7 @@ mod tests {
         ) {
             let mut merger = Merger::new(0);
             let mut given = [String::new(), String::new()];
-            let (mut log, mut read) = (Vec::new(), Origins::default());
+            let (mut log, mut read) = (Vec::new(), StreamOrigins::default());
             for (is_output, text, flushes) in pieces {
                 let stream = if is_output { Output } else { Error };
                 given[stream as usize].push_str(&text);

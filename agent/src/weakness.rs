@@ -8,7 +8,7 @@ pub enum Weakness {
     /// None.
     #[default]
     None,
-    /// Any error ends an attempt, whoever answers.
+    /// Any error ends an attempt, whichever server answers.
     AnyAnswerEnds,
     /// Points that the controller lacks are passed over, and the result is reported all the same.
     PointsPassedOver,

@@ -30,9 +30,9 @@ const AGENT: &str = "bench";
 /// Calls whose times count, and those before them, in which connections and caches warm up.
 const CALLS: usize = 500;
 const WARM_UP: usize = 20;
-/// The history behind a Bayesian suggestion that lies ready.
+/// The history behind a Bayesian suggestion that is ready.
 const HISTORY: usize = 20;
-/// Cycles are averaged over so many before each number of runs.
+/// Cycles that are averaged before each number of runs.
 const WINDOW: usize = 20;
 const RUNS: [usize; 4] = [50, 100, 200, 500];
 const IMPORTS: [usize; 2] = [2000, 5000];
@@ -103,7 +103,7 @@ async fn acquire(pauses: bool) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the next suggestion lies ready.
+/// Waits until the next suggestion is ready.
 async fn pause(server: &Server, pauses: bool) -> Result<()> {
     if pauses { server.quiet().await } else { Ok(()) }
 }
@@ -116,7 +116,7 @@ fn print_percentiles(what: &str, pauses: bool, mut times: Vec<Duration>) {
     println!("| {what}, {rhythm} | {p50:.2} ms | {p99:.2} ms | {longest:.2} ms |");
 }
 
-/// What a suggestion costs when all that matters is the search: ask, tell at once, ask again.
+/// Measures the cost of a suggestion when the search dominates: ask, tell at once, ask again.
 async fn cycle() -> Result<()> {
     println!(
         "\n| runs | a cycle of `Ask` and `Tell` | `Ask` | processor time of the controller | suggestions that had not seen all results |"
@@ -145,7 +145,7 @@ async fn cycle() -> Result<()> {
     Ok(())
 }
 
-/// What many runs from elsewhere cost, and a suggestion that rests on them.
+/// Measures the cost of many imported runs, and of a suggestion that uses them.
 async fn import() -> Result<()> {
     println!("\n| runs | `ImportRuns` | the next `Ask` | the controller then |\n|---|---|---|---|");
     for count in IMPORTS {

@@ -1,4 +1,4 @@
-//! What is searched: eight parameters of a training, and a smooth stand-in for its loss.
+//! The problem: eight parameters of a training, and a smooth substitute for its loss.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
@@ -58,7 +58,7 @@ pub(crate) fn loss(params_json: &str) -> Result<f64> {
     for (place, (name, distribution, min, max)) in NUMBERS.into_iter().enumerate() {
         let value = match &parameters[name] {
             Value::Null => continue,
-            value => value.as_f64().with_context(|| format!("{name} is no number in {params_json}"))?,
+            value => value.as_f64().with_context(|| format!("{name} is not a number in {params_json}"))?,
         };
         let at = if distribution.contains("log") { (value / min).ln() / (max / min).ln() } else { (value - min) / (max - min) };
         let middle = 0.2 + 0.6 * (place as f64 * 0.618).fract();

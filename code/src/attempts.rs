@@ -52,7 +52,7 @@ impl AttemptRecords {
         true
     }
 
-    /// Takes back what [`take`](Self::take) has said, since nothing came of it.
+    /// Takes back what [`take`](Self::take) has recorded, since the attempt was not executed.
     pub(crate) fn put_back(&self) {
         // Where it cannot be written, what has changed counts as code.
         let _ = private_file::write(&self.mark(), b"");

@@ -1,7 +1,7 @@
 //! Versions that are executed where they are: one folder for each, whole or not there at all, shared by all agents of a runs folder.
 //!
 //! ```text
-//! lock          whoever changes anything below holds it
+//! lock          held for every change below
 //! store.git     the versions, each fetched once
 //! trees/<v>     the files of a version: written beside it and renamed
 //! notes/<v>     what git notes of those files, to see quickly whether they are as they were
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Programs write into the folder that they run in. What they add stays, as it would in a working folder; where they have changed a file of the
-//! version, the next run gets a new folder, and the old one is moved aside for whoever still runs in it.
+//! version, the next run gets a new folder, and the old one is moved aside for the runs that still use it.
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +20,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::CodeError;
 use crate::private_file;
-use crate::store::{Store, is_version};
+use crate::store::{CodeStore, is_version};
 
-/// So many versions are kept, those used last.
+/// Versions that are kept, the most recently used.
 const KEPT: usize = 3;
-/// What was used in this time is kept as well: an agent on another machine may share the folder, and its programs cannot be seen from here.
+/// Versions used within this time are kept as well: an agent on another machine may share the folder, and its programs cannot be seen from here.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How names of folders begin that are not in their places yet, or not any more.
 const BESIDE: &str = ".new-";
@@ -34,7 +34,7 @@ const ASIDE: &str = ".old-";
 #[derive(Clone, Debug)]
 pub struct Checkouts {
     dir: PathBuf,
-    store: Store,
+    store: CodeStore,
 }
 
 impl Checkouts {
@@ -48,7 +48,7 @@ impl Checkouts {
             private_file::make_folder(&folder).map_err(|source| CodeError::File { path: folder.clone(), source })?;
         }
         let _held = lock(dir)?;
-        Ok(Self { dir: dir.to_owned(), store: Store::open(&dir.join("store.git"))? })
+        Ok(Self { dir: dir.to_owned(), store: CodeStore::open(&dir.join("store.git"))? })
     }
 
     /// Returns whether a version is here.
@@ -136,7 +136,7 @@ impl Checkouts {
         let beside = fs::read_dir(&trees).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let (left, aside): (Vec<_>, Vec<_>) =
             beside.filter(|name| name.starts_with(BESIDE) || name.starts_with(ASIDE)).partition(|name| name.starts_with(BESIDE));
-        // Whoever makes one holds the lock: these were left by one that was killed.
+        // The lock is held while one is made: these are from a process that was killed.
         for name in left {
             let _ = fs::remove_dir_all(trees.join(name));
         }

@@ -1,4 +1,4 @@
-//! What goes wrong with code.
+//! Errors about code.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub enum CodeError {
     Git {
         /// Its subcommand.
         command: String,
-        /// What it says.
+        /// Its message.
         message: String,
     },
     /// A file cannot be read or written.
@@ -42,7 +42,7 @@ pub enum CodeError {
     /// A name that git has not given.
     #[error("`{0}` is no code version of git's, which would be 40 hexadecimal digits")]
     NoVersion(String),
-    /// What came or was written is not what its name says.
+    /// The received or written content does not match its name.
     #[error("what came is not version {0}: it is refused")]
     Mismatch(String),
 }

@@ -91,7 +91,7 @@ const DATA: &[&str] = &[
     "zst",
 ];
 
-/// What a file is to its program, as far as it shows.
+/// The role of a file for its program, as far as it shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// A program, or a part of one.

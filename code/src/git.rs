@@ -22,7 +22,7 @@ use crate::private_file;
 /// How long a call may take; and one that packs or unpacks whole versions.
 const TIME_MAX: Duration = Duration::from_secs(60);
 const PACK_TIME_MAX: Duration = Duration::from_secs(600);
-/// Of what a call says, and of what it complains of.
+/// Bytes kept of standard output, and of standard error.
 const OUTPUT_BYTES_MAX: u64 = 256 << 20;
 const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 /// Processes at once; others wait for their turn.
@@ -33,14 +33,14 @@ const LIMITED: &str =
     r#"[ -z "$SWEEP_UMASK" ] || umask "$SWEEP_UMASK"; ulimit -t 900 2>/dev/null; ulimit -d 2097152 2>/dev/null; exec git "$@""#;
 /// A variable of that script: the rights that files do not get.
 pub(crate) const UMASK: &str = "SWEEP_UMASK";
-/// What comes before the settings: `-c`, that, and what `sh` calls itself.
+/// The arguments before the settings: `-c`, the script, and the name of `sh`.
 const BEFORE_SETTINGS: usize = 3;
 /// Templates may hold hooks.
 const INIT: [&str; 4] = ["init", "--quiet", "--bare", "--template="];
-/// What `sh` ends with where there is no program of that name.
+/// The exit status of `sh` where there is no program of that name.
 const NOT_FOUND: i32 = 127;
 
-/// Of what a user may have set for git, this alone reaches it. All else could lead it elsewhere.
+/// The only git variables of the user that are passed on. Others could redirect it.
 const KEPT_VARIABLES: [&str; 8] = [
     "GIT_CEILING_DIRECTORIES",
     "GIT_CONFIG_COUNT",
@@ -73,7 +73,7 @@ const SETTINGS: [&str; 17] = [
     "gc.auto=0",
 ];
 
-/// git in repositories of our own: led nowhere by the environment or by configuration of the user, and quiet. Configuration is where programs to
+/// git in our own repositories: led nowhere by the environment or by configuration of the user, and quiet. Configuration is where programs to
 /// execute are named (filters, drivers, hooks, helpers), so that attributes of the files name none.
 pub(crate) fn git() -> Command {
     let mut git = any_git();
@@ -120,17 +120,17 @@ fn is_setting(name: &OsStr) -> bool {
 }
 
 /// Turns of processes: what wants one waits while as many run as may.
-struct Turns {
+struct ProcessTurns {
     free: Mutex<usize>,
     changed: Condvar,
 }
 
-static TURNS: Turns = Turns { free: Mutex::new(AT_ONCE), changed: Condvar::new() };
+static TURNS: ProcessTurns = ProcessTurns { free: Mutex::new(AT_ONCE), changed: Condvar::new() };
 
 /// The turn of one process.
-struct Turn;
+struct ProcessTurn;
 
-impl Turn {
+impl ProcessTurn {
     fn wait() -> Self {
         let free = TURNS.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = TURNS.changed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +139,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for ProcessTurn {
     fn drop(&mut self) {
         *TURNS.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         TURNS.changed.notify_one();
@@ -161,14 +161,14 @@ pub fn end_all() {
 }
 
 /// How a process has ended.
-pub(crate) struct Ended {
+pub(crate) struct ProcessEnd {
     status: ExitStatus,
     message: Vec<u8>,
     /// It was ended, since it took longer than this.
     took_longer_than: Option<Duration>,
 }
 
-impl Ended {
+impl ProcessEnd {
     /// # Errors
     /// It has not ended well.
     pub(crate) fn checked(self, command: &Command) -> Result<(), CodeError> {
@@ -201,8 +201,8 @@ pub(crate) fn run<T>(
     input: Option<&[u8]>,
     time_max: Duration,
     read: impl FnOnce(&mut ChildStdout) -> T,
-) -> Result<(T, Ended), CodeError> {
-    let _turn = Turn::wait();
+) -> Result<(T, ProcessEnd), CodeError> {
+    let _turn = ProcessTurn::wait();
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
@@ -242,7 +242,7 @@ pub(crate) fn run<T>(
         drop(over);
         let is_late = watching.join().unwrap_or(false);
         let message = complaining.join().unwrap_or_default();
-        Ok((said, Ended { status: status?, message, took_longer_than: is_late.then_some(time_max) }))
+        Ok((said, ProcessEnd { status: status?, message, took_longer_than: is_late.then_some(time_max) }))
     })
 }
 
@@ -255,7 +255,7 @@ fn said(command: &mut Command, input: Option<&[u8]>, time_max: Duration, codes: 
     let (read, ended) = run(command, input, time_max, |stdout| stdout.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut said))?;
     if said.len() as u64 > OUTPUT_BYTES_MAX {
         let command = name_of(command);
-        return Err(CodeError::TooLarge(format!("git {command} says more than {} MB: too much to be code", OUTPUT_BYTES_MAX >> 20)));
+        return Err(CodeError::TooLarge(format!("git {command} printed more than {} MB: too much for code", OUTPUT_BYTES_MAX >> 20)));
     }
     ended.checked_for(command, codes)?;
     read.map_err(CodeError::NoGit)?;
@@ -304,7 +304,7 @@ pub(crate) fn packed(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<
     said(command, input, PACK_TIME_MAX, &[0])
 }
 
-/// What a search has found; it ends with 1 where that is nothing.
+/// Returns the matches of a search; it ends with 1 where there are none.
 pub(crate) fn git_found(command: &mut Command) -> Result<Vec<u8>, CodeError> {
     said(command, None, TIME_MAX, &[0, 1])
 }
@@ -323,7 +323,7 @@ pub(crate) fn pieces<T>(
     command: &mut Command,
     input: Option<&[u8]>,
     read: impl FnOnce(&mut ChildStdout) -> T,
-) -> Result<(T, Ended), CodeError> {
+) -> Result<(T, ProcessEnd), CodeError> {
     run(command, input, TIME_MAX, read)
 }
 

@@ -1,4 +1,4 @@
-//! What interpreters, trackers and training frameworks write beside the code. It is left out from the start, unless git tracks it.
+//! Files that interpreters, trackers and training frameworks write beside the code. They are excluded from the start, unless git tracks them.
 
 /// Files and folders of these names, wherever they are, in the form of `.gitignore`.
 pub(crate) const ANYWHERE: &[&str] = &[

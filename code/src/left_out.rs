@@ -1,4 +1,4 @@
-//! What is not part of a version of the code, though git does not ignore it: data, secrets, and what programs leave behind.
+//! Files that are not part of a code version, though git does not ignore them: data, secrets, and leftovers of programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ const FILE_BYTES_MAX: u64 = 10 << 20;
 const NAMED_MAX: usize = 5;
 /// It is no longer.
 const IGNORE_BYTES_MAX: u64 = 1 << 20;
-/// What people write into it is left out, in the form of `.gitignore`.
+/// Its patterns are excluded, in the form of `.gitignore`.
 pub(crate) const IGNORE_FILE: &str = ".sweepignore";
 /// Which files that git does not track may be code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) enum UntrackedRule {
     Included,
     /// All but large ones.
     NotLarge,
-    /// Those that do not look like data, in a folder that is no repository.
+    /// Those that do not look like data, in a folder that is not a repository.
     SourceLike,
 }
 
@@ -34,10 +34,10 @@ pub(crate) struct LeftOut {
     secrets: BTreeSet<String>,
     /// By what their contents look like.
     contents: BTreeMap<String, &'static str>,
-    /// Of which the committed form is kept.
+    /// Files of which the committed form is kept.
     encrypted: BTreeSet<String>,
     large: BTreeSet<String>,
-    /// Files that do not look like source, in a folder that is no repository.
+    /// Files that do not look like source, in a folder that is not a repository.
     data: BTreeSet<String>,
     /// Files that were left out for their sizes, and above which.
     large_paths: Vec<(PathBuf, u64)>,
@@ -46,7 +46,7 @@ pub(crate) struct LeftOut {
     /// Files that are not in the index as they lie there.
     unlike: Vec<PathBuf>,
     is_index_unlike: bool,
-    /// What is taken in although it looks like a secret, since the user says that it is none.
+    /// Suspected secrets that the user allows.
     kept: BTreeSet<Vec<u8>>,
 }
 
@@ -163,7 +163,7 @@ impl LeftOut {
             (
                 data,
                 format!(
-                    "not part of the code version, since the folder is no repository and this does not look like source (`code: {{include: [PATH]}}` \
+                    "not part of the code version, since the folder is not a repository and this does not look like source (`code: {{include: [PATH]}}` \
                      in the sweep file keeps one, or a line `!PATH` in {IGNORE_FILE})"
                 ),
             ),

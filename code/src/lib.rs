@@ -1,6 +1,6 @@
 //! The exact code that a run executes, uncommitted and untracked files included.
 //!
-//! [`Working`] looks at a working folder and says its version, the hash that git gives to the tree of all that is executed. [`Store`] keeps
+//! [`Working`] looks at a working folder and says its version, the hash that git gives to the tree of all that is executed. [`CodeStore`] keeps
 //! versions, takes them in and gives them out as bundles, writes them into a folder and says how they differ. [`Checkouts`] keeps a folder for each
 //! version that is executed. git does the work.
 //!
@@ -32,7 +32,7 @@ pub use git::end_all as end_all_git;
 pub use own_files::REPRODUCED;
 pub use patch::PATCH_BYTES_MAX;
 pub use secret::{redacted, redacted_arguments, without_secrets_in_url};
-pub use store::{Changes, CheckedOut, Size, Store, is_version};
+pub use store::{Changes, CheckedOut, CodeStore, VersionSize, is_version};
 pub use suspect::Suspect;
 pub use turn::Turn;
 pub use working::{Snapshot, Source, Working};

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::file_kind::{FileKind, extension_of};
 
-/// So many outputs in one folder whose names differ in numbers alone are named by a pattern.
+/// Outputs in one folder, with names that differ only in numbers, from which a pattern is made.
 const NUMBERED_FROM: usize = 3;
-/// So many with one extension are, or so many folders.
+/// Outputs with one extension, or folders, from which a pattern is made.
 const PATTERN_FROM: usize = 10;
 
 /// Files by their paths, each with what git's index has of it: `mode hash`. A repository has a slash behind its path.
@@ -19,15 +19,15 @@ pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 /// The folder of an output, with a slash behind it, and the pattern by which others of its kind in it are named.
 type OutputKind = (Vec<u8>, Vec<u8>);
 
-/// What is known of a working folder and what there is in it now.
-pub(crate) struct Evidence<'a> {
+/// The recorded state of a working folder and its present content.
+pub(crate) struct OutputEvidence<'a> {
     /// Files that git does not track, before attempts ran.
     pub(crate) before: &'a Entries,
     /// Those that are there now.
     pub(crate) now: &'a Entries,
     /// Files that git tracks.
     pub(crate) tracked: &'a BTreeSet<&'a [u8]>,
-    /// What a file is.
+    /// The kind of a file.
     pub(crate) kind: &'a dyn Fn(&[u8]) -> FileKind,
     /// Whether a file is there, code or not.
     pub(crate) is_there: &'a dyn Fn(&[u8]) -> bool,
@@ -35,19 +35,19 @@ pub(crate) struct Evidence<'a> {
     pub(crate) holds_only_source: &'a dyn Fn(&[u8]) -> bool,
 }
 
-/// What has turned out to be output.
+/// Paths that have turned out to be output.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundOutputs {
     /// Files that have appeared, and folders, each with a slash behind it.
     pub(crate) appeared: BTreeSet<Vec<u8>>,
     /// Files that were there before and have changed or gone, with what they were.
     pub(crate) changed: Entries,
 }
 
-impl Evidence<'_> {
+impl OutputEvidence<'_> {
     /// Finds the outputs among what has changed while attempts ran.
-    pub(crate) fn judge(&self) -> Found {
-        let mut found = Found::default();
+    pub(crate) fn judge(&self) -> FoundOutputs {
+        let mut found = FoundOutputs::default();
         let new: Vec<&[u8]> = self.now.keys().filter(|path| !self.before.contains_key(*path)).map(Vec::as_slice).collect();
         if !new.is_empty() {
             let code = self.code_folders();
@@ -84,12 +84,12 @@ impl Evidence<'_> {
     }
 }
 
-/// The folders that a path lies in, the outermost first, each with a slash behind it; a repository is one itself.
+/// The parent folders of a path, the outermost first, each with a slash behind it; a repository is one itself.
 fn folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..=end])
 }
 
-/// Outputs of a working folder: paths as in [`Found::appeared`], and patterns in the form of `.gitignore`, which begin with a slash.
+/// Outputs of a working folder: paths as in [`FoundOutputs::appeared`], and patterns in the form of `.gitignore`, which begin with a slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outputs {
     named: BTreeSet<Vec<u8>>,
@@ -145,7 +145,7 @@ impl Outputs {
         left_out.into_iter().chain(kept).flat_map(line).collect()
     }
 
-    /// Whether a path lies in a folder that is an output.
+    /// Whether a path is in a folder that is an output.
     pub(crate) fn covers(&self, path: &[u8]) -> bool {
         folders(path).any(|folder| folder != path && self.named.contains(folder))
     }
@@ -212,7 +212,7 @@ mod tests {
         files.iter().map(|(path, hash)| (path.as_bytes().to_vec(), hash.as_bytes().to_vec())).collect()
     }
 
-    fn judged(before: &[(&str, &str)], now: &[(&str, &str)], tracked: &[&str], gone: &[&str]) -> Found {
+    fn judged(before: &[(&str, &str)], now: &[(&str, &str)], tracked: &[&str], gone: &[&str]) -> FoundOutputs {
         let tracked = tracked.iter().map(|path| path.as_bytes()).collect();
         let kind = |path: &[u8]| match extension_of(path).as_str() {
             "py" => FileKind::Source,
@@ -223,11 +223,18 @@ mod tests {
         let is_there = |path: &[u8]| !gone.iter().any(|gone| gone.as_bytes() == path);
         let holds_only_source =
             |folder: &[u8]| now.keys().filter(|path| path.starts_with(folder)).all(|path| kind(path) == FileKind::Source);
-        Evidence { before: &before, now: &now, tracked: &tracked, kind: &kind, is_there: &is_there, holds_only_source: &holds_only_source }
-            .judge()
+        OutputEvidence {
+            before: &before,
+            now: &now,
+            tracked: &tracked,
+            kind: &kind,
+            is_there: &is_there,
+            holds_only_source: &holds_only_source,
+        }
+        .judge()
     }
 
-    fn names(found: &Found) -> (Vec<String>, Vec<String>) {
+    fn names(found: &FoundOutputs) -> (Vec<String>, Vec<String>) {
         let text = |path: &Vec<u8>| String::from_utf8(path.clone()).unwrap();
         (found.appeared.iter().map(text).collect(), found.changed.keys().map(text).collect())
     }

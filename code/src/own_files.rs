@@ -9,9 +9,9 @@ const CONTROLLER_DATA: &str = "sweep.db.id";
 /// Files that say of a folder that all of it is written by `sweep`.
 pub(crate) const FOLDER_MARKS: [&str; 2] = [REPRODUCED, CONTROLLER_DATA];
 
-/// A longer file is no sweep file.
+/// A longer file is not a sweep file.
 pub(crate) const SWEEP_FILE_BYTES_MAX: u64 = 1 << 20;
-/// Of another file, so many bytes say what it is.
+/// Bytes that identify the kind of another file.
 pub(crate) const BEGIN_BYTES: u64 = 64 << 10;
 /// Methods of search, of which each sweep file names one.
 const METHODS: [&str; 3] = ["grid", "random", "bayes"];

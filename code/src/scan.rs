@@ -12,7 +12,7 @@ pub(crate) type ScannedContent = (Vec<u8>, Vec<Finding>);
 
 /// A longer file is data, and is not looked at.
 const LOOKED_AT_BYTES_MAX: u64 = 10 << 20;
-/// What has a NUL in its beginning is no text.
+/// The first bytes of a file; with a NUL in them it is not text.
 const BEGINNING_BYTES: usize = 8000;
 
 /// Looks for secrets in contents, by their hashes. Where one was found, the range holds its line.

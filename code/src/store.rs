@@ -26,25 +26,25 @@ const BYTES_MAX: u64 = 8 << 30;
 /// A file that may be no smudged text.
 pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// What how a version differs from a commit is called where it is kept.
+/// The name under which the difference of a version from its commit is kept.
 const PATCH_FILE: &str = "patch";
 
 /// A bare repository of snapshots.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct CodeStore {
     dir: PathBuf,
 }
 
-/// What a version holds.
+/// The size of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Size {
+pub struct VersionSize {
     /// How many files.
     pub files: usize,
     /// How many bytes in all of them.
     pub bytes: u64,
 }
 
-impl Store {
+impl CodeStore {
     /// Opens the store in a folder, which is made if it is not there.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Store {
         kept.and(removed.map(drop))
     }
 
-    /// git about to fetch from a bundle, and to believe nothing of it.
+    /// git about to fetch from an untrusted bundle.
     fn fetching(&self, bundle: &Path) -> Command {
         let mut fetch = self.git();
         for setting in [
@@ -201,13 +201,13 @@ impl Store {
     ///
     /// # Errors
     /// See [`CodeError`]; [`CodeError::TooLarge`] where it is more than any code.
-    pub fn size(&self, version: &str) -> Result<Size, CodeError> {
+    pub fn size(&self, version: &str) -> Result<VersionSize, CodeError> {
         refuse_name(version)?;
         let mut list = self.git();
         // Folders as well: those that hold nothing but folders take as long.
         list.args(["ls-tree", "-r", "-t", "-l", "-z", version]);
         let (size, ended) = pieces(&mut list, None, |listed| {
-            let (mut size, mut folders) = (Size::default(), 0);
+            let (mut size, mut folders) = (VersionSize::default(), 0);
             for entry in BufReader::new(listed).split(0).map_while(Result::ok) {
                 // `mode type hash size\tpath`; folders and submodules that were never checked out have a dash.
                 let head = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
@@ -226,7 +226,7 @@ impl Store {
             }
             (size, false)
         })?;
-        if let (Size { files, bytes }, true) = size {
+        if let (VersionSize { files, bytes }, true) = size {
             return Err(CodeError::TooLarge(format!(
                 "version {version} unfolds to {files} files and {} MB or more, which is no code: at most {FILES_MAX} files and folders and {} MB are taken",
                 bytes >> 20,
@@ -248,7 +248,7 @@ impl Store {
         written
     }
 
-    /// Does that, and keeps git's notes on the files in `index`: see [`Store::is_intact`].
+    /// Does that, and keeps git's notes on the files in `index`: see [`CodeStore::is_intact`].
     pub(crate) fn write_out(&self, version: &str, dir: &Path, index: &Path) -> Result<CheckedOut, CodeError> {
         let size = self.size(version)?;
         let trouble = |source| CodeError::File { path: dir.to_owned(), source };
@@ -341,7 +341,7 @@ impl Store {
     /// git over the files of a version.
     fn over(&self, dir: &Path, index: &Path) -> Command {
         let mut git = self.git();
-        // The files are for whom the user's umask says.
+        // The user's umask decides who can read the files.
         git.env_remove(UMASK);
         git.env("GIT_WORK_TREE", dir).env("GIT_INDEX_FILE", index).current_dir(dir);
         git
@@ -365,11 +365,11 @@ pub struct Changes {
     pub removed: u64,
 }
 
-/// What was written.
+/// The written content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckedOut {
     /// How much.
-    pub size: Size,
+    pub size: VersionSize,
     /// Files that only point to what Git LFS keeps elsewhere.
     pub pointers: Vec<String>,
 }
@@ -392,7 +392,7 @@ fn patch_of(version: &str, commit: &str) -> String {
     format!("refs/patches/{version}/{commit}")
 }
 
-/// Makes the commit that stands for a tree, and returns its hash.
+/// Creates the commit of a tree, and returns its hash.
 pub(crate) fn commit(git: &mut Command, tree: &str) -> Result<String, CodeError> {
     for role in ["AUTHOR", "COMMITTER"] {
         git.env(format!("GIT_{role}_NAME"), "sweep").env(format!("GIT_{role}_EMAIL"), "").env(format!("GIT_{role}_DATE"), "@0 +0000");

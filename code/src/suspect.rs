@@ -1,4 +1,4 @@
-//! What looks like a secret in a version of the code, before it goes to machines of others: files by their names, and keys of well-known forms in
+//! Detects secrets in a code version before it goes to other machines: files by their names, and keys of well-known forms in
 //! their contents.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ pub struct Suspect {
     pub path: String,
     /// The line, from 1; 0: the file itself, by its name.
     pub line: u64,
-    /// What it looks like.
+    /// The kind of secret.
     pub what: &'static str,
 }
 

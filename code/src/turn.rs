@@ -58,7 +58,7 @@ impl Source {
     }
 }
 
-/// Returns when a file was changed or put in its place; of one that is gone, when the folder was that it lay in.
+/// Returns when a file was changed or put in its place; of one that is gone, when its parent folder was.
 fn changed(root: &Path, path: &Path) -> Duration {
     let found = path.ancestors().find_map(|path| fs::symlink_metadata(root.join(path)).ok());
     found.map_or(Duration::MAX, |found| {
@@ -74,12 +74,12 @@ mod tests {
     use super::*;
     use crate::Working;
 
-    struct Place {
+    struct TurnFixture {
         folder: TempDir,
         working: Working,
     }
 
-    impl Place {
+    impl TurnFixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             fs::create_dir(folder.path().join("project")).unwrap();
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn files_say_when_one_version_became_another() {
-        let mut place = Place::new();
+        let mut place = TurnFixture::new();
         place.write("train.py", "1\n");
         let one = place.version();
         let first = place.write("train.py", "2\n");
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn of_a_file_that_is_gone_its_folder_says_when() {
-        let mut place = Place::new();
+        let mut place = TurnFixture::new();
         place.write("train.py", "1\n");
         place.write("model.py", "1\n");
         let one = place.version();

@@ -1,6 +1,6 @@
 //! Working folders: the version of the code in one is the tree hash of exactly what will run, uncommitted and untracked files included.
 //!
-//! git does the work, in a repository of our own beside the user's: with its own index, objects and configuration. Nothing in the user's repository is
+//! git does the work, in our own repository beside the user's: with its own index, objects and configuration. Nothing in the user's repository is
 //! ever written, and nothing that its configuration or attributes name is executed: no hook, filter, driver or watcher, neither of that repository nor of
 //! one inside of it. Of the user's configuration only what says how files are read counts (see [`settings`]). A folder that is in no repository gets a private one, elsewhere. Repositories inside of it, submodules or not, are taken in as folders, so
 //! that a version is whole by itself.
@@ -61,13 +61,13 @@ pub struct Snapshot {
     pub branch: String,
     /// Where it is fetched from, without passwords.
     pub remote: String,
-    /// What differs from the commit: files, lines added, lines removed.
+    /// The difference from the commit: files, lines added, lines removed.
     pub changed: (u64, u64, u64),
     /// That in full, as far as it can be shown: at most [`PATCH_BYTES_MAX`](crate::PATCH_BYTES_MAX).
     pub patch: Arc<str>,
-    /// Where in it the working folder is; empty: at its root.
+    /// The path of the working folder in it; empty: its root.
     pub prefix: String,
-    /// What was left out, for a person.
+    /// Excluded files, for the user.
     pub notes: Vec<String>,
     /// Outputs of programs that are there and are left out, for a person.
     pub outputs: Vec<String>,
@@ -82,11 +82,11 @@ pub struct Working {
     prefix: String,
     /// The user's own repository, where there is one.
     repository: Option<Repository>,
-    /// A bare repository of our own.
+    /// Our own bare repository.
     private: PathBuf,
     /// Where run folders are, from `root`, if they lie below it.
     ours: Option<PathBuf>,
-    last: Option<Last>,
+    last: Option<LastSnapshot>,
     /// Repositories inside of it, by their paths from `root`.
     inner: Vec<(Vec<u8>, Self)>,
     depth: u32,
@@ -108,19 +108,19 @@ pub struct Working {
     is_active: bool,
     /// Outputs that have appeared here.
     outputs: Outputs,
-    /// What untracked files were before runs of the sweep have changed them.
+    /// The state of untracked files before runs of the sweep changed them.
     frozen: Entries,
     /// Whether contents are `sweep`'s own, by how they are recognised and by their entries in our index.
     own: BTreeMap<(bool, Vec<u8>), bool>,
 }
 
-/// What was seen last.
+/// The last recorded state.
 #[derive(Debug)]
-struct Last {
+struct LastSnapshot {
     snapshot: Snapshot,
     /// Of the user's files that say what belongs to the code, and of our index, which another agent in the same folder writes as well.
     stamps: (Vec<Stamp>, Stamp),
-    /// What git does not track, as it says it.
+    /// Untracked files, as git lists them.
     others: Vec<u8>,
     /// Files among them that were too large, and above which size.
     large: Vec<(PathBuf, u64)>,
@@ -166,7 +166,7 @@ impl Working {
         Ok(Self { ours, ..code })
     }
 
-    /// Takes in also what looks like a secret and is tracked by git, or holds a key: for whoever asks a person first. See [`Source::suspects`].
+    /// Takes in also what looks like a secret and is tracked by git, or holds a key: for callers that ask the user first. See [`Source::suspects`].
     #[must_use]
     pub fn taking_secrets(self) -> Self {
         Self { takes_secrets: true, ..self }
@@ -272,7 +272,7 @@ impl Working {
         let stamps = (theirs, self.own_stamp());
         let unlike = left_out.unlike().map(|path| (path.clone(), stamp(&self.root.join(path)))).collect();
         let changed = if left_out.is_index_unlike() { self.changed()? } else { Vec::new() };
-        self.last = Some(Last { snapshot: snapshot.clone(), stamps, others, large: left_out.into_large(), unlike, changed });
+        self.last = Some(LastSnapshot { snapshot: snapshot.clone(), stamps, others, large: left_out.into_large(), unlike, changed });
         Ok(snapshot)
     }
 
@@ -291,7 +291,7 @@ impl Working {
         stamp(&self.private.join("index"))
     }
 
-    fn is_unchanged(&mut self, last: &Last) -> Result<bool, CodeError> {
+    fn is_unchanged(&mut self, last: &LastSnapshot) -> Result<bool, CodeError> {
         let is_same = |(path, before): &(PathBuf, Stamp)| stamp(&self.root.join(path)) == *before;
         if !last.unlike.iter().all(is_same) {
             return Ok(false);
@@ -320,7 +320,7 @@ impl Working {
         Ok(true)
     }
 
-    /// Takes a snapshot anew, from the user's index: what that tracks belongs to the code, whatever was there before.
+    /// Takes a new snapshot from the user's index: tracked files belong to the code, whatever was there before.
     fn take(&mut self, left_out: &mut LeftOut) -> Result<(Snapshot, Vec<u8>), CodeError> {
         let mut snapshot = Snapshot { prefix: self.prefix.clone(), ..Snapshot::default() };
         self.begin()?;
@@ -358,7 +358,7 @@ impl Working {
         let trouble = |path: &Path, source| CodeError::File { path: path.to_owned(), source };
         for path in READ_BY_GIT.map(|name| self.root.join(name)) {
             if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-                return Err(trouble(&path, io::Error::other("it is no regular file, and git would wait for it")));
+                return Err(trouble(&path, io::Error::other("it is not a regular file, and git would wait for it")));
             }
         }
         self.write_excludes()?;
@@ -455,7 +455,7 @@ fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
     File::options().write(true).open(to)?.set_modified(written)
 }
 
-/// Returns the repository that a folder lies in.
+/// Returns the repository that contains a folder.
 fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
     let mut ask = users_git();
     ask.current_dir(workdir).args(["rev-parse", "--path-format=absolute", "--show-toplevel", "--absolute-git-dir"]);

@@ -14,14 +14,14 @@ use sweep_code::{Checkouts, Snapshot, Working};
 use tempfile::TempDir;
 
 /// A folder, and beside it what an agent keeps.
-struct Place {
+struct SurvivalFixture {
     folder: TempDir,
 }
 
 /// Path, mode and contents of all below a folder; of links where they lead.
 type Contents = BTreeMap<Vec<u8>, (u32, Vec<u8>)>;
 
-impl Place {
+impl SurvivalFixture {
     fn bare() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(place.root()).unwrap();
@@ -122,7 +122,7 @@ fn contents(root: &Path, with_git: bool) -> Contents {
 
 #[test]
 fn what_is_clean_dirty_staged_stashed_or_detached() {
-    let place = Place::repository();
+    let place = SurvivalFixture::repository();
     place.survives(&[]);
     place.write("stashed.py", "x\n");
     place.git(&["stash", "--include-untracked", "--quiet"]);
@@ -140,7 +140,7 @@ fn what_is_clean_dirty_staged_stashed_or_detached() {
 
 #[test]
 fn what_has_no_commit_or_is_no_repository() {
-    let place = Place::bare();
+    let place = SurvivalFixture::bare();
     let alone = place.survives(&[]);
     place.git(&["init", "--quiet", "--initial-branch", "trunk"]);
     let unborn = place.survives(&[]);
@@ -149,15 +149,15 @@ fn what_has_no_commit_or_is_no_repository() {
 
 #[test]
 fn a_shallow_clone_and_a_worktree() {
-    let origin = Place::repository();
+    let origin = SurvivalFixture::repository();
     origin.write("b.py", "b\n");
     origin.commit("Two");
     let url = format!("file://{}", origin.root().display());
-    let shallow = Place { folder: tempfile::tempdir().unwrap() };
+    let shallow = SurvivalFixture { folder: tempfile::tempdir().unwrap() };
     git_in(shallow.folder.path(), &["clone", "--quiet", "--depth", "1", &url, "project"]);
     shallow.write("b.py", "changed\n");
     assert_eq!(shallow.survives(&[]).changed, (1, 1, 1));
-    let tree = Place { folder: tempfile::tempdir().unwrap() };
+    let tree = SurvivalFixture { folder: tempfile::tempdir().unwrap() };
     origin.git(&["worktree", "add", "--quiet", "--detach", tree.root().to_str().unwrap()]);
     tree.write("train.py", "changed\n");
     tree.survives(&[]);
@@ -166,8 +166,8 @@ fn a_shallow_clone_and_a_worktree() {
 
 #[test]
 fn submodules_clean_and_dirty_and_never_checked_out() {
-    let library = Place::repository();
-    let place = Place::repository();
+    let library = SurvivalFixture::repository();
+    let place = SurvivalFixture::repository();
     let origin = library.root().to_str().unwrap().to_owned();
     place.git(&["submodule", "--quiet", "add", &origin, "lib"]);
     place.commit("Take the library");
@@ -175,7 +175,7 @@ fn submodules_clean_and_dirty_and_never_checked_out() {
     place.write("lib/train.py", "changed\n");
     place.write("lib/new.py", "new\n");
     place.survives(&[]);
-    let clone = Place { folder: tempfile::tempdir().unwrap() };
+    let clone = SurvivalFixture { folder: tempfile::tempdir().unwrap() };
     git_in(clone.folder.path(), &["clone", "--quiet", place.root().to_str().unwrap(), "project"]);
     let (_, arrived) = clone.travel();
     assert_eq!(arrived.keys().collect::<Vec<_>>(), [b".gitmodules".as_slice(), b"train.py"]);
@@ -183,7 +183,7 @@ fn submodules_clean_and_dirty_and_never_checked_out() {
 
 #[test]
 fn pointers_of_git_lfs_stay_pointers() {
-    let place = Place::repository();
+    let place = SurvivalFixture::repository();
     place.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
     place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
     place.commit("Weights");
@@ -192,7 +192,7 @@ fn pointers_of_git_lfs_stay_pointers() {
 
 #[test]
 fn names_of_any_kind_links_and_modes() {
-    let place = Place::repository();
+    let place = SurvivalFixture::repository();
     let names: [&[u8]; 8] = [
         b"with space.py",
         b"new\nline.py",
@@ -220,7 +220,7 @@ fn names_of_any_kind_links_and_modes() {
 
 #[test]
 fn twenty_thousand_files_and_two_gigabytes_beside_them() {
-    let place = Place::repository();
+    let place = SurvivalFixture::repository();
     for number in 0..20_000 {
         place.write(format!("d{}/f{number}.py", number / 200), &number.to_string());
     }

@@ -34,7 +34,7 @@ pub(crate) fn early_stop_note(query: &dyn Query, row: &SweepRow) -> Result<Strin
     too_short(query, row, &objective.metric, first)
 }
 
-/// Says that runs have code versions of their own.
+/// Says that runs have their own code versions.
 fn versions_note(row: &SweepRow, counts: &BTreeMap<String, CodeCounts>) -> String {
     // In the order of their first appearance, by what they count as.
     let mut groups: Vec<(&str, u64)> = Vec::new();
@@ -54,7 +54,7 @@ fn versions_note(row: &SweepRow, counts: &BTreeMap<String, CodeCounts>) -> Strin
     if total >= RUNS_MIN && largest == 1 {
         return format!(
             "early stopping has nothing to compare with: it compares runs of one code version, and each of {total} runs has another one; \
-             `sweep code {id}` lists them and `sweep diff {id}@1 {id}@2` says what differs; what is no code belongs into .sweepignore",
+             `sweep code {id}` lists them and `sweep diff {id}@1 {id}@2` shows the differences; add files that are not code to .sweepignore",
             id = row.id
         );
     }

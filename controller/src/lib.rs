@@ -1,4 +1,4 @@
-//! The controller: holds the state of every sweep, hands out runs and records what becomes of them.
+//! The controller: holds the state of every sweep, hands out runs and records their outcomes.
 //!
 //! ```text
 //! service ──command──▶ engine ──decide, evolve──▶ State

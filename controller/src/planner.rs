@@ -16,7 +16,7 @@ use crate::engine::{Computed, Engine, EngineError, Need};
 /// Before the end of a search is told again, after the disk was full.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is computed: the search, but in tests.
+/// The computation: the search, except in tests.
 type Suggest = fn(&Need) -> Suggestions;
 
 /// Returns how many searches go well at once here: half of the processors, since agents and the controller may share the machine.
@@ -27,14 +27,14 @@ pub fn threads() -> usize {
 /// As [`run`], with one search at a time and on the thread of the caller: the same each time.
 #[cfg(feature = "simulation")]
 pub async fn run_inline(engine: Engine) {
-    let Err(reason) = plan(&engine, 1, suggest_for, Place::Here).await;
+    let Err(reason) = plan(&engine, 1, suggest_for, SearchExecution::Here).await;
     tracing::debug!(%reason, "the planner ends");
 }
 
 /// Where a search is computed.
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    /// On a thread of its own.
+enum SearchExecution {
+    /// On its own thread.
     Thread,
     /// In the middle of everything else.
     #[cfg(feature = "simulation")]
@@ -44,18 +44,18 @@ enum Place {
 /// Runs until the engine stops. One computation for a sweep at a time, and at most `threads` at once.
 pub async fn run(engine: Engine, threads: usize) {
     // The end of the engine is how this ends.
-    let Err(reason) = plan(&engine, threads, suggest_for, Place::Thread).await;
+    let Err(reason) = plan(&engine, threads, suggest_for, SearchExecution::Thread).await;
     tracing::debug!(%reason, "the planner ends");
 }
 
-async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: Place) -> Result<std::convert::Infallible, EngineError> {
-    let mut hungry = engine.hungry();
+async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: SearchExecution) -> Result<std::convert::Infallible, EngineError> {
+    let mut needs_suggestions = engine.needs_suggestions();
     let threads = threads.max(1);
     let mut busy = BTreeSet::new();
     let mut last = SweepId(String::new());
     let mut searches: JoinSet<(SweepId, Result<(), EngineError>)> = JoinSet::new();
     loop {
-        hungry.borrow_and_update();
+        needs_suggestions.borrow_and_update();
         if busy.len() < threads {
             for need in engine.needs(busy.iter().cloned().collect(), last.clone(), threads - busy.len()).await? {
                 last = need.sweep.clone();
@@ -64,7 +64,7 @@ async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: Place) -
             }
         }
         tokio::select! {
-            changed = hungry.changed() => changed.map_err(|_| EngineError::Stopped)?,
+            changed = needs_suggestions.changed() => changed.map_err(|_| EngineError::Stopped)?,
             Some(ended) = searches.join_next() => match ended {
                 Ok((sweep, outcome)) => {
                     busy.remove(&sweep);
@@ -80,13 +80,13 @@ async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: Place) -
     }
 }
 
-async fn search(engine: Engine, need: Need, suggest: Suggest, place: Place) -> (SweepId, Result<(), EngineError>) {
+async fn search(engine: Engine, need: Need, suggest: Suggest, place: SearchExecution) -> (SweepId, Result<(), EngineError>) {
     let sweep = need.sweep.clone();
     let (next_index, history, observed) = (need.next_index, need.history, need.observed);
     let found = match place {
-        Place::Thread => tokio::task::spawn_blocking(move || suggest(&need)).await,
+        SearchExecution::Thread => tokio::task::spawn_blocking(move || suggest(&need)).await,
         #[cfg(feature = "simulation")]
-        Place::Here => Ok(suggest(&need)),
+        SearchExecution::Here => Ok(suggest(&need)),
     };
     let Suggestions { suggestions, exhausted } = found.unwrap_or_else(|error| {
         tracing::error!(sweep = sweep.0, %error, "the search has failed; it is tried again when the history has changed");
@@ -148,7 +148,7 @@ mod tests {
     async fn bench(suggest: Suggest) -> Bench {
         let bench = Bench::with_sweep(MemoryStore::new()).await;
         let engine = bench.engine.clone();
-        tokio::spawn(async move { plan(&engine, 2, suggest, Place::Thread).await });
+        tokio::spawn(async move { plan(&engine, 2, suggest, SearchExecution::Thread).await });
         bench
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let Ok(Acquired::Assigned(_)) = bench.acquire("a", LONG).await else { panic!("no run") };
         bench.register("b").await;
         let (third, ()) = tokio::join!(bench.acquire("b", LONG), async {
-            while bench.engine.stats().parked_acquires == 0 {
+            while bench.engine.stats().waiting_acquires == 0 {
                 tokio::task::yield_now().await;
             }
             bench.report("a", &first.attempt, 0.5).await.unwrap();

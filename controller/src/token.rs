@@ -33,7 +33,7 @@ const CHARS_MAX: usize = 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// What shown tokens are compared with.
+/// The valid tokens.
 #[derive(Clone)]
 pub(crate) struct TokenHashes(Vec<[u8; 32]>);
 
@@ -56,7 +56,7 @@ pub enum TokenError {
         /// Why.
         source: std::io::Error,
     },
-    /// A text is no token.
+    /// A text is not a token.
     #[error("{0}")]
     Malformed(String),
     /// The database failed.
@@ -155,7 +155,7 @@ pub(crate) fn open(data_dir: &Path, database: &Path, given: Option<&Token>) -> R
         }
         None => {
             if !known.is_empty() {
-                tracing::info!(path = %path.display(), "the token file was missing and has a new token; the token that agents have goes on working");
+                tracing::info!(path = %path.display(), "the token file was missing and has a new token; the token of agents remains valid");
             }
             let token = Token::draw()?;
             known.push(token.hash());

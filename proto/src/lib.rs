@@ -19,7 +19,7 @@ pub const CONTROLLER_HEADER: &str = "sweep-controller";
 /// The response header with the epoch of the controller that answers: it increases with every restore.
 pub const EPOCH_HEADER: &str = "sweep-epoch";
 
-/// Returns what failures with one cause have in common: the message of one of them, in which a `#` stands for each number.
+/// Returns what failures with one cause have in common: the message of one of them, in which `#` replaces each number.
 pub fn cause(message: &str) -> String {
     let mut cause = String::new();
     for character in message.chars() {

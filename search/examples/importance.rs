@@ -91,7 +91,7 @@ fn least(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-/// What came of a sweep.
+/// The outcome of a sweep.
 struct Sweep {
     analysis: Analysis,
     stopped: usize,

@@ -8,7 +8,7 @@ use crate::gp;
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
-use crate::gp::posterior::Seen;
+use crate::gp::posterior::ObservedPoints;
 use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation};
 use crate::sampler::bayes::{self, History};
@@ -24,15 +24,15 @@ pub struct Bench<'a> {
     cube: UnitCube<'a>,
     observations: &'a [Observation],
     geometry: Arc<Geometry>,
-    seen: Seen,
+    seen: ObservedPoints,
 }
 
 /// A Gaussian process with given hyperparameters.
 #[derive(Debug)]
-pub struct Posterior(gp::posterior::Posterior);
+pub struct BenchPosterior(gp::posterior::Posterior);
 
 /// Everything that is learnt for a suggestion.
-pub struct Model(bayes::Model);
+pub struct BenchModel(bayes::Model);
 
 impl<'a> Bench<'a> {
     /// Looks at observations whose values are to be minimised.
@@ -43,7 +43,7 @@ impl<'a> Bench<'a> {
         let values: Vec<f64> = valued.iter().map(|seen| value(seen)).collect();
         let warp = Warp::new(&values, FLOOR);
         let x = valued.iter().map(|seen| cube.point_of(&seen.config)).collect();
-        let seen = Seen::once(x, values.iter().map(|value| warp.warped(*value)).collect());
+        let seen = ObservedPoints::once(x, values.iter().map(|value| warp.warped(*value)).collect());
         let geometry = Arc::new(Geometry::of(&cube));
         Self { cube, observations, geometry, seen }
     }
@@ -54,19 +54,19 @@ impl<'a> Bench<'a> {
     }
 
     /// Conditions a Gaussian process with these hyperparameters on all observations.
-    pub fn posterior(&self, theta: &[f64]) -> Option<Posterior> {
-        gp::posterior::Posterior::new(Arc::clone(&self.geometry), theta, &self.seen).map(Posterior)
+    pub fn posterior(&self, theta: &[f64]) -> Option<BenchPosterior> {
+        gp::posterior::Posterior::new(Arc::clone(&self.geometry), theta, &self.seen).map(BenchPosterior)
     }
 
     /// Learns all that a suggestion needs: several draws of the hyperparameters, a model for each. `None` where there is too little to
     /// learn from.
-    pub fn learn(&self) -> Option<Model> {
+    pub fn learn(&self) -> Option<BenchModel> {
         let history = History { goal: Goal::Minimize, observations: self.observations, pending: &[], code: CodeLine::default() };
-        bayes::Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(Model)
+        bayes::Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(BenchModel)
     }
 
     /// Returns the highest score found.
-    pub fn maximize(&self, model: &mut Model) -> Option<f64> {
+    pub fn maximize(&self, model: &mut BenchModel) -> Option<f64> {
         model.0.search(&self.cube, SEED, self.next_index()).first().map(|best| best.score)
     }
 
@@ -75,7 +75,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-impl Posterior {
+impl BenchPosterior {
     /// Returns mean and standard deviation at each point.
     pub fn predict(&self, points: &[Vec<f64>]) -> Vec<(f64, f64)> {
         self.0.predict(points)

@@ -30,14 +30,14 @@ impl Goal {
     }
 }
 
-/// What came of a configuration, in the objective's own unit and sense.
+/// The outcome of a configuration, in the objective's own unit and sense.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The run ended with this value.
     Value(f64),
     /// The run was stopped early. Its ending is predicted from the curves that are known when the search is asked.
     Stopped(Ending),
-    /// The run failed for a reason that blames the configuration.
+    /// The run failed for a reason attributed to the configuration.
     Failed,
 }
 
@@ -73,9 +73,9 @@ impl Outcome {
 pub struct Observation {
     /// The run's number in its sweep; opaque here but for the order.
     pub index: u64,
-    /// What was tried.
+    /// The configuration.
     pub config: Config,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// For each constraint by how much it is violated, in the metric's unit: satisfied at 0 and below. `None`: not known.
     pub violations: Vec<Option<f64>>,
@@ -83,7 +83,7 @@ pub struct Observation {
     pub repeats: u32,
     /// The code that was executed, by any id; empty where it is not known.
     pub code_version: String,
-    /// It has a value that its parameter cannot have any more: it says something of the space, but is nothing to go on with.
+    /// It has a value that its parameter cannot have any more: it is evidence about the space, but cannot be recommended.
     pub outside: bool,
 }
 
@@ -93,7 +93,7 @@ impl Observation {
         !self.outside && self.violations.iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0))
     }
 
-    /// What is known of a single execution.
+    /// Facts about a single execution.
     pub fn new(index: u64, config: Config, outcome: Outcome) -> Self {
         Self { index, config, outcome, violations: Vec::new(), repeats: 1, code_version: String::new(), outside: false }
     }
@@ -104,7 +104,7 @@ impl Observation {
 pub struct CodeLine<'a> {
     /// Their ids, oldest first. Suggestions are for the last. Empty where there is nothing to tell apart.
     pub versions: &'a [String],
-    /// So many of the best configurations of older code are tried again first: that teaches the fastest what still holds.
+    /// The number of best configurations of older code that are tried again first, to test the old evidence.
     pub probes: usize,
 }
 

@@ -40,7 +40,7 @@ pub struct Request<'a> {
     pub observations: &'a [Observation],
     /// Runs that have not ended, by index.
     pub pending: &'a [Pending],
-    /// Points that may not be suggested again: every run's, whatever became of it.
+    /// Points that may not be suggested again: every run's, whatever its outcome.
     pub taken: &'a Taken,
     /// The versions of the code, of which the last is suggested for.
     pub code: CodeLine<'a>,

@@ -46,13 +46,13 @@ pub enum Kind {
     Random,
     /// A point spread over the space before there is a model.
     StartUp,
-    /// Good with older code: what comes of it says how much of what is known still holds.
+    /// Good with older code: its result tests how much of the old evidence still holds.
     Probe,
     /// Promising since the model expects a better value there.
     Exploit,
     /// Promising since the model does not know what is there.
     Explore,
-    /// Offered or imported by a person or their program.
+    /// Offered or imported by a user or their program.
     External,
 }
 

@@ -1,6 +1,6 @@
-//! Whether one sweep came out worse than another one, given the noise that was seen.
+//! Tests whether a sweep is worse than a baseline, given the observed noise.
 //!
-//! What is compared are means: of the repeats of each sweep's best configuration, or what the model of the search expects of it. A candidate fails where it
+//! Means are compared: of the repeats of each sweep's best configuration, or the surrogate model's mean for it. A candidate fails where it
 //! is worse by more than the margin with confidence: Welch's t-test, one-sided (Welch 1947, The generalization of Student's problem when several
 //! different population variances are involved). Both sides were chosen as the best of many; as long as both sweeps tried about as many configurations, that makes both
 //! look better than they are by about as much.
@@ -10,9 +10,9 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 /// The chance with which a difference is to be seen that is called detectable.
 const POWER: f64 = 0.8;
 
-/// What is known of one side: a mean and how sure it is.
+/// The estimate of one side: a mean and its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Evidence {
+pub(crate) struct Estimate {
     /// The mean.
     pub(crate) mean: f64,
     /// The standard error of the mean.
@@ -34,7 +34,7 @@ pub(crate) struct Comparison {
     pub(crate) detectable: f64,
 }
 
-impl Evidence {
+impl Estimate {
     /// Returns what values say; `None` for fewer than two, which say nothing of the noise, and for such as are no numbers.
     pub(crate) fn of_values(values: &[f64]) -> Option<Self> {
         let count = values.len() as f64;
@@ -51,7 +51,7 @@ impl Evidence {
 }
 
 /// Compares a candidate with a baseline.
-pub(crate) fn compare(candidate: Evidence, baseline: Evidence, maximize: bool, margin: f64, alpha: f64) -> Comparison {
+pub(crate) fn compare(candidate: Estimate, baseline: Estimate, maximize: bool, margin: f64, alpha: f64) -> Comparison {
     let sign = if maximize { -1.0 } else { 1.0 };
     let worse_by = sign * (candidate.mean - baseline.mean);
     let error = candidate.error.hypot(baseline.error);
@@ -62,14 +62,14 @@ pub(crate) fn compare(candidate: Evidence, baseline: Evidence, maximize: bool, m
 }
 
 /// The degrees of freedom of a difference (Welch and Satterthwaite).
-fn freedom(a: Evidence, b: Evidence) -> f64 {
+fn freedom(a: Estimate, b: Estimate) -> f64 {
     let (own, other) = (a.error.powi(2), b.error.powi(2));
     let spread = own.powi(2) / a.freedom + other.powi(2) / b.freedom;
     if spread > 0.0 { (own + other).powi(2) / spread } else { f64::INFINITY }
 }
 
 fn quantile(share: f64, freedom: f64) -> f64 {
-    // Beyond so many degrees of freedom the two are the same.
+    // Beyond these degrees of freedom the two are the same.
     let student = (freedom < 1e6).then(|| StudentsT::new(0.0, 1.0, freedom).ok()).flatten();
     student.map_or_else(|| Normal::standard().inverse_cdf(share), |student| student.inverse_cdf(share))
 }
@@ -78,8 +78,8 @@ fn quantile(share: f64, freedom: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn evidence(values: &[f64]) -> Evidence {
-        Evidence::of_values(values).expect("there are enough")
+    fn evidence(values: &[f64]) -> Estimate {
+        Estimate::of_values(values).expect("there are enough")
     }
 
     #[test]
@@ -95,18 +95,18 @@ mod tests {
     #[test]
     fn the_figures_are_those_of_the_books() {
         // Ten and ten values with standard errors of 0.3: 18 degrees of freedom, t = 1.734 for 5 %.
-        let side = |mean| Evidence { mean, error: 0.3, freedom: 9.0 };
+        let side = |mean| Estimate { mean, error: 0.3, freedom: 9.0 };
         let compared = compare(side(1.0), side(0.0), false, 0.0, 0.05);
         assert!((compared.interval.0 - (1.0 - 1.734 * 0.3 * 2.0_f64.sqrt())).abs() < 1e-3, "{compared:?}");
-        let model = compare(Evidence::of_model(1.0, 0.5), Evidence::of_model(0.0, 0.0), false, 0.0, 0.05);
+        let model = compare(Estimate::of_model(1.0, 0.5), Estimate::of_model(0.0, 0.0), false, 0.0, 0.05);
         assert!((model.interval.0 - (1.0 - 1.645 * 0.5)).abs() < 1e-3, "{model:?}");
     }
 
     #[test]
     fn too_few_values_say_nothing_and_equal_ones_are_sure() {
-        assert_eq!(Evidence::of_values(&[]), None);
-        assert_eq!(Evidence::of_values(&[0.3]), None);
-        assert_eq!(Evidence::of_values(&[0.3, f64::NAN]), None);
+        assert_eq!(Estimate::of_values(&[]), None);
+        assert_eq!(Estimate::of_values(&[0.3]), None);
+        assert_eq!(Estimate::of_values(&[0.3, f64::NAN]), None);
         assert!(compare(evidence(&[0.4, 0.4]), evidence(&[0.3, 0.3]), false, 0.05, 0.05).fails);
         assert!(!compare(evidence(&[0.3, 0.3]), evidence(&[0.3, 0.3]), false, 0.0, 0.05).fails);
     }
@@ -144,7 +144,7 @@ mod tests {
         }),
     ];
 
-    /// How often a candidate fails that is worse by so many standard deviations, of 1,000 pairs.
+    /// How often a candidate fails that is worse by `n` standard deviations, of 1,000 pairs.
     fn failing(noise: Noise, repeats: usize, worse: f64) -> f64 {
         let mut chance = Chance(repeats as u64);
         let mut draw = |mean: f64| (0..repeats).map(|_| mean + noise(&mut chance)).collect::<Vec<_>>();

@@ -3,14 +3,14 @@
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 use sweep_proto::v1::{Failure, Run};
 
-use super::gate::Judgement;
-use super::outcome::{End, Outcome, Verdict, last_attempt, number_text, params, run_duration};
+use super::gate::GateJudgement;
+use super::outcome::{CiVerdict, SweepOutcome, SweepRunEnd, last_attempt, number_text, params, run_duration};
 
 /// Writes JUnit XML.
 ///
 /// # Errors
 /// The XML writer's; none is known to happen.
-pub(crate) fn xml(outcome: &Outcome, gate: Option<&Judgement>) -> Result<String, SerializeError> {
+pub(crate) fn xml(outcome: &SweepOutcome, gate: Option<&GateJudgement>) -> Result<String, SerializeError> {
     let class = format!("sweep.{}", clean(outcome.title()));
     let mut suite = TestSuite::new(clean(outcome.title()));
     suite.set_time(outcome.duration);
@@ -40,7 +40,7 @@ pub(crate) fn xml(outcome: &Outcome, gate: Option<&Judgement>) -> Result<String,
 /// # Errors
 /// As [`xml`].
 pub(crate) fn gate(name: &str, failed: bool, words: &str) -> Result<String, SerializeError> {
-    let judgement = Judgement { failed, text: name.to_owned(), explanation: words.to_owned() };
+    let judgement = GateJudgement { failed, text: name.to_owned(), explanation: words.to_owned() };
     let mut case = TestCase::new(clean(name), gate_status(&judgement));
     case.set_classname("sweep.gate").set_system_out(clean(words));
     let mut suite = TestSuite::new("sweep gate");
@@ -50,9 +50,9 @@ pub(crate) fn gate(name: &str, failed: bool, words: &str) -> Result<String, Seri
     report.to_string()
 }
 
-fn whole_status(outcome: &Outcome) -> TestCaseStatus {
+fn whole_status(outcome: &SweepOutcome) -> TestCaseStatus {
     match (outcome.end, outcome.verdict(false)) {
-        (End::Done, Verdict::Passed) => TestCaseStatus::success(),
+        (SweepRunEnd::Done, CiVerdict::Passed) => TestCaseStatus::success(),
         (_, verdict) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
             status.set_type("sweep").set_message(verdict.in_words());
@@ -81,7 +81,7 @@ fn failed_status(run: &Run) -> TestCaseStatus {
     status
 }
 
-fn gate_status(gate: &Judgement) -> TestCaseStatus {
+fn gate_status(gate: &GateJudgement) -> TestCaseStatus {
     if !gate.failed {
         return TestCaseStatus::success();
     }
@@ -90,7 +90,7 @@ fn gate_status(gate: &Judgement) -> TestCaseStatus {
     status
 }
 
-fn run_text(outcome: &Outcome, run: &Run) -> String {
+fn run_text(outcome: &SweepOutcome, run: &Run) -> String {
     let mut lines: Vec<String> = params(run).into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
     if let Some(value) = run.value {
         lines.push(format!("{}: {}", outcome.sweep.metric, number_text(value)));
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_parser_reads_it_back() {
         let mut outcome = outcome();
-        outcome.end = End::TimedOut;
+        outcome.end = SweepRunEnd::TimedOut;
         outcome.runs[0].state = "running".to_owned();
         let xml = xml(&outcome, None).expect("it serialises");
         let report = Report::deserialize_from_str(&xml).expect("it is XML");

@@ -1,4 +1,4 @@
-//! What a sweep tells a CI system: the gate (`--fail-if`), JUnit, a Markdown report, an exit code.
+//! Output for CI systems: the gate (`--fail-if`), JUnit, a Markdown report, an exit code.
 //!
 //! Pure functions over the messages of `sweep.v1`; files and the terminal are the caller's.
 
@@ -8,4 +8,4 @@ pub(crate) mod junit;
 mod outcome;
 pub(crate) mod report;
 
-pub(crate) use self::outcome::{End, Outcome, Verdict};
+pub(crate) use self::outcome::{CiVerdict, SweepOutcome, SweepRunEnd};

@@ -7,7 +7,7 @@ use sweep_proto::v1::{Attempt, Run, Sweep};
 
 /// What came of a sweep.
 #[derive(Clone, Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct SweepOutcome {
     /// The sweep as the controller last said it.
     pub(crate) sweep: Sweep,
     /// All its runs.
@@ -15,12 +15,12 @@ pub(crate) struct Outcome {
     /// From the start of the command to its end.
     pub(crate) duration: Duration,
     /// Why the command ended.
-    pub(crate) end: End,
+    pub(crate) end: SweepRunEnd,
 }
 
 /// Why `sweep run` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum SweepRunEnd {
     /// The sweep was over, or `--count` was reached.
     Done,
     /// `--timeout` passed first.
@@ -33,7 +33,7 @@ pub(crate) enum End {
 
 /// What the outcome means to a CI system; the worst that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CiVerdict {
     /// All is well.
     Passed,
     /// The gate says no.
@@ -48,7 +48,7 @@ pub(crate) enum Verdict {
     Interrupted,
 }
 
-impl Verdict {
+impl CiVerdict {
     /// Returns the exit code of `sweep run`; 2 (bad input) never gets this far.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
@@ -73,16 +73,16 @@ impl Verdict {
     }
 }
 
-impl Outcome {
+impl SweepOutcome {
     /// Returns the verdict. An interrupt weighs most, then the time limit, then that nothing succeeded, then the gate.
-    pub(crate) fn verdict(&self, has_gate_failed: bool) -> Verdict {
+    pub(crate) fn verdict(&self, has_gate_failed: bool) -> CiVerdict {
         match self.end {
-            End::Interrupted => Verdict::Interrupted,
-            End::TimedOut => Verdict::TimedOut,
-            End::Done | End::Stalled if self.sweep.finished + self.sweep.stopped == 0 => Verdict::NothingSucceeded,
-            End::Stalled => Verdict::Stalled,
-            End::Done if has_gate_failed => Verdict::GateFailed,
-            End::Done => Verdict::Passed,
+            SweepRunEnd::Interrupted => CiVerdict::Interrupted,
+            SweepRunEnd::TimedOut => CiVerdict::TimedOut,
+            SweepRunEnd::Done | SweepRunEnd::Stalled if self.sweep.finished + self.sweep.stopped == 0 => CiVerdict::NothingSucceeded,
+            SweepRunEnd::Stalled => CiVerdict::Stalled,
+            SweepRunEnd::Done if has_gate_failed => CiVerdict::GateFailed,
+            SweepRunEnd::Done => CiVerdict::Passed,
         }
     }
 
@@ -198,7 +198,7 @@ pub(crate) mod tests {
     }
 
     /// Four runs: two finished, one stopped early, one that crashed with hostile output.
-    pub(crate) fn outcome() -> Outcome {
+    pub(crate) fn outcome() -> SweepOutcome {
         let mut stopped = run(3, "stopped", r#"{"lr":0.5,"opt":"sgd"}"#, Some(0.9));
         stopped.reason = "hyperband: 0.9 at iteration 3 is worse than the best third".to_owned();
         let mut failed = run(4, "failed", r#"{"lr":0.7,"opt":"a|`b`<i>"}"#, None);
@@ -211,7 +211,7 @@ pub(crate) mod tests {
             evidence: String::new(),
             ..Failure::default()
         });
-        Outcome {
+        SweepOutcome {
             sweep: Sweep {
                 id: "abcd1234".to_owned(),
                 name: "digits".to_owned(),
@@ -234,7 +234,7 @@ pub(crate) mod tests {
                 failed,
             ],
             duration: Duration::from_secs(200),
-            end: End::Done,
+            end: SweepRunEnd::Done,
         }
     }
 
@@ -246,9 +246,9 @@ pub(crate) mod tests {
         assert_eq!(outcome.verdict(true).exit_code(), 1);
         (outcome.sweep.finished, outcome.sweep.stopped) = (0, 0);
         assert_eq!(outcome.verdict(true).exit_code(), 3);
-        outcome.end = End::TimedOut;
+        outcome.end = SweepRunEnd::TimedOut;
         assert_eq!(outcome.verdict(true).exit_code(), 4);
-        outcome.end = End::Interrupted;
+        outcome.end = SweepRunEnd::Interrupted;
         assert_eq!(outcome.verdict(true).exit_code(), 130);
     }
 
@@ -256,7 +256,7 @@ pub(crate) mod tests {
     fn stopped_runs_count_as_successes() {
         let mut outcome = outcome();
         outcome.sweep.finished = 0;
-        assert_eq!(outcome.verdict(false), Verdict::Passed);
+        assert_eq!(outcome.verdict(false), CiVerdict::Passed);
     }
 
     #[test]
@@ -269,7 +269,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_ranking_follows_the_goal() {
-        let numbers = |outcome: &Outcome| outcome.ranking().iter().map(|(run, _)| run.run).collect::<Vec<_>>();
+        let numbers = |outcome: &SweepOutcome| outcome.ranking().iter().map(|(run, _)| run.run).collect::<Vec<_>>();
         let mut outcome = outcome();
         assert_eq!(numbers(&outcome), [2, 1, 3]);
         outcome.sweep.goal = "maximize".to_owned();

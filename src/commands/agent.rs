@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::client::ControllerArgs;
 use crate::display::live;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::signals::{self, PreemptSignal, say};
 use crate::{batch_job, places};
 
@@ -27,7 +27,7 @@ const QUARANTINED: u8 = 6;
 /// The machine was taken away: 128 + SIGTERM.
 const PREEMPTED: u8 = 143;
 
-/// Works on a sweep: takes configurations, runs the training program, reports
+/// Executes runs of a sweep on this machine and reports their metrics
 ///
 /// The program needs no library: its parameters come as arguments, its metrics are read from its output (JSON lines), from regular expressions in the
 /// sweep file, from the file named by $SWEEP_METRICS, or from what it logs to W&B. Start as many agents on as many machines as you like.
@@ -120,9 +120,9 @@ impl PlaceArgs {
     /// Returns the options of an agent at this place.
     pub(crate) async fn options(&self, controller: &ControllerArgs, sweep: String) -> Result<AgentOptions> {
         let workdir = self.workdir.clone().map_or_else(std::env::current_dir, Ok)?;
-        let workdir = workdir.canonicalize().map_err(|error| Failure::input(format!("--workdir {}: {error}", workdir.display())))?;
+        let workdir = workdir.canonicalize().map_err(|error| CommandError::input(format!("--workdir {}: {error}", workdir.display())))?;
         if !workdir.is_dir() {
-            return Err(Failure::input(format!("--workdir {} is no directory", workdir.display())).into());
+            return Err(CommandError::input(format!("--workdir {} is not a directory", workdir.display())).into());
         }
         let runs_dir = match &self.runs_dir {
             Some(dir) => std::path::absolute(dir)?,
@@ -242,22 +242,22 @@ pub(crate) fn explain(error: &AgentError, controller: &ControllerArgs) -> anyhow
                 "asked the controller at {}; --controller http://host:7433 or $SWEEP_CONTROLLER names another, `sweep ls` lists its sweeps",
                 controller.address()
             );
-            Failure::input(text).hint(hint).into()
+            CommandError::input(text).hint(hint).into()
         }
-        AgentError::SweepGone(_) => Failure::new(text)
+        AgentError::SweepGone(_) => CommandError::new(text)
             .code(SWEEP_GONE)
             .hint("`sweep ls` lists the sweeps that the controller has; was it restored from a backup that is older than this one?")
             .into(),
-        AgentError::Unauthorized(_) => {
-            Failure::new(text).hint("set $SWEEP_TOKEN or --token-file to the token in <data-dir>/token on the controller's machine").into()
-        }
-        AgentError::Unreachable { .. } => Failure::new(text)
+        AgentError::Unauthorized(_) => CommandError::new(text)
+            .hint("set $SWEEP_TOKEN or --token-file to the token in <data-dir>/token on the controller's machine")
+            .into(),
+        AgentError::Unreachable { .. } => CommandError::new(text)
             .hint("an agent starts no controller: name the right one with --controller http://host:7433 or $SWEEP_CONTROLLER")
             .code(UNREACHABLE)
             .into(),
-        AgentError::SweepOver(_) => Failure::new(text).into(),
-        AgentError::Slots(_) => Failure::input(text).into(),
-        AgentError::File { .. } => Failure::new(text).into(),
+        AgentError::SweepOver(_) => CommandError::new(text).into(),
+        AgentError::Slots(_) => CommandError::input(text).into(),
+        AgentError::File { .. } => CommandError::new(text).into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `sweep agents`: who works, and who was set aside.
+//! `sweep agents`: agents at work, and agents in quarantine.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use sweep_proto::v1::{ListAgentsRequest, ReadmitAgentRequest};
 use crate::client::{ControllerArgs, request_id};
 use crate::display::{json, out, printable, table};
 
-/// Lists agents, what they have done and whether they get runs; lets one back that was set aside
+/// Lists agents with their work and health; readmits quarantined agents
 ///
 /// An agent on which run after run fails while others do well is in quarantine: it gets no runs but now and then one as a probe, and what fails on
 /// it is tried elsewhere.
@@ -53,7 +53,7 @@ struct ListArgs {
     controller: ControllerArgs,
 }
 
-/// Lets an agent in quarantine have runs again at once
+/// Readmits a quarantined agent at once
 #[derive(Debug, Args)]
 struct ReadmitArgs {
     /// The agent: its id, or the beginning of it

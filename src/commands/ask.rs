@@ -17,7 +17,7 @@ const EXHAUSTED: u8 = 3;
 
 /// Asks for a run to execute yourself, and prints it as one line of JSON
 ///
-/// For scripts and schedulers that start the training themselves: ask, train, then `sweep tell` what came of it. The suggestion rests on everything
+/// For scripts and schedulers that start the training themselves: ask, train, then report the outcome with `sweep tell`. The suggestion rests on everything
 /// that was told before. The run is yours for a day, and each ask or tell of the same worker renews that; then it is given to who asks next.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -32,7 +32,7 @@ pub(crate) struct AskArgs {
     #[arg(value_name = "SWEEP")]
     sweep: String,
 
-    /// Who asks, by any name
+    /// Name of the worker that asks
     #[arg(long, value_name = "NAME", default_value = "")]
     worker: String,
 

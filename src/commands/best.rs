@@ -9,7 +9,7 @@ use sweep_proto::v1::Sweep;
 
 use crate::client::{Client, ControllerArgs};
 use crate::display::{self, json, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
 use crate::shell;
 
@@ -27,7 +27,7 @@ pub(crate) struct BestArgs {
     #[arg(value_name = "SWEEP")]
     sweep: String,
 
-    /// What to choose by: what a model expects of each configuration, or the single best value
+    /// The criterion: the model's mean for each configuration, or the single best value
     #[arg(long, value_enum, default_value = "model")]
     by: By,
 
@@ -43,7 +43,7 @@ pub(crate) struct BestArgs {
     controller: ControllerArgs,
 }
 
-/// What the best is chosen by.
+/// The criterion for the best run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum By {
     Model,
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
         writeln!(out, "{object}")?;
     } else if args.command {
         let command = shell::command_line(&run)
-            .ok_or_else(|| Failure::new(format!("run {} was not started by an agent, so there is no command", run.run)))?;
+            .ok_or_else(|| CommandError::new(format!("run {} was not started by an agent, so there is no command", run.run)))?;
         writeln!(out, "{command}")?;
     } else {
         let title = if run.run == luckiest.run { "Best" } else { "Recommended run" };
@@ -84,17 +84,17 @@ pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
 }
 
 /// Says why no run is the best.
-async fn none(client: &mut Client, sweep: &Sweep) -> Result<Failure> {
+async fn none(client: &mut Client, sweep: &Sweep) -> Result<CommandError> {
     if sweep.metric.is_empty() {
-        let failure = Failure::new(format!("sweep {} has no metric to be best by", sweep.id));
+        let failure = CommandError::new(format!("sweep {} has no metric to rank runs by", sweep.id));
         return Ok(failure.hint("name one in the sweep file: `metric: {name: val_loss}`"));
     }
     let ended = queries::runs(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
     let violating: Vec<_> = ended.iter().filter(|run| run.value.is_some() && !run.violates.is_empty()).collect();
     let Some(nearest) = violating.iter().min_by_key(|run| run.violates.len()) else {
-        let failure = Failure::new(format!("no run of sweep {} has a value of {} yet", sweep.id, sweep.metric));
+        let failure = CommandError::new(format!("no run of sweep {} has a value of {} yet", sweep.id, sweep.metric));
         return Ok(failure.hint(format!("`sweep show {}` says how far it is", sweep.id)));
     };
-    let failure = Failure::new(format!("none of {} runs of sweep {} keeps to the constraints", violating.len(), sweep.id));
+    let failure = CommandError::new(format!("none of {} runs of sweep {} keeps to the constraints", violating.len(), sweep.id));
     Ok(failure.hint(format!("run {} violates {}", nearest.run, nearest.violates.join(" and "))))
 }

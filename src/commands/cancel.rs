@@ -12,7 +12,7 @@ use crate::client::{ControllerArgs, request_id, split_run};
 use crate::commands::set_state::{self, Action};
 use crate::display::out;
 
-/// Cancels a sweep or one run: running programs are ended with all their children
+/// Cancels a sweep or a run; ends running programs with all their child processes
 ///
 /// A program gets SIGTERM and its grace period, then SIGKILL. To let running runs end, use `sweep stop`.
 #[derive(Debug, Args)]

@@ -14,11 +14,11 @@ use sweep_proto::v1::{GetPatchRequest, ListAgentsRequest, ListCodeRequest, Sweep
 
 use crate::client::{Client, ControllerArgs};
 use crate::display::{self, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
 use crate::snapshots;
 
-/// Lists the versions of the code of a sweep; moves it to other code, tries points again, marks versions
+/// Lists the code versions of a sweep; moves it to other code, reruns points, marks versions
 ///
 /// A version is the tree hash that git gives to all that is executed, uncommitted and untracked files included. Nothing has to be committed, and a folder
 /// need not be a repository. With `code: {mode: track}`, the default, agents look before each run at what they have; with `code: {mode: pin}` all of them
@@ -35,7 +35,7 @@ use crate::snapshots;
   sweep code mark ab12cd34 @3 unusable")]
 pub(crate) struct CodeArgs {
     #[command(subcommand)]
-    action: Option<Action>,
+    action: Option<CodeAction>,
 
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP", required = true)]
@@ -53,9 +53,9 @@ pub(crate) struct CodeArgs {
     controller: ControllerArgs,
 }
 
-/// What to do with versions.
+/// Actions on code versions.
 #[derive(Debug, Subcommand)]
-enum Action {
+enum CodeAction {
     Push(push::PushArgs),
     Rerun(rerun::RerunArgs),
     Mark(mark::MarkArgs),
@@ -64,14 +64,14 @@ enum Action {
 pub(crate) async fn run(args: &CodeArgs) -> Result<ExitCode> {
     match &args.action {
         None => list(args).await,
-        Some(Action::Push(args)) => push::run(args).await,
-        Some(Action::Rerun(args)) => rerun::run(args).await,
-        Some(Action::Mark(args)) => mark::run(args).await,
+        Some(CodeAction::Push(args)) => push::run(args).await,
+        Some(CodeAction::Rerun(args)) => rerun::run(args).await,
+        Some(CodeAction::Mark(args)) => mark::run(args).await,
     }
 }
 
 async fn list(args: &CodeArgs) -> Result<ExitCode> {
-    let named = args.sweep.as_deref().ok_or_else(|| Failure::input("no sweep is named"))?;
+    let named = args.sweep.as_deref().ok_or_else(|| CommandError::input("no sweep is named"))?;
     let client = args.controller.connect().await?;
     let sweep = client.sweep(named).await?;
     if let Some(version) = &args.diff {

@@ -24,10 +24,10 @@ use crate::client::ControllerArgs;
 use crate::commands::agent::duration;
 use crate::discovery;
 use crate::display::{ago, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::places;
 
-/// Serves sweeps: holds their state, hands out runs
+/// Serves sweeps to agents and clients
 ///
 /// Without a subcommand it serves in the foreground until Ctrl-C. Everything that was acknowledged is on disk; after a crash, start it again on the
 /// same data directory and all goes on.
@@ -141,7 +141,7 @@ impl ServeArgs {
     fn access(&self) -> Result<AccessPolicy> {
         if self.no_token {
             if self.token_file.is_some() {
-                return Err(Failure::input(
+                return Err(CommandError::input(
                     "--no-token asks for no token, and --token-file (or $SWEEP_TOKEN_FILE) gives one: leave one of them out",
                 )
                 .into());
@@ -152,9 +152,9 @@ impl ServeArgs {
             return Ok(AccessPolicy::Open);
         }
         let given = match (&self.token_file, std::env::var("SWEEP_TOKEN")) {
-            (Some(file), _) => Some(Token::read(file).map_err(|error| Failure::input(format!("--token-file {error}")))?),
+            (Some(file), _) => Some(Token::read(file).map_err(|error| CommandError::input(format!("--token-file {error}")))?),
             (None, Ok(text)) if !text.trim().is_empty() => {
-                Some(Token::parse(&text).map_err(|error| Failure::input(format!("$SWEEP_TOKEN: {error}")))?)
+                Some(Token::parse(&text).map_err(|error| CommandError::input(format!("$SWEEP_TOKEN: {error}")))?)
             }
             _ => None,
         };
@@ -260,7 +260,7 @@ pub(crate) fn explain(error: ServeError) -> anyhow::Error {
         }
         _ => return anyhow::Error::from(error),
     };
-    Failure::new(error.to_string()).hint(hint).into()
+    CommandError::new(error.to_string()).hint(hint).into()
 }
 
 async fn start(args: &ServeArgs) -> Result<ExitCode> {
@@ -276,7 +276,7 @@ async fn start(args: &ServeArgs) -> Result<ExitCode> {
 
 /// Starts a controller on the local port, for `sweep create`.
 pub(crate) async fn start_in_background(target: &ControllerArgs) -> Result<()> {
-    let listen = target.address().parse().map_err(|_| Failure::input(format!("`{}` is no address to listen on", target.address())))?;
+    let listen = target.address().parse().map_err(|_| CommandError::input(format!("`{}` is no address to listen on", target.address())))?;
     let Terms { lease, ask_lease, patience } = Terms::default();
     let args = ServeArgs { listen, data_dir: None, lease, ask_lease, patience, token_file: None, no_token: false };
     spawn(&args, &places::data_dir()?).await
@@ -335,7 +335,7 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
             let log = std::fs::read_to_string(&log_path).unwrap_or_default();
             let last: Vec<_> = log.lines().rev().take(3).collect();
             let said = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
-            return Err(Failure::new(format!("the controller did not start ({status}):\n  {said}"))
+            return Err(CommandError::new(format!("the controller did not start ({status}):\n  {said}"))
                 .hint(format!("the whole log is in {}", log_path.display()))
                 .into());
         }
@@ -372,7 +372,7 @@ async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
     let status = client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await;
     let data_dir = status.ok().map(|status| PathBuf::from(status.data_dir));
     client.call(StopControllerRequest {}, async |mut service, request| service.stop_controller(request).await).await?;
-    // It answers before it ends; whoever starts another one on its data directory wants it gone.
+    // It answers before it ends; another one can start on its data directory only afterwards.
     let is_held = || data_dir.as_deref().is_some_and(|data_dir| serve::card(data_dir).is_some());
     for _ in 0..200 {
         if args.connect().await.is_err() && !is_held() {

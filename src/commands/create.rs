@@ -12,8 +12,8 @@ use sweep_proto::v1::CreateSweepRequest;
 use crate::client::{ControllerArgs, request_id};
 use crate::commands::controller;
 use crate::display::{self, diagnostic, out};
-use crate::failure::Failure;
-use crate::pinning::{self, CodeFolderArgs, Taken};
+use crate::failure::CommandError;
+use crate::pinning::{self, CodeFolderArgs, TakenSnapshot};
 
 /// Starts a sweep and prints its id
 ///
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
     let request = CreateSweepRequest { yaml: text, request_id: request_id()?, name: args.name.clone().unwrap_or_default(), code };
     let created = client.call(request, async |mut service, request| service.create_sweep(request).await).await?;
     writeln!(out(), "{}", created.sweep_id)?;
-    if let Some(Taken { snapshot, .. }) = &taken {
+    if let Some(TakenSnapshot { snapshot, .. }) = &taken {
         let origin = display::code::origin(&pinning::wire(snapshot));
         let origin = if origin.is_empty() { String::new() } else { format!(", {origin}") };
         say!("Pinned to code version {}{origin}", display::code::short(&snapshot.version));
@@ -74,10 +74,10 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
 }
 
 /// Takes the code of a sweep that is pinned.
-pub(crate) fn take_code(args: &CodeFolderArgs, file: &str, spec: &SweepSpec) -> Result<Option<Taken>> {
+pub(crate) fn take_code(args: &CodeFolderArgs, file: &str, spec: &SweepSpec) -> Result<Option<TakenSnapshot>> {
     if spec.code.mode == CodeMode::Track {
         if args.is_given() {
-            let failure = Failure::input("no code is taken: the agents of this sweep execute what they have");
+            let failure = CommandError::input("no code is taken: the agents of this sweep execute what they have");
             return Err(failure.hint("`code: {mode: pin}` in the sweep file has all of them execute a snapshot of the code").into());
         }
         return Ok(None);

@@ -10,7 +10,7 @@ use sweep_proto::v1::{DeleteSweepRequest, Sweep};
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::confirm::confirmed;
 use crate::display::{counted, out, printable};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// A shorter beginning of an id is easily a slip.
 const ID_CHARS_MIN: usize = 4;
@@ -75,7 +75,7 @@ async fn meant(client: &Client, text: &str) -> Result<Sweep> {
     let sweep = client.sweep(text).await?;
     if sweep.id != text && sweep.name != text && text.chars().count() < ID_CHARS_MIN {
         let reason = format!("`{}` is too little of the id {} to delete it", printable(text), sweep.id);
-        return Err(Failure::input(reason).hint(format!("`sweep delete {}` deletes this one", sweep.id)).into());
+        return Err(CommandError::input(reason).hint(format!("`sweep delete {}` deletes this one", sweep.id)).into());
     }
     Ok(sweep)
 }

@@ -10,13 +10,13 @@ use sweep_proto::v1::{Environment, GetRunRequest, Run, Sweep};
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
 use crate::environments;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
-use crate::snapshots::{self, Snapshots};
+use crate::snapshots::{self, SnapshotStore};
 
-/// Says how two runs differ: parameters, results, environment, data, code
+/// Compares two runs: parameters, results, environment, data, code
 ///
-/// Each side is a run (SWEEP/RUN), a version of a sweep's code (SWEEP@2, or SWEEP@ and the beginning of its hash), or a sweep, which stands for its best run.
+/// Each side is a run (SWEEP/RUN), a version of a sweep's code (SWEEP@2, or SWEEP@ and the beginning of its hash), or a sweep, which means its best run.
 /// The code is compared with all that was not committed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -28,7 +28,7 @@ pub(crate) struct DiffArgs {
     #[arg(value_name = "A")]
     left: String,
 
-    /// What it is compared with
+    /// The other side
     #[arg(value_name = "B")]
     right: String,
 
@@ -41,7 +41,7 @@ pub(crate) struct DiffArgs {
 }
 
 /// One side.
-struct Side {
+struct DiffSide {
     sweep: Sweep,
     run: Option<Run>,
     /// The version of the code; empty: not known.
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: &DiffArgs) -> Result<ExitCode> {
         writeln!(out(), "Code: the same, version {from}.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut snapshots = Snapshots::new()?;
+    let mut snapshots = SnapshotStore::new()?;
     snapshots.fetch(&mut client, &left.sweep, &left.version).await?;
     snapshots.fetch(&mut client, &right.sweep, &right.version).await?;
     let color = std::io::stdout().is_terminal() && console::colors_enabled();
@@ -81,22 +81,22 @@ pub(crate) async fn run(args: &DiffArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn head(side: &Side, run: &Run) -> String {
+fn head(side: &DiffSide, run: &Run) -> String {
     format!("{}/{}", side.sweep.id, run.run)
 }
 
-/// What the newest attempt of a run was executed in.
-async fn environment(client: &Client, side: &Side, run: &Run) -> Result<Option<Environment>> {
+/// Returns the environment of the newest attempt of a run.
+async fn environment(client: &Client, side: &DiffSide, run: &Run) -> Result<Option<Environment>> {
     let digest = run.attempts.last().map(|attempt| attempt.environment.as_str()).unwrap_or_default();
     environments::fetch(client, &side.sweep, digest).await
 }
 
-async fn side(client: &mut Client, text: &str) -> Result<Side> {
+async fn side(client: &mut Client, text: &str) -> Result<DiffSide> {
     if let Some((sweep, version)) = text.split_once('@') {
         let sweep = client.sweep(sweep).await?;
         let versions = snapshots::versions(client, &sweep).await?;
         let version = snapshots::find(&sweep, &versions, version)?;
-        return Ok(Side { sweep, run: None, version });
+        return Ok(DiffSide { sweep, run: None, version });
     }
     let (target, number) = split_run(text)?;
     let sweep = client.sweep(&target).await?;
@@ -104,13 +104,13 @@ async fn side(client: &mut Client, text: &str) -> Result<Side> {
         Some(number) => {
             let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
             let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
-            answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?
+            answer.run.ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?
         }
         None => queries::best_run(client, &sweep).await?.ok_or_else(|| {
-            let failure = Failure::new(format!("sweep {} has no best run yet", sweep.id));
+            let failure = CommandError::new(format!("sweep {} has no best run yet", sweep.id));
             failure.hint(format!("name a run ({}/1) or a version of its code ({}@1)", sweep.id, sweep.id))
         })?,
     };
     let version = run.code_version.clone();
-    Ok(Side { sweep, run: Some(run), version })
+    Ok(DiffSide { sweep, run: Some(run), version })
 }

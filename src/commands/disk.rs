@@ -17,7 +17,7 @@ use crate::display::{bytes, out, table};
 use crate::left_data;
 use crate::places;
 
-/// Shows how much of the disk sweeps take: the controller's data, and run folders on this machine
+/// Shows disk usage: the controller's data, and run folders on this machine
 ///
 /// Curves are estimated from the number of points. Indices, and what belongs to no sweep, count as part of the database alone.
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ use crate::places;
   sweep disk
   sweep disk --json | jq '.sweeps | sort_by(-.output_bytes) | .[0]'")]
 pub(crate) struct DiskArgs {
-    /// Where run folders are; by default $XDG_STATE_HOME/sweep
+    /// The folder of run folders; by default $XDG_STATE_HOME/sweep
     #[arg(long, value_name = "DIR")]
     runs_dir: Option<PathBuf>,
 

@@ -13,9 +13,9 @@ use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::reread;
 use crate::confirm::{asked, confirmed, is_interactive};
 use crate::display::{self, diagnostic, out, printable};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
-/// Changes a sweep: its space, its objective, anything in its file
+/// Edits the file of a sweep: its space, its objective, or other keys
 ///
 /// Says first what changes and what that means for the runs so far, and asks. Nothing is thrown away: old runs inside the new space stay results, those
 /// outside of it still inform the search, and a new metric or constraint is computed from what was reported. Running runs end as they are; waiting ones
@@ -27,7 +27,7 @@ use crate::failure::Failure;
 #[command(after_help = "Examples:
   sweep edit ab12cd34                        in $EDITOR
   sweep edit ab12cd34 sweep.yaml
-  sweep edit ab12cd34 sweep.yaml --dry-run   only say what it would mean
+  sweep edit ab12cd34 sweep.yaml --dry-run   only show the effect
   sweep edit ab12cd34 sweep.yaml --yes --was dropout=0.1
   sweep edit ab12cd34 --undo
 
@@ -53,7 +53,7 @@ pub(crate) struct EditArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// What the code used before for a new parameter; `NAME=?` where nobody knows
+    /// The previous value of a new parameter; `NAME=?` if unknown
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "undo")]
     was: Vec<String>,
 
@@ -65,7 +65,7 @@ pub(crate) struct EditArgs {
     controller: ControllerArgs,
 }
 
-/// What a person has said of new parameters: a value as JSON, or `None` where nobody knows.
+/// The user's previous values of new parameters: a value as JSON, or `None` if unknown.
 type Answers = HashMap<String, Option<String>>;
 
 pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
@@ -150,14 +150,14 @@ fn explain(args: &EditArgs, open: &[Question], answers: &mut Answers) -> Result<
     if args.yes || !is_interactive() {
         let names: Vec<_> = open.iter().map(|question| format!("`{}`", printable(&question.parameter))).collect();
         let first = printable(&open[0].parameter);
-        let failure = Failure::input(format!("it is not known what the code used for {} until now", names.join(", ")));
-        let hint = format!("add `was:` to the parameter in the file, or --was {first}=VALUE; --was '{first}=?' where nobody knows");
+        let failure = CommandError::input(format!("it is not known what the code used for {} until now", names.join(", ")));
+        let hint = format!("add `was:` to the parameter in the file, or --was {first}=VALUE; --was '{first}=?' if it is unknown");
         return Err(failure.hint(format!("{hint}: then the search cannot use the runs so far")).into());
     }
     for Question { parameter, distribution } in open {
         let name = printable(parameter);
         say!("`{name}` is new ({}). What did the code use for it until now?", printable(distribution));
-        let line = asked("A value, or Enter where nobody knows (then the search cannot use the runs so far): ")?;
+        let line = asked("A value, or Enter if unknown (then the search cannot use the runs so far): ")?;
         let value = line.trim();
         answers.insert(parameter.clone(), (!value.is_empty()).then(|| scalar(value)));
     }
@@ -167,12 +167,12 @@ fn explain(args: &EditArgs, open: &[Question], answers: &mut Answers) -> Result<
 /// Reads `NAME=VALUE`.
 fn answer(text: &str) -> Result<(String, Option<String>)> {
     let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-        return Err(Failure::input(format!("--was {text}: it is written NAME=VALUE")).hint("for example --was dropout=0.1").into());
+        return Err(CommandError::input(format!("--was {text}: it is written NAME=VALUE")).hint("for example --was dropout=0.1").into());
     };
     Ok((name.to_owned(), (value != "?").then(|| scalar(value))))
 }
 
-/// A value as JSON: what is no JSON is text.
+/// A value as JSON: what is not JSON is text.
 fn scalar(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(value) => value.to_string(),
@@ -183,7 +183,7 @@ fn scalar(text: &str) -> String {
 /// Opens the present file in the user's editor until it has no mistake or the user gives up.
 fn edited(sweep: &Sweep) -> Result<Option<String>> {
     if !is_interactive() {
-        let failure = Failure::input("there is no terminal for an editor");
+        let failure = CommandError::input("there is no terminal for an editor");
         return Err(failure.hint(format!("name the new file: `sweep edit {} sweep.yaml --yes`", sweep.id)).into());
     }
     let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
@@ -196,7 +196,7 @@ fn edited(sweep: &Sweep) -> Result<Option<String>> {
         let status = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh", &name]).status();
         let status = status.with_context(|| format!("the editor `{editor}` cannot be started"))?;
         if !status.success() {
-            return Err(Failure::new(format!("the editor `{editor}` ended with {status}; nothing was changed")).into());
+            return Err(CommandError::new(format!("the editor `{editor}` ended with {status}; nothing was changed")).into());
         }
         let text = diagnostic::read(&name)?;
         if text == sweep.yaml {

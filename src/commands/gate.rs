@@ -1,4 +1,4 @@
-//! `sweep gate`: whether a sweep came out worse than another one.
+//! `sweep gate`: tests whether a sweep is worse than a baseline.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use clap::Args;
 use serde_json::{Value, json};
 use sweep_proto::v1::{Run, Sweep};
 
-use crate::ci::compare::{Comparison, Evidence, compare};
+use crate::ci::compare::{Comparison, Estimate, compare};
 use crate::ci::junit;
 use crate::client::{Client, ControllerArgs};
 
 use crate::display::{number, out, printable};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
 
-/// How often sweeps that are equal may fail, unless told otherwise.
+/// The default significance level.
 const ALPHA: f64 = 0.05;
 
-/// Says whether a sweep came out worse than another one, given the noise that was seen
+/// Tests whether a sweep is worse than a baseline, given the observed noise
 ///
 /// Training has luck in it, so two results are never the same. With `repeats` in the sweep files, the repeats of each sweep's best configuration are
 /// compared; without, what the model of the search expects of it. The sweep fails where it is worse by more than the margin with confidence.
@@ -28,7 +28,7 @@ const ALPHA: f64 = 0.05;
 #[command(after_help = "A file holds numbers, one a line or as a JSON list, or what `--save` wrote.
 
 Exit status:
-  0    not worse by more than the margin, as far as can be told
+  0    not worse by more than the margin, with the given confidence
   1    worse
   2    bad input
   3    too few results to tell
@@ -42,7 +42,7 @@ pub(crate) struct GateArgs {
     #[arg(value_name = "SWEEP")]
     sweep: String,
 
-    /// What it is compared with: another sweep, or a file
+    /// The baseline: another sweep, or a file
     #[arg(long, value_name = "SWEEP|FILE", required_unless_present = "save")]
     baseline: Option<String>,
 
@@ -50,11 +50,11 @@ pub(crate) struct GateArgs {
     #[arg(long, value_name = "METRIC")]
     metric: Option<String>,
 
-    /// Which way that metric is better
+    /// The goal of that metric
     #[arg(long, value_enum, requires = "metric")]
-    goal: Option<Goal>,
+    goal: Option<MetricGoal>,
 
-    /// How often sweeps that are equal may fail
+    /// The significance level: the probability that equal sweeps fail
     #[arg(long, value_name = "SHARE", default_value_t = ALPHA)]
     alpha: f64,
 
@@ -62,7 +62,7 @@ pub(crate) struct GateArgs {
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     margin: f64,
 
-    /// Write what is known of the sweep's best configuration, as a baseline for later
+    /// Write the result of the sweep's best configuration as a baseline file for later
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
@@ -78,28 +78,28 @@ pub(crate) struct GateArgs {
     controller: ControllerArgs,
 }
 
-/// Which way a metric is better.
+/// The goal of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Goal {
+enum MetricGoal {
     Minimize,
     Maximize,
 }
 
 /// One side of the comparison.
-struct Side {
+struct ComparedSide {
     name: String,
-    /// Of what there are numbers, in words.
+    /// The sources of the values, in words.
     basis: String,
     values: Vec<f64>,
-    evidence: Option<Evidence>,
+    evidence: Option<Estimate>,
 }
 
 pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
     if !(args.alpha > 0.0 && args.alpha < 0.5) {
-        return Err(Failure::input(format!("--alpha {}: a share above 0 and below 0.5, like 0.05", args.alpha)).into());
+        return Err(CommandError::input(format!("--alpha {}: a share above 0 and below 0.5, like 0.05", args.alpha)).into());
     }
     if !(args.margin >= 0.0 && args.margin.is_finite()) {
-        return Err(Failure::input(format!("--margin {}: a number from 0 on", args.margin)).into());
+        return Err(CommandError::input(format!("--margin {}: a number from 0 on", args.margin)).into());
     }
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
@@ -120,7 +120,7 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
     if let Some(path) = &args.junit {
         let failed = compared.is_none_or(|compared| compared.fails);
         let xml = junit::gate(&format!("{} against {}", candidate.name, baseline.name), failed, &words)?;
-        std::fs::write(path, xml).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        std::fs::write(path, xml).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;
     }
     if args.json {
         writeln!(out(), "{}", as_json(metric, (args.margin, args.alpha), &candidate, &baseline, compared.as_ref()))?;
@@ -136,9 +136,9 @@ pub(crate) async fn run(args: &GateArgs) -> Result<ExitCode> {
 /// Says whether more is better. The sweep's goal speaks of its objective alone.
 fn is_maximized(args: &GateArgs, sweep: &Sweep) -> Result<bool> {
     match (args.goal, &args.metric) {
-        (Some(goal), _) => Ok(goal == Goal::Maximize),
+        (Some(goal), _) => Ok(goal == MetricGoal::Maximize),
         (None, Some(metric)) if *metric != sweep.metric => {
-            let failure = Failure::input(format!("nobody has said which way `{}` is better", printable(metric)));
+            let failure = CommandError::input(format!("the goal of `{}` is unknown", printable(metric)));
             Err(failure.hint("`--goal minimize` or `--goal maximize`").into())
         }
         _ => Ok(sweep.goal == "maximize"),
@@ -146,8 +146,8 @@ fn is_maximized(args: &GateArgs, sweep: &Sweep) -> Result<bool> {
 }
 
 /// What is known of the best configuration of a sweep: its repeats, or what the model expects.
-async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> Result<Side> {
-    let none = || Failure::input(format!("no run of sweep {} has a result that counts", sweep.id));
+async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> Result<ComparedSide> {
+    let none = || CommandError::input(format!("no run of sweep {} has a result that counts", sweep.id));
     let best = queries::best_run(client, sweep).await?.ok_or_else(none)?;
     let first = best.repeats.as_ref().map_or(best.run, |repeats| repeats.first);
     let all = queries::runs(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
@@ -158,23 +158,28 @@ async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> R
     };
     let values: Vec<f64> = all.iter().filter(is_repeat).filter_map(value).collect();
     if let (true, Some(metric)) = (values.is_empty(), metric) {
-        return Err(Failure::input(format!("run {}/{} did not report `{}`", sweep.id, best.run, printable(metric))).into());
+        return Err(CommandError::input(format!("run {}/{} did not report `{}`", sweep.id, best.run, printable(metric))).into());
     }
     let name = if sweep.name.is_empty() { sweep.id.clone() } else { format!("{} ({})", sweep.id, printable(&sweep.name)) };
-    if let Some(evidence) = Evidence::of_values(&values) {
-        return Ok(Side { name, basis: format!("{} repeats of the best configuration", values.len()), values, evidence: Some(evidence) });
+    if let Some(evidence) = Estimate::of_values(&values) {
+        return Ok(ComparedSide {
+            name,
+            basis: format!("{} repeats of the best configuration", values.len()),
+            values,
+            evidence: Some(evidence),
+        });
     }
     // Of other metrics there is no model.
     let model = match metric {
         None => queries::analysis(client, sweep).await?.recommendation.filter(|recommendation| recommendation.by_model),
         Some(_) => None,
     };
-    let evidence = model.map(|model| Evidence::of_model(model.mean, model.deviation));
+    let evidence = model.map(|model| Estimate::of_model(model.mean, model.deviation));
     let basis = if evidence.is_some() { "what the model expects of the best configuration" } else { "a single result" };
-    Ok(Side { name, basis: basis.to_owned(), values, evidence })
+    Ok(ComparedSide { name, basis: basis.to_owned(), values, evidence })
 }
 
-/// How a sweep compares with a baseline.
+/// The comparison of a sweep with a baseline.
 pub(crate) struct Against {
     /// In words.
     pub(crate) words: String,
@@ -193,8 +198,8 @@ pub(crate) async fn against(client: &mut Client, sweep: &Sweep, baseline: &str) 
     Ok(Against { words, json: as_json(&sweep.metric, terms, &candidate, &other, compared.as_ref()) })
 }
 
-/// What is known of a baseline: of another sweep, or what a file says.
-async fn side(client: &mut Client, baseline: &str, metric: Option<&str>) -> Result<Side> {
+/// The result of a baseline: another sweep, or a file.
+async fn side(client: &mut Client, baseline: &str, metric: Option<&str>) -> Result<ComparedSide> {
     if Path::new(baseline).is_file() {
         return of_file(Path::new(baseline));
     }
@@ -202,13 +207,13 @@ async fn side(client: &mut Client, baseline: &str, metric: Option<&str>) -> Resu
     of_sweep(client, &other, metric).await
 }
 
-fn of_file(path: &Path) -> Result<Side> {
-    let wrong = |what: String| Failure::input(format!("{}: {what}", path.display()));
+fn of_file(path: &Path) -> Result<ComparedSide> {
+    let wrong = |what: String| CommandError::input(format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let name = path.display().to_string();
     let numbers = |values: Vec<f64>| {
-        let evidence = Evidence::of_values(&values);
-        Side { name: name.clone(), basis: format!("{} values", values.len()), values, evidence }
+        let evidence = Estimate::of_values(&values);
+        ComparedSide { name: name.clone(), basis: format!("{} values", values.len()), values, evidence }
     };
     if let Ok(values) = serde_json::from_str::<Vec<f64>>(&text) {
         return Ok(numbers(values));
@@ -217,20 +222,20 @@ fn of_file(path: &Path) -> Result<Side> {
         let values: Vec<f64> = saved.get("values").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_f64).collect();
         let figure = |name: &str| saved.get(name).and_then(Value::as_f64);
         if let (true, Some(mean), Some(deviation)) = (values.len() < 2, figure("mean"), figure("deviation")) {
-            let evidence = Some(Evidence::of_model(mean, deviation));
-            return Ok(Side { name, basis: "what a model expected".to_owned(), values, evidence });
+            let evidence = Some(Estimate::of_model(mean, deviation));
+            return Ok(ComparedSide { name, basis: "what a model expected".to_owned(), values, evidence });
         }
         return if saved.contains_key("values") { Ok(numbers(values)) } else { Err(wrong("it has no `values`".to_owned()).into()) };
     }
     let mut values = Vec::new();
     for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let value = line.trim().parse::<f64>().ok().filter(|value| value.is_finite());
-        values.push(value.ok_or_else(|| wrong(format!("line {}: `{}` is no number", place + 1, printable(line.trim()))))?);
+        values.push(value.ok_or_else(|| wrong(format!("line {}: `{}` is not a number", place + 1, printable(line.trim()))))?);
     }
     Ok(numbers(values))
 }
 
-fn save(path: &Path, sweep: &Sweep, metric: Option<&str>, side: &Side) -> Result<()> {
+fn save(path: &Path, sweep: &Sweep, metric: Option<&str>, side: &ComparedSide) -> Result<()> {
     let model = side.evidence.filter(|evidence| evidence.freedom.is_infinite());
     let object = json!({
         "generator": "sweep",
@@ -241,33 +246,45 @@ fn save(path: &Path, sweep: &Sweep, metric: Option<&str>, side: &Side) -> Result
         "mean": model.map(|model| model.mean),
         "deviation": model.map(|model| model.error),
     });
-    std::fs::write(path, format!("{object}\n")).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    std::fs::write(path, format!("{object}\n")).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;
     Ok(())
 }
 
-fn in_words(metric: &str, (margin, alpha): (f64, f64), candidate: &Side, baseline: &Side, compared: Option<&Comparison>) -> String {
+fn in_words(
+    metric: &str,
+    (margin, alpha): (f64, f64),
+    candidate: &ComparedSide,
+    baseline: &ComparedSide,
+    compared: Option<&Comparison>,
+) -> String {
     let sides = format!("{} of {} against {} of {}", candidate.basis, candidate.name, baseline.basis, baseline.name);
     let Some(compared) = compared else {
-        let hint = "`repeats: 5` in the sweep file, or more results, say how much of a difference is noise";
-        return format!("cannot tell: {sides}; {hint}");
+        let hint = "set `repeats: 5` in the sweep file, or wait for more results, to estimate the noise";
+        return format!("inconclusive: {sides}; {hint}");
     };
     let Comparison { worse_by, interval, fails, detectable } = *compared;
     let way = if worse_by > 0.0 { "worse" } else { "better" };
     let level = 100.0 * (1.0 - 2.0 * alpha);
-    let verdict = if fails { "fails" } else { "passes" };
-    let interval = format!("{level:.0} % interval {} to {}", number(interval.0), number(interval.1));
-    let seen =
-        if fails { String::new() } else { format!("\nA difference of {} would have been seen four times in five.", number(detectable)) };
+    let verdict = if fails { "fail" } else { "pass" };
+    let signed = |value: f64| number(value).replacen('-', "−", usize::from(value < 0.0));
+    let interval = format!("{level:.0} % CI {} to {}", signed(interval.0), signed(interval.1));
+    let seen = if fails { String::new() } else { format!("\nMinimum detectable difference: {} (power 80 %)", number(detectable)) };
     format!(
-        "{verdict}: {} {way} by {}, {interval} worse, margin {}\n{sides}{seen}",
+        "{verdict}: {} {} {way} than baseline ({interval}; margin {})\n{sides}{seen}",
         printable(metric),
         number(worse_by.abs()),
         number(margin)
     )
 }
 
-fn as_json(metric: &str, (margin, alpha): (f64, f64), candidate: &Side, baseline: &Side, compared: Option<&Comparison>) -> Value {
-    let side = |side: &Side| json!({"name": side.name, "basis": side.basis, "mean": side.evidence.map(|own| own.mean), "error": side.evidence.map(|own| own.error), "values": side.values});
+fn as_json(
+    metric: &str,
+    (margin, alpha): (f64, f64),
+    candidate: &ComparedSide,
+    baseline: &ComparedSide,
+    compared: Option<&Comparison>,
+) -> Value {
+    let side = |side: &ComparedSide| json!({"name": side.name, "basis": side.basis, "mean": side.evidence.map(|own| own.mean), "error": side.evidence.map(|own| own.error), "values": side.values});
     json!({
         "verdict": compared.map_or("cannot tell", |compared| if compared.fails { "fails" } else { "passes" }),
         "metric": metric,

@@ -9,10 +9,10 @@ use sweep_proto::v1::{ListRevisionsRequest, ListRevisionsResponse};
 
 use crate::client::ControllerArgs;
 use crate::display::{self, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::snapshots;
 
-/// Lists what has changed in a sweep: edits of its file, versions of its code and what was done about them
+/// Lists the changes of a sweep: edits of its file, code versions and actions on them
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep history ab12cd34
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &HistoryArgs) -> Result<ExitCode> {
     if let Some(number) = args.yaml {
         let found = revisions.iter().find(|revision| revision.revision == number);
         let found = found.ok_or_else(|| {
-            let failure = Failure::input(format!("sweep {} has no revision {number}", sweep.id));
+            let failure = CommandError::input(format!("sweep {} has no revision {number}", sweep.id));
             failure.hint(format!("it has {}; `sweep history {}` lists them", revisions.len(), sweep.id))
         })?;
         write!(out(), "{}", found.yaml)?;

@@ -13,7 +13,7 @@ use sweep_proto::v1::{ImportRunsRequest, ImportedRun, Run, Sweep};
 use crate::client::{Client, ControllerArgs, request_id};
 
 use crate::display::out;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
 
 /// Runs in one call.
@@ -22,7 +22,7 @@ const BATCH: usize = 1000;
 const NAMED_MAX: usize = 20;
 const BYTES_MAX: u64 = 256 << 20;
 
-/// Takes in runs that were executed elsewhere, for the search to learn from
+/// Imports runs that were executed elsewhere, so that the search learns from them
 ///
 /// They count as runs of the sweep with their results, but not against its run cap. A run whose parameters do not fit the space, or that the sweep
 /// has already, is left out and named.
@@ -50,7 +50,7 @@ pub(crate) struct ImportArgs {
 
     /// How the file is written; by its name where this is absent
     #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
+    format: Option<ImportFormat>,
 
     /// Print JSON
     #[arg(long)]
@@ -61,7 +61,7 @@ pub(crate) struct ImportArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum ImportFormat {
     /// One JSON object a line
     Jsonl,
     /// A header and rows
@@ -76,17 +76,17 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
             let other = client.sweep(other).await?;
             let ended = ["finished", "stopped", "failed"].map(str::to_owned).to_vec();
             let runs = queries::runs(&mut client, &other.id, ended).await?.into_iter();
-            runs.filter_map(|run| Some(Entry { place: format!("run {}", run.run), run: from_run(run)? })).collect()
+            runs.filter_map(|run| Some(ImportEntry { place: format!("run {}", run.run), run: from_run(run)? })).collect()
         }
         (None, Some(file)) => {
             let text = read(file)?;
-            let by_name = if file.to_ascii_lowercase().ends_with(".csv") { Format::Csv } else { Format::Jsonl };
+            let by_name = if file.to_ascii_lowercase().ends_with(".csv") { ImportFormat::Csv } else { ImportFormat::Jsonl };
             match args.format.unwrap_or(by_name) {
-                Format::Csv => from_csv(file, &text, &sweep)?,
-                Format::Jsonl => from_lines(file, &text)?,
+                ImportFormat::Csv => from_csv(file, &text, &sweep)?,
+                ImportFormat::Jsonl => from_lines(file, &text)?,
             }
         }
-        (None, None) => return Err(Failure::input("name a file, or --from-sweep").into()),
+        (None, None) => return Err(CommandError::input("name a file, or --from-sweep").into()),
     };
     let (imported, skipped) = send(&client, &sweep, &entries).await?;
     if args.json {
@@ -105,12 +105,12 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
 }
 
 /// A run, and where it was read: "line 7" or "run 7".
-struct Entry {
+struct ImportEntry {
     place: String,
     run: ImportedRun,
 }
 
-async fn send(client: &Client, sweep: &Sweep, entries: &[Entry]) -> Result<(u64, Vec<String>)> {
+async fn send(client: &Client, sweep: &Sweep, entries: &[ImportEntry]) -> Result<(u64, Vec<String>)> {
     let (mut imported, mut skipped) = (0, Vec::new());
     for entries in entries.chunks(BATCH) {
         let runs = entries.iter().map(|entry| entry.run.clone()).collect();
@@ -123,7 +123,7 @@ async fn send(client: &Client, sweep: &Sweep, entries: &[Entry]) -> Result<(u64,
 }
 
 /// Puts the places of entries into a reason: the controller counts the entries of a call.
-fn placed(reason: &str, entries: &[Entry]) -> String {
+fn placed(reason: &str, entries: &[ImportEntry]) -> String {
     let mut words = reason.split(' ').peekable();
     let mut out: Vec<String> = Vec::new();
     while let Some(word) = words.next() {
@@ -151,7 +151,7 @@ pub(super) fn read(file: &str) -> Result<String> {
     } else {
         std::fs::File::open(file).and_then(|opened| opened.take(BYTES_MAX).read_to_string(&mut text))
     };
-    outcome.map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+    outcome.map_err(|error| CommandError::input(format!("cannot read {file}: {error}")))?;
     Ok(text)
 }
 
@@ -167,29 +167,29 @@ fn from_run(run: Run) -> Option<ImportedRun> {
     blamed.then_some(ImportedRun { failure, ..imported })
 }
 
-fn from_lines(file: &str, text: &str) -> Result<Vec<Entry>> {
+fn from_lines(file: &str, text: &str) -> Result<Vec<ImportEntry>> {
     let mut runs = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |reason: String| {
             let hint = r#"a line is {"params": {"lr": 0.01}, "value": 0.31}, or has a "failure" in place of the value"#;
-            Failure::input(format!("{file}:{number}: {reason}")).hint(hint)
+            CommandError::input(format!("{file}:{number}: {reason}")).hint(hint)
         };
         let json: Value = serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
         let params = json.get("params").ok_or_else(|| wrong("`params` is missing".to_owned()))?;
         let failure = json.get("failure").and_then(Value::as_str).unwrap_or_default().to_owned();
         let value = match json.get("value") {
-            Some(value) => value.as_f64().ok_or_else(|| wrong(format!("the value {value} is no number")))?,
+            Some(value) => value.as_f64().ok_or_else(|| wrong(format!("the value {value} is not a number")))?,
             None if failure.is_empty() => return Err(wrong("neither `value` nor `failure`".to_owned()).into()),
             None => 0.0,
         };
         let code_version = json.get("code_version").and_then(Value::as_str).unwrap_or_default().to_owned();
         let run = ImportedRun { params_json: params.to_string(), value, failure, code_version };
-        runs.push(Entry { place: format!("line {number}"), run });
+        runs.push(ImportEntry { place: format!("line {number}"), run });
     }
     Ok(runs)
 }
 
-fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
+fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
     let (spec, _) = spec::parse(&sweep.yaml);
     let parameters = spec.map(|spec| spec.space.parameters().to_vec()).unwrap_or_default();
     // Whether each may be null.
@@ -202,7 +202,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
     let objective = [sweep.metric.as_str(), "value"].into_iter().find(|name| columns.iter().any(|column| column == name));
     let Some(objective) = objective else {
         let hint = format!("it has {}", columns.join(", "));
-        return Err(Failure::input(format!("{file}: no column `{}` and none `value`", sweep.metric)).hint(hint).into());
+        return Err(CommandError::input(format!("{file}: no column `{}` and none `value`", sweep.metric)).hint(hint).into());
     };
     let ignored: Vec<_> = columns.iter().filter(|column| !paths.contains_key(*column) && !known(column, objective)).cloned().collect();
     if !ignored.is_empty() {
@@ -210,7 +210,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
     }
     let mut runs = Vec::new();
     for (index, row) in (2..).zip(reader.records()) {
-        let row = row.map_err(|error| Failure::input(format!("{file}:{index}: {error}")))?;
+        let row = row.map_err(|error| CommandError::input(format!("{file}:{index}: {error}")))?;
         // A cell may span lines.
         let number = row.position().map_or(index, csv::Position::line);
         let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|place| row.get(place)).unwrap_or_default();
@@ -228,7 +228,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
             "" | "finished" | "failed" | "crashed" | "running" | "killed" | "pending" | "preempting" | "preempted"
         );
         if !is_known {
-            return Err(Failure::input(format!("{file}:{number}: `{}` is no state of a run under W&B", cell("State")))
+            return Err(CommandError::input(format!("{file}:{number}: `{}` is no state of a run under W&B", cell("State")))
                 .hint("finished, failed and crashed are imported; running, killed, pending, preempting and preempted are left out")
                 .into());
         }
@@ -246,11 +246,13 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<Entry>> {
                 continue;
             }
             _ if !failure.is_empty() => 0.0,
-            value => value.parse().map_err(|_| Failure::input(format!("{file}:{number}: the {objective} `{value}` is no number")))?,
+            value => {
+                value.parse().map_err(|_| CommandError::input(format!("{file}:{number}: the {objective} `{value}` is not a number")))?
+            }
         };
         let code_version = cell("code_version").to_owned();
         let run = ImportedRun { params_json: Value::Object(params).to_string(), value, failure, code_version };
-        runs.push(Entry { place: format!("line {number}"), run });
+        runs.push(ImportEntry { place: format!("line {number}"), run });
     }
     Ok(runs)
 }

@@ -9,7 +9,7 @@ use sweep_proto::v1::GetLogsRequest;
 
 use crate::client::{ControllerArgs, split_run};
 use crate::display::{bytes, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// Prints the output of a run
 ///
@@ -29,7 +29,7 @@ pub(crate) struct LogsArgs {
     #[arg(short, long)]
     follow: bool,
 
-    /// Which attempt; by default the newest
+    /// The attempt; by default the newest
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
 
@@ -39,7 +39,7 @@ pub(crate) struct LogsArgs {
 
 pub(crate) async fn run(args: &LogsArgs) -> Result<ExitCode> {
     let (sweep_id, Some(run)) = split_run(&args.run)? else {
-        return Err(Failure::input(format!("`{}` names a sweep, not a run", args.run))
+        return Err(CommandError::input(format!("`{}` names a sweep, not a run", args.run))
             .hint(format!("for example `sweep logs {}/1`", args.run))
             .into());
     };

@@ -17,7 +17,7 @@ const ENDED_MAX: usize = 20;
 
 /// Lists sweeps, newest first
 ///
-/// Unless the controller is on another machine, those of `sweep run` on this one follow, which has a controller of its own: running ones, and the last 20 that have ended.
+/// Unless the controller is on another machine, those of `sweep run` on this one follow, which has its own controller: running ones, and the last 20 that have ended.
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// List archived sweeps as well
@@ -33,7 +33,7 @@ pub(crate) struct LsArgs {
 }
 
 /// Sweeps of another controller than the usual one.
-struct Elsewhere {
+struct LocalSweeps {
     sweeps: Vec<Sweep>,
     /// Which key of a JSON object says where they are, and what it says.
     place: (&'static str, String),
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
         for sweep in &sweeps {
             writeln!(out, "{}", json::sweep(sweep))?;
         }
-        for Elsewhere { sweeps, place: (key, place), .. } in &elsewhere {
+        for LocalSweeps { sweeps, place: (key, place), .. } in &elsewhere {
             for sweep in sweeps {
                 let mut object = json::sweep(sweep);
                 object[*key] = Value::from(place.as_str());
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
         let lead = if sweeps.is_empty() { "" } else { "\n" };
         let all: Vec<_> = elsewhere.iter().flat_map(|place| &place.sweeps).cloned().collect();
         writeln!(out, "{lead}Of `sweep run`:\n{}", table::sweeps(&all))?;
-        for Elsewhere { sweeps, how, .. } in &elsewhere {
+        for LocalSweeps { sweeps, how, .. } in &elsewhere {
             let ids: Vec<_> = sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
             writeln!(out, "  {}: {how}", ids.join(", "))?;
         }
@@ -90,7 +90,7 @@ async fn list(controller: &ControllerArgs, archived: bool) -> Result<Vec<Sweep>>
 }
 
 /// Returns the sweeps of `sweep run` on this machine, running ones first.
-async fn elsewhere(args: &LsArgs) -> Result<Vec<Elsewhere>> {
+async fn elsewhere(args: &LsArgs) -> Result<Vec<LocalSweeps>> {
     let usual = discovery::find(args.controller.address()).map(|found| found.address);
     let mut found = Vec::new();
     for address in discovery::all().into_iter().filter(|address| Some(*address) != usual) {
@@ -98,13 +98,13 @@ async fn elsewhere(args: &LsArgs) -> Result<Vec<Elsewhere>> {
         let sweeps = list(&ControllerArgs::local(address), args.archived).await.unwrap_or_default();
         let id = sweeps.first().map(|sweep: &Sweep| sweep.id.clone()).unwrap_or_default();
         let how = format!("sweep show {id} --controller {address}");
-        found.push(Elsewhere { sweeps, place: ("controller", address.to_string()), how });
+        found.push(LocalSweeps { sweeps, place: ("controller", address.to_string()), how });
     }
     for left in left_data::all(&places::state_dir()?)?.into_iter().rev().take(ENDED_MAX) {
         let sweeps = left.end().iter().filter_map(json::read_sweep).collect();
         let data_dir = left.path.display().to_string();
         let how = shell::line(&["sweep".to_owned(), "controller".to_owned(), "--data-dir".to_owned(), data_dir.clone()]);
-        found.push(Elsewhere { sweeps, place: ("data_dir", data_dir), how });
+        found.push(LocalSweeps { sweeps, place: ("data_dir", data_dir), how });
     }
     found.retain(|place| !place.sweeps.is_empty());
     Ok(found)

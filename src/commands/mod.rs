@@ -44,9 +44,9 @@ use clap::Subcommand;
 
 use self::set_state::Action;
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum CliCommand {
     Create(create::CreateArgs),
     Run(run::RunArgs),
     Agent(agent::AgentArgs),
@@ -67,15 +67,15 @@ pub(crate) enum Command {
     Gate(gate::GateArgs),
     Report(report::ReportArgs),
     Plot(plot::PlotArgs),
-    /// Begins no new runs; running ones may end
+    /// Stops a sweep: starts no new runs; running ones may end
     ///
-    /// Queued runs are cancelled. `sweep resume` goes on.
+    /// Queued runs are cancelled. `sweep resume` continues.
     Stop(set_state::SetStateArgs),
-    /// Hands out no runs until `sweep resume`; agents wait
+    /// Pauses a sweep: hands out no runs until `sweep resume`; agents wait
     ///
-    /// Running runs go on.
+    /// Running runs continue.
     Pause(set_state::SetStateArgs),
-    /// Hands out runs again after `pause`, `stop` or `cancel`
+    /// Resumes a sweep after `pause`, `stop` or `cancel`
     Resume(set_state::SetStateArgs),
     Cancel(cancel::CancelArgs),
     Retry(retry::RetryArgs),
@@ -97,50 +97,50 @@ pub(crate) enum Command {
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Carries a command out; `whole` is the command line that it is part of.
-pub(crate) fn dispatch(command: Command, whole: clap::Command) -> Result<ExitCode> {
+pub(crate) fn dispatch(command: CliCommand, whole: clap::Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match command {
-        Command::Check(args) => check::run(&args),
-        Command::Schema(args) => schema::run(&args),
-        Command::Completions(args) => completions::run(&args, whole),
-        Command::Create(args) => runtime.block_on(create::run(&args)),
-        Command::Run(args) => runtime.block_on(run::run(&args)),
-        Command::Agent(args) => {
+        CliCommand::Check(args) => check::run(&args),
+        CliCommand::Schema(args) => schema::run(&args),
+        CliCommand::Completions(args) => completions::run(&args, whole),
+        CliCommand::Create(args) => runtime.block_on(create::run(&args)),
+        CliCommand::Run(args) => runtime.block_on(run::run(&args)),
+        CliCommand::Agent(args) => {
             let ended = runtime.block_on(agent::run(&args));
             // A look at the code may wait for ever where an agent on another host stands still that has locked the folder.
             runtime.shutdown_timeout(BLOCKED_TIME_MAX);
             ended
         }
-        Command::Agents(args) => runtime.block_on(agents::run(&args)),
-        Command::Ls(args) => runtime.block_on(ls::run(&args)),
-        Command::Show(args) => runtime.block_on(show::run(&args)),
-        Command::Runs(args) => runtime.block_on(runs::run(&args)),
-        Command::Watch(args) => runtime.block_on(watch::run(&args)),
-        Command::Logs(args) => runtime.block_on(logs::run(&args)),
-        Command::Code(args) => runtime.block_on(code::run(&args)),
-        Command::Edit(args) => runtime.block_on(edit::run(&args)),
-        Command::History(args) => runtime.block_on(history::run(&args)),
-        Command::Diff(args) => runtime.block_on(diff::run(&args)),
-        Command::Reproduce(args) => runtime.block_on(reproduce::run(&args)),
-        Command::Plot(args) => runtime.block_on(plot::run(&args)),
-        Command::Report(args) => runtime.block_on(report::run(&args)),
-        Command::Gate(args) => runtime.block_on(gate::run(&args)),
-        Command::Best(args) => runtime.block_on(best::run(&args)),
-        Command::Stop(args) => runtime.block_on(set_state::run(&args, Action::Stop)),
-        Command::Pause(args) => runtime.block_on(set_state::run(&args, Action::Pause)),
-        Command::Resume(args) => runtime.block_on(set_state::run(&args, Action::Resume)),
-        Command::Cancel(args) => runtime.block_on(cancel::run(&args)),
-        Command::Archive(args) => runtime.block_on(archive::run(&args)),
-        Command::Delete(args) => runtime.block_on(delete::run(&args)),
-        Command::Prune(args) => runtime.block_on(prune::run(&args)),
-        Command::Disk(args) => runtime.block_on(disk::run(&args)),
-        Command::Retry(args) => runtime.block_on(retry::run(&args)),
-        Command::Reread(args) => runtime.block_on(reread::run(&args)),
-        Command::Note(args) => runtime.block_on(note::run(&args)),
-        Command::Ask(args) => runtime.block_on(ask::run(&args)),
-        Command::Tell(args) => runtime.block_on(tell::run(&args)),
-        Command::Import(args) => runtime.block_on(import::run(&args)),
-        Command::Offer(args) => runtime.block_on(offer::run(&args)),
-        Command::Controller(args) => runtime.block_on(controller::run(args)),
+        CliCommand::Agents(args) => runtime.block_on(agents::run(&args)),
+        CliCommand::Ls(args) => runtime.block_on(ls::run(&args)),
+        CliCommand::Show(args) => runtime.block_on(show::run(&args)),
+        CliCommand::Runs(args) => runtime.block_on(runs::run(&args)),
+        CliCommand::Watch(args) => runtime.block_on(watch::run(&args)),
+        CliCommand::Logs(args) => runtime.block_on(logs::run(&args)),
+        CliCommand::Code(args) => runtime.block_on(code::run(&args)),
+        CliCommand::Edit(args) => runtime.block_on(edit::run(&args)),
+        CliCommand::History(args) => runtime.block_on(history::run(&args)),
+        CliCommand::Diff(args) => runtime.block_on(diff::run(&args)),
+        CliCommand::Reproduce(args) => runtime.block_on(reproduce::run(&args)),
+        CliCommand::Plot(args) => runtime.block_on(plot::run(&args)),
+        CliCommand::Report(args) => runtime.block_on(report::run(&args)),
+        CliCommand::Gate(args) => runtime.block_on(gate::run(&args)),
+        CliCommand::Best(args) => runtime.block_on(best::run(&args)),
+        CliCommand::Stop(args) => runtime.block_on(set_state::run(&args, Action::Stop)),
+        CliCommand::Pause(args) => runtime.block_on(set_state::run(&args, Action::Pause)),
+        CliCommand::Resume(args) => runtime.block_on(set_state::run(&args, Action::Resume)),
+        CliCommand::Cancel(args) => runtime.block_on(cancel::run(&args)),
+        CliCommand::Archive(args) => runtime.block_on(archive::run(&args)),
+        CliCommand::Delete(args) => runtime.block_on(delete::run(&args)),
+        CliCommand::Prune(args) => runtime.block_on(prune::run(&args)),
+        CliCommand::Disk(args) => runtime.block_on(disk::run(&args)),
+        CliCommand::Retry(args) => runtime.block_on(retry::run(&args)),
+        CliCommand::Reread(args) => runtime.block_on(reread::run(&args)),
+        CliCommand::Note(args) => runtime.block_on(note::run(&args)),
+        CliCommand::Ask(args) => runtime.block_on(ask::run(&args)),
+        CliCommand::Tell(args) => runtime.block_on(tell::run(&args)),
+        CliCommand::Import(args) => runtime.block_on(import::run(&args)),
+        CliCommand::Offer(args) => runtime.block_on(offer::run(&args)),
+        CliCommand::Controller(args) => runtime.block_on(controller::run(args)),
     }
 }

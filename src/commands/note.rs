@@ -1,4 +1,4 @@
-//! `sweep note`: what a person says of a run.
+//! `sweep note`: adds a note or tags to a run, or pins it.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,40 +10,40 @@ use sweep_proto::v1::AnnotateRunRequest;
 
 use crate::client::{ControllerArgs, request_id, split_run};
 use crate::display::{self, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
-/// Says something of a run: a note, tags, or that it is listed above the others
+/// Adds a note or tags to a run, or pins it to the top of lists
 ///
-/// Without anything to say, shows what was said. The search does not heed it.
+/// Without a note or options, shows the note. The search does not use it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep note ab12cd34/7 \"the loss is noisy after epoch 20\"
   sweep note ab12cd34/7 --tag candidate --tag paper --pin
   sweep note ab12cd34/7 --untag candidate
-  sweep note ab12cd34/7 \"\"          takes the note away
+  sweep note ab12cd34/7 \"\"          removes the note
   sweep runs ab12cd34 --tag paper")]
 pub(crate) struct NoteArgs {
     /// The run, as <SWEEP>/<RUN>
     #[arg(value_name = "SWEEP/RUN")]
     run: String,
 
-    /// The note, in the place of the one before
+    /// The note; replaces the earlier one
     #[arg(value_name = "TEXT")]
     text: Option<String>,
 
-    /// A tag that it gets, one word; may be given more than once
+    /// A tag to add, one word; may be given more than once
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
 
-    /// A tag that it loses; may be given more than once
+    /// A tag to remove; may be given more than once
     #[arg(long, value_name = "TAG")]
     untag: Vec<String>,
 
-    /// List it above the others
+    /// Pin it to the top of lists
     #[arg(long, conflicts_with = "unpin")]
     pin: bool,
 
-    /// List it like the others again
+    /// Unpin it
     #[arg(long)]
     unpin: bool,
 
@@ -57,7 +57,7 @@ pub(crate) struct NoteArgs {
 
 pub(crate) async fn run(args: &NoteArgs) -> Result<ExitCode> {
     let (sweep, Some(run)) = split_run(&args.run)? else {
-        return Err(Failure::input("a note is about one run").hint(format!("for example `sweep note {}/1 TEXT`", args.run)).into());
+        return Err(CommandError::input("a note is about one run").hint(format!("for example `sweep note {}/1 TEXT`", args.run)).into());
     };
     let client = args.controller.connect().await?;
     let request = AnnotateRunRequest {
@@ -76,6 +76,6 @@ pub(crate) async fn run(args: &NoteArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let said = display::said(&run);
-    writeln!(out(), "{}", if said.is_empty() { "nothing is said of it" } else { &said })?;
+    writeln!(out(), "{}", if said.is_empty() { "it has no note, tags or pin" } else { &said })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,13 +11,13 @@ use sweep_proto::v1::{OfferRunsRequest, OfferedRun};
 use crate::client::{ControllerArgs, request_id};
 use crate::commands::import::read;
 use crate::display::out;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 const LINE: &str = r#"a line is {"params": {"lr": 0.01}}, with a "why" if you like"#;
 
-/// Queues runs that you or your program have chosen
+/// Queues runs that you or your program chose
 ///
-/// For a sweep with `method: external`, whose search is a program of yours; random and Bayesian sweeps take runs that you believe in, too, and learn
+/// For a sweep with `method: external`, whose search is a program of yours; random and Bayesian sweeps take runs that you choose, too, and learn
 /// from them. Prints the run of each offer, as <SWEEP>/<RUN>: a new one or, since each point is tried once, the one that its point has already.
 /// Either all are queued or none: when parameters do not fit the space, or the run cap leaves no room.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ const LINE: &str = r#"a line is {"params": {"lr": 0.01}}, with a "why" if you li
   sweep offer ab12cd34 trials.jsonl           {\"params\": {\"lr\": 0.01}, \"why\": \"trial 7\"} a line
   sweep offer ab12cd34 --end                  the sweep ends when all its runs have
 
-`sweep runs --json` tells what comes of them.")]
+`sweep runs --json` reports their outcomes.")]
 pub(crate) struct OfferArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP")]
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: &OfferArgs) -> Result<ExitCode> {
         runs.extend(from_lines(file, &read(file)?)?);
     }
     if runs.is_empty() && !args.end {
-        return Err(Failure::input("nothing is offered: the file has no lines").hint(LINE).into());
+        return Err(CommandError::input("nothing is offered: the file has no lines").hint(LINE).into());
     }
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?.id;
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: &OfferArgs) -> Result<ExitCode> {
 fn from_lines(file: &str, text: &str) -> Result<Vec<OfferedRun>> {
     let mut runs = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = |reason: String| Failure::input(format!("{file}:{number}: {reason}")).hint(LINE);
+        let wrong = |reason: String| CommandError::input(format!("{file}:{number}: {reason}")).hint(LINE);
         let json: Value = serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
         let params = json.get("params").ok_or_else(|| wrong("`params` is missing".to_owned()))?;
         let why = match json.get("why") {

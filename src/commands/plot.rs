@@ -11,14 +11,14 @@ use sweep_proto::v1::{AnalyzeSweepResponse, SliceSweepRequest, SliceSweepRespons
 use crate::client::{Client, ControllerArgs};
 
 use crate::display::{out, printable};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::figures::{self, Picture, PngError, Subject};
 use crate::queries;
 
 /// Parameters whose slices are drawn where none is named.
 const SLICES: usize = 4;
 
-/// Draws a picture of a sweep, for papers and reports
+/// Plots a sweep, for papers and reports
 ///
 /// The pictures are those of the page, on white, in colours that the colour-blind tell apart.
 #[derive(Debug, Args)]
@@ -31,9 +31,9 @@ pub(crate) struct PlotArgs {
     #[arg(value_name = "SWEEP")]
     sweep: String,
 
-    /// What to draw
+    /// The kind of plot
     #[arg(value_name = "PICTURE", value_enum)]
-    kind: Kind,
+    kind: PictureKind,
 
     /// For `slice`: along this parameter; can be given more than once. By default the most important ones
     #[arg(long, value_name = "NAME")]
@@ -49,32 +49,33 @@ pub(crate) struct PlotArgs {
 
 /// A kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum PictureKind {
     /// The result of each run and the best one so far
     History,
     /// Each run as a line through its parameters
     Parallel,
-    /// How much each parameter matters
+    /// Parameter importance
     Importance,
-    /// What the model expects along a parameter
+    /// The surrogate model along a parameter
     Slice,
 }
 
 pub(crate) async fn run(args: &PlotArgs) -> Result<ExitCode> {
     let pixels = args.out.as_deref().map(in_pixels).transpose()?.unwrap_or(false);
-    if !args.param.is_empty() && args.kind != Kind::Slice {
-        return Err(Failure::input("--param is for `slice` alone").into());
+    if !args.param.is_empty() && args.kind != PictureKind::Slice {
+        return Err(CommandError::input("--param is for `slice` alone").into());
     }
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
     let runs = queries::runs(&mut client, &sweep.id, Vec::new()).await?;
     let subject = Subject::new(&sweep, &runs);
-    let analysis = if args.kind == Kind::History { AnalyzeSweepResponse::default() } else { queries::analysis(&client, &sweep).await? };
+    let analysis =
+        if args.kind == PictureKind::History { AnalyzeSweepResponse::default() } else { queries::analysis(&client, &sweep).await? };
     let picture = match args.kind {
-        Kind::History => figures::history(&subject),
-        Kind::Parallel => figures::parallel(&subject, &analysis),
-        Kind::Importance => figures::importance(&subject, &analysis).ok_or_else(|| too_few(&sweep, &analysis))?,
-        Kind::Slice => {
+        PictureKind::History => figures::history(&subject),
+        PictureKind::Parallel => figures::parallel(&subject, &analysis),
+        PictureKind::Importance => figures::importance(&subject, &analysis).ok_or_else(|| too_few(&sweep, &analysis))?,
+        PictureKind::Slice => {
             let names = named(&subject, &analysis, &args.param)?;
             slices(&client, &sweep, &subject, names).await?.ok_or_else(|| too_few(&sweep, &analysis))?
         }
@@ -116,15 +117,15 @@ fn named(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse, asked: &[String
     for name in asked {
         if !subject.varied().any(|varied| varied == name) {
             let known: Vec<String> = subject.varied().map(printable).collect();
-            let failure = Failure::input(format!("no parameter `{}` varies in this sweep", printable(name)));
+            let failure = CommandError::input(format!("no parameter `{}` varies in this sweep", printable(name)));
             return Err(failure.hint(format!("these do: {}", known.join(", "))).into());
         }
     }
     Ok(asked.to_vec())
 }
 
-fn too_few(sweep: &Sweep, analysis: &AnalyzeSweepResponse) -> Failure {
-    let failure = Failure::new(format!("{} results of sweep {} say too little for a model", analysis.observations, sweep.id));
+fn too_few(sweep: &Sweep, analysis: &AnalyzeSweepResponse) -> CommandError {
+    let failure = CommandError::new(format!("{} results of sweep {} say too little for a model", analysis.observations, sweep.id));
     failure.hint("`history` and `parallel` can be drawn")
 }
 
@@ -133,12 +134,12 @@ fn in_pixels(path: &Path) -> Result<bool> {
     match path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("svg") => Ok(false),
         Some("png") => Ok(true),
-        _ => Err(Failure::input(format!("--out {}: a file that ends in .svg or .png", path.display())).into()),
+        _ => Err(CommandError::input(format!("--out {}: a file that ends in .svg or .png", path.display())).into()),
     }
 }
 
-fn no_pixels(error: PngError) -> Failure {
-    let failure = Failure::new(error.to_string());
+fn no_pixels(error: PngError) -> CommandError {
+    let failure = CommandError::new(error.to_string());
     match error {
         PngError::NoFonts => failure.hint("install some, such as the package fonts-dejavu-core, or write an .svg"),
         PngError::Drawing(_) => failure,
@@ -147,5 +148,5 @@ fn no_pixels(error: PngError) -> Failure {
 
 /// Writes a file whole.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).map_err(|error| Failure::input(format!("{}: {error}", path.display())).into())
+    std::fs::write(path, bytes).map_err(|error| CommandError::input(format!("{}: {error}", path.display())).into())
 }

@@ -36,15 +36,15 @@ pub(crate) struct PruneArgs {
     #[arg(value_name = "SWEEP")]
     sweeps: Vec<String>,
 
-    /// How long ago runs have ended: `12h`, `30d`
+    /// The least time since runs ended: `12h`, `30d`
     #[arg(long, value_name = "TIME", value_parser = age)]
     older_than: Duration,
 
-    /// What stays of each sweep: everything of its best run, or nothing
+    /// The data to keep of each sweep: everything of its best run, or nothing
     #[arg(long, value_enum, default_value_t = Keep::Best)]
     keep: Keep,
 
-    /// Where run folders are; by default $XDG_STATE_HOME/sweep
+    /// The folder of run folders; by default $XDG_STATE_HOME/sweep
     #[arg(long, value_name = "DIR")]
     runs_dir: Option<PathBuf>,
 
@@ -64,7 +64,7 @@ pub(crate) struct PruneArgs {
     controller: ControllerArgs,
 }
 
-/// What stays of a sweep.
+/// The data to keep of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Keep {
     /// The best run
@@ -82,12 +82,12 @@ fn age(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What is deleted.
+/// The data to delete.
 struct Plan {
     /// Sweeps, with the number of runs that lose curves and output.
     sweeps: Vec<(Sweep, u64)>,
     folders: Vec<RunFolder>,
-    /// What `sweep run` has left.
+    /// Leftover data of `sweep run`.
     left: Vec<LeftData>,
 }
 

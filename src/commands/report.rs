@@ -1,4 +1,4 @@
-//! `sweep report`: what came of a sweep, for a pull request, a colleague or a machine.
+//! `sweep report`: the results of a sweep, for a pull request, a colleague or a program.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use clap::{Args, ValueEnum};
 use sweep_proto::v1::{AnalyzeSweepResponse, Run, Sweep};
 
 use crate::ci::report::{self, Figure, Learnt, Reproduce};
-use crate::ci::{End, Outcome};
+use crate::ci::{SweepOutcome, SweepRunEnd};
 use crate::client::{Client, ControllerArgs};
 use crate::commands::{gate, plot};
 use crate::display::out;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::figures::{self, Picture, Subject};
 use crate::queries;
 use crate::{shell, snapshots};
 
-/// Writes what came of a sweep: Markdown for a pull request, a page that stands alone, or JSON
+/// Reports the results of a sweep: Markdown for a pull request, a self-contained page, or JSON
 ///
-/// Question, budget, the best configuration and how sure that is, what matters, failures by cause, versions of the code, and how to reproduce it. The sweep need not
+/// Question, budget, the best configuration and its uncertainty, parameter importance, failures by cause, versions of the code, and how to reproduce it. The sweep need not
 /// have ended. `sweep run --report` writes a shorter one at its end.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -43,7 +43,7 @@ pub(crate) struct ReportArgs {
 
     /// In which format; by default what the ending of the file says, or else Markdown
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<ReportFormat>,
 
     /// For Markdown: write the pictures into this folder as SVG and link them. A page has them inside
     #[arg(long, value_name = "DIR")]
@@ -53,29 +53,29 @@ pub(crate) struct ReportArgs {
     controller: ControllerArgs,
 }
 
-/// What a report is written in.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ReportFormat {
     Markdown,
     Html,
     Json,
 }
 
 impl ReportArgs {
-    fn format(&self) -> Format {
+    fn format(&self) -> ReportFormat {
         let ending = self.out.as_deref().and_then(Path::extension).and_then(|ending| ending.to_str()).unwrap_or_default();
         self.format.unwrap_or(match ending.to_ascii_lowercase().as_str() {
-            "html" | "htm" => Format::Html,
-            "json" => Format::Json,
-            _ => Format::Markdown,
+            "html" | "htm" => ReportFormat::Html,
+            "json" => ReportFormat::Json,
+            _ => ReportFormat::Markdown,
         })
     }
 }
 
 pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
     let format = args.format();
-    if args.figures.is_some() && format != Format::Markdown {
-        return Err(Failure::input("--figures is for Markdown alone: a page has its pictures inside, and JSON has none").into());
+    if args.figures.is_some() && format != ReportFormat::Markdown {
+        return Err(CommandError::input("--figures is for Markdown alone: a page has its pictures inside, and JSON has none").into());
     }
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
@@ -94,21 +94,21 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
     let reproduce = reproduce(&client, &sweep).await?;
     let runs = queries::runs(&mut client, &sweep.id, Vec::new()).await?;
     let pictures = match format {
-        Format::Json => Vec::new(),
-        Format::Markdown if args.figures.is_none() => Vec::new(),
-        Format::Markdown | Format::Html => pictures(&client, &sweep, &runs, &learnt.analysis).await?,
+        ReportFormat::Json => Vec::new(),
+        ReportFormat::Markdown if args.figures.is_none() => Vec::new(),
+        ReportFormat::Markdown | ReportFormat::Html => pictures(&client, &sweep, &runs, &learnt.analysis).await?,
     };
     learnt.figures = pictures.iter().map(|picture| figure(picture, args)).collect();
     let last = runs.iter().map(|run| run.ended_ms).max().unwrap_or(sweep.created_ms);
     let duration = Duration::from_millis(u64::try_from(last - sweep.created_ms).unwrap_or(0));
-    let outcome = Outcome { sweep, runs, duration, end: End::Done };
+    let outcome = SweepOutcome { sweep, runs, duration, end: SweepRunEnd::Done };
     let text = match format {
-        Format::Markdown => report::account(&outcome, &learnt, &reproduce),
-        Format::Html => report::html(outcome.title(), &report::account(&outcome, &learnt, &reproduce), &pictures),
-        Format::Json => format!("{:#}\n", report::json(&outcome, &learnt, &reproduce)),
+        ReportFormat::Markdown => report::account(&outcome, &learnt, &reproduce),
+        ReportFormat::Html => report::html(outcome.title(), &report::account(&outcome, &learnt, &reproduce), &pictures),
+        ReportFormat::Json => format!("{:#}\n", report::json(&outcome, &learnt, &reproduce)),
     };
     if let Some(folder) = &args.figures {
-        std::fs::create_dir_all(folder).map_err(|error| Failure::input(format!("{}: {error}", folder.display())))?;
+        std::fs::create_dir_all(folder).map_err(|error| CommandError::input(format!("{}: {error}", folder.display())))?;
         for picture in &pictures {
             plot::write(&folder.join(format!("{}.svg", picture.name)), picture.svg.as_bytes())?;
         }

@@ -17,15 +17,15 @@ use super::agent::duration;
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
 use crate::environments;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::signals::{self, PreemptSignal};
-use crate::snapshots::{self, Snapshots};
+use crate::snapshots::{self, SnapshotStore};
 use crate::{places, shell};
 
-/// Writes the exact code of a run into a folder, and executes the run again
+/// Reproduces a run: writes its exact code into a folder and executes it again
 ///
 /// The code is that which the run executed, uncommitted and untracked files included; what is written is read again, and has to have the same tree hash. The
-/// folder must be empty or not be there; one that an earlier call for the same run has written is moved aside. With --run the program is executed there as an agent would, with the same parameters and the same seed, and what comes out is
+/// folder must be empty or not be there; one that an earlier call for the same run has written is moved aside. With --run the program is executed there as an agent would, with the same parameters and the same seed, and the result is
 /// compared with what was recorded; nothing is reported. How this machine differs from the recorded one (interpreter, packages, GPUs), and whether the declared data is
 /// the same, is said first.
 ///
@@ -40,11 +40,11 @@ pub(crate) struct ReproduceArgs {
     #[arg(value_name = "SWEEP/RUN")]
     run: String,
 
-    /// Where the code goes [default: ./<SWEEP>-<RUN>]
+    /// The folder for the code [default: ./<SWEEP>-<RUN>]
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Which attempt; by default the newest
+    /// The attempt; by default the newest
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
 
@@ -66,27 +66,27 @@ pub(crate) struct ReproduceArgs {
 
 pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     let (target, Some(number)) = split_run(&args.run)? else {
-        let failure = Failure::input(format!("`{}` names a sweep, not a run", args.run));
+        let failure = CommandError::input(format!("`{}` names a sweep, not a run", args.run));
         return Err(failure.hint(format!("for example `sweep reproduce {}/1`", args.run)).into());
     };
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&target).await?;
     let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
     let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
-    let run = answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?;
+    let run = answer.run.ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?;
     let attempt = chosen(&sweep, &run, args.attempt)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{number}", sweep.id)));
 
     let mark =
         format!("The code of run {}/{number}, written by `sweep reproduce`. Not part of the code of a folder around it.\n", sweep.id);
     make_room(&dir, &mark, &args.run)?;
-    let mut snapshots = Snapshots::new()?;
+    let mut snapshots = SnapshotStore::new()?;
     snapshots.fetch(&mut client, &sweep, &attempt.code_version).await?;
     let written = snapshots
         .store
         .check_out(&attempt.code_version, &dir)
         .with_context(|| format!("the code cannot be written to {}", dir.display()))?;
-    // The folder around it does not take it for code of its own.
+    // The folder around it does not take it for its own code.
     std::fs::write(dir.join(sweep_code::REPRODUCED), mark).with_context(|| format!("{} cannot be written", dir.display()))?;
     let versions = snapshots::versions(&client, &sweep).await?;
     let about =
@@ -113,7 +113,7 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         if differs.is_empty() {
             writeln!(out, "  the environment and the data are those of then")?;
         } else {
-            writeln!(out, "  what is not as it was then:\n{}", display::table::compared(&["", "RECORDED", "HERE"], differs))?;
+            writeln!(out, "  differences from the original run:\n{}", display::table::compared(&["", "RECORDED", "HERE"], differs))?;
         }
     }
     let differs = differs
@@ -162,19 +162,19 @@ fn make_room(dir: &Path, mark: &str, run: &str) -> Result<()> {
             return Ok(());
         }
     }
-    let failure = Failure::new(format!("{} is not empty: the code is written to a folder of its own", dir.display()));
+    let failure = CommandError::new(format!("{} is not empty: the code is written to its own folder", dir.display()));
     Err(failure.hint(format!("name another one: `sweep reproduce {run} DIR`")).into())
 }
 
 fn chosen<'a>(sweep: &Sweep, run: &'a Run, wanted: Option<u32>) -> Result<&'a Attempt> {
     let attempt = match wanted {
-        None => run.attempts.last().ok_or_else(|| Failure::new(format!("run {}/{} has not begun", sweep.id, run.run)))?,
+        None => run.attempts.last().ok_or_else(|| CommandError::new(format!("run {}/{} has not begun", sweep.id, run.run)))?,
         Some(number) => run.attempts.iter().find(|attempt| attempt.attempt == number).ok_or_else(|| {
-            Failure::input(format!("run {}/{} has no attempt {number}; it has {}", sweep.id, run.run, run.attempts.len()))
+            CommandError::input(format!("run {}/{} has no attempt {number}; it has {}", sweep.id, run.run, run.attempts.len()))
         })?,
     };
     if attempt.code_version.is_empty() {
-        let failure = Failure::new(format!("it is not known which code run {}/{} executed", sweep.id, run.run));
+        let failure = CommandError::new(format!("it is not known which code run {}/{} executed", sweep.id, run.run));
         return Err(failure.hint("its agent had no git, or found no code; its output said so").into());
     }
     Ok(attempt)
@@ -187,7 +187,7 @@ fn below(dir: &Path, prefix: &str) -> Result<PathBuf> {
     if inside {
         Ok(workdir)
     } else {
-        Err(Failure::new(format!("the run's working folder `{}` is not in its code", display::printable(prefix))).into())
+        Err(CommandError::new(format!("the run's working folder `{}` is not in its code", display::printable(prefix))).into())
     }
 }
 
@@ -201,7 +201,7 @@ async fn execute(
     let request = GetExecutionRequest { sweep_id: sweep.id.clone(), run, attempt: attempt.attempt };
     let answer = client.call(request, async |mut service, request| service.get_execution(request).await).await?;
     let (Some(program), Some(assignment)) = (answer.program, answer.assignment) else {
-        return Err(Failure::new("the controller's answer is empty").into());
+        return Err(CommandError::new("the controller's answer is empty").into());
     };
     // Beside what agents keep, and new each time.
     let runs_dir = tempfile::Builder::new().prefix("reproduce-").tempdir_in(made(places::state_dir()?)?)?.keep();
@@ -221,7 +221,7 @@ async fn execute(
     });
     let shim = places::own_program()?;
     let what = Reproduction { program, assignment, workdir, runs_dir, grace: args.grace, shim };
-    let reproduced = sweep_agent::reproduce(what, interrupts, notices).await.map_err(|error| Failure::new(error.to_string()))?;
+    let reproduced = sweep_agent::reproduce(what, interrupts, notices).await.map_err(|error| CommandError::new(error.to_string()))?;
     // It ends when nobody can say anything more.
     let _ = telling.await;
     let same = is_same(&metric, attempt, &reproduced);

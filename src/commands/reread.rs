@@ -14,7 +14,7 @@ use sweep_proto::v1::{GetLogsRequest, MetricPoint, RereadRunRequest, Run};
 use crate::client::{Client, ControllerArgs, request_id};
 
 use crate::display::{bytes, out, printable};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
 
 /// Values of one run that are added at most.
@@ -52,8 +52,8 @@ pub(crate) struct RereadArgs {
     controller: ControllerArgs,
 }
 
-/// What the output of one run holds that the run lacks.
-struct Found {
+/// Metrics in the output of a run that the run lacks.
+struct RereadMetrics {
     points: Vec<MetricPoint>,
     /// Bytes that the controller does not have.
     missing: u64,
@@ -63,11 +63,11 @@ pub(crate) async fn run(args: &RereadArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
     let (spec, _) = spec::parse(&sweep.yaml);
-    let spec = spec.ok_or_else(|| Failure::new(format!("this version of sweep cannot read the file of sweep {}", sweep.id)))?;
+    let spec = spec.ok_or_else(|| CommandError::new(format!("this version of sweep cannot read the file of sweep {}", sweep.id)))?;
     let runs = ended(&mut client, &sweep.id, &args.runs).await?;
     let mut read = 0;
     for run in &runs {
-        let Found { mut points, missing } = read_again(&mut client, &spec, run).await?;
+        let RereadMetrics { mut points, missing } = read_again(&mut client, &spec, run).await?;
         if missing > 0 {
             say!("note: {} in the middle of the output of run {} are not stored and not read", bytes(missing), run.run);
         }
@@ -139,7 +139,7 @@ async fn ended(client: &mut Client, sweep: &str, numbers: &[u64]) -> Result<Vec<
     let states = ["finished", "stopped", "failed", "cancelled"].map(str::to_owned).to_vec();
     let mut runs = queries::runs(client, sweep, states).await?;
     if let Some(unknown) = numbers.iter().find(|number| runs.iter().all(|run| run.run != **number)) {
-        return Err(Failure::input(format!("sweep {sweep} has no ended run {unknown}"))
+        return Err(CommandError::input(format!("sweep {sweep} has no ended run {unknown}"))
             .hint(format!("`sweep runs {sweep}` lists them"))
             .into());
     }
@@ -148,9 +148,9 @@ async fn ended(client: &mut Client, sweep: &str, numbers: &[u64]) -> Result<Vec<
     Ok(runs)
 }
 
-async fn read_again(client: &mut Client, spec: &SweepSpec, run: &Run) -> Result<Found> {
+async fn read_again(client: &mut Client, spec: &SweepSpec, run: &Run) -> Result<RereadMetrics> {
     let patterns = spec.metric_patterns.iter().map(|pattern| (pattern.name.as_deref(), pattern.regex.as_str()));
-    let mut output = StoredOutput::new(patterns, objective(spec)).map_err(Failure::input)?;
+    let mut output = StoredOutput::new(patterns, objective(spec)).map_err(CommandError::input)?;
     let attempt = run.attempts.last();
     let request = GetLogsRequest {
         sweep_id: run.sweep_id.clone(),
@@ -165,7 +165,7 @@ async fn read_again(client: &mut Client, spec: &SweepSpec, run: &Run) -> Result<
     while let Some(chunk) = stream.message().await.map_err(|status| client.explain(&status))? {
         if chunk.offset > end {
             missing += chunk.offset - end;
-            // What is left of a line is no line.
+            // What is left of a line is not a line.
             found.extend(output.push(b"\n"));
         }
         end = chunk.offset + chunk.data.len() as u64;
@@ -175,7 +175,7 @@ async fn read_again(client: &mut Client, spec: &SweepSpec, run: &Run) -> Result<
     let known = |name: &str| attempt.is_some_and(|attempt| attempt.metrics.contains_key(name));
     found.retain(|metric| !known(&metric.name));
     let point = |StoredMetric { name, step, value }| MetricPoint { name, step, wall_ms: run.ended_ms, value };
-    Ok(Found { points: found.into_iter().map(point).collect(), missing })
+    Ok(RereadMetrics { points: found.into_iter().map(point).collect(), missing })
 }
 
 fn objective(spec: &SweepSpec) -> &str {

@@ -11,7 +11,7 @@ use sweep_proto::v1::RetryRunsRequest;
 use crate::client::{Client, ControllerArgs, request_id, split_run};
 
 use crate::display::{failures, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
 
 /// Puts ended runs back into the queue
@@ -20,7 +20,7 @@ use crate::queries;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep retry ab12cd34            all failed runs
-  sweep retry ab12cd34/7          run 7, whatever became of it
+  sweep retry ab12cd34/7          run 7, in any state
   sweep retry ab12cd34 3 17       runs 3 and 17
   sweep retry ab12cd34 --kind out_of_memory
                                   those that failed of it; `sweep show` names the kinds")]
@@ -52,7 +52,7 @@ pub(crate) struct RetryArgs {
 pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
     let (sweep, run) = split_run(&args.target)?;
     if run.is_some() && (args.failed || args.kind.is_some()) {
-        return Err(Failure::input(format!("`{}` is one run; --failed and --kind choose among those of a sweep", args.target)).into());
+        return Err(CommandError::input(format!("`{}` is one run; --failed and --kind choose among those of a sweep", args.target)).into());
     }
     let mut client = args.controller.connect().await?;
     let mut runs: Vec<_> = run.into_iter().chain(args.runs.iter().copied()).collect();
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
     let answer = client.call(request, async |mut service, request| service.retry_runs(request).await).await?;
     // Who names runs wants them: none of them is a mistake, as a typo in a number is.
     if answer.requeued.is_empty() && are_named && !args.json {
-        return Err(Failure::input(format!("nothing to run again: {}", answer.skipped.join("; "))).into());
+        return Err(CommandError::input(format!("nothing to run again: {}", answer.skipped.join("; "))).into());
     }
     if args.json {
         writeln!(out(), "{}", json!({"requeued": answer.requeued, "skipped": answer.skipped}))?;
@@ -95,5 +95,5 @@ async fn of_kind(client: &mut Client, sweep: &str, kind: &str) -> Result<Vec<u64
     kinds.dedup();
     let there =
         if kinds.is_empty() { "no run has failed".to_owned() } else { format!("failed runs are of the kinds {}", kinds.join(", ")) };
-    Err(Failure::input(format!("no failed run of the kind `{kind}`: {there}")).into())
+    Err(CommandError::input(format!("no failed run of the kind `{kind}`: {there}")).into())
 }

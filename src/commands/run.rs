@@ -16,16 +16,16 @@ use sweep_proto::v1::{CreateSweepRequest, Run};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::ci::gate::{Gate, Judgement};
+use crate::ci::gate::{Gate, GateJudgement};
 use crate::ci::report::Reproduce;
-use crate::ci::{End, Outcome, Verdict, junit, report};
+use crate::ci::{CiVerdict, SweepOutcome, SweepRunEnd, junit, report};
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::agent::{self, PlaceArgs, at_least_one, duration};
 use crate::commands::{controller, create, watch as watching};
 use crate::display::live::Live;
 use crate::display::{self, diagnostic, out};
-use crate::failure::Failure;
-use crate::pinning::{self, CodeFolderArgs, Taken};
+use crate::failure::CommandError;
+use crate::pinning::{self, CodeFolderArgs, TakenSnapshot};
 use crate::queries;
 use crate::signals::{self, PreemptSignal};
 use crate::{discovery, left_data, places, shell};
@@ -107,13 +107,13 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
     let spec = diagnostic::parse(&args.file, &text)?;
     if spec.method == Method::External {
         let hint = "`sweep create FILE`, `sweep agent` to execute what is offered, and `sweep offer` by the program that searches";
-        return Err(Failure::input("`method: external`: `sweep run` has a controller of its own, to which nobody offers runs")
+        return Err(CommandError::input("`method: external`: `sweep run` has its own controller, to which no program can offer runs")
             .hint(hint)
             .into());
     }
     let folder = CodeFolderArgs { workdir: args.place.workdir.clone(), allow_secrets: args.allow_secrets };
     let taken = if spec.code.mode == CodeMode::Pin { create::take_code(&folder, &args.file, &spec)? } else { None };
-    let gate = args.fail_if.as_deref().map(Gate::parse).transpose().map_err(|error| Failure::input(error.to_string()))?;
+    let gate = args.fail_if.as_deref().map(Gate::parse).transpose().map_err(|error| CommandError::input(error.to_string()))?;
     for file in [&args.junit, &args.report].into_iter().flatten() {
         writable(file)?;
     }
@@ -139,7 +139,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
 /// Finds out before the sweep, not after it, that a file cannot be written.
 fn writable(file: &Path) -> Result<()> {
     let opened = std::fs::File::options().create(true).append(true).open(file);
-    opened.map_err(|error| Failure::input(format!("cannot write {}: {error}", file.display())))?;
+    opened.map_err(|error| CommandError::input(format!("cannot write {}: {error}", file.display())))?;
     Ok(())
 }
 
@@ -151,10 +151,10 @@ fn new_data_dir() -> Result<PathBuf> {
 async fn work(
     args: &RunArgs,
     spec: &SweepSpec,
-    (text, taken): (String, Option<Taken>),
+    (text, taken): (String, Option<TakenSnapshot>),
     controller: &Controller,
     began: Instant,
-) -> Result<Outcome> {
+) -> Result<SweepOutcome> {
     let token = controller.token().map(|token| token.reveal().to_owned());
     let target = ControllerArgs { token, ..ControllerArgs::local(controller.address()) };
     let mut client = target.connect().await?;
@@ -171,7 +171,7 @@ async fn work(
     let view = tokio::spawn(follow(client.clone(), id.clone()));
     let end = agents(args, &target, &id, stalls(client.clone(), id.clone())).await;
     // The view ends by itself with the sweep; otherwise there is nothing more to see.
-    let grace = if matches!(end, Ok((End::Done, _))) { VIEW_GRACE } else { Duration::ZERO };
+    let grace = if matches!(end, Ok((SweepRunEnd::Done, _))) { VIEW_GRACE } else { Duration::ZERO };
     let abort = view.abort_handle();
     if tokio::time::timeout(grace, view).await.is_err() {
         abort.abort();
@@ -180,7 +180,7 @@ async fn work(
     tell(&notes);
     let sweep = client.sweep(&id).await?;
     let runs = queries::runs(&mut client, &id, Vec::new()).await?;
-    Ok(Outcome { sweep, runs, duration: began.elapsed(), end })
+    Ok(SweepOutcome { sweep, runs, duration: began.elapsed(), end })
 }
 
 async fn follow(client: Client, id: String) {
@@ -205,18 +205,18 @@ async fn agents(
     target: &ControllerArgs,
     id: &str,
     stalls: impl Future<Output = ()> + Send + 'static,
-) -> Result<(End, Vec<String>)> {
+) -> Result<(SweepRunEnd, Vec<String>)> {
     let mut options = args.place.options(target, id.to_owned()).await?;
     options.count = args.count;
     options.slots = args.agents;
-    // The controller in this very process is gone with it, and so is whoever would take programs over.
+    // The controller in this very process is gone with it, and no agent would take programs over.
     options.ends_alone = true;
     let (interrupts, received) = mpsc::channel(8);
     let (sender, mut caught) = mpsc::channel(8);
     signals::forward(sender, PreemptSignal::Term)?;
     let (notices, quiet) = mpsc::unbounded_channel();
     let chatter = drain(quiet);
-    let (ended_by, reason) = watch::channel(End::Done);
+    let (ended_by, reason) = watch::channel(SweepRunEnd::Done);
     let timeout = args.timeout;
     let relay = tokio::spawn(async move {
         let limit = async {
@@ -230,12 +230,12 @@ async fn agents(
         loop {
             let interrupt = tokio::select! {
                 Some(interrupt) = caught.recv() => {
-                    let ends = *ended_by.borrow() == End::Done && !matches!(interrupt, Interrupt::PassOn(_));
-                    if ends { ended_by.send_replace(End::Interrupted); }
+                    let ends = *ended_by.borrow() == SweepRunEnd::Done && !matches!(interrupt, Interrupt::PassOn(_));
+                    if ends { ended_by.send_replace(SweepRunEnd::Interrupted); }
                     interrupt
                 }
-                () = &mut limit, if !timed_out => { timed_out = true; ended_by.send_replace(End::TimedOut); Interrupt::Stop }
-                () = &mut stalls, if !stalled => { stalled = true; ended_by.send_if_modified(|end| (*end == End::Done).then(|| *end = End::Stalled).is_some()); Interrupt::Stop }
+                () = &mut limit, if !timed_out => { timed_out = true; ended_by.send_replace(SweepRunEnd::TimedOut); Interrupt::Stop }
+                () = &mut stalls, if !stalled => { stalled = true; ended_by.send_if_modified(|end| (*end == SweepRunEnd::Done).then(|| *end = SweepRunEnd::Stalled).is_some()); Interrupt::Stop }
                 else => return,
             };
             if interrupts.send(interrupt).await.is_err() {
@@ -276,7 +276,7 @@ fn tell(notes: &[String]) {
     }
 }
 
-fn conclude(args: &RunArgs, outcome: &Outcome, judgement: Option<&Judgement>, data_dir: &Path) -> Result<ExitCode> {
+fn conclude(args: &RunArgs, outcome: &SweepOutcome, judgement: Option<&GateJudgement>, data_dir: &Path) -> Result<ExitCode> {
     let verdict = outcome.verdict(judgement.is_some_and(|judgement| judgement.failed));
     let best = outcome.best();
     let reproduce = Reproduce { sweep: this_line(args), best: best.and_then(shell::command_line) };
@@ -310,7 +310,7 @@ fn conclude(args: &RunArgs, outcome: &Outcome, judgement: Option<&Judgement>, da
     Ok(ExitCode::from(verdict.exit_code()))
 }
 
-fn print_for_people(outcome: &Outcome, judgement: Option<&Judgement>, verdict: Verdict, data_dir: &Path) -> Result<()> {
+fn print_for_people(outcome: &SweepOutcome, judgement: Option<&GateJudgement>, verdict: CiVerdict, data_dir: &Path) -> Result<()> {
     let mut out = out();
     // A run that was to be tried again when the end came has failed for somebody who looks.
     let has_failed = |run: &&Run| match run.state.as_str() {
@@ -328,10 +328,10 @@ fn print_for_people(outcome: &Outcome, judgement: Option<&Judgement>, verdict: V
     if let Some(judgement) = judgement {
         writeln!(out, "Gate `{}`: {}", judgement.text, judgement.explanation)?;
     }
-    if outcome.end == End::Stalled {
+    if outcome.end == SweepRunEnd::Stalled {
         writeln!(out, "Paused: {}", display::printable(&outcome.sweep.reason))?;
     }
-    if verdict != Verdict::Passed {
+    if verdict != CiVerdict::Passed {
         writeln!(out, "Result: {}", verdict.in_words())?;
     }
     let seconds = outcome.duration.as_secs();

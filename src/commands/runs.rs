@@ -13,9 +13,9 @@ use crate::client::{Client, ControllerArgs};
 use crate::display::{self, json, out, table};
 use crate::queries;
 
-/// Runs whose courses are drawn: the last ones of the list, which a terminal shows.
+/// Runs whose curves are drawn: the last ones of the list, which a terminal shows.
 const COURSES_MAX: usize = 100;
-/// Nobody waits longer for courses.
+/// The time limit for loading curves.
 const COURSES_WAIT: Duration = Duration::from_secs(1);
 
 /// Lists the runs of a sweep
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     }
     let mut runs = queries::runs(&mut client, &sweep.id, args.state.clone()).await?;
     runs.retain(|run| args.tag.iter().all(|tag| run.tags.contains(tag)));
-    // What somebody has pinned comes first.
+    // Pinned runs come first.
     runs.sort_by_key(|run| !run.pinned);
     let mut out = out();
     if runs.is_empty() {

@@ -12,7 +12,7 @@ pub(crate) use sweep_proto::v1::set_sweep_state_request::Action;
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::display::out;
 
-/// Which sweep.
+/// The sweep.
 #[derive(Debug, Args)]
 pub(crate) struct SetStateArgs {
     /// The sweep: its id, the beginning of its id, or its name

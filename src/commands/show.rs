@@ -11,11 +11,11 @@ use sweep_proto::v1::{GetRunRequest, ListAgentsRequest, Sweep};
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
 use crate::environments;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::queries;
 use crate::snapshots;
 
-/// Shows how far a sweep is, or what became of one run
+/// Shows the progress of a sweep, or the outcome of a run
 ///
 /// For a sweep: progress, best configuration, where runs fail, which parameters matter, failures grouped by cause with an example of each,
 /// agents. For a run: parameters, metrics, attempts and
@@ -35,7 +35,7 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     why: bool,
 
-    /// Of a run, show all that is known of what it was executed in: machine, packages, variables, data
+    /// For a run, show its whole environment: machine, packages, variables, data
     #[arg(long)]
     environment: bool,
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
     if let Some(number) = run {
         let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
         let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
-        let run = answer.run.ok_or_else(|| Failure::input(format!("sweep {} has no run {number}", sweep.id)))?;
+        let run = answer.run.ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?;
         if args.why && !args.json {
             write!(out(), "{}", display::why(&sweep, &run))?;
             return Ok(ExitCode::SUCCESS);
@@ -72,12 +72,12 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.environment {
-        return Err(Failure::input("`--environment` is about one run")
+        return Err(CommandError::input("`--environment` is about one run")
             .hint(format!("for example `sweep show --environment {}/1`", sweep.id))
             .into());
     }
     if args.why {
-        return Err(Failure::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());
+        return Err(CommandError::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());
     }
     let best = queries::best_run(&client, &sweep).await?;
     let failed = queries::runs(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;

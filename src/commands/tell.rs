@@ -1,4 +1,4 @@
-//! `sweep tell`: what came of a run that was asked for.
+//! `sweep tell`: reports the outcome of a run that `sweep ask` returned.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -11,9 +11,9 @@ use sweep_proto::v1::{GetRunRequest, TellRequest};
 
 use crate::client::{ControllerArgs, request_id, split_run};
 use crate::display::out;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
-/// Tells what came of a run that was asked for
+/// Reports the outcome of a run that `sweep ask` returned
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep tell ab12cd34/7 0.31
@@ -47,19 +47,19 @@ pub(crate) struct TellArgs {
 
 fn metric(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.rsplit_once('=').ok_or("write it as name=value, for example accuracy=0.9")?;
-    let value = value.parse().map_err(|_| format!("`{value}` is no number"))?;
+    let value = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
     Ok((name.to_owned(), value))
 }
 
 pub(crate) async fn run(args: &TellArgs) -> Result<ExitCode> {
     let (sweep, Some(run)) = split_run(&args.target)? else {
         let hint = "write it as `sweep ask` names it: <sweep>/<run>, for example ab12cd34/7";
-        return Err(Failure::input(format!("`{}` names a sweep, not a run", args.target)).hint(hint).into());
+        return Err(CommandError::input(format!("`{}` names a sweep, not a run", args.target)).hint(hint).into());
     };
     let outcome = match (&args.failed, args.value) {
         (Some(reason), _) => Outcome::Failure(reason.clone()),
         (None, Some(value)) => Outcome::Value(value),
-        (None, None) => return Err(Failure::input("a value or --failed is needed").into()),
+        (None, None) => return Err(CommandError::input("a value or --failed is needed").into()),
     };
     let client = args.controller.connect().await?;
     let attempt = match args.attempt {

@@ -12,7 +12,7 @@ use crate::display::live::Live;
 use crate::display::{json, out};
 use crate::watch;
 
-/// Watches a sweep
+/// Shows the progress of a sweep live
 ///
 /// On a terminal: a full screen with progress, the best run, agents, what runs, what failed, and from there to each run and its output; `?` lists the keys. It stays
 /// until you leave it with `q`, and waits for the controller when that goes away. Elsewhere: one line for each run that ends, until the sweep ends.

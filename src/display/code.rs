@@ -17,7 +17,7 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
     if answer.versions.is_empty() {
         let _ = match answer.unknown {
             0 => writeln!(text, "No run of {} has begun yet.", sweep.id),
-            runs => writeln!(text, "No version is known of the code of the {} of {}.", counted(runs, "run"), sweep.id),
+            runs => writeln!(text, "no code version is known for the {} of {}", counted(runs, "run"), sweep.id),
         };
         return text;
     }
@@ -26,7 +26,7 @@ pub(crate) fn code(sweep: &Sweep, answer: &ListCodeResponse, agents: &[Agent], a
         let _ = writeln!(text, "\nOf {} no version is known.", counted(answer.unknown, "run"));
     }
     if !agreements.is_empty() {
-        let _ = writeln!(text, "\nWhat the search has learnt:");
+        let _ = writeln!(text, "\nEvidence from older code:");
         agreements.iter().for_each(|one| {
             let _ = writeln!(text, "  {}", agreement(sweep, one));
         });
@@ -80,7 +80,7 @@ fn outputs(versions: &[CodeVersion]) -> String {
     )
 }
 
-/// What was said of versions when they were captured, each thing once.
+/// The notes of captured versions, each note once.
 fn notes(versions: &[CodeVersion]) -> String {
     let mut said: Vec<(&str, Vec<u32>)> = Vec::new();
     for (number, code) in versions.iter().filter_map(|version| Some((version.number, version.code.as_ref()?))) {
@@ -103,7 +103,7 @@ fn notes(versions: &[CodeVersion]) -> String {
     text
 }
 
-/// What a person has said of versions, and which one is pinned.
+/// The marks of versions, and the pinned one.
 fn said(versions: &[CodeVersion]) -> String {
     let mut text = String::new();
     for version in versions {
@@ -156,14 +156,14 @@ pub(crate) fn agreement(sweep: &Sweep, agreement: &Agreement) -> String {
     )
 }
 
-/// A version in so many characters as tell it from others.
+/// A version in as many characters as distinguish it from others.
 pub(crate) fn short(hash: &str) -> String {
     // An id that is no hash is shown as it is.
     let is_hash = hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     printable(if is_hash { &hash[..HASH_CHARACTERS] } else { hash })
 }
 
-/// What was not committed: as it is for a program, and without what steers a terminal for a person.
+/// Returns the uncommitted part: unchanged for a program, without control characters for a terminal.
 pub(crate) fn patch(text: &str) -> String {
     if !std::io::stdout().is_terminal() {
         return text.to_owned();

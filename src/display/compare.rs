@@ -1,4 +1,4 @@
-//! What two runs have in common and what not.
+//! Prints the differences between two runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use sweep_proto::v1::{Attempt, Run};
 use super::run_facts::{configuration, flatten, metrics};
 use super::{number, printable, table};
 
-/// What came of a run that was executed again.
+/// The outcome of a run that was executed again.
 pub(crate) fn reproduced(metric: &str, attempt: &Attempt, again: &Reproduced, same: bool) -> String {
     let mut text = String::new();
     let recorded = metrics(attempt).0;

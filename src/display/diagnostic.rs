@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use sweep_lifecycle::spec::{self, Diagnostic, Goal, Method, Severity, SweepSpec};
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// A sweep file is refused beyond 1 MiB; this much is read to find out.
 const BYTES_MAX: u64 = (1 << 20) + 1;
@@ -19,7 +19,7 @@ pub(crate) fn read(file: &str) -> Result<String> {
     } else {
         std::fs::File::open(file).and_then(|opened| opened.take(BYTES_MAX).read_to_end(&mut bytes))
     };
-    outcome.map_err(|error| Failure::input(format!("cannot read {}: {error}", name(file))))?;
+    outcome.map_err(|error| CommandError::input(format!("cannot read {}: {error}", name(file))))?;
     let text = String::from_utf8(bytes).or_else(|error| {
         // The limit may have cut a character in two.
         let cut = error.utf8_error().error_len().is_none() && error.as_bytes().len() as u64 == BYTES_MAX;
@@ -27,10 +27,10 @@ pub(crate) fn read(file: &str) -> Result<String> {
     });
     let text = text.map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Failure::input(format!("{} is not UTF-8: byte {offset} is no text", name(file))).hint("save it as UTF-8")
+        CommandError::input(format!("{} is not UTF-8: byte {offset} is not text", name(file))).hint("save it as UTF-8")
     })?;
     if let Some(hint) = program_hint(file, &text) {
-        return Err(Failure::input(format!("{} is a program, not a sweep file", name(file))).hint(hint).into());
+        return Err(CommandError::input(format!("{} is a program, not a sweep file", name(file))).hint(hint).into());
     }
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
@@ -55,7 +55,7 @@ fn program_hint(file: &str, text: &str) -> Option<String> {
     Some(if own_sweep { format!("{hint}{lines}") } else { hint })
 }
 
-/// What a file is called in a message.
+/// Returns the name of a file in messages.
 fn name(file: &str) -> &str {
     if file == "-" { "standard input" } else { file }
 }
@@ -67,7 +67,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<SweepSpec> {
     spec.ok_or_else(|| {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let mistakes = if errors == 1 { "a mistake".to_owned() } else { format!("{errors} mistakes") };
-        Failure::input(format!("{} has {mistakes}; nothing was done", name(file))).into()
+        CommandError::input(format!("{} has {mistakes}; nothing was done", name(file))).into()
     })
 }
 

@@ -8,7 +8,7 @@ use sweep_proto::v1::{CodeStep, CodeVersion, EditSweepResponse, Revision, Revisi
 use super::code::{origin, short};
 use super::{ago, printable};
 
-/// What an edit changes and what that means for the runs so far.
+/// Prints the changes of an edit and its effect on the runs so far.
 pub(crate) fn preview(sweep: &Sweep, edit: &EditSweepResponse) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "Sweep {}, revision {}:", sweep.id, edit.revision);
@@ -17,16 +17,16 @@ pub(crate) fn preview(sweep: &Sweep, edit: &EditSweepResponse) -> String {
     }
     let lines = edit.effect.as_ref().map(|effect| effects(effect, &sweep.metric, &edit.changes)).unwrap_or_default();
     if !lines.is_empty() {
-        let _ = writeln!(text, "\nWhat it means for the runs so far:");
+        let _ = writeln!(text, "\nEffect on the runs so far:");
         let width = lines.iter().map(|(count, _)| count.to_string().len()).max().unwrap_or(1);
         for (count, meaning) in lines {
             let _ = writeln!(text, "  {count:>width$} {meaning}");
         }
     }
     if sweep.state == "finished" && edit.state == "running" {
-        let _ = writeln!(text, "\nThe sweep was finished; it goes on.");
+        let _ = writeln!(text, "\nThe sweep was finished; it continues.");
     } else if sweep.state == "running" && edit.state == "finished" {
-        let _ = writeln!(text, "\nNothing is left to do then: the sweep ends.");
+        let _ = writeln!(text, "\nNo run is left to try: the sweep ends.");
     }
     text
 }
@@ -36,13 +36,13 @@ fn effects(effect: &RevisionEffect, metric: &str, changes: &[String]) -> Vec<(u6
     let constraint = changes.iter().any(|change| change.starts_with("constraint added: "));
     let reported = if objective { "the new metric" } else { metric };
     let lines = [
-        (effect.inside, "in the space: the search goes on from them".to_owned()),
-        (effect.outside, "outside of it: kept, and they still inform the search, but none of them is the best".to_owned()),
-        (effect.nowhere, "whose place in it nobody knows: kept, but the search cannot use them".to_owned()),
-        (effect.unreported, format!("of all these ended without ever reporting {}", printable(reported))),
-        (if constraint { effect.violating } else { 0 }, "of all these break a constraint, or never reported what it is about".to_owned()),
-        (effect.withdrawn, "waiting and not in the space: withdrawn".to_owned()),
-        (effect.running, "running: they end as they are".to_owned()),
+        (effect.inside, "in the space: the search uses them".to_owned()),
+        (effect.outside, "outside of it: kept and used by the search, but none of them can be the best".to_owned()),
+        (effect.nowhere, "cannot be placed in the new space (previous value unknown): kept, not used".to_owned()),
+        (effect.unreported, format!("of these ended without a report of {}", printable(reported))),
+        (if constraint { effect.violating } else { 0 }, "of these violate a constraint, or did not report its metric".to_owned()),
+        (effect.withdrawn, "queued and not in the space: withdrawn".to_owned()),
+        (effect.running, "running: they end unchanged".to_owned()),
     ];
     lines.into_iter().filter(|(count, _)| *count > 0).collect()
 }

@@ -1,4 +1,4 @@
-//! What runs were executed in, for people and for machines.
+//! Prints environments of runs, as text and as JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use super::{counted, printable, table};
 const DIFFERENCES_MAX: usize = 40;
 /// Digits of a digest that are shown.
 const DIGEST_DIGITS: usize = 8;
-/// What differs between any two runs and says nothing of what came out.
+/// Facts that differ between any two runs and do not affect the result.
 const PASSING: [&str; 6] = ["slurm_job", "slurm_array_job", "slurm_array_task", "slurm_process", "pbs_job", "kubernetes_pod"];
 
-/// The short form: what most people want to know of it.
+/// The short form, with the facts that most users need.
 pub(crate) fn summary(environment: &Environment) -> String {
     let mut text = String::new();
     let fact = |name: &str| environment.facts.get(name).map(|fact| printable(fact));
@@ -108,7 +108,7 @@ fn data(set: &DataSet) -> String {
 /// Something that differs: what, and how it is on each side.
 pub(crate) type Difference = [String; 3];
 
-/// What differs between two environments. What passes with every job is left out, and so are variables whose values are not known.
+/// Lists the differences between two environments. Facts that differ with every job are left out, and so are variables whose values are not known.
 pub(crate) fn differences(left: &Environment, right: &Environment) -> Vec<Difference> {
     let facts = |side: &Environment| -> BTreeMap<String, String> {
         facts(side).filter(|(name, _)| !PASSING.contains(&name.as_str())).map(|(name, fact)| (name.clone(), fact.clone())).collect()

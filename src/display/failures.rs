@@ -14,7 +14,7 @@ pub(crate) struct FailureGroup {
     pub(crate) runs: Vec<u64>,
     /// The message of the first one.
     pub(crate) example: String,
-    /// What that judgement rests on, where the message does not say it.
+    /// The evidence for it, where the message does not have it.
     pub(crate) evidence: String,
     /// The tail of its output.
     pub(crate) tail: String,

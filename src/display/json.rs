@@ -1,4 +1,4 @@
-//! What machines read: one object a sweep, run or agent.
+//! JSON output: one object for each sweep, run or agent.
 
 use std::collections::BTreeMap;
 
@@ -126,12 +126,12 @@ fn repeats(repeats: &Repeats) -> Value {
     })
 }
 
-/// What a model expects of a configuration.
+/// The model's prediction for a configuration.
 pub(crate) fn expected(recommendation: &Recommendation) -> Value {
     json!({"mean": recommendation.mean, "deviation": recommendation.deviation})
 }
 
-/// What a sweep has shown.
+/// The analysis of a sweep.
 pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
     let value = |point: &EffectPoint| serde_json::from_str(&point.value_json).unwrap_or_else(|_| Value::String(point.value_json.clone()));
     let effect = |effect: &Effect| {

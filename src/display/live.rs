@@ -16,10 +16,10 @@ const RUNNING_LINES_MAX: usize = 8;
 const ENDED_LINES_MAX: usize = 3;
 const BAR_WIDTH_MAX: usize = 40;
 
-/// How many lines above the cursor of the terminal a view has drawn. There is one terminal, and whoever else says something has to take them away first.
+/// How many lines above the cursor of the terminal a view has drawn. There is one terminal, and other output has to remove them first.
 static DRAWN: Mutex<usize> = Mutex::new(0);
 
-/// Says something to the person at the terminal: a view that is there is drawn anew below it.
+/// Says something to the person at the terminal: a view is redrawn below it.
 pub(crate) fn say(words: std::fmt::Arguments<'_>) {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
     erase(&Term::stderr(), &mut drawn);
@@ -212,7 +212,7 @@ fn ended_line(sweep: &Sweep, run: &Run) -> String {
     format!("  {} {:>4}  {value}{}{note}", state.for_stderr(), run.run, params_line(run))
 }
 
-/// What an agent says, as a line: a verb, right-aligned, and what it is about.
+/// Prints a notice of an agent as a line: a verb, right-aligned, and its subject.
 pub(crate) fn notice(notice: &Notice) -> String {
     let line = |verb: &str, rest: String| format!("{} {rest}", style(format!("{verb:>12}")).green().bold().for_stderr());
     match notice {

@@ -1,4 +1,4 @@
-//! What people see: tables, a live view, diagnostics; and JSON for machines.
+//! Output: tables, a live view, diagnostics, and JSON.
 
 pub(crate) mod code;
 pub(crate) mod compare;
@@ -98,7 +98,7 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     if let Some(success) = why.success {
         let _ = writeln!(text, "  success       {:.0} % likely to end well", 100.0 * success);
     }
-    // What somebody else's search has seen is not known here.
+    // The observations of an external search are unknown.
     if why.kind != "external" {
         let _ = writeln!(text, "  computed from {} results and {} open runs (history {})", why.observations, why.pending, why.history);
         let _ = writeln!(text, "  rule          {}", rule(&sweep.method, &why.kind));
@@ -118,7 +118,7 @@ fn rule(method: &str, kind: &str) -> &'static str {
     }
 }
 
-/// The course of values on one line, nothing where there is none.
+/// The curve of values on one line, empty where there is none.
 pub(crate) fn course(title: &str, values: &[f64]) -> String {
     let (Some(first), Some(last)) = (values.first(), values.last()) else { return String::new() };
     if values.len() < 2 {
@@ -129,7 +129,7 @@ pub(crate) fn course(title: &str, values: &[f64]) -> String {
     format!("  {title}  {}  {ends}\n", spark::spark(values, room))
 }
 
-/// What a sweep has shown: where runs fail, what the newest code has changed, and what matters.
+/// The findings of a sweep: where runs fail, what the newest code has changed, and parameter importance.
 fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     if !analysis.failing.is_empty() {
         let _ = writeln!(text, "\nWhere: {}", printable(&analysis.failing));
@@ -142,7 +142,7 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     }
     // A controller of an earlier version does not say how many there were.
     let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
-    let _ = writeln!(text, "\nWhat matters (based on {}{basis} runs):", analysis.observations);
+    let _ = writeln!(text, "\nParameter importance (based on {}{basis} runs):", analysis.observations);
     let widest = analysis.effects.iter().map(|effect| effect.parameter.chars().count()).max().unwrap_or(0);
     for effect in &analysis.effects {
         let best = effect.curve.iter().map(|point| point.mean);
@@ -205,7 +205,7 @@ pub(crate) fn sweep(
         for group in groups.into_iter().take(GROUPS_MAX) {
             let runs: Vec<_> = group.runs.iter().take(8).map(u64::to_string).collect();
             let more = if group.runs.len() > 8 { ", …" } else { "" };
-            let blame = if group.blame.is_empty() { String::new() } else { format!(", blames {}", blamed(&group.blame)) };
+            let blame = if group.blame.is_empty() { String::new() } else { format!(" (attribution: {})", attribution(&group.blame)) };
             let (count, runs) = (group.runs.len(), runs.join(", "));
             let _ = writeln!(text, "  {count} × {}{blame} (runs {runs}{more}): {}", group.kind, printable(&group.example));
             if !group.evidence.is_empty() {
@@ -232,11 +232,11 @@ pub(crate) fn sweep(
     text
 }
 
-/// The party that a failure blames, in words.
-fn blamed(blame: &str) -> String {
+/// Returns the attribution of a failure in words. Earlier controllers write `nobody` for `external`.
+pub(crate) fn attribution(blame: &str) -> String {
     match blame {
-        "nobody" => "nobody".to_owned(),
-        party => format!("the {}", printable(party).replace('_', " ")),
+        "nobody" => "external".to_owned(),
+        party => printable(party).replace('_', " "),
     }
 }
 
@@ -309,7 +309,7 @@ fn attempt_block(attempt: &Attempt, code: &str, environments: &BTreeMap<String, 
         text.push_str(&if in_full { environment::full(found) } else { environment::summary(found) });
     }
     if let Some(failure) = &attempt.failure {
-        let _ = writeln!(text, "  {} (blames {}): {}", failure.kind, blamed(&failure.blame), printable(&failure.message));
+        let _ = writeln!(text, "  {} (attribution: {}): {}", failure.kind, attribution(&failure.blame), printable(&failure.message));
         if !failure.evidence.is_empty() && !failure.message.contains(&failure.evidence) {
             let _ = writeln!(text, "  evidence: {}", printable(&failure.evidence));
         }

@@ -1,4 +1,4 @@
-//! Courses of values in one line of text.
+//! Sparklines: curves in one line of text.
 
 use sweep_proto::v1::{Run, Sweep};
 
@@ -11,7 +11,7 @@ pub(crate) fn spark(values: &[f64], width: usize) -> String {
         return String::new();
     }
     let cells = values.len().min(width);
-    // The last value of each part: a course ends where it is now.
+    // The last value of each part: the curve ends at the present value.
     let picked: Vec<f64> = (1..=cells).map(|cell| values[cell * values.len() / cells - 1]).collect();
     let low = picked.iter().copied().fold(f64::INFINITY, f64::min);
     let high = picked.iter().copied().fold(f64::NEG_INFINITY, f64::max);

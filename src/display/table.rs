@@ -12,9 +12,9 @@ use super::{ago, bytes, number, printable, width};
 /// The name of the objective is cut to this in a terminal narrower than [`METRIC_WHOLE`].
 const METRIC_WIDTH: usize = 14;
 const METRIC_WHOLE: usize = 120;
-/// A course is at most so wide.
+/// The greatest width of a curve, in columns.
 const COURSE_WIDTH: usize = 12;
-/// A narrower terminal has no room for courses.
+/// A narrower terminal has no room for curves.
 const COURSES_FROM: usize = 80;
 /// A narrower terminal has no room to say how often a run was tried.
 const TRIES_FROM: usize = 70;
@@ -102,7 +102,7 @@ pub(crate) fn usages(mut lines: Vec<UsageLine>) -> String {
     fitted(&table)
 }
 
-/// Runs, one a line; the best one is marked. Objective and state are there however narrow the terminal is. `courses` has the objective of runs as it went.
+/// Runs, one a line; the best one is marked. Objective and state are there however narrow the terminal is. `courses` has the objective of each run over time.
 pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>>) -> String {
     let width = width();
     let metric = if sweep.metric.is_empty() { "value" } else { &sweep.metric };

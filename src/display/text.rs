@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, StdoutLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Width where standard output is no terminal: nothing is cut.
+/// Width where standard output is not a terminal: nothing is cut.
 const WIDTH_UNLIMITED: usize = 10_000;
 
 /// Returns standard output. Writing to it reports a closed pipe where `println!` would panic.

@@ -4,12 +4,12 @@ use maud::{Markup, html};
 
 use sweep_proto::v1::Run;
 
-use super::scale::Scale;
+use super::scale::AxisScale;
 use crate::display::{number, printable};
 
-/// What draws the eye: the best, the mean.
+/// The colour of the best run and of the mean.
 pub(super) const STRONG: &str = "#0072b2";
-/// What failed.
+/// The colour of failed runs.
 pub(super) const BAD: &str = "#d55e00";
 /// Everything else that is seen.
 pub(super) const PLAIN: &str = "#7f8a99";
@@ -26,14 +26,14 @@ pub(super) const LETTER: f64 = 6.4;
 
 /// A rectangle to draw in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(super) struct PlotFrame {
     pub(super) left: f64,
     pub(super) top: f64,
     pub(super) width: f64,
     pub(super) height: f64,
 }
 
-impl Frame {
+impl PlotFrame {
     /// Returns where a place along the horizontal axis lies.
     pub(super) fn x(&self, place: f64) -> f64 {
         self.left + self.width * place
@@ -60,7 +60,7 @@ pub(super) fn document(height: f64, caption: &str, drawn: &Markup) -> String {
 }
 
 /// Draws a frame with its two axes.
-pub(super) fn axes(frame: &Frame, (x, x_title): (&Scale, &str), (y, y_title): (&Scale, &str)) -> Markup {
+pub(super) fn axes(frame: &PlotFrame, (x, x_title): (&AxisScale, &str), (y, y_title): (&AxisScale, &str)) -> Markup {
     let (foot, right) = (frame.top + frame.height, frame.left + frame.width);
     let turned = format!("rotate(-90 {} {})", fixed(frame.left - 52.0), fixed(frame.top + frame.height / 2.0));
     html! {
@@ -110,7 +110,7 @@ pub(super) fn result(x: f64, y: f64, run: &Run, value: f64) -> Markup {
     if run.state == "stopped" { ring(x, y, &title) } else { dot(x, y, &title) }
 }
 
-/// What the signs of runs mean.
+/// The legend of the signs of runs.
 pub(super) fn signs(line: &'static str) -> [(Markup, &'static str); 4] {
     [
         (html! { path d="M-8 0H6" stroke=(STRONG) stroke-width="2" {} }, line),

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use maud::html;
 
-use super::canvas::{self, Frame, STRONG, WIDTH, fixed};
-use super::scale::Scale;
+use super::canvas::{self, PlotFrame, STRONG, WIDTH, fixed};
+use super::scale::AxisScale;
 use super::{Drawn, Picture, Subject};
 use crate::display::number;
 
@@ -21,8 +21,8 @@ pub(crate) fn history(subject: &Subject<'_>) -> Picture {
     ended.sort_by_key(|drawn| (drawn.run.ended_ms, drawn.run.run));
     let values: Vec<f64> = subject.measured().map(|(_, value)| value).collect();
     let y = of_values(&values, subject.maximizes());
-    let x = Scale::of_numbers(0.5, (ended.len().max(1) as f64) + 0.5, false);
-    let frame = Frame { left: 76.0, top: 40.0, width: WIDTH - 100.0, height: HEIGHT - 90.0 };
+    let x = AxisScale::of_numbers(0.5, (ended.len().max(1) as f64) + 0.5, false);
+    let frame = PlotFrame { left: 76.0, top: 40.0, width: WIDTH - 100.0, height: HEIGHT - 90.0 };
     let across = |index: usize| frame.x(x.place_of(index as f64 + 1.0).unwrap_or(0.0));
     let metric = &subject.sweep.metric;
     let caption = caption(subject, &ended);
@@ -53,25 +53,25 @@ fn caption(subject: &Subject<'_>, ended: &[&Drawn<'_>]) -> String {
 }
 
 /// The axis of the objective: of what is worth seeing, a little wider.
-fn of_values(values: &[f64], maximizes: bool) -> Scale {
+fn of_values(values: &[f64], maximizes: bool) -> AxisScale {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     if maximizes {
         sorted.reverse();
     }
-    let (Some(best), Some(last)) = (sorted.first().copied(), sorted.last().copied()) else { return Scale::of_numbers(0.0, 1.0, false) };
+    let (Some(best), Some(last)) = (sorted.first().copied(), sorted.last().copied()) else { return AxisScale::of_numbers(0.0, 1.0, false) };
     let shown = sorted[((sorted.len() - 1) as f64 * SHOWN) as usize];
     // A few results that are not far off do not make the axis shorter.
     let worst = if (last - best).abs() < 2.0 * (shown - best).abs() { last } else { shown };
     let (low, high) = (best.min(worst), best.max(worst));
     if low > 0.0 && high / low > LOG_FROM {
-        return Scale::of_numbers(low / 1.15, high * 1.15, true);
+        return AxisScale::of_numbers(low / 1.15, high * 1.15, true);
     }
     let margin = 0.05 * (high - low);
-    Scale::of_numbers(low - margin, high + margin, false)
+    AxisScale::of_numbers(low - margin, high + margin, false)
 }
 
-fn best_so_far(subject: &Subject<'_>, ended: &[&Drawn<'_>], y: &Scale, frame: &Frame, across: impl Fn(usize) -> f64) -> String {
+fn best_so_far(subject: &Subject<'_>, ended: &[&Drawn<'_>], y: &AxisScale, frame: &PlotFrame, across: impl Fn(usize) -> f64) -> String {
     let mut best: Option<f64> = None;
     let mut path = String::new();
     for (index, drawn) in ended.iter().enumerate() {

@@ -3,7 +3,7 @@
 use maud::html;
 use sweep_proto::v1::AnalyzeSweepResponse;
 
-use super::canvas::{self, Frame, INK, STRONG, WIDTH, fixed};
+use super::canvas::{self, INK, PlotFrame, STRONG, WIDTH, fixed};
 use super::scale::cut;
 use super::{Picture, Subject};
 use crate::display::printable;
@@ -22,7 +22,7 @@ pub(crate) fn importance(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse)
     let effects = &analysis.effects[..analysis.effects.len().min(ROWS_MAX)];
     let longest = effects.iter().map(|effect| printable(&effect.parameter).chars().count()).max().unwrap_or(0).min(NAME_CHARS_MAX);
     let left = 28.0 + canvas::LETTER * 1.1 * longest as f64;
-    let frame = Frame { left, top: 12.0, width: WIDTH - left - 250.0, height: ROW * effects.len() as f64 };
+    let frame = PlotFrame { left, top: 12.0, width: WIDTH - left - 250.0, height: ROW * effects.len() as f64 };
     let widest = effects.iter().map(|effect| effect.share + effect.share_deviation).fold(0.05, f64::max);
     let across = |share: f64| frame.x((share / widest).clamp(0.0, 1.0));
     let caption = format!(

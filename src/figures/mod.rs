@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sweep_proto::v1::{Run, Sweep};
 
-use sweep_lifecycle::spec::{self, Axis};
+use sweep_lifecycle::spec::{self, ParameterAxis};
 
 pub(crate) use history::history;
 pub(crate) use importance::importance;
@@ -33,17 +33,17 @@ pub(crate) use slice::slice;
 pub(crate) struct Picture {
     /// The name of its kind: `history`.
     pub(crate) name: &'static str,
-    /// What it shows, in words.
+    /// Its content, in words.
     pub(crate) caption: String,
     /// The picture, an SVG document with nothing but shapes and text in it.
     pub(crate) svg: String,
 }
 
-/// What is drawn.
+/// The subject of a picture.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject<'a> {
     sweep: &'a Sweep,
-    axes: Vec<Axis>,
+    axes: Vec<ParameterAxis>,
     runs: Vec<Drawn<'a>>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Subject<'a> {
         self.axes.iter().filter(|axis| !axis.constant).map(|axis| axis.name.as_str())
     }
 
-    fn axis(&self, name: &str) -> Option<&Axis> {
+    fn axis(&self, name: &str) -> Option<&ParameterAxis> {
         self.axes.iter().find(|axis| axis.name == name)
     }
 

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use serde_json::Value;
 use sweep_proto::v1::AnalyzeSweepResponse;
 
-use super::canvas::{self, BAD, Frame, INK, PLAIN, WIDTH, fixed};
-use super::scale::{Scale, cut};
+use super::canvas::{self, BAD, INK, PLAIN, PlotFrame, WIDTH, fixed};
+use super::scale::{AxisScale, cut};
 use super::{Drawn, Picture, Subject};
 use crate::display::printable;
 
@@ -22,11 +22,11 @@ const ABSENT: f64 = -0.07;
 /// Draws parallel coordinates: the parameters that vary, the most important first, and the objective; the better a run, the darker its line.
 pub(crate) fn parallel(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse) -> Picture {
     let names = chosen(subject, analysis);
-    let scales: Vec<Scale> = names.iter().map(|name| parameter(subject, name)).collect();
+    let scales: Vec<AxisScale> = names.iter().map(|name| parameter(subject, name)).collect();
     let values: Vec<f64> = subject.measured().map(|(_, value)| value).collect();
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
-    let objective = (!values.is_empty()).then(|| Scale::of_numbers(low, high, low > 0.0 && high / low > 50.0));
-    let frame = Frame { left: 84.0, top: 56.0, width: WIDTH - 168.0, height: HEIGHT - 122.0 };
+    let objective = (!values.is_empty()).then(|| AxisScale::of_numbers(low, high, low > 0.0 && high / low > 50.0));
+    let frame = PlotFrame { left: 84.0, top: 56.0, width: WIDTH - 168.0, height: HEIGHT - 122.0 };
     let columns = names.len() + usize::from(objective.is_some());
     let across = |column: usize| frame.x(if columns < 2 { 0.5 } else { column as f64 / (columns - 1) as f64 });
     let lines = lines(subject, &names, &scales, objective.as_ref(), &frame, across);
@@ -62,12 +62,12 @@ fn chosen(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse) -> Vec<String>
     names.into_iter().take(AXES_MAX).map(str::to_owned).collect()
 }
 
-fn parameter(subject: &Subject<'_>, name: &str) -> Scale {
+fn parameter(subject: &Subject<'_>, name: &str) -> AxisScale {
     let seen = subject.runs.iter().filter_map(|drawn| drawn.params.get(name));
-    subject.axis(name).map_or(Scale::Categories(Vec::new()), |axis| Scale::of_parameter(axis, seen))
+    subject.axis(name).map_or(AxisScale::Categories(Vec::new()), |axis| AxisScale::of_parameter(axis, seen))
 }
 
-fn axis(frame: &Frame, x: f64, name: &str, scale: &Scale, columns: usize, column: usize) -> Markup {
+fn axis(frame: &PlotFrame, x: f64, name: &str, scale: &AxisScale, columns: usize, column: usize) -> Markup {
     let room = frame.width / (columns.max(2) - 1) as f64 / canvas::LETTER;
     // Neighbours stand at two heights, so that long names do not meet.
     let above = if columns > 5 && column % 2 == 1 { 30.0 } else { 12.0 };
@@ -83,12 +83,12 @@ fn axis(frame: &Frame, x: f64, name: &str, scale: &Scale, columns: usize, column
     }
 }
 
-fn absent(frame: &Frame, x: f64, word: &str) -> Markup {
+fn absent(frame: &PlotFrame, x: f64, word: &str) -> Markup {
     html! { text x=(fixed(x)) y=(fixed(frame.y(ABSENT) + 15.0)) text-anchor="middle" font-size="11" font-style="italic" { (word) } }
 }
 
-/// What the colours mean.
-fn key(frame: &Frame, failed: bool) -> Markup {
+/// The legend of the colours.
+fn key(frame: &PlotFrame, failed: bool) -> Markup {
     let steps = 24;
     html! {
         g transform={ "translate(" (fixed(frame.left)) " " (fixed(HEIGHT - 14.0)) ")" } {
@@ -105,7 +105,7 @@ fn key(frame: &Frame, failed: bool) -> Markup {
     }
 }
 
-struct Lines {
+struct ParallelLines {
     drawn: Markup,
     failed: bool,
 }
@@ -114,11 +114,11 @@ struct Lines {
 fn lines(
     subject: &Subject<'_>,
     names: &[String],
-    scales: &[Scale],
-    objective: Option<&Scale>,
-    frame: &Frame,
+    scales: &[AxisScale],
+    objective: Option<&AxisScale>,
+    frame: &PlotFrame,
     across: impl Fn(usize) -> f64,
-) -> Lines {
+) -> ParallelLines {
     let mut ranked: Vec<(&Drawn<'_>, f64)> = subject.measured().collect();
     ranked.sort_by(|a, b| if subject.maximizes() { a.1.total_cmp(&b.1) } else { b.1.total_cmp(&a.1) });
     let failed: Vec<&Drawn<'_>> = subject.runs.iter().filter(|drawn| drawn.run.state == "failed" && drawn.run.value.is_none()).collect();
@@ -149,5 +149,5 @@ fn lines(
             }
         }
     };
-    Lines { drawn, failed: !failed.is_empty() }
+    ParallelLines { drawn, failed: !failed.is_empty() }
 }

@@ -40,7 +40,7 @@ pub(crate) fn png(svg: &str) -> Result<Vec<u8>, PngError> {
     Ok(signed(&encoded))
 }
 
-/// Adds who has drawn a picture: by that it is known to be no code of the folder that it lies in.
+/// Adds the name of the program to a picture. This mark keeps it out of the code version of its folder.
 fn signed(png: &[u8]) -> Vec<u8> {
     let chunk = b"tEXtSoftware\0sweep";
     let length = u32::try_from(chunk.len() - 4).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Where a value lies along an axis.
 
 use serde_json::Value;
-use sweep_lifecycle::spec::Axis;
+use sweep_lifecycle::spec::ParameterAxis;
 
 use crate::display::{number, printable};
 
@@ -12,7 +12,7 @@ const CATEGORIES_MAX: usize = 40;
 
 /// An axis: from what a parameter or a metric may be to a place between 0 and 1.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Scale {
+pub(super) enum AxisScale {
     /// Equal differences are equal distances.
     Linear { low: f64, high: f64 },
     /// Equal factors are equal distances.
@@ -21,7 +21,7 @@ pub(super) enum Scale {
     Categories(Vec<Value>),
 }
 
-impl Scale {
+impl AxisScale {
     /// Makes an axis for numbers. Bounds that are equal are moved apart.
     pub(super) fn of_numbers(low: f64, high: f64, log: bool) -> Self {
         if log && low > 0.0 {
@@ -35,7 +35,7 @@ impl Scale {
     }
 
     /// Makes the axis of a parameter: of its declared values or bounds, or else of the values that it had.
-    pub(super) fn of_parameter<'v>(axis: &Axis, seen: impl Iterator<Item = &'v Value>) -> Self {
+    pub(super) fn of_parameter<'v>(axis: &ParameterAxis, seen: impl Iterator<Item = &'v Value>) -> Self {
         let seen: Vec<&Value> = seen.collect();
         let numbers: Vec<f64> = seen.iter().filter_map(|value| value.as_f64()).collect();
         let mut values = axis.values.clone();
@@ -74,7 +74,7 @@ impl Scale {
         place.is_finite().then_some(place)
     }
 
-    /// Returns about so many places with their labels.
+    /// Returns about `n` ticks with their labels.
     pub(super) fn ticks(&self, about: usize) -> Vec<(f64, String)> {
         let numbers = match self {
             Self::Categories(values) => {
@@ -98,7 +98,7 @@ pub(super) fn label(value: &Value) -> String {
     cut(&text, LABEL_CHARS_MAX)
 }
 
-/// Cuts a text that is longer than so many characters.
+/// Cuts a text that is longer than `n` characters.
 pub(super) fn cut(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();
@@ -146,17 +146,17 @@ mod tests {
 
     use super::*;
 
-    fn labels(scale: &Scale, about: usize) -> Vec<String> {
+    fn labels(scale: &AxisScale, about: usize) -> Vec<String> {
         scale.ticks(about).into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]
     fn ticks_are_round() {
-        assert_eq!(labels(&Scale::of_numbers(0.0, 1.0, false), 5), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-        assert_eq!(labels(&Scale::of_numbers(-3.0, 17.0, false), 5), ["0", "5", "10", "15"]);
-        assert_eq!(labels(&Scale::of_numbers(1e-5, 1e-1, true), 5), ["1e-5", "0.0001", "0.001", "0.01", "0.1"]);
-        assert_eq!(labels(&Scale::of_numbers(0.01, 0.1, true), 5), ["0.01", "0.02", "0.05", "0.1"]);
-        assert_eq!(labels(&Scale::of_numbers(1e-12, 1.0, true), 4), ["1e-12", "1e-9", "1e-6", "0.001", "1"]);
+        assert_eq!(labels(&AxisScale::of_numbers(0.0, 1.0, false), 5), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        assert_eq!(labels(&AxisScale::of_numbers(-3.0, 17.0, false), 5), ["0", "5", "10", "15"]);
+        assert_eq!(labels(&AxisScale::of_numbers(1e-5, 1e-1, true), 5), ["1e-5", "0.0001", "0.001", "0.01", "0.1"]);
+        assert_eq!(labels(&AxisScale::of_numbers(0.01, 0.1, true), 5), ["0.01", "0.02", "0.05", "0.1"]);
+        assert_eq!(labels(&AxisScale::of_numbers(1e-12, 1.0, true), 4), ["1e-12", "1e-9", "1e-6", "0.001", "1"]);
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         for (low, high, log) in
             [(5.0, 5.0, false), (0.0, 0.0, true), (1e300, 1.7e308, false), (3.0, 3.0, true), (0.30, 0.31, true), (-1e-300, 1e-300, false)]
         {
-            let scale = Scale::of_numbers(low, high, log);
+            let scale = AxisScale::of_numbers(low, high, log);
             let ticks = scale.ticks(5);
             assert!((1..=20).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
             assert!(ticks.iter().all(|(place, _)| (-0.01..=1.01).contains(place)), "{low} to {high}: {ticks:?}");
@@ -173,8 +173,8 @@ mod tests {
 
     #[test]
     fn categories_have_a_place_each() {
-        let axis = Axis { values: vec![json!("adam"), json!(7)], ..Axis::default() };
-        let scale = Scale::of_parameter(&axis, [json!("adam"), json!("gone")].iter());
+        let axis = ParameterAxis { values: vec![json!("adam"), json!(7)], ..ParameterAxis::default() };
+        let scale = AxisScale::of_parameter(&axis, [json!("adam"), json!("gone")].iter());
         assert_eq!(scale.place(&json!("adam")), Some(0.5 / 3.0));
         assert_eq!(scale.place(&json!("gone")), Some(2.5 / 3.0));
         assert_eq!(scale.place(&json!("7")), None);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn values_outside_of_the_bounds_widen_the_axis() {
-        let axis = Axis { range: Some((0.1, 1.0)), log: true, ..Axis::default() };
-        assert_eq!(Scale::of_parameter(&axis, [json!(0.01)].iter()), Scale::Logarithmic { low: 0.01, high: 1.0 });
+        let axis = ParameterAxis { range: Some((0.1, 1.0)), log: true, ..ParameterAxis::default() };
+        assert_eq!(AxisScale::of_parameter(&axis, [json!(0.01)].iter()), AxisScale::Logarithmic { low: 0.01, high: 1.0 });
     }
 }

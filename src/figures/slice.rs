@@ -1,4 +1,4 @@
-//! What the model expects along one parameter.
+//! Plots the surrogate model along one parameter.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use serde_json::Value;
 use sweep_proto::v1::SliceSweepResponse;
 
-use super::canvas::{self, Frame, STRONG, WIDTH, fixed};
-use super::scale::Scale;
+use super::canvas::{self, PlotFrame, STRONG, WIDTH, fixed};
+use super::scale::AxisScale;
 use super::{Picture, Subject};
 
 const HEIGHT: f64 = 300.0;
@@ -34,7 +34,7 @@ pub(crate) fn slice(subject: &Subject<'_>, slices: &[(String, SliceSweepResponse
 
 fn panel(subject: &Subject<'_>, name: &str, slice: &SliceSweepResponse, index: usize) -> Markup {
     let half = WIDTH / 2.0;
-    let frame = Frame {
+    let frame = PlotFrame {
         left: 70.0 + half * (index % 2) as f64,
         top: LEGEND + 16.0 + HEIGHT * (index / 2) as f64,
         width: half - 84.0,
@@ -42,7 +42,7 @@ fn panel(subject: &Subject<'_>, name: &str, slice: &SliceSweepResponse, index: u
     };
     let values: Vec<Value> = slice.x_json.iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
     let seen = subject.runs.iter().filter_map(|drawn| drawn.params.get(name));
-    let x = subject.axis(name).map_or(Scale::Categories(Vec::new()), |axis| Scale::of_parameter(axis, seen.chain(&values)));
+    let x = subject.axis(name).map_or(AxisScale::Categories(Vec::new()), |axis| AxisScale::of_parameter(axis, seen.chain(&values)));
     let y = of_model(subject, slice);
     let points: Vec<(f64, f64, f64)> = values
         .iter()
@@ -64,23 +64,23 @@ fn panel(subject: &Subject<'_>, name: &str, slice: &SliceSweepResponse, index: u
         @for (drawn, at) in subject.runs.iter().filter(|drawn| drawn.run.state == "failed").filter_map(|drawn| Some((drawn, x.place(drawn.params.get(name)?)?))) {
             (canvas::cross(frame.x(at), frame.top - 4.0, &format!("run {} failed", drawn.run.run)))
         }
-        @if let Scale::Categories(_) = x { (whiskers(&points)) } @else { (band(&points)) }
+        @if let AxisScale::Categories(_) = x { (whiskers(&points)) } @else { (band(&points)) }
     }
 }
 
 /// The axis of the objective: of the model and of what was measured near it.
-fn of_model(subject: &Subject<'_>, slice: &SliceSweepResponse) -> Scale {
+fn of_model(subject: &Subject<'_>, slice: &SliceSweepResponse) -> AxisScale {
     let bounds = slice.mean.iter().zip(&slice.deviation).flat_map(|(mean, deviation)| [mean - deviation, mean + deviation]);
     let fold = |(low, high): (f64, f64), value: f64| (low.min(value), high.max(value));
     let (low, high) = bounds.filter(|value| value.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), fold);
     if low > high {
-        return Scale::of_numbers(0.0, 1.0, false);
+        return AxisScale::of_numbers(0.0, 1.0, false);
     }
     let reach = high - low;
     let near = subject.measured().map(|(_, value)| value).filter(|value| (low - reach..=high + reach).contains(value));
     let (low, high) = near.fold((low, high), fold);
     let margin = 0.05 * (high - low);
-    Scale::of_numbers(low - margin, high + margin, false)
+    AxisScale::of_numbers(low - margin, high + margin, false)
 }
 
 fn band(points: &[(f64, f64, f64)]) -> Markup {

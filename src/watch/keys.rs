@@ -1,20 +1,20 @@
-//! What keys do.
+//! Key bindings.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::{Deed, Effect, Model, View};
+use super::model::{Deed, View, WatchEffect, WatchModel};
 
 /// A search longer than that finds nothing.
 const SEARCH_CHARS_MAX: usize = 200;
 
-impl Model {
+impl WatchModel {
     /// Takes in a key; returns what is to be done elsewhere.
-    pub(crate) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
+    pub(crate) fn key(&mut self, key: KeyEvent) -> Vec<WatchEffect> {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return if key.code == KeyCode::Char('c') { vec![Effect::Interrupt] } else { Vec::new() };
+            return if key.code == KeyCode::Char('c') { vec![WatchEffect::Interrupt] } else { Vec::new() };
         }
         if let Some(deed) = self.asking.take() {
-            return if matches!(key.code, KeyCode::Char('y' | 'Y')) { vec![Effect::Do(deed)] } else { Vec::new() };
+            return if matches!(key.code, KeyCode::Char('y' | 'Y')) { vec![WatchEffect::Do(deed)] } else { Vec::new() };
         }
         if self.log.typing {
             self.type_search(key.code);
@@ -56,16 +56,16 @@ impl Model {
         }
     }
 
-    fn back(&mut self) -> Vec<Effect> {
+    fn back(&mut self) -> Vec<WatchEffect> {
         match self.view {
-            View::Overview => vec![Effect::Quit],
+            View::Overview => vec![WatchEffect::Quit],
             View::Runs => self.open(View::Overview),
             View::Run => self.open(View::Runs),
             View::Log => self.open(View::Run),
         }
     }
 
-    fn drill(&mut self) -> Vec<Effect> {
+    fn drill(&mut self) -> Vec<WatchEffect> {
         match self.view {
             View::Overview => self.open(View::Runs),
             View::Runs => self.open(View::Run),
@@ -73,13 +73,13 @@ impl Model {
         }
     }
 
-    fn open(&mut self, view: View) -> Vec<Effect> {
+    fn open(&mut self, view: View) -> Vec<WatchEffect> {
         (self.view, self.scroll) = (view, 0);
         match (view, self.chosen) {
-            (View::Run, Some(run)) => vec![Effect::Measure(run)],
+            (View::Run, Some(run)) => vec![WatchEffect::Measure(run)],
             (View::Log, Some(run)) if self.log.run != Some(run) || self.log.ended => {
                 self.log.begin(run);
-                vec![Effect::Follow(run)]
+                vec![WatchEffect::Follow(run)]
             }
             _ => Vec::new(),
         }
@@ -149,17 +149,17 @@ mod tests {
     use sweep_proto::v1::Run;
 
     use super::*;
-    use crate::watch::model::Event;
+    use crate::watch::model::WatchEvent;
 
-    fn model() -> Model {
-        let mut model = Model { page: 10, ..Model::default() };
+    fn model() -> WatchModel {
+        let mut model = WatchModel { page: 10, ..WatchModel::default() };
         model.sweep.state = "running".to_owned();
         let run = |run: u64| Run { run, state: if run == 2 { "failed" } else { "finished" }.to_owned(), ..Run::default() };
-        model.apply(Event::Listed { states: Vec::new(), runs: (1..=30).map(run).collect() });
+        model.apply(WatchEvent::Listed { states: Vec::new(), runs: (1..=30).map(run).collect() });
         model
     }
 
-    fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
+    fn press(model: &mut WatchModel, keys: &str) -> Vec<WatchEffect> {
         let code = |key| match key {
             '\n' => KeyCode::Enter,
             '\x1b' => KeyCode::Esc,
@@ -171,10 +171,10 @@ mod tests {
     #[test]
     fn it_goes_down_to_the_output_and_back_up() {
         let mut model = model();
-        assert_eq!(press(&mut model, "\nj\n"), [Effect::Measure(2)]);
-        assert_eq!(press(&mut model, "\n"), [Effect::Follow(2)]);
+        assert_eq!(press(&mut model, "\nj\n"), [WatchEffect::Measure(2)]);
+        assert_eq!(press(&mut model, "\n"), [WatchEffect::Follow(2)]);
         assert_eq!(model.view, View::Log);
-        assert_eq!(press(&mut model, "qqqq"), [Effect::Quit]);
+        assert_eq!(press(&mut model, "qqqq"), [WatchEffect::Quit]);
     }
 
     #[test]
@@ -184,8 +184,8 @@ mod tests {
         assert_eq!(model.asking, Some(Deed::Retry(2)));
         assert_eq!(press(&mut model, "n"), []);
         assert_eq!(press(&mut model, "y"), []);
-        assert_eq!(press(&mut model, "ry"), [Effect::Do(Deed::Retry(2))]);
-        assert_eq!(press(&mut model, "py"), [Effect::Do(Deed::Pause)]);
+        assert_eq!(press(&mut model, "ry"), [WatchEffect::Do(Deed::Retry(2))]);
+        assert_eq!(press(&mut model, "py"), [WatchEffect::Do(Deed::Pause)]);
     }
 
     #[test]
@@ -214,6 +214,6 @@ mod tests {
         press(&mut model, "4/qpy");
         assert_eq!((model.log.search.as_str(), model.log.typing), ("qpy", true));
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(model.key(interrupt), [Effect::Interrupt]);
+        assert_eq!(model.key(interrupt), [WatchEffect::Interrupt]);
     }
 }

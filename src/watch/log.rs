@@ -82,7 +82,7 @@ impl Log {
         self.partial.clear();
     }
 
-    /// Moves by lines, in a window of so many.
+    /// Moves by lines, in a window of `n`.
     pub(crate) fn scroll(&mut self, by: isize, page: usize) {
         let last = self.lines.len().saturating_sub(page);
         let top = if self.follows { last } else { self.top.min(last) };

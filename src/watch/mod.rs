@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::client::ControllerArgs;
-use draw::Look;
-use model::{Deed, Effect, Event, Model, View};
-use source::Source;
+use draw::DrawOptions;
+use model::{Deed, View, WatchEffect, WatchEvent, WatchModel};
+use source::WatchSource;
 
 /// The clock in the picture goes on without events.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl Drop for Screen {
 /// Shows a sweep until the user leaves.
 pub(crate) async fn full_screen(controller: &ControllerArgs, sweep: &str) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel(EVENTS_MAX);
-    let source = Source { controller: controller.clone(), sweep: sweep.to_owned(), events: sender };
+    let source = WatchSource { controller: controller.clone(), sweep: sweep.to_owned(), events: sender };
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be heard")?;
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
     let screen = Screen(ratatui::try_init().context("the terminal cannot be set up")?);
@@ -51,7 +51,7 @@ pub(crate) async fn full_screen(controller: &ControllerArgs, sweep: &str) -> Res
     // Reading a terminal blocks; the thread ends with the receiver.
     std::thread::spawn(move || read(&keys));
     let followed = [tokio::spawn(source.clone().follow()), tokio::spawn(source.clone().agents())];
-    let mut watch = Watch { screen, model: Model::default(), source, output: None, list: None, measured: None };
+    let mut watch = Watch { screen, model: WatchModel::default(), source, output: None, list: None, measured: None };
     let code = tokio::select! {
         code = watch.go(events, inputs) => code,
         _ = interrupt.recv() => Ok(ExitCode::from(130)),
@@ -79,8 +79,8 @@ fn read(keys: &mpsc::Sender<Input>) {
 /// The view as it runs.
 struct Watch {
     screen: Screen,
-    model: Model,
-    source: Source,
+    model: WatchModel,
+    source: WatchSource,
     output: Option<JoinHandle<()>>,
     /// The list that was asked for last, and when.
     list: Option<(JoinHandle<()>, Instant)>,
@@ -89,7 +89,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn go(&mut self, mut events: mpsc::Receiver<Event>, mut inputs: mpsc::Receiver<Input>) -> Result<ExitCode> {
+    async fn go(&mut self, mut events: mpsc::Receiver<WatchEvent>, mut inputs: mpsc::Receiver<Input>) -> Result<ExitCode> {
         let mut tick = tokio::time::interval(TICK);
         loop {
             self.draw()?;
@@ -115,7 +115,7 @@ impl Watch {
 
     fn draw(&mut self) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
-        let look = Look { color: console::colors_enabled(), now_ms: now };
+        let look = DrawOptions { color: console::colors_enabled(), now_ms: now };
         let mut fit = draw::Fit::default();
         self.screen.0.draw(|frame| fit = draw::draw(frame, &self.model, look)).context("the terminal cannot be written")?;
         self.model.page = fit.page;
@@ -131,15 +131,15 @@ impl Watch {
         }
         for effect in self.model.key(*key) {
             match effect {
-                Effect::Quit => return Some(ExitCode::SUCCESS),
-                Effect::Interrupt => return Some(ExitCode::from(130)),
-                Effect::Follow(run) => {
+                WatchEffect::Quit => return Some(ExitCode::SUCCESS),
+                WatchEffect::Interrupt => return Some(ExitCode::from(130)),
+                WatchEffect::Follow(run) => {
                     if let Some(output) = self.output.replace(tokio::spawn(self.source.clone().output(run))) {
                         output.abort();
                     }
                 }
-                Effect::Measure(run) => self.measure(run),
-                Effect::Do(deed) => self.carry_out(deed),
+                WatchEffect::Measure(run) => self.measure(run),
+                WatchEffect::Do(deed) => self.carry_out(deed),
             }
         }
         None

@@ -1,4 +1,4 @@
-//! What the view knows and shows: events go in, the picture's content comes out. No clock, no terminal, no network.
+//! The model of the view: events in, content of the screen out. No clock, no terminal, no network.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ impl View {
     pub(crate) const ALL: [Self; 4] = [Self::Overview, Self::Runs, Self::Run, Self::Log];
 }
 
-/// What happened elsewhere.
+/// An event from outside of the view.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum WatchEvent {
     /// The sweep changed.
     Changed(Box<WatchSweepResponse>),
     /// All runs in these states.
@@ -52,13 +52,13 @@ pub(crate) enum Event {
     },
     /// The controller does not answer.
     Lost(String),
-    /// What became of something that the user asked for.
+    /// The outcome of a user's action.
     Said(String),
 }
 
-/// What is to be done elsewhere.
+/// An effect to carry out outside of the view.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Effect {
+pub(crate) enum WatchEffect {
     Quit,
     Interrupt,
     /// Read the output of a run.
@@ -68,7 +68,7 @@ pub(crate) enum Effect {
     Do(Deed),
 }
 
-/// What changes the sweep.
+/// An action that changes the sweep.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Deed {
     Pause,
@@ -81,7 +81,7 @@ impl Deed {
     /// Returns the question that is asked first.
     pub(crate) fn question(&self) -> String {
         match self {
-            Self::Pause => "Pause the sweep? No new runs begin; running ones go on.".to_owned(),
+            Self::Pause => "Pause the sweep? No new runs start; running ones continue.".to_owned(),
             Self::Resume => "Resume the sweep?".to_owned(),
             Self::Retry(run) => format!("Run {run} again?"),
             Self::Cancel(run) => format!("Cancel run {run}? Its program is stopped."),
@@ -91,7 +91,7 @@ impl Deed {
 
 /// Everything that is shown.
 #[derive(Debug, Default)]
-pub(crate) struct Model {
+pub(crate) struct WatchModel {
     pub(crate) sweep: Sweep,
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) running: Vec<u64>,
@@ -120,22 +120,22 @@ pub(crate) struct Model {
     pub(crate) page: usize,
 }
 
-impl Model {
+impl WatchModel {
     /// Takes in what happened.
-    pub(crate) fn apply(&mut self, event: Event) {
+    pub(crate) fn apply(&mut self, event: WatchEvent) {
         match event {
-            Event::Changed(view) => self.changed(*view),
-            Event::Listed { states, runs } => {
+            WatchEvent::Changed(view) => self.changed(*view),
+            WatchEvent::Listed { states, runs } => {
                 self.runs.retain(|_, run| !states.contains(&run.state));
                 self.runs.extend(runs.into_iter().map(|run| (run.run, run)));
                 self.arrange();
             }
-            Event::Agents(agents) => self.agents = agents,
-            Event::Metrics { run, points } => (self.points_of, self.points) = (Some(run), points),
-            Event::Output { run, data } => self.log.more(run, &data),
-            Event::OutputEnded { run, problem } => self.log.end(run, problem),
-            Event::Lost(reason) => self.lost = Some(reason),
-            Event::Said(text) => self.said = text,
+            WatchEvent::Agents(agents) => self.agents = agents,
+            WatchEvent::Metrics { run, points } => (self.points_of, self.points) = (Some(run), points),
+            WatchEvent::Output { run, data } => self.log.more(run, &data),
+            WatchEvent::OutputEnded { run, problem } => self.log.end(run, problem),
+            WatchEvent::Lost(reason) => self.lost = Some(reason),
+            WatchEvent::Said(text) => self.said = text,
         }
     }
 
@@ -164,7 +164,7 @@ impl Model {
         differ.map(|((state, _), _)| (*state).to_owned()).collect()
     }
 
-    /// Chooses and orders the rows of the table anew; what is chosen stays so.
+    /// Filters and sorts the rows of the table again; the selection stays.
     pub(crate) fn arrange(&mut self) {
         let fitting = self.runs.values().filter(|run| self.filter.fits(run));
         let mut rows: Vec<&Run> = fitting.collect();
@@ -199,24 +199,24 @@ mod tests {
         Run { run, state: state.to_owned(), ..Run::default() }
     }
 
-    fn change(running: Vec<Run>, ended: Vec<Run>, sweep: Sweep) -> Event {
-        Event::Changed(Box::new(WatchSweepResponse { sweep: Some(sweep), running, ended, best: None }))
+    fn change(running: Vec<Run>, ended: Vec<Run>, sweep: Sweep) -> WatchEvent {
+        WatchEvent::Changed(Box::new(WatchSweepResponse { sweep: Some(sweep), running, ended, best: None }))
     }
 
     #[test]
     fn only_states_with_unknown_runs_are_asked_for() {
-        let mut model = Model::default();
+        let mut model = WatchModel::default();
         let sweep = Sweep { finished: 1, failed: 2, running: 1, ..Sweep::default() };
         model.apply(change(vec![run(4, "running")], vec![run(1, "finished"), run(2, "failed")], sweep));
         assert_eq!(model.missing(), ["failed"]);
-        model.apply(Event::Listed { states: vec!["failed".to_owned()], runs: vec![run(2, "failed"), run(3, "failed")] });
+        model.apply(WatchEvent::Listed { states: vec!["failed".to_owned()], runs: vec![run(2, "failed"), run(3, "failed")] });
         assert!(model.missing().is_empty());
         assert_eq!(model.rows, [1, 2, 3, 4]);
     }
 
     #[test]
     fn a_run_that_moved_on_is_known_once() {
-        let mut model = Model::default();
+        let mut model = WatchModel::default();
         model.apply(change(vec![run(1, "running")], Vec::new(), Sweep { running: 1, ..Sweep::default() }));
         model.apply(change(Vec::new(), vec![run(1, "finished")], Sweep { finished: 1, ..Sweep::default() }));
         assert!(model.missing().is_empty());
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_lost_controller_is_said_until_it_answers() {
-        let mut model = Model::default();
-        model.apply(Event::Lost("refused".to_owned()));
+        let mut model = WatchModel::default();
+        model.apply(WatchEvent::Lost("refused".to_owned()));
         assert_eq!(model.lost.as_deref(), Some("refused"));
         model.apply(change(Vec::new(), Vec::new(), Sweep::default()));
         assert_eq!(model.lost, None);

@@ -48,7 +48,7 @@ impl Filter {
     }
 }
 
-/// What the runs are ordered by.
+/// The sort order of runs.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Order {
     #[default]

@@ -1,4 +1,4 @@
-//! What the view asks the controller, and what it hears.
+//! Requests of the view to the controller, and their answers.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use sweep_proto::v1::{
 };
 use tokio::sync::mpsc::Sender;
 
-use super::model::{Deed, Event};
+use super::model::{Deed, WatchEvent};
 use crate::client::{Client, ControllerArgs, request_id};
 
 const AGAIN: Duration = Duration::from_secs(1);
 const AGENTS_EVERY: Duration = Duration::from_secs(3);
 
-/// Where the view's answers come from. Each question is a task of its own: a slow answer holds up no key.
+/// Where the view's answers come from. Each question is its own task: a slow answer holds up no key.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(super) struct WatchSource {
     pub(super) controller: ControllerArgs,
     pub(super) sweep: String,
-    pub(super) events: Sender<Event>,
+    pub(super) events: Sender<WatchEvent>,
 }
 
-impl Source {
+impl WatchSource {
     /// Follows the sweep for good; connects again whenever the controller goes away.
     pub(super) async fn follow(self) {
         loop {
@@ -34,7 +34,7 @@ impl Source {
                 Ok(()) => String::new(),
                 Err(error) => error.to_string(),
             };
-            if !reason.is_empty() && self.events.send(Event::Lost(reason)).await.is_err() {
+            if !reason.is_empty() && self.events.send(WatchEvent::Lost(reason)).await.is_err() {
                 return;
             }
             tokio::time::sleep(AGAIN).await;
@@ -46,7 +46,7 @@ impl Source {
         let stream = client.service.watch_sweep(WatchSweepRequest { sweep_id: self.sweep.clone() }).await;
         let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
         while let Some(view) = stream.message().await.map_err(|status| client.explain(&status))? {
-            self.events.send(Event::Changed(Box::new(view))).await?;
+            self.events.send(WatchEvent::Changed(Box::new(view))).await?;
         }
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Source {
             if let Ok(client) = self.controller.connect().await {
                 let request = ListAgentsRequest { sweep_id: self.sweep.clone() };
                 if let Ok(answer) = client.call(request, async |mut service, request| service.list_agents(request).await).await {
-                    let _ = self.events.send(Event::Agents(answer.agents)).await;
+                    let _ = self.events.send(WatchEvent::Agents(answer.agents)).await;
                 }
             }
             tokio::time::sleep(AGENTS_EVERY).await;
@@ -79,7 +79,7 @@ impl Source {
                 Err(_) => return,
             }
         }
-        let _ = self.events.send(Event::Listed { states, runs }).await;
+        let _ = self.events.send(WatchEvent::Listed { states, runs }).await;
     }
 
     /// Reads the metrics of a run.
@@ -92,7 +92,7 @@ impl Source {
         while let Ok(Some(page)) = stream.message().await {
             points.extend(page.points);
         }
-        let _ = self.events.send(Event::Metrics { run, points }).await;
+        let _ = self.events.send(WatchEvent::Metrics { run, points }).await;
     }
 
     /// Reads the output of a run until it ends; goes on where it was when the controller was away.
@@ -101,11 +101,11 @@ impl Source {
         let problem = loop {
             match self.output_from(run, &mut offset).await {
                 Ok(()) => break String::new(),
-                Err(error) if error.is::<Refused>() => break error.to_string(),
+                Err(error) if error.is::<FinalRefusal>() => break error.to_string(),
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
         };
-        let _ = self.events.send(Event::OutputEnded { run, problem }).await;
+        let _ = self.events.send(WatchEvent::OutputEnded { run, problem }).await;
     }
 
     async fn output_from(&self, run: u64, offset: &mut u64) -> Result<()> {
@@ -113,23 +113,23 @@ impl Source {
         let request = GetLogsRequest { sweep_id: self.sweep.clone(), run, attempt: 0, offset: *offset, follow: true };
         let refused = |status: tonic::Status| match is_outcome_unknown(status.code()) {
             true => anyhow!("{}", status.message()),
-            false => anyhow::Error::from(Refused(status.message().to_owned())),
+            false => anyhow::Error::from(FinalRefusal(status.message().to_owned())),
         };
         let mut stream = client.service.get_logs(request).await.map_err(refused)?.into_inner();
         while let Some(chunk) = stream.message().await.map_err(refused)? {
             *offset = chunk.offset + chunk.data.len() as u64;
-            self.events.send(Event::Output { run, data: chunk.data }).await.map_err(|_| Refused(String::new()))?;
+            self.events.send(WatchEvent::Output { run, data: chunk.data }).await.map_err(|_| FinalRefusal(String::new()))?;
         }
         Ok(())
     }
 
-    /// Does what the user has said yes to, and says what became of it.
+    /// Executes an action that the user confirmed, and reports its outcome.
     pub(super) async fn carry_out(self, deed: Deed) {
         let said = match self.call(&deed).await {
             Ok(said) => said,
             Err(error) => error.to_string(),
         };
-        let _ = self.events.send(Event::Said(said)).await;
+        let _ = self.events.send(WatchEvent::Said(said)).await;
     }
 
     async fn call(&self, deed: &Deed) -> Result<String> {
@@ -160,4 +160,4 @@ impl Source {
 /// The controller has answered, and will not answer differently.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refused(String);
+struct FinalRefusal(String);

@@ -265,7 +265,7 @@ def runs(page):
     listed = page.evaluate("(id) => fetch(`/sweeps/${id}/data.json`).then((answer) => answer.json())", SWEEP)["runs"]
     failed = next(run for run in listed if run.get("failure") == "cuda_out_of_memory")
     visit(page, f"/sweeps/{SWEEP}/runs/{failed['run']}")
-    expect(page.locator("#attempts")).to_contain_text("blames the configuration")
+    expect(page.locator("#attempts")).to_contain_text("attribution: configuration")
     expect(page.locator("#output")).to_contain_text("OutOfMemoryError")
     page.get_by_role("searchbox", name="Search the output").fill("memory")
     expect(page.locator("#output mark.now")).to_be_visible()

@@ -25,7 +25,7 @@ const CRATES: [(&str, &str, &[&str]); 9] = [
 /// The folder of the one crate that enables the feature `simulation`.
 const SIMULATION: &str = "tests/simulation";
 
-/// What must not even be in the manifest of a pure crate.
+/// Dependencies that the manifest of a pure crate must not have.
 const IMPURE: [&str; 14] = [
     "axum",
     "chrono",

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Bench, Ended, by, finish, wait_for};
+use crate::harness::{Bench, CommandResult, by, finish, wait_for};
 
 const YAML: &str = "program: a.py\nmethod: random\nparameters: {x: {min: 0.0, max: 1.0}}\n";
 
@@ -55,15 +55,15 @@ fn a_data_directory_is_where_it_was_said_and_free_once_its_controller_has_stoppe
     bench.nothing_left();
 }
 
-/// Runs a shell script in a network of its own, where the local port is free whatever runs on this machine. `None`: this machine allows none.
-fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
+/// Runs a shell script in its own network, where the local port is free whatever runs on this machine. `None`: this machine allows none.
+fn in_own_network(bench: &Bench, script: &str) -> Option<CommandResult> {
     let isolated = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--net", "sh", "-ec"]).arg(format!("ip link set lo up\n{script}"));
         command
     };
     if !isolated("true").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no network of its own can be had here (unshare --net)");
+        eprintln!("SKIPPED: no separate network is possible here (unshare --net)");
         return None;
     }
     let mut command = by(isolated(script), &bench.sweep(&[]));

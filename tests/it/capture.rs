@@ -1,4 +1,4 @@
-//! What a run was executed in, with which data, and what it used: captured without asking anybody.
+//! Captures the environment, data and usage of a run without configuration.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +20,7 @@ parameters:
   x: {min: 0.0, max: 1.0}
 ";
 
-/// What says of itself that it is Python.
+/// A program that claims to be Python.
 const PYTHON: &str = "#!/bin/sh
 if [ \"$1\" = -c ]; then echo cpython 3.12.1; echo /venv/bin/python3; echo \"$SITE\"; exit; fi
 sleep 1.5
@@ -120,7 +120,7 @@ fn a_run_that_is_over_in_a_moment_has_used_something() {
     assert!(used["system/disk_free_gb"].as_f64() > Some(0.0), "{run}");
 }
 
-/// What a store of objects says of `p` in its bucket `b`, of either kind.
+/// The answers of an object store for `p` in its bucket `b`, of either kind.
 fn listing(request: &str) -> (&'static str, &'static str) {
     if request.contains("/storage/v1/") {
         let objects = r#"{"kind": "storage#objects", "items": [{"kind": "storage#object", "bucket": "b", "name": "p/a", "generation": "17", "size": "7"}]}"#;
@@ -131,7 +131,7 @@ fn listing(request: &str) -> (&'static str, &'static str) {
     ("application/xml", objects)
 }
 
-/// Serves that on a port of its own, until the test ends.
+/// Serves that on its own port, until the test ends.
 fn object_store() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let port = listener.local_addr().expect("it is bound").port();

@@ -80,14 +80,14 @@ fn code_that_changes_half_way_is_another_version() {
     assert_eq!(git(&bench, &["rev-parse", "HEAD"]), head);
 }
 
-/// What a command says that ends with an exit status other than 0.
+/// The output of a command that ends with an exit status other than 0.
 fn refused(bench: &Bench, arguments: &[&str], status: i32) -> String {
     let ended = bench.run(arguments);
     assert_eq!(ended.code, status, "{}", ended.stderr);
     ended.stderr
 }
 
-/// What comes out depends on the seed and on nothing else.
+/// The result depends on the seed and on nothing else.
 fn seeded(shift: &str) -> String {
     format!("sleep 0.2\necho \"{{\\\"loss\\\": {shift}.$SWEEP_SEED}}\"\n")
 }
@@ -107,7 +107,7 @@ fn a_run_is_reproduced_from_what_was_sent_to_the_controller() {
     bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "3"]);
     bench.write("project/src/train.sh", &seeded("2"));
     bench.ok(&["agent", &id, "--workdir", "project/src"]);
-    // It does not matter what becomes of the folder.
+    // The folder is no longer needed.
     fs::remove_dir_all(bench.path(PROJECT)).expect("it is there");
 
     let runs = bench.json_lines(&["runs", &id, "--json"]);
@@ -234,7 +234,7 @@ fn code_that_changes_after_the_look_and_before_the_program_begins_is_the_one_of_
     let version = versions[1]["version"].as_str().expect("it is text");
     assert!(shown.contains(&format!("code: version {version:.8}")), "{shown}");
     bench.ok(&["reproduce", &first, "again", "--run"]);
-    assert!(!output.contains("may not be all of"), "{output}");
+    assert!(!output.contains("may be incomplete"), "{output}");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::harness::{Bench, finish, has_python, wait_for};
 
-/// Runs of a sweep that begins anew. How much sooner old results lead to the best is a matter of luck with two agents at work; docs/explanation/benchmarks.md measures it.
+/// Runs of a sweep that starts without results. How much sooner old results lead to the best is a matter of luck with two agents at work; docs/explanation/benchmarks.md measures it.
 const FIRST: usize = 5;
-/// The sweeps that begin anew: one alone may be lucky, too.
+/// The number of sweeps that start without results: one alone may be lucky.
 const SEEDS: [u64; 5] = [3, 4, 5, 6, 7];
 
 fn mended(program: &str) -> String {
@@ -76,7 +76,7 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
     assert_eq!(versions.len(), 2, "{versions:#?}");
     let diff = bench.ok(&["diff", &format!("{id}@1"), &format!("{id}@2")]);
     assert!(diff.contains("-    total += cross_entropy(0.0, 1)") && diff.contains("+    return total / len(valid)"), "{diff}");
-    assert!(bench.ok(&["code", &id]).contains("What the search has learnt"));
+    assert!(bench.ok(&["code", &id]).contains("Evidence from older code"));
     let new: Vec<&Value> = counted.iter().copied().filter(|run| run["code_version"] == versions[1]["version"]).collect();
     assert!(new.len() >= 12, "{} runs of the new code", new.len());
     assert!(new.iter().all(|run| run["revision"] == 1 || run["params"]["activation"] != "step"), "what was dropped is not tried again");
@@ -84,13 +84,13 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
     // What the beginning of a sweep that knows nothing comes to on the average is surpassed.
     let edited = fs::read_to_string(format!("{example}/edited.yaml")).expect("it is there");
     assert!(edited.contains("\nseed: 3\n"), "{edited}");
-    let anew = SEEDS.map(|seed| {
+    let restarted = SEEDS.map(|seed| {
         let fresh = bench.write(&format!("fresh-{seed}.yaml"), &edited.replace("\nseed: 3\n", &format!("\nseed: {seed}\n")));
         let id = bench.ok(&["create", &fresh]).trim().to_owned();
         bench.ok(&["agent", &id, "--workdir", "project", "--count", &FIRST.to_string()]);
         best(bench.json_lines(&["runs", &id, "--json"]).iter())
     });
-    let (ours, theirs) = (best(new.iter().copied()), anew.iter().sum::<f64>() / anew.len() as f64);
+    let (ours, theirs) = (best(new.iter().copied()), restarted.iter().sum::<f64>() / restarted.len() as f64);
     eprintln!(
         "SEEN {ours} of {} runs, places {:?}",
         new.len(),
@@ -98,7 +98,7 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
             .map(|run| (run["run"].as_u64(), run["suggestion"]["kind"].as_str().map(str::to_owned), run["value"].as_f64()))
             .collect::<Vec<_>>()
     );
-    assert!(ours < theirs, "the best loss of the new code is {ours}, and {theirs} on the average where nothing was known: {anew:?}");
+    assert!(ours < theirs, "the best loss of the new code is {ours}, and {theirs} on the average where nothing was known: {restarted:?}");
 
     for run in [counted[0], new[new.len() - 1]] {
         let (number, dir) = (run["run"].to_string(), format!("again-{}", run["run"]));

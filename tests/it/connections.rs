@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Bench, Ended, by, finish, requires};
+use crate::harness::{Bench, CommandResult, by, finish, requires};
 
 /// Opens idle connections, in HTTP/2 and in HTTP/1, and says how many the controller has kept, and whether it ends them.
 const FLOOD: &str = r#"
@@ -48,8 +48,8 @@ while connections and time.time() - began < 60:
 print("left", len(connections), "after", round(time.time() - began), "s", flush=True)
 "#;
 
-/// Runs a shell script in a network of its own with two more addresses, where a controller beyond loopback has 768 places. `None`: this machine allows none.
-fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
+/// Runs a shell script in a separate network with two more addresses, where a controller beyond loopback has 768 places. `None`: this machine allows none.
+fn in_own_network(bench: &Bench, script: &str) -> Option<CommandResult> {
     let prelude = "ip link set lo up; ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.0.2/32 dev lo
         trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
         controller() (ulimit -n 1024; exec \"$SWEEP\" controller --listen 0.0.0.0:7433 --data-dir controller)
@@ -60,7 +60,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<Ended> {
         command
     };
     let works = isolated("python3 -c 'import socket'").output().is_ok_and(|output| output.status.success());
-    if !requires("netns", works, "no network of its own can be had here (unshare --net, ip, bash, python3)") {
+    if !requires("netns", works, "no separate network is possible here (unshare --net, ip, bash, python3)") {
         return None;
     }
     bench.write("flood.py", FLOOD);

@@ -91,7 +91,7 @@ fn a_removed_database_is_noticed_and_a_copy_of_it_can_be_restored() {
 }
 
 #[test]
-fn all_files_of_a_data_directory_removed_at_once_are_no_reason_to_begin_anew() {
+fn all_files_of_a_data_directory_removed_at_once_are_no_reason_to_start_empty() {
     let bench = Bench::new();
     let (controller, teller) = begun(&bench);
     for entry in fs::read_dir(bench.path("controller")).expect("it is there").flatten() {

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 
 use crate::harness::{Bearer, Bench, by, requires, trainer, wait_for};
 
-/// A disk of its own, gone when the test ends.
+/// A separate disk, gone when the test ends.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -61,7 +61,7 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(bench: &Bench, sweep: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads can be started");
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", bench.port())).expect("it is an address");
         let inside = runtime.enter();
         let client = SweepServiceClient::with_interceptor(endpoint.timeout(Duration::from_secs(20)).connect_lazy(), bench.bearer());

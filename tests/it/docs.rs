@@ -435,7 +435,7 @@ fn is_in(page: &str, part: &str) -> bool {
 }
 
 /// Returns the files below a folder of the repository, or the file itself.
-fn files_below(folder: &str) -> Vec<String> {
+pub(crate) fn files_below(folder: &str) -> Vec<String> {
     let path = root().join(folder);
     if path.is_file() {
         return vec![folder.to_owned()];
@@ -455,6 +455,6 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

@@ -68,10 +68,10 @@ fn what_cannot_be_offered_is_refused_in_words() {
     let nothing = bench.run(&["offer", &id, &bench.write("empty.jsonl", "\n")]);
     assert!(nothing.code == 2 && nothing.stderr.contains("nothing is offered"), "{nothing:?}");
     let alone = bench.run(&["run", &bench.path("sweep.yaml").display().to_string()]);
-    assert!(alone.code == 2 && alone.stderr.contains("to which nobody offers runs"), "{alone:?}");
+    assert!(alone.code == 2 && alone.stderr.contains("to which no program can offer runs"), "{alone:?}");
     bench.ok(&["stop", &id]);
     let stopped = bench.run(&["offer", &id, "--params", r#"{"x": 1, "y": 1}"#]);
-    assert!(stopped.code == 1 && stopped.stderr.contains("is stopped (stopped by a person): it takes no more runs"), "{stopped:?}");
+    assert!(stopped.code == 1 && stopped.stderr.contains("is stopped (stopped by user): it takes no more runs"), "{stopped:?}");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn run_example(name: &str) {
     let id = bench.ok(&["create", &format!("{root}/examples/{name}/sweep.yaml")]).trim().to_owned();
     let agent = bench.start(&["agent", &id, "--workdir", root, "--slots", "4"]);
     let mut search = Command::new("python");
-    let binaries = Path::new(env!("CARGO_BIN_EXE_sweep")).parent().expect("it lies in a folder").to_path_buf();
+    let binaries = Path::new(env!("CARGO_BIN_EXE_sweep")).parent().expect("it is in a folder").to_path_buf();
     let known = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths([binaries].into_iter().chain(std::env::split_paths(&known))).expect("it was a path before");
     search.arg(format!("{root}/examples/{name}/search.py")).arg(&id).current_dir(root).env("PATH", path);

@@ -80,7 +80,7 @@ fn an_attempt_that_waits_can_be_given_back_and_what_is_killed_holds_nothing() {
     second.signal(Signal::SIGTERM);
     let (code, output) = second.wait();
     assert_eq!(code, 143, "{output}");
-    // Everything of the first host dies, the shim first: the file names an attempt that is no more.
+    // Everything of the first host dies, the shim first: the file names an attempt that has ended.
     for name in ["__shim", "writes.sh"] {
         for process in bench.processes().iter().filter(|process| process.command.contains(name)) {
             let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);

@@ -22,11 +22,11 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
     let _controller = bench.controller();
     let (old, same, worse) = (swept(&bench, "old", "0.3"), swept(&bench, "same", "0.3"), swept(&bench, "worse", "0.35"));
     let passed = bench.run(&["gate", &same, "--baseline", &old]);
-    assert!(passed.code == 0 && passed.stdout.starts_with("passes: loss better by 0, 90 % interval "), "{passed:?}");
+    assert!(passed.code == 0 && passed.stdout.starts_with("pass: loss 0 better than baseline (90 % CI "), "{passed:?}");
     let junit = bench.path("gate.xml").display().to_string();
     let failed = bench.run(&["gate", &worse, "--baseline", &old, "--margin", "0.01", "--junit", &junit]);
-    assert!(failed.code == 1 && failed.stdout.starts_with("fails: loss worse by 0.05, "), "{failed:?}");
-    assert!(bench.read("gate.xml").contains("<failure") && bench.read("gate.xml").contains("worse by 0.05"), "{}", bench.read("gate.xml"));
+    assert!(failed.code == 1 && failed.stdout.starts_with("fail: loss 0.05 worse than baseline ("), "{failed:?}");
+    assert!(bench.read("gate.xml").contains("<failure") && bench.read("gate.xml").contains("0.05 worse"), "{}", bench.read("gate.xml"));
     assert_eq!(bench.run(&["gate", &worse, "--baseline", &old, "--margin", "0.1"]).code, 0);
     assert_eq!(bench.run(&["gate", &worse, "--baseline", &old, "--metric", "accuracy", "--goal", "maximize"]).code, 0);
     // A baseline outlives the sweep that it was made from.
@@ -41,7 +41,7 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
     for said in [
         "## Sweep `worse` is finished",
         "is `loss` lowest?",
-        "fails: loss worse by 0.05",
+        "fail: loss 0.05 worse than baseline",
         "5 runs by grid search",
         "Budget: ",
         "sweep reproduce",
@@ -52,11 +52,11 @@ fn a_worse_sweep_fails_and_an_equal_one_passes() {
     }
     let few = bench.write("few.txt", "0.3\n");
     let unsure = bench.run(&["gate", &worse, "--baseline", &few]);
-    assert!(unsure.code == 3 && unsure.stdout.starts_with("cannot tell: "), "{unsure:?}");
+    assert!(unsure.code == 3 && unsure.stdout.starts_with("inconclusive: "), "{unsure:?}");
     for (arguments, said) in [
-        (vec!["--baseline", &old, "--metric", "accuracy"], "which way `accuracy` is better"),
+        (vec!["--baseline", &old, "--metric", "accuracy"], "the goal of `accuracy` is unknown"),
         (vec!["--baseline", &old, "--metric", "los", "--goal", "minimize"], "did not report `los`"),
-        (vec!["--baseline", &bench.write("words.txt", "0.3\nhello\n")], "line 2: `hello` is no number"),
+        (vec!["--baseline", &bench.write("words.txt", "0.3\nhello\n")], "line 2: `hello` is not a number"),
         (vec!["--baseline", "nowhere"], "no sweep `nowhere`"),
         (vec!["--baseline", &old, "--alpha", "2"], "above 0 and below 0.5"),
         (vec!["--baseline", &old, "--margin", "-1"], "a number from 0 on"),

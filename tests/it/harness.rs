@@ -1,4 +1,4 @@
-//! A bench for tests with the real binary: folders, a port and processes of its own, all gone when the test ends.
+//! A bench for tests with the real binary: its own folders, port and processes, all gone when the test ends.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The environment variable by which processes of a bench are known: whatever they start inherits it.
 const MARK: &str = "SWEEP_TEST_MARK";
 
-/// Counts benches, so that each has a mark of its own.
+/// Counts benches, so that each has its own mark.
 static BENCHES: AtomicU32 = AtomicU32::new(0);
 
 /// Folders, a port and processes of one test.
@@ -47,9 +47,9 @@ impl Interceptor for Bearer {
     }
 }
 
-/// What a command that has ended said.
+/// The output and exit code of a command.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct CommandResult {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -66,7 +66,7 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
-    /// What tools that list processes call it; of a shim it changes when it gets an attempt.
+    /// Its name in process lists; that of a shim changes when it gets an attempt.
     pub(crate) name: String,
     pub(crate) command: String,
 }
@@ -152,7 +152,7 @@ impl Bench {
     }
 
     /// Runs `sweep …` to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandResult {
         finish(self.sweep(arguments))
     }
 
@@ -182,7 +182,7 @@ impl Bench {
     /// The points that the controller has of a run, in order.
     fn points(&self, id: &str, run: u64) -> Vec<MetricPoint> {
         let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads can be started");
         runtime.block_on(async {
             let mut client = self.client().await;
             let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
@@ -311,7 +311,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         sleep(Duration::from_millis(20));
     }
 }
@@ -332,12 +332,12 @@ pub(crate) fn by(mut other: Command, sweep: &Command) -> Command {
 }
 
 /// Runs a command to its end.
-pub(crate) fn finish(command: Command) -> Ended {
+pub(crate) fn finish(command: Command) -> CommandResult {
     finish_within(LIMIT, command)
 }
 
 /// Runs a command to its end that may take longer than others.
-pub(crate) fn finish_within(limit: Duration, mut command: Command) -> Ended {
+pub(crate) fn finish_within(limit: Duration, mut command: Command) -> CommandResult {
     let what = format!("{command:?}");
     let folder = TempDir::new().expect("the temporary folder can be written");
     // Files, not pipes: a process left behind would hold a pipe open for ever.
@@ -345,7 +345,7 @@ pub(crate) fn finish_within(limit: Duration, mut command: Command) -> Ended {
     let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is UTF-8");
     let mut child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary was built");
     let code = wait_child(limit, &mut child, &what, || text("err"));
-    Ended { code, stdout: text("out"), stderr: text("err") }
+    CommandResult { code, stdout: text("out"), stderr: text("err") }
 }
 
 fn start(mut command: Command, output: PathBuf) -> Running {

@@ -131,7 +131,7 @@ fn a_small_bundle_that_unfolds_without_end_is_refused_before_anything_walks_thro
     let bundle = fs::read(folder.join("bundle")).expect("it was written");
     assert!(bundle.len() < 2000, "{}", bundle.len());
     let _controller = bench.controller();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads can be started");
     let refused = runtime.block_on(async {
         let mut client = bench.client().await;
         let header = PushCodeHeader { version: version.clone(), ..PushCodeHeader::default() };
@@ -166,7 +166,7 @@ fn an_interrupted_upload_continues_where_it_stopped() {
     };
     let chunk = |bytes: &[u8]| PushCodeRequest { part: Some(Part::Chunk(bytes.to_vec())) };
     let controller = bench.controller();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads can be started");
     runtime.block_on(async {
         let mut client = bench.client().await;
         let begun = tokio_stream::iter([header(0), chunk(first)]).chain(tokio_stream::pending());
@@ -220,7 +220,7 @@ fn a_program_that_writes_source_into_its_folder_is_told_once_and_no_more_is_sent
     let version = bench.json_lines(&["code", &id, "--json"])[0]["version"].as_str().expect("it has one").to_owned();
     let header = PushCodeHeader { version, ..PushCodeHeader::default() };
     let only = tokio_stream::once(PushCodeRequest { part: Some(Part::Header(header)) });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads are to be had");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads can be started");
     runtime.block_on(async {
         let mut client = bench.client().await;
         client.stage_code(only.chain(tokio_stream::pending())).await.expect("it is there");

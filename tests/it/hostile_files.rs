@@ -83,7 +83,7 @@ fn a_program_that_replaces_a_folder_above_its_attempt_holds_up_nothing() {
     for above in ["1", "."] {
         let bench = Bench::new();
         let controller = bench.controller();
-        // The folder of the run, or that of the sweep, becomes a FIFO, which waits for whoever opens it.
+        // The folder of the run, or that of the sweep, becomes a FIFO, which blocks on opening.
         let text = "echo begins >>\"$SWEEP_TEST_STARTS\"\n[ \"$SWEEP_ATTEMPT\" = 2 ] && { echo '{\"loss\": 1}'; exit 0; }\nsleep 0.5\n\
             mv \"$ABOVE\" \"$ABOVE.away\" && mkfifo \"$ABOVE\"\nsleep 1\nexit 1\n";
         let program = bench.write("replaces.sh", text);
@@ -181,7 +181,7 @@ fn a_folder_for_runs_that_others_can_replace_holds_no_code_and_is_no_link_of_the
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(ended.stderr.contains("other users can replace folders in"), "{}", ended.stderr);
     assert!(ended.stderr.contains("code: version"), "it is captured all the same: {}", ended.stderr);
-    assert!(!bench.path("open/code").exists(), "whoever puts a folder of theirs there would read it");
+    assert!(!bench.path("open/code").exists(), "another user could put a folder there and read it");
     if requires("root", nix::unistd::geteuid().is_root(), "only root can make a link of another user") {
         fs::create_dir(bench.path("victim")).expect("the temporary folder can be written");
         symlink(bench.path("victim"), bench.path("open/mine")).expect("it can be made");

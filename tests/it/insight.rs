@@ -1,4 +1,4 @@
-//! What people are told of a sweep: the best run, why a run was suggested, what matters, where runs fail.
+//! Findings of a sweep: the recommended run, why a run was suggested, parameter importance, where runs fail.
 
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ fn a_sweep_says_what_it_has_shown() {
     assert!(whole.code == 2 && whole.stderr.contains("is about one run"), "{whole:?}");
 
     let shown = bench.ok(&["show", &id]);
-    assert!(shown.contains("What matters (based on ") && shown.contains("layers"), "{shown}");
+    assert!(shown.contains("Parameter importance (based on ") && shown.contains("layers"), "{shown}");
     let failed = bench.json_lines(&["runs", &id, "--state", "failed", "--json"]).len();
     assert!(failed == 0 || shown.contains("Where: "), "{shown}");
 }

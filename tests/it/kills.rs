@@ -27,7 +27,7 @@ const KILLS: u32 = 200;
 const AGENTS: u64 = 20;
 const SIDE: u64 = 70;
 
-/// What the controller has acknowledged.
+/// The acknowledgements of the controller.
 #[derive(Default)]
 struct History {
     /// Each assignment with who got it.

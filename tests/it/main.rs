@@ -27,6 +27,7 @@ mod hostile_files;
 mod insight;
 mod keeping;
 mod kills;
+mod language;
 mod memory;
 mod mistakes;
 mod network;

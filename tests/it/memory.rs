@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::harness::{Bench, by, requires};
 
-/// What the group may have: enough for the agent, and soon too little for a program that wants ever more.
+/// The memory limit of the group: enough for the agent, and soon too little for a program that wants ever more.
 const LIMIT_BYTES: &str = "134217728";
 
 /// A control group below that of this process.

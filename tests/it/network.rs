@@ -92,7 +92,7 @@ fn a_program_that_was_stopped_is_ended_all_the_same() {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-/// A network with two ends: `10.231.N.1` here and `10.231.N.2` in a namespace of its own.
+/// A network with two ends: `10.231.N.1` here and `10.231.N.2` in its own namespace.
 struct Wire {
     name: String,
     here: Ipv4Addr,
@@ -127,7 +127,7 @@ impl Wire {
         assert!(ip(&format!("link set {}h up", self.name)));
     }
 
-    /// What the other end sends is lost on its way; what this end sends arrives.
+    /// Drops packets from the other end; packets from this end arrive.
     fn cut_one_way(&self) -> bool {
         ip(&format!("route add blackhole {}/32 metric 1", Ipv4Addr::from(u32::from(self.here) + 1)))
     }

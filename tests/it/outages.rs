@@ -1,4 +1,4 @@
-//! What is no answer of an agent's own controller ends no training: proxies, other controllers, tokens that were changed.
+//! Answers that are not from an agent's own controller end no training: proxies, other controllers, tokens that were changed.
 
 use std::process::Command;
 use std::thread::sleep;

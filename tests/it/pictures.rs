@@ -6,7 +6,7 @@ use crate::harness::{Bench, trainer};
 
 /// Runs a sweep of 24 points and returns its id.
 fn swept(bench: &Bench) -> String {
-    // A folder of its own: the bench's has files that change, and with them the version of the code.
+    // A separate folder: the bench's has files that change, and with them the version of the code.
     std::fs::create_dir(bench.path("project")).expect("the temporary folder can be written");
     let program = bench.write(
         "project/train.sh",
@@ -103,7 +103,7 @@ fn a_hostile_program_is_text_in_every_report() {
     for format in ["markdown", "html"] {
         let report = bench.ok(&["report", &id, "--format", format]);
         assert!(report.contains("exit status 1"), "{report}");
-        // In Markdown the same stands in code spans and between fences, out of which the page is made.
+        // In Markdown the same text is in code spans and fences, from which the page is made.
         let prose = format == "html";
         assert!(!(prose && (report.contains("<img") || report.contains("<script"))), "{report}");
         assert!(!report.contains(['\u{1b}', '\u{8}', '\u{7}', '\u{202e}']), "{report}");

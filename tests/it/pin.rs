@@ -105,7 +105,7 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
     let _controller = bench.controller();
     let before = files(&bench.path(PROJECT));
     let id = bench.ok(&["create", &file, "--workdir", "project/src"]).trim().to_owned();
-    // What becomes of the folder is of no consequence, and agents may be anywhere.
+    // The folder is no longer needed, and agents may be anywhere.
     bench.write("project/src/train.sh", "exit 1\n");
     let agents = [(); 2].map(|()| bench.start(&["agent", &id, "--workdir", "elsewhere"]));
     let finished = || runs(&bench, &id).iter().filter(|run| run["state"] == "finished").count();
@@ -190,9 +190,9 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
         assert!((value(new) - value(old) - 1.0).abs() < 1e-9, "{old} {new}");
     }
     let wrong = refused(&bench, &["code", "push", &id, "--rerun", "all", "some"], 2);
-    assert!(wrong.contains("does not say what is tried again"), "{wrong}");
+    assert!(wrong.contains("does not name points to rerun"), "{wrong}");
 
-    // What a person says of versions.
+    // Marks of versions.
     assert_eq!(bench.json_lines(&["best", &id, "--json", "--by", "value"])[0]["run"], 1);
     bench.ok(&["code", "mark", &id, "@1", "unusable"]);
     assert_eq!(bench.json_lines(&["show", &id, "--json"])[0]["best_run"], 5);

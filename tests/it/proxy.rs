@@ -10,7 +10,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-/// What a proxy answers by itself.
+/// The answer of a proxy by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// An HTTP status, with an error page or nothing.
@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-/// A proxy on a port of its own. It ends with the test.
+/// A proxy on its own port. It ends with the test.
 pub(crate) struct Proxy {
     address: SocketAddr,
     /// Where the controller listens.

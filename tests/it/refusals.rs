@@ -37,7 +37,7 @@ fn a_refused_command_line_is_named_never_tried_again_and_pauses_the_sweep() {
     let failure = &runs[0]["executions"][0]["failure"];
     assert_eq!((&failure["kind"], &failure["blame"]), (&"usage".into(), &"command_line".into()), "{failure}");
     let shown = bench.ok(&["show", &id]);
-    assert!(shown.contains("2 × usage, blames the command line"), "{shown}");
+    assert!(shown.contains("2 × usage (attribution: command line)"), "{shown}");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn unlike_errors_of_hydra_are_unlike_causes_and_blame_the_command_line() {
         "import hydra, json\n@hydra.main(version_base=None, config_path='conf', config_name='config')\ndef main(cfg):\n    \
          if cfg.lr == 3:\n        raise ValueError('lr is too large')\n    print(json.dumps({'loss': 1.0}))\nmain()\n",
     );
-    // One value is fine, and each of the others is refused in a way of its own.
+    // One value is fine, and each of the others is refused in its own way.
     let values = "['lr=0.5', 'nosuch=1', 'lr=a:b{', 'model=foo', 'lr=3']";
     let text = "method: grid\nmetric: {name: loss, goal: minimize}\nprogram: train.py\nretry: {crashed: 0}\n\
                 command: ['${interpreter}', '${program}', '${override}']\nparameters:\n  override: {values: VALUES}\n";

@@ -1,4 +1,4 @@
-//! Agents that are killed, and what becomes of their programs: the next agent goes on with them, or nothing of them is left.
+//! Agents that are killed: the next agent continues their programs, or no process of them is left.
 
 use std::time::Duration;
 

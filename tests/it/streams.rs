@@ -1,4 +1,4 @@
-//! What a program prints to its two streams is read apart, kept line by line in one log, and survives agents that are killed and disks that are full.
+//! The two output streams of a program are read separately, kept line by line in one log, and survive agents that are killed and disks that are full.
 
 use std::fs;
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ fn what_is_printed_while_the_disk_is_full_is_written_later() {
     let Some(disk) = SmallDisk::mount(bench.path("runs"), "4m") else { return };
     let _controller = bench.controller();
     let program = r#"echo 'val_loss: 1.5'; touch "$1/begun"; until test -e "$1/full"; do sleep 0.05; done
-for i in $(seq 1000); do echo "the last page of a file has room of its own"; done
+for i in $(seq 1000); do echo "the last page of a file is kept separately,"; done
 for i in 1 2 3 4 5 6 7 8 9; do echo "val_loss: 0.$i" && echo "word $i" >&2; done; touch "$1/printed"; until test -e "$1/go"; do sleep 0.05; done
 for i in 1 2 3; do echo "val_loss: 0.0$i"; done"#;
     let id = sweep(&bench, program);

@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
-use crate::harness::{Bench, Ended, Running, finish, requires, wait_for};
+use crate::harness::{Bench, CommandResult, Running, finish, requires, wait_for};
 
 /// The user `nobody` and its group.
 const NOBODY: u32 = 65534;
@@ -146,7 +146,7 @@ fn a_local_agent_goes_on_with_a_token_that_was_rotated() {
     bench.nothing_left();
 }
 
-/// Another user of the machine, with a copy of the program and a home of its own.
+/// Another user of the machine, with its own copy of the program, and its own home.
 struct Attacker<'a> {
     bench: &'a Bench,
     folder: tempfile::TempDir,
@@ -172,12 +172,12 @@ impl<'a> Attacker<'a> {
         command
     }
 
-    fn sweep(&self, arguments: &[&str]) -> Ended {
+    fn sweep(&self, arguments: &[&str]) -> CommandResult {
         let program = self.folder.path().join("sweep").display().to_string();
         finish(self.command(&program, arguments))
     }
 
-    fn shell(&self, script: &str) -> Ended {
+    fn shell(&self, script: &str) -> CommandResult {
         finish(self.command("sh", &["-c", script]))
     }
 }
@@ -225,7 +225,7 @@ fn another_user_of_the_machine_changes_nothing_and_reads_nothing() {
     assert!(sweep.contains("running"), "{sweep}");
     stop(controller);
 
-    // The port is free now: whoever listens there gets no token from the owner's commands.
+    // The port is free now: another program there gets no token from the owner's commands.
     let catch = format!(
         "import socket\ns = socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\ns.bind(('127.0.0.1', {}))\ns.listen()\nopen('ready', 'w')\nc, _ = s.accept()\nc.settimeout(3)\ngot = b''\ntry:\n    while chunk := c.recv(4096):\n        got += chunk\nexcept OSError:\n    pass\nopen('caught', 'wb').write(got)\n",
         bench.port()

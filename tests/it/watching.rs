@@ -1,11 +1,11 @@
-//! The full screen of `sweep watch`, in a terminal of its own.
+//! The full screen of `sweep watch`, in its own terminal.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::{Bench, by, has_python, wait_for};
 
-/// Gives a command a terminal of 80 by 24: what comes in goes there, what it writes comes out, and at last its exit status.
+/// Gives a command a terminal of 80 by 24: forwards standard input to it, prints its output, and at last its exit status.
 const TERMINAL: &str = "
 import fcntl, os, pty, select, struct, sys, termios
 pid, terminal = pty.fork()
@@ -140,7 +140,7 @@ fn it_goes_from_the_sweep_to_the_output_and_gives_the_terminal_back() {
     screen.press("2");
     screen.shows("by number");
     screen.press("ffff\r");
-    screen.shows("blames");
+    screen.shows("attribution");
     screen.press("\r");
     screen.shows("steers nothing");
     screen.shows("\\u{1b}[2J");

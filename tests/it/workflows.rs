@@ -1,10 +1,10 @@
-//! The workflow files of docs/guides/ci.md: a real shell executes what stands in them, with the real binary.
+//! Executes the workflow files of docs/guides/ci.md in a real shell, with the real binary.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, Ended, by, finish};
+use crate::harness::{Bench, CommandResult, by, finish};
 
 const SWEEP: &str = r#"
 method: grid
@@ -66,7 +66,7 @@ fn project(bench: &Bench, mean: &str) {
 }
 
 /// Executes a script as a runner does: in the checkout, ending at the first line that fails.
-fn execute(bench: &Bench, script: &str, variables: &[(&str, &str)]) -> Ended {
+fn execute(bench: &Bench, script: &str, variables: &[(&str, &str)]) -> CommandResult {
     let mut shell = Command::new("bash");
     shell.args(["-e", "-o", "pipefail", "-c", script]);
     let mut shell = by(shell, &bench.sweep(&[]));
@@ -107,13 +107,13 @@ fn the_github_workflow_compares_a_pull_request_with_main() {
         passes(name, "worse");
     }
     let failed = step("Gate", "worse");
-    assert!(failed.code == 1 && failed.stdout.starts_with("fails: loss worse by 0.05"), "{failed:?}");
+    assert!(failed.code == 1 && failed.stdout.starts_with("fail: loss 0.05 worse than baseline"), "{failed:?}");
     passes("Leave nothing running", "worse");
     bench.nothing_left();
     assert!(bench.read("tmp/gate.xml").contains("<failure"));
     assert!(bench.read("tmp/comment").starts_with("pr comment 7 --repo team/project --body-file report.md"));
     for file in ["summary.md", "tmp/report.md", "tmp/report.html"] {
-        assert!(bench.read(file).contains("fails: loss worse by 0.05"), "{file}: {}", bench.read(file));
+        assert!(bench.read(file).contains("fail: loss 0.05 worse than baseline"), "{file}: {}", bench.read(file));
     }
 }
 
@@ -125,10 +125,10 @@ fn the_gitlab_job_compares_a_merge_request_with_its_base() {
     project(&bench, "0.3");
     let named = |sha: &'static str| [("CI_PROJECT_NAME", "wine"), ("CI_COMMIT_SHA", sha)];
     let main = execute(&bench, &script, &named("aaa"));
-    assert!(main.code == 0 && main.stdout.contains("passes: loss better by 0,"), "{main:?}");
+    assert!(main.code == 0 && main.stdout.contains("pass: loss 0 better than baseline"), "{main:?}");
     project(&bench, "0.35");
     let worse = [named("bbb").as_slice(), &[("CI_MERGE_REQUEST_DIFF_BASE_SHA", "aaa")]].concat();
     let failed = execute(&bench, &script, &worse);
-    assert!(failed.code == 1 && failed.stdout.contains("fails: loss worse by 0.05"), "{failed:?}");
+    assert!(failed.code == 1 && failed.stdout.contains("fail: loss 0.05 worse than baseline"), "{failed:?}");
     assert!(bench.read("project/gate.xml").contains("<failure") && bench.read("project/report.html").contains("wine-bbb"));
 }

@@ -17,7 +17,7 @@ use tonic::{Code, Response, Status};
 
 use crate::figures::Figures;
 
-/// What is searched, at random: a draw costs nothing, so that the controller is measured and not the search.
+/// The search space, at random: a draw costs nothing, so that the controller is measured and not the search.
 pub(crate) const SWEEP_FILE: &str = "
 program: train
 method: random
@@ -158,7 +158,7 @@ impl Agent {
     }
 
     async fn report(&mut self, assignment: &Assignment, report: u32) -> Result<()> {
-        // Each run has a course of its own, so that a page has something to draw.
+        // Each run has a different curve, so that a page has something to draw.
         let level = 1.0 + (assignment.run as f64 * 2_f64.sqrt()).fract();
         let point = |number: u32| MetricPoint {
             name: "loss".to_owned(),

@@ -37,7 +37,7 @@ pub(crate) struct Asks {
 }
 
 impl Asks {
-    /// Returns what to print; every asker was answered, each with a run of its own.
+    /// Returns what to print; every asker was answered, each with its own run.
     pub(crate) async fn run(&self) -> Result<String> {
         let server = Server::start(None).await?;
         let mut sweeps = SweepServiceClient::new(server.channel()?);

@@ -1,4 +1,4 @@
-//! What is measured.
+//! Measured figures.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};

@@ -38,12 +38,12 @@ const IMPORTED_AT_ONCE: usize = 5000;
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
-    command: What,
+    command: LoadCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Puts load on a controller and prints what came of it
+enum LoadCommand {
+    /// Puts load on a controller and prints the measurements
     Run(Load),
     /// Asks for many configurations at once and prints how long that takes
     Asks(Asks),
@@ -101,13 +101,13 @@ async fn main() -> Result<()> {
         return local.run_until(smoke()).await;
     }
     match Arguments::parse().command {
-        What::Run(load) => println!("{}", local.run_until(load.run()).await?),
-        What::Asks(asks) => println!("{}", local.run_until(asks.run()).await?),
+        LoadCommand::Run(load) => println!("{}", local.run_until(load.run()).await?),
+        LoadCommand::Asks(asks) => println!("{}", local.run_until(asks.run()).await?),
     }
     Ok(())
 }
 
-/// What is acknowledged is there: as many runs as the agents were told of, and none twice.
+/// Checks that acknowledged runs are there: as many runs as the agents were told of, and none twice.
 async fn smoke() -> Result<()> {
     let load = Load {
         agents: 5,

@@ -17,7 +17,7 @@ const LAUNCHER_MODULES: [&str; 3] = ["torch.distributed.run", "torch.distributed
 
 /// The folders and files of one attempt, as absolute paths.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct AttemptPaths {
     /// The sweep's full id.
     pub(crate) sweep: String,
     /// The run's number.
@@ -26,7 +26,7 @@ pub(crate) struct Place {
     pub(crate) attempt: u32,
     /// Which repeat of its point it is, from 1, and the seed for it.
     pub(crate) repeat: u32,
-    /// See [`Place::repeat`].
+    /// See [`AttemptPaths::repeat`].
     pub(crate) seed: u32,
     /// The attempt's own folder.
     pub(crate) folder: String,
@@ -53,7 +53,7 @@ pub(crate) struct Project<'a> {
 /// with `_` for everything that is no letter or digit, and its value as on the command line; lists and maps are JSON. A value beyond 64 KiB is
 /// left out: the file that `SWEEP_PARAMS` names has it.
 pub(crate) fn variables(
-    place: &Place,
+    place: &AttemptPaths,
     params: &Map<String, Value>,
     project: Project<'_>,
     machine: &impl Machine,
@@ -101,7 +101,7 @@ pub(crate) fn variables(
     variables
 }
 
-/// Returns whether a command starts several processes that train together. Without `WANDB_RUN_ID` each of them has a run of W&B of its own; with it they
+/// Returns whether a command starts several processes that train together. Without `WANDB_RUN_ID` each of them has its own run of W&B; with it they
 /// would write to one file where they begin in the same second.
 pub(crate) fn starts_ranks(argv: &[String]) -> bool {
     argv.iter().any(|item| {
@@ -138,9 +138,9 @@ fn variable_name(parameter: &str) -> String {
 }
 
 /// Returns a place below a folder, as in a command that is shown and not executed.
-pub(crate) fn example(folder: &str) -> Place {
+pub(crate) fn example(folder: &str) -> AttemptPaths {
     let file = |name: &str| format!("{folder}/{name}");
-    Place {
+    AttemptPaths {
         sweep: "abcd1234".to_owned(),
         run: 7,
         attempt: 1,
@@ -181,9 +181,9 @@ mod tests {
         map
     }
 
-    fn place() -> Place {
+    fn place() -> AttemptPaths {
         let file = |name: &str| format!("/runs/abc/7/2/{name}");
-        Place {
+        AttemptPaths {
             sweep: "abc".to_owned(),
             run: 7,
             attempt: 2,

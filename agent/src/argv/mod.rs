@@ -7,7 +7,7 @@ mod python;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::environment::{Place, Project, example, params_json, starts_ranks, variables, wandb_config};
+pub(crate) use self::environment::{AttemptPaths, Project, example, params_json, starts_ranks, variables, wandb_config};
 pub(crate) use self::machine::Machine;
 
 /// What a command is built from.
@@ -22,7 +22,7 @@ pub(crate) struct Template<'a> {
     /// Arguments for parameters without a value (null) are left out.
     pub(crate) omits_none: bool,
     /// The attempt's folders and numbers.
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a AttemptPaths,
 }
 
 /// A command ready to be executed.
@@ -32,7 +32,7 @@ pub(crate) struct Argv {
     pub(crate) items: Vec<String>,
     /// Where in `items` the script stands that an interpreter is asked to read.
     pub(crate) script: Option<usize>,
-    /// What a person should know of the template.
+    /// Warnings about the template for the user.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ fn is_prefix(text: &str) -> bool {
 
 /// Replaces `${envvar:NAME}` and the macros of the attempt, wherever they are in the item. A variable that is not set becomes its own name, as in W&B,
 /// with a warning.
-fn substitute(item: &str, place: &Place, machine: &impl Machine, warnings: &mut Vec<String>) -> String {
+fn substitute(item: &str, place: &AttemptPaths, machine: &impl Machine, warnings: &mut Vec<String>) -> String {
     let mut out = String::new();
     let mut rest = item;
     while let Some(position) = rest.find("${") {
@@ -102,8 +102,8 @@ fn substitute(item: &str, place: &Place, machine: &impl Machine, warnings: &mut 
     out
 }
 
-/// Returns the text that a macro inside an item stands for, `None` where it is none.
-fn value_of(name: &str, place: &Place, machine: &impl Machine, warnings: &mut Vec<String>) -> Option<String> {
+/// Returns the text of a macro inside an item, `None` where it is none.
+fn value_of(name: &str, place: &AttemptPaths, machine: &impl Machine, warnings: &mut Vec<String>) -> Option<String> {
     if let Some(variable) = name.strip_prefix("envvar:") {
         let is_name = variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         return is_name.then(|| {
@@ -140,7 +140,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Returns what a macro stands for, `None` for one that nobody knows.
+/// Returns the expansion of a macro, `None` for an unknown one.
 fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<Vec<String>> {
     let given: Map<String, Value> = template
         .params

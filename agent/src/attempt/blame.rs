@@ -1,9 +1,9 @@
-//! How a program that ended by itself has failed, and whom that blames.
+//! Classifies the failure of a program that ended by itself, and attributes it.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::now::Now;
-use super::outcome::Failure;
+use super::outcome::AttemptFailure;
 use super::screen::{is_noise, plain, without_box};
 use super::signs::{self, Sign};
 use super::usage::UsageReader;
@@ -33,7 +33,7 @@ const BACKTRACE: &str = "Stack backtrace:";
 
 /// The end of the output, and what was noticed in it.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(super) struct OutputExcerpt {
     tail: VecDeque<String>,
     count: u64,
     /// The last line that names a cause, with its number.
@@ -56,7 +56,7 @@ pub(super) struct Output {
     wandb: WandbCalls,
 }
 
-impl Output {
+impl OutputExcerpt {
     pub(super) fn push(&mut self, mut line: String, now: Now) {
         self.count += 1;
         let shown = plain(&line);
@@ -161,7 +161,7 @@ impl Output {
     }
 }
 
-/// Returns whether a program ended by a signal that programs do not send themselves, or passes on that one of its own did.
+/// Returns whether a program ended by a signal that programs do not send themselves, or passes on the signal of its child.
 pub(super) fn is_sent_by_others(exit: Exit) -> bool {
     match exit {
         Exit::Signal(signal) => SENT_BY_OTHERS.contains(&signal),
@@ -170,19 +170,19 @@ pub(super) fn is_sent_by_others(exit: Exit) -> bool {
 }
 
 /// What the judgement rests on.
-pub(super) struct Evidence<'a> {
+pub(super) struct FailureEvidence<'a> {
     pub(super) exit: Exit,
     /// Empty where the sweep has none.
     pub(super) objective: &'a str,
     /// The last value of each metric.
     pub(super) last: &'a BTreeMap<String, f64>,
     pub(super) objective_was_finite: bool,
-    pub(super) output: &'a Output,
+    pub(super) output: &'a OutputExcerpt,
     /// What of the machine says that its memory ran out.
     pub(super) memory: Option<&'a str>,
 }
 
-/// What a failure is and whom it blames.
+/// The kind of a failure and its attribution.
 struct Judgement {
     kind: &'static str,
     blame: &'static str,
@@ -197,25 +197,31 @@ impl Judgement {
 }
 
 /// Returns why a program that ended by itself has failed, `None` if it has not.
-pub(super) fn judge(evidence: &Evidence<'_>) -> Option<Failure> {
+pub(super) fn judge(evidence: &FailureEvidence<'_>) -> Option<AttemptFailure> {
     let Judgement { kind, blame, message, evidence: rests_on } = match evidence.exit {
         Exit::Code(0) => judge_success(evidence)?,
         exit => judge_crash(evidence, exit),
     };
-    Some(Failure { evidence: rests_on, ..failure(kind, blame, message, Some(evidence.exit), evidence.output) })
+    Some(AttemptFailure { evidence: rests_on, ..failure(kind, blame, message, Some(evidence.exit), evidence.output) })
 }
 
 /// Makes a failure with the end of the output.
-pub(super) fn failure(kind: &'static str, blame: &'static str, message: String, exit: Option<Exit>, output: &Output) -> Failure {
+pub(super) fn failure(
+    kind: &'static str,
+    blame: &'static str,
+    message: String,
+    exit: Option<Exit>,
+    output: &OutputExcerpt,
+) -> AttemptFailure {
     let (exit_code, signal) = match exit {
         Some(Exit::Code(code)) => (Some(code), None),
         Some(Exit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
     };
-    Failure { kind, blame, message, exit_code, signal, output_tail: output.tail(), evidence: String::new() }
+    AttemptFailure { kind, blame, message, exit_code, signal, output_tail: output.tail(), evidence: String::new() }
 }
 
-fn judge_success(evidence: &Evidence<'_>) -> Option<Judgement> {
+fn judge_success(evidence: &FailureEvidence<'_>) -> Option<Judgement> {
     let objective = evidence.objective;
     if objective.is_empty() {
         return None;
@@ -230,7 +236,7 @@ fn judge_success(evidence: &Evidence<'_>) -> Option<Judgement> {
     }
 }
 
-fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
+fn judge_crash(evidence: &FailureEvidence<'_>, exit: Exit) -> Judgement {
     let how = match exit {
         Exit::Code(code) => format!("exit status {code}"),
         Exit::Signal(signal) => format!("ended by {}", signal_name(signal)),
@@ -267,8 +273,8 @@ fn judge_crash(evidence: &Evidence<'_>, exit: Exit) -> Judgement {
         Exit::Code(_) => Judgement::configuration("crashed", format!("{how}{cause}")),
         // Programs do not send themselves these.
         Exit::Signal(signal) if SENT_BY_OTHERS.contains(&signal) => {
-            let message = format!("{how}, which nobody here sent{cause}");
-            Judgement { kind: "signal", blame: "nobody", message, evidence: String::new() }
+            let message = format!("{how}, sent from elsewhere{cause}");
+            Judgement { kind: "signal", blame: "external", message, evidence: String::new() }
         }
         Exit::Signal(_) => Judgement::configuration("signal", format!("{how}{cause}")),
     }
@@ -289,13 +295,13 @@ fn shown(line: &str, name: &str) -> Option<char> {
     })
 }
 
-fn no_metric(objective: &str, seen: &BTreeMap<String, f64>, output: &Output) -> String {
+fn no_metric(objective: &str, seen: &BTreeMap<String, f64>, output: &OutputExcerpt) -> String {
     if let Some(remedy) = &output.unread {
         return format!("exit status 0, but the sweep wants `{objective}`, which was not read; {remedy}");
     }
     if let Some(separator) = output.tail.iter().rev().find_map(|line| shown(line, objective)) {
         return format!(
-            "exit status 0, but the sweep wants `{objective}`, which only stands in the output, before `{separator}` and a number: \
+            "exit status 0, but the sweep wants `{objective}`, which is only in the output before `{separator}` and a number: \
              `metric_patterns: {{{objective}: '\\b{}\\s*{separator}\\s*([-+.0-9eE]+)'}}` in the sweep file reads it",
             regex::escape(objective)
         );
@@ -347,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_tail_is_bounded_by_lines_and_bytes() {
-        let mut output = Output::default();
+        let mut output = OutputExcerpt::default();
         for index in 0..30 {
             output.push(format!("line {index}"), Now::ZERO);
         }
@@ -364,7 +370,7 @@ mod tests {
     #[test]
     fn an_error_of_several_lines_is_named_by_its_first() {
         let cause = |text: &str| {
-            let mut output = Output::default();
+            let mut output = OutputExcerpt::default();
             text.lines().for_each(|line| output.push(line.to_owned(), Now::ZERO));
             output.cause().unwrap()
         };
@@ -393,7 +399,7 @@ mod tests {
     #[test]
     fn the_nearest_name_is_offered() {
         let seen = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1.0)).collect::<BTreeMap<_, _>>();
-        let no_metric = |objective: &str, seen: &BTreeMap<String, f64>| no_metric(objective, seen, &Output::default());
+        let no_metric = |objective: &str, seen: &BTreeMap<String, f64>| no_metric(objective, seen, &OutputExcerpt::default());
         assert!(no_metric("val_loss", &seen(&["acc", "loss", "val/loss"])).ends_with("did you mean `val/loss`?"));
         assert!(no_metric("val_loss", &seen(&["acc", "loss"])).ends_with("gave `acc`, `loss`; did you mean `loss`?"));
         assert!(no_metric("val_loss", &seen(&["epoch"])).ends_with("gave `epoch`"));
@@ -403,7 +409,7 @@ mod tests {
     #[test]
     fn what_stands_in_the_output_is_said_to_be_readable_and_how() {
         let message = |line: &str| {
-            let mut output = Output::default();
+            let mut output = OutputExcerpt::default();
             output.push(line.to_owned(), Now::ZERO);
             no_metric("loss", &BTreeMap::new(), &output)
         };

@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::blame::Output;
+use self::blame::OutputExcerpt;
 pub(crate) use self::now::Now;
-pub(crate) use self::outcome::{Failure, Outcome};
+pub(crate) use self::outcome::{AttemptFailure, AttemptOutcome};
 use crate::process::exit::{Exit, Obstacle};
 
 /// How long children may go on after their program has ended and they were asked to end.
@@ -127,7 +127,7 @@ pub(crate) enum Action {
     /// Tell a person.
     Note(String),
     /// The attempt has ended.
-    Finish(Outcome),
+    Finish(AttemptOutcome),
 }
 
 /// Where the attempt's processes are.
@@ -161,7 +161,7 @@ pub(crate) struct Limits {
     pub(crate) settle: Duration,
 }
 
-/// All that is known of an attempt.
+/// The state of an attempt.
 #[derive(Debug)]
 pub(crate) struct AttemptState {
     /// The objective; empty where the sweep has none.
@@ -173,7 +173,7 @@ pub(crate) struct AttemptState {
     /// When it last gave a sign of life.
     heard: Now,
     /// It took too long, or was silent for too long.
-    overdue: Option<Failure>,
+    overdue: Option<AttemptFailure>,
     /// See [`Input::OutOfMemory`].
     memory: Option<String>,
     /// See [`Input::Unwritten`].
@@ -186,8 +186,8 @@ pub(crate) struct AttemptState {
     /// When a preemption was first announced, also after the exit.
     preempted: Option<Now>,
     /// The failure that settles.
-    failure: Option<Failure>,
-    output: Output,
+    failure: Option<AttemptFailure>,
+    output: OutputExcerpt,
     /// The last value of each metric.
     last: BTreeMap<String, f64>,
     objective_was_finite: bool,
@@ -210,7 +210,7 @@ impl AttemptState {
             wanted: None,
             preempted: None,
             failure: None,
-            output: Output::default(),
+            output: OutputExcerpt::default(),
             last: BTreeMap::new(),
             objective_was_finite: false,
         }
@@ -243,7 +243,7 @@ impl AttemptState {
                     Obstacle::Configuration(message) => ("configuration", message),
                     Obstacle::Machine(message) => ("machine", message),
                 };
-                self.failure = Some(Failure { kind: "could_not_start", blame, message, ..Failure::default() });
+                self.failure = Some(AttemptFailure { kind: "could_not_start", blame, message, ..AttemptFailure::default() });
                 self.end()
             }
             Input::NotReady { how, output } => {
@@ -251,7 +251,14 @@ impl AttemptState {
                 let evidence = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
                 self.exited = Some(now);
                 self.conclude(
-                    Some(Failure { kind: "preflight", blame: "machine", message, output_tail: output, evidence, ..Failure::default() }),
+                    Some(AttemptFailure {
+                        kind: "preflight",
+                        blame: "machine",
+                        message,
+                        output_tail: output,
+                        evidence,
+                        ..AttemptFailure::default()
+                    }),
                     now,
                 )
             }
@@ -314,7 +321,7 @@ impl AttemptState {
         }
     }
 
-    /// Whoever came first decides how the end is called, but a person's word counts more than a rule's, and a lost run more than everything.
+    /// The first cause names the end, but the user's request counts more than a rule, and a lost run more than everything.
     fn remember(&mut self, want: Want) {
         let by_itself = self.exited.is_some() && self.wanted.is_none();
         let replaces = match (&self.wanted, &want) {
@@ -322,7 +329,7 @@ impl AttemptState {
             (Some(Want::Abandon { .. } | Want::Cancel { .. }), _) => false,
             (Some(_), Want::Cancel { .. }) => true,
             (Some(_), _) => false,
-            // What took too long is not to begin anew as if it had been interrupted.
+            // A run that timed out must not be restarted as if it had been interrupted.
             (None, Want::Stop { .. } | Want::Preempt | Want::Kill) if self.overdue.is_some() => false,
             (None, _) => !by_itself,
         };
@@ -379,10 +386,12 @@ impl AttemptState {
     }
 
     /// Returns why a program is to be ended that has not ended by itself.
-    fn overdue_at(&self, now: Now) -> Option<Failure> {
+    fn overdue_at(&self, now: Now) -> Option<AttemptFailure> {
         let last_line = self.output.last_line().map(|line| format!("the last line: {}", line.trim())).unwrap_or_default();
-        let overdue =
-            |kind, message| Failure { evidence: last_line.clone(), ..blame::failure(kind, "configuration", message, None, &self.output) };
+        let overdue = |kind, message| AttemptFailure {
+            evidence: last_line.clone(),
+            ..blame::failure(kind, "configuration", message, None, &self.output)
+        };
         let taken = now.saturating_sub(self.started?);
         if let Some(limit) = self.limits.runtime.filter(|limit| taken >= *limit) {
             return Some(overdue(
@@ -411,7 +420,7 @@ impl AttemptState {
     }
 
     /// Ends the attempt, or has its failure settle first.
-    fn conclude(&mut self, failure: Option<Failure>, now: Now) -> Vec<Action> {
+    fn conclude(&mut self, failure: Option<AttemptFailure>, now: Now) -> Vec<Action> {
         if self.phase == Phase::Ended {
             return Vec::new();
         }
@@ -434,12 +443,12 @@ impl AttemptState {
         self.phase = Phase::Ended;
         let is_preemption = self.is_preemption();
         let outcome = match (self.wanted.take(), self.failure.take()) {
-            (Some(Want::Stop { reason }), _) => Outcome::Stopped(reason),
-            (Some(Want::Cancel { reason }), _) => Outcome::Cancelled(reason),
-            (Some(Want::Abandon { reason }), _) => Outcome::Abandoned(reason),
-            (_, Some(failure)) if !is_preemption => Outcome::Failed(failure),
-            (None, None) => Outcome::Succeeded,
-            (Some(_), _) | (None, Some(_)) => Outcome::Preempted,
+            (Some(Want::Stop { reason }), _) => AttemptOutcome::Stopped(reason),
+            (Some(Want::Cancel { reason }), _) => AttemptOutcome::Cancelled(reason),
+            (Some(Want::Abandon { reason }), _) => AttemptOutcome::Abandoned(reason),
+            (_, Some(failure)) if !is_preemption => AttemptOutcome::Failed(failure),
+            (None, None) => AttemptOutcome::Succeeded,
+            (Some(_), _) | (None, Some(_)) => AttemptOutcome::Preempted,
         };
         vec![Action::Finish(outcome)]
     }
@@ -451,7 +460,7 @@ impl AttemptState {
         in_time && self.overdue.is_none() && !self.crashed_by_itself()
     }
 
-    /// Returns whether the program crashed for a reason of its own: it named an error that is older than the preemption, if there is one, and
+    /// Returns whether the program crashed for an internal reason: it named an error that is older than the preemption, if there is one, and
     /// then ended. An error that it got over, or that a signal caused, does not count.
     fn crashed_by_itself(&self) -> bool {
         let Some(exited) = self.exited else { return false };
@@ -468,15 +477,15 @@ impl AttemptState {
 
     /// Returns why a program that ended by itself has failed, `None` if it has not.
     /// Metrics that were printed may be missing.
-    fn unwritten(&self) -> Option<Failure> {
+    fn unwritten(&self) -> Option<AttemptFailure> {
         let message = "the end of its output could not be written down; is the disk with its folder full?".to_owned();
         self.is_unwritten.then(|| blame::failure("output", "machine", message, self.exit, &self.output))
     }
 
-    fn judge(&self) -> Option<Failure> {
+    fn judge(&self) -> Option<AttemptFailure> {
         // Without an exit status it was stuck in the kernel and given up.
         let exit = self.exit.unwrap_or(Exit::Signal(9));
-        let evidence = blame::Evidence {
+        let evidence = blame::FailureEvidence {
             exit,
             objective: &self.objective,
             last: &self.last,

@@ -2,11 +2,11 @@
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
+pub(crate) enum AttemptOutcome {
     /// Exit status 0 and the objective was seen.
     Succeeded,
     /// Badly.
-    Failed(Failure),
+    Failed(AttemptFailure),
     /// It obeyed early termination, for this reason.
     Stopped(String),
     /// A person has cancelled it, for this reason.
@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
     Abandoned(String),
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// Returns the reason in words; empty for a success.
     pub(crate) fn in_words(&self) -> String {
         match self {
@@ -32,10 +32,10 @@ impl Outcome {
 
 /// Why an attempt ended badly. Kinds and blame are the words of `sweep.v1.Failure`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct AttemptFailure {
     /// A word of `sweep.v1.Failure.kind`.
     pub(crate) kind: &'static str,
-    /// `configuration`, `command_line`, `machine` or `nobody`.
+    /// `configuration`, `command_line`, `machine` or `external`.
     pub(crate) blame: &'static str,
     /// In words.
     pub(crate) message: String,
@@ -45,6 +45,6 @@ pub(crate) struct Failure {
     pub(crate) signal: Option<i32>,
     /// The last lines of the output.
     pub(crate) output_tail: String,
-    /// What the judgement rests on: a line of output, a counter of the machine.
+    /// The evidence for the attribution: a line of output, a counter of the machine.
     pub(crate) evidence: String,
 }

@@ -13,7 +13,7 @@ fn ms(milliseconds: u64) -> Now {
 }
 
 /// Plays inputs at their times as the runner does, which looks every 100 ms, and returns the outcome and its time.
-fn play(inputs: &[(u64, Input)]) -> (Outcome, Now) {
+fn play(inputs: &[(u64, Input)]) -> (AttemptOutcome, Now) {
     let mut attempt = AttemptState::new("loss", LIMITS);
     attempt.handle(Input::Started, Now::ZERO);
     let mut inputs = inputs.to_vec();
@@ -48,21 +48,21 @@ fn lines(time: u64, lines: &[&str]) -> Vec<(u64, Input)> {
     lines.iter().map(|line| (time, Input::Line((*line).to_owned()))).collect()
 }
 
-fn crash_with(printed: &[(u64, Input)], exit: (u64, Exit), preempted: Option<u64>) -> (Outcome, Now) {
+fn crash_with(printed: &[(u64, Input)], exit: (u64, Exit), preempted: Option<u64>) -> (AttemptOutcome, Now) {
     let mut inputs = printed.to_vec();
     inputs.push((exit.0, Input::Exited(exit.1)));
     inputs.extend(preempted.map(|time| (time, Input::Want(Want::Preempt))));
     play(&inputs)
 }
 
-fn is_crash(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed(Failure { kind: "crashed", blame: "configuration", .. }))
+fn is_crash(outcome: &AttemptOutcome) -> bool {
+    matches!(outcome, AttemptOutcome::Failed(AttemptFailure { kind: "crashed", blame: "configuration", .. }))
 }
 
 #[test]
 fn a_failure_waits_for_a_preemption_and_no_longer() {
     let (outcome, ended) = crash_with(&[], (1000, Exit::Code(1)), Some(2900));
-    assert_eq!((outcome, ended), (Outcome::Preempted, ms(2900)), "the preemption is not waited for any longer");
+    assert_eq!((outcome, ended), (AttemptOutcome::Preempted, ms(2900)), "the preemption is not waited for any longer");
     let (outcome, ended) = crash_with(&[], (1000, Exit::Code(1)), Some(3100));
     assert!(is_crash(&outcome), "{outcome:?}");
     assert_eq!(ended, ms(3000));
@@ -72,7 +72,7 @@ fn a_failure_waits_for_a_preemption_and_no_longer() {
 fn success_does_not_wait() {
     let loss = (10, Input::Metric { name: "loss".to_owned(), value: 1.0 });
     let (outcome, ended) = crash_with(&[loss], (1000, Exit::Code(0)), Some(1500));
-    assert_eq!((outcome, ended), (Outcome::Succeeded, ms(1100)), "as soon as nothing is left of it");
+    assert_eq!((outcome, ended), (AttemptOutcome::Succeeded, ms(1100)), "as soon as nothing is left of it");
 }
 
 #[test]
@@ -88,15 +88,15 @@ fn an_error_that_is_older_than_the_signal_is_a_crash_and_waits_for_nothing() {
 
 #[test]
 fn an_error_that_follows_the_signal_is_a_preemption() {
-    assert_eq!(crash_with(&lines(600, &TRACE), (1000, Exit::Code(1)), Some(550)).0, Outcome::Preempted);
-    assert_eq!(crash_with(&lines(600, &TRACE), (1000, Exit::Code(1)), Some(650)).0, Outcome::Preempted, "too close to tell");
+    assert_eq!(crash_with(&lines(600, &TRACE), (1000, Exit::Code(1)), Some(550)).0, AttemptOutcome::Preempted);
+    assert_eq!(crash_with(&lines(600, &TRACE), (1000, Exit::Code(1)), Some(650)).0, AttemptOutcome::Preempted, "too close to tell");
 }
 
 #[test]
 fn an_error_that_the_program_got_over_is_none() {
-    assert_eq!(crash_with(&lines(500, &TRACE), (9000, Exit::Code(1)), Some(8900)).0, Outcome::Preempted);
-    assert_eq!(crash_with(&lines(500, &TRACE), (1000, Exit::Signal(15)), Some(1200)).0, Outcome::Preempted);
-    assert_eq!(crash_with(&lines(500, &TRACE), (1000, Exit::Code(143)), Some(1200)).0, Outcome::Preempted);
+    assert_eq!(crash_with(&lines(500, &TRACE), (9000, Exit::Code(1)), Some(8900)).0, AttemptOutcome::Preempted);
+    assert_eq!(crash_with(&lines(500, &TRACE), (1000, Exit::Signal(15)), Some(1200)).0, AttemptOutcome::Preempted);
+    assert_eq!(crash_with(&lines(500, &TRACE), (1000, Exit::Code(143)), Some(1200)).0, AttemptOutcome::Preempted);
 }
 
 #[test]
@@ -109,9 +109,9 @@ fn an_error_that_a_signal_causes_settles() {
         "RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:825, remote process exited or there was a network error",
     ] {
         let printed = lines(500, &[TRACE[0], TRACE[1], error]);
-        assert_eq!(crash_with(&printed, (600, Exit::Code(1)), Some(1500)).0, Outcome::Preempted, "{error}");
+        assert_eq!(crash_with(&printed, (600, Exit::Code(1)), Some(1500)).0, AttemptOutcome::Preempted, "{error}");
         let (outcome, ended) = crash_with(&printed, (600, Exit::Code(1)), None);
-        assert!(matches!(outcome, Outcome::Failed(_)), "{error}: {outcome:?}");
+        assert!(matches!(outcome, AttemptOutcome::Failed(_)), "{error}: {outcome:?}");
         assert_eq!(ended, ms(2600), "{error}");
     }
     let mut launcher = lines(500, &TRACE);
@@ -128,17 +128,17 @@ fn a_preemption_does_not_excuse_what_took_too_long_or_was_cancelled() {
     attempt.handle(Input::Exited(Exit::Signal(15)), ms(1200));
     attempt.handle(Input::Empty, ms(1200));
     let actions = attempt.handle(Input::Drained, ms(1200));
-    assert!(matches!(&actions[..], [Action::Finish(Outcome::Failed(Failure { kind: "max_runtime", .. }))]), "{actions:?}");
+    assert!(matches!(&actions[..], [Action::Finish(AttemptOutcome::Failed(AttemptFailure { kind: "max_runtime", .. }))]), "{actions:?}");
     let cancel = Want::Cancel { reason: "c".to_owned() };
     let inputs = [(900, Input::Want(cancel)), (1000, Input::Exited(Exit::Code(1))), (1100, Input::Want(Want::Preempt))];
-    assert_eq!(play(&inputs).0, Outcome::Cancelled("c".to_owned()));
+    assert_eq!(play(&inputs).0, AttemptOutcome::Cancelled("c".to_owned()));
 }
 
 #[test]
 fn an_attempt_that_settles_can_lose_its_run() {
     let abandon = Want::Abandon { reason: "lost".to_owned() };
     let (outcome, ended) = play(&[(1000, Input::Exited(Exit::Code(1))), (1500, Input::Want(abandon))]);
-    assert_eq!((outcome, ended), (Outcome::Abandoned("lost".to_owned()), ms(1500)));
+    assert_eq!((outcome, ended), (AttemptOutcome::Abandoned("lost".to_owned()), ms(1500)));
     let late = Want::Stop { reason: "late".to_owned() };
     assert!(is_crash(&play(&[(1000, Input::Exited(Exit::Code(1))), (1500, Input::Want(late))]).0), "it had ended by itself");
 }
@@ -146,8 +146,8 @@ fn an_attempt_that_settles_can_lose_its_run() {
 #[test]
 fn the_command_before_the_program_is_preempted_too() {
     let not_ready = Input::NotReady { how: "it was ended by SIGTERM".to_owned(), output: String::new() };
-    assert_eq!(play(&[(100, not_ready.clone()), (600, Input::Want(Want::Preempt))]).0, Outcome::Preempted);
-    assert!(matches!(play(&[(100, not_ready)]).0, Outcome::Failed(Failure { kind: "preflight", .. })));
+    assert_eq!(play(&[(100, not_ready.clone()), (600, Input::Want(Want::Preempt))]).0, AttemptOutcome::Preempted);
+    assert!(matches!(play(&[(100, not_ready)]).0, AttemptOutcome::Failed(AttemptFailure { kind: "preflight", .. })));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_signal_is_passed_on_while_the_program_runs() {
 }
 
 proptest! {
-    /// Whoever gets the signal first, and however the program ends by it: up to two seconds apart it is a preemption.
+    /// With the signal first at the agent or the program, and with any exit: up to two seconds apart it is a preemption.
     #[test]
     fn any_order_of_signals_is_a_preemption(
         program in 5000u64..7000,
@@ -187,7 +187,7 @@ proptest! {
         let mut printed = lines(exits, if traces { &says } else { &[] });
         // An error of long ago that the program has got over.
         printed.extend(lines(1000, &TRACE));
-        prop_assert_eq!(crash_with(&printed, (exits, exit), Some(agent)).0, Outcome::Preempted);
+        prop_assert_eq!(crash_with(&printed, (exits, exit), Some(agent)).0, AttemptOutcome::Preempted);
     }
 
     /// However close the preemption follows: a program that said why it crashed has crashed.

@@ -27,7 +27,7 @@ fn metric(name: &str, value: f64) -> Input {
 }
 
 /// Lets a program end by itself after `inputs` and returns the outcome.
-fn outcome(inputs: Vec<Input>, exit: Exit) -> Outcome {
+fn outcome(inputs: Vec<Input>, exit: Exit) -> AttemptOutcome {
     let mut attempt = running();
     for input in inputs {
         assert_eq!(attempt.handle(input, at(1)), []);
@@ -36,7 +36,7 @@ fn outcome(inputs: Vec<Input>, exit: Exit) -> Outcome {
     finish(&mut attempt)
 }
 
-fn finish(attempt: &mut AttemptState) -> Outcome {
+fn finish(attempt: &mut AttemptState) -> AttemptOutcome {
     assert_eq!(attempt.handle(Input::Empty, at(3)), [Action::Drain]);
     let mut actions = attempt.handle(Input::Drained, at(3));
     if actions.is_empty() {
@@ -49,17 +49,17 @@ fn finish(attempt: &mut AttemptState) -> Outcome {
     }
 }
 
-fn failure(inputs: Vec<Input>, exit: Exit) -> Failure {
+fn failure(inputs: Vec<Input>, exit: Exit) -> AttemptFailure {
     match outcome(inputs, exit) {
-        Outcome::Failed(failure) => failure,
+        AttemptOutcome::Failed(failure) => failure,
         other => panic!("not a failure: {other:?}"),
     }
 }
 
 #[test]
 fn status_0_with_the_objective_is_success() {
-    assert_eq!(outcome(vec![metric("loss", 0.5)], Exit::Code(0)), Outcome::Succeeded);
-    assert_eq!(outcome(vec![metric("loss", 0.5), metric("loss", f64::NAN)], Exit::Code(0)), Outcome::Succeeded);
+    assert_eq!(outcome(vec![metric("loss", 0.5)], Exit::Code(0)), AttemptOutcome::Succeeded);
+    assert_eq!(outcome(vec![metric("loss", 0.5), metric("loss", f64::NAN)], Exit::Code(0)), AttemptOutcome::Succeeded);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn each_bad_end_has_its_kind() {
     for (inputs, exit, kind) in cases {
         assert_eq!(failure(inputs.clone(), exit).kind, kind, "{inputs:?}");
     }
-    assert_eq!(outcome(vec![out_of_memory(), metric("loss", 1.0)], Exit::Code(0)), Outcome::Succeeded, "it got over it");
+    assert_eq!(outcome(vec![out_of_memory(), metric("loss", 1.0)], Exit::Code(0)), AttemptOutcome::Succeeded, "it got over it");
     let mut long_ago = vec![out_of_memory()];
     long_ago.extend((0..300).map(|index| line(&format!("epoch {index}"))));
     assert_eq!(failure(long_ago, Exit::Code(1)).kind, "crashed");
@@ -99,14 +99,14 @@ fn a_failure_says_what_a_person_needs() {
 fn a_sweep_without_objective_needs_no_metric() {
     let mut attempt = AttemptState::new("", LIMITS);
     attempt.handle(Input::Exited(Exit::Code(0)), at(1));
-    assert_eq!(finish(&mut attempt), Outcome::Succeeded);
+    assert_eq!(finish(&mut attempt), AttemptOutcome::Succeeded);
 }
 
 #[test]
 fn a_program_that_cannot_start_blames_the_machine() {
     let actions = running().handle(Input::CouldNotStart(Obstacle::Machine("no `train`".to_owned())), at(0));
     assert!(
-        matches!(&actions[..], [Action::Finish(Outcome::Failed(Failure { kind: "could_not_start", blame: "machine", .. }))]),
+        matches!(&actions[..], [Action::Finish(AttemptOutcome::Failed(AttemptFailure { kind: "could_not_start", blame: "machine", .. }))]),
         "{actions:?}"
     );
 }
@@ -118,7 +118,7 @@ fn a_machine_that_is_not_ready_is_blamed_for_it() {
     let output = "looking\nno /data\n\n".to_owned();
     assert_eq!(attempt.handle(Input::NotReady { how: "it ended with exit status 1".to_owned(), output }, at(30)), []);
     let actions = attempt.handle(Input::Tick, at(32));
-    let [Action::Finish(Outcome::Failed(failure))] = &actions[..] else { panic!("{actions:?}") };
+    let [Action::Finish(AttemptOutcome::Failed(failure))] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((failure.kind, failure.blame, failure.evidence.as_str()), ("preflight", "machine", "no /data"));
     assert_eq!(failure.message, "the preflight command failed on this machine: it ended with exit status 1");
 }
@@ -128,7 +128,7 @@ fn what_was_wanted_before_the_start_explains_why_there_was_none() {
     let mut attempt = AttemptState::new("loss", LIMITS);
     assert_eq!(attempt.handle(Input::Want(Want::Preempt), at(1)), [Action::Terminate]);
     let actions = attempt.handle(Input::NotReady { how: "it was ended by SIGTERM".to_owned(), output: String::new() }, at(1));
-    assert_eq!(actions, [Action::Finish(Outcome::Preempted)]);
+    assert_eq!(actions, [Action::Finish(AttemptOutcome::Preempted)]);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn sigterm_then_grace_then_sigkill_until_nothing_is_left() {
     assert_eq!(attempt.handle(Input::Tick, at(41)), [Action::Kill]);
     assert_eq!(attempt.handle(Input::Empty, at(41)), [], "its own process has not been waited for");
     assert_eq!(attempt.handle(Input::Exited(Exit::Signal(9)), at(41)), []);
-    assert_eq!(finish(&mut attempt), Outcome::Stopped("band 1".to_owned()));
+    assert_eq!(finish(&mut attempt), AttemptOutcome::Stopped("band 1".to_owned()));
 }
 
 fn limited(runtime: Option<u64>, silence: Option<u64>) -> AttemptState {
@@ -151,7 +151,7 @@ fn limited(runtime: Option<u64>, silence: Option<u64>) -> AttemptState {
 }
 
 /// Ends a program that was told to.
-fn ended(mut attempt: AttemptState) -> Outcome {
+fn ended(mut attempt: AttemptState) -> AttemptOutcome {
     assert_eq!(attempt.handle(Input::Exited(Exit::Signal(15)), at(200)), []);
     finish(&mut attempt)
 }
@@ -164,7 +164,7 @@ fn what_takes_too_long_is_ended_and_blamed() {
     assert_eq!(attempt.handle(Input::Tick, at(100)), [Action::Terminate]);
     assert_eq!(attempt.handle(Input::Tick, at(101)), [], "it is told once");
     assert_eq!(attempt.handle(Input::Tick, at(130)), [Action::Kill]);
-    let Outcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
+    let AttemptOutcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
     assert_eq!((failure.kind, failure.blame, failure.evidence.as_str()), ("max_runtime", "configuration", "the last line: epoch 7"));
     assert_eq!(failure.message, "it has taken 100 s, and max_runtime is 100 s");
 }
@@ -178,21 +178,21 @@ fn a_metric_or_a_line_breaks_the_silence() {
     attempt.handle(Input::Line("epoch 1".to_owned()), at(118));
     assert_eq!(attempt.handle(Input::Tick, at(177)), []);
     assert_eq!(attempt.handle(Input::Tick, at(178)), [Action::Terminate]);
-    let Outcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
+    let AttemptOutcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
     assert_eq!((failure.kind, failure.blame), ("max_silence", "configuration"));
 }
 
 #[test]
-fn what_took_too_long_does_not_begin_anew_as_interrupted_but_may_be_cancelled() {
+fn what_took_too_long_is_not_restarted_as_interrupted_but_may_be_cancelled() {
     let overdue = |want| {
         let mut attempt = limited(Some(100), None);
         attempt.handle(Input::Tick, at(100));
         attempt.handle(Input::Want(want), at(101));
         ended(attempt)
     };
-    assert!(matches!(overdue(Want::Preempt), Outcome::Failed(Failure { kind: "max_runtime", .. })));
-    assert_eq!(overdue(Want::Cancel { reason: "c".to_owned() }), Outcome::Cancelled("c".to_owned()));
-    assert_eq!(overdue(Want::Abandon { reason: "a".to_owned() }), Outcome::Abandoned("a".to_owned()));
+    assert!(matches!(overdue(Want::Preempt), AttemptOutcome::Failed(AttemptFailure { kind: "max_runtime", .. })));
+    assert_eq!(overdue(Want::Cancel { reason: "c".to_owned() }), AttemptOutcome::Cancelled("c".to_owned()));
+    assert_eq!(overdue(Want::Abandon { reason: "a".to_owned() }), AttemptOutcome::Abandoned("a".to_owned()));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn what_was_killed_while_memory_ran_out_names_the_counter() {
         assert_eq!(failure.evidence, "oom_kill in /proc/vmstat rose from 3 to 4");
     }
     assert_eq!(failure(vec![memory()], Exit::Code(1)).kind, "crashed", "something else was killed");
-    assert_eq!(failure(vec![], Exit::Signal(9)).blame, "nobody");
+    assert_eq!(failure(vec![], Exit::Signal(9)).blame, "external");
     assert_eq!(failure(vec![], Exit::Signal(11)).blame, "configuration");
 }
 
@@ -213,7 +213,7 @@ fn what_cannot_be_killed_is_given_up() {
     let mut attempt = running();
     assert_eq!(attempt.handle(Input::Want(Want::Kill), at(0)), [Action::Kill]);
     assert!(matches!(attempt.handle(Input::Tick, at(60)).as_slice(), [Action::Note(_), Action::Drain]));
-    assert_eq!(attempt.handle(Input::Drained, at(60)), [Action::Finish(Outcome::Preempted)]);
+    assert_eq!(attempt.handle(Input::Drained, at(60)), [Action::Finish(AttemptOutcome::Preempted)]);
 }
 
 #[test]
@@ -222,11 +222,11 @@ fn the_end_is_called_after_who_wanted_it() {
     let cancel = || Want::Cancel { reason: "c".to_owned() };
     let abandon = || Want::Abandon { reason: "a".to_owned() };
     let cases = [
-        (vec![stop(), Want::Preempt], Outcome::Stopped("s".to_owned())),
-        (vec![stop(), cancel()], Outcome::Cancelled("c".to_owned())),
-        (vec![cancel(), stop(), Want::Kill], Outcome::Cancelled("c".to_owned())),
-        (vec![Want::Preempt, stop()], Outcome::Preempted),
-        (vec![cancel(), abandon(), cancel()], Outcome::Abandoned("a".to_owned())),
+        (vec![stop(), Want::Preempt], AttemptOutcome::Stopped("s".to_owned())),
+        (vec![stop(), cancel()], AttemptOutcome::Cancelled("c".to_owned())),
+        (vec![cancel(), stop(), Want::Kill], AttemptOutcome::Cancelled("c".to_owned())),
+        (vec![Want::Preempt, stop()], AttemptOutcome::Preempted),
+        (vec![cancel(), abandon(), cancel()], AttemptOutcome::Abandoned("a".to_owned())),
     ];
     for (wants, expected) in cases {
         let mut attempt = running();
@@ -248,10 +248,10 @@ fn a_want_after_the_end_changes_nothing_but_ownership() {
     };
     let mut attempt = ended();
     attempt.handle(Input::Want(Want::Stop { reason: "late".to_owned() }), at(1));
-    assert_eq!(finish(&mut attempt), Outcome::Succeeded);
+    assert_eq!(finish(&mut attempt), AttemptOutcome::Succeeded);
     let mut attempt = ended();
     attempt.handle(Input::Want(Want::Abandon { reason: "lost".to_owned() }), at(1));
-    assert_eq!(finish(&mut attempt), Outcome::Abandoned("lost".to_owned()));
+    assert_eq!(finish(&mut attempt), AttemptOutcome::Abandoned("lost".to_owned()));
 }
 
 fn any_input() -> impl Strategy<Value = Input> {

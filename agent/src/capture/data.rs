@@ -23,7 +23,7 @@ const BYTES_MAX: u64 = 20 << 30;
 const READ_TIME_MAX: Duration = Duration::from_secs(120);
 /// A set of more files is not looked at.
 const FILES_MAX: usize = 500_000;
-/// A look serves for so many times as long as it took, so that looking takes a twentieth of the time at most.
+/// A look is valid for this multiple of its duration, so that looking takes at most a twentieth of the time.
 const LOOKS_APART: u32 = 20;
 /// A file that was written so shortly before may be written again without a change in its time.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -44,15 +44,15 @@ pub(crate) struct DataKeeper {
     workdir: PathBuf,
     /// Where the digests of files are kept for the next agent.
     runs_dir: PathBuf,
-    known: BTreeMap<PathBuf, Known>,
+    known: BTreeMap<PathBuf, KnownDigest>,
     /// Sets that took too long to read.
     slow: BTreeSet<String>,
-    last: Option<Last>,
+    last: Option<LastScan>,
 }
 
 /// What was seen last, and when.
 #[derive(Debug)]
-struct Last {
+struct LastScan {
     sources: Vec<DataSource>,
     looked: Instant,
     took: Duration,
@@ -61,7 +61,7 @@ struct Last {
 
 /// The digest of a file, and of which state of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
+struct KnownDigest {
     inode: u64,
     written: (i64, i64),
     bytes: u64,
@@ -69,7 +69,7 @@ struct Known {
 }
 
 /// A file or a link of a data set.
-struct Entry {
+struct DataEntry {
     /// From the root of the set.
     path: PathBuf,
     /// Where a link leads that is not followed.
@@ -80,7 +80,7 @@ struct Entry {
 }
 
 impl DataKeeper {
-    /// Makes one for data below `workdir`, or anywhere. What is known of files is kept in `runs_dir`.
+    /// Makes one for data below `workdir`, or anywhere. Digests of files are kept in `runs_dir`.
     pub(crate) fn new(workdir: PathBuf, runs_dir: &Path) -> Self {
         let read = || serde_json::from_slice(&private::read(&runs_dir.join(FOLDER).join(STORE)).ok()?).ok();
         let known = read().unwrap_or_default();
@@ -101,7 +101,7 @@ impl DataKeeper {
         if self.known != before {
             self.keep();
         }
-        self.last = Some(Last { sources: sources.to_vec(), looked: Instant::now(), took: began.elapsed(), sets: sets.clone() });
+        self.last = Some(LastScan { sources: sources.to_vec(), looked: Instant::now(), took: began.elapsed(), sets: sets.clone() });
         sets
     }
 
@@ -155,7 +155,7 @@ impl DataKeeper {
     }
 
     /// Returns the digest of each entry; `None`: it takes too long.
-    fn contents(&mut self, root: &Path, entries: &[Entry]) -> Result<Option<Vec<String>>, String> {
+    fn contents(&mut self, root: &Path, entries: &[DataEntry]) -> Result<Option<Vec<String>>, String> {
         let began = Instant::now();
         let mut digests = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -164,7 +164,7 @@ impl DataKeeper {
                 continue;
             }
             let path = if entry.path.as_os_str().is_empty() { root.to_owned() } else { root.join(&entry.path) };
-            let state = |digest| Known { inode: entry.inode, written: entry.written, bytes: entry.bytes, digest };
+            let state = |digest| KnownDigest { inode: entry.inode, written: entry.written, bytes: entry.bytes, digest };
             if let Some(known) = self.known.get(&path).filter(|known| **known == state(known.digest.clone())) {
                 digests.push(known.digest.clone());
                 continue;
@@ -201,7 +201,7 @@ fn read(path: &Path, deadline: Instant) -> io::Result<Option<String>> {
     // What has become a FIFO since it was listed is not waited for.
     let mut file = fs::File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file any more"));
+        return Err(io::Error::other("it is not a regular file any more"));
     }
     let (mut hash, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
     loop {
@@ -216,12 +216,12 @@ fn read(path: &Path, deadline: Instant) -> io::Result<Option<String>> {
 }
 
 /// Returns all files below a folder, or the one file, sorted by path. Links to files are followed, links to folders are not: they may lead in circles.
-fn walk(root: &Path) -> Result<Vec<Entry>, String> {
+fn walk(root: &Path) -> Result<Vec<DataEntry>, String> {
     let trouble = |path: &Path, error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => format!("{} is not there", path.display()),
         _ => format!("{}: {error}", path.display()),
     };
-    let entry = |path: PathBuf, found: &fs::Metadata| Entry {
+    let entry = |path: PathBuf, found: &fs::Metadata| DataEntry {
         path,
         link: None,
         inode: found.ino(),
@@ -249,11 +249,11 @@ fn walk(root: &Path) -> Result<Vec<Entry>, String> {
                 Ok(_) if !kind.is_symlink() => {}
                 _ => {
                     let link = fs::read_link(child.path()).unwrap_or_default();
-                    entries.push(Entry { path, link: Some(link), inode: 0, written: (0, 0), bytes: 0 });
+                    entries.push(DataEntry { path, link: Some(link), inode: 0, written: (0, 0), bytes: 0 });
                 }
             }
             if entries.len() > FILES_MAX {
-                return Err(format!("more than {FILES_MAX} files: name what matters of it, or pack it"));
+                return Err(format!("more than {FILES_MAX} files: name the relevant ones, or pack the folder"));
             }
         }
     }
@@ -295,7 +295,11 @@ mod tests {
         assert_ne!(look(dir.path(), "other").digest, one.digest);
         fs::rename(dir.path().join("one/b"), dir.path().join("one/c")).unwrap();
         assert_ne!(look(dir.path(), "one").digest, one.digest);
-        assert_eq!(look(dir.path(), "one/deep/a.bin").digest, look(dir.path(), "other/deep/a.bin").digest, "a file has no name of its own");
+        assert_eq!(
+            look(dir.path(), "one/deep/a.bin").digest,
+            look(dir.path(), "other/deep/a.bin").digest,
+            "a file's name is not part of the digest"
+        );
     }
 
     #[test]

@@ -18,8 +18,8 @@ const DIGEST_DIGITS: usize = 32;
 
 /// What an attempt is executed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Environment {
-    /// What is known of the machine and the interpreter, by name.
+pub struct CapturedEnvironment {
+    /// Facts about the machine and the interpreter, by name.
     pub facts: BTreeMap<String, String>,
     /// Installed packages, `name==version`, sorted.
     pub packages: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Environment {
     pub data: Vec<DataSet>,
 }
 
-impl Environment {
+impl CapturedEnvironment {
     /// Returns what names it: the same facts have the same digest.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -52,10 +52,10 @@ impl Environment {
     }
 }
 
-impl From<Environment> for v1::Environment {
-    fn from(environment: Environment) -> Self {
+impl From<CapturedEnvironment> for v1::Environment {
+    fn from(environment: CapturedEnvironment) -> Self {
         let digest = environment.digest();
-        let Environment { facts, packages, variables, data } = environment;
+        let CapturedEnvironment { facts, packages, variables, data } = environment;
         Self { digest, facts: facts.into_iter().collect(), packages, variables, data }
     }
 }
@@ -65,11 +65,11 @@ impl From<Environment> for v1::Environment {
 pub(crate) struct Surveyor {
     host: String,
     driver: Arc<dyn GpuDriver>,
-    known: Mutex<Known>,
+    known: Mutex<KnownEnvironment>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownEnvironment {
     machine: Option<BTreeMap<String, String>>,
     pythons: Pythons,
 }
@@ -81,7 +81,7 @@ impl Surveyor {
     }
 
     /// Returns what a command is executed in. For a blocking thread: an interpreter that was not seen before is asked what it is.
-    pub(crate) fn look(&self, command: &[String], workdir: &Path, data: Vec<DataSet>) -> Environment {
+    pub(crate) fn look(&self, command: &[String], workdir: &Path, data: Vec<DataSet>) -> CapturedEnvironment {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = &mut *known;
         let variable = |name: &str| std::env::var(name).ok();
@@ -94,12 +94,12 @@ impl Surveyor {
             facts.extend([("interpreter".to_owned(), python.executable), ("python".to_owned(), python.version)]);
         }
         let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-        Environment { facts, packages, variables: variables::listed(all), data }
+        CapturedEnvironment { facts, packages, variables: variables::listed(all), data }
     }
 }
 
 /// Returns what a command would be executed in here, and what declared data is here. Takes as long as it takes to read that; for a blocking thread.
-pub fn survey(driver: Arc<dyn GpuDriver>, command: &[String], workdir: &Path, sources: &[DataSource], cache: &Path) -> Environment {
+pub fn survey(driver: Arc<dyn GpuDriver>, command: &[String], workdir: &Path, sources: &[DataSource], cache: &Path) -> CapturedEnvironment {
     let host = nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
     let data = DataKeeper::new(workdir.to_owned(), cache).look(sources);
     Surveyor::new(host, driver).look(command, workdir, data)
@@ -111,13 +111,15 @@ mod tests {
 
     #[test]
     fn a_digest_changes_with_each_part_and_not_with_the_borders_between_them() {
-        let one = Environment { packages: vec!["a==1".to_owned()], ..Environment::default() };
-        let other = Environment { variables: vec!["a==1".to_owned()], ..Environment::default() };
+        let one = CapturedEnvironment { packages: vec!["a==1".to_owned()], ..CapturedEnvironment::default() };
+        let other = CapturedEnvironment { variables: vec!["a==1".to_owned()], ..CapturedEnvironment::default() };
         assert_eq!(one.digest(), one.digest());
         assert_eq!(one.digest().len(), DIGEST_DIGITS);
         assert_ne!(one.digest(), other.digest());
-        let split =
-            |name: &str, fact: &str| Environment { facts: BTreeMap::from([(name.to_owned(), fact.to_owned())]), ..Environment::default() };
+        let split = |name: &str, fact: &str| CapturedEnvironment {
+            facts: BTreeMap::from([(name.to_owned(), fact.to_owned())]),
+            ..CapturedEnvironment::default()
+        };
         assert_ne!(split("a", "bc").digest(), split("ab", "c").digest());
     }
 }

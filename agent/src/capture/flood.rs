@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many versions within this time are no work of a person.
+/// This many versions within this time are no manual edits.
 const VERSIONS_MAX: usize = 50;
 const WITHIN: Duration = Duration::from_secs(3600);
 

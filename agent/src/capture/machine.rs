@@ -18,7 +18,7 @@ const JOB: [(&str, &str); 8] = [
     ("PBS_JOBID", "pbs_job"),
 ];
 
-/// Returns what is known of the machine whose files lie below `root`, and which its environment says.
+/// Returns facts about the machine, from the files below `root` and from its environment.
 pub(super) fn facts(root: &Path, variable: &dyn Fn(&str) -> Option<String>, driver: &dyn GpuDriver) -> BTreeMap<String, String> {
     let mut facts = driver.facts();
     let mut add = |name: &str, fact: Option<String>| {

@@ -100,7 +100,7 @@ fn started<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<String> {
     loop {
         let word = words.next()?;
         match word {
-            // What these take is no program.
+            // What these take is not a program.
             "-u" | "-C" => drop(words.next()),
             _ if word.starts_with('-') || word.contains('=') => {}
             _ => return Some(word.to_owned()),

@@ -1,6 +1,6 @@
 //! The environment variables of programs: all names, and the values of those that are known to hold no secret.
 
-/// Whose values are recorded: those that change what comes out of a run.
+/// Variables with recorded values: those that change the result of a run.
 const VALUES: [&str; 20] = [
     "CUDA_DEVICE_ORDER",
     "CUDA_VISIBLE_DEVICES",
@@ -27,7 +27,7 @@ const VALUES: [&str; 20] = [
 const VALUES_OF: [&str; 4] = ["NCCL_", "SLURM_", "PYTORCH_CUDA_", "TORCH_NCCL_"];
 /// What names of secrets hold; stronger than the lists above.
 const SECRET: [&str; 9] = ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH", "PRIVATE", "COOKIE"];
-/// What the agent sets for each run anew, and what changes with every shell.
+/// Variables that the agent sets for each run, and variables that change with every shell.
 const PASSING: [&str; 4] = ["SWEEP_", "WANDB_SWEEP_", "SHLVL", "_"];
 /// A longer value is none that a person has set by hand.
 const VALUE_BYTES_MAX: usize = 1000;

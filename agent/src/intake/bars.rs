@@ -26,7 +26,7 @@ pub(super) fn drawn_length(line: &str) -> usize {
 }
 
 /// Turns the values that patterns find in refreshes of bars into iterations: the last value of each position of a bar, if it differs from the one
-/// before. Values with a step of their own and values of other lines are passed through.
+/// before. Values with their own step and values of other lines are passed through.
 #[derive(Debug, Default)]
 pub(crate) struct Bars {
     /// The last refresh, which the next one may replace.

@@ -153,7 +153,7 @@ impl Hints {
         })
     }
 
-    /// Returns what a person should know of a hint.
+    /// Returns the warning for the user about a hint.
     pub(crate) fn words(&self, hint: &Hint) -> String {
         let start: String = hint.line.chars().take(120).collect();
         format!("`{}` is not read from the line `{start}`; {}", self.objective, self.remedy(hint))
@@ -180,7 +180,7 @@ fn means(found: &str, word: &str) -> bool {
     found == word || short.chars().count() >= PREFIX_CHARACTERS_MIN && long.starts_with(short)
 }
 
-/// A separator as an expression: any white space stands for any other.
+/// A separator as an expression: any white space matches any other.
 fn escaped(separator: &str) -> String {
     let mut pattern = String::new();
     for (index, part) in separator.split(char::is_whitespace).enumerate() {

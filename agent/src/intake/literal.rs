@@ -54,14 +54,14 @@ pub(super) fn map_at(text: &str, at: usize) -> Parsed {
     let mut parser = Parser { text, at, depth: 0 };
     match parser.map() {
         Ok(Literal::Map(entries)) => Parsed::Map(entries, parser.at),
-        Err(Stop::End) => Parsed::Unfinished,
+        Err(LiteralStop::End) => Parsed::Unfinished,
         _ => Parsed::Nothing,
     }
 }
 
 /// Why there is no value.
 #[derive(Debug)]
-enum Stop {
+enum LiteralStop {
     /// The text has ended.
     End,
     /// It is none.
@@ -75,30 +75,30 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> Result<u8, Stop> {
-        self.text.as_bytes().get(self.at).copied().ok_or(Stop::End)
+    fn peek(&self) -> Result<u8, LiteralStop> {
+        self.text.as_bytes().get(self.at).copied().ok_or(LiteralStop::End)
     }
 
-    fn skip_space(&mut self) -> Result<u8, Stop> {
+    fn skip_space(&mut self) -> Result<u8, LiteralStop> {
         while self.peek()?.is_ascii_whitespace() {
             self.at += 1;
         }
         self.peek()
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Stop> {
+    fn expect(&mut self, byte: u8) -> Result<(), LiteralStop> {
         if self.skip_space()? == byte {
             self.at += 1;
             return Ok(());
         }
-        Err(Stop::Wrong)
+        Err(LiteralStop::Wrong)
     }
 
-    fn map(&mut self) -> Result<Literal, Stop> {
+    fn map(&mut self) -> Result<Literal, LiteralStop> {
         self.expect(b'{')?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(Stop::Wrong);
+            return Err(LiteralStop::Wrong);
         }
         let mut entries = Vec::new();
         loop {
@@ -106,20 +106,20 @@ impl Parser<'_> {
                 b'}' => break,
                 b'"' | b'\'' => {}
                 byte if byte.is_ascii_digit() || byte == b'-' => {}
-                _ => return Err(Stop::Wrong),
+                _ => return Err(LiteralStop::Wrong),
             }
             let start = self.at;
             let name = match self.value()? {
                 Literal::Text(text) => text,
                 Literal::Number(_) => self.text[start..self.at].trim().to_owned(),
-                _ => return Err(Stop::Wrong),
+                _ => return Err(LiteralStop::Wrong),
             };
             self.expect(b':')?;
             entries.push((name, self.value()?));
             match self.skip_space()? {
                 b',' => self.at += 1,
                 b'}' => {}
-                _ => return Err(Stop::Wrong),
+                _ => return Err(LiteralStop::Wrong),
             }
         }
         self.at += 1;
@@ -127,7 +127,7 @@ impl Parser<'_> {
         Ok(Literal::Map(entries))
     }
 
-    fn value(&mut self) -> Result<Literal, Stop> {
+    fn value(&mut self) -> Result<Literal, LiteralStop> {
         match self.skip_space()? {
             b'{' => self.map(),
             b'[' => self.list(b']'),
@@ -136,15 +136,15 @@ impl Parser<'_> {
             b'<' => self.object(),
             byte if byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.') => self.number(),
             byte if byte.is_ascii_alphabetic() || byte == b'_' => self.word(),
-            _ => Err(Stop::Wrong),
+            _ => Err(LiteralStop::Wrong),
         }
     }
 
-    fn list(&mut self, end: u8) -> Result<Literal, Stop> {
+    fn list(&mut self, end: u8) -> Result<Literal, LiteralStop> {
         self.at += 1;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(Stop::Wrong);
+            return Err(LiteralStop::Wrong);
         }
         loop {
             if self.skip_space()? == end {
@@ -166,13 +166,13 @@ impl Parser<'_> {
         Ok(Literal::Other)
     }
 
-    fn string(&mut self) -> Result<String, Stop> {
+    fn string(&mut self) -> Result<String, LiteralStop> {
         let quote = self.peek()?;
         self.at += 1;
         let mut text = String::new();
         loop {
             let rest = &self.text[self.at..];
-            let next = rest.chars().next().ok_or(Stop::End)?;
+            let next = rest.chars().next().ok_or(LiteralStop::End)?;
             self.at += next.len_utf8();
             match next {
                 '\\' => self.escape(&mut text)?,
@@ -182,16 +182,16 @@ impl Parser<'_> {
         }
     }
 
-    fn escape(&mut self, text: &mut String) -> Result<(), Stop> {
-        let next = self.text[self.at..].chars().next().ok_or(Stop::End)?;
+    fn escape(&mut self, text: &mut String) -> Result<(), LiteralStop> {
+        let next = self.text[self.at..].chars().next().ok_or(LiteralStop::End)?;
         self.at += next.len_utf8();
         match next {
             'n' => text.push('\n'),
             't' => text.push('\t'),
             'r' => text.push('\r'),
             'u' => {
-                let digits = self.text.get(self.at..self.at + 4).ok_or(Stop::End)?;
-                let code = u32::from_str_radix(digits, 16).map_err(|_| Stop::Wrong)?;
+                let digits = self.text.get(self.at..self.at + 4).ok_or(LiteralStop::End)?;
+                let code = u32::from_str_radix(digits, 16).map_err(|_| LiteralStop::Wrong)?;
                 self.at += 4;
                 // Halves of a pair are in no name of a metric that anybody asks for.
                 text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
@@ -201,7 +201,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<Literal, Stop> {
+    fn number(&mut self) -> Result<Literal, LiteralStop> {
         let sign = match self.peek()? {
             b'-' => -1.0,
             _ => 1.0,
@@ -213,7 +213,7 @@ impl Parser<'_> {
         if self.peek()?.is_ascii_alphabetic() {
             return match self.word()? {
                 Literal::Number(value) if !value.is_finite() => Ok(Literal::Number(sign * value)),
-                _ => Err(Stop::Wrong),
+                _ => Err(LiteralStop::Wrong),
             };
         }
         while self.peek().is_ok_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+')) {
@@ -221,13 +221,13 @@ impl Parser<'_> {
         }
         match self.text[start..self.at].parse() {
             Ok(number) => Ok(Literal::Number(number)),
-            Err(_) if self.at == self.text.len() => Err(Stop::End),
-            Err(_) => Err(Stop::Wrong),
+            Err(_) if self.at == self.text.len() => Err(LiteralStop::End),
+            Err(_) => Err(LiteralStop::Wrong),
         }
     }
 
     /// A constant or a call.
-    fn word(&mut self) -> Result<Literal, Stop> {
+    fn word(&mut self) -> Result<Literal, LiteralStop> {
         let start = self.at;
         while self.peek().is_ok_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
             self.at += 1;
@@ -237,7 +237,7 @@ impl Parser<'_> {
             Ok(b'(') => return self.call(word),
             // A prefix of a string: b'', r''.
             Ok(b'"' | b'\'') if word.len() <= 2 => return self.string().map(|_| Literal::Other),
-            Err(_) => return Err(Stop::End),
+            Err(_) => return Err(LiteralStop::End),
             Ok(_) => {}
         }
         match word {
@@ -246,11 +246,11 @@ impl Parser<'_> {
             "true" | "false" | "null" | "True" | "False" | "None" | "undefined" => Ok(Literal::Other),
             // An enumeration's member, a type.
             _ if word.contains('.') => Ok(Literal::Other),
-            _ => Err(Stop::Wrong),
+            _ => Err(LiteralStop::Wrong),
         }
     }
 
-    fn call(&mut self, name: &str) -> Result<Literal, Stop> {
+    fn call(&mut self, name: &str) -> Result<Literal, LiteralStop> {
         let is_number = name.rsplit('.').next().is_some_and(|name| NUMBERS.contains(&name));
         self.at += 1;
         let value = if is_number && self.skip_space()? != b')' { self.value()? } else { Literal::Other };
@@ -274,8 +274,8 @@ impl Parser<'_> {
     }
 
     /// `<function f at 0x7f…>`.
-    fn object(&mut self) -> Result<Literal, Stop> {
-        let length = self.text[self.at..].find('>').ok_or(Stop::End)?;
+    fn object(&mut self) -> Result<Literal, LiteralStop> {
+        let length = self.text[self.at..].find('>').ok_or(LiteralStop::End)?;
         self.at += length + 1;
         Ok(Literal::Other)
     }

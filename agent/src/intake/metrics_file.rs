@@ -25,10 +25,10 @@ pub(crate) struct MetricsFile {
 
 /// What a look at the file brought.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct MetricsFileUpdate {
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
-    /// The first line that is no JSON object, once an attempt; or why the file cannot be read.
+    /// The first line that is not a JSON object, once an attempt; or why the file cannot be read.
     pub(crate) complaint: Option<String>,
     /// The program has rewritten the file: these are its first readings.
     pub(crate) restarted: bool,
@@ -48,7 +48,7 @@ impl MetricsFile {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) async fn read(&mut self, last: bool) -> io::Result<Seen> {
+    pub(crate) async fn read(&mut self, last: bool) -> io::Result<MetricsFileUpdate> {
         let gain = self.tail.read().await?;
         if gain.restarted {
             self.lines = Lines::default();
@@ -61,7 +61,7 @@ impl MetricsFile {
         if ends && !more {
             lines.extend(self.lines.finish());
         }
-        let mut seen = Seen { more, restarted: gain.restarted, ..Seen::default() };
+        let mut seen = MetricsFileUpdate { more, restarted: gain.restarted, ..MetricsFileUpdate::default() };
         if let Some(obstacle) = gain.obstacle {
             seen.complaint = Some(format!("$SWEEP_METRICS is not read while {obstacle}"));
         }
@@ -84,7 +84,7 @@ impl MetricsFile {
     }
 
     /// Takes a text that is an object, or the beginning of one; returns whether it is.
-    fn takes(&mut self, text: String, seen: &mut Seen) -> bool {
+    fn takes(&mut self, text: String, seen: &mut MetricsFileUpdate) -> bool {
         match record::read_whole(&text) {
             Some(readings) if self.repeats.is_repeated(&text) => seen.repeated += readings.len() as u64,
             Some(readings) => seen.readings.extend(readings),
@@ -94,13 +94,13 @@ impl MetricsFile {
         true
     }
 
-    fn complain(&mut self, text: &str, seen: &mut Seen) {
+    fn complain(&mut self, text: &str, seen: &mut MetricsFileUpdate) {
         if text.trim().is_empty() || std::mem::replace(&mut self.complained, true) {
             return;
         }
         let start: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
         seen.complaint = Some(format!(
-            "a line of $SWEEP_METRICS is no JSON object and is left out: `{start}`; write lines like {{\"step\": 3, \"loss\": 0.21}}"
+            "a line of $SWEEP_METRICS is not a JSON object and is left out: `{start}`; write lines like {{\"step\": 3, \"loss\": 0.21}}"
         ));
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn partial_lines_wait_and_truncation_begins_anew() {
+    async fn partial_lines_wait_and_truncation_restarts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let mut file = MetricsFile::new(path.clone());

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use super::printed::{OutputReader, Pattern, Printed};
 use super::tail::Tail;
-use crate::streams::{Origins, origins_of};
+use crate::streams::{StreamOrigins, origins_of};
 
 /// Reads the output of one attempt.
 #[derive(Debug)]
 pub(crate) struct Output {
     log: Tail,
     origins: Tail,
-    streams: Origins,
+    streams: StreamOrigins,
     /// How much of the log was read.
     length: u64,
     /// By stream.
@@ -21,7 +21,7 @@ pub(crate) struct Output {
 
 /// What a look at the output brought.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct OutputUpdate {
     /// What was printed.
     pub(crate) printed: Printed,
     /// Why nothing can be read.
@@ -34,19 +34,19 @@ impl Output {
     pub(crate) fn new(log: PathBuf, patterns: &[Pattern]) -> Self {
         let origins = Tail::new(origins_of(&log));
         let readers = [(); 2].map(|()| OutputReader::new(patterns.to_vec()));
-        Self { log: Tail::new(log), origins, streams: Origins::default(), length: 0, readers }
+        Self { log: Tail::new(log), origins, streams: StreamOrigins::default(), length: 0, readers }
     }
 
     /// Returns what is new; `last` also gives out a line without an end.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(crate) async fn read(&mut self, last: bool) -> io::Result<Seen> {
+    pub(crate) async fn read(&mut self, last: bool) -> io::Result<OutputUpdate> {
         let gain = self.log.read().await?;
         let more = !gain.bytes.is_empty();
         if gain.restarted {
             // The program has written over its log: where that is from is not known.
-            self.streams = Origins::unknown();
+            self.streams = StreamOrigins::unknown();
             self.length = 0;
         } else if more {
             self.read_origins().await;
@@ -62,7 +62,7 @@ impl Output {
         let removed = || "output.log was removed: what the program prints is read, but not kept".to_owned();
         let obstacle = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
         let complaint = obstacle.or_else(|| gain.removed.then(removed));
-        Ok(Seen { printed, complaint, more })
+        Ok(OutputUpdate { printed, complaint, more })
     }
 
     /// Reads where the bytes of the log are from, which is written before them. Without it they are from one stream.

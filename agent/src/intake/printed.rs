@@ -7,7 +7,7 @@ use regex::Regex;
 use super::Reading;
 use super::bars::{self, Bars};
 use super::lines::{Line, Lines};
-use super::record::{self, Found};
+use super::record::{self, ParsedMetrics};
 
 /// A map that is printed over several lines has at most this many bytes.
 const UNFINISHED_BYTES_MAX: usize = 64 << 10;
@@ -94,11 +94,11 @@ impl OutputReader {
         for line in lines.into_iter().flat_map(apart) {
             if !self.is_source(&line.text) {
                 match self.readings(&line.text) {
-                    Found { readings, any: true, .. } => {
+                    ParsedMetrics { readings, any: true, .. } => {
                         seen.named.extend(readings.iter().map(|reading| reading.name.clone()));
                         seen.readings.extend(readings);
                     }
-                    Found { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
+                    ParsedMetrics { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
                 }
             }
             if !line.overwritten {
@@ -120,7 +120,7 @@ impl OutputReader {
     }
 
     /// Returns the metrics of a line: those of the maps in it or completed by it (then `any` is true), else those that the patterns find.
-    fn readings(&mut self, line: &str) -> Found {
+    fn readings(&mut self, line: &str) -> ParsedMetrics {
         // A terminal's colours may be anywhere in a map.
         let line = &*console::strip_ansi_codes(line);
         let mut before = Vec::new();
@@ -137,7 +137,7 @@ impl OutputReader {
             // Still the same map: it has begun at the beginning.
             if found.unfinished == Some(0) && text.len() <= UNFINISHED_BYTES_MAX {
                 (self.unfinished, self.waiting) = (text, found.readings);
-                return Found::default();
+                return ParsedMetrics::default();
             }
             if found.any && found.unfinished != Some(0) {
                 return self.hold(found, &text);
@@ -154,7 +154,7 @@ impl OutputReader {
     }
 
     /// Keeps the beginning of a map for the lines to come, with the metrics that it would hold.
-    fn hold(&mut self, mut found: Found, text: &str) -> Found {
+    fn hold(&mut self, mut found: ParsedMetrics, text: &str) -> ParsedMetrics {
         if let Some(start) = found.unfinished.filter(|start| self.unfinished.is_empty() && text.len() - start <= UNFINISHED_BYTES_MAX) {
             text[start..].clone_into(&mut self.unfinished);
             self.waiting = found.readings.split_off(found.certain);
@@ -163,7 +163,7 @@ impl OutputReader {
     }
 }
 
-/// Takes apart what stands in one line since a bar has left it open: each bar, and what was printed behind it.
+/// Splits a line that a progress bar left open: each bar, and what was printed behind it.
 fn apart(mut line: Line) -> Vec<Line> {
     let mut parts = Vec::new();
     loop {

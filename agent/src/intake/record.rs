@@ -14,7 +14,7 @@ const WORK_MAX: usize = 8;
 
 /// The metrics of a text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Found {
+pub(crate) struct ParsedMetrics {
     /// In order.
     pub(crate) readings: Vec<Reading>,
     /// There was at least one map, with metrics or without.
@@ -27,8 +27,8 @@ pub(crate) struct Found {
 
 /// Finds the numbers of all maps in a text, wherever they are in it. Nested maps are flattened, with a dot between the names. Numbers may be written
 /// as text; NaN and the infinities as Python or JavaScript writes them. Booleans, other texts and lists are no metrics.
-pub(crate) fn find(text: &str) -> Found {
-    let mut found = Found::default();
+pub(crate) fn find(text: &str) -> ParsedMetrics {
+    let mut found = ParsedMetrics::default();
     let (mut at, mut work) = (0, 0);
     while let Some(start) = text[at..].find('{').map(|offset| at + offset) {
         match map_at(text, start) {
@@ -160,7 +160,7 @@ mod tests {
         let expected = [("loss", 0.5), ("acc", 1.0), ("nested.a", 1.0), ("nested.step", 9.0)];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), Some(3), value)));
         assert_eq!(readings(r#"{"_step": 4.0, "_runtime": 9, "_timestamp": 9, "epoch": 1}"#), [("epoch".to_owned(), Some(4), 1.0)]);
-        assert_eq!(find("{}"), Found { any: true, ..Found::default() });
+        assert_eq!(find("{}"), ParsedMetrics { any: true, ..ParsedMetrics::default() });
         assert_eq!(values(r#"{"a": 1, "a": 2}"#), one("a", 2.0));
     }
 
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn other_lines_are_left_alone() {
         for line in ["", "loss 0.5", "{loss: 1}", "[1]", "{1, 2}", "{'a'; 1}", "{\"a\": x}", "if (x) { return 1; }"] {
-            assert_eq!(find(line), Found::default(), "{line}");
+            assert_eq!(find(line), ParsedMetrics::default(), "{line}");
         }
         assert_eq!(find(&format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000))).readings, []);
         assert_eq!(values(&format!("{{\"{}\": 1}}", "x".repeat(1000))), []);

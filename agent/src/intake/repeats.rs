@@ -14,7 +14,7 @@ pub(crate) struct Repeats {
 }
 
 impl Repeats {
-    /// Takes note that the file is read from its beginning.
+    /// Records that the file is read from its beginning.
     pub(crate) fn restart(&mut self) {
         self.before = std::mem::take(&mut self.seen);
     }

@@ -42,7 +42,7 @@ pub(crate) struct Gain {
     pub(crate) restarted: bool,
     /// The file was removed. What its program goes on writing to it is read all the same.
     pub(crate) removed: bool,
-    /// Why nothing can be read: something else lies in the place of the file, or it may not be read.
+    /// Why nothing can be read: something else is in place of the file, or it may not be read.
     pub(crate) obstacle: Option<String>,
 }
 

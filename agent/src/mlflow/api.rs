@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::store::{Refusal, Store, text};
+use super::store::{ApiRefusal, MlflowStore, text};
 
 /// The version that clients are told: new functions of theirs ask for a newer server.
 const VERSION: &str = "2.9.0";
@@ -19,7 +19,7 @@ const VERSION: &str = "2.9.0";
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) token: String,
-    pub(super) store: Mutex<Store>,
+    pub(super) store: Mutex<MlflowStore>,
 }
 
 /// Answers one request.
@@ -38,11 +38,11 @@ pub(super) async fn answer(
     }
     let versions = ["/api/2.0/mlflow/", "/api/3.0/mlflow/", "/ajax-api/2.0/mlflow/"];
     let Some(endpoint) = versions.iter().find_map(|version| path.strip_prefix(version)) else {
-        return refuse(Refusal { status: 404, code: "ENDPOINT_NOT_FOUND", message: "there is nothing here".to_owned() });
+        return refuse(ApiRefusal { status: 404, code: "ENDPOINT_NOT_FOUND", message: "there is nothing here".to_owned() });
     };
     let body = if body.is_empty() { Ok(json!(query)) } else { serde_json::from_slice(&body) };
     let Ok(body) = body else {
-        return refuse(Refusal { status: 400, code: "MALFORMED_REQUEST", message: "the request is no JSON".to_owned() });
+        return refuse(ApiRefusal { status: 400, code: "MALFORMED_REQUEST", message: "the request is not JSON".to_owned() });
     };
     let mut store = server.store.lock().unwrap_or_else(PoisonError::into_inner);
     match dispatch(&mut store, &method, endpoint, &body) {
@@ -51,7 +51,7 @@ pub(super) async fn answer(
     }
 }
 
-fn dispatch(store: &mut Store, method: &Method, endpoint: &str, body: &Value) -> Result<Value, Refusal> {
+fn dispatch(store: &mut MlflowStore, method: &Method, endpoint: &str, body: &Value) -> Result<Value, ApiRefusal> {
     let list = |key: &str| body.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let id = |key: &str| text(body, key).unwrap_or_default();
     let parts: Vec<&str> = endpoint.split('/').collect();
@@ -84,18 +84,18 @@ fn dispatch(store: &mut Store, method: &Method, endpoint: &str, body: &Value) ->
         ("PATCH", ["logged-models", model]) => store.finish_model(model, body),
         ("POST" | "PATCH", ["logged-models", model, "params" | "tags"]) => store.finish_model(model, &json!({})),
         ("DELETE", ["logged-models", _, "tags", _]) => Ok(json!({})),
-        _ => Err(Refusal {
+        _ => Err(ApiRefusal {
             status: 404,
             code: "ENDPOINT_NOT_FOUND",
             message: format!(
                 "the MLflow endpoint of sweep keeps experiments, runs, metrics, parameters, tags and artifacts; it has no `{endpoint}`: for traces and \
-                 the model registry set MLFLOW_TRACKING_URI for the agent to a server of your own"
+                 the model registry set MLFLOW_TRACKING_URI for the agent to your own server"
             ),
         }),
     }
 }
 
-fn refuse(refusal: Refusal) -> Response {
+fn refuse(refusal: ApiRefusal) -> Response {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(json!({"error_code": refusal.code, "message": refusal.message}))).into_response()
 }
@@ -106,14 +106,14 @@ mod tests {
 
     use super::*;
 
-    fn call(store: &mut Store, method: &Method, endpoint: &str, body: Value) -> Value {
+    fn call(store: &mut MlflowStore, method: &Method, endpoint: &str, body: Value) -> Value {
         dispatch(store, method, endpoint, &body).unwrap_or_else(|refusal| panic!("{endpoint}: {refusal:?}"))
     }
 
     #[test]
     fn runs_are_kept_and_their_metrics_are_written_down() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::new(folder.path(), "abcd1234-7");
+        let mut store = MlflowStore::new(folder.path(), "abcd1234-7");
         let missing = dispatch(&mut store, &Method::GET, "experiments/get-by-name", &json!({"experiment_name": "demo"}));
         assert_eq!(missing.map_err(|refusal| (refusal.status, refusal.code)), Err((404, "RESOURCE_DOES_NOT_EXIST")));
         let experiment = call(&mut store, &Method::POST, "experiments/create", json!({"name": "demo"}));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_is_refused_with_the_way_out() {
-        let mut store = Store::new(std::path::Path::new("/nowhere"), "x");
+        let mut store = MlflowStore::new(std::path::Path::new("/nowhere"), "x");
         let refusal = dispatch(&mut store, &Method::POST, "registered-models/create", &json!({})).unwrap_err();
         assert!(refusal.status == 404 && refusal.message.contains("set MLFLOW_TRACKING_URI"), "{refusal:?}");
         let full = dispatch(&mut store, &Method::POST, "runs/log-metric", &json!({"run_id": "x", "key": "a", "value": 1})).unwrap_err();

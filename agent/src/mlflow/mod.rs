@@ -21,14 +21,14 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub(crate) use self::store::LOG;
-use self::store::Store;
+use self::store::MlflowStore;
 
 /// The variable that names the server to MLflow's clients.
 pub(crate) const VARIABLE: &str = "MLFLOW_TRACKING_URI";
 /// A longer request is refused.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
-/// Whether a user was warned of a server of their own.
+/// Whether a user was warned of their own server.
 static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
 /// Returns the folder of MLflow's file store that an address of the user's own names.
@@ -37,7 +37,7 @@ pub(crate) fn store_of(uri: &str, workdir: &Path) -> Option<PathBuf> {
     (!path.is_empty() && uri != "databricks" && uri != "uc").then(|| workdir.join(path))
 }
 
-/// Returns a warning where the user's own address is no file store, once for this process.
+/// Returns a warning where the user's own address is not a file store, once for this process.
 pub(crate) fn warning_of(uri: &str) -> Option<String> {
     if store_of(uri, Path::new("/")).is_some() || HAS_WARNED.swap(true, Ordering::Relaxed) {
         return None;
@@ -78,7 +78,7 @@ impl Endpoint {
 
     /// Answers until this process ends. `name` is that of the first run. Costs a waiting thread until a client connects.
     pub(crate) fn serve(self, folder: &Path, name: &str) {
-        let store = Store::new(folder, name);
+        let store = MlflowStore::new(folder, name);
         thread::spawn(move || {
             if let Err(error) = self.answer(store) {
                 tracing::warn!(%error, "the MLflow endpoint of an attempt has ended");
@@ -86,7 +86,7 @@ impl Endpoint {
         });
     }
 
-    fn answer(self, store: Store) -> io::Result<()> {
+    fn answer(self, store: MlflowStore) -> io::Result<()> {
         loop {
             match poll(&mut [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
                 Err(Errno::EINTR) => {}

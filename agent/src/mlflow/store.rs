@@ -19,7 +19,7 @@ const NAMES_MAX: usize = 10_000;
 
 /// Why a request is refused, as MLflow's clients know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct ApiRefusal {
     pub(super) status: u16,
     pub(super) code: &'static str,
     pub(super) message: String,
@@ -27,11 +27,11 @@ pub(super) struct Refusal {
 
 /// What was logged.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct MlflowStore {
     folder: PathBuf,
     name: String,
     experiments: Vec<Experiment>,
-    runs: BTreeMap<String, Run>,
+    runs: BTreeMap<String, MlflowRun>,
     models: BTreeMap<String, Value>,
     count: u64,
 }
@@ -44,7 +44,7 @@ struct Experiment {
 }
 
 #[derive(Debug)]
-struct Run {
+struct MlflowRun {
     /// Its place in the order of runs.
     number: u64,
     info: Map<String, Value>,
@@ -55,7 +55,7 @@ struct Run {
     metrics: BTreeMap<String, Value>,
 }
 
-impl Store {
+impl MlflowStore {
     /// A store that keeps what is logged below an attempt's folder. `name` is that of the first run, if the program gives none.
     pub(super) fn new(folder: &Path, name: &str) -> Self {
         let default = Experiment { name: "Default".to_owned(), tags: BTreeMap::new(), is_deleted: false };
@@ -69,18 +69,18 @@ impl Store {
         }
     }
 
-    pub(super) fn create_experiment(&mut self, body: &Value) -> Result<Value, Refusal> {
+    pub(super) fn create_experiment(&mut self, body: &Value) -> Result<Value, ApiRefusal> {
         let name = required(body, "name")?;
         if self.experiments.iter().any(|known| known.name == name) {
             let message = format!("Experiment(name={name}) already exists.");
-            return Err(Refusal { status: 400, code: "RESOURCE_ALREADY_EXISTS", message });
+            return Err(ApiRefusal { status: 400, code: "RESOURCE_ALREADY_EXISTS", message });
         }
         full(self.experiments.len())?;
         self.experiments.push(Experiment { name: name.to_owned(), tags: tags(body), is_deleted: false });
         Ok(json!({"experiment_id": (self.experiments.len() - 1).to_string()}))
     }
 
-    pub(super) fn experiment(&self, id: &str) -> Result<Value, Refusal> {
+    pub(super) fn experiment(&self, id: &str) -> Result<Value, ApiRefusal> {
         let index: usize = id.parse().map_err(|_| missing("experiment", id))?;
         let found = self.experiments.get(index).ok_or_else(|| missing("experiment", id))?;
         let tags: Vec<_> = found.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
@@ -95,18 +95,18 @@ impl Store {
         }))
     }
 
-    pub(super) fn experiment_named(&self, name: &str) -> Result<Value, Refusal> {
+    pub(super) fn experiment_named(&self, name: &str) -> Result<Value, ApiRefusal> {
         let index = self.experiments.iter().position(|known| known.name == name).ok_or_else(|| missing("experiment", name))?;
         self.experiment(&index.to_string())
     }
 
-    pub(super) fn experiments(&self) -> Result<Value, Refusal> {
+    pub(super) fn experiments(&self) -> Result<Value, ApiRefusal> {
         let all = (0..self.experiments.len()).filter(|index| !self.experiments[*index].is_deleted);
         Ok(json!({"experiments": all.map(|index| self.experiment(&index.to_string())).collect::<Result<Vec<_>, _>>()?}))
     }
 
     /// Changes the name, a tag, or whether it is deleted.
-    pub(super) fn change_experiment(&mut self, body: &Value, is_deleted: Option<bool>) -> Result<Value, Refusal> {
+    pub(super) fn change_experiment(&mut self, body: &Value, is_deleted: Option<bool>) -> Result<Value, ApiRefusal> {
         let id = required(body, "experiment_id")?;
         let found = id.parse().ok().and_then(|index: usize| self.experiments.get_mut(index)).ok_or_else(|| missing("experiment", id))?;
         if let Some(name) = text(body, "new_name") {
@@ -121,7 +121,7 @@ impl Store {
         Ok(json!({}))
     }
 
-    pub(super) fn create_run(&mut self, body: &Value) -> Result<Value, Refusal> {
+    pub(super) fn create_run(&mut self, body: &Value) -> Result<Value, ApiRefusal> {
         full(self.runs.len())?;
         let experiment = text(body, "experiment_id").unwrap_or("0");
         self.experiment(experiment)?;
@@ -151,13 +151,13 @@ impl Store {
             "lifecycle_stage": "active",
         });
         let Value::Object(info) = info else { return Err(invalid("a run is an object".to_owned())) };
-        let run = Run { number, info, series, tags, params: BTreeMap::new(), metrics: BTreeMap::new() };
+        let run = MlflowRun { number, info, series, tags, params: BTreeMap::new(), metrics: BTreeMap::new() };
         let shown = run.shown();
         self.runs.insert(id, run);
         Ok(json!({"run": shown}))
     }
 
-    pub(super) fn run(&self, id: &str) -> Result<Value, Refusal> {
+    pub(super) fn run(&self, id: &str) -> Result<Value, ApiRefusal> {
         Ok(json!({"run": self.runs.get(id).ok_or_else(|| missing("run", id))?.shown()}))
     }
 
@@ -165,13 +165,13 @@ impl Store {
     pub(super) fn runs(&self, body: &Value) -> Value {
         let wanted: Vec<&str> =
             body.get("experiment_ids").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let is_wanted = |run: &&Run| run.info["experiment_id"].as_str().is_some_and(|id| wanted.contains(&id));
+        let is_wanted = |run: &&MlflowRun| run.info["experiment_id"].as_str().is_some_and(|id| wanted.contains(&id));
         let mut found: Vec<_> = self.runs.values().filter(is_wanted).collect();
         found.sort_by_key(|run| std::cmp::Reverse(run.number));
-        json!({"runs": found.into_iter().map(Run::shown).collect::<Vec<_>>()})
+        json!({"runs": found.into_iter().map(MlflowRun::shown).collect::<Vec<_>>()})
     }
 
-    pub(super) fn update_run(&mut self, body: &Value) -> Result<Value, Refusal> {
+    pub(super) fn update_run(&mut self, body: &Value) -> Result<Value, ApiRefusal> {
         let run = self.run_of(body)?;
         for key in ["status", "end_time", "run_name"] {
             if let Some(value) = body.get(key).filter(|value| **value != json!("")) {
@@ -184,13 +184,13 @@ impl Store {
         Ok(json!({"run_info": run.info}))
     }
 
-    pub(super) fn mark_run(&mut self, body: &Value, stage: &str) -> Result<Value, Refusal> {
+    pub(super) fn mark_run(&mut self, body: &Value, stage: &str) -> Result<Value, ApiRefusal> {
         self.run_of(body)?.info.insert("lifecycle_stage".to_owned(), json!(stage));
         Ok(json!({}))
     }
 
     /// Takes metrics, parameters and tags, and writes them down.
-    pub(super) fn log(&mut self, body: &Value, metrics: &[Value], params: &[Value], tags: &[Value]) -> Result<Value, Refusal> {
+    pub(super) fn log(&mut self, body: &Value, metrics: &[Value], params: &[Value], tags: &[Value]) -> Result<Value, ApiRefusal> {
         let run = self.run_of(body)?;
         let mut lines = String::new();
         for metric in metrics {
@@ -207,7 +207,7 @@ impl Store {
             let (key, value) = (required(param, "key")?, text(param, "value").unwrap_or_default());
             if run.params.get(key).is_some_and(|known| known != value) {
                 let message = format!("Changing param values is not allowed. Param with key='{key}' was already logged with another value");
-                return Err(Refusal { status: 400, code: "INVALID_PARAMETER_VALUE", message });
+                return Err(ApiRefusal { status: 400, code: "INVALID_PARAMETER_VALUE", message });
             }
             lines.push_str(&format!("{}\n", json!({"run": run.series, "param": key, "value": value})));
             if run.params.len() < NAMES_MAX {
@@ -220,29 +220,29 @@ impl Store {
         self.write(&lines).map_err(|error| {
             let message = format!("{}: {error}", self.folder.join(LOG).display());
             // Clients try this again.
-            Refusal { status: 503, code: "TEMPORARILY_UNAVAILABLE", message }
+            ApiRefusal { status: 503, code: "TEMPORARILY_UNAVAILABLE", message }
         })?;
         Ok(json!({}))
     }
 
-    pub(super) fn delete_tag(&mut self, body: &Value) -> Result<Value, Refusal> {
+    pub(super) fn delete_tag(&mut self, body: &Value) -> Result<Value, ApiRefusal> {
         let key = required(body, "key")?.to_owned();
         self.run_of(body)?.tags.remove(&key);
         Ok(json!({}))
     }
 
     /// Returns the last value of a metric, as its history: what came before is in the file.
-    pub(super) fn history(&self, run: &str, metric: &str) -> Result<Value, Refusal> {
+    pub(super) fn history(&self, run: &str, metric: &str) -> Result<Value, ApiRefusal> {
         let run = self.runs.get(run).ok_or_else(|| missing("run", run))?;
         Ok(json!({"metrics": run.metrics.get(metric).into_iter().collect::<Vec<_>>()}))
     }
 
-    pub(super) fn artifacts(&self, run: &str) -> Result<Value, Refusal> {
+    pub(super) fn artifacts(&self, run: &str) -> Result<Value, ApiRefusal> {
         let run = self.runs.get(run).ok_or_else(|| missing("run", run))?;
         Ok(json!({"root_uri": run.info["artifact_uri"], "files": []}))
     }
 
-    pub(super) fn create_model(&mut self, body: &Value) -> Result<Value, Refusal> {
+    pub(super) fn create_model(&mut self, body: &Value) -> Result<Value, ApiRefusal> {
         full(self.models.len())?;
         let id = format!("m-{}", self.id()?);
         let name = text(body, "name").map_or_else(|| id.clone(), str::to_owned);
@@ -265,11 +265,11 @@ impl Store {
         Ok(model)
     }
 
-    pub(super) fn model(&self, id: &str) -> Result<Value, Refusal> {
+    pub(super) fn model(&self, id: &str) -> Result<Value, ApiRefusal> {
         self.models.get(id).cloned().ok_or_else(|| missing("logged model", id))
     }
 
-    pub(super) fn finish_model(&mut self, id: &str, body: &Value) -> Result<Value, Refusal> {
+    pub(super) fn finish_model(&mut self, id: &str, body: &Value) -> Result<Value, ApiRefusal> {
         let model = self.models.get_mut(id).ok_or_else(|| missing("logged model", id))?;
         if let Some(status) = body.get("status") {
             model["model"]["info"]["status"] = status.clone();
@@ -277,7 +277,7 @@ impl Store {
         Ok(model.clone())
     }
 
-    fn run_of(&mut self, body: &Value) -> Result<&mut Run, Refusal> {
+    fn run_of(&mut self, body: &Value) -> Result<&mut MlflowRun, ApiRefusal> {
         let id = text(body, "run_id").or_else(|| text(body, "run_uuid")).ok_or_else(|| invalid("run_id is missing".to_owned()))?;
         self.runs.get_mut(id).ok_or_else(|| missing("run", id))
     }
@@ -290,10 +290,10 @@ impl Store {
         file.write_all(lines.as_bytes())
     }
 
-    fn id(&mut self) -> Result<String, Refusal> {
+    fn id(&mut self) -> Result<String, ApiRefusal> {
         self.count += 1;
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| Refusal {
+        getrandom::fill(&mut bytes).map_err(|error| ApiRefusal {
             status: 503,
             code: "TEMPORARILY_UNAVAILABLE",
             message: error.to_string(),
@@ -302,7 +302,7 @@ impl Store {
     }
 }
 
-impl Run {
+impl MlflowRun {
     fn shown(&self) -> Value {
         let tags: Vec<_> = self.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
         let params: Vec<_> = self.params.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
@@ -316,7 +316,7 @@ pub(super) fn text<'a>(body: &'a Value, key: &str) -> Option<&'a str> {
     body.get(key)?.as_str()
 }
 
-fn required<'a>(body: &'a Value, key: &str) -> Result<&'a str, Refusal> {
+fn required<'a>(body: &'a Value, key: &str) -> Result<&'a str, ApiRefusal> {
     text(body, key).ok_or_else(|| invalid(format!("{key} is missing")))
 }
 
@@ -330,17 +330,17 @@ fn tags(body: &Value) -> BTreeMap<String, String> {
     tags.filter_map(|tag| Some((text(tag, "key")?.to_owned(), text(tag, "value").unwrap_or_default().to_owned()))).collect()
 }
 
-fn full(entries: usize) -> Result<(), Refusal> {
+fn full(entries: usize) -> Result<(), ApiRefusal> {
     let message = format!("an attempt of sweep has at most {ENTRIES_MAX} experiments, runs and models");
-    if entries < ENTRIES_MAX { Ok(()) } else { Err(Refusal { status: 400, code: "RESOURCE_LIMIT_EXCEEDED", message }) }
+    if entries < ENTRIES_MAX { Ok(()) } else { Err(ApiRefusal { status: 400, code: "RESOURCE_LIMIT_EXCEEDED", message }) }
 }
 
-fn missing(what: &str, id: &str) -> Refusal {
-    Refusal { status: 404, code: "RESOURCE_DOES_NOT_EXIST", message: format!("there is no {what} `{id}` in this attempt of sweep") }
+fn missing(what: &str, id: &str) -> ApiRefusal {
+    ApiRefusal { status: 404, code: "RESOURCE_DOES_NOT_EXIST", message: format!("there is no {what} `{id}` in this attempt of sweep") }
 }
 
-fn invalid(message: String) -> Refusal {
-    Refusal { status: 400, code: "INVALID_PARAMETER_VALUE", message }
+fn invalid(message: String) -> ApiRefusal {
+    ApiRefusal { status: 400, code: "INVALID_PARAMETER_VALUE", message }
 }
 
 fn now_ms() -> u64 {

@@ -1,4 +1,4 @@
-//! A cgroup (version 2) for the processes of one attempt, where one may be made. What a program starts is born in it and stays in it, whatever session,
+//! A cgroup (version 2) for the processes of one attempt, where the agent may create one. What a program starts is born in it and stays in it, whatever session,
 //! parent and environment it chooses, so that it is found even after its shim was killed.
 //!
 //! The shim enters the cgroup before it starts the program and leaves it afterwards. Making one needs a cgroup file system that can be written: root, or a
@@ -62,7 +62,7 @@ impl Drop for Cgroup {
 /// Returns the processes of a cgroup and of those below it.
 pub(super) fn processes(folder: &Path) -> BTreeSet<i32> {
     let text = fs::read_to_string(folder.join(PROCESSES)).unwrap_or_default();
-    // 0 stands for one that cannot be seen from here.
+    // 0 means a process that cannot be seen from here.
     let mut found: BTreeSet<i32> = text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect();
     for below in below(folder) {
         found.extend(processes(&below));

@@ -3,7 +3,7 @@
 //! `checkpoint.lock` in the run's folder is locked by the shim of an attempt as long as its program and all that the program has started live, and
 //! names the attempt. The lock is flock(2): the kernel takes it from a holder that dies, and Linux clients of NFS hold it at the server, as a lock
 //! of the whole file, so that it counts between machines. That is as good as it gets on a shared file system: where it is mounted with `nolock` or
-//! `local_lock=flock`, the lock counts on one machine only. The text in the file blocks nobody: it says whom a later attempt waits for, and how to
+//! `local_lock=flock`, the lock counts on one machine only. The text in the file blocks no attempt: it says what a later attempt waits for, and how to
 //! find what an attempt on the same machine has left when its shim was killed.
 
 use std::ffi::OsStr;
@@ -48,9 +48,9 @@ pub(crate) struct Fence {
     _locked: File,
 }
 
-/// Who holds a fence.
+/// The holder of a fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
+struct FenceHolder {
     attempt: u32,
     host: String,
     shim: ProcessId,
@@ -58,20 +58,20 @@ struct Holder {
     marker: String,
 }
 
-impl Holder {
-    /// Returns whether processes of the attempt live on this machine, whoever holds the lock.
+impl FenceHolder {
+    /// Returns whether processes of the attempt live on this machine, whichever process holds the lock.
     fn lives_here(&self) -> bool {
         self.shim.is_of_this_boot() && !Tree { marker: self.marker.clone(), ..Tree::default() }.living().is_empty()
     }
 }
 
-impl std::fmt::Display for Holder {
+impl std::fmt::Display for FenceHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "attempt {} on host {}", self.attempt, self.host)
     }
 }
 
-/// Waits until no attempt holds the fence of a run's folder. `note` is told once whom it waits for.
+/// Waits until no attempt holds the fence of a run's folder. `note` is called once with the holder that it waits for.
 ///
 /// # Errors
 /// It is held for too long.
@@ -127,7 +127,7 @@ pub(crate) fn try_enter(order: &FenceOrder, marker: &str, host: &str) -> io::Res
         Ok(()) | Err(TryLockError::Error(_)) => {}
         Err(TryLockError::WouldBlock) => return Ok(Err(file)),
     }
-    let holder = Holder { attempt: order.attempt, host: host.to_owned(), shim: ProcessId::own(), marker: marker.to_owned() };
+    let holder = FenceHolder { attempt: order.attempt, host: host.to_owned(), shim: ProcessId::own(), marker: marker.to_owned() };
     write(&mut file, &holder)?;
     // The attempt that waited has the fence now, or asks again.
     let _ = std::fs::remove_file(order.run_folder.join(WANTED));
@@ -148,15 +148,15 @@ pub(super) fn is_wanted(order: &FenceOrder) -> bool {
 }
 
 /// Returns who holds a fence now.
-fn holder(run_folder: &Path) -> io::Result<Option<Holder>> {
+fn holder(run_folder: &Path) -> io::Result<Option<FenceHolder>> {
     if std::fs::symlink_metadata(run_folder.join(FILE)).is_err() {
         return Ok(None);
     }
     let mut file = open(run_folder)?;
     let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-    let unknown = || Holder { attempt: 0, host: "unknown".to_owned(), shim: ProcessId::nobody(), marker: String::new() };
+    let unknown = || FenceHolder { attempt: 0, host: "unknown".to_owned(), shim: ProcessId::nobody(), marker: String::new() };
     let holder = read(&mut file);
-    if is_held { Ok(Some(holder.unwrap_or_else(unknown))) } else { Ok(holder.filter(Holder::lives_here)) }
+    if is_held { Ok(Some(holder.unwrap_or_else(unknown))) } else { Ok(holder.filter(FenceHolder::lives_here)) }
 }
 
 /// Opens the file to lock in a run's folder. To be locked on NFS, a file has to be open for reading and writing.
@@ -176,14 +176,14 @@ fn open(run_folder: &Path) -> io::Result<File> {
     last
 }
 
-fn read(file: &mut File) -> Option<Holder> {
+fn read(file: &mut File) -> Option<FenceHolder> {
     let mut bytes = Vec::new();
     file.rewind().ok()?;
     file.take(HOLDER_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
-fn write(file: &mut File, holder: &Holder) -> io::Result<()> {
+fn write(file: &mut File, holder: &FenceHolder) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&serde_json::to_vec(holder)?)

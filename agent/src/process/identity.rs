@@ -35,14 +35,14 @@ impl ProcessId {
         self.boot == boot()
     }
 
-    /// Returns whether it lives: neither has it ended, nor does its number now stand for another one.
+    /// Returns whether it lives: neither has it ended, nor is its number reused.
     pub(crate) fn is_alive(&self) -> bool {
         if self.boot != boot() || kill(Pid::from_raw(self.pid), None).is_err() {
             return false;
         }
         match start_of(self.pid) {
             Some(start) => start == self.start,
-            // A zombie has ended, and without /proc there is no more to be known than that something has its number.
+            // A zombie has ended, and without /proc all that is known is that something has its number.
             None => self.start == 0,
         }
     }

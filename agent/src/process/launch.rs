@@ -1,5 +1,5 @@
-//! What lies in an attempt's folder, so that an agent that comes later finds its program again: what was to be started, which process looks after
-//! it, and what became of it.
+//! The files in an attempt's folder, from which a later agent finds its program: the command, the process that supervises
+//! it, and its outcome.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -39,9 +39,9 @@ const MESSAGE_BYTES_MAX: usize = 1000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Launch {
     /// The program.
-    pub(crate) command: Command,
+    pub(crate) command: LaunchCommand,
     /// What has to end well before; its output goes to [`PREFLIGHT_OUTPUT`].
-    pub(crate) preflight: Option<Command>,
+    pub(crate) preflight: Option<LaunchCommand>,
     /// Variables beyond the agent's own.
     pub(crate) variables: BTreeMap<String, String>,
     /// The value of [`MARKER`](super::tree::MARKER).
@@ -52,7 +52,7 @@ pub(crate) struct Launch {
     pub(crate) output: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub(crate) grace: Duration,
-    /// What becomes of it when its agent dies.
+    /// The policy for it when its agent dies.
     pub(crate) alone: Alone,
     /// What keeps other attempts of its run from writing beside it; `None`: nothing.
     #[serde(default)]
@@ -64,14 +64,14 @@ pub(crate) struct Launch {
 
 /// A program that was found, and its argv.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Command {
+pub(crate) struct LaunchCommand {
     /// Where it lies.
     pub(crate) executable: PathBuf,
     /// The first item is its name.
     pub(crate) argv: Vec<String>,
 }
 
-/// What becomes of a program whose agent has died without ending it.
+/// The policy for a program whose agent died without ending it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Alone {
     /// It goes on: an agent that comes later takes it over.

@@ -33,10 +33,10 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Writes the log of a program's output.
 #[derive(Clone, Debug)]
-pub(super) struct Pump(Arc<Mutex<State>>);
+pub(super) struct Pump(Arc<Mutex<PumpState>>);
 
 #[derive(Debug)]
-struct State {
+struct PumpState {
     /// By stream; `None`: nobody can print to it any more.
     pipes: [Option<PipeReader>; 2],
     log: Backlog,
@@ -65,7 +65,7 @@ impl Pump {
         for pipe in [&output.0, &error.0] {
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        let state = State {
+        let state = PumpState {
             pipes: [Some(output.0), Some(error.0)],
             log: Backlog { file, waiting: Vec::new() },
             origins: Backlog { file: origins, waiting: Vec::new() },
@@ -80,7 +80,7 @@ impl Pump {
         self.with(|state| state.log.file.metadata().ok()?.modified().ok())
     }
 
-    /// Writes the log on a thread of its own.
+    /// Writes the log on its own thread.
     ///
     /// # Errors
     /// The thread cannot be had.
@@ -136,7 +136,7 @@ impl Pump {
         })
     }
 
-    fn with<T>(&self, what: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, what: impl FnOnce(&mut PumpState) -> T) -> T {
         what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -145,7 +145,7 @@ fn timeout(wait: Duration) -> PollTimeout {
     PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
 }
 
-impl State {
+impl PumpState {
     /// Takes a piece from each pipe and returns how long they were together.
     fn copy_once(&mut self) -> usize {
         let mut copied = 0;
@@ -165,7 +165,7 @@ impl State {
         copied
     }
 
-    /// Writes what was merged. Whoever reads the log knows by then where it is from.
+    /// Writes what was merged. By then readers of the log know its source.
     fn write(&mut self) {
         let merged = self.merger.take();
         self.origins.waiting.extend(merged.origins);

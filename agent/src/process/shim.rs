@@ -25,7 +25,7 @@ use super::cgroup::Cgroup;
 use super::exit::{Exit, Obstacle};
 use super::fence;
 use super::identity::ProcessId;
-use super::launch::{self, Alone, Command, Launch, ORDER_END, PREFLIGHT_OUTPUT, Word};
+use super::launch::{self, Alone, Launch, LaunchCommand, ORDER_END, PREFLIGHT_OUTPUT, Word};
 use super::pump::Pump;
 use super::tree::{self, MARKER, Tree};
 use super::usage::Children;
@@ -164,8 +164,8 @@ fn no_output(path: &Path, error: &io::Error) -> Obstacle {
     Obstacle::Machine(format!("{}: {error}", path.display()))
 }
 
-/// Starts a command in a session of its own, so that no signal of a terminal reaches it.
-fn spawn(what: &Command, launch: &Launch, output: impl Into<Stdio>, errors: impl Into<Stdio>) -> Result<Child, Obstacle> {
+/// Starts a command in its own session, so that no signal of a terminal reaches it.
+fn spawn(what: &LaunchCommand, launch: &Launch, output: impl Into<Stdio>, errors: impl Into<Stdio>) -> Result<Child, Obstacle> {
     let mut command = CommandWrap::with_new(&what.executable, |command| {
         use std::os::unix::process::CommandExt;
         command

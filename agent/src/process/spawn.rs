@@ -12,7 +12,7 @@ use tokio::process::ChildStdout;
 
 use super::exit::{Exit, Obstacle};
 use super::identity::ProcessId;
-use super::launch::{self, Command, Launch, Word};
+use super::launch::{self, Launch, LaunchCommand, Word};
 use super::shims::Shims;
 use super::tree::{self, Tree};
 
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Program {
     folder: PathBuf,
-    source: Source,
+    source: ProgramSource,
     tree: Tree,
     /// Whether it was ever seen running.
     begun: bool,
@@ -32,10 +32,10 @@ pub(crate) struct Program {
 }
 
 #[derive(Debug)]
-enum Source {
+enum ProgramSource {
     /// What the shim says.
     Voice(Lines<BufReader<ChildStdout>>),
-    /// What it has written down: it was started by an agent that is no more, or has stopped talking.
+    /// What it has written down: it was started by an agent that has ended or stopped responding.
     Folder(ProcessId),
 }
 
@@ -69,8 +69,8 @@ impl Program {
     /// How long ago it was begun.
     pub(crate) fn age(&self) -> Duration {
         match &self.source {
-            Source::Voice(_) => Duration::ZERO,
-            Source::Folder(shim) => shim.age(),
+            ProgramSource::Voice(_) => Duration::ZERO,
+            ProgramSource::Folder(shim) => shim.age(),
         }
     }
 
@@ -95,15 +95,15 @@ impl Program {
 
     async fn next(&mut self, written: impl Fn() -> Option<Word>) -> Option<Word> {
         match &mut self.source {
-            Source::Voice(lines) => {
+            ProgramSource::Voice(lines) => {
                 if let Ok(Some(line)) = lines.next_line().await {
                     return serde_json::from_str(&line).ok();
                 }
                 // It has died, and perhaps its program lives.
-                self.source = Source::Folder(launch::read_shim(&self.folder).unwrap_or_else(ProcessId::nobody));
+                self.source = ProgramSource::Folder(launch::read_shim(&self.folder).unwrap_or_else(ProcessId::nobody));
                 None
             }
-            Source::Folder(shim) => {
+            ProgramSource::Folder(shim) => {
                 let alive = shim.is_alive();
                 if let Some(word) = written() {
                     return Some(word);
@@ -130,7 +130,13 @@ pub(crate) async fn spawn(shims: &Arc<Shims>, folder: &Path, launch: &Launch) ->
     launch.write(folder).map_err(|error| Obstacle::Machine(format!("{}: {error}", folder.display())))?;
     let (pid, voice) = shims.look_after(folder).await?;
     let tree = Tree { shim: pid, marker: launch.marker.clone(), ..Tree::default() };
-    Ok(Program { folder: folder.to_owned(), source: Source::Voice(BufReader::new(voice).lines()), tree, begun: false, is_ours: true })
+    Ok(Program {
+        folder: folder.to_owned(),
+        source: ProgramSource::Voice(BufReader::new(voice).lines()),
+        tree,
+        begun: false,
+        is_ours: true,
+    })
 }
 
 /// Finds a program that an agent before this one has started, and its argv; `None` if none ever was.
@@ -140,14 +146,17 @@ pub(crate) fn find(folder: &Path) -> Option<(Program, Vec<String>)> {
     let tree = Tree { shim: shim.pid, marker: launch.marker, cgroup: launch::read_cgroup(folder), ..Tree::default() };
     // Its number may be another process's by now.
     let tree = if shim.is_alive() { tree } else { Tree { shim: 0, ..tree } };
-    Some((Program { folder: folder.to_owned(), source: Source::Folder(shim), tree, begun: false, is_ours: false }, launch.command.argv))
+    Some((
+        Program { folder: folder.to_owned(), source: ProgramSource::Folder(shim), tree, begun: false, is_ours: false },
+        launch.command.argv,
+    ))
 }
 
 /// Finds the program of an argv.
 ///
 /// # Errors
 /// See [`Obstacle`].
-pub(crate) fn resolve(argv: &[String], script: Option<usize>, workdir: &Path) -> Result<Command, Obstacle> {
+pub(crate) fn resolve(argv: &[String], script: Option<usize>, workdir: &Path) -> Result<LaunchCommand, Obstacle> {
     let Some(first) = argv.first() else {
         let message = "the command is empty once its macros are expanded; `command:` has to name a program";
         return Err(Obstacle::Configuration(message.to_owned()));
@@ -158,7 +167,7 @@ pub(crate) fn resolve(argv: &[String], script: Option<usize>, workdir: &Path) ->
     }
     let executable = find_program(first, workdir).map_err(Obstacle::Machine)?;
     check_what_follows(argv, script, workdir).map_err(Obstacle::Machine)?;
-    Ok(Command { executable, argv: argv.to_vec() })
+    Ok(LaunchCommand { executable, argv: argv.to_vec() })
 }
 
 /// Returns whether a program of that name is on the PATH.

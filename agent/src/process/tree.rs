@@ -145,7 +145,7 @@ mod linux {
 
     /// One line of the process table.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(super) struct Entry {
+    pub(super) struct ProcessEntry {
         pid: i32,
         parent: i32,
         session: i32,
@@ -154,33 +154,33 @@ mod linux {
         dead: bool,
     }
 
-    pub(super) fn process_table() -> Vec<Entry> {
+    pub(super) fn process_table() -> Vec<ProcessEntry> {
         let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
         let pids = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
         pids.filter_map(|pid| parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect()
     }
 
     /// `pid (name) state ppid pgrp session …`; the name may hold anything, also `) R 1`.
-    fn parse_stat(pid: i32, stat: &str) -> Option<Entry> {
+    fn parse_stat(pid: i32, stat: &str) -> Option<ProcessEntry> {
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         let dead = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
         let start = fields.nth(15)?.parse().ok()?;
-        Some(Entry { pid, parent, session, start, dead })
+        Some(ProcessEntry { pid, parent, session, start, dead })
     }
 
-    pub(super) fn members(tree: &Tree, table: &[Entry]) -> BTreeSet<i32> {
+    pub(super) fn members(tree: &Tree, table: &[ProcessEntry]) -> BTreeSet<i32> {
         let own = own_pid();
         let own_session = getsid(None).map(Pid::as_raw).unwrap_or_default();
         let started = MAIN.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let inside = tree.cgroup.as_deref().map(cgroup::processes).unwrap_or_default();
-        let is_orphan = |entry: &Entry| {
+        let is_orphan = |entry: &ProcessEntry| {
             let is_late = tree.orphans_since.is_some_and(|since| entry.start >= since);
             is_late && entry.parent == own && entry.session != own_session && !started.contains(&entry.pid)
         };
         let living: Vec<_> = table.iter().filter(|entry| !entry.dead && entry.pid != own && entry.pid != tree.shim).collect();
-        let root = |entry: &&&Entry| {
+        let root = |entry: &&&ProcessEntry| {
             inside.contains(&entry.pid)
                 || (tree.main > 0 && entry.session == tree.main)
                 || (tree.shim > 0 && entry.parent == tree.shim)
@@ -221,14 +221,14 @@ mod linux {
     }
 
     /// Reaps dead children that this process has inherited. Those that it has started itself are in the registry, or in its own session.
-    pub(super) fn reap_orphans(table: &[Entry]) {
+    pub(super) fn reap_orphans(table: &[ProcessEntry]) {
         let own = own_pid();
         let session = getsid(None).map(Pid::as_raw).unwrap_or_default();
         let main = MAIN.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in
             table.iter().filter(|entry| entry.dead && entry.parent == own && entry.session != session && !main.contains(&entry.pid))
         {
-            // Whoever was first has reaped it.
+            // The first one has reaped it.
             let _ = waitpid(Pid::from_raw(entry.pid), Some(WaitPidFlag::WNOHANG));
         }
     }
@@ -244,12 +244,12 @@ mod linux {
         #[test]
         fn a_name_cannot_forge_its_line() {
             let entry = parse_stat(7, "7 (a) R 1 1 1 (b) Z 5 6 42 0 -1 8 9 10 11 12 13 14 15 16 17 18 19 20 4711 22").unwrap();
-            assert_eq!(entry, Entry { pid: 7, parent: 5, session: 42, start: 4711, dead: true });
+            assert_eq!(entry, ProcessEntry { pid: 7, parent: 5, session: 42, start: 4711, dead: true });
         }
 
         #[test]
         fn descendants_in_other_sessions_are_members() {
-            let entry = |pid, parent, session| Entry { pid, parent, session, start: 50, dead: false };
+            let entry = |pid, parent, session| ProcessEntry { pid, parent, session, start: 50, dead: false };
             let table = [
                 entry(1_000_003, 1_000_002, 9),
                 entry(1_000_002, 1_000_001, 1_000_002),
@@ -266,7 +266,7 @@ mod linux {
         #[test]
         fn orphans_of_a_shim_that_was_killed_are_members_once_they_are_younger_than_it() {
             let own_session = getsid(None).unwrap().as_raw();
-            let entry = |pid, parent, session, start| Entry { pid, parent, session, start, dead: false };
+            let entry = |pid, parent, session, start| ProcessEntry { pid, parent, session, start, dead: false };
             let table = [
                 // An orphan and its child, one that is older than the shim, and what this process has started itself.
                 entry(1_000_001, own_pid(), 1_000_001, 60),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::argv::{self, Argv, Machine, Place, Project, Template};
+use crate::argv::{self, Argv, AttemptPaths, Machine, Project, Template};
 use crate::intake::frameworks::Workplace;
 use crate::job::Job;
 use crate::machine::ThisMachine;
@@ -17,10 +17,10 @@ use crate::process::shims::Shims;
 use crate::process::spawn::{self, Program};
 
 /// Returns the folders and files of an attempt, as its program is told of them.
-pub(super) fn place_of(job: &Job) -> Place {
+pub(super) fn place_of(job: &Job) -> AttemptPaths {
     let folder = job.folder();
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    Place {
+    AttemptPaths {
         sweep: job.sweep.clone(),
         run: job.run,
         attempt: job.attempt,
@@ -35,7 +35,7 @@ pub(super) fn place_of(job: &Job) -> Place {
 }
 
 /// Returns where files of frameworks are looked for.
-pub(super) fn workplace(job: &Job, place: &Place) -> Workplace {
+pub(super) fn workplace(job: &Job, place: &AttemptPaths) -> Workplace {
     Workplace {
         folder: PathBuf::from(&place.folder),
         checkpoints: PathBuf::from(&place.checkpoints),
@@ -48,8 +48,8 @@ pub(super) fn workplace(job: &Job, place: &Place) -> Workplace {
     }
 }
 
-/// Makes the folders and files that the program needs. Returns what lay in the place of its checkpoint folder.
-pub(super) fn write_place(job: &Job, place: &Place) -> Result<Option<Obstruction>, (PathBuf, io::Error)> {
+/// Makes the folders and files that the program needs. Returns the file that was in place of its checkpoint folder.
+pub(super) fn write_place(job: &Job, place: &AttemptPaths) -> Result<Option<Obstruction>, (PathBuf, io::Error)> {
     let trouble = |path: &str| {
         let path = PathBuf::from(path);
         |error| (path, error)
@@ -68,13 +68,13 @@ pub(super) fn write_place(job: &Job, place: &Place) -> Result<Option<Obstruction
 }
 
 /// Returns the command line of the program.
-pub(super) fn build_argv(job: &Job, place: &Place) -> Argv {
+pub(super) fn build_argv(job: &Job, place: &AttemptPaths) -> Argv {
     let template = Template { command: &job.command, program: &job.program, params: &job.params, omits_none: job.omits_none, place };
     argv::build(template, &ThisMachine)
 }
 
 /// Starts the shim that starts the program.
-pub(super) async fn start(shims: &Arc<Shims>, job: &Job, place: &Place, argv: &Argv) -> Result<Program, Obstacle> {
+pub(super) async fn start(shims: &Arc<Shims>, job: &Job, place: &AttemptPaths, argv: &Argv) -> Result<Program, Obstacle> {
     if let Some(reason) = &job.obstacle {
         return Err(Obstacle::Machine(reason.clone()));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{PENDING_MAX, Point, Seen, Watch};
+use super::{AttemptEvent, PENDING_MAX, Point, WatchedAttempt};
 use crate::attempt::Input;
 use crate::intake::wandb::name_in_run;
 use crate::intake::{self, Reading, record};
@@ -17,7 +17,7 @@ const HINT_DELAY: Duration = Duration::from_secs(3);
 /// The same where files are read: TensorBoard's writers write every two minutes.
 const HINT_DELAY_WITH_FILES: Duration = Duration::from_secs(150);
 
-impl Watch {
+impl WatchedAttempt {
     /// Reads what is new and returns whether there may be more.
     pub(super) async fn read(&mut self, last: bool) -> io::Result<bool> {
         if !last && self.pending.len() >= PENDING_MAX {
@@ -122,7 +122,7 @@ impl Watch {
         let delay = if has_files { HINT_DELAY_WITH_FILES } else { HINT_DELAY };
         let now = self.began.elapsed();
         if let Some((_, words)) = self.kept_hint.take_if(|(since, _)| at_end || now >= *since + delay) {
-            let _ = self.seen.try_send(Seen::Unread(words));
+            let _ = self.seen.try_send(AttemptEvent::Unread(words));
         }
     }
 
@@ -164,7 +164,7 @@ impl Watch {
             } else {
                 self.has_hint = true;
                 self.attempt.handle(Input::Unread(text.clone()), self.began.elapsed());
-                let _ = self.seen.try_send(Seen::Unread(text));
+                let _ = self.seen.try_send(AttemptEvent::Unread(text));
             }
         }
         for reading in seen.readings {

@@ -7,7 +7,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::acquire_response::Next;
 use tokio::time::Instant;
 
-use super::answer::Refused;
+use super::answer::ControllerRefusal;
 use super::chance;
 use super::code::CODE_AGE_MAX;
 use super::placement::named;
@@ -21,7 +21,7 @@ const ACQUIRE_PAUSE: Duration = Duration::from_millis(500);
 const WAIT_TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// Asks for a run until an interrupt closes the slot: then a run that comes all the same is given back.
-pub(super) async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<v1::Assignment>, Refused>> {
+pub(super) async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<v1::Assignment>, ControllerRefusal>> {
     let asking = Arc::clone(session);
     let mut question = tokio::spawn(async move { acquire(&asking).await });
     tokio::select! {
@@ -42,7 +42,7 @@ pub(super) async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Res
 }
 
 /// Waits for a run; `None` if the sweep has ended.
-async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, Refused> {
+async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, ControllerRefusal> {
     let mut waits: Option<(String, Instant)> = None;
     loop {
         // The controller says whether the sweep has ended, and gives no run.

@@ -14,9 +14,9 @@ use crate::weakness::{self, Weakness};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CallError {
     /// The controller refused, in the protocol's own terms.
-    Refused(Refused),
+    Refused(ControllerRefusal),
     /// The controller answered with an error that is no refusal. It ends nothing.
-    Unexplained(Refused),
+    Unexplained(ControllerRefusal),
     /// No answer of the agent's controller. Whether the call had its effect is unknown.
     Outage(Outage),
 }
@@ -43,14 +43,14 @@ pub(super) enum OutageCause {
 
 /// A refusal of the controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct ControllerRefusal {
     /// A word of `sweep-refusal`; empty where there is none.
     pub(super) kind: String,
     /// In words.
     pub(super) message: String,
 }
 
-impl Refused {
+impl ControllerRefusal {
     /// Returns whether the controller does not know the agent, or not what it holds.
     pub(super) fn asks_to_register(&self) -> bool {
         self.kind == "unknown_agent" || self.kind == "unknown_attempt"
@@ -98,7 +98,7 @@ pub(super) fn check(headers: &MetadataMap, own: &str) -> Result<(), CallError> {
 pub(super) fn judge(status: &Status, own: &str) -> CallError {
     #[cfg(feature = "simulation")]
     if weakness::has(Weakness::AnyAnswerEnds) && status.code() != Code::Unavailable {
-        return CallError::Refused(Refused { kind: "stale_attempt".to_owned(), message: status.message().to_owned() });
+        return CallError::Refused(ControllerRefusal { kind: "stale_attempt".to_owned(), message: status.message().to_owned() });
     }
     if let Err(outage) = check(status.metadata(), own) {
         return outage;
@@ -108,14 +108,14 @@ pub(super) fn judge(status: &Status, own: &str) -> CallError {
     match header(status.metadata(), REFUSAL_HEADER) {
         // Nothing was recorded, and later something can be.
         Some("full") => outage(OutageCause::Away, message),
-        Some(kind) => CallError::Refused(Refused { kind: kind.to_owned(), message }),
+        Some(kind) => CallError::Refused(ControllerRefusal { kind: kind.to_owned(), message }),
         None if is_controller && status.code() == Code::Unimplemented => {
             let version = env!("CARGO_PKG_VERSION");
             let message =
                 format!("the controller is of another version ({message}); this agent is {version}: install the same version on both");
-            CallError::Unexplained(Refused { kind: String::new(), message })
+            CallError::Unexplained(ControllerRefusal { kind: String::new(), message })
         }
-        None if is_controller && is_final(status.code()) => CallError::Unexplained(Refused { kind: String::new(), message }),
+        None if is_controller && is_final(status.code()) => CallError::Unexplained(ControllerRefusal { kind: String::new(), message }),
         None => unanswered(status, is_controller),
     }
 }
@@ -189,7 +189,7 @@ mod tests {
     fn only_words_of_the_own_controller_are_refusals() {
         let own = (CONTROLLER_HEADER, "a1");
         let stale = (REFUSAL_HEADER, "stale_attempt");
-        let refused = |kind: &str| Refused { kind: kind.to_owned(), message: "words".to_owned() };
+        let refused = |kind: &str| ControllerRefusal { kind: kind.to_owned(), message: "words".to_owned() };
         let judged = |code, headers: &[_]| judge(&status(code, headers), "a1");
         assert_eq!(judged(Code::FailedPrecondition, &[own, stale]), CallError::Refused(refused("stale_attempt")));
         assert_eq!(judged(Code::FailedPrecondition, &[own]), CallError::Unexplained(refused("")));

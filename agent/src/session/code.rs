@@ -1,4 +1,4 @@
-//! Which code the agent has: looked at before each run, told to the controller, and to a person where it has changed.
+//! The agent's code version: checked before each run, reported to the controller, and to the user when it changes.
 
 use std::io::SeekFrom;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Session {
             Ok(Turn::Since) => return before.clone(),
             Ok(Turn::Before) => {}
             Ok(Turn::Both) => self.link.notice(Notice::Note(format!(
-                "run {} attempt {}: its code was changed before and after it began, so that version {after:.8} may not be all of what it executes",
+                "run {} attempt {}: its code was changed before and after it began, so that version {after:.8} may be incomplete",
                 job.run, job.attempt
             ))),
             Err(error) => {
@@ -96,7 +96,7 @@ impl Session {
         after
     }
 
-    /// Tells the controller, which may be away, what is known of a version, and sends the code itself if it wants it.
+    /// Describes a version to the controller, which may be away, and sends the code if the controller wants it.
     fn describe(&self, snapshot: &Snapshot, source: Option<Source>) {
         let Snapshot {
             version,

@@ -105,7 +105,7 @@ impl Holdings {
         let (Some(holding), Some(want)) = (self.attempts.get_mut(attempt), want(directive)) else { return };
         holding.is_closed |= matches!(want, Want::Abandon { .. });
         match &holding.wants {
-            // Whoever would obey has ended: there is nothing left to obey.
+            // The attempt has ended: there is nothing left to do.
             Some(wants) => drop(wants.send(want)),
             None => holding.wanted = Some(want),
         }
@@ -155,7 +155,7 @@ fn rewind(spool: &Spool, points: u64) -> Option<String> {
     Some(format!("the controller was restored and has {points} of its points; the {lost} after them are no longer kept here"))
 }
 
-/// Returns what a directive asks for, `None` to go on.
+/// Returns what a directive asks for, `None` to continue.
 fn want(directive: v1::Directive) -> Option<Want> {
     let kind = directive.kind();
     let reason = directive.reason;

@@ -16,7 +16,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::answer::{CallError, Outage, OutageCause, Refused, check, judge};
+use super::answer::{CallError, ControllerRefusal, Outage, OutageCause, check, judge};
 use super::chance;
 use super::holding::Holdings;
 use crate::Notice;
@@ -26,7 +26,7 @@ use crate::token::TokenSource;
 /// Waits between repeats: the first and the longest; each is shortened by chance, so that agents do not all come back at once.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// A single failed call is no news; so many in a row are.
+/// Failed calls in a row that are reported as an outage.
 const FAILURES_TOLD: u32 = 2;
 /// Reasons for one outage that are told: further ones are mostly the same in other words.
 const REASONS_TOLD: usize = 5;
@@ -35,16 +35,16 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// How often a call has the agent register again before it is repeated more slowly.
 const REGISTRATIONS_MAX: u32 = 3;
 
-pub(super) type Client = AgentServiceClient<InterceptedService<Channel, Token>>;
+pub(super) type Client = AgentServiceClient<InterceptedService<Channel, TokenHeader>>;
 
 /// What people ask, agents ask for code.
-pub(super) type Sweeps = SweepServiceClient<InterceptedService<Channel, Token>>;
+pub(super) type Sweeps = SweepServiceClient<InterceptedService<Channel, TokenHeader>>;
 
 /// Adds the token to each call.
 #[derive(Clone)]
-pub(super) struct Token(Arc<std::sync::Mutex<Option<MetadataValue<Ascii>>>>);
+pub(super) struct TokenHeader(Arc<std::sync::Mutex<Option<MetadataValue<Ascii>>>>);
 
-impl Interceptor for Token {
+impl Interceptor for TokenHeader {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = lock(&self.0).clone() {
             request.metadata_mut().insert("authorization", token);
@@ -73,7 +73,7 @@ pub(super) struct Link {
     /// Something is to be said in a heartbeat before the next one is due.
     news: Notify,
     source: TokenSource,
-    token: Token,
+    token: TokenHeader,
 }
 
 impl Link {
@@ -89,7 +89,7 @@ impl Link {
         holdings: Holdings,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<Arc<Self>, String> {
-        let token = Token(Arc::new(std::sync::Mutex::new(bearer(&source)?)));
+        let token = TokenHeader(Arc::new(std::sync::Mutex::new(bearer(&source)?)));
         let sweeps = SweepServiceClient::with_interceptor(channel.clone(), token.clone());
         let client = AgentServiceClient::with_interceptor(channel, token.clone());
         Ok(Arc::new(Self {
@@ -167,7 +167,7 @@ impl Link {
     ///
     /// # Errors
     /// The controller refused.
-    pub(super) async fn until_answered<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, Refused>
+    pub(super) async fn until_answered<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, ControllerRefusal>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
@@ -178,14 +178,14 @@ impl Link {
     ///
     /// # Errors
     /// The controller refused, or cannot do this.
-    pub(super) async fn until_answered_somehow<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, Refused>
+    pub(super) async fn until_answered_somehow<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, ControllerRefusal>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
         self.repeat(call, true).await
     }
 
-    async fn repeat<A, F>(&self, call: impl Fn(Client) -> F, is_minor: bool) -> Result<A, Refused>
+    async fn repeat<A, F>(&self, call: impl Fn(Client) -> F, is_minor: bool) -> Result<A, ControllerRefusal>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {

@@ -156,7 +156,7 @@ async fn join(
     if private::is_replaceable_by_others(&options.runs_dir) {
         let folder = options.runs_dir.display();
         link.notice(Notice::Note(format!(
-            "other users can replace folders in {folder}; `chmod +t` it, or name a folder of your own with --runs-dir"
+            "other users can replace folders in {folder}; `chmod +t` it, or name your own folder with --runs-dir"
         )));
     }
     let agent = held.agent.clone();

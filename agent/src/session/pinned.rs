@@ -1,4 +1,4 @@
-//! Code that the controller names: fetched once, and executed in a folder of its own.
+//! Code that the controller names: fetched once, and executed in its own folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use crate::{Interrupt, Notice};
 
 /// Where checkouts are kept in the folder for run folders.
 const FOLDER: &str = "pinned";
-/// What a bundle may build on: so many versions are named.
+/// Versions that are named as a base of a bundle.
 const BASES_MAX: usize = 5;
 /// How often a controller is asked that answers, but not with the code.
 const TRIES: u32 = 5;

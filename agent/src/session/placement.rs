@@ -9,10 +9,10 @@ use crate::held::HeldAttempt;
 use crate::{AgentError, Notice};
 
 /// Where an attempt is executed, and with what.
-pub(super) struct Placed {
+pub(super) struct AttemptPlacement {
     /// Its name among the attempts that the agent holds.
     pub(super) held: HeldAttempt,
-    /// The names of its run's folder and of its own.
+    /// The names of its run's folder and of the attempt's folder.
     pub(super) folders: (String, String),
     /// Its configuration.
     pub(super) params: Map<String, Value>,
@@ -28,7 +28,7 @@ pub(super) fn named(assignment: &v1::Assignment) -> HeldAttempt {
 ///
 /// # Errors
 /// What the controller sent makes no sense, or a folder cannot be read or moved.
-pub(super) fn place(session: &Session, assignment: &v1::Assignment) -> Result<Placed, AgentError> {
+pub(super) fn place(session: &Session, assignment: &v1::Assignment) -> Result<AttemptPlacement, AgentError> {
     let v1::Assignment { sweep_id: sweep, run, attempt, incarnation, params_json, .. } = assignment;
     let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && !text.contains("..");
     if sweep.is_empty() || !is_name(sweep) || !is_name(incarnation) {
@@ -44,5 +44,5 @@ pub(super) fn place(session: &Session, assignment: &v1::Assignment) -> Result<Pl
     let chosen = folders::choose(&folder, &claim, &|path| used.iter().any(|folder| folder == path), &note);
     let folders = chosen.map_err(|source| AgentError::File { path: folder.clone(), source })?;
     let held = HeldAttempt { folder: folder.join(&folders.0).join(&folders.1), ..named(assignment) };
-    Ok(Placed { held, folders, params })
+    Ok(AttemptPlacement { held, folders, params })
 }

@@ -11,17 +11,17 @@ use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::answer::{CallError, Refused};
+use super::answer::{CallError, ControllerRefusal};
 use super::chance;
 use super::environment::Observer;
 use super::link::{Backoff, Client, Link};
 use super::state::Session;
 use crate::Notice;
-use crate::attempt::{Failure, Outcome, Want};
+use crate::attempt::{AttemptFailure, AttemptOutcome, Want};
 use crate::held::AttemptNumbers;
 use crate::job::Job;
 use crate::private::{self, Obstruction};
-use crate::runner::{Point, Seen};
+use crate::runner::{AttemptEvent, Point};
 use crate::spool::{Counts, Spool};
 #[cfg(feature = "simulation")]
 use crate::weakness::{self, Weakness};
@@ -53,21 +53,21 @@ pub(super) struct Report {
 
 impl Report {
     /// Reports what is seen until nothing more will be, and all of it is acknowledged or the attempt has lost its run.
-    pub(super) async fn follow(&self, mut seen: mpsc::Receiver<Seen>) {
+    pub(super) async fn follow(&self, mut seen: mpsc::Receiver<AttemptEvent>) {
         let spool = &*self.spool;
         let (started, is_started) = watch::channel(None);
         let collect = async {
             while let Some(seen) = seen.recv().await {
                 match seen {
-                    Seen::Started { command, moment } => drop(started.send(Some((command, moment)))),
-                    Seen::Points(points) => {
+                    AttemptEvent::Started { command, moment } => drop(started.send(Some((command, moment)))),
+                    AttemptEvent::Points(points) => {
                         if let Some(complaint) = spool.push(points.into_iter().map(wire_point).collect()).await {
                             self.note(&complaint);
                         }
                     }
-                    Seen::Note(text) => self.note(&text),
-                    Seen::Remark(text) => self.remark(text),
-                    Seen::Unread(text) => {
+                    AttemptEvent::Note(text) => self.note(&text),
+                    AttemptEvent::Remark(text) => self.remark(text),
+                    AttemptEvent::Unread(text) => {
                         self.note(&text);
                         self.link.holdings().set_unread(&self.job.held(), text);
                         self.link.hasten();
@@ -83,7 +83,7 @@ impl Report {
             if self.start(command, moment).await && self.send_metrics(spool).await.is_ok() {
                 return;
             }
-            // Nobody wants the rest, but whoever fills the spool must not be held up.
+            // The rest is discarded, but writers to the spool must not be blocked.
             while let Some(batch) = spool.next(Duration::ZERO).await {
                 spool.acknowledge(batch.points.len());
             }
@@ -112,7 +112,7 @@ impl Report {
     }
 
     /// Returns what the controller is to be told of the end.
-    pub(super) fn result(&self, outcome: &Outcome) -> v1::FinishAttemptRequest {
+    pub(super) fn result(&self, outcome: &AttemptOutcome) -> v1::FinishAttemptRequest {
         let (result, failure) = verdict(outcome);
         v1::FinishAttemptRequest {
             agent_id: self.job.agent.clone(),
@@ -239,7 +239,7 @@ impl Report {
             };
             let answer = self.link.until_answered(call).await;
             #[cfg(feature = "simulation")]
-            if weakness::has(Weakness::PointsPassedOver) && answer.as_ref().is_err_and(Refused::is_missing_points) {
+            if weakness::has(Weakness::PointsPassedOver) && answer.as_ref().is_err_and(ControllerRefusal::is_missing_points) {
                 spool.acknowledge_until(end);
                 continue;
             }
@@ -335,7 +335,7 @@ impl Report {
     ///
     /// # Errors
     /// The attempt does not own its run any more: why.
-    fn obey(&self, answer: Result<Option<v1::Directive>, Refused>) -> Result<(), String> {
+    fn obey(&self, answer: Result<Option<v1::Directive>, ControllerRefusal>) -> Result<(), String> {
         match answer {
             Ok(directive) => {
                 let directive = directive.unwrap_or_default();
@@ -345,13 +345,13 @@ impl Report {
             }
             Err(refused) if refused.is_stale() || refused.is_sweep_gone() => {
                 let reason = self.session.give_up(&refused);
-                // Whoever would obey has ended: there is nothing left to obey.
+                // The attempt has ended: there is nothing left to do.
                 let _ = self.wants.send(Want::Abandon { reason: reason.clone() });
                 Err(reason)
             }
             // It says nothing of who owns the run: the program goes on.
             Err(refused) => {
-                self.note(&format!("the controller does not take what is said of it: {}", refused.message));
+                self.note(&format!("the controller rejects its report: {}", refused.message));
                 Ok(())
             }
         }
@@ -382,17 +382,17 @@ fn shortened(mut name: String) -> String {
     name
 }
 
-fn verdict(outcome: &Outcome) -> (Verdict, Option<v1::Failure>) {
+fn verdict(outcome: &AttemptOutcome) -> (Verdict, Option<v1::Failure>) {
     match outcome {
-        Outcome::Succeeded => (Verdict::Succeeded, None),
-        Outcome::Failed(failure) => (Verdict::Failed, Some(wire_failure(failure))),
-        Outcome::Stopped(_) => (Verdict::Stopped, None),
-        Outcome::Cancelled(_) => (Verdict::Cancelled, None),
-        Outcome::Preempted | Outcome::Abandoned(_) => (Verdict::Preempted, None),
+        AttemptOutcome::Succeeded => (Verdict::Succeeded, None),
+        AttemptOutcome::Failed(failure) => (Verdict::Failed, Some(wire_failure(failure))),
+        AttemptOutcome::Stopped(_) => (Verdict::Stopped, None),
+        AttemptOutcome::Cancelled(_) => (Verdict::Cancelled, None),
+        AttemptOutcome::Preempted | AttemptOutcome::Abandoned(_) => (Verdict::Preempted, None),
     }
 }
 
-fn wire_failure(failure: &Failure) -> v1::Failure {
+fn wire_failure(failure: &AttemptFailure) -> v1::Failure {
     v1::Failure {
         kind: failure.kind.to_owned(),
         blame: failure.blame.to_owned(),

@@ -9,7 +9,7 @@ use sweep_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
-use super::answer::Refused;
+use super::answer::ControllerRefusal;
 use super::chance;
 use super::environment::Observer;
 use super::link::Link;
@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent gives up. Returns why, in words.
-    pub(super) fn give_up(&self, refused: &Refused) -> String {
+    pub(super) fn give_up(&self, refused: &ControllerRefusal) -> String {
         if refused.is_sweep_gone() {
             let reason = format!("the controller does not have the sweep any more: {}", refused.message);
             self.book().failed.get_or_insert(AgentError::SweepGone(reason));

@@ -10,20 +10,20 @@ use tokio::time::Instant;
 
 use super::acquiring::ask;
 use super::pinned::Code;
-use super::placement::{Placed, named, place};
+use super::placement::{AttemptPlacement, named, place};
 use super::report::Report;
 use super::state::{FAREWELL, Level, ROOM_LOOK, STARTS_FAILED_MAX, Session, give_run_back};
-use crate::attempt::{Failure, Limits, Outcome, Want};
+use crate::attempt::{AttemptFailure, AttemptOutcome, Limits, Want};
 use crate::gpu::left_behind;
 use crate::job::Job;
 use crate::process::launch::Launch;
 use crate::room;
-use crate::runner::{self, Begin, Ended};
+use crate::runner::{self, AttemptEnd, Begin};
 use crate::slot::Slot;
 use crate::spool::{Counts, Spool};
 use crate::{AgentError, Interrupt, Notice};
 
-/// How long an agent that was killed tries to say what became of its runs.
+/// How long an agent that was killed tries to report the outcomes of its runs.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long the driver may take to free the memory of a program that has ended; and how often it is looked, before and after that.
 const GPU_PATIENCE: Duration = Duration::from_secs(5);
@@ -142,7 +142,7 @@ pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, 
 
 /// Keeps the slot from taking a run while its GPUs hold memory that a run has left behind: what comes next would fail for want of it.
 async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, level: &mut Level) {
-    // A thread has a time of its own: without GPUs, as in the simulation, none is asked.
+    // A thread has its own time: without GPUs, as in the simulation, none is asked.
     if before.is_empty() {
         return;
     }
@@ -160,7 +160,7 @@ async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, l
         if !told && ended.elapsed() >= GPU_PATIENCE {
             told = true;
             session.link.notice(Notice::Note(format!(
-                "run {run} has ended and none of its processes is left, but more memory is in use than before it ({}): set aside until it is free; \
+                "run {run} has ended and none of its processes is left, but more memory is in use than before it ({}): quarantined until it is free; \
                  nvidia-smi says more, and a reset or a restart of the machine may be needed",
                 held.join(", ")
             )));
@@ -183,7 +183,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
     let (wants, mut wanted) = mpsc::unbounded_channel();
     let numbers = if begin == Begin::Anew { key.numbers() } else { session.link.holdings().numbers(&key) };
     session.hold(&key, numbers, job.record_json.clone(), wants.clone());
-    // Whoever interrupts now reaches it; whoever did before has not.
+    // An interrupt from now on reaches it; an earlier one has not.
     let interrupted = *level.borrow();
     if let Some(interrupt) = interrupted {
         if begin == Begin::Anew {
@@ -217,7 +217,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
             if deliver(&report, level.clone()).await {
                 tell(session, &report, result, None, level).await
             } else {
-                Told::Kept
+                ReportOutcome::Kept
             }
         }
         (Ok(()), None) => {
@@ -227,7 +227,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
         }
     };
     drop(running);
-    if told == Told::Kept {
+    if told == ReportOutcome::Kept {
         if !session.options.ends_alone {
             report.note("its result is kept: an agent that is started again with the same --runs-dir reports it");
         }
@@ -236,7 +236,7 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
     }
     session.release(&key);
     report.spool.remove();
-    told == Told::Counts
+    told == ReportOutcome::Counts
 }
 
 /// How long a failure waits for a preemption that explains it.
@@ -252,7 +252,7 @@ fn settling_time(session: &Session) -> Duration {
 ///
 /// # Errors
 /// It makes no sense: what is wrong, in words.
-fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: Placed, code: Code) -> Result<Job, String> {
+fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: AttemptPlacement, code: Code) -> Result<Job, String> {
     let sweep = &assignment.sweep_id;
     // The sweep may have been edited since the agent registered.
     let edited = assignment.program.as_ref();
@@ -308,7 +308,7 @@ async fn execute(
     report: &Report,
     wanted: &mut mpsc::UnboundedReceiver<Want>,
     level: Level,
-) -> Result<(Ended, bool), AgentError> {
+) -> Result<(AttemptEnd, bool), AgentError> {
     let (seen, to_report) = mpsc::channel(SEEN_MAX);
     let (told, to_follow) = mpsc::channel(SEEN_MAX);
     let (over, is_over) = oneshot::channel::<()>();
@@ -328,7 +328,7 @@ async fn deliver(report: &Report, level: Level) -> bool {
     let argv = Launch::read(&report.job.folder()).map(|launch| launch.command.argv).unwrap_or_default();
     let command = sweep_code::redacted_arguments(&argv);
     // The receiver is right here.
-    let _ = seen.try_send(runner::Seen::Started { command, moment: None });
+    let _ = seen.try_send(runner::AttemptEvent::Started { command, moment: None });
     drop(seen);
     let (_, is_over) = oneshot::channel();
     follow(report, to_follow, is_over, level).await
@@ -336,7 +336,7 @@ async fn deliver(report: &Report, level: Level) -> bool {
 
 /// Reports what is seen. The controller may be away for good: an agent that is to leave does not wait for it long once the program `is_over`.
 /// Returns whether the controller has all of it, or wants no more.
-async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, is_over: oneshot::Receiver<()>, mut level: Level) -> bool {
+async fn follow(report: &Report, seen: mpsc::Receiver<runner::AttemptEvent>, is_over: oneshot::Receiver<()>, mut level: Level) -> bool {
     let mut killing = level.clone();
     let leaving = async {
         // An error is what it waits for: nothing is ever sent.
@@ -351,9 +351,9 @@ async fn follow(report: &Report, seen: mpsc::Receiver<runner::Seen>, is_over: on
 }
 
 /// Passes on what is seen, and tells a person of the start.
-async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner::Seen>, told: mpsc::Sender<runner::Seen>) {
+async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner::AttemptEvent>, told: mpsc::Sender<runner::AttemptEvent>) {
     while let Some(seen) = seen.recv().await {
-        if let runner::Seen::Started { command, .. } = &seen {
+        if let runner::AttemptEvent::Started { command, .. } = &seen {
             session.book().starts_failed = 0;
             session.link.notice(Notice::Started { run: job.run, attempt: job.attempt, command: command.clone() });
         }
@@ -363,9 +363,9 @@ async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner:
     }
 }
 
-/// What became of the news of an attempt's end.
+/// The outcome of reporting an attempt's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum ReportOutcome {
     /// A run has ended.
     Counts,
     /// The run goes back into the queue, or is another's by now.
@@ -375,38 +375,38 @@ enum Told {
 }
 
 /// Reports the end of an attempt.
-async fn conclude(session: &Session, report: &Report, ended: Result<(Ended, bool), AgentError>, level: &mut Level) -> Told {
+async fn conclude(session: &Session, report: &Report, ended: Result<(AttemptEnd, bool), AgentError>, level: &mut Level) -> ReportOutcome {
     let (ended, delivered) = match ended {
         // Its run is nobody's fault and goes back; the next one is asked for when there is room.
         Ok((ended, _)) if could_not_start(&ended.outcome) && session.obstacle().is_some() => {
-            (Ended { outcome: Outcome::Preempted, objective: None }, true)
+            (AttemptEnd { outcome: AttemptOutcome::Preempted, objective: None }, true)
         }
         Err(AgentError::File { source, .. }) if room::says_full(&source) => {
             session.room.note_refusal();
-            (Ended { outcome: Outcome::Preempted, objective: None }, true)
+            (AttemptEnd { outcome: AttemptOutcome::Preempted, objective: None }, true)
         }
         Ok(ended) => ended,
         Err(error) => {
             let message = error.to_string();
             session.book().failed.get_or_insert(error);
-            let failure = Failure { kind: "could_not_start", blame: "machine", message, ..Failure::default() };
-            (Ended { outcome: Outcome::Failed(failure), objective: None }, true)
+            let failure = AttemptFailure { kind: "could_not_start", blame: "machine", message, ..AttemptFailure::default() };
+            (AttemptEnd { outcome: AttemptOutcome::Failed(failure), objective: None }, true)
         }
     };
     note_start(session, &ended.outcome);
-    if let Outcome::Abandoned(_) = ended.outcome {
+    if let AttemptOutcome::Abandoned(_) = ended.outcome {
         announce_end(session, &report.job, "abandoned".to_owned(), None, ended.outcome.in_words());
-        return Told::CountsNot;
+        return ReportOutcome::CountsNot;
     }
     let result = report.result(&ended.outcome);
-    if !delivered && ended.outcome != Outcome::Preempted {
+    if !delivered && ended.outcome != AttemptOutcome::Preempted {
         // A result without its metrics would be taken for another one.
         report.spool.keep_result(&result);
         announce_end(session, &report.job, "unreported".to_owned(), ended.objective, ended.outcome.in_words());
-        return Told::Kept;
+        return ReportOutcome::Kept;
     }
     let told = tell(session, report, result, Some((&ended, ended.outcome.in_words())), level).await;
-    if ended.outcome == Outcome::Preempted { Told::CountsNot } else { told }
+    if ended.outcome == AttemptOutcome::Preempted { ReportOutcome::CountsNot } else { told }
 }
 
 /// Tells the controller of the end of an attempt.
@@ -414,15 +414,15 @@ async fn tell(
     session: &Session,
     report: &Report,
     result: v1::FinishAttemptRequest,
-    ended: Option<(&Ended, String)>,
+    ended: Option<(&AttemptEnd, String)>,
     level: &mut Level,
-) -> Told {
+) -> ReportOutcome {
     let failed_with = result.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
     let (mut objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| (ended.objective, message));
     let (told, state) = tokio::select! {
         answer = report.finish(result) => match answer {
             // It is tried again: its end is yet to come.
-            Ok(answer) if answer.run_state == "queued" => (Told::CountsNot, answer.run_state),
+            Ok(answer) if answer.run_state == "queued" => (ReportOutcome::CountsNot, answer.run_state),
             Ok(answer) => {
                 // What counts is the objective, by the sweep's rule.
                 if let Some(value) = answer.value {
@@ -430,14 +430,14 @@ async fn tell(
                     let last = answer.last.filter(|last| message.is_empty() && (last - value).abs() > f64::EPSILON * value.abs());
                     message.extend(last.map(|last| format!("(last {last})")));
                 }
-                (Told::Counts, answer.run_state)
+                (ReportOutcome::Counts, answer.run_state)
             }
             Err(reason) => {
                 message = format!("the controller does not take the result: {reason}");
-                (Told::CountsNot, "abandoned".to_owned())
+                (ReportOutcome::CountsNot, "abandoned".to_owned())
             }
         },
-        () = patience_ends(level) => (Told::Kept, "unreported".to_owned()),
+        () = patience_ends(level) => (ReportOutcome::Kept, "unreported".to_owned()),
     };
     announce_end(session, &report.job, state, objective, message);
     told
@@ -449,13 +449,13 @@ fn announce_end(session: &Session, job: &Job, state: String, objective: Option<f
 }
 
 /// Whether it is the machine that kept the program from starting.
-fn could_not_start(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed(Failure { kind: "could_not_start", blame: "machine", .. }))
+fn could_not_start(outcome: &AttemptOutcome) -> bool {
+    matches!(outcome, AttemptOutcome::Failed(AttemptFailure { kind: "could_not_start", blame: "machine", .. }))
 }
 
 /// A machine on which nothing starts must not take run after run.
-fn note_start(session: &Session, outcome: &Outcome) {
-    let Outcome::Failed(Failure { kind: "could_not_start", blame: "machine", message, .. }) = outcome else { return };
+fn note_start(session: &Session, outcome: &AttemptOutcome) {
+    let AttemptOutcome::Failed(AttemptFailure { kind: "could_not_start", blame: "machine", message, .. }) = outcome else { return };
     let mut book = session.book();
     book.starts_failed += 1;
     if book.starts_failed >= STARTS_FAILED_MAX {

@@ -2,7 +2,7 @@
 //! from a backup, nor an agent that is killed loses any. Acknowledged points stay until the attempt ends: a restored controller asks for them again.
 //!
 //! The file is a row of records, each with its length and a checksum. What a crash has torn, and everything behind it, is cut off when the file is
-//! opened: the program's own files still have it, and are read again from there. What waits in it is bounded: whoever fills it waits, and since programs write to
+//! opened: the program's own files still have it, and are read again from there. What waits in it is bounded: its writers wait, and since programs write to
 //! files, they do not. While the disk is full, points are kept in memory, up to a bound.
 
 mod record;
@@ -24,7 +24,7 @@ use crate::private::{self, Durability};
 
 /// Points sent at once.
 pub(crate) const BATCH: usize = 1000;
-/// So many points are sent without waiting for more.
+/// Points that are sent without waiting for more.
 const FULL_BATCH: u64 = 100;
 /// How much of the file may wait for the controller.
 const WAITING_BYTES_MAX: u64 = 64 << 20;
@@ -56,7 +56,7 @@ pub(crate) struct Recovered {
 
 /// Points to be sent.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Batch {
+pub(crate) struct PointBatch {
     /// The number of the first one in its attempt.
     pub(crate) first_seq: u64,
     /// In order; never empty.
@@ -130,7 +130,7 @@ impl Spool {
 
     /// Waits until there are points worth a call: many, or any once `patience` is over, or the last ones. `None`: all are acknowledged and no
     /// more will come.
-    pub(crate) async fn next(&self, patience: Duration) -> Option<Batch> {
+    pub(crate) async fn next(&self, patience: Duration) -> Option<PointBatch> {
         let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
         loop {
@@ -324,7 +324,7 @@ impl Queue {
         let file = self.file.as_ref().ok_or_else(|| io::Error::other("there is no spool"))?;
         let bytes = record.to_bytes();
         if let Err(error) = file.write_all_at(&bytes, self.end) {
-            // Half a record would end the file for whoever reads it later.
+            // Half a record would end the file for later readers.
             let _ = file.set_len(self.end);
             return Err(error);
         }
@@ -333,7 +333,7 @@ impl Queue {
     }
 
     /// Returns the first points that are not acknowledged.
-    fn batch(&mut self) -> Option<Batch> {
+    fn batch(&mut self) -> Option<PointBatch> {
         let mut points: Vec<MetricPoint> = Vec::new();
         self.read.clear();
         let mut at = self.done.end;
@@ -355,7 +355,7 @@ impl Queue {
         if points.len() < BATCH {
             points.extend(self.beside.iter().take(BATCH - points.len()).map(|(point, _)| point.clone()));
         }
-        (!points.is_empty()).then_some(Batch { first_seq: self.acknowledged, points })
+        (!points.is_empty()).then_some(PointBatch { first_seq: self.acknowledged, points })
     }
 
     /// Somebody else has changed the file. What is in it is lost; what comes from now on is not.

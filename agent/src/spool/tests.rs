@@ -77,7 +77,7 @@ async fn what_a_killed_agent_had_not_sent_is_sent_by_the_next() {
 }
 
 #[tokio::test]
-async fn the_file_is_begun_anew_once_most_of_it_is_spent() {
+async fn the_file_is_rewritten_once_most_of_it_is_spent() {
     let folder = tempfile::tempdir().unwrap();
     const KEPT: u64 = 4 << 20;
     let spool = Spool::of(Queue::open(folder.path().join(FILE), KEPT).0);
@@ -138,7 +138,7 @@ enum Step {
     Rewind(u64),
     /// The agent is killed.
     Reopen,
-    /// The agent is killed, and so much of the end of the file is gone.
+    /// The agent is killed, and this many bytes at the end of the file are lost.
     Tear(u64),
     /// The agent is killed, and a bit of the file flips.
     Flip(u64),

@@ -50,7 +50,7 @@ async fn a_gpu_with_memory_left_behind_is_set_aside_and_named_until_it_is_free()
             }
         }
     };
-    let note = notes(&mut running, "set aside").await;
+    let note = notes(&mut running, "quarantined").await;
     assert!(note.contains("GPU 1 9.7 GB") && note.contains("none of its processes is left"), "{note}");
     let gpus = || std::fs::read_to_string(harness.options.runs_dir.join("wine1234/gpus")).unwrap();
     assert_eq!(gpus().matches('1').count(), 1, "the other GPU has taken all the others: {}", gpus());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sweep_agent::channel::{Controller, Trust};
+use sweep_agent::channel::{ControllerTarget, Trust};
 use sweep_agent::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, Nvidia, TokenSource};
 use sweep_proto::v1;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
@@ -43,7 +43,7 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
     let address = Arc::clone(&fake).serve().await;
     let folder = tempfile::tempdir().unwrap();
     let options = AgentOptions {
-        controller: Controller {
+        controller: ControllerTarget {
             endpoint: Endpoint::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20)),
             trust: Trust::Own,
         },

@@ -46,7 +46,7 @@ async fn a_stopped_program_may_save_its_work_and_what_it_reached_counts() {
 async fn a_cancelled_program_leaves_nothing_behind_whatever_its_children_do() {
     let (harness, running) = started(&["./forks.sh", "stay"]).await;
     assert!(harness.left_behind().len() >= 2, "the program has no children: {:?}", harness.left_behind());
-    order(&harness, Kind::Cancel, "a person asked for it");
+    order(&harness, Kind::Cancel, "the user asked for it");
     running.end().await.unwrap();
     assert_eq!(harness.only_end().0, Verdict::Cancelled);
     assert_eq!(harness.left_behind(), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! One folder for each version, whatever programs do in it and whoever comes at the same time.
+//! One folder for each version, whatever programs do in it, also with concurrent users.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use crate::{Checkouts, Store, Working, folder_in};
+use crate::{Checkouts, CodeStore, Working, folder_in};
 use tempfile::TempDir;
 
 /// Code that changes, and the checkouts of an agent.
-struct Place {
+struct CheckoutFixture {
     folder: TempDir,
     checkouts: Checkouts,
 }
 
-impl Place {
+impl CheckoutFixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let checkouts = Checkouts::open(&folder.path().join("pinned")).unwrap();
@@ -53,7 +53,7 @@ fn program(tree: &Path) -> String {
 
 #[test]
 fn a_version_is_written_once_and_stays_as_it_is() {
-    let place = Place::new();
+    let place = CheckoutFixture::new();
     let version = place.version("one\n");
     assert!(place.checkouts.holds(&version) && place.checkouts.have().is_empty());
     let tree = place.checkouts.take(&version).unwrap();
@@ -75,7 +75,7 @@ fn a_version_is_written_once_and_stays_as_it_is() {
 
 #[test]
 fn a_folder_that_somebody_runs_in_is_moved_aside_and_goes_later() {
-    let place = Place::new();
+    let place = CheckoutFixture::new();
     let version = place.version("one\n");
     let tree = place.checkouts.take(&version).unwrap();
     let mut program = Command::new("sleep").arg("60").current_dir(&tree).stdin(Stdio::null()).spawn().unwrap();
@@ -93,7 +93,7 @@ fn a_folder_that_somebody_runs_in_is_moved_aside_and_goes_later() {
 
 #[test]
 fn what_was_begun_and_not_finished_is_never_used() {
-    let place = Place::new();
+    let place = CheckoutFixture::new();
     let version = place.version("one\n");
     // An agent was killed while it wrote: beside the place, and before the place had its notes.
     let half = place.folder.path().join("pinned/trees/.new-1/files/src");
@@ -108,7 +108,7 @@ fn what_was_begun_and_not_finished_is_never_used() {
 
 #[test]
 fn a_few_versions_are_kept_and_others_go_when_they_are_old() {
-    let place = Place::new();
+    let place = CheckoutFixture::new();
     let versions: Vec<_> = (0..6).map(|number| place.version(&format!("{number}\n"))).collect();
     for version in &versions {
         place.checkouts.take(version).unwrap();
@@ -126,7 +126,7 @@ fn a_few_versions_are_kept_and_others_go_when_they_are_old() {
 
 #[test]
 fn many_at_once_get_the_same_folder() {
-    let place = Place::new();
+    let place = CheckoutFixture::new();
     let version = place.version("one\n");
     let taking: Vec<_> = (0..8)
         .map(|_| {
@@ -141,7 +141,7 @@ fn many_at_once_get_the_same_folder() {
 
 #[test]
 fn a_folder_of_the_code_does_not_lead_out_of_it() {
-    let place = Place::new();
+    let place = CheckoutFixture::new();
     let root = place.folder.path().join("project");
     symlink("/etc", root.join("out")).unwrap();
     let inside = root.canonicalize().unwrap();
@@ -153,11 +153,11 @@ fn a_folder_of_the_code_does_not_lead_out_of_it() {
 
 #[test]
 fn changes_are_counted() {
-    let place = Place::new();
+    let place = CheckoutFixture::new();
     let first = place.version("one\n");
     fs::write(place.folder.path().join("project/new.py"), "a\nb\n").unwrap();
     let second = place.version("two\n");
-    let store = Store::open(&place.folder.path().join("pinned/store.git")).unwrap();
+    let store = CodeStore::open(&place.folder.path().join("pinned/store.git")).unwrap();
     let changes = store.changes(&first, &second).unwrap();
     assert_eq!((changes.files, changes.added, changes.removed), (2, 3, 1));
     assert_eq!(store.changes(&second, &second).unwrap(), crate::Changes::default());

@@ -1,4 +1,4 @@
-//! What looks like a secret: files by their names, and keys, tokens and passwords in text.
+//! Detects secrets: files by their names, and keys, tokens and passwords in text.
 
 mod forms;
 mod names;

@@ -17,7 +17,7 @@ const VALUE_BYTES_MIN: usize = 16;
 const BITS_MIN: f64 = 3.4;
 /// Hexadecimal digits have four bits at most.
 const HEX_BITS_MIN: f64 = 3.0;
-/// What values hold that stand in for a secret.
+/// Texts that mark a placeholder for a secret.
 const PLACEHOLDERS: [&str; 16] = [
     "example",
     "changeme",
@@ -69,7 +69,7 @@ static DOUBTFUL_OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
 pub(crate) struct Finding {
     /// Where.
     pub(crate) range: Range<usize>,
-    /// What it looks like.
+    /// The kind of secret.
     pub(crate) what: &'static str,
 }
 

@@ -7,19 +7,19 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{CodeError, Store, Working, is_version};
+use crate::{CodeError, CodeStore, Working, is_version};
 use tempfile::TempDir;
 
 /// A repository with uncommitted work, and a store elsewhere.
-struct Place {
+struct StoreFixture {
     folder: TempDir,
-    store: Store,
+    store: CodeStore,
 }
 
-impl Place {
+impl StoreFixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("code.git")).unwrap();
+        let store = CodeStore::open(&folder.path().join("code.git")).unwrap();
         let place = Self { folder, store };
         fs::create_dir(place.root()).unwrap();
         place.git(&["init", "--quiet", "--initial-branch", "main"]);
@@ -86,7 +86,7 @@ impl Place {
     }
 }
 
-fn git_in_store(place: &Place, arguments: &[&str]) {
+fn git_in_store(place: &StoreFixture, arguments: &[&str]) {
     assert!(Command::new("git").arg("--git-dir").arg(place.path("code.git")).args(arguments).status().unwrap().success());
 }
 
@@ -114,7 +114,7 @@ fn contents(root: &Path) -> Vec<(Vec<u8>, bool, Vec<u8>)> {
 
 #[test]
 fn a_snapshot_is_written_elsewhere_as_it_was() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     place.write("train.py", "print('loss: 0.4')\n");
     place.write("with space/and\nline.py", "pass\n");
     place.write(OsStr::from_bytes(b"caf\xe9.py"), "latin\n");
@@ -133,7 +133,7 @@ fn a_snapshot_is_written_elsewhere_as_it_was() {
 
 #[test]
 fn one_bundle_builds_on_another_and_a_version_is_the_same_everywhere() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let (first, whole) = place.send(&[], "first");
     place.write("train.py", "print('loss: 0.3')\n");
     let (second, more) = place.send(std::slice::from_ref(&first), "second");
@@ -143,7 +143,7 @@ fn one_bundle_builds_on_another_and_a_version_is_the_same_everywhere() {
     let (_, all) = place.bundle(std::slice::from_ref(&unknown), "third");
     assert!(fs::metadata(all).unwrap().len() > 20_000);
     // From store to store, and nothing of it depends on who made it.
-    let other = Store::open(&place.path("other.git")).unwrap();
+    let other = CodeStore::open(&place.path("other.git")).unwrap();
     let bundle = place.path("handed");
     place.store.bundle(&second, &[unknown], &bundle).unwrap();
     other.receive(&second, &bundle).unwrap();
@@ -155,7 +155,7 @@ fn one_bundle_builds_on_another_and_a_version_is_the_same_everywhere() {
 
 #[test]
 fn a_folder_that_is_no_repository_can_be_sent_too() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     fs::remove_dir_all(place.root().join(".git")).unwrap();
     let (version, _) = place.send(&[], "bundle");
     place.store.check_out(&version, &place.path("elsewhere")).unwrap();
@@ -164,7 +164,7 @@ fn a_folder_that_is_no_repository_can_be_sent_too() {
 
 #[test]
 fn what_is_not_what_it_says_is_refused() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let (version, bundle) = place.bundle(&[], "bundle");
     let other = "b".repeat(40);
     place.refuses(&other, &bundle);
@@ -192,7 +192,7 @@ fn what_is_not_what_it_says_is_refused() {
 
 #[test]
 fn a_tree_that_leads_out_of_its_folder_is_refused() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let object = |name: &str| -> Vec<u8> {
         let hash = place.git(&["rev-parse", name]);
         (0..20).map(|byte| u8::from_str_radix(&hash[2 * byte..2 * byte + 2], 16).unwrap()).collect()
@@ -211,33 +211,33 @@ fn a_tree_that_leads_out_of_its_folder_is_refused() {
 
 #[test]
 fn all_versions_go_into_a_backup_and_come_out_of_it() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let backup = place.path("backup.code");
     assert!(!place.store.back_up(&backup).unwrap() && !backup.exists());
     let (first, _) = place.send(&[], "first");
     place.write("train.py", "print('loss: 0.3')\n");
     let (second, _) = place.send(std::slice::from_ref(&first), "second");
     assert!(place.store.back_up(&backup).unwrap());
-    let other = Store::open(&place.path("other.git")).unwrap();
+    let other = CodeStore::open(&place.path("other.git")).unwrap();
     other.restore(&backup).unwrap();
     assert!(other.holds(&first) && other.holds(&second));
     other.check_out(&second, &place.path("elsewhere")).unwrap();
     assert_eq!(contents(&place.path("elsewhere")), contents(&place.root()));
-    // Somebody has changed what a name stands for.
+    // The target of a name has changed.
     let forged = place.forged("HEAD", &"c".repeat(40));
-    assert!(matches!(Store::open(&place.path("third.git")).unwrap().restore(&forged), Err(CodeError::Mismatch(_))));
+    assert!(matches!(CodeStore::open(&place.path("third.git")).unwrap().restore(&forged), Err(CodeError::Mismatch(_))));
 }
 
 #[test]
 fn files_that_lie_elsewhere_are_named() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
     let (version, _) = place.send(&[], "bundle");
     assert_eq!(place.store.check_out(&version, &place.path("elsewhere")).unwrap().pointers, ["weights.bin"]);
 }
 
 /// Writes an object that git itself would not make; returns its hash.
-fn object(place: &Place, kind: &str, body: &[u8]) -> String {
+fn object(place: &StoreFixture, kind: &str, body: &[u8]) -> String {
     fs::write(place.path("object"), body).unwrap();
     place.git(&["hash-object", "-t", kind, "--literally", "-w", place.path("object").to_str().unwrap()])
 }
@@ -246,21 +246,21 @@ fn raw(hash: &str) -> Vec<u8> {
     (0..20).map(|byte| u8::from_str_radix(&hash[2 * byte..2 * byte + 2], 16).unwrap()).collect()
 }
 
-fn tree(place: &Place, entries: &[(&str, &str, &str)]) -> String {
+fn tree(place: &StoreFixture, entries: &[(&str, &str, &str)]) -> String {
     let body: Vec<u8> =
         entries.iter().flat_map(|(mode, name, hash)| [format!("{mode} {name}\0").as_bytes(), &raw(hash)].concat()).collect();
     object(place, "tree", &body)
 }
 
 /// A bundle that is exactly what it says, whatever is in it.
-fn honest(place: &Place, tree: &str) -> PathBuf {
+fn honest(place: &StoreFixture, tree: &str) -> PathBuf {
     let commit = crate::store::commit(Command::new("git").arg("-C").arg(place.root()), tree).unwrap();
     place.forged(&commit, tree)
 }
 
 #[test]
 fn trees_that_git_would_not_make_are_refused_even_under_the_right_name() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let blob = place.git(&["rev-parse", "HEAD:train.py"]);
     let link = object(&place, "blob", b"/tmp");
     let inner = tree(&place, &[("100644", "x", &blob)]);
@@ -287,7 +287,7 @@ fn trees_that_git_would_not_make_are_refused_even_under_the_right_name() {
 
 #[test]
 fn a_link_that_leads_out_is_a_link_and_nothing_is_written_through_it() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let outside = place.path("outside");
     fs::create_dir(&outside).unwrap();
     let (blob, link) = (place.git(&["rev-parse", "HEAD:train.py"]), object(&place, "blob", outside.to_str().unwrap().as_bytes()));
@@ -303,7 +303,7 @@ fn a_link_that_leads_out_is_a_link_and_nothing_is_written_through_it() {
 
 #[test]
 fn a_small_bundle_that_unfolds_to_more_than_any_code_is_refused_when_it_comes() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let blob = place.git(&["rev-parse", "HEAD:train.py"]);
     // Ten entries a folder, nine folders deep: a billion files.
     let names: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
@@ -347,7 +347,7 @@ fn a_small_bundle_that_unfolds_to_more_than_any_code_is_refused_when_it_comes() 
 
 #[test]
 fn keys_are_hidden_in_differences() {
-    let place = Place::new();
+    let place = StoreFixture::new();
     let (first, _) = place.send(&[], "first");
     let key = format!("ghp_{}", "aB3dE5gH7jK9".repeat(3));
     place.write("keys.py", &format!("key = '{key}'\nx = 1\n"));

@@ -64,7 +64,7 @@ impl Working {
         self.add_pointers(&pointers, left_out)
     }
 
-    /// Whether one of the folders that a file lies in is a link; `known` has those that were looked at.
+    /// Whether a parent folder of a file is a link; `known` caches the answers.
     fn is_beyond_link(&self, path: &[u8], known: &mut BTreeMap<Vec<u8>, bool>) -> bool {
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
         let is_link = |folder: &[u8]| fs::symlink_metadata(self.root.join(OsStr::from_bytes(folder))).is_ok_and(|found| found.is_symlink());

@@ -1,4 +1,4 @@
-//! What git does not list among the files of a working folder.
+//! Files that git does not list in a working folder.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What of a user's configuration says how git reads files. Nothing else of it counts: it may name programs.
+//! The user's git configuration for reading files. Nothing else of it is used: it may name programs.
 
 use std::fs;
 use std::io;

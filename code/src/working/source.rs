@@ -7,7 +7,7 @@ use crate::error::CodeError;
 use crate::git::{output, private_git, quick};
 use crate::store::{bundle, commit, is_version, name_of};
 
-/// What has been seen of a working folder, whatever becomes of that.
+/// The recorded state of a working folder, whether or not it is used.
 #[derive(Clone, Debug)]
 pub struct Source {
     private: PathBuf,

@@ -15,12 +15,12 @@ use tempfile::TempDir;
 use crate::{Snapshot, Working};
 
 /// A folder of code, and one for what capturing it needs.
-struct Place {
+struct WorkingFixture {
     folder: TempDir,
 }
 
-impl Place {
-    /// A folder that is no repository.
+impl WorkingFixture {
+    /// A folder that is not a repository.
     fn bare() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(place.root()).unwrap();
@@ -93,7 +93,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[test]
 fn a_clean_repository_has_the_tree_of_its_commit() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let snapshot = place.snapshot();
     assert_eq!(snapshot.version, place.git(&["rev-parse", "HEAD^{tree}"]));
     assert_eq!(snapshot.commit, place.git(&["rev-parse", "HEAD"]));
@@ -103,7 +103,7 @@ fn a_clean_repository_has_the_tree_of_its_commit() {
 
 #[test]
 fn whatever_is_not_committed_is_part_of_the_version() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let mut code = place.code();
     let clean = code.snapshot().unwrap();
     place.write("train.py", "print('loss: 0.4')\nprint('accuracy: 1')\n");
@@ -134,7 +134,7 @@ fn whatever_is_not_committed_is_part_of_the_version() {
 
 #[test]
 fn an_edit_that_keeps_size_and_time_within_the_clock_is_seen() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let mut code = place.code();
     let before = code.snapshot().unwrap();
     for digit in 0..8 {
@@ -146,7 +146,7 @@ fn an_edit_that_keeps_size_and_time_within_the_clock_is_seen() {
 
 #[test]
 fn an_edit_in_the_second_of_the_last_add_is_seen_later() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let (train, index) = (place.root().join("train.py"), place.root().join(".git/index"));
     // As it is where the second in which git has noted the file is the one in which it was changed again, to the same length.
     place.git(&["config", "core.trustctime", "false"]);
@@ -163,7 +163,7 @@ fn an_edit_in_the_second_of_the_last_add_is_seen_later() {
 
 #[test]
 fn the_users_repository_stays_as_it_was() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write("stashed.py", "x\n");
     place.git(&["stash", "--include-untracked", "--quiet"]);
     place.write("train.py", "changed\n");
@@ -183,7 +183,7 @@ fn the_users_repository_stays_as_it_was() {
 
 #[test]
 fn a_folder_that_is_no_repository_has_a_version_too() {
-    let place = Place::bare();
+    let place = WorkingFixture::bare();
     let before = files(&place.root());
     let mut code = place.code();
     let first = code.snapshot().unwrap();
@@ -195,12 +195,12 @@ fn a_folder_that_is_no_repository_has_a_version_too() {
     assert_eq!(code.snapshot().unwrap().version, first.version);
     assert!(files(&place.root()) == before);
     // The same files in a repository are the same version.
-    assert_eq!(Place::repository().snapshot().version, first.version);
+    assert_eq!(WorkingFixture::repository().snapshot().version, first.version);
 }
 
 #[test]
 fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
-    let place = Place::bare();
+    let place = WorkingFixture::bare();
     place.git(&["init", "--quiet", "--initial-branch", "trunk"]);
     let unborn = place.snapshot();
     assert_eq!((unborn.commit.as_str(), unborn.branch.as_str()), ("", "trunk"));
@@ -210,7 +210,7 @@ fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
     place.git(&["checkout", "--quiet", "HEAD~1"]);
     let detached = place.snapshot();
     assert_eq!((detached.version, detached.branch, detached.subject), (unborn.version, String::new(), "One".to_owned()));
-    let shallow = Place { folder: tempfile::tempdir().unwrap() };
+    let shallow = WorkingFixture { folder: tempfile::tempdir().unwrap() };
     let origin = format!("file://{}", place.root().display());
     git_in(shallow.folder.path(), &["clone", "--quiet", "--depth", "1", "--branch", "trunk", &origin, "project"]);
     let snapshot = shallow.snapshot();
@@ -221,7 +221,7 @@ fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
 
 #[test]
 fn it_is_the_same_from_a_folder_below_and_in_another_worktree() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write("src/model.py", "m\n");
     place.commit("Model");
     let runs = place.folder.path().join("runs");
@@ -238,7 +238,7 @@ fn it_is_the_same_from_a_folder_below_and_in_another_worktree() {
 
 #[test]
 fn names_of_any_kind_are_taken_in() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let mut code = place.code();
     let mut versions = vec![code.snapshot().unwrap().version];
     let names: [&[u8]; 7] = [
@@ -266,7 +266,7 @@ fn names_of_any_kind_are_taken_in() {
 
 #[test]
 fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let clean = place.snapshot();
     place.write(".env", "TOKEN=1\n");
     place.write("keys/id_rsa", "secret\n");
@@ -301,19 +301,19 @@ fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
 
 #[test]
 fn what_was_taken_in_and_is_ignored_later_goes() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let mut code = place.code();
     place.write("notes/a.txt", "x\n");
     let with = code.snapshot().unwrap();
     place.write("notes/.gitignore", "*\n");
     let without = code.snapshot().unwrap();
     assert_ne!(with.version, without.version);
-    assert_eq!(without.version, Place::repository().snapshot().version, "the file that ignores ignores itself as well");
+    assert_eq!(without.version, WorkingFixture::repository().snapshot().version, "the file that ignores ignores itself as well");
 }
 
 #[test]
 fn run_folders_below_the_code_are_none() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let runs = place.root().join("my runs");
     let mut code = Working::find(&place.root(), &runs).unwrap();
     let before = code.snapshot().unwrap();
@@ -323,8 +323,8 @@ fn run_folders_below_the_code_are_none() {
 
 #[test]
 fn repositories_inside_are_part_of_it_clean_and_dirty() {
-    let library = Place::repository();
-    let place = Place::repository();
+    let library = WorkingFixture::repository();
+    let place = WorkingFixture::repository();
     let origin = library.root().to_str().unwrap().to_owned();
     place.git(&["submodule", "--quiet", "add", &origin, "lib"]);
     place.commit("Take the library");
@@ -348,7 +348,7 @@ fn repositories_inside_are_part_of_it_clean_and_dirty() {
     assert_eq!(code.snapshot().unwrap().version, clean.version);
     assert!(files(&place.root()) == before);
     // The same files without any repository inside are the same version.
-    let plain = Place::bare();
+    let plain = WorkingFixture::bare();
     for (path, bytes) in before {
         let path = path.strip_prefix(place.root()).unwrap().to_owned();
         if !path.components().any(|part| part.as_os_str() == ".git") {
@@ -360,7 +360,7 @@ fn repositories_inside_are_part_of_it_clean_and_dirty() {
 
 #[test]
 fn too_many_files_are_refused_in_words() {
-    let place = Place::bare();
+    let place = WorkingFixture::bare();
     for number in 0..50_001 {
         let folder = place.root().join(format!("d{}", number / 500));
         if number % 500 == 0 {
@@ -375,7 +375,7 @@ fn too_many_files_are_refused_in_words() {
 
 #[test]
 fn a_filter_that_is_not_there_and_an_lfs_pointer_are_no_trouble() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
     place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
     place.commit("Weights");
@@ -387,7 +387,7 @@ fn a_filter_that_is_not_there_and_an_lfs_pointer_are_no_trouble() {
 
 #[test]
 fn two_agents_in_one_folder_see_the_same() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let (mut one, mut other) = (place.code(), place.code());
     let first = one.snapshot().unwrap();
     assert_eq!(other.snapshot().unwrap(), first);
@@ -401,7 +401,7 @@ fn two_agents_in_one_folder_see_the_same() {
 
 #[test]
 fn what_is_not_committed_is_shown_but_for_secrets_and_binary_files() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write("deploy/server.pem", "old key\n");
     place.write("plain.txt", "a\n");
     fs::write(place.root().join("weights.bin"), [0, 1, 2]).unwrap();

@@ -11,7 +11,7 @@ use crate::error::CodeError;
 use crate::file_kind::{self, FileKind, begin_of};
 use crate::git::{feed, output, paths};
 use crate::left_out::{LeftOut, kept_by_user};
-use crate::outputs::{Entries, Evidence};
+use crate::outputs::{Entries, OutputEvidence};
 use crate::own_files::{
     BEGIN_BYTES, FOLDER_MARKS, SWEEP_FILE_BYTES_MAX, is_sweep_file, is_written_by_sweep, may_be_sweep_file, may_be_written_by_sweep,
 };
@@ -21,7 +21,7 @@ const UNTRACKED: &str = "untracked";
 /// Files of a new folder that are looked at, and how deep.
 const FOLDER_FILES_MAX: usize = 1000;
 const FOLDER_DEPTH_MAX: u32 = 8;
-/// What our index has of a repository.
+/// The entries of our index for a repository.
 const REPOSITORY: &[u8] = b"repository";
 /// Sweeps for which it is recorded what files were before their runs.
 const SWEEPS_MAX: usize = 20;
@@ -94,7 +94,7 @@ impl Working {
                 let included = self.included()?;
                 let kept: BTreeSet<Vec<u8>> = kept_by_user(&self.root).into_iter().chain(paths(&included).map(<[u8]>::to_vec)).collect();
                 let root = self.root.clone();
-                let found = Evidence {
+                let found = OutputEvidence {
                     before,
                     now: &now,
                     tracked: &tracked,
@@ -108,7 +108,7 @@ impl Working {
                         frozen.entry(path).or_insert(entry);
                     }
                 }
-                // What is listed although its folder is an output was kept by a person, folder and all.
+                // What is listed although its folder is an output was kept by the user, with its folder.
                 let appeared: BTreeSet<_> = found.appeared.into_iter().filter(|path| !self.outputs.covers(path)).collect();
                 if !appeared.is_empty() {
                     others = self.leave_out_appeared(appeared, &mut now, (&tracked, before), &listed)?;

@@ -1,4 +1,4 @@
-//! What may be asked of the lifecycle, and what it answers.
+//! Commands to the lifecycle, and its replies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use sweep_search::why::Kind;
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Effect, Environment, Failure, HeldAttempt, RunNumber, RunState,
-    StopKind, Sweep, SweepId, SweepState,
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Environment, Failure, HeldAttempt, RevisionEffect, RunNumber,
+    RunState, StopKind, Sweep, SweepId, SweepState,
 };
 
 /// Something asked of the lifecycle. It is serialised for one purpose: equal commands have equal bytes, by which a repeated request is recognised.
@@ -31,7 +31,7 @@ pub enum Command {
         source: String,
         seed: u64,
     },
-    /// Change what a sweep's file says. `base`: the revision that whoever asks has seen; it is refused where there is a newer one.
+    /// Change what a sweep's file says. `base`: the revision that the caller has seen; it is refused where there is a newer one.
     EditSweep {
         sweep: SweepId,
         #[serde(serialize_with = "name_alone")]
@@ -50,13 +50,13 @@ pub enum Command {
         seed: u64,
         code: Pin,
     },
-    /// Move a sweep to a version of the code, of which there is a snapshot, because a person asks for it.
+    /// Move a sweep to a version of the code, of which there is a snapshot, at the user's request.
     PinCode { sweep: SweepId, code: Pin, push: Push },
-    /// Note what a person says of a version of the code; `None`: nothing any more.
+    /// Record the user's mark of a version of the code; `None` removes it.
     MarkCode { sweep: SweepId, version: String, mark: Option<CodeMark> },
-    /// Try points again with the code that is searched for now, because a person asks for it.
+    /// Try points again with the code that is searched for now, at the user's request.
     RerunPoints { sweep: SweepId, which: Rerun },
-    /// Change a sweep's state because a person asks for it.
+    /// Change a sweep's state at the user's request.
     SetSweep { sweep: SweepId, action: SweepAction },
     /// Hide a sweep that has ended from lists, or show it again.
     ArchiveSweep { sweep: SweepId, archived: bool },
@@ -64,11 +64,11 @@ pub enum Command {
     DeleteSweep { sweep: SweepId },
     /// Delete the curves and the output of ended runs. `keeps_best`: those of the best point stay.
     PruneRuns { sweep: SweepId, runs: Vec<RunNumber>, keeps_best: bool },
-    /// End one run because a person asks for it.
+    /// End one run at the user's request.
     CancelRun { sweep: SweepId, run: RunNumber },
-    /// Note what a person says of a run.
-    AnnotateRun { sweep: SweepId, run: RunNumber, said: Said },
-    /// Put ended runs back into the queue because a person asks for it. Empty: all failed ones.
+    /// Record the user's annotation of a run.
+    AnnotateRun { sweep: SweepId, run: RunNumber, said: AnnotationPatch },
+    /// Put ended runs back into the queue at the user's request. Empty: all failed ones.
     RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
     /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed, unless the sweep was edited since.
     ExhaustSpace { sweep: SweepId, history: u64 },
@@ -78,14 +78,14 @@ pub enum Command {
     AdoptAttempt { agent: AgentId, held: Box<HeldAttempt> },
     /// An agent's quarantine may end, if its next run ends well.
     ProbeAgent { agent: AgentId },
-    /// An agent gets runs again because a person says so.
+    /// Readmit an agent manually.
     ReadmitAgent { agent: AgentId },
-    /// An agent wants a run for the code it has. `offers` lie ready, best first; the first that is not taken is used where no queued
+    /// An agent wants a run for the code it has. `offers` are ready, best first; the first that is not taken is used where no queued
     /// run fits.
     Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer>, code_version: String },
     /// An agent has started a program, with the code that it names; empty: not known.
     StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String>, code_version: String },
-    /// An agent says what is known of a version of the code.
+    /// An agent describes a version of the code.
     DescribeCode { agent: AgentId, sweep: SweepId, version: String, about: CodeAbout },
     /// An agent says what it executes attempts in from now on.
     DescribeEnvironment { agent: AgentId, sweep: SweepId, environment: Box<Environment> },
@@ -95,8 +95,8 @@ pub enum Command {
     FinishAttempt { agent: AgentId, attempt: AttemptRef, result: AttemptResult },
     /// Add metrics that were read afterwards from the stored output of an attempt that has ended.
     RereadRun { attempt: AttemptRef, points: Vec<MetricPoint> },
-    /// A program that asked for a run tells what came of it.
-    Tell { attempt: AttemptRef, told: Told, metrics: BTreeMap<String, f64> },
+    /// A program that asked for a run reports its outcome.
+    Tell { attempt: AttemptRef, told: TellOutcome, metrics: BTreeMap<String, f64> },
     /// Take in runs that were executed elsewhere.
     ImportRuns { sweep: SweepId, runs: Vec<Import> },
     /// Queue runs that a person or their program has chosen. `end`: no more will come.
@@ -156,9 +156,9 @@ fn name_alone<S: Serializer>(spec: &SweepSpec, serializer: S) -> Result<S::Ok, S
     spec.name.serialize(serializer)
 }
 
-/// What a call about an attempt takes for granted of the controller's log.
+/// The precondition of a call about an attempt on the controller's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fence {
+pub struct AttemptFence {
     /// The attempt's incarnation; empty: not checked, since agents of an earlier version do not know it.
     pub incarnation: String,
     /// How many of its metric points the log has at least.
@@ -170,7 +170,7 @@ pub struct Fence {
 pub struct Pin {
     /// Which.
     pub version: String,
-    /// What is known of it.
+    /// Its description.
     pub about: CodeAbout,
 }
 
@@ -181,7 +181,7 @@ pub struct Push {
     pub pin: bool,
     /// Running attempts do not finish on the old code: they are asked to end, and their runs go back into the queue.
     pub stop_running: bool,
-    /// What is tried again.
+    /// The points to rerun.
     pub rerun: Rerun,
 }
 
@@ -192,13 +192,13 @@ pub enum Rerun {
     /// None.
     #[default]
     None,
-    /// So many of the best.
+    /// The n best.
     Best(u64),
-    /// All that have ended, but not by a person.
+    /// All that have ended, except by the user.
     All,
 }
 
-/// What a person may do to a sweep.
+/// A user's action on a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepAction {
@@ -212,10 +212,10 @@ pub enum SweepAction {
     Cancel,
 }
 
-/// A suggestion that lies ready, with the sweep's `history` it was computed from.
+/// A ready suggestion, with the sweep's `history` it was computed from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offer {
-    /// What to try and why.
+    /// The point and the reason for it.
     pub suggestion: Suggestion,
     /// The history it was computed from; older than now is fine.
     pub history: u64,
@@ -239,10 +239,10 @@ impl Offer {
     }
 }
 
-/// What a program that asked for a run tells of it.
+/// The result that a program reports for a run it asked for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum TellOutcome {
     /// The value of the objective.
     Value(f64),
     /// It failed, and the configuration is to blame: why.
@@ -252,10 +252,10 @@ pub enum Told {
 /// A run that was executed elsewhere.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Import {
-    /// What was tried.
+    /// The configuration.
     pub config: Config,
-    /// What came of it.
-    pub told: Told,
+    /// The outcome.
+    pub told: TellOutcome,
     /// The code that was executed, by any id.
     pub code_version: String,
 }
@@ -263,7 +263,7 @@ pub struct Import {
 /// A run that a person or their program has chosen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offered {
-    /// What to try.
+    /// The configuration.
     pub config: Config,
     /// Why, in the words of who offers it; may be empty.
     pub reason: String,
@@ -284,10 +284,10 @@ pub enum AttemptResult {
     /// It was never started.
     Returned,
     /// It was told of, not seen.
-    Told(Told),
+    Told(TellOutcome),
 }
 
-/// What a command is answered.
+/// The reply to a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
@@ -299,7 +299,7 @@ pub enum Reply {
     /// The sweep's state after the call.
     Sweep(SweepState),
     /// The revision that an edit made, what it changed, and what that means; no changes: there is no new one.
-    Edited { revision: u32, changes: Vec<String>, effect: Effect, state: SweepState },
+    Edited { revision: u32, changes: Vec<String>, effect: RevisionEffect, state: SweepState },
     /// The run's state after the call.
     Run(RunState),
     /// Runs put back into the queue, and those that were not with the reason.
@@ -323,15 +323,15 @@ pub enum Reply {
     Wait { reason: String, wants_suggestion: bool },
     /// The sweep has ended: the agent may leave.
     Ended { state: SweepState, reason: String },
-    /// What the controller wants of the attempt.
+    /// The directive for the attempt.
     Directive(Directive),
     /// The result came too late and is kept beside the run.
     Orphaned { run: RunNumber, attempt: AttemptNumber, reason: String },
 }
 
-/// What a person says of a run, beside what was said before.
+/// A change of the annotation of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct AnnotationPatch {
     /// Takes the place of the note; empty: there is none any more.
     pub note: Option<String>,
     /// Tags that it gets.
@@ -342,7 +342,7 @@ pub struct Said {
     pub pinned: Option<bool>,
 }
 
-/// What the controller wants of an attempt.
+/// The directive of the controller for an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
@@ -392,7 +392,7 @@ pub enum Refusal {
 /// The result of a decision: facts to be recorded, and the answer once they are on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// What happened, in order. Empty: nothing did.
+    /// The events, in order. Empty: nothing happened.
     pub events: Vec<Event>,
     /// The answer.
     pub reply: Reply,

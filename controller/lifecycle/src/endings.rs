@@ -8,14 +8,14 @@ use crate::state::{Run, RunState, Sweep};
 use crate::versions::{canonical, counts};
 
 /// The endings of the stopped runs of one sweep. Curves are compared once a run was stopped.
-pub(crate) enum Endings {
+pub(crate) enum StoppedEndings {
     /// From the curves that there are now; `None`: nothing was stopped.
     Now(Option<early_stop::Endings>),
     /// As they were predicted at the moment of each stop, without a deviation.
     AtTheirStops,
 }
 
-impl Endings {
+impl StoppedEndings {
     /// Learns from the runs that have ended and count.
     pub(crate) fn of(sweep: &Sweep) -> Self {
         let Some(objective) = sweep.spec.objective.as_ref().filter(|_| sweep.runs.any_in(RunState::Stopped)) else {
@@ -26,7 +26,7 @@ impl Endings {
         Self::Now(Some(early_stop::Endings::new(objective.goal, curves)))
     }
 
-    /// What was predicted when the runs were stopped.
+    /// The predictions when the runs were stopped.
     pub(crate) fn at_their_stops() -> Self {
         Self::AtTheirStops
     }

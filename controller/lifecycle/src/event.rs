@@ -1,4 +1,4 @@
-//! What has happened. Written to the log as JSON and never changed: a new field needs `#[serde(default)]`.
+//! The events. Written to the log as JSON and never changed: a new field needs `#[serde(default)]`.
 
 mod kinds;
 
@@ -8,8 +8,8 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, AttemptSummary, CodeAbout, CodeMark, Effect, Environment, Failure, RunNumber,
-    RunRanges, RunState, StopRequest, SweepId, SweepState, Timestamp, any_float,
+    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, AttemptSummary, CodeAbout, CodeMark, Environment, Failure, RevisionEffect,
+    RunNumber, RunRanges, RunState, StopRequest, SweepId, SweepState, Timestamp, any_float,
 };
 
 pub use kinds::{EVENT_KINDS, EventKind};
@@ -19,7 +19,7 @@ pub use kinds::{EVENT_KINDS, EventKind};
 pub struct Recorded {
     /// When, by the controller's wall clock.
     pub at: Timestamp,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
@@ -62,7 +62,7 @@ pub enum Event {
         #[serde(default)]
         restores: Option<u32>,
         changes: Vec<String>,
-        effect: Effect,
+        effect: RevisionEffect,
     },
     /// A sweep changed its state.
     SweepStateChanged { sweep: SweepId, state: SweepState, reason: String },
@@ -72,14 +72,14 @@ pub enum Event {
     CodeSeen { sweep: SweepId, version: String, agent: Option<AgentId>, about: Box<CodeAbout> },
     /// From now on every attempt that begins executes this version, which has been seen.
     CodePinned { sweep: SweepId, version: String },
-    /// A person says something of a version of the code, or takes it back.
+    /// The user's mark of a version of the code is set or removed.
     CodeMarked {
         sweep: SweepId,
         version: String,
         #[serde(default)]
         mark: Option<CodeMark>,
     },
-    /// An agent executes attempts in this environment from now on. `about`: what is known of it, where it is new in the sweep.
+    /// An agent executes attempts in this environment from now on. `about`: its facts, where it is new in the sweep.
     EnvironmentSeen {
         sweep: SweepId,
         agent: AgentId,
@@ -114,7 +114,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         again: String,
     },
-    /// A person says something of a run; `annotation` is all that is said of it now.
+    /// The user annotates a run; `annotation` is its whole new annotation.
     RunAnnotated { sweep: SweepId, run: RunNumber, annotation: Annotation },
     /// A queued run was given to an agent: a new attempt. `pinned`: it is to execute that code, whatever it has itself. `origin`: the incarnation
     /// of an attempt that the agent has executed since before a restore.
@@ -166,7 +166,7 @@ pub enum Event {
     AttemptResumed { attempt: AttemptRef },
     /// The result of an attempt came when it had no effect any more.
     ResultOrphaned { attempt: AttemptRef, words: String },
-    /// A run that has not ended had failed on an agent that fails by itself: the counts of its retries begin anew, and that agent is avoided.
+    /// A run that has not ended had failed on an agent that fails by itself: its retry counts restart, and that agent is avoided.
     RunAbsolved { sweep: SweepId, run: RunNumber, agent: AgentId },
     /// The run goes back into the queue. `counts` says which retry it uses up; `avoid` which agent should not get it again.
     RunRequeued {
@@ -260,8 +260,8 @@ pub enum RetryCause {
     Machine,
     /// One of `retry.crashed`.
     Crashed,
-    /// A person asked: the counts begin anew.
+    /// The user asked for it: the counts restart.
     Asked,
-    /// It failed on an agent that fails by itself: the counts begin anew, and that agent is still avoided.
+    /// It failed on an agent that fails by itself: the counts restart, and that agent is still avoided.
     Absolved,
 }

@@ -17,8 +17,8 @@ use crate::event::{Event, Recorded, RetryCause};
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Annotation, AttemptSummary, CodeAct, CodeStep, CodeVersion, ControllerIdentity, Crew, Effect, Health,
-    Retries, Revision, Run, RunNumber, RunRanges, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp, known_point,
+    Agent, AgentId, AgentInfo, Annotation, AttemptSummary, CodeAct, CodeStep, CodeVersion, ControllerIdentity, Crew, Health, Retries,
+    Revision, RevisionEffect, Run, RunNumber, RunRanges, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp, known_point,
 };
 use crate::versions;
 
@@ -41,7 +41,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             let space = sweep.space_version() + u32::from(sweep.spec.space != spec.space);
             let (spec, source) = (Arc::new(spec.as_ref().clone()), source.as_str().into());
             let (restores, changes, effect) = (*restores, changes.clone(), *effect);
-            let changes_rows = sweep.spec.space != spec.space || revise::judges_anew(&sweep.spec, &spec);
+            let changes_rows = sweep.spec.space != spec.space || revise::changes_evaluation(&sweep.spec, &spec);
             edit(sweep, Revision { spec, source, space, restores, changes, effect, changes_rows, since: at });
         }
         Event::SweepStateChanged { sweep, state: to, reason } => {
@@ -308,7 +308,7 @@ fn new_sweep(spec: &SweepSpec, source: &str, seed: u64, at: Timestamp) -> Sweep 
         space: 1,
         restores: None,
         changes: Vec::new(),
-        effect: Effect::default(),
+        effect: RevisionEffect::default(),
         changes_rows: false,
         since: at,
     };

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inits;
-use crate::observe::{Progress, reached};
+use crate::observe::{SweepProgress, reached};
 use crate::repeats::ranked;
 use crate::spec::RetryPolicy;
 use crate::state::{
@@ -17,7 +17,7 @@ use crate::versions::counts;
 
 /// Returns every broken invariant, in words. Empty: all hold.
 pub fn broken(state: &State) -> Vec<String> {
-    let mut found = Found::default();
+    let mut found = Violations::default();
     let mut held = BTreeMap::new();
     for (id, sweep) in &state.sweeps {
         check_sweep(&mut found, id, sweep, state.identity.is_settling);
@@ -35,9 +35,9 @@ pub fn broken(state: &State) -> Vec<String> {
 }
 
 #[derive(Default)]
-struct Found(Vec<String>);
+struct Violations(Vec<String>);
 
-impl Found {
+impl Violations {
     fn must(&mut self, holds: bool, invariant: &str, what: impl FnOnce() -> String) {
         if !holds {
             self.0.push(format!("{invariant}: {}", what()));
@@ -45,7 +45,7 @@ impl Found {
     }
 }
 
-fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep, is_settling: bool) {
+fn check_sweep(found: &mut Violations, id: &SweepId, sweep: &Sweep, is_settling: bool) {
     let in_state = |states: &[RunState]| -> BTreeSet<RunNumber> {
         sweep.runs.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| number).collect()
     };
@@ -57,7 +57,7 @@ fn check_sweep(found: &mut Found, id: &SweepId, sweep: &Sweep, is_settling: bool
     let reaching: BTreeMap<_, _> = live.filter_map(|(number, run)| Some((number, reached(&sweep.spec, &run)?))).collect();
     found.must(sweep.reached == reaching, "I5", || format!("sweep {id}: `reached` is not what its runs say"));
     let idle = sweep.queued.is_empty() && sweep.live.is_empty();
-    let limit = Progress::of(sweep).limit(&sweep.spec);
+    let limit = SweepProgress::of(sweep).limit(&sweep.spec);
     match sweep.state {
         SweepState::Running => {
             found.must(!idle || limit.is_none() || is_settling, "I6", || format!("sweep {id} runs, but nothing is left to do: {limit:?}"));
@@ -89,7 +89,7 @@ fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
     values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best })
 }
 
-fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
+fn check_points(found: &mut Violations, id: &SweepId, sweep: &Sweep) {
     // An edit may bring points together that were apart, and what was withdrawn may come again.
     let apart = |run: &Run| (run.revision, run.point());
     let firsts: Vec<_> =
@@ -129,7 +129,7 @@ fn check_points(found: &mut Found, id: &SweepId, sweep: &Sweep) {
     found.must(capped, "I3", || format!("sweep {id} has more runs than its run cap"));
 }
 
-fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
+fn check_run(found: &mut Violations, name: &str, sweep: &Sweep, run: &Run) {
     found.must(run.ended.is_some() == run.state.is_terminal(), "I6", || format!("{name} is {}, but its end is {:?}", run.state, run.ended));
     let has_objective = sweep.spec.objective.is_some();
     let valued = match run.state {
@@ -159,7 +159,7 @@ fn check_run(found: &mut Found, name: &str, sweep: &Sweep, run: &Run) {
     }
 }
 
-fn check_attempts(found: &mut Found, name: &str, run: &Run) {
+fn check_attempts(found: &mut Violations, name: &str, run: &Run) {
     let live: Vec<usize> = (0..run.attempts.len()).filter(|index| run.attempts[*index].state.is_live()).collect();
     let only_last = live.iter().all(|index| index + 1 == run.attempts.len());
     found.must(only_last, "I2", || format!("{name}: an attempt other than the newest is live"));
@@ -176,7 +176,7 @@ fn check_attempts(found: &mut Found, name: &str, run: &Run) {
     }
 }
 
-fn check_attempt(found: &mut Found, name: &str, attempt: &Attempt) {
+fn check_attempt(found: &mut Violations, name: &str, attempt: &Attempt) {
     let state = attempt.state;
     found.must(attempt.ended.is_none() == state.is_live(), "I6", || format!("{name} is {state}, but its end is {:?}", attempt.ended));
     found.must(attempt.started.is_none() || state != AttemptState::Assigned, "I2", || format!("{name} has started, but is assigned"));
@@ -190,7 +190,7 @@ fn check_attempt(found: &mut Found, name: &str, attempt: &Attempt) {
     });
 }
 
-fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, AgentId>) {
+fn check_agents(found: &mut Violations, state: &State, held: &BTreeMap<AttemptRef, AgentId>) {
     for (id, sweep) in &state.sweeps {
         let mut crew = Crew::default();
         state.agents.values().filter(|agent| agent.sweep == *id).for_each(|agent| crew.add(agent));
@@ -208,7 +208,7 @@ fn check_agents(found: &mut Found, state: &State, held: &BTreeMap<AttemptRef, Ag
     }
 }
 
-fn check_agent(found: &mut Found, name: &str, state: &State, id: &AgentId, agent: &Agent) {
+fn check_agent(found: &mut Violations, name: &str, state: &State, id: &AgentId, agent: &Agent) {
     found.must(state.sweeps.contains_key(&agent.sweep), "I5", || format!("{name} works for a sweep that does not exist"));
     found.must(agent.alive == agent.left.is_none(), "I5", || format!("{name}: alive {}, but left {:?}", agent.alive, agent.left));
     let failed_on_it = |attempt: &AttemptRef| {

@@ -1,4 +1,4 @@
-//! Until when agents and attempts belong to somebody without news. Volatile: not part of the state, made anew after a restart.
+//! Leases of agents and attempts. Volatile: not part of the state, renewed after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use crate::state::{AgentId, AttemptRef};
 /// A point on the controller's monotonic clock: the time since it started.
 pub type Mono = Duration;
 
-/// Who holds a lease.
+/// The holder of a lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holder {
+pub enum LeaseHolder {
     /// An agent.
     Agent(AgentId),
     /// An attempt.
@@ -24,21 +24,21 @@ pub enum Holder {
 /// The leases that run.
 #[derive(Clone, Debug, Default)]
 pub struct Leases {
-    ends: BTreeMap<Holder, Mono>,
+    ends: BTreeMap<LeaseHolder, Mono>,
     /// The same, by their ends.
-    order: BTreeSet<(Mono, Holder)>,
+    order: BTreeSet<(Mono, LeaseHolder)>,
 }
 
 impl Leases {
     /// Begins or renews a lease.
-    pub fn renew(&mut self, holder: Holder, ends: Mono) {
+    pub fn renew(&mut self, holder: LeaseHolder, ends: Mono) {
         self.release(&holder);
         self.order.insert((ends, holder.clone()));
         self.ends.insert(holder, ends);
     }
 
     /// Ends a lease without consequences.
-    pub fn release(&mut self, holder: &Holder) {
+    pub fn release(&mut self, holder: &LeaseHolder) {
         if let Some((holder, ends)) = self.ends.remove_entry(holder) {
             self.order.remove(&(ends, holder));
         }
@@ -46,14 +46,14 @@ impl Leases {
 
     /// Ends the leases of all agents, and of those in quarantine, that `is_gone` names.
     pub fn release_agents(&mut self, is_gone: impl Fn(&AgentId) -> bool) {
-        let gone = |holder: &Holder| matches!(holder, Holder::Agent(agent) | Holder::Quarantine(agent) if is_gone(agent));
+        let gone = |holder: &LeaseHolder| matches!(holder, LeaseHolder::Agent(agent) | LeaseHolder::Quarantine(agent) if is_gone(agent));
         for holder in self.ends.keys().filter(|holder| gone(holder)).cloned().collect::<Vec<_>>() {
             self.release(&holder);
         }
     }
 
     /// Returns whether the holder has a lease.
-    pub fn holds(&self, holder: &Holder) -> bool {
+    pub fn holds(&self, holder: &LeaseHolder) -> bool {
         self.ends.contains_key(holder)
     }
 
@@ -63,7 +63,7 @@ impl Leases {
     }
 
     /// Takes out and returns the holders whose leases have ended, the earliest end first.
-    pub fn take_ended(&mut self, now: Mono) -> Vec<Holder> {
+    pub fn take_ended(&mut self, now: Mono) -> Vec<LeaseHolder> {
         let mut ended = Vec::new();
         while self.next_end().is_some_and(|ends| ends <= now) {
             let Some((_, holder)) = self.order.pop_first() else { break };
@@ -78,8 +78,8 @@ impl Leases {
 mod tests {
     use super::*;
 
-    fn agent(name: &str) -> Holder {
-        Holder::Agent(AgentId(name.to_owned()))
+    fn agent(name: &str) -> LeaseHolder {
+        LeaseHolder::Agent(AgentId(name.to_owned()))
     }
 
     const fn at(seconds: u64) -> Mono {

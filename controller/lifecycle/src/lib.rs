@@ -1,4 +1,4 @@
-//! What happens to sweeps, runs and attempts.
+//! The lifecycle of sweeps, runs and attempts.
 //!
 //! A pure crate: [`decide`](decide::decide) turns a command into events without changing anything, [`evolve`](evolve::evolve)
 //! folds events into the [`State`](state::State) without deciding anything, and a replay is that fold. Time, ids and

@@ -1,11 +1,11 @@
-//! What the search and people see of a sweep: observations, pending runs, and how far it is.
+//! Views of a sweep for the search and for users: observations, pending runs, and progress.
 
 use std::borrow::Cow;
 
 use sweep_search::observation::{Ending, Goal, Observation, Outcome, Pending};
 use sweep_search::suggest::Method;
 
-use crate::endings::Endings;
+use crate::endings::StoppedEndings;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
 use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
@@ -16,14 +16,14 @@ use crate::versions;
 /// cancelled runs, say nothing about a configuration. Of repeats it is the mean of those that finished, or else of those that were stopped; they have
 /// failed where more of them failed than have a value.
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
-    let mut endings = Endings::of(sweep);
+    let mut endings = StoppedEndings::of(sweep);
     points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()
 }
 
 /// Returns the same for the next suggestion, where a stopped run counts with what was predicted when it was stopped, or else with what it had
 /// reached. Suggestions that were made from present predictions needed more epochs (docs/explanation/experiments.md, predictions for stopped runs).
 pub fn observations_to_suggest_from(sweep: &Sweep) -> Vec<Observation> {
-    let mut endings = Endings::at_their_stops();
+    let mut endings = StoppedEndings::at_their_stops();
     points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()
 }
 
@@ -47,7 +47,7 @@ fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)>
     firsts.map(|first| (first, versions::counting(sweep, &sweep.codes, first)))
 }
 
-fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>], endings: &mut Endings) -> Option<Observation> {
+fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>], endings: &mut StoppedEndings) -> Option<Observation> {
     let ended: Vec<&Run> = runs.iter().map(AsRef::as_ref).filter(|run| has_outcome(run)).collect();
     let known = *ended.first()?;
     let outcomes: Vec<Outcome> = ended.iter().filter_map(|run| outcome(sweep, run, endings)).collect();
@@ -83,7 +83,7 @@ fn has_outcome(run: &Run) -> bool {
     }
 }
 
-fn outcome(sweep: &Sweep, run: &Run, endings: &mut Endings) -> Option<Outcome> {
+fn outcome(sweep: &Sweep, run: &Run, endings: &mut StoppedEndings) -> Option<Outcome> {
     match run.state {
         RunState::Finished => run.value.map(Outcome::Value),
         RunState::Stopped => run.value.map(|reached| Outcome::Stopped(endings.ending(sweep, run, reached))),
@@ -92,7 +92,7 @@ fn outcome(sweep: &Sweep, run: &Run, endings: &mut Endings) -> Option<Outcome> {
     }
 }
 
-/// Returns the points that nothing is known of yet, but is going to be, by the number of their first run.
+/// Returns the points whose results are pending, by the number of their first run.
 pub fn pending(sweep: &Sweep) -> Vec<Pending> {
     let open = sweep.queued.union(&sweep.live).filter_map(|number| sweep.runs.first_of(*number));
     let firsts: std::collections::BTreeSet<_> = open.collect();
@@ -116,7 +116,7 @@ pub fn planned(sweep: &Sweep) -> Option<u64> {
 /// Returns how many more points may be tried now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
 /// no runs, or nothing is left to try, or its run cap or target has been reached, or a program of the user chooses them.
 pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
-    let progress = Progress::of(sweep);
+    let progress = SweepProgress::of(sweep);
     let is_external = sweep.spec.method == Method::External;
     if is_external || sweep.state != SweepState::Running || progress.limit(&sweep.spec).is_some() {
         return None;
@@ -145,7 +145,7 @@ pub fn reduced(objective: &Objective, series: &[f64]) -> Option<f64> {
 
 /// The counts that say whether a sweep goes on.
 #[derive(Clone, Debug)]
-pub(crate) struct Progress {
+pub(crate) struct SweepProgress {
     /// Runs of the sweep's own: without imported ones, and those that a person has asked for again.
     pub(crate) created: u64,
     /// Points that were tried, imported ones included; each once, however often it was tried again.
@@ -159,7 +159,7 @@ pub(crate) struct Progress {
     pub(crate) reached: Vec<(RunNumber, f64)>,
 }
 
-impl Progress {
+impl SweepProgress {
     pub(crate) fn of(sweep: &Sweep) -> Self {
         Self {
             created: (sweep.runs.len() as u64).saturating_sub(sweep.imported + sweep.reruns),

@@ -16,7 +16,7 @@ const CHANCE_WITHOUT_RECORD: f64 = 0.01;
 const CHANCE_WITH_RECORD: f64 = 1e-4;
 /// With as many failures in rows that all agents are in, even odds would give less than one in a hundred.
 const STALL_MIN: usize = 7;
-/// So many runs of its row that ended well elsewhere speak for themselves.
+/// Runs of its row that succeeded elsewhere, from which on the machine is at fault.
 const REFUTED_MIN: usize = 2;
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -53,15 +53,15 @@ impl Agent {
     }
 }
 
-/// What has become of attempts on other agents of the sweep.
+/// The outcomes of attempts on other agents of the sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Elsewhere {
+pub(crate) struct OtherAgents {
     /// Ended well, or have outlived the one that failed now.
     pub(crate) well: u64,
     pub(crate) badly: u64,
 }
 
-impl Elsewhere {
+impl OtherAgents {
     /// Looks at the other agents when `failing` fails. The rows of those that are in quarantine count only where nobody does well: then
     /// configurations may be to blame. Otherwise one broken machine would excuse the next.
     pub(crate) fn of(state: &State, sweep: &Sweep, failing: &AttemptRef, agent: &AgentId) -> Self {
@@ -96,7 +96,7 @@ pub(crate) fn judge(
     agent: &Agent,
     failing: &AttemptRef,
     failure: &Failure,
-    elsewhere: Elsewhere,
+    elsewhere: OtherAgents,
 ) -> Option<String> {
     let row = row(agent, failing);
     let well_elsewhere = |run: &&RunNumber| {
@@ -105,7 +105,7 @@ pub(crate) fn judge(
     };
     let refuted = row.iter().filter(well_elsewhere).count();
     // Its own past is the only measure of an agent that has been alone.
-    let own = Elsewhere { well: agent.succeeded, badly: agent.failed.saturating_sub(agent.streak.len() as u64) };
+    let own = OtherAgents { well: agent.succeeded, badly: agent.failed.saturating_sub(agent.streak.len() as u64) };
     let (measure, chance) = match (agent.succeeded, elsewhere.is_empty()) {
         (0, _) => (elsewhere, CHANCE_WITHOUT_RECORD),
         (_, true) => (own, CHANCE_WITH_RECORD),
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn three_failures_are_enough_among_five_others_and_not_where_half_of_all_fail() {
-        let chance = |well, badly, row| Elsewhere { well, badly }.chance_of_failure().powi(row);
+        let chance = |well, badly, row| OtherAgents { well, badly }.chance_of_failure().powi(row);
         assert!(chance(5, 0, 3) < CHANCE_WITHOUT_RECORD);
         assert!(chance(10, 10, 6) > CHANCE_WITHOUT_RECORD);
         assert!(chance(10, 10, 7) < CHANCE_WITHOUT_RECORD);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::spec::Constraint;
 use crate::state::{Run, RunNumber, Sweep};
 
-/// What the runs of a point have come to.
+/// The results of the repeats of a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
     /// The mean of their values.

@@ -4,7 +4,7 @@ use crate::event::RetryCause;
 use crate::spec::RetryPolicy;
 use crate::state::{Blame, Failure, FailureKind, Retries};
 
-/// What becomes of a run after a failed attempt.
+/// The decision on a run after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Back into the queue; `None` uses up no retry.
@@ -19,7 +19,7 @@ pub enum Verdict {
 /// |---|---|
 /// | preempted | again, as often as it happens |
 /// | lost | again, `retry.lost` times |
-/// | the machine is to blame, or nobody, or a party that only a newer version knows | again, `retry.machine` times, elsewhere if there is another agent |
+/// | the attribution is machine, or external, or a party that only a newer version knows | again, `retry.machine` times, elsewhere if there is another agent |
 /// | crashed, ended by a signal, out of memory, silent, or a kind that only a newer version knows | again, `retry.crashed` times, elsewhere if there is another agent |
 /// | the command line is to blame | never: it would happen again |
 /// | CUDA out of memory, no or no finite objective, too long, or a start that the configuration prevents | never: it would happen again |
@@ -28,7 +28,7 @@ pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdic
     match (failure.kind, failure.blame) {
         (FailureKind::Preempted, _) => Verdict::Requeue(None),
         (FailureKind::Lost, _) => within(retries.lost, policy.lost, RetryCause::Lost),
-        (_, Blame::Machine | Blame::Nobody | Blame::Other(_)) => within(retries.machine, policy.machine, RetryCause::Machine),
+        (_, Blame::Machine | Blame::External | Blame::Other(_)) => within(retries.machine, policy.machine, RetryCause::Machine),
         (_, Blame::CommandLine) => Verdict::Fail,
         (kind, Blame::Configuration) if happens_again(kind) => Verdict::Fail,
         (_, Blame::Configuration) => within(retries.crashed, policy.crashed, RetryCause::Crashed),

@@ -1,4 +1,4 @@
-//! What a new revision makes of the runs that there are. Seen beforehand by the decision, and made so when it happens: by the same functions.
+//! The effect of a new revision on existing runs. The decision previews it and the event applies it, by the same functions.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::inits;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
-use crate::state::{Attempt, Effect, Placed, Revision, Run, RunNumber, RunRanges, RunState, Sweep, placed, point_at};
+use crate::state::{Attempt, PlacedRun, Revision, RevisionEffect, Run, RunNumber, RunRanges, RunState, Sweep, placed, point_at};
 use crate::versions;
 
-/// What will be of a sweep's runs.
+/// The effect of a revision on a sweep's runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outlook {
-    pub(crate) effect: Effect,
+    pub(crate) effect: RevisionEffect,
     /// Queued runs that the new space does not hold.
     pub(crate) withdrawn: RunRanges,
     /// How many points are in the new space, without those that are tried again.
@@ -42,7 +42,7 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         if run.withdrawn {
             continue;
         }
-        let place = if holds { Some(Placed { config: Cow::Borrowed(&run.config), outside: false }) } else { placed(revisions, &run) };
+        let place = if holds { Some(PlacedRun { config: Cow::Borrowed(&run.config), outside: false }) } else { placed(revisions, &run) };
         match &place {
             Some(placed) if placed.outside => outlook.effect.outside += 1,
             Some(_) => outlook.effect.inside += 1,
@@ -86,7 +86,7 @@ pub(crate) fn revalues(before: &SweepSpec, after: &SweepSpec) -> bool {
 }
 
 /// Returns whether runs may get another value or rank.
-pub(crate) fn judges_anew(before: &SweepSpec, after: &SweepSpec) -> bool {
+pub(crate) fn changes_evaluation(before: &SweepSpec, after: &SweepSpec) -> bool {
     revalues(before, after) || before.constraints != after.constraints
 }
 

@@ -1,4 +1,4 @@
-//! Which versions of the code count, as which, and which one is searched for: what people say of versions is heeded here.
+//! Resolves code versions: aliases (`same-as`), exclusions (`unusable`), and the version that new suggestions target.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What the engine answers about attempts: runs that it hands out, and how far the log is with those that agents hold.
+//! The engine's answers about attempts: runs that it hands out, and the log's progress with those that agents hold.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sweep_lifecycle::state::{AgentId, AttemptRecord, AttemptRef, SweepId};
 use sweep_search::space::Config;
 use sweep_search::why::Why;
 
-use super::Basis;
+use super::SweepContext;
 
 /// A run handed to an agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,16 +22,16 @@ pub struct Assignment {
     pub history: u64,
     /// The code that it is to execute, and where in it; empty: what the agent has.
     pub code: (String, String),
-    /// What tells it from an attempt with the same numbers in another epoch.
+    /// Distinguishes it from an attempt with the same numbers in another epoch.
     pub incarnation: String,
-    /// What a controller needs to record it again after a restore.
+    /// The record from which a restored controller recovers it.
     pub record: AttemptRecord,
     /// Which repeat of its point it is, from 1.
     pub repeat: u32,
     /// A seed for the program.
     pub seed: u32,
-    /// What the sweep's file says, where it was edited.
-    pub edited: Option<Box<Basis>>,
+    /// The execution spec of the sweep's file, where it was edited.
+    pub edited: Option<Box<SweepContext>>,
 }
 
 /// How far the log is with an attempt that an agent holds.
@@ -41,11 +41,11 @@ pub struct Standing {
     pub points: u64,
     /// It knows that its program has started.
     pub started: bool,
-    /// What the controller wants of it.
+    /// The controller's directive for it.
     pub directive: Directive,
 }
 
-/// What an agent that asked for a run gets.
+/// The answer to an agent that asked for a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Acquired {
     /// A run.
@@ -58,7 +58,7 @@ pub enum Acquired {
 
 /// An agent's wish for a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
+pub struct AcquireRequest {
     /// Who wants it.
     pub agent: AgentId,
     /// Of which sweep.

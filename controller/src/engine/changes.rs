@@ -9,7 +9,7 @@ use crate::store::Batch;
 
 /// When the rows of each sweep changed last, as a number of commits.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct RowChanges {
     stamps: Mutex<Stamps>,
 }
 
@@ -19,7 +19,7 @@ struct Stamps {
     sweeps: BTreeMap<SweepId, u64>,
 }
 
-impl Changes {
+impl RowChanges {
     /// Notes which rows a commit has written.
     pub(super) fn note(&self, commit: u64, batch: &Batch) {
         let sweeps = batch.sweeps.iter().map(|row| &row.id);

@@ -24,18 +24,18 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 #[derive(Debug)]
 pub struct SystemClock {
     started: Instant,
-    seen: Mutex<Seen>,
+    seen: Mutex<ClockReading>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct ClockReading {
     /// When somebody last looked, by the machine's clock.
     last: Duration,
     /// How long the process has stood still.
     still: Duration,
 }
 
-impl Seen {
+impl ClockReading {
     fn look(&mut self, elapsed: Duration) -> Mono {
         let since = elapsed.saturating_sub(self.last);
         if since > STANDSTILL {
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn no_time_passes_while_the_process_stands_still() {
         let at = |ms| Duration::from_millis(ms);
-        let mut seen = Seen::default();
+        let mut seen = ClockReading::default();
         let looks = [500, 1000, 2400, 60_000, 60_500].map(|ms| seen.look(at(ms)));
         assert_eq!(looks, [500, 1000, 2400, 2400, 2900].map(at));
     }

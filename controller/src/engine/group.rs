@@ -1,4 +1,4 @@
-//! What becomes one commit, and the replies that wait for it.
+//! A group commit, and the replies that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,24 +8,24 @@ use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::{AgentId, AttemptRef, RunNumber, RunRanges, SweepId};
 use tokio::sync::oneshot;
 
-use super::request::{Answer, Request};
+use super::request::{Answer, EngineRequest};
 use super::{Acquired, EngineError};
 use crate::store::{LogChunk, StaleRows, StoredReply};
 
 /// Requests that are decided one after the other and recorded together.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub(super) struct CommitGroup {
     pub(super) events: Vec<Recorded>,
     pub(super) metrics: Vec<(AttemptRef, u64, MetricPoint)>,
     pub(super) logs: Vec<LogChunk>,
     pub(super) replies: Vec<StoredReply>,
     pub(super) touched: Touched,
     /// Answers to give once all of it is on disk.
-    pub(super) answers: Vec<Pending>,
+    pub(super) answers: Vec<PendingAnswer>,
     /// Questions to answer from the state after the commit.
-    pub(super) questions: Vec<Request>,
+    pub(super) questions: Vec<EngineRequest>,
     /// Sweeps whose waiting agents may be served.
-    pub(super) stirred: BTreeSet<SweepId>,
+    pub(super) dirty: BTreeSet<SweepId>,
     /// Leases and waits that have ended are to be dealt with.
     pub(super) tick: bool,
     /// The command that took longest, and how long it took.
@@ -34,7 +34,7 @@ pub(super) struct Group {
     pub(super) stop: bool,
 }
 
-/// What the events of a group have changed.
+/// The rows that the events of a group have changed.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     pub(super) sweeps: BTreeSet<SweepId>,
@@ -45,7 +45,7 @@ pub(super) struct Touched {
     /// By their digests.
     pub(super) environments: BTreeSet<(SweepId, String)>,
     /// Sweeps that may need suggestions now.
-    pub(super) hungry: BTreeSet<SweepId>,
+    pub(super) needs_suggestions: BTreeSet<SweepId>,
     /// Runs that were changed together, from the first to the last number: their rows are written by and by.
     pub(super) ranges: Vec<(SweepId, RunNumber, RunNumber)>,
     /// Sweeps that were deleted.
@@ -58,14 +58,14 @@ pub(super) struct Touched {
 
 /// An answer that waits for the commit.
 #[derive(Debug)]
-pub(super) enum Pending {
+pub(super) enum PendingAnswer {
     Command(Answer<Reply>, Result<Reply, EngineError>),
     Acquire(Answer<Acquired>, Result<Acquired, EngineError>),
     Log(Answer<()>, Result<(), EngineError>),
     Tick(oneshot::Sender<()>),
 }
 
-impl Pending {
+impl PendingAnswer {
     /// Gives the answer, or the failure of the commit in its place. Who asked may have gone away.
     pub(super) fn give(self, commit: &Result<(), EngineError>) {
         fn settle<T>(reply: Answer<T>, result: Result<T, EngineError>, commit: &Result<(), EngineError>) {
@@ -107,7 +107,7 @@ impl Touched {
             }
             Event::AgentRegistered { agent, sweep, .. } => {
                 self.agents.insert(agent.clone());
-                self.hungry.insert(sweep.clone());
+                self.needs_suggestions.insert(sweep.clone());
             }
             Event::AgentLeaving { agent, .. }
             | Event::AgentRemoved { agent, .. }
@@ -118,7 +118,7 @@ impl Touched {
             }
             // The sweep's own row says nothing of it.
             Event::RunCreated { sweep, run, .. } => {
-                self.hungry.insert(sweep.clone());
+                self.needs_suggestions.insert(sweep.clone());
                 self.runs.insert((sweep.clone(), *run));
             }
             Event::RunImported { sweep, run, .. }

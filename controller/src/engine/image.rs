@@ -15,10 +15,10 @@ use crate::store::{ImageHead, Store, StoreError};
 /// Blocks that wait to be made into runs: some megabytes.
 const BLOCKS_READ_AHEAD: usize = 16;
 
-/// What has changed since the last image.
+/// The changes since the last image.
 #[derive(Debug)]
 pub(super) struct Images {
-    /// A new one is made after so many events.
+    /// Events after which a new one is made.
     every: u64,
     /// Events since the last one.
     events: u64,
@@ -97,7 +97,7 @@ pub(super) fn load(store: &mut dyn Store, every: u64) -> Result<(State, Images),
     let imaged = read_image(store).unwrap_or_else(|reason| {
         tracing::warn!(
             reason,
-            "the image of the state is of no use, and the whole log is read; `sweep controller verify` says whether more is damaged"
+            "the image of the state cannot be used, and the whole log is read; `sweep controller verify` says whether more is damaged"
         );
         None
     });

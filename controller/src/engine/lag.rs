@@ -16,7 +16,7 @@ use crate::store::StaleRows;
 const RANGE_ROWS_MAX: u64 = 256;
 /// Rows that a commit writes of what its requests have changed; the others are written by and by.
 const ROWS_AT_ONCE: usize = 1024;
-/// So many rows are written at once with each commit.
+/// Rows that are written with each commit.
 const AT_ONCE_MAX: usize = 16;
 /// No row lags behind for longer, unless the disk is full.
 const LAG_MAX: Duration = Duration::from_secs(1);

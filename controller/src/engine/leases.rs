@@ -1,17 +1,17 @@
-//! Who has how long: leases begin and are renewed with news, and what becomes of those that end.
+//! Starts leases, renews them when an agent reports, and handles those that end.
 
 use std::time::Duration;
 
 use sweep_lifecycle::command::Command;
-use sweep_lifecycle::lease::{Holder, Leases, Mono};
+use sweep_lifecycle::lease::{LeaseHolder, Leases, Mono};
 use sweep_lifecycle::quarantine::probe_delay;
 use sweep_lifecycle::state::{AgentId, AttemptRef, Health};
 
 use super::Terms;
-use super::group::Group;
+use super::group::CommitGroup;
 use super::writer::Writer;
 
-/// A program that asks and has no run is forgotten after so many leases, and not before so long.
+/// A program that asks and has no run is forgotten after this many leases, and not before this time.
 const IDLE_ASKER_LEASES: u32 = 10;
 const IDLE_ASKER_MIN: Duration = Duration::from_secs(300);
 
@@ -20,9 +20,9 @@ impl Writer {
     pub(super) fn renew(&mut self, agent: &AgentId, attempts: &[AttemptRef]) {
         let Some(known) = self.state.agents.get(agent).filter(|known| known.alive) else { return };
         let term = self.term(agent);
-        self.leases.renew(Holder::Agent(agent.clone()), term);
+        self.leases.renew(LeaseHolder::Agent(agent.clone()), term);
         for attempt in attempts.iter().filter(|attempt| known.holds.contains(attempt)) {
-            self.leases.renew(Holder::Attempt(attempt.clone()), term);
+            self.leases.renew(LeaseHolder::Attempt(attempt.clone()), term);
         }
     }
 
@@ -46,32 +46,32 @@ impl Writer {
     pub(super) fn renew_all(&mut self) {
         self.leases = Leases::default();
         if self.state.identity.is_settling {
-            self.leases.renew(Holder::Settling, self.clock.now().saturating_add(self.terms.lease));
+            self.leases.renew(LeaseHolder::Settling, self.clock.now().saturating_add(self.terms.lease));
         }
         for (id, agent) in self.state.agents.iter().filter(|(_, agent)| agent.alive) {
             let term = self.term(id);
-            self.leases.renew(Holder::Agent(id.clone()), term);
+            self.leases.renew(LeaseHolder::Agent(id.clone()), term);
             for attempt in &agent.holds {
-                self.leases.renew(Holder::Attempt(attempt.clone()), term);
+                self.leases.renew(LeaseHolder::Attempt(attempt.clone()), term);
             }
             if let Health::Quarantined { .. } = agent.health {
                 let ends = self.clock.now().saturating_add(probe_delay(&self.state, id));
-                self.leases.renew(Holder::Quarantine(id.clone()), ends);
+                self.leases.renew(LeaseHolder::Quarantine(id.clone()), ends);
             }
         }
     }
 
     /// An attempt that was handed out but is never named by its agent is lost like one whose agent is silent.
-    pub(super) fn end_leases(&mut self, group: &mut Group) {
+    pub(super) fn end_leases(&mut self, group: &mut CommitGroup) {
         if self.is_full() {
             return;
         }
         for holder in self.leases.take_ended(self.clock.now()) {
             let command = match holder {
-                Holder::Attempt(attempt) => Command::LoseAttempt { attempt },
-                Holder::Quarantine(agent) => Command::ProbeAgent { agent },
-                Holder::Settling => Command::SettleEpoch,
-                Holder::Agent(agent) => {
+                LeaseHolder::Attempt(attempt) => Command::LoseAttempt { attempt },
+                LeaseHolder::Quarantine(agent) => Command::ProbeAgent { agent },
+                LeaseHolder::Settling => Command::SettleEpoch,
+                LeaseHolder::Agent(agent) => {
                     let reason = format!("no news from it for {} s", self.lease_of(&agent).as_secs_f64());
                     Command::RemoveAgent { agent, lost: true, reason }
                 }

@@ -1,12 +1,12 @@
 //! The one writer: drain, decide, evolve, commit, answer.
 //!
 //! ```text
-//! Engine (handle, cheap) ──Request──▶ Writer (a thread of its own) ──Batch──▶ Store
-//!    ▲                                   │ owns State, Leases, ready suggestions, parked acquires
+//! Engine (handle, cheap) ──Request──▶ Writer (its own thread) ──Batch──▶ Store
+//!    ▲                                   │ owns State, Leases, ready suggestions, waiting acquires
 //!    └──────────── reply ◀── after the commit
 //! ```
 //!
-//! What came in while the last commit was written makes the next one: many requests, one transaction, then all the replies.
+//! Requests that arrive while a commit is written form the next one: many requests, one transaction, then all the replies.
 //! [`planner`](crate::planner) and [`reaper`](crate::reaper) are clients of this handle like any other: the engine knows neither.
 
 mod assignment;
@@ -23,7 +23,6 @@ mod leases;
 mod mutation;
 mod need;
 mod options;
-mod parked;
 mod projection;
 mod question;
 mod ready;
@@ -35,11 +34,12 @@ mod signals;
 pub(crate) mod tests;
 mod volatile;
 mod waiting;
+mod waiting_call;
 mod writer;
 
 use std::sync::Arc;
 
-use sweep_lifecycle::command::{Command, Directive, Fence, Reply};
+use sweep_lifecycle::command::{AttemptFence, Command, Directive, Reply};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{AgentId, AttemptRef, ControllerIdentity, SweepId};
@@ -47,8 +47,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{LogChunk, Store, StoreError};
 
-pub use assignment::{Acquired, Assignment, Standing, Wish};
-pub use changes::Changes;
+pub use assignment::{AcquireRequest, Acquired, Assignment, Standing};
+pub use changes::RowChanges;
 pub use clock::{Clock, SystemClock};
 pub(crate) use clock::{PULSE, wall_time};
 pub use epoch::{draw_controller_id, record_restore};
@@ -57,10 +57,10 @@ pub use holds::{HOLD_BUCKETS_MS, WriterHolds};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
-pub use need::{Basis, Best, Computed, Need, Results};
+pub use need::{Best, Computed, Need, Results, SweepContext};
 pub use options::{EngineOptions, Terms};
 pub use projection::{metric_rows, rows};
-use request::Request;
+use request::EngineRequest;
 pub(crate) use sample::complain;
 use signals::{Figures, Signals};
 use writer::Writer;
@@ -71,17 +71,17 @@ const QUEUE_MAX: usize = 1024;
 /// The way to the engine. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<EngineRequest>,
     shared: Arc<Shared>,
 }
 
-/// What the engine shows without being asked.
+/// The engine's shared statistics.
 #[derive(Debug)]
 struct Shared {
     clock: Arc<dyn Clock>,
     commits: watch::Receiver<u64>,
     wake: watch::Receiver<Option<Mono>>,
-    hungry: watch::Receiver<u64>,
+    needs_suggestions: watch::Receiver<u64>,
     identity: watch::Receiver<ControllerIdentity>,
     figures: Arc<Figures>,
 }
@@ -150,10 +150,10 @@ impl Engine {
     pub fn open(store: Box<dyn Store>, options: EngineOptions) -> Result<(Self, EngineJoin, Driver), StoreError> {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
         // The writer holds the sending ends, so that all who wait for a change see the end of the engine.
-        let (signals, commits, wake, hungry) = Signals::new();
+        let (signals, commits, wake, needs_suggestions) = Signals::new();
         let figures = Arc::clone(&signals.figures);
         let identity = signals.identity.subscribe();
-        let shared = Arc::new(Shared { clock: Arc::clone(&options.clock), commits, wake, hungry, identity, figures });
+        let shared = Arc::new(Shared { clock: Arc::clone(&options.clock), commits, wake, needs_suggestions, identity, figures });
         let writer = Writer::replay(store, requests, signals, options)?;
         let (end, ended) = oneshot::channel();
         let engine = Self { requests: sender, shared };
@@ -163,21 +163,21 @@ impl Engine {
     /// Has a command decided and recorded, and returns the answer once it is on disk. An empty request id: never repeated.
     ///
     /// A repeat is recognised by its id and by the whole command. So a caller that makes ids for [`Command::CreateSweep`] makes
-    /// sweep id and seed from the request id, not anew for each try.
+    /// sweep id and seed from the request id, the same for each try.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub async fn command(&self, request_id: &str, command: Command) -> Result<Reply, EngineError> {
-        self.command_behind(request_id, Fence::default(), command).await
+        self.command_behind(request_id, AttemptFence::default(), command).await
     }
 
     /// As [`Engine::command`], of an attempt that the log has as the caller does.
     ///
     /// # Errors
     /// [`Refusal::UnknownAttempt`], [`Refusal::MissingPoints`]: it does not. And see [`EngineError`].
-    pub async fn command_behind(&self, request_id: &str, fence: Fence, command: Command) -> Result<Reply, EngineError> {
+    pub async fn command_behind(&self, request_id: &str, fence: AttemptFence, command: Command) -> Result<Reply, EngineError> {
         let request_id = request_id.to_owned();
-        self.ask(|reply| Request::Command { request_id, fence, command: Box::new(command), reply }).await?
+        self.ask(|reply| EngineRequest::Command { request_id, fence, command: Box::new(command), reply }).await?
     }
 
     /// Returns which attempts of those that an agent holds the log has, by their numbers in it. With the incarnation of each.
@@ -185,7 +185,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn recognize(&self, agent: AgentId, attempts: Vec<(AttemptRef, String)>) -> Result<Vec<Option<AttemptRef>>, EngineError> {
-        self.ask(|reply| Request::Recognize { agent, attempts, reply }).await
+        self.ask(|reply| EngineRequest::Recognize { agent, attempts, reply }).await
     }
 
     /// Returns how far the log is with attempts that an agent holds, and what the controller wants of them.
@@ -193,7 +193,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn standing(&self, agent: AgentId, attempts: Vec<AttemptRef>) -> Result<Vec<Standing>, EngineError> {
-        self.ask(|reply| Request::Standing { agent, attempts, reply }).await
+        self.ask(|reply| EngineRequest::Standing { agent, attempts, reply }).await
     }
 
     /// Returns the controller's identity, which changes with the epoch.
@@ -206,16 +206,16 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn preview(&self, command: Command) -> Result<Reply, EngineError> {
-        self.ask(|reply| Request::Preview { command: Box::new(command), reply }).await?
+        self.ask(|reply| EngineRequest::Preview { command: Box::new(command), reply }).await?
     }
 
     /// Asks for a run for an agent, waiting for one.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn acquire(&self, request_id: &str, wish: Wish) -> Result<Acquired, EngineError> {
+    pub async fn acquire(&self, request_id: &str, wish: AcquireRequest) -> Result<Acquired, EngineError> {
         let request_id = request_id.to_owned();
-        self.ask(|reply| Request::Acquire { request_id, wish, reply }).await?
+        self.ask(|reply| EngineRequest::Acquire { request_id, wish, reply }).await?
     }
 
     /// Renews the leases of an agent and of those attempts that are still its own, and says what is wanted of each attempt.
@@ -223,7 +223,7 @@ impl Engine {
     /// # Errors
     /// The agent is unknown, or the engine has stopped.
     pub async fn heartbeat(&self, agent: AgentId, attempts: Vec<(AttemptRef, String)>) -> Result<Vec<Directive>, EngineError> {
-        self.ask(|reply| Request::Heartbeat { agent, attempts, reply }).await?
+        self.ask(|reply| EngineRequest::Heartbeat { agent, attempts, reply }).await?
     }
 
     /// Keeps a piece of output of an agent's attempt, whether or not it still owns its run.
@@ -231,7 +231,7 @@ impl Engine {
     /// # Errors
     /// There is no such attempt of this incarnation, or it is another agent's; and see [`EngineError`].
     pub async fn append_log(&self, agent: AgentId, incarnation: String, chunk: LogChunk) -> Result<(), EngineError> {
-        self.ask(|reply| Request::AppendLog { agent, incarnation, chunk, reply }).await?
+        self.ask(|reply| EngineRequest::AppendLog { agent, incarnation, chunk, reply }).await?
     }
 
     /// Returns what the file of a sweep says.
@@ -246,18 +246,18 @@ impl Engine {
     ///
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
-    pub async fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<Basis, EngineError> {
+    pub async fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<SweepContext, EngineError> {
         let sweep = sweep.clone();
-        self.ask(|reply| Request::Basis { sweep, revision, reply }).await?
+        self.ask(|reply| EngineRequest::SweepContext { sweep, revision, reply }).await?
     }
 
-    /// Returns what has come of a sweep so far.
+    /// Returns the results of a sweep so far.
     ///
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
     pub async fn results(&self, sweep: &SweepId) -> Result<Results, EngineError> {
         let sweep = sweep.clone();
-        self.ask(|reply| Request::Results { sweep, reply }).await?
+        self.ask(|reply| EngineRequest::Results { sweep, reply }).await?
     }
 
     /// Finds a sweep by id, by name (the newest of that name), or by a unique prefix of its id.
@@ -266,7 +266,7 @@ impl Engine {
     /// There is none ([`EngineError::NoSweep`]), the prefix is not unique, or the engine has stopped.
     pub async fn find_sweep(&self, text: &str) -> Result<SweepId, EngineError> {
         let text = text.to_owned();
-        self.ask(|reply| Request::FindSweep { text, reply }).await?
+        self.ask(|reply| EngineRequest::FindSweep { text, reply }).await?
     }
 
     /// Returns a counter that grows with every commit, to wait for changes.
@@ -280,13 +280,13 @@ impl Engine {
     }
 
     /// Returns which sweeps have changed.
-    pub fn changes(&self) -> Arc<Changes> {
+    pub fn changes(&self) -> Arc<RowChanges> {
         Arc::clone(&self.shared.figures.changes)
     }
 
     /// Returns a counter that grows when some sweep needs suggestions.
-    pub fn hungry(&self) -> watch::Receiver<u64> {
-        self.shared.hungry.clone()
+    pub fn needs_suggestions(&self) -> watch::Receiver<u64> {
+        self.shared.needs_suggestions.clone()
     }
 
     /// Returns what the search has to know about sweeps that need suggestions, but for those in `busy`: at most `limit`, beginning
@@ -295,7 +295,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn needs(&self, busy: Vec<SweepId>, after: SweepId, limit: usize) -> Result<Vec<Need>, EngineError> {
-        self.ask(|reply| Request::Needs { busy, after, limit, reply }).await
+        self.ask(|reply| EngineRequest::Needs { busy, after, limit, reply }).await
     }
 
     /// Lays suggestions ready.
@@ -303,7 +303,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn offer(&self, computed: Computed) -> Result<(), EngineError> {
-        self.requests.send(Request::Offer(Box::new(computed))).await.map_err(|_| EngineError::Stopped)
+        self.requests.send(EngineRequest::Offer(Box::new(computed))).await.map_err(|_| EngineError::Stopped)
     }
 
     /// Returns when [`Engine::tick`] is to be called next, by the clock of [`Engine::now`].
@@ -321,7 +321,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn tick(&self) -> Result<(), EngineError> {
-        self.ask(|reply| Request::Tick { reply }).await
+        self.ask(|reply| EngineRequest::Tick { reply }).await
     }
 
     /// Has the store look whether what was written is still there; where it is not, the engine ends.
@@ -329,15 +329,15 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn check(&self) -> Result<(), EngineError> {
-        self.ask(|reply| Request::Check { reply }).await
+        self.ask(|reply| EngineRequest::Check { reply }).await
     }
 
     #[cfg(test)]
     pub(crate) async fn inspect(&self) -> Result<sweep_lifecycle::state::State, EngineError> {
-        self.ask(|reply| Request::Inspect { reply }).await
+        self.ask(|reply| EngineRequest::Inspect { reply }).await
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, EngineError> {
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> EngineRequest) -> Result<T, EngineError> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).await.map_err(|_| EngineError::Stopped)?;
         answer.await.map_err(|_| EngineError::Stopped)
@@ -361,7 +361,7 @@ impl EngineJoin {
     /// As [`EngineJoin::ended`].
     pub async fn stop(mut self) -> Result<(), StoreError> {
         // Where the engine has gone already, `ended` says why.
-        let _ = self.engine.requests.send(Request::Stop).await;
+        let _ = self.engine.requests.send(EngineRequest::Stop).await;
         self.ended().await
     }
 }

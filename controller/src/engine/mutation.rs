@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::Command;
 use sweep_lifecycle::state::{AttemptRef, State};
 
-/// What is missing.
+/// The missing fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mutation {
     /// Nothing.
@@ -18,7 +18,7 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    /// Returns the command as it is without fencing: in the name of whoever has the run now.
+    /// Returns the command as it is without fencing: for the present holder of the run.
     pub(super) fn unfence(self, state: &State, command: &Command) -> Command {
         let mut command = command.clone();
         if self != Self::Fencing {

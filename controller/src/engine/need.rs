@@ -1,4 +1,4 @@
-//! What the search has to know of a sweep, and what it found.
+//! The input of the search, and its results.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use sweep_search::suggest::{Method, Suggestion};
 /// A snapshot of a sweep that needs suggestions.
 #[derive(Clone, Debug)]
 pub struct Need {
-    /// Which sweep.
+    /// The sweep.
     pub sweep: SweepId,
-    /// What its file says.
+    /// The spec of its file.
     pub spec: Arc<SweepSpec>,
     /// The seed of its search.
     pub seed: u64,
@@ -36,10 +36,10 @@ pub struct Need {
     pub observed: u64,
 }
 
-/// What all runs of a sweep have in common.
+/// The facts that all runs of a sweep share.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Basis {
-    /// What its file says.
+pub struct SweepContext {
+    /// The spec of its file.
     pub spec: Arc<SweepSpec>,
     /// The seed of its search.
     pub seed: u64,
@@ -47,17 +47,17 @@ pub struct Basis {
     pub pinned: bool,
 }
 
-impl Basis {
+impl SweepContext {
     /// Returns what the runs of a revision have in common.
     pub(super) fn of(sweep: &Sweep, revision: u32) -> Self {
         Self { spec: Arc::clone(sweep.spec_of(revision)), seed: sweep.seed, pinned: sweep.pinned.is_some() }
     }
 }
 
-/// What has come of a sweep so far, for whoever wants to look at it.
+/// The results of a sweep so far, for queries.
 #[derive(Clone, Debug)]
 pub struct Results {
-    /// What its file says.
+    /// The spec of its file.
     pub spec: Arc<SweepSpec>,
     /// The seed of its search.
     pub seed: u64,
@@ -84,10 +84,10 @@ pub struct Best {
     pub is_stopped: bool,
 }
 
-/// What the search found for a [`Need`].
+/// The result of the search for a [`Need`].
 #[derive(Clone, Debug)]
 pub struct Computed {
-    /// Which sweep.
+    /// The sweep.
     pub sweep: SweepId,
     /// From the need.
     pub next_index: u64,
@@ -95,7 +95,7 @@ pub struct Computed {
     pub history: u64,
     /// From the need.
     pub observed: u64,
-    /// What to try, in the order of the points' numbers from `next_index` on.
+    /// The suggestions, in the order of the points' numbers from `next_index` on.
     pub suggestions: Vec<Suggestion>,
     /// Nothing is left to try once these have been tried.
     pub exhausted: bool,

@@ -1,32 +1,32 @@
-//! What is answered from the state and changes nothing on disk: heartbeats, look-ups, what the planner needs.
+//! Questions that are answered from the state without a write: heartbeats, look-ups, what the planner needs.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-use sweep_lifecycle::command::{Directive, Fence, Refusal};
+use sweep_lifecycle::command::{AttemptFence, Directive, Refusal};
 use sweep_lifecycle::decide::{decide, directive, fence, recognize};
 use sweep_lifecycle::observe::{code_line, learnt, observations};
 use sweep_lifecycle::state::{AgentId, AttemptRef, RunState, State, Sweep, SweepId};
 
-use super::request::Request;
+use super::request::EngineRequest;
 use super::writer::Writer;
-use super::{Basis, Best, EngineError, Need, Results, Standing};
+use super::{Best, EngineError, Need, Results, Standing, SweepContext};
 
 /// Candidates that a message names at most.
 const NAMED_MAX: usize = 5;
 
 impl Writer {
     /// Answers a question from the state as it is on disk. Who asked may have gone away.
-    pub(super) fn answer(&mut self, question: Request) {
+    pub(super) fn answer(&mut self, question: EngineRequest) {
         match question {
-            Request::Heartbeat { agent, attempts, reply } => {
+            EngineRequest::Heartbeat { agent, attempts, reply } => {
                 let _ = reply.send(self.heartbeat(&agent, &attempts));
             }
-            Request::Recognize { agent, attempts, reply } => {
+            EngineRequest::Recognize { agent, attempts, reply } => {
                 let known = attempts.iter().map(|(attempt, incarnation)| recognize(&self.state, &agent, attempt, incarnation));
                 let _ = reply.send(known.collect());
             }
-            Request::Standing { agent, attempts, reply } => {
+            EngineRequest::Standing { agent, attempts, reply } => {
                 let standing = attempts.iter().map(|attempt| Standing {
                     points: self.attempt(attempt).map_or(0, |known| known.points),
                     started: self.attempt(attempt).is_some_and(|known| known.started.is_some()),
@@ -34,24 +34,24 @@ impl Writer {
                 });
                 let _ = reply.send(standing.collect());
             }
-            Request::Preview { command, reply } => {
+            EngineRequest::Preview { command, reply } => {
                 let preview = decide(&self.state, &command).map(|decision| decision.reply);
                 let _ = reply.send(preview.map_err(EngineError::Refused));
             }
-            Request::Basis { sweep, revision, reply } => {
+            EngineRequest::SweepContext { sweep, revision, reply } => {
                 let _ = reply.send(self.basis(&sweep, revision));
             }
-            Request::Results { sweep, reply } => {
+            EngineRequest::Results { sweep, reply } => {
                 let _ = reply.send(self.results(&sweep));
             }
-            Request::FindSweep { text, reply } => {
+            EngineRequest::FindSweep { text, reply } => {
                 let _ = reply.send(find_sweep(&self.state, &text));
             }
-            Request::Needs { busy, after, limit, reply } => {
+            EngineRequest::Needs { busy, after, limit, reply } => {
                 let _ = reply.send(self.needs(&busy, &after, limit));
             }
             #[cfg(test)]
-            Request::Inspect { reply } => {
+            EngineRequest::Inspect { reply } => {
                 let _ = reply.send(self.state.clone());
             }
             // All others change something and never come here.
@@ -63,15 +63,15 @@ impl Writer {
         if !self.state.agents.get(agent).is_some_and(|agent| agent.alive && self.state.is_registered(agent)) {
             return Err(Refusal::UnknownAgent(agent.0.clone()).into());
         }
-        let granted = |incarnation: &String| Fence { incarnation: incarnation.clone(), points: 0 };
+        let granted = |incarnation: &String| AttemptFence { incarnation: incarnation.clone(), points: 0 };
         // An agent of an earlier version does not know that it could register again: it is told to abandon what is not known here.
         let mut named = attempts.iter().filter(|(_, incarnation)| !incarnation.is_empty());
         named.try_for_each(|(attempt, incarnation)| fence(&self.state, attempt, &granted(incarnation)))?;
         Ok(attempts.iter().map(|(attempt, _)| directive(&self.state, agent, attempt)).collect())
     }
 
-    fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<Basis, EngineError> {
-        let basis = |sweep: &Sweep| Basis::of(sweep, revision.unwrap_or(sweep.revision()));
+    fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<SweepContext, EngineError> {
+        let basis = |sweep: &Sweep| SweepContext::of(sweep, revision.unwrap_or(sweep.revision()));
         let found = self.state.sweeps.get(sweep).map(basis);
         found.ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()).into())
     }

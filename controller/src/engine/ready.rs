@@ -1,4 +1,4 @@
-//! Suggestions that lie ready. Volatile: losing them costs one computation.
+//! Ready suggestions. Volatile: losing them costs one computation.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,14 +16,14 @@ const BATCH_MAX: usize = 1024;
 /// Bayesian suggestions age with every observation, and each costs a fit.
 const BAYES_MAX: usize = 16;
 
-/// Suggestions that lie ready, by sweep.
+/// Ready suggestions, by sweep.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
-    sweeps: BTreeMap<SweepId, Queue>,
+    sweeps: BTreeMap<SweepId, SuggestionQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct SuggestionQueue {
     /// Offers with the number of the point each was made for, ascending without gaps.
     offers: VecDeque<(u64, Offer)>,
     /// The history that was searched last; the search is a function of it, so it is never searched twice.
@@ -34,7 +34,7 @@ struct Queue {
     last: bool,
     /// Observations since the start of the engine.
     observed: u64,
-    /// What was searched in an earlier history did not know of the newest code.
+    /// Suggestions from an earlier history do not consider the newest code.
     not_before: u64,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Demand {
 }
 
 impl Ready {
-    /// Returns the suggestion for the sweep's next point, where one rests on at least so many observations.
+    /// Returns the suggestion for the sweep's next point, if one used at least this many observations.
     pub(super) fn next(&mut self, id: &SweepId, sweep: &Sweep, observed: u64) -> Option<Offer> {
         let queue = self.sweeps.get_mut(id)?;
         queue.drop_unfit(next_point(sweep));
@@ -61,7 +61,7 @@ impl Ready {
         queue.offers.front().map(|(_, offer)| offer.clone())
     }
 
-    /// Takes in what the search found. Returns whether anything lies ready now.
+    /// Takes in what the search found. Returns whether any suggestion is ready now.
     pub(super) fn put(&mut self, computed: Computed, sweep: &Sweep) -> bool {
         let queue = self.sweeps.entry(computed.sweep).or_default();
         if computed.history < queue.not_before {
@@ -89,7 +89,7 @@ impl Ready {
         }
     }
 
-    /// Forgets what was suggested before a history and what still will be: it did not know of the newest code.
+    /// Discards present and future suggestions from before a history: they do not consider the newest code.
     pub(super) fn outdate(&mut self, id: &SweepId, history: u64) {
         self.discard(id);
         self.sweeps.entry(id.clone()).or_default().not_before = history;
@@ -100,7 +100,7 @@ impl Ready {
         self.sweeps.remove(id);
     }
 
-    /// Forgets everything: the state was read anew.
+    /// Discards everything: the state was reloaded.
     pub(super) fn clear(&mut self) {
         self.sweeps.clear();
     }
@@ -149,7 +149,7 @@ impl Ready {
     }
 }
 
-impl Queue {
+impl SuggestionQueue {
     /// Drops offers that were made for points that exist by now, and all of them if they were made for points beyond the next.
     fn drop_unfit(&mut self, next: u64) {
         while self.offers.front().is_some_and(|(index, _)| *index < next) {

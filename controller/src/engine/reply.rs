@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use sweep_lifecycle::command::{Command, Refusal, Reply};
 use sweep_lifecycle::state::{AgentId, SweepId};
 
-use super::{EngineError, Wish};
+use super::{AcquireRequest, EngineError};
 use crate::store::{StoreError, StoredReply};
 
 /// Identifies the content of a request: [`DIGEST_VERSION`], then the first 24 bytes of SHA-256 over the request as MessagePack.
@@ -13,7 +13,7 @@ pub(super) type RequestDigest = [u8; 32];
 
 /// How digests are made. Another version makes others: raise the last byte when a release changes the bytes of any command, so that a request
 /// which is repeated across the upgrade still gets its reply.
-const DIGEST_VERSION: [u8; 8] = *b"digest\0\x02";
+const DIGEST_VERSION: [u8; 8] = *b"digest\0\x03";
 
 /// Digests a command: two with the same id are the same request only if every part of them is equal.
 pub(super) fn digest_command(command: &Command) -> RequestDigest {
@@ -21,14 +21,14 @@ pub(super) fn digest_command(command: &Command) -> RequestDigest {
 }
 
 /// Digests the wish for a run; how long the caller would wait is no part of it.
-pub(super) fn digest_acquire(wish: &Wish) -> RequestDigest {
+pub(super) fn digest_acquire(wish: &AcquireRequest) -> RequestDigest {
     #[derive(Serialize)]
     struct Acquire<'a> {
         agent: &'a AgentId,
         sweep: &'a SweepId,
         code_version: &'a str,
     }
-    let Wish { agent, sweep, code_version, wait: _ } = wish;
+    let AcquireRequest { agent, sweep, code_version, wait: _ } = wish;
     digest(&Acquire { agent, sweep, code_version })
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use sweep_lifecycle::command::{AttemptResult, Import, SweepAction, Told};
+    use sweep_lifecycle::command::{AttemptResult, Import, SweepAction, TellOutcome};
     use sweep_lifecycle::event::MetricPoint;
     use sweep_lifecycle::spec;
     use sweep_lifecycle::state::{AttemptRef, Blame, Failure, FailureKind, Timestamp};
@@ -113,16 +113,21 @@ mod tests {
 
     const FILE: &str = "program: train\nmethod: random\nparameters: {x: {min: 0, max: 1}}";
 
-    /// What this test finds changed makes requests that are repeated across an upgrade look like other ones. Before a release, put the new
+    /// A change of these digests makes requests that are repeated across an upgrade look like different ones. Before a release, put the new
     /// digests here; after one, raise `DIGEST_VERSION` too.
     #[test]
     fn digests_are_those_of_the_last_release() {
         let import = Import {
             config: Config([(Path::flat("x"), Value::Float(0.5))].into()),
-            told: Told::Value(f64::INFINITY),
+            told: TellOutcome::Value(f64::INFINITY),
             code_version: String::new(),
         };
-        let wish = Wish { agent: AgentId("ann".to_owned()), sweep: sweep(), code_version: "c1".to_owned(), wait: Duration::from_secs(1) };
+        let wish = AcquireRequest {
+            agent: AgentId("ann".to_owned()),
+            sweep: sweep(),
+            code_version: "c1".to_owned(),
+            wait: Duration::from_secs(1),
+        };
         let digests = [
             ("finish", digits(digest_command(&finish(1)))),
             ("create", digits(digest_command(&create(FILE)))),

@@ -1,10 +1,10 @@
-//! What the handle sends to the writer's thread.
+//! Requests of the handle to the writer's thread.
 
-use sweep_lifecycle::command::{Command, Directive, Fence, Reply};
+use sweep_lifecycle::command::{AttemptFence, Command, Directive, Reply};
 use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
 use tokio::sync::oneshot;
 
-use super::{Acquired, Basis, Computed, EngineError, Need, Results, Standing, Wish};
+use super::{AcquireRequest, Acquired, Computed, EngineError, Need, Results, Standing, SweepContext};
 use crate::store::LogChunk;
 
 /// Where an answer goes.
@@ -12,10 +12,10 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
 
 /// Something asked of the engine.
 #[derive(Debug)]
-pub(super) enum Request {
+pub(super) enum EngineRequest {
     Command {
         request_id: String,
-        fence: Fence,
+        fence: AttemptFence,
         command: Box<Command>,
         reply: Answer<Reply>,
     },
@@ -25,7 +25,7 @@ pub(super) enum Request {
     },
     Acquire {
         request_id: String,
-        wish: Wish,
+        wish: AcquireRequest,
         reply: Answer<Acquired>,
     },
     AppendLog {
@@ -50,10 +50,10 @@ pub(super) enum Request {
         attempts: Vec<AttemptRef>,
         reply: oneshot::Sender<Vec<Standing>>,
     },
-    Basis {
+    SweepContext {
         sweep: SweepId,
         revision: Option<u32>,
-        reply: Answer<Basis>,
+        reply: Answer<SweepContext>,
     },
     Results {
         sweep: SweepId,

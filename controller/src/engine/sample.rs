@@ -6,7 +6,7 @@ use super::group::Touched;
 use super::projection::project;
 use crate::store::{Batch, Store, StoreError};
 
-/// So many rows of runs are compared, and as many of sweeps, agents and environments.
+/// Rows of runs that are compared, and as many of sweeps, agents and environments.
 const ROWS: usize = 200;
 /// Problems that are named.
 const NAMED_MAX: usize = 5;

@@ -8,7 +8,7 @@ use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::ControllerIdentity;
 use tokio::sync::watch;
 
-use super::changes::Changes;
+use super::changes::RowChanges;
 use super::holds::WriterHolds;
 
 /// What the writer counts and notes.
@@ -16,9 +16,9 @@ use super::holds::WriterHolds;
 pub(super) struct Figures {
     /// Calls that wait for a run, for tests that wait for them.
     #[cfg(test)]
-    pub(super) parked: AtomicU64,
+    pub(super) waiting_calls: AtomicU64,
     pub(super) holds: Arc<WriterHolds>,
-    pub(super) changes: Arc<Changes>,
+    pub(super) changes: Arc<RowChanges>,
 }
 
 /// The sending ends of what the engine shows without being asked.
@@ -29,7 +29,7 @@ pub(super) struct Signals {
     /// When the reaper is to call next.
     pub(super) wake: watch::Sender<Option<Mono>>,
     /// Grows when a sweep needs suggestions.
-    pub(super) hungry: watch::Sender<u64>,
+    pub(super) needs_suggestions: watch::Sender<u64>,
     /// Changes with the epoch.
     pub(super) identity: watch::Sender<ControllerIdentity>,
     pub(super) figures: Arc<Figures>,
@@ -39,8 +39,8 @@ impl Signals {
     pub(super) fn new() -> (Self, watch::Receiver<u64>, watch::Receiver<Option<Mono>>, watch::Receiver<u64>) {
         let (commits, commits_seen) = watch::channel(0);
         let (wake, wake_seen) = watch::channel(None);
-        let (hungry, hungry_seen) = watch::channel(0);
+        let (needs_suggestions, needs_seen) = watch::channel(0);
         let identity = watch::Sender::default();
-        (Self { commits, wake, hungry, identity, figures: Arc::default() }, commits_seen, wake_seen, hungry_seen)
+        (Self { commits, wake, needs_suggestions, identity, figures: Arc::default() }, commits_seen, wake_seen, needs_seen)
     }
 }

@@ -1,54 +1,54 @@
 //! Keeps in step with events what no restart preserves: leases, ready suggestions, and who may be served.
 
 use sweep_lifecycle::event::Event;
-use sweep_lifecycle::lease::Holder;
+use sweep_lifecycle::lease::LeaseHolder;
 use sweep_lifecycle::quarantine::probe_delay;
 use sweep_lifecycle::state::SweepId;
 use sweep_search::suggest::Method;
 
-use super::group::Group;
+use super::group::CommitGroup;
 use super::projection::metric_rows;
 use super::writer::Writer;
 
 impl Writer {
     /// Keeps what is volatile in step with an event: leases, ready suggestions, who may be served.
-    pub(super) fn follow(&mut self, group: &mut Group, event: &Event) {
+    pub(super) fn follow(&mut self, group: &mut CommitGroup, event: &Event) {
         group.touched.note(event);
         match event {
             Event::EpochBegan { restored, .. } => {
                 if *restored {
-                    self.leases.renew(Holder::Settling, self.clock.now().saturating_add(self.terms.lease));
+                    self.leases.renew(LeaseHolder::Settling, self.clock.now().saturating_add(self.terms.lease));
                 }
             }
             Event::EpochSettled { .. } => {
-                self.leases.release(&Holder::Settling);
-                group.stirred.extend(self.state.sweeps.keys().cloned());
+                self.leases.release(&LeaseHolder::Settling);
+                group.dirty.extend(self.state.sweeps.keys().cloned());
             }
-            Event::AgentRegistered { agent, .. } => self.leases.renew(Holder::Agent(agent.clone()), self.term(agent)),
+            Event::AgentRegistered { agent, .. } => self.leases.renew(LeaseHolder::Agent(agent.clone()), self.term(agent)),
             Event::AgentRemoved { agent, .. } => {
-                self.leases.release(&Holder::Agent(agent.clone()));
-                group.stirred.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
+                self.leases.release(&LeaseHolder::Agent(agent.clone()));
+                group.dirty.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
             }
             Event::AttemptAssigned { attempt, agent, .. } => {
-                self.leases.renew(Holder::Attempt(attempt.clone()), self.term(agent));
+                self.leases.renew(LeaseHolder::Attempt(attempt.clone()), self.term(agent));
                 self.renew(agent, &[]);
             }
             Event::AgentQuarantined { agent, .. } => {
                 let ends = self.clock.now().saturating_add(probe_delay(&self.state, agent));
-                self.leases.renew(Holder::Quarantine(agent.clone()), ends);
+                self.leases.renew(LeaseHolder::Quarantine(agent.clone()), ends);
             }
             Event::AgentProbed { agent } | Event::AgentReadmitted { agent, .. } => {
-                self.leases.release(&Holder::Quarantine(agent.clone()));
-                group.stirred.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
+                self.leases.release(&LeaseHolder::Quarantine(agent.clone()));
+                group.dirty.extend(self.state.agents.get(agent).map(|agent| agent.sweep.clone()));
             }
             Event::AttemptResumed { attempt } => {
                 if let Some(agent) = self.attempt(attempt).map(|resumed| resumed.agent.clone()) {
-                    self.leases.renew(Holder::Attempt(attempt.clone()), self.term(&agent));
+                    self.leases.renew(LeaseHolder::Attempt(attempt.clone()), self.term(&agent));
                     group.touched.agents.insert(agent);
                 }
             }
             Event::AttemptEnded { attempt, .. } => {
-                self.leases.release(&Holder::Attempt(attempt.clone()));
+                self.leases.release(&LeaseHolder::Attempt(attempt.clone()));
                 if let Some(agent) = self.attempt(attempt).map(|ended| ended.agent.clone()) {
                     // A program that has told its last result may never ask again.
                     if self.state.agents.get(&agent).is_some_and(|agent| agent.info.asks) {
@@ -63,10 +63,10 @@ impl Writer {
             | Event::RunEnded { sweep, .. }
             | Event::QueuedRunsCancelled { sweep, .. } => {
                 self.ready.observe(sweep);
-                group.stirred.insert(sweep.clone());
+                group.dirty.insert(sweep.clone());
             }
             Event::SweepStateChanged { sweep, .. } | Event::SweepStalled { sweep, .. } | Event::SpaceExhausted { sweep } => {
-                group.stirred.insert(sweep.clone());
+                group.dirty.insert(sweep.clone());
             }
             Event::AttemptStarted { attempt, .. } => {
                 group.touched.agents.extend(self.attempt(attempt).map(|started| started.agent.clone()));
@@ -79,13 +79,13 @@ impl Writer {
                     }
                 }
                 self.ready.observe(sweep);
-                group.stirred.insert(sweep.clone());
+                group.dirty.insert(sweep.clone());
             }
             Event::CodeSeen { sweep, .. } | Event::CodePinned { sweep, .. } => self.outdate(sweep),
             Event::CodeMarked { sweep, .. } => {
                 self.outdate(sweep);
                 self.ready.observe(sweep);
-                group.stirred.insert(sweep.clone());
+                group.dirty.insert(sweep.clone());
                 // Which of them may be the best is in their rows.
                 let known = self.state.sweeps.get(sweep).filter(|known| !known.runs.is_empty());
                 group.touched.ranges.extend(known.map(|known| (sweep.clone(), 1, known.runs.last())));
@@ -93,7 +93,7 @@ impl Writer {
             Event::SweepDeleted { sweep } => {
                 self.leases.release_agents(|agent| !self.state.agents.contains_key(agent));
                 self.ready.forget(sweep);
-                group.stirred.insert(sweep.clone());
+                group.dirty.insert(sweep.clone());
             }
             Event::SweepCreated { .. }
             | Event::SweepArchived { .. }
@@ -108,7 +108,7 @@ impl Writer {
         }
     }
 
-    /// Has a search that learns from results begin anew: what was suggested did not know of the code that counts now.
+    /// Restarts a search that learns from results: earlier suggestions do not consider the newest code.
     fn outdate(&mut self, sweep: &SweepId) {
         let bayes = self.state.sweeps.get(sweep).filter(|known| known.spec.method == Method::Bayes);
         bayes.into_iter().for_each(|known| self.ready.outdate(sweep, known.history));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_lifecycle::command::{Command, Fence, Refusal, Reply};
+use sweep_lifecycle::command::{AttemptFence, Command, Refusal, Reply};
 use sweep_lifecycle::decide::{decide, fence};
 use sweep_lifecycle::event::Recorded;
 use sweep_lifecycle::evolve::evolve;
@@ -16,19 +16,19 @@ use tokio::sync::mpsc;
 #[cfg(feature = "simulation")]
 use super::Mutation;
 use super::epoch::begin_epoch;
-use super::group::{Group, Pending};
+use super::group::{CommitGroup, PendingAnswer};
 use super::image::{Images, load};
 use super::lag::Lag;
-use super::parked::Parked;
 use super::projection::project;
 use super::ready::{Demand, Ready};
 use super::reply::{RequestDigest, digest_command, pack, unpack};
-use super::request::Request;
+use super::request::EngineRequest;
 use super::sample::check_rows;
+use super::waiting_call::WaitingCall;
 use super::{Clock, EngineError, EngineOptions, Signals, Terms};
 use crate::store::{Batch, LogChunk, StaleRows, Store, StoreError};
 
-/// A commit holds at most so many requests, and those that came in for at most so long.
+/// The limits of a commit: requests, and the time in which they arrive.
 const GROUP_REQUESTS_MAX: usize = 1024;
 const GROUP_TIME_MAX: Duration = Duration::from_millis(8);
 
@@ -50,15 +50,15 @@ pub(super) struct Writer {
     pub(super) terms: Terms,
     pub(super) clock: Arc<dyn Clock>,
     signals: Signals,
-    pub(super) parked: BTreeMap<SweepId, Vec<Parked>>,
+    pub(super) waiting_calls: BTreeMap<SweepId, Vec<WaitingCall>>,
     lag: Lag,
     images: Images,
     /// When the next part of what deleted sweeps have left is deleted; `None`: nothing is left.
     purge: Option<Mono>,
-    /// Until when nothing is recorded, since the disk is full.
+    /// The time until which nothing is recorded, since the disk is full.
     full_until: Option<Mono>,
     store: Box<dyn Store>,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<EngineRequest>,
     #[cfg(feature = "simulation")]
     mutation: Mutation,
 }
@@ -67,7 +67,7 @@ impl Writer {
     /// Reads image and log; every agent and attempt that lives gets a full new lease.
     pub(super) fn replay(
         store: Box<dyn Store>,
-        requests: mpsc::Receiver<Request>,
+        requests: mpsc::Receiver<EngineRequest>,
         signals: Signals,
         options: EngineOptions,
     ) -> Result<Self, StoreError> {
@@ -81,7 +81,7 @@ impl Writer {
             terms: options.terms,
             clock: options.clock,
             signals,
-            parked: BTreeMap::new(),
+            waiting_calls: BTreeMap::new(),
             lag: Lag::default(),
             images,
             purge: None,
@@ -92,7 +92,7 @@ impl Writer {
             mutation: options.mutation,
         };
         writer.identify(options.controller)?;
-        writer.begin_anew(stale);
+        writer.rebuild_volatile(stale);
         writer.purge = is_purging.then(|| writer.clock.now());
         writer.keep_image(false)?;
         check_rows(&writer.state, writer.store.as_mut())?;
@@ -133,10 +133,10 @@ impl Writer {
     }
 
     /// Serves a request and whatever else has come in; returns whether it is to stop.
-    fn serve(&mut self, first: Request) -> Result<bool, StoreError> {
+    fn serve(&mut self, first: EngineRequest) -> Result<bool, StoreError> {
         let began = self.clock.now();
         let until = began.saturating_add(GROUP_TIME_MAX);
-        let mut group = Group::default();
+        let mut group = CommitGroup::default();
         self.take(first, &mut group)?;
         let mut taken = 1;
         while taken < GROUP_REQUESTS_MAX && !group.stop && self.clock.now() < until {
@@ -150,7 +150,7 @@ impl Writer {
             self.end_patience(&mut group);
             self.end_waits(&mut group);
         }
-        self.serve_parked(&mut group)?;
+        self.serve_waiting(&mut group)?;
         let (stop, has_tick, longest) = (group.stop, group.tick, group.longest);
         if !group.touched.deleted.is_empty() || !group.touched.pruned.is_empty() {
             self.purge = Some(self.clock.now());
@@ -164,52 +164,52 @@ impl Writer {
         Ok(stop)
     }
 
-    fn take(&mut self, request: Request, group: &mut Group) -> Result<(), StoreError> {
+    fn take(&mut self, request: EngineRequest, group: &mut CommitGroup) -> Result<(), StoreError> {
         let full = self.is_full();
         match request {
-            Request::Command { reply, .. } if full => group.answers.push(Pending::Command(reply, Err(EngineError::Full))),
-            Request::Acquire { reply, .. } if full => group.answers.push(Pending::Acquire(reply, Err(EngineError::Full))),
-            Request::AppendLog { reply, .. } if full => group.answers.push(Pending::Log(reply, Err(EngineError::Full))),
-            Request::Command { request_id, fence, command, reply } => {
+            EngineRequest::Command { reply, .. } if full => group.answers.push(PendingAnswer::Command(reply, Err(EngineError::Full))),
+            EngineRequest::Acquire { reply, .. } if full => group.answers.push(PendingAnswer::Acquire(reply, Err(EngineError::Full))),
+            EngineRequest::AppendLog { reply, .. } if full => group.answers.push(PendingAnswer::Log(reply, Err(EngineError::Full))),
+            EngineRequest::Command { request_id, fence, command, reply } => {
                 let result = match self.fenced(&fence, &command) {
                     Ok(()) => self.command(group, &request_id, &command)?,
                     Err(refusal) => Err(refusal.into()),
                 };
-                group.answers.push(Pending::Command(reply, result));
+                group.answers.push(PendingAnswer::Command(reply, result));
             }
-            Request::Acquire { request_id, wish, reply } => self.acquire(group, request_id, wish, reply)?,
-            Request::AppendLog { agent, incarnation, chunk, reply } => {
+            EngineRequest::Acquire { request_id, wish, reply } => self.acquire(group, request_id, wish, reply)?,
+            EngineRequest::AppendLog { agent, incarnation, chunk, reply } => {
                 let result = self.append_log(group, &agent, &incarnation, chunk);
-                group.answers.push(Pending::Log(reply, result));
+                group.answers.push(PendingAnswer::Log(reply, result));
             }
-            Request::Offer(computed) => {
+            EngineRequest::Offer(computed) => {
                 if let Some(sweep) = self.state.sweeps.get(&computed.sweep) {
-                    group.stirred.insert(computed.sweep.clone());
+                    group.dirty.insert(computed.sweep.clone());
                     self.ready.put(*computed, sweep);
                 }
             }
-            Request::Tick { reply } => {
+            EngineRequest::Tick { reply } => {
                 group.tick = true;
-                group.answers.push(Pending::Tick(reply));
+                group.answers.push(PendingAnswer::Tick(reply));
             }
-            Request::Check { reply } => {
+            EngineRequest::Check { reply } => {
                 self.store.check()?;
                 // Who asked may have gone away.
                 let _ = reply.send(());
             }
-            Request::Heartbeat { agent, attempts, reply } => {
+            EngineRequest::Heartbeat { agent, attempts, reply } => {
                 let held: Vec<_> = attempts.iter().map(|(attempt, _)| attempt.clone()).collect();
                 self.renew(&agent, &held);
-                group.questions.push(Request::Heartbeat { agent, attempts, reply });
+                group.questions.push(EngineRequest::Heartbeat { agent, attempts, reply });
             }
-            Request::Stop => group.stop = true,
+            EngineRequest::Stop => group.stop = true,
             question => group.questions.push(question),
         }
         Ok(())
     }
 
     /// Refuses a call about an attempt that the log does not have as the caller does.
-    fn fenced(&self, taken_for_granted: &Fence, command: &Command) -> Result<(), Refusal> {
+    fn fenced(&self, taken_for_granted: &AttemptFence, command: &Command) -> Result<(), Refusal> {
         match command {
             Command::StartAttempt { attempt, .. } | Command::ReportMetrics { attempt, .. } | Command::FinishAttempt { attempt, .. } => {
                 fence(&self.state, attempt, taken_for_granted)
@@ -218,7 +218,7 @@ impl Writer {
         }
     }
 
-    fn command(&mut self, group: &mut Group, request_id: &str, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
+    fn command(&mut self, group: &mut CommitGroup, request_id: &str, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
         if let Command::StartAttempt { agent, attempt, .. }
         | Command::ReportMetrics { agent, attempt, .. }
         | Command::FinishAttempt { agent, attempt, .. } = command
@@ -242,7 +242,7 @@ impl Writer {
         if let (Command::OfferRuns { sweep, .. } | Command::PinCode { sweep, .. } | Command::RerunPoints { sweep, .. }, Ok(_)) =
             (command, &result)
         {
-            group.stirred.insert(sweep.clone());
+            group.dirty.insert(sweep.clone());
         }
         // An agent that is not known any more registers and repeats what it said: then it is to be heard.
         let holds = !matches!(result, Err(Refusal::UnknownAgent(_) | Refusal::UnknownAttempt { .. }));
@@ -255,7 +255,7 @@ impl Writer {
     /// Returns the reply that a request with this id has had: in this very group, or in the store.
     pub(super) fn known(
         &mut self,
-        group: &Group,
+        group: &CommitGroup,
         request_id: &str,
         digest: impl Fn() -> RequestDigest,
     ) -> Result<Option<Result<Reply, EngineError>>, StoreError> {
@@ -292,7 +292,7 @@ impl Writer {
     }
 
     /// Decides one command and lets its events happen in memory; the commit follows.
-    pub(super) fn decide(&mut self, group: &mut Group, command: &Command) -> Result<Reply, Refusal> {
+    pub(super) fn decide(&mut self, group: &mut CommitGroup, command: &Command) -> Result<Reply, Refusal> {
         let began = self.clock.now();
         let result = self.decide_and_evolve(group, command);
         let took = self.clock.now().saturating_sub(began);
@@ -302,7 +302,7 @@ impl Writer {
         result
     }
 
-    fn decide_and_evolve(&mut self, group: &mut Group, command: &Command) -> Result<Reply, Refusal> {
+    fn decide_and_evolve(&mut self, group: &mut CommitGroup, command: &Command) -> Result<Reply, Refusal> {
         let decision = decide(&self.state, command)?;
         let at = self.clock.wall();
         for event in decision.events {
@@ -314,8 +314,8 @@ impl Writer {
         Ok(decision.reply)
     }
 
-    fn append_log(&mut self, group: &mut Group, agent: &AgentId, incarnation: &str, chunk: LogChunk) -> Result<(), EngineError> {
-        fence(&self.state, &chunk.attempt, &Fence { incarnation: incarnation.to_owned(), points: 0 })?;
+    fn append_log(&mut self, group: &mut CommitGroup, agent: &AgentId, incarnation: &str, chunk: LogChunk) -> Result<(), EngineError> {
+        fence(&self.state, &chunk.attempt, &AttemptFence { incarnation: incarnation.to_owned(), points: 0 })?;
         let owner = self.attempt(&chunk.attempt).map(|known| known.agent.clone());
         if owner.as_ref() != Some(agent) {
             let AttemptRef { run, attempt, .. } = chunk.attempt;
@@ -336,9 +336,9 @@ impl Writer {
         self.full_until.is_some_and(|until| self.clock.now() < until)
     }
 
-    /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is read anew from
+    /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is reloaded from
     /// the log, which is rare and needs no way to undo events.
-    fn commit(&mut self, mut group: Group) -> Result<(), StoreError> {
+    fn commit(&mut self, mut group: CommitGroup) -> Result<(), StoreError> {
         self.images.note(group.events.len(), &group.touched);
         if !self.is_full() {
             // At the end no row is left behind.
@@ -381,9 +381,9 @@ impl Writer {
         for question in group.questions {
             self.answer(question);
         }
-        let hungry = group.touched.hungry.iter().chain(&group.touched.sweeps).any(|id| self.is_hungry(id));
-        if hungry {
-            self.signals.hungry.send_modify(|count| *count += 1);
+        let needs_suggestions = group.touched.needs_suggestions.iter().chain(&group.touched.sweeps).any(|id| self.needs_suggestions(id));
+        if needs_suggestions {
+            self.signals.needs_suggestions.send_modify(|count| *count += 1);
         }
         Ok(())
     }
@@ -393,11 +393,11 @@ impl Writer {
         let every = self.images.every();
         (self.state, self.images) = load(self.store.as_mut(), every)?;
         let stale = self.store.stale_rows()?;
-        self.begin_anew(stale);
+        self.rebuild_volatile(stale);
         let pause = FULL_PAUSE_MIN.max(self.clock.now().saturating_sub(started) * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
         // Who waits for a run is told too, and asks again.
-        for call in std::mem::take(&mut self.parked).into_values().flatten() {
+        for call in std::mem::take(&mut self.waiting_calls).into_values().flatten() {
             let _ = call.reply.send(Err(EngineError::Full));
         }
         tracing::error!(pause_ms = pause.as_millis(), "no space is left for the database; nothing is recorded for a while");
@@ -412,8 +412,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes everything volatile anew.
-    fn begin_anew(&mut self, stale: Vec<StaleRows>) {
+    /// Rebuilds everything volatile.
+    fn rebuild_volatile(&mut self, stale: Vec<StaleRows>) {
         self.lag = Lag::of(&self.state, stale, self.clock.now());
         self.ready.clear();
         self.renew_all();
@@ -424,8 +424,8 @@ impl Writer {
         // A patience that is over by now has been seen to.
         let now = self.clock.now();
         let patience =
-            self.parked.values().flatten().filter(|call| call.fresh.0 > 0).map(|call| call.fresh.1).filter(|end| *end > now).min();
-        let waits = self.parked.values().flatten().map(|call| call.until).chain(patience).min();
+            self.waiting_calls.values().flatten().filter(|call| call.fresh.0 > 0).map(|call| call.fresh.1).filter(|end| *end > now).min();
+        let waits = self.waiting_calls.values().flatten().map(|call| call.until).chain(patience).min();
         // While the disk is full no lease ends and no row is written.
         let due = [self.leases.next_end(), self.lag.next_end(), self.purge].into_iter().flatten().min();
         let leases = due.map(|end| end.max(self.full_until.unwrap_or_default()));
@@ -440,16 +440,19 @@ impl Writer {
         });
         self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
         #[cfg(test)]
-        self.signals.figures.parked.store(self.parked.values().map(Vec::len).sum::<usize>() as u64, std::sync::atomic::Ordering::Relaxed);
+        self.signals
+            .figures
+            .waiting_calls
+            .store(self.waiting_calls.values().map(Vec::len).sum::<usize>() as u64, std::sync::atomic::Ordering::Relaxed);
     }
 
-    fn is_hungry(&mut self, id: &SweepId) -> bool {
+    fn needs_suggestions(&mut self, id: &SweepId) -> bool {
         let demand = self.demand(id);
         self.state.sweeps.get(id).is_some_and(|sweep| self.ready.wanted(id, sweep, demand).is_some())
     }
 
     pub(super) fn demand(&self, id: &SweepId) -> Demand {
         let crew = self.state.sweeps.get(id).map(|sweep| sweep.crew).unwrap_or_default();
-        Demand { slots: crew.places, ahead: crew.ahead > 0, waiting: self.parked.get(id).map_or(0, Vec::len) }
+        Demand { slots: crew.places, ahead: crew.ahead > 0, waiting: self.waiting_calls.get(id).map_or(0, Vec::len) }
     }
 }

@@ -1,4 +1,4 @@
-//! What decides and remembers: store, engine, planner and reaper.
+//! Assembles store, engine, planner and reaper.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub enum AccessPolicy {
     Open,
 }
 
-/// What decides and remembers, running.
+/// The running store, engine, planner and reaper.
 pub(super) struct Assembly {
     /// The way to the engine.
     pub(super) engine: Engine,

@@ -1,4 +1,4 @@
-//! What is the same for all calls: the gate, a deadline, and that they are counted.
+//! Layers of all calls: the gate, a deadline, and counters.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use tower::Layer;
 
 use super::connections;
-use super::gate::{Gate, SERVICES};
+use super::gate::{AccessGate, SERVICES};
 use crate::service::{WAIT_MAX, stamp};
 use crate::traffic::Traffic;
 
@@ -31,7 +31,7 @@ const LONG_CALLS: [&str; 3] = ["/sweep.v1.AgentService/Acquire", "/sweep.v1.Swee
 /// Goes around services and page. One layer for everything: each costs every call a box and a copy of the whole request.
 #[derive(Clone)]
 pub(super) struct Front {
-    pub(super) gate: Gate,
+    pub(super) gate: AccessGate,
     pub(super) identity: watch::Receiver<ControllerIdentity>,
     pub(super) traffic: Arc<Traffic>,
 }
@@ -91,7 +91,7 @@ async fn bound<E>(path: &str, answer: impl Future<Output = Result<Response<Body>
     tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Ok(late(path.starts_with(SERVICES))))
 }
 
-/// Says that the time was over, in the way that whoever asked reads it.
+/// Responds that the deadline was exceeded, in the caller's protocol.
 fn late(is_call: bool) -> Response<Body> {
     let status = Status::deadline_exceeded("the controller did not answer in time; whether it was done is unknown");
     if is_call {

@@ -1,4 +1,4 @@
-//! Who may connect: so many at once, nobody for long who does not show who they are, and nobody who says nothing.
+//! Limits connections: their number, the time to authenticate, and the time without data.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::places::{Place, Places};
+use super::places::{ConnectionPlace, Places};
 
 /// Connections at once, where the system allows as many; each takes a file.
 const CONNECTIONS_MAX: u64 = 8192;
@@ -99,14 +99,14 @@ pub(super) struct Connection {
     /// When its last bytes came.
     heard: Instant,
     until: Pin<Box<Sleep>>,
-    place: Arc<Place>,
+    place: Arc<ConnectionPlace>,
 }
 
 /// The connection of a request, among the request's extensions.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionInfo {
     peer: TcpConnectInfo,
-    place: Arc<Place>,
+    place: Arc<ConnectionPlace>,
 }
 
 /// Notes that a request has shown who the caller is: its connection may stay.

@@ -1,4 +1,4 @@
-//! Who is let in. The outermost layer: what it does not let in reaches no service and no page.
+//! Authentication. The outermost layer: rejected requests reach no service and no page.
 //!
 //! - Every call shows a token, on loopback too, but for [`web::HEALTH`] and a login with a code. Callers of the services do so as `Bearer`. A browser
 //!   has the session of a login, or shows the token as the password of a `Basic` login; it sends both on its own, so the services do not take them.
@@ -34,14 +34,14 @@ pub(super) const SERVICES: &str = "/sweep.v1.";
 
 /// Which callers are let in.
 #[derive(Clone)]
-pub(super) enum Gate {
+pub(super) enum AccessGate {
     /// Those of this machine.
     Open,
     /// Those that show a token or have a session.
     Token(Arc<Keys>),
 }
 
-/// What callers' tokens and sessions are compared with.
+/// The valid tokens and sessions.
 pub(super) struct Keys {
     pub(super) hashes: TokenHashes,
     pub(super) logins: Arc<Logins>,
@@ -53,7 +53,7 @@ const FORWARDED: [&str; 6] = ["forwarded", "x-forwarded-for", "x-forwarded-host"
 type Request = axum::http::Request<Body>;
 
 #[derive(Debug, PartialEq, Eq)]
-enum Refused {
+enum AccessRefusal {
     NoToken,
     ForeignHost,
     Forwarded,
@@ -61,28 +61,28 @@ enum Refused {
     OldHttp,
 }
 
-impl Gate {
+impl AccessGate {
     /// Lets a request in or says how it is refused.
     pub(super) fn pass(&self, request: &Request) -> Result<(), Box<Response<Body>>> {
         self.judge(request).map_err(|refused| Box::new(refused.response(request)))
     }
 
-    fn judge(&self, request: &Request) -> Result<(), Refused> {
+    fn judge(&self, request: &Request) -> Result<(), AccessRefusal> {
         if request.uri().path() == web::HEALTH || has_login_code(request) {
             return Ok(());
         }
         match self {
-            Self::Open if is_forwarded(request) => return Err(Refused::Forwarded),
+            Self::Open if is_forwarded(request) => return Err(AccessRefusal::Forwarded),
             Self::Open if names_this_machine(request) => connections::authenticate(request),
-            Self::Open => return Err(Refused::ForeignHost),
+            Self::Open => return Err(AccessRefusal::ForeignHost),
             Self::Token(keys) if keys.fit(request) => connections::authenticate(request),
-            Self::Token(_) => return Err(Refused::NoToken),
+            Self::Token(_) => return Err(AccessRefusal::NoToken),
         }
-        if !request.method().is_safe() && origin(request) == Origin::Foreign {
-            return Err(Refused::ForeignOrigin);
+        if !request.method().is_safe() && origin(request) == RequestOrigin::Foreign {
+            return Err(AccessRefusal::ForeignOrigin);
         }
         if is_service(request) && request.version() != Version::HTTP_2 {
-            return Err(Refused::OldHttp);
+            return Err(AccessRefusal::OldHttp);
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ fn is_service(request: &Request) -> bool {
 
 /// Where a browser says that a request comes from.
 #[derive(PartialEq, Eq)]
-enum Origin {
+enum RequestOrigin {
     /// No browser made it, or it says nothing of it.
     Unsaid,
     /// A page of ours.
@@ -142,20 +142,20 @@ enum Origin {
     Foreign,
 }
 
-fn origin(request: &Request) -> Origin {
+fn origin(request: &Request) -> RequestOrigin {
     let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     if text(header::HeaderName::from_static("sec-fetch-site")).is_some_and(|site| site != "same-origin") {
-        return Origin::Foreign;
+        return RequestOrigin::Foreign;
     }
-    let Some(origin) = text(header::ORIGIN) else { return Origin::Unsaid };
+    let Some(origin) = text(header::ORIGIN) else { return RequestOrigin::Unsaid };
     let host = text(header::HOST).or(request.uri().authority().map(Authority::as_str));
     let named = origin.split_once("://").map(|(_, authority)| authority);
-    if named.is_some() && named == host { Origin::Own } else { Origin::Foreign }
+    if named.is_some() && named == host { RequestOrigin::Own } else { RequestOrigin::Foreign }
 }
 
 /// Whether a login that a browser sends on its own counts: it looks at a page, or acts from one of ours.
 fn may_log_in(request: &Request) -> bool {
-    let acts = request.uri().path().starts_with(json::PREFIX) && origin(request) == Origin::Own;
+    let acts = request.uri().path().starts_with(json::PREFIX) && origin(request) == RequestOrigin::Own;
     !is_service(request) && (request.method().is_safe() || acts)
 }
 
@@ -202,7 +202,7 @@ fn is_this_machine(authority: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
-impl Refused {
+impl AccessRefusal {
     fn response(&self, request: &Request) -> Response<Body> {
         let (http, status) = match self {
             Self::NoToken => {
@@ -215,7 +215,7 @@ impl Refused {
                 (StatusCode::FORBIDDEN, Status::permission_denied(message))
             }
             Self::ForeignHost => {
-                let message = "name the controller as localhost or by its address: other names may be somebody else's";
+                let message = "name the controller as localhost or by its address: other names may belong to another host";
                 (StatusCode::MISDIRECTED_REQUEST, Status::permission_denied(message))
             }
             Self::ForeignOrigin => {
@@ -256,29 +256,29 @@ mod tests {
     #[test]
     fn without_a_token_only_names_of_this_machine_are_let_in() {
         for host in ["localhost", "LOCALHOST:7433", "127.0.0.1:7433", "[::1]:7433", "[::1]", "10.1.2.3"] {
-            assert_eq!(Gate::Open.judge(&request("/", &[("host", host)])), Ok(()), "{host}");
+            assert_eq!(AccessGate::Open.judge(&request("/", &[("host", host)])), Ok(()), "{host}");
         }
         for host in ["evil.example", "localhost.evil.example:7433", "127.0.0.1.evil.example", "", "localhost:port", "[evil]", "a@localhost"]
         {
-            assert_eq!(Gate::Open.judge(&request("/", &[("host", host)])), Err(Refused::ForeignHost), "{host}");
+            assert_eq!(AccessGate::Open.judge(&request("/", &[("host", host)])), Err(AccessRefusal::ForeignHost), "{host}");
         }
-        assert_eq!(Gate::Open.judge(&request("/", &[])), Err(Refused::ForeignHost));
+        assert_eq!(AccessGate::Open.judge(&request("/", &[])), Err(AccessRefusal::ForeignHost));
         let both = request("http://localhost/", &[("host", "evil.example")]);
-        assert_eq!(Gate::Open.judge(&both), Err(Refused::ForeignHost));
+        assert_eq!(AccessGate::Open.judge(&both), Err(AccessRefusal::ForeignHost));
     }
 
     #[test]
     fn without_a_token_nothing_that_a_proxy_passed_on_is_let_in() {
         for header in FORWARDED {
             let request = request("/json/SetSweepState", &[("host", "localhost"), (header, "10.0.0.1")]);
-            assert_eq!(Gate::Open.judge(&request), Err(Refused::Forwarded), "{header}");
+            assert_eq!(AccessGate::Open.judge(&request), Err(AccessRefusal::Forwarded), "{header}");
         }
     }
 
-    fn keys() -> (Gate, Arc<Logins>) {
+    fn keys() -> (AccessGate, Arc<Logins>) {
         let token = crate::token::Token::parse("a-token-of-a-directory").unwrap();
         let logins = Arc::new(Logins::new(&token));
-        (Gate::Token(Arc::new(Keys { hashes: TokenHashes::of(&[token]), logins: Arc::clone(&logins) })), logins)
+        (AccessGate::Token(Arc::new(Keys { hashes: TokenHashes::of(&[token]), logins: Arc::clone(&logins) })), logins)
     }
 
     #[test]
@@ -298,29 +298,29 @@ mod tests {
             ("/json/SetSweepState", &[("origin", "http://evil.example")]),
             ("/sweep.v1.SweepService/StopController", &[("origin", "http://box:7433")]),
         ] {
-            assert_eq!(judged(path, "POST", headers), Err(Refused::NoToken), "{path} {headers:?}");
+            assert_eq!(judged(path, "POST", headers), Err(AccessRefusal::NoToken), "{path} {headers:?}");
         }
-        assert_eq!(judged("/sweep.v1.SweepService/GetStatus", "GET", &[]), Err(Refused::NoToken));
+        assert_eq!(judged("/sweep.v1.SweepService/GetStatus", "GET", &[]), Err(AccessRefusal::NoToken));
         let other = format!("{}={session}0", logins.cookie());
-        assert_eq!(gate.judge(&request("/", &[("cookie", &other)])), Err(Refused::NoToken));
+        assert_eq!(gate.judge(&request("/", &[("cookie", &other)])), Err(AccessRefusal::NoToken));
     }
 
     #[test]
     fn loopback_is_no_token() {
         let (gate, _) = keys();
-        assert_eq!(gate.judge(&request("/", &[("host", "localhost")])), Err(Refused::NoToken));
+        assert_eq!(gate.judge(&request("/", &[("host", "localhost")])), Err(AccessRefusal::NoToken));
         assert_eq!(gate.judge(&request("/", &[("authorization", "Bearer a-token-of-a-directory")])), Ok(()));
         assert_eq!(gate.judge(&request("/login?code=1", &[])), Ok(()), "the page checks it");
-        assert_eq!(gate.judge(&request("/login", &[])), Err(Refused::NoToken));
-        assert_eq!(gate.judge(&request("/logins?code=1", &[])), Err(Refused::NoToken));
+        assert_eq!(gate.judge(&request("/login", &[])), Err(AccessRefusal::NoToken));
+        assert_eq!(gate.judge(&request("/logins?code=1", &[])), Err(AccessRefusal::NoToken));
     }
 
     #[test]
     fn the_services_are_for_http2_alone() {
         let mut call = request("/sweep.v1.SweepService/CreateSweep", &[("host", "localhost")]);
-        assert_eq!(Gate::Open.judge(&call), Ok(()));
+        assert_eq!(AccessGate::Open.judge(&call), Ok(()));
         *call.version_mut() = Version::HTTP_11;
-        assert_eq!(Gate::Open.judge(&call), Err(Refused::OldHttp));
+        assert_eq!(AccessGate::Open.judge(&call), Err(AccessRefusal::OldHttp));
     }
 
     #[test]
@@ -343,16 +343,16 @@ mod tests {
         let judged = |headers: &[(&str, &str)]| {
             let mut request = request("/json/SetSweepState", headers);
             *request.method_mut() = axum::http::Method::POST;
-            Gate::Open.judge(&request)
+            AccessGate::Open.judge(&request)
         };
         let host = ("host", "localhost:7433");
         for own in [&[host][..], &[host, ("origin", "http://localhost:7433")], &[host, ("sec-fetch-site", "same-origin")]] {
             assert_eq!(judged(own), Ok(()), "{own:?}");
         }
         for foreign in ["http://evil.example", "http://localhost:7434", "null", "", "http://127.0.0.1:7433"] {
-            assert_eq!(judged(&[host, ("origin", foreign)]), Err(Refused::ForeignOrigin), "{foreign}");
+            assert_eq!(judged(&[host, ("origin", foreign)]), Err(AccessRefusal::ForeignOrigin), "{foreign}");
         }
-        assert_eq!(judged(&[host, ("sec-fetch-site", "cross-site")]), Err(Refused::ForeignOrigin));
+        assert_eq!(judged(&[host, ("sec-fetch-site", "cross-site")]), Err(AccessRefusal::ForeignOrigin));
     }
 
     #[test]

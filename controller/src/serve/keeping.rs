@@ -1,11 +1,11 @@
-//! What a person does with the data of a controller: copy it, put a copy in place, change its token.
+//! Maintenance of a controller's data: backup, restore, and changing its token.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sweep_code::{CodeError, Store};
+use sweep_code::{CodeError, CodeStore};
 
 use super::data_dir::{CODE, DATABASE, DataDir};
 use super::{ServeError, marker};
@@ -32,7 +32,7 @@ pub fn back_up(data_dir: &Path, file: &Path) -> Result<Option<PathBuf>, ServeErr
     if !code.exists() {
         return Ok(None);
     }
-    let written = Store::open(&code).and_then(|store| store.back_up(&beside));
+    let written = CodeStore::open(&code).and_then(|store| store.back_up(&beside));
     if !written.map_err(|error| about_code(&beside, &error))? {
         return Ok(None);
     }
@@ -75,7 +75,7 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<(), ServeError> {
     }
     let beside = code_beside(file);
     if beside.exists() {
-        let restored = Store::open(&held.path().join(CODE)).and_then(|store| store.restore(&beside));
+        let restored = CodeStore::open(&held.path().join(CODE)).and_then(|store| store.restore(&beside));
         restored.map_err(|error| about_code(&beside, &error))?;
     }
     let new = database.with_extension("new");

@@ -42,7 +42,7 @@ pub use verify::{Verified, verify};
 use assembly::Assembly;
 use calls::Front;
 use data_dir::{CODE, DataDir};
-use gate::{Gate, Keys};
+use gate::{AccessGate, Keys};
 use presence::LockFile;
 
 /// A connection without news for this long is asked for a sign of life, and given up after as long again.
@@ -62,7 +62,7 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Where the data lives; made if missing.
     pub data_dir: PathBuf,
-    /// How long the controller waits for whom.
+    /// The timeouts of the controller.
     pub terms: Terms,
     /// Leave good time for running calls to end.
     pub grace: Duration,
@@ -103,10 +103,10 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
 
     let stopping = watch::Sender::new(false);
     let (gate, token, logins) = match tokens {
-        None => (Gate::Open, None, None),
+        None => (AccessGate::Open, None, None),
         Some(Tokens { hashes, local }) => {
             let logins = Arc::new(Logins::new(&local));
-            (Gate::Token(Arc::new(Keys { hashes, logins: Arc::clone(&logins) })), Some(local), Some(logins))
+            (AccessGate::Token(Arc::new(Keys { hashes, logins: Arc::clone(&logins) })), Some(local), Some(logins))
         }
     };
     let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.terms.lease };

@@ -1,14 +1,14 @@
-//! Who has a place among the connections: callers that have not authenticated have few, and cannot take those of others.
+//! Places for connections: unauthenticated callers have few, and cannot take those of others.
 //!
 //! | a connection that has not authenticated, from | places of 8,192 | of one peer |
 //! |---|---|---|
-//! | a peer that nobody knows | 1,024 | 128 |
+//! | an unknown peer | 1,024 | 128 |
 //! | a peer that has authenticated before | 2,048 | 512 |
 //! | this machine | 4,096 | |
 //!
 //! A connection that authenticates leaves these bounds, and counts among all. 512 places are for connections from this machine alone. All users of
 //! this machine are one peer: where there is no place for a new connection from here, the oldest one that has not authenticated makes room, since
-//! who has a token shows it at once.
+//! authenticated clients show their token at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ const KNOWN_PART: usize = 4;
 const KNOWN_PEER_PART: usize = 16;
 const LOCAL_PART: usize = 2;
 const RESERVED_PART: usize = 16;
-/// A peer has at least so many, however few there are.
+/// The least number of places of a peer, however few there are.
 const PEER_MIN: usize = 16;
 /// Peers that are remembered as having authenticated, and for how long.
 const KNOWN_MAX: usize = 16_384;
@@ -34,9 +34,9 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// An address, or the network of an IPv6 address: a machine has all of a /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Peer(IpAddr);
+struct PeerAddress(IpAddr);
 
-impl From<IpAddr> for Peer {
+impl From<IpAddr> for PeerAddress {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) if !address.is_loopback() => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
@@ -47,7 +47,7 @@ impl From<IpAddr> for Peer {
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum ConnectionOrigin {
     Local,
     Known,
     Unknown,
@@ -57,48 +57,48 @@ enum Origin {
 #[derive(Debug)]
 pub(super) struct Places {
     count: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<TakenPlaces>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenPlaces {
     all: usize,
     /// Of those, not from this machine.
     remote: usize,
-    /// Connections that have not authenticated, by [`Origin`].
+    /// Connections that have not authenticated, by [`ConnectionOrigin`].
     waiting: [usize; 3],
     /// Those of this machine, the oldest first.
-    local: VecDeque<Weak<Place>>,
+    local: VecDeque<Weak<ConnectionPlace>>,
     /// The same by peer, but for this machine.
-    waiting_by_peer: HashMap<Peer, usize>,
+    waiting_by_peer: HashMap<PeerAddress, usize>,
     /// When a connection of a peer last authenticated.
-    known: HashMap<Peer, Instant>,
+    known: HashMap<PeerAddress, Instant>,
     refused: u64,
     logged: Option<Instant>,
 }
 
 impl Places {
-    /// So many places, all of them free.
+    /// Makes a number of free places.
     pub(super) fn new(count: usize) -> Arc<Self> {
         Arc::new(Self { count, taken: Mutex::default() })
     }
 
     /// Gives a place to a connection that has not authenticated; `None`: there is none for this peer.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Arc<Place>> {
-        let peer = Peer::from(address);
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Arc<ConnectionPlace>> {
+        let peer = PeerAddress::from(address);
         let mut taken = self.lock();
         let origin = if peer.0.is_loopback() {
-            Origin::Local
+            ConnectionOrigin::Local
         } else if taken.known.get(&peer).is_some_and(|seen| seen.elapsed() < KNOWN_FOR) {
-            Origin::Known
+            ConnectionOrigin::Known
         } else {
-            Origin::Unknown
+            ConnectionOrigin::Unknown
         };
         let of_peer = taken.waiting_by_peer.get(&peer).copied().unwrap_or_default();
         let (most, most_of_peer) = self.bounds(origin);
-        let has_room = |taken: &Taken| {
+        let has_room = |taken: &TakenPlaces| {
             taken.all < self.count
-                && (origin == Origin::Local || taken.remote < self.count - self.part(RESERVED_PART))
+                && (origin == ConnectionOrigin::Local || taken.remote < self.count - self.part(RESERVED_PART))
                 && taken.waiting[origin as usize] < most
                 && of_peer < most_of_peer
         };
@@ -107,7 +107,7 @@ impl Places {
         let is_full = !has_room(&taken);
         if is_full {
             taken.refuse(address);
-            if origin == Origin::Local {
+            if origin == ConnectionOrigin::Local {
                 taken.remove_oldest(&mut looked_at);
             }
         }
@@ -117,18 +117,18 @@ impl Places {
         }
         taken.all += 1;
         taken.waiting[origin as usize] += 1;
-        if origin != Origin::Local {
+        if origin != ConnectionOrigin::Local {
             taken.remote += 1;
             *taken.waiting_by_peer.entry(peer).or_default() += 1;
         }
-        let place = Arc::new(Place {
+        let place = Arc::new(ConnectionPlace {
             places: Arc::clone(self),
             peer,
             origin,
             has_authenticated: AtomicBool::new(false),
             removal: Mutex::default(),
         });
-        if origin == Origin::Local {
+        if origin == ConnectionOrigin::Local {
             if taken.local.len() >= 2 * self.count {
                 taken.local.retain(|place| place.strong_count() > 0);
             }
@@ -139,11 +139,11 @@ impl Places {
     }
 
     /// Returns how many connections of an origin may not have authenticated, in all and of one peer.
-    fn bounds(&self, origin: Origin) -> (usize, usize) {
+    fn bounds(&self, origin: ConnectionOrigin) -> (usize, usize) {
         match origin {
-            Origin::Local => (self.part(LOCAL_PART), usize::MAX),
-            Origin::Known => (self.part(KNOWN_PART), self.part(KNOWN_PEER_PART).max(PEER_MIN)),
-            Origin::Unknown => (self.part(UNKNOWN_PART), self.part(UNKNOWN_PEER_PART).max(PEER_MIN)),
+            ConnectionOrigin::Local => (self.part(LOCAL_PART), usize::MAX),
+            ConnectionOrigin::Known => (self.part(KNOWN_PART), self.part(KNOWN_PEER_PART).max(PEER_MIN)),
+            ConnectionOrigin::Unknown => (self.part(UNKNOWN_PART), self.part(UNKNOWN_PEER_PART).max(PEER_MIN)),
         }
     }
 
@@ -151,14 +151,14 @@ impl Places {
         (self.count / part).max(1)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, TakenPlaces> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl TakenPlaces {
     /// Takes its place from the connection of this machine that has waited for the longest time.
-    fn remove_oldest(&mut self, looked_at: &mut Vec<Arc<Place>>) {
+    fn remove_oldest(&mut self, looked_at: &mut Vec<Arc<ConnectionPlace>>) {
         while let Some(place) = self.local.pop_front() {
             let Some(place) = place.upgrade() else { continue };
             looked_at.push(Arc::clone(&place));
@@ -167,15 +167,15 @@ impl Taken {
                 removal.is_removed = true;
                 removal.waker.take().into_iter().for_each(Waker::wake);
                 self.all -= 1;
-                self.waiting[Origin::Local as usize] -= 1;
+                self.waiting[ConnectionOrigin::Local as usize] -= 1;
                 return;
             }
         }
     }
 
-    fn stop_waiting(&mut self, peer: Peer, origin: Origin) {
+    fn stop_waiting(&mut self, peer: PeerAddress, origin: ConnectionOrigin) {
         self.waiting[origin as usize] -= 1;
-        if origin != Origin::Local
+        if origin != ConnectionOrigin::Local
             && let Some(count) = self.waiting_by_peer.get_mut(&peer)
         {
             *count -= 1;
@@ -185,7 +185,7 @@ impl Taken {
         }
     }
 
-    fn remember(&mut self, peer: Peer) {
+    fn remember(&mut self, peer: PeerAddress) {
         if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&peer) {
             self.known.retain(|_, seen| seen.elapsed() < KNOWN_FOR);
             let oldest = self.known.iter().min_by_key(|(_, seen)| **seen).map(|(peer, _)| *peer);
@@ -211,10 +211,10 @@ impl Taken {
 
 /// The place of a connection, free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     places: Arc<Places>,
-    peer: Peer,
-    origin: Origin,
+    peer: PeerAddress,
+    origin: ConnectionOrigin,
     has_authenticated: AtomicBool,
     removal: Mutex<Removal>,
 }
@@ -222,11 +222,11 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 struct Removal {
     is_removed: bool,
-    /// Who is to be told.
+    /// The recipient.
     waker: Option<Waker>,
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Whether a request on the connection has shown who the caller is.
     pub(super) fn has_authenticated(&self) -> bool {
         self.has_authenticated.load(Ordering::Relaxed)
@@ -242,7 +242,7 @@ impl Place {
             return;
         }
         taken.stop_waiting(self.peer, self.origin);
-        if self.origin != Origin::Local {
+        if self.origin != ConnectionOrigin::Local {
             taken.remember(self.peer);
         }
     }
@@ -259,14 +259,14 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         if self.removal().is_removed {
             return;
         }
         let mut taken = self.places.lock();
         taken.all -= 1;
-        if self.origin != Origin::Local {
+        if self.origin != ConnectionOrigin::Local {
             taken.remote -= 1;
         }
         if !self.has_authenticated() {
@@ -284,7 +284,7 @@ mod tests {
     }
 
     /// Opens connections from an address until one is refused.
-    fn fill(places: &Arc<Places>, from: &str) -> Vec<Arc<Place>> {
+    fn fill(places: &Arc<Places>, from: &str) -> Vec<Arc<ConnectionPlace>> {
         std::iter::from_fn(|| places.admit(address(from))).take(100_000).collect()
     }
 
@@ -324,7 +324,7 @@ mod tests {
         let known = places.admit(address("127.0.0.1")).unwrap();
         known.authenticate();
         let idle: Vec<_> = (0..32).map(|_| places.admit(address("127.0.0.1")).unwrap()).collect();
-        let removed = |place: &Arc<Place>| place.is_removed(Waker::noop());
+        let removed = |place: &Arc<ConnectionPlace>| place.is_removed(Waker::noop());
         assert!(!idle.iter().any(removed));
         let next: Vec<_> = (0..40).map(|_| places.admit(address("::1")).unwrap()).collect();
         assert!(idle.iter().all(removed) && next[..8].iter().all(removed) && !next[8..].iter().any(removed) && !removed(&known));

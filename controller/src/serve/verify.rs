@@ -18,7 +18,7 @@ const DIFFERENCES_MAX: usize = 100;
 /// Rows whose columns are compared at once.
 const ROWS_AT_ONCE: usize = 1000;
 
-/// What a check has found.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Events in the log, each of which fits its checksum.
@@ -31,13 +31,13 @@ pub struct Verified {
     pub agents: usize,
     /// See [`Verified::sweeps`].
     pub points: u64,
-    /// What is wrong, in words; empty: nothing.
+    /// The problems, in words; empty: none.
     pub problems: Vec<String>,
     /// Rows of query tables are among what is wrong, and the log is whole: [`rebuild`](super::rebuild) makes them from it again.
     pub can_rebuild: bool,
 }
 
-/// What the metric points of each attempt come to.
+/// The digest of the metric points of each attempt.
 type Points = BTreeMap<AttemptRef, PointsDigest>;
 
 /// Reads the whole log, and compares what follows from it with everything else in the database. A controller may be using it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sweep_lifecycle::command::{Command, Directive, Fence, Refusal, Reply};
+use sweep_lifecycle::command::{AttemptFence, Command, Directive, Refusal, Reply};
 use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, HeldAttempt, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::agent_service_server::AgentService;
@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::patches::Patch;
 use super::refusal::{from_engine, orphaned, out_of_turn};
 use super::{Services, convert, limits};
-use crate::engine::{Acquired, EngineError, Wish};
+use crate::engine::{AcquireRequest, Acquired, EngineError};
 use crate::store::LogChunk;
 
 /// Heartbeats that fit into a lease: two may be lost without consequences.
@@ -64,7 +64,7 @@ impl AgentService for Services {
             return Ok(Response::new(convert::acquired(acquired)));
         }
         let wait = Duration::from_millis(wait_ms).min(limits::WAIT_MAX);
-        let wish = Wish { agent, sweep: SweepId(sweep_id), code_version, wait };
+        let wish = AcquireRequest { agent, sweep: SweepId(sweep_id), code_version, wait };
         tokio::select! {
             // What the engine has decided wins over the end.
             biased;
@@ -167,7 +167,7 @@ impl AgentService for Services {
             attempt: convert::attempt_ref(&sweep_id, run, attempt)?,
             result: convert::attempt_result(result, failure)?,
         };
-        match self.engine.command_behind(&request_id, Fence { incarnation, points }, command).await.map_err(from_engine)? {
+        match self.engine.command_behind(&request_id, AttemptFence { incarnation, points }, command).await.map_err(from_engine)? {
             Reply::Run(state) => {
                 let (value, last) = self.objective_of(SweepId(sweep_id), run, state).await;
                 Ok(Response::new(v1::FinishAttemptResponse { run_state: convert::word(state), value, last }))
@@ -199,7 +199,7 @@ impl AgentService for Services {
 }
 
 impl Services {
-    /// Records what the log does not know of the attempts that an agent holds, and returns the controller's side of each.
+    /// Records facts about an agent's attempts that the log lacks, and returns the controller's directive for each.
     async fn take_up(
         &self,
         agent: &AgentId,
@@ -235,7 +235,7 @@ impl Services {
     }
 
     async fn directive(&self, request_id: &str, incarnation: &str, command: Command) -> Result<v1::Directive, Status> {
-        let fence = Fence { incarnation: incarnation.to_owned(), points: 0 };
+        let fence = AttemptFence { incarnation: incarnation.to_owned(), points: 0 };
         match self.engine.command_behind(request_id, fence, command).await.map_err(from_engine)? {
             Reply::Directive(directive) => Ok(convert::directive(directive)),
             Reply::Done => Ok(convert::directive(Directive::Continue)),

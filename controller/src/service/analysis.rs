@@ -127,7 +127,7 @@ fn held(space: &Space, json: &str) -> Result<Option<Config>, Status> {
     if json.is_empty() {
         return Ok(None);
     }
-    let value = serde_json::from_str(json).map_err(|error| invalid(format!("through_json is no JSON: {error}")))?;
+    let value = serde_json::from_str(json).map_err(|error| invalid(format!("through_json is not JSON: {error}")))?;
     space.read(&value).map(Some).map_err(|mistakes| invalid(format!("through_json: {}", mistakes.join("; "))))
 }
 

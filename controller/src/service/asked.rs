@@ -1,6 +1,6 @@
 //! `Ask`, `Tell`, `ImportRuns` and `OfferRuns`: for programs that execute runs themselves, or choose them.
 
-use sweep_lifecycle::command::{Command, Import, Offered, Reply, Told};
+use sweep_lifecycle::command::{Command, Import, Offered, Reply, TellOutcome};
 use sweep_lifecycle::state::{AgentId, AgentInfo, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::tell_request::Outcome;
@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::refusal::{from_engine, invalid, orphaned, out_of_turn};
 use super::{Services, convert, limits};
-use crate::engine::{Acquired, Wish};
+use crate::engine::{AcquireRequest, Acquired};
 
 impl Services {
     pub(super) async fn ask_run(&self, request: v1::AskRequest) -> Result<v1::AskResponse, Status> {
@@ -23,7 +23,7 @@ impl Services {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let info = AgentInfo { host: worker, slots: 0, version, process: String::new(), asks: true };
         let register = Command::RegisterAgent { agent: agent.clone(), sweep: sweep.clone(), info, attempts: Vec::new() };
-        let wish = Wish { agent, sweep, code_version, wait: limits::WAIT_MAX };
+        let wish = AcquireRequest { agent, sweep, code_version, wait: limits::WAIT_MAX };
         // Where the sweep has ended, the one who asks is told so like anybody who asked before its end.
         let acquired = match self.engine.command("", register).await {
             Ok(_) => self.acquire_until_stopped(&request_id, wish).await?,
@@ -47,7 +47,7 @@ impl Services {
         }
     }
 
-    async fn acquire_until_stopped(&self, request_id: &str, wish: Wish) -> Result<Acquired, Status> {
+    async fn acquire_until_stopped(&self, request_id: &str, wish: AcquireRequest) -> Result<Acquired, Status> {
         tokio::select! {
             // What the engine has decided wins over the end.
             biased;
@@ -68,8 +68,8 @@ impl Services {
         let v1::TellRequest { sweep_id, run, attempt, request_id, outcome, metrics } = request;
         limits::optional_name("request_id", &request_id)?;
         let told = match outcome {
-            Some(Outcome::Value(value)) => Told::Value(value),
-            Some(Outcome::Failure(reason)) => Told::Failed(limits::tail(&reason).to_owned()),
+            Some(Outcome::Value(value)) => TellOutcome::Value(value),
+            Some(Outcome::Failure(reason)) => TellOutcome::Failed(limits::tail(&reason).to_owned()),
             None => return Err(invalid("the outcome is missing: tell a `value` or a `failure`")),
         };
         let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
@@ -107,7 +107,7 @@ impl Services {
         limits::optional_name("request_id", &request_id)?;
         limits::list("runs", runs.len())?;
         if runs.is_empty() && !end {
-            return Err(invalid("nothing is offered: name runs, or set `end` to say that no more will come"));
+            return Err(invalid("nothing is offered: name runs, or set `end` if there are no more"));
         }
         let sweep = self.find_sweep(&sweep_id).await?;
         let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
@@ -135,7 +135,7 @@ impl Services {
 /// Entries of a call that are wrong and are named; of further ones only the number is told.
 const WRONG_NAMED_MAX: usize = 5;
 
-/// The agent that stands for a worker.
+/// The agent that represents a worker.
 fn asker(sweep: &SweepId, worker: &str) -> AgentId {
     AgentId(format!("ask:{sweep}:{worker}"))
 }
@@ -143,7 +143,7 @@ fn asker(sweep: &SweepId, worker: &str) -> AgentId {
 fn import(space: &Space, run: v1::ImportedRun) -> Result<Import, String> {
     let v1::ImportedRun { params_json, value, failure, code_version } = run;
     let config = config(space, &params_json)?;
-    let told = if failure.is_empty() { Told::Value(value) } else { Told::Failed(limits::tail(&failure).to_owned()) };
+    let told = if failure.is_empty() { TellOutcome::Value(value) } else { TellOutcome::Failed(limits::tail(&failure).to_owned()) };
     Ok(Import { config, told, code_version })
 }
 
@@ -154,6 +154,6 @@ fn offered(space: &Space, run: v1::OfferedRun) -> Result<Offered, String> {
 }
 
 fn config(space: &Space, params_json: &str) -> Result<Config, String> {
-    let json: serde_json::Value = serde_json::from_str(params_json).map_err(|error| format!("params_json is no JSON: {error}"))?;
+    let json: serde_json::Value = serde_json::from_str(params_json).map_err(|error| format!("params_json is not JSON: {error}"))?;
     space.read(&json).map_err(|mistakes| mistakes.join("; "))
 }

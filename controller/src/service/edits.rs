@@ -1,8 +1,8 @@
-//! A sweep's file is replaced by another one, looked at beforehand, and its revisions are listed.
+//! Previews and applies edits of a sweep's file, and lists its revisions.
 
 use sweep_lifecycle::command::{Command, Reply};
 use sweep_lifecycle::spec::{self, SweepSpec};
-use sweep_lifecycle::state::{CodeAct, CodeMark, CodeStep, Effect, SweepId};
+use sweep_lifecycle::state::{CodeAct, CodeMark, CodeStep, RevisionEffect, SweepId};
 use sweep_proto::v1;
 use sweep_search::space::{Path, Value};
 use tonic::Status;
@@ -73,7 +73,7 @@ fn code_step(step: CodeStep) -> v1::CodeStep {
     v1::CodeStep { since_ms: step.since.0, version: step.version, act: act.to_owned(), same_as }
 }
 
-/// What a person has answered stands beside what the file says.
+/// Adds the user's previous values to those of the file.
 fn answer(spec: &mut SweepSpec, was_json: std::collections::HashMap<String, String>) -> Result<(), Status> {
     for (name, json) in was_json {
         let found = spec.space.parameters().iter().find(|parameter| parameter.path.to_string() == name);
@@ -84,7 +84,7 @@ fn answer(spec: &mut SweepSpec, was_json: std::collections::HashMap<String, Stri
             )));
         };
         limits::name("was_json", &json)?;
-        let value = serde_json::from_str(&json).map_err(|error| invalid(format!("was_json of `{name}` is no JSON: {error}")))?;
+        let value = serde_json::from_str(&json).map_err(|error| invalid(format!("was_json of `{name}` is not JSON: {error}")))?;
         let value = Value::from_json(&value);
         if let Some(mistake) = spec.space.get(&path).and_then(|parameter| spec::was_mistake(parameter, &value)) {
             return Err(invalid(mistake));
@@ -94,7 +94,7 @@ fn answer(spec: &mut SweepSpec, was_json: std::collections::HashMap<String, Stri
     Ok(())
 }
 
-fn convert_effect(effect: Effect) -> v1::RevisionEffect {
-    let Effect { inside, outside, nowhere, unreported, violating, withdrawn, running } = effect;
+fn convert_effect(effect: RevisionEffect) -> v1::RevisionEffect {
+    let RevisionEffect { inside, outside, nowhere, unreported, violating, withdrawn, running } = effect;
     v1::RevisionEffect { inside, outside, nowhere, unreported, violating, withdrawn, running }
 }

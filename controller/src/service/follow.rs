@@ -14,7 +14,7 @@ use super::refusal::{stopping, unknown_sweep};
 use super::{Services, convert};
 use crate::store::{Query, RunRow, StoreError};
 
-/// What goes on until its subject ends.
+/// A stream that lasts until its subject ends.
 pub(super) type Follow<T> = ReceiverStream<Result<T, Status>>;
 
 /// Shortest time between two looks.
@@ -79,7 +79,7 @@ async fn send_logs(
         } else if ended {
             return Ok(());
         }
-        if !ended && next_look(services, &mut commits, sender).await? == Look::Over {
+        if !ended && next_look(services, &mut commits, sender).await? == FollowStep::Over {
             return Ok(());
         }
     }
@@ -127,7 +127,7 @@ async fn send_sweep(
         }
         // A commit that has changed nothing of this sweep is no reason to look.
         loop {
-            if over || next_look(services, &mut commits, sender).await? == Look::Over {
+            if over || next_look(services, &mut commits, sender).await? == FollowStep::Over {
                 return Ok(());
             }
             commits.mark_unchanged();
@@ -159,23 +159,23 @@ fn look(query: &dyn Query, sweep: &SweepId) -> Result<Option<(v1::WatchSweepResp
 }
 
 #[derive(PartialEq, Eq)]
-enum Look {
+enum FollowStep {
     Again,
     Over,
 }
 
 /// Waits for a commit after the last look, and at least [`LOOK_EVERY`].
-async fn next_look<T>(services: &Services, commits: &mut watch::Receiver<u64>, sender: &mpsc::Sender<T>) -> Result<Look, Status> {
+async fn next_look<T>(services: &Services, commits: &mut watch::Receiver<u64>, sender: &mpsc::Sender<T>) -> Result<FollowStep, Status> {
     let change = async {
         tokio::time::sleep(LOOK_EVERY).await;
         commits.changed().await
     };
     tokio::select! {
         changed = change => match changed {
-            Ok(()) => Ok(Look::Again),
+            Ok(()) => Ok(FollowStep::Again),
             Err(_) => Err(stopping()),
         },
-        () = sender.closed() => Ok(Look::Over),
+        () = sender.closed() => Ok(FollowStep::Over),
         status = services.stopped() => Err(status),
     }
 }

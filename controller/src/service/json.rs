@@ -18,7 +18,7 @@ use tonic::{Code, Request, Status};
 use super::Services;
 use super::refusal::invalid;
 
-/// What the paths of all calls begin with.
+/// The prefix of the paths of all calls.
 pub(crate) const PREFIX: &str = "/json/";
 
 /// Returns the route of the calls.

@@ -52,7 +52,7 @@ pub(super) fn reason(field: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks what a person says of a run: at most 4 KiB, no control characters but ends of lines.
+/// Checks the note of a run: at most 4 KiB, no control characters but ends of lines.
 pub(super) fn note(text: &str) -> Result<(), Status> {
     at_most("note", "bytes", text.len(), NOTE_BYTES_MAX)?;
     if text.chars().any(|character| character.is_control() && character != '\n') {
@@ -65,7 +65,7 @@ pub(super) fn note(text: &str) -> Result<(), Status> {
 pub(super) fn tag(text: &str) -> Result<(), Status> {
     at_most("a tag", "bytes", text.len(), TAG_BYTES_MAX)?;
     if text.is_empty() || text.chars().any(|character| character.is_control() || character.is_whitespace()) {
-        return Err(invalid(format!("`{}` is no tag: one word is", text.escape_debug())));
+        return Err(invalid(format!("`{}` is not a tag: one word is", text.escape_debug())));
     }
     Ok(())
 }

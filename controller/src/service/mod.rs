@@ -53,18 +53,18 @@ const NOTED_RUNS_MIN: u64 = 4;
 const MESSAGE_BYTES_RECEIVED_MAX: usize = 4 << 20;
 const MESSAGE_BYTES_SENT_MAX: usize = 16 << 20;
 
-/// What the services work with. Cheap to clone.
+/// The shared context of the services. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Services {
     /// The way to the engine.
     pub engine: Engine,
     /// The way to the query tables.
     pub reader: Reader,
-    /// What the controller says of itself.
+    /// Information about the controller.
     pub about: About,
     /// Becomes true when the controller is to stop; calls that wait then end.
     pub stopping: watch::Sender<bool>,
-    /// Whose turn it is to have a sweep analysed: that takes a processor for a while, and the search needs one.
+    /// Turns for analysing a sweep: that takes a processor for a while, and the search needs one.
     pub analyses: Turns,
     /// Where the code of runs is kept; `None`: nowhere.
     pub snapshots: Option<Snapshots>,
@@ -91,7 +91,7 @@ impl Turns {
     }
 }
 
-/// What the controller says of itself.
+/// Information about the controller.
 #[derive(Clone, Debug)]
 pub struct About {
     /// Where the data lives.

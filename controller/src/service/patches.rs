@@ -1,8 +1,8 @@
-//! How versions of the code differ from their commits: kept beside the code, once, whoever says it again.
+//! How versions of the code differ from their commits: kept beside the code, once.
 
 use std::collections::BTreeSet;
 
-use sweep_code::{Changes, Store, is_version};
+use sweep_code::{Changes, CodeStore, is_version};
 use sweep_proto::v1;
 use tonic::Status;
 
@@ -13,7 +13,7 @@ use super::{Services, limits};
 /// Most of a difference that is given out.
 const DIFFERENCE_BYTES_MAX: usize = 1 << 20;
 
-/// What in a version was not committed, on its way into the store.
+/// The uncommitted part of a version, on its way into the store.
 pub(super) struct Patch {
     version: String,
     commit: String,
@@ -90,7 +90,7 @@ impl Services {
         let snapshots = self.kept_code()?;
         let look = move |snapshots: &Snapshots| {
             let lacking = |version: &String| Status::failed_precondition(format!("no agent has sent the code of version {version:.8}"));
-            let kept = |store: &Store, version: &String| is_version(version) && store.holds(version);
+            let kept = |store: &CodeStore, version: &String| is_version(version) && store.holds(version);
             let store = snapshots.existing().ok_or_else(|| lacking(&from))?;
             if let Some(lost) = [&from, &to].into_iter().find(|version| !kept(&store, version)) {
                 return Err(lacking(lost));

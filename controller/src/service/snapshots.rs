@@ -1,10 +1,10 @@
-//! Snapshots of the code: taken in from agents, given out to whoever wants to see or execute a version again.
+//! Snapshots of the code: imported from agents, exported to show or execute a version again.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use sweep_code::{Changes, CodeError, Store};
+use sweep_code::{Changes, CodeError, CodeStore};
 use tempfile::NamedTempFile;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
@@ -104,8 +104,8 @@ impl Snapshots {
         lock.lock_owned().await
     }
 
-    pub(super) fn store(&self) -> Result<Store, Status> {
-        Store::open(&self.dir).map_err(|error| refused(&error))
+    pub(super) fn store(&self) -> Result<CodeStore, Status> {
+        CodeStore::open(&self.dir).map_err(|error| refused(&error))
     }
 
     pub(super) fn file(&self) -> Result<NamedTempFile, Status> {
@@ -119,8 +119,8 @@ impl Snapshots {
     }
 
     /// Returns the store where anything was ever kept.
-    pub(super) fn existing(&self) -> Option<Store> {
-        self.dir.join("HEAD").exists().then(|| Store::open(&self.dir).ok()).flatten()
+    pub(super) fn existing(&self) -> Option<CodeStore> {
+        self.dir.join("HEAD").exists().then(|| CodeStore::open(&self.dir).ok()).flatten()
     }
 
     /// Returns which of some versions are kept.

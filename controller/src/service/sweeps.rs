@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
-use sweep_lifecycle::command::{Command, Reply, Said};
+use sweep_lifecycle::command::{AnnotationPatch, Command, Reply};
 use sweep_lifecycle::spec::{self, CodeMode, Diagnostic, Severity, SweepSpec};
 use sweep_lifecycle::state::{AgentId, SweepId};
 use sweep_proto::v1;
@@ -155,7 +155,7 @@ impl SweepService for Services {
         limits::list("tags", add_tags.len() + remove_tags.len())?;
         add_tags.iter().chain(&remove_tags).try_for_each(|tag| limits::tag(tag))?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let said = Said { note, add: add_tags.into_iter().collect(), remove: remove_tags.into_iter().collect(), pinned };
+        let said = AnnotationPatch { note, add: add_tags.into_iter().collect(), remove: remove_tags.into_iter().collect(), pinned };
         let command = Command::AnnotateRun { sweep: sweep.clone(), run, said };
         self.engine.command(&request_id, command).await.map_err(from_engine)?;
         Ok(Response::new(v1::AnnotateRunResponse { run: Some(convert::run(self.run_row(&sweep, run).await?)) }))
@@ -210,7 +210,7 @@ impl SweepService for Services {
             None => Default::default(),
         };
         let versions = (1..).zip(row.codes).map(|(number, version)| {
-            let known = convert::Known {
+            let known = convert::VersionFacts {
                 kept: kept.contains(&version.version),
                 has_patch: patches.contains(&(version.version.clone(), version.about.commit.clone())),
                 pinned: row.pinned == version.version,

@@ -1,4 +1,4 @@
-//! What people do with versions of the code: pin, move, mark, try again.
+//! Actions on versions of the code: pin, move, mark, rerun.
 //!
 //! A sweep never exists without its code: the snapshot is staged first, under its hash alone, and the call that names it is refused where it is
 //! not there. What was staged for a call that never came is a version like any other, and nobody asks for it.
@@ -50,7 +50,7 @@ impl Services {
         Ok(v1::MoveCodeResponse { number, moved, stopped, again, skipped })
     }
 
-    /// Notes what a person says of a version.
+    /// Records the user's mark of a version.
     pub(super) async fn mark(&self, request: v1::MarkCodeRequest) -> Result<v1::MarkCodeResponse, Status> {
         let v1::MarkCodeRequest { sweep_id, request_id, version, mark } = request;
         limits::optional_name("request_id", &request_id)?;

@@ -1,4 +1,4 @@
-//! What every store must do. One suite for all of them, no exceptions.
+//! The conformance suite of stores: one suite for all of them, no exceptions.
 
 mod deletion;
 mod overview;

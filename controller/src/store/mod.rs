@@ -28,7 +28,7 @@ use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 /// A metric point with its attempt and its number in the attempt.
 pub type MetricRow = (AttemptRef, u64, MetricPoint);
 
-/// What one commit makes durable, all or nothing.
+/// The content of one commit, all or nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Events in order, appended to the log.
@@ -39,7 +39,7 @@ pub struct Batch {
     pub runs: Vec<RunRow>,
     /// See `sweeps`.
     pub agents: Vec<AgentRow>,
-    /// What runs are executed in, by sweep and digest; see `sweeps`.
+    /// Environments of runs, by sweep and digest; see `sweeps`.
     pub environments: Vec<(SweepId, Environment)>,
     /// Metric points with the number of each in its attempt; a number already known is ignored.
     pub metrics: Vec<MetricRow>,
@@ -105,7 +105,7 @@ pub enum StoreError {
     /// Whether it was written is unknown: stop, start again and replay.
     #[error("the database failed: {0}")]
     Failed(String),
-    /// What is in the database is not what was written.
+    /// The content of the database differs from what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// Files of the database were removed or replaced while it was in use.
@@ -206,7 +206,7 @@ pub trait Store: Send {
         Ok(false)
     }
 
-    /// Deletes about so many rows of what deleted sweeps and pruned runs have left. Returns whether more is left.
+    /// Deletes about `n` leftover rows of deleted sweeps and pruned runs. Returns whether more is left.
     ///
     /// # Errors
     /// See [`Store::append`].
@@ -244,12 +244,12 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn sweep_count(&self, archived: bool) -> Result<u64, StoreError>;
-    /// What is counted over all sweeps.
+    /// Totals over all sweeps.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
     fn totals(&self) -> Result<Totals, StoreError>;
-    /// What is counted from the runs of each version of a sweep's code, by version; `""` where it is not known.
+    /// Counts of runs for each version of a sweep's code, by version; `""` where it is not known.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
@@ -269,7 +269,7 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn ended_before(&self, sweep: &SweepId, before_ms: i64, after: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
-    /// How much of the disk the data of each sweep takes. Reads all of it.
+    /// Returns the disk usage of each sweep. Reads all data.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
@@ -305,7 +305,7 @@ pub trait Query: Send + Sync {
     /// # Errors
     /// See [`Query::sweeps`].
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError>;
-    /// What runs of a sweep were executed in, by its digest.
+    /// Returns an environment of a sweep's runs by its digest.
     ///
     /// # Errors
     /// See [`Query::sweeps`].

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sweep_lifecycle::event::MetricPoint;
-use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Effect, Failure};
+use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Failure, RevisionEffect};
 use sweep_search::why::Why;
 
 /// So many bytes of the beginning of an attempt's output are kept.
@@ -16,7 +16,7 @@ const LOG_OFFSET_MAX: u64 = i64::MAX as u64;
 /// Bytes of output that are read at once.
 const LOG_READ_MAX: usize = LOG_HEAD_BYTES as usize;
 
-/// Where a run stands among the runs of its point.
+/// The place of a run among the repeats of its point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RepeatsRow {
     /// The first run of the point.
@@ -64,13 +64,13 @@ pub struct SweepRow {
     /// The versions of the code, in the order of their first appearance.
     #[serde(default)]
     pub codes: Vec<CodeVersion>,
-    /// What people have done about them, in order.
+    /// Users' actions on them, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub code_steps: Vec<CodeStep>,
     /// The one of them that it is pinned to; empty: it tracks.
     #[serde(default)]
     pub pinned: String,
-    /// What its file has said; empty while it was never edited.
+    /// The revisions of its file; empty while it was never edited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<RevisionRow>,
     /// Lists hide it.
@@ -78,24 +78,24 @@ pub struct SweepRow {
     pub archived: bool,
 }
 
-/// What a sweep's file said from some moment on.
+/// A revision of a sweep's file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RevisionRow {
     /// The number of its space.
     pub space: u32,
     /// The revision that it goes back to.
     pub restores: Option<u32>,
-    /// What it changed, in words.
+    /// The changes, in words.
     pub changes: Vec<String>,
-    /// What that meant for the runs that there were.
-    pub effect: Effect,
+    /// The effect on the existing runs.
+    pub effect: RevisionEffect,
     /// Milliseconds since 1970.
     pub since_ms: i64,
     /// The file.
     pub yaml: String,
 }
 
-/// What is counted from the runs of one version of the code.
+/// Counts of the runs of one version of the code.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CodeCounts {
     /// All runs whose newest attempt has it.
@@ -110,7 +110,7 @@ pub struct CodeCounts {
     pub best: Option<(u64, f64)>,
 }
 
-/// What is counted from the runs and agents of a sweep.
+/// Counts of the runs and agents of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SweepCounts {
     /// Queued runs.
@@ -150,13 +150,13 @@ pub struct RunRow {
     pub best: Option<f64>,
     /// Last value of the objective in the newest attempt that has one.
     pub last: Option<f64>,
-    /// What its point is ranked by, in the row of the first run of a point that can be the best.
+    /// The ranking value of its point, in the row of the first run of a point that can be the best.
     #[serde(default)]
     pub ranked: Option<f64>,
     /// Where it stands among the runs of its point, in sweeps that repeat.
     #[serde(default)]
     pub repeats: Option<RepeatsRow>,
-    /// Which constraints it violates, in words: such a run is not the best.
+    /// The violated constraints, in words: such a run is not the best.
     #[serde(default)]
     pub violates: Vec<String>,
     /// Why it was suggested.
@@ -182,7 +182,7 @@ pub struct RunRow {
     /// Why it does not count among the runs of the newest revision, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aside: String,
-    /// What people say of it.
+    /// Its annotation.
     #[serde(default, skip_serializing_if = "Annotation::is_empty")]
     pub annotation: Annotation,
     /// Its curves and its output were deleted.
@@ -199,7 +199,7 @@ fn first() -> u32 {
 pub struct AttemptRow {
     /// Its number.
     pub attempt: u32,
-    /// Who executes it.
+    /// The agent that executes it.
     pub agent: String,
     /// That agent's machine.
     pub host: String,
@@ -217,7 +217,7 @@ pub struct AttemptRow {
     pub metrics: BTreeMap<String, f64>,
     /// argv, as executed.
     pub command: Vec<String>,
-    /// What its agent said of it when that had no effect any more, in words.
+    /// The late report of its agent, without effect, in words.
     #[serde(default)]
     pub orphan: String,
     /// The version of the code that it executes; empty: not known.
@@ -273,7 +273,7 @@ pub struct AgentRow {
 /// A piece of an attempt's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogChunk {
-    /// Whose output.
+    /// The attempt of the output.
     pub attempt: AttemptRef,
     /// Where the piece stands.
     pub offset: u64,
@@ -303,7 +303,7 @@ pub struct FailureGroup {
     pub hosts: BTreeMap<String, u64>,
 }
 
-/// What is counted over all sweeps.
+/// Totals over all sweeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Sweeps by state.
@@ -441,7 +441,7 @@ impl SweepCounts {
             "stopped" => self.stopped += runs,
             "failed" => self.failed += runs,
             "cancelled" => self.cancelled += runs,
-            other => tracing::error!(state = other, "a run is in a state that nobody counts"),
+            other => tracing::error!(state = other, "a run is in an unknown state"),
         }
     }
 }

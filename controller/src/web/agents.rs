@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use sweep_lifecycle::state::SweepId;
 
-use super::html::{Escaped, Frame, document, moment};
+use super::html::{Escaped, PageFrame, document, moment};
 use crate::store::{AgentRow, Query, StoreError};
 
 /// Attempts that run at once, of one sweep.
@@ -89,7 +89,7 @@ pub(super) fn page(agents: &[Busy], now_ms: i64) -> String {
             }
         }
     };
-    document(&Frame { title: "Agents", live: "all", module: Some("agents.js"), ..Frame::default() }, &body)
+    document(&PageFrame { title: "Agents", live: "all", module: Some("agents.js"), ..PageFrame::default() }, &body)
 }
 
 /// Agents as a table.

@@ -1,4 +1,4 @@
-//! What all routes are made from and answer with.
+//! The state and the answers of all routes.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,17 +9,17 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::html;
-use crate::engine::{Changes, WriterHolds};
+use crate::engine::{RowChanges, WriterHolds};
 use crate::login::Logins;
 use crate::reader::Reader;
 use crate::store::StoreError;
 use crate::traffic::Traffic;
 
-/// Scripts, styles, pictures and calls of our own, and nothing of anybody else. The charts set styles of their elements, so those may stand in the page.
+/// Scripts, styles, pictures and our own calls, and nothing from other servers. The charts set styles of their elements, so the page may contain those.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What the page is made from. Cheap to clone.
+/// The sources of the page. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Web {
     /// The way to the query tables.
@@ -29,7 +29,7 @@ pub struct Web {
     /// Commits so far.
     pub commits: watch::Receiver<u64>,
     /// Which sweeps have changed.
-    pub changes: Arc<Changes>,
+    pub changes: Arc<RowChanges>,
     /// How long requests have held the writer.
     pub holds: Arc<WriterHolds>,
     /// Becomes true when the controller is to stop; streams then end.

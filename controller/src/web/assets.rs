@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-/// What the name of every file begins with. Files name each other relative to it.
+/// The prefix of the name of every file. Files name each other relative to it.
 pub(super) fn base() -> &'static str {
     concat!("/assets/", env!("SWEEP_ASSETS"), "/")
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use sweep_lifecycle::state::SweepId;
 
-use super::html::{Escaped, Frame, document, duration, number, state};
+use super::html::{Escaped, PageFrame, document, duration, number, state};
 use super::rows::params;
 use super::sweep::{short, value_text};
 use super::sweeps::title;
@@ -17,20 +17,20 @@ const RUNS_MAX: usize = 12;
 
 /// Which runs are wanted.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct CompareQuery {
     /// Numbers, separated by commas.
     #[serde(default)]
     runs: String,
 }
 
 /// The runs, in the order in which they were asked for, with the facts of what each was executed in.
-pub(super) struct Found {
+pub(super) struct ComparedRuns {
     sweep: SweepRow,
     runs: Vec<(RunRow, BTreeMap<String, String>)>,
 }
 
 /// Reads the runs.
-pub(super) fn read(query: &dyn Query, sweep: &SweepId, asked: &Asked) -> Result<Option<Found>, StoreError> {
+pub(super) fn read(query: &dyn Query, sweep: &SweepId, asked: &CompareQuery) -> Result<Option<ComparedRuns>, StoreError> {
     let Some((row, _)) = query.sweep(sweep)? else { return Ok(None) };
     let mut runs = Vec::new();
     for number in asked.runs.split(',').filter_map(|number| number.trim().parse().ok()).take(RUNS_MAX) {
@@ -42,11 +42,11 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId, asked: &Asked) -> Result<
         };
         runs.push((run, environment.map(|environment| environment.facts).unwrap_or_default()));
     }
-    Ok(Some(Found { sweep: row, runs }))
+    Ok(Some(ComparedRuns { sweep: row, runs }))
 }
 
 /// Writes the page.
-pub(super) fn page(found: &Found) -> String {
+pub(super) fn page(found: &ComparedRuns) -> String {
     let sweep = &found.sweep;
     let numbers: Vec<_> = found.runs.iter().map(|(run, _)| run.run.to_string()).collect();
     let body = html! {
@@ -60,10 +60,10 @@ pub(super) fn page(found: &Found) -> String {
     };
     let place = format!("/sweeps/{}", sweep.id);
     let trail = [(&*place, title(sweep))];
-    document(&Frame { title: "Compare", live: &sweep.id, trail: &trail, module: Some("run.js"), data: None }, &body)
+    document(&PageFrame { title: "Compare", live: &sweep.id, trail: &trail, module: Some("run.js"), data: None }, &body)
 }
 
-fn table(found: &Found) -> Markup {
+fn table(found: &ComparedRuns) -> Markup {
     let runs = &found.runs;
     let configurations: Vec<_> = runs.iter().map(|(run, _)| params(&run.params_json)).collect();
     let parameters: BTreeSet<&String> = configurations.iter().flat_map(BTreeMap::keys).collect();

@@ -15,7 +15,7 @@ const GROUPS_MAX: usize = 50;
 const RUNS_MAX: usize = 1_000;
 
 /// Failures with one cause.
-pub(super) struct Group {
+pub(super) struct CauseGroup {
     kind: String,
     blame: String,
     /// How many runs failed for it.
@@ -36,7 +36,7 @@ pub(super) struct Failures {
     /// How many causes there are.
     pub(super) causes: u64,
     /// The most frequent ones, the most frequent first.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<CauseGroup>,
 }
 
 /// Reads the failures of a sweep, and one run of each cause.
@@ -50,11 +50,11 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Failures, Store
     Ok(Failures { causes, groups: groups.collect::<Result<_, StoreError>>()? })
 }
 
-fn group_of(example: Option<&RunRow>, group: FailureGroup, runs: Vec<u64>) -> Group {
+fn group_of(example: Option<&RunRow>, group: FailureGroup, runs: Vec<u64>) -> CauseGroup {
     let failure = example.and_then(|run| run.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref()));
     let reason = example.map(|run| run.reason.as_str()).unwrap_or_default();
     let message = failure.map_or(reason, |failure| failure.message.as_str());
-    Group {
+    CauseGroup {
         kind: failure.map(|failure| word(&failure.kind)).unwrap_or_default(),
         blame: failure.map(|failure| word(&failure.blame)).unwrap_or_default(),
         count: group.runs,
@@ -67,7 +67,7 @@ fn group_of(example: Option<&RunRow>, group: FailureGroup, runs: Vec<u64>) -> Gr
 }
 
 /// Shows groups of failures, each with an example.
-pub(super) fn list(sweep: &str, groups: &[Group]) -> Markup {
+pub(super) fn list(sweep: &str, groups: &[CauseGroup]) -> Markup {
     html! {
         @for group in groups {
             details.card.failure data-runs=(numbers(&group.runs)) {
@@ -75,7 +75,7 @@ pub(super) fn list(sweep: &str, groups: &[Group]) -> Markup {
                     strong.count { (group.count) } " "
                     span.state.failed { (Escaped(&group.kind)) } " "
                     span { (Escaped(first_line(&group.message))) }
-                    span.soft { " blames the " (Escaped(&group.blame)) " · on " (Escaped(&hosts(&group.hosts))) }
+                    span.soft { " attribution: " (Escaped(&group.blame)) " · on " (Escaped(&hosts(&group.hosts))) }
                 }
                 p {
                     @for run in group.runs.iter().take(30) { a href={ "/sweeps/" (Escaped(sweep)) "/runs/" (run) } { "run " (run) } " " }

@@ -78,23 +78,23 @@ pub(super) fn number(value: f64) -> String {
     if (1e-4..1e9).contains(&rounded.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
 }
 
-/// What stands around the content of a page.
+/// The frame around the content of a page.
 #[derive(Default)]
-pub(super) struct Frame<'a> {
+pub(super) struct PageFrame<'a> {
     pub(super) title: &'a str,
-    /// What the page is about: when that changes, its script asks for the page again, or for the news.
+    /// The subject of the page: when it changes, its script asks for the page again, or for the news.
     pub(super) live: &'a str,
     /// The pages above this one: where each is, and its name.
     pub(super) trail: &'a [(&'a str, &'a str)],
     /// The module that draws on this page.
     pub(super) module: Option<&'a str>,
-    /// What that module asks for first.
+    /// The data that the module requests first.
     pub(super) data: Option<&'a str>,
 }
 
 /// A whole page. What its scripts will need is named at its beginning: a browser fetches it while it reads the rest.
-pub(super) fn document(frame: &Frame<'_>, body: &Markup) -> String {
-    let Frame { title, live, trail, module, data } = *frame;
+pub(super) fn document(frame: &PageFrame<'_>, body: &Markup) -> String {
+    let PageFrame { title, live, trail, module, data } = *frame;
     let assets = super::assets::base();
     let modules = ["page.js"].into_iter().chain(module).flat_map(super::assets::with_imports).collect::<BTreeSet<_>>();
     let page = html! {
@@ -135,7 +135,7 @@ pub(super) fn document(frame: &Frame<'_>, body: &Markup) -> String {
 
 /// A page with a title and one sentence.
 pub(super) fn message(title: &str, text: &str) -> String {
-    document(&Frame { title, ..Frame::default() }, &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } })
+    document(&PageFrame { title, ..PageFrame::default() }, &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } })
 }
 
 /// A page for a browser that is not logged in, which gets no style sheet and no script.
@@ -187,7 +187,7 @@ mod tests {
         let safe = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;U+202EU+001B[31m ü";
         assert_eq!(Escaped(hostile).to_string(), safe);
         assert_eq!(html! { (Escaped(hostile)) }.into_string(), safe);
-        let frame = Frame { title: hostile, live: hostile, trail: &[(hostile, hostile)], data: Some(hostile), module: None };
+        let frame = PageFrame { title: hostile, live: hostile, trail: &[(hostile, hostile)], data: Some(hostile), module: None };
         let page = document(&frame, &html! {});
         assert!(!page.contains("<script>") && !page.contains('\u{202e}'), "{page}");
     }

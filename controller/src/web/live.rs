@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::agents::GONE_MAX;
 use super::answer::Web;
-use super::rows::{self, Head, Machine, Row};
+use super::rows::{self, MachineRow, Row, SweepHeader};
 use crate::store::{Query, StoreError};
 
 /// Shortest time between two looks.
@@ -27,9 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Runs that one look compares: those that run, and those that ended last.
 const RUNS_MAX: usize = 500;
 
-/// What a page wants to hear of.
+/// The subjects of a page's events.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct LiveQuery {
     /// A sweep; absent: all of them, and the agents.
     #[serde(default)]
     sweep: String,
@@ -37,36 +37,36 @@ pub(super) struct Asked {
     run: Option<u64>,
 }
 
-/// What has changed in a sweep.
+/// The changes of a sweep.
 #[derive(Serialize)]
 struct News {
-    sweep: Head,
+    sweep: SweepHeader,
     runs: Vec<Row>,
     /// All of them; those of a single run are not told.
-    agents: Vec<Machine>,
+    agents: Vec<MachineRow>,
     /// More has changed than is here: the page asks for everything again.
     reload: bool,
 }
 
-/// What a page has been told.
+/// The state that a page has received.
 #[derive(Default)]
-struct Told {
+struct SentState {
     summary: u64,
     runs: BTreeMap<u64, u64>,
     began: bool,
 }
 
 /// Streams what a page wants to hear of, until the page goes or the controller stops.
-pub(super) fn stream(web: Web, asked: Asked) -> Response {
+pub(super) fn stream(web: Web, asked: LiveQuery) -> Response {
     let (sender, receiver) = mpsc::channel::<Result<Event, Infallible>>(1);
     tokio::spawn(tell(web, asked, sender));
     // Proxies and browsers give up connections without a sign of life.
     Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
-async fn tell(web: Web, asked: Asked, sender: mpsc::Sender<Result<Event, Infallible>>) {
+async fn tell(web: Web, asked: LiveQuery, sender: mpsc::Sender<Result<Event, Infallible>>) {
     let (mut commits, mut stopping) = (web.commits.clone(), web.stopping.clone());
-    let (mut told, sweep, run) = (Told::default(), SweepId(asked.sweep), asked.run);
+    let (mut told, sweep, run) = (SentState::default(), SweepId(asked.sweep), asked.run);
     let changes = Arc::clone(&web.changes);
     let stamp = || if sweep.0.is_empty() { changes.newest() } else { changes.of(&sweep) };
     loop {
@@ -109,11 +109,11 @@ async fn tell(web: Web, asked: Asked, sender: mpsc::Sender<Result<Event, Infalli
 }
 
 /// Tells that something has changed in the list of sweeps or of agents: nothing before that asks.
-fn anything(told: &mut Told) -> Option<Event> {
+fn anything(told: &mut SentState) -> Option<Event> {
     std::mem::replace(&mut told.began, true).then(|| Event::default().event("changed").data(""))
 }
 
-fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut Told) -> Result<Option<Event>, StoreError> {
+fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut SentState) -> Result<Option<Event>, StoreError> {
     let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
     let seen: Vec<_> = match run {
         Some(run) => query.run(sweep, run)?.into_iter().collect(),

@@ -10,23 +10,23 @@ use super::html;
 pub(super) use crate::login::PATH;
 use crate::login::SESSION_TERM;
 
-/// What a login link says.
+/// The query of a login link.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct LoginQuery {
     /// Good once; without one the caller has shown the token, which the gate has checked.
     #[serde(default)]
     code: Option<String>,
-    /// The page to go on with.
+    /// The page to show after login.
     #[serde(default)]
     next: Option<String>,
 }
 
 /// Answers a login: with a cookie, and the page that was asked for behind it.
-pub(super) async fn answer(State(web): State<Web>, method: Method, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn answer(State(web): State<Web>, method: Method, headers: HeaderMap, Query(asked): Query<LoginQuery>) -> Response {
     let next = asked.next.as_deref().filter(|next| is_own_path(next)).unwrap_or("/");
     let Some(logins) = &web.logins else { return go_on(next) };
     let session = match asked.code {
-        // A program that looks at the link before a person does must not use the code up.
+        // A program that previews the link must not consume the code.
         Some(_) if method == Method::HEAD => return answer::page(StatusCode::OK, String::new()),
         Some(code) => logins.redeem(&code),
         None => logins.begin_session().map(Some),

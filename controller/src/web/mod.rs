@@ -77,7 +77,7 @@ pub async fn nothing(request: Request) -> Response {
     answer::page(StatusCode::NOT_FOUND, html::message("Nothing here", "There is no such page."))
 }
 
-async fn index(State(web): State<Web>, Query(asked): Query<sweeps::Asked>) -> Response {
+async fn index(State(web): State<Web>, Query(asked): Query<sweeps::SweepsQuery>) -> Response {
     match web.reader.ask(move |query| sweeps::read(query, &asked)).await {
         Ok(sweeps) => answer::page(StatusCode::OK, sweeps::page(&sweeps, now_ms())),
         Err(error) => failed(&error),
@@ -109,7 +109,7 @@ async fn data(State(web): State<Web>, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn compare(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<compare::Asked>) -> Response {
+async fn compare(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<compare::CompareQuery>) -> Response {
     let sweep = SweepId(id.clone());
     match web.reader.ask(move |query| compare::read(query, &sweep, &asked)).await {
         Ok(Some(found)) => answer::page(StatusCode::OK, compare::page(&found)),
@@ -118,7 +118,7 @@ async fn compare(State(web): State<Web>, Path(id): Path<String>, Query(asked): Q
     }
 }
 
-async fn curves(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<series::Asked>) -> Response {
+async fn curves(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<series::CurvesQuery>) -> Response {
     let sweep = SweepId(id.clone());
     match web.reader.ask(move |query| series::curves(query, &sweep, &asked)).await {
         Ok(Some(curves)) => json(&curves),
@@ -136,7 +136,7 @@ async fn run(State(web): State<Web>, Path((id, run)): Path<(String, u64)>) -> Re
     }
 }
 
-async fn series(State(web): State<Web>, Path((id, run)): Path<(String, u64)>, Query(asked): Query<series::Attempt>) -> Response {
+async fn series(State(web): State<Web>, Path((id, run)): Path<(String, u64)>, Query(asked): Query<series::AttemptQuery>) -> Response {
     let sweep = SweepId(id.clone());
     match web.reader.ask(move |query| series::of_run(query, &sweep, run, &asked)).await {
         Ok(Some(series)) => json(&series),
@@ -154,7 +154,7 @@ async fn log(State(web): State<Web>, Path((id, run)): Path<(String, u64)>, Query
     }
 }
 
-async fn live(State(web): State<Web>, Query(asked): Query<live::Asked>) -> Response {
+async fn live(State(web): State<Web>, Query(asked): Query<live::LiveQuery>) -> Response {
     live::stream(web, asked)
 }
 

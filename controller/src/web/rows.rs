@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
-use sweep_lifecycle::spec::{self, Axis};
+use sweep_lifecycle::spec::{self, ParameterAxis};
 use sweep_lifecycle::state::SweepId;
 
 use super::agents::GONE_MAX;
@@ -20,11 +20,11 @@ const NEWEST_MAX: usize = 250;
 /// Everything that a sweep's page draws.
 #[derive(Serialize)]
 pub(super) struct Data {
-    sweep: Head,
-    axes: Vec<Axis>,
+    sweep: SweepHeader,
+    axes: Vec<ParameterAxis>,
     limits: Vec<Limit>,
     codes: Vec<String>,
-    agents: Vec<Machine>,
+    agents: Vec<MachineRow>,
     runs: Vec<Row>,
     /// There are more than are here: see [`RUNS_MAX`].
     cut: bool,
@@ -34,7 +34,7 @@ pub(super) struct Data {
 
 /// A sweep, and what is counted of it.
 #[derive(Clone, PartialEq, Serialize)]
-pub(super) struct Head {
+pub(super) struct SweepHeader {
     id: String,
     name: String,
     state: String,
@@ -56,7 +56,7 @@ pub(super) struct Head {
 }
 
 #[derive(Serialize)]
-pub(super) struct Machine {
+pub(super) struct MachineRow {
     id: String,
     host: String,
     slots: u32,
@@ -150,8 +150,8 @@ fn sample(query: &dyn Query, sweep: &SweepId, row: &SweepRow, total: u64) -> Res
 }
 
 /// A sweep for the page's scripts.
-pub(super) fn head(row: SweepRow, counts: &SweepCounts) -> Head {
-    Head {
+pub(super) fn head(row: SweepRow, counts: &SweepCounts) -> SweepHeader {
+    SweepHeader {
         revision: row.revisions.len().max(1),
         id: row.id,
         name: row.name,
@@ -200,9 +200,9 @@ pub(super) fn run(row: RunRow) -> Row {
     }
 }
 
-pub(super) fn machine(row: AgentRow) -> Machine {
+pub(super) fn machine(row: AgentRow) -> MachineRow {
     let AgentRow { id, host, slots, alive, health, reason, stays, succeeded, failed, .. } = row;
-    Machine { id, host, slots, alive, health, reason, stays, succeeded, failed }
+    MachineRow { id, host, slots, alive, health, reason, stays, succeeded, failed }
 }
 
 /// The parameters of a configuration by their names, those inside others joined by dots.

@@ -8,7 +8,7 @@ use sweep_lifecycle::state::{CodeVersion, Environment, SweepId};
 
 use super::agents::brief;
 use super::failures::word;
-use super::html::{Escaped, Frame, counted, document, duration, moment, number, state};
+use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
 use super::rows::params;
 use super::series;
 use super::sweep::{short, value_text};
@@ -18,8 +18,8 @@ use crate::store::{AttemptRow, Query, RunRow, StoreError, SweepRow};
 /// Bytes of output that are shown without scripts.
 const TAIL: usize = 32 << 10;
 
-/// What the page says.
-pub(super) struct Found {
+/// The content of the page.
+pub(super) struct RunPage {
     sweep: SweepRow,
     run: RunRow,
     best: Option<RunRow>,
@@ -28,7 +28,7 @@ pub(super) struct Found {
 }
 
 /// Reads what the page says.
-pub(super) fn read(query: &dyn Query, sweep: &SweepId, run: u64) -> Result<Option<Found>, StoreError> {
+pub(super) fn read(query: &dyn Query, sweep: &SweepId, run: u64) -> Result<Option<RunPage>, StoreError> {
     let (Some((row, counts)), Some(run)) = (query.sweep(sweep)?, query.run(sweep, run)?) else { return Ok(None) };
     let best = match counts.best {
         Some((best, _)) => query.run(sweep, best)?,
@@ -43,11 +43,11 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId, run: u64) -> Result<Optio
         Some(attempt) => String::from_utf8_lossy(&series::tail(query, &attempt, TAIL)?).into_owned(),
         None => String::new(),
     };
-    Ok(Some(Found { sweep: row, run, best, environment, tail }))
+    Ok(Some(RunPage { sweep: row, run, best, environment, tail }))
 }
 
 /// Writes the page.
-pub(super) fn page(found: &Found, now_ms: i64) -> String {
+pub(super) fn page(found: &RunPage, now_ms: i64) -> String {
     let (sweep, run) = (&found.sweep, &found.run);
     let output = html! {
         section #log { div.row.between { h2 { "Output" } div #log-tools.row {} } div.scroll { pre #output tabindex="0" { (Escaped(&found.tail)) } } }
@@ -74,7 +74,7 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
     };
     let place = format!("/sweeps/{}", sweep.id);
     let here = format!("{place}/runs/{}", run.run);
-    let frame = Frame {
+    let frame = PageFrame {
         title: &format!("run {} of {}", run.run, title(sweep)),
         live: &format!("{}/{}", sweep.id, run.run),
         trail: &[(&place, title(sweep)), (&here, &format!("run {}", run.run))],
@@ -84,7 +84,7 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
     document(&frame, &body)
 }
 
-fn head(found: &Found, now_ms: i64) -> Markup {
+fn head(found: &RunPage, now_ms: i64) -> Markup {
     let run = &found.run;
     let attempt = run.attempts.last();
     html! {
@@ -112,7 +112,7 @@ fn head(found: &Found, now_ms: i64) -> Markup {
     }
 }
 
-fn parameters(found: &Found) -> Markup {
+fn parameters(found: &RunPage) -> Markup {
     let own = params(&found.run.params_json);
     let best = found.best.as_ref().filter(|best| best.run != found.run.run).map(|best| (best.run, params(&best.params_json)));
     let names: std::collections::BTreeSet<&String> = own.keys().chain(best.iter().flat_map(|(_, params)| params.keys())).collect();
@@ -143,7 +143,7 @@ fn difference(here: Option<&Value>, there: Option<&Value>) -> String {
     }
 }
 
-fn why(found: &Found) -> Markup {
+fn why(found: &RunPage) -> Markup {
     let (run, why) = (&found.run, &found.run.suggestion);
     let metric = Escaped(&found.sweep.metric);
     html! {
@@ -175,14 +175,14 @@ fn metrics(run: &RunRow) -> Markup {
     }
 }
 
-fn attempts(found: &Found, now_ms: i64) -> Markup {
+fn attempts(found: &RunPage, now_ms: i64) -> Markup {
     if found.run.attempts.is_empty() {
         return html! { p.soft { "It has not begun." } };
     }
     html! { @for attempt in &found.run.attempts { (one(found, attempt, now_ms)) } }
 }
 
-fn one(found: &Found, attempt: &AttemptRow, now_ms: i64) -> Markup {
+fn one(found: &RunPage, attempt: &AttemptRow, now_ms: i64) -> Markup {
     let end = if attempt.ended_ms > 0 { attempt.ended_ms } else { now_ms };
     html! {
         div.card {
@@ -194,7 +194,7 @@ fn one(found: &Found, attempt: &AttemptRow, now_ms: i64) -> Markup {
                 @if !attempt.code.is_empty() { span.soft { "code " (Escaped(&version(found, &attempt.code))) } }
             }
             @if let Some(failure) = &attempt.failure {
-                p { span.state.failed { (Escaped(&word(&failure.kind))) } " blames the " strong { (Escaped(&word(&failure.blame))) } ": " (Escaped(&failure.message)) }
+                p { span.state.failed { (Escaped(&word(&failure.kind))) } " attribution: " strong { (Escaped(&word(&failure.blame))) } ": " (Escaped(&failure.message)) }
                 @if !failure.evidence.is_empty() { p { span.soft { "Evidence: " } (Escaped(&failure.evidence)) } }
                 @if !failure.output_tail.is_empty() { div.scroll { pre { (Escaped(&failure.output_tail)) } } }
             }
@@ -203,12 +203,12 @@ fn one(found: &Found, attempt: &AttemptRow, now_ms: i64) -> Markup {
     }
 }
 
-fn version(found: &Found, code: &str) -> String {
+fn version(found: &RunPage, code: &str) -> String {
     let place = found.sweep.codes.iter().position(|known| known.version == code);
     place.map_or_else(|| short(code).to_owned(), |place| format!("version {} ({})", place + 1, short(code)))
 }
 
-fn code(found: &Found) -> Markup {
+fn code(found: &RunPage) -> Markup {
     let Some(CodeVersion { version: digest, about, .. }) = found.sweep.codes.iter().find(|known| known.version == found.run.code) else {
         return html! { p.soft { "Its version is not known." } };
     };
@@ -223,9 +223,9 @@ fn code(found: &Found) -> Markup {
     }
 }
 
-fn environment(found: &Found) -> Markup {
+fn environment(found: &RunPage) -> Markup {
     let Some(Environment { facts, packages, variables, data, .. }) = &found.environment else {
-        return html! { p.soft { "Nothing is known of it." } };
+        return html! { p.soft { "Nothing was recorded." } };
     };
     html! {
         div.scroll { table.narrow aria-label="Environment" { tbody { @for (name, fact) in facts { tr { td.soft { (Escaped(name)) } td { (Escaped(fact)) } } } } } }
@@ -235,7 +235,7 @@ fn environment(found: &Found) -> Markup {
     }
 }
 
-fn again(found: &Found) -> Markup {
+fn again(found: &RunPage) -> Markup {
     let run = &found.run;
     let command = run.attempts.iter().rev().find(|attempt| !attempt.command.is_empty()).map(|attempt| attempt.command.as_slice());
     html! {

@@ -1,4 +1,4 @@
-//! The course of metrics and the output of runs.
+//! The history of metrics and the output of runs.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const LOG_BYTES_MAX: usize = 1 << 20;
 
 /// Which curves are wanted.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct CurvesQuery {
     /// Numbers of runs, separated by commas.
     #[serde(default)]
     runs: String,
@@ -27,7 +27,7 @@ pub(super) struct Asked {
 
 /// Which attempt is meant; absent: the newest.
 #[derive(Deserialize)]
-pub(super) struct Attempt {
+pub(super) struct AttemptQuery {
     attempt: Option<u32>,
 }
 
@@ -35,14 +35,14 @@ pub(super) struct Attempt {
 #[derive(Deserialize)]
 pub(super) struct LogAsked {
     attempt: Option<u32>,
-    /// From this byte on; negative: so many bytes before the end.
+    /// From this byte on; negative: counted from the end.
     #[serde(default)]
     offset: i64,
 }
 
 /// One metric of one attempt.
 #[derive(Default, Serialize)]
-pub(super) struct Curve {
+pub(super) struct MetricCurve {
     run: u64,
     /// The step, or where the program gives none the number of the value.
     steps: Vec<f64>,
@@ -55,7 +55,7 @@ pub(super) struct Curve {
 }
 
 /// Returns one curve for each run that was asked for and has any values.
-pub(super) fn curves(query: &dyn Query, sweep: &SweepId, asked: &Asked) -> Result<Option<Vec<Curve>>, StoreError> {
+pub(super) fn curves(query: &dyn Query, sweep: &SweepId, asked: &CurvesQuery) -> Result<Option<Vec<MetricCurve>>, StoreError> {
     let Some((row, _)) = query.sweep(sweep)? else { return Ok(None) };
     let metric = if asked.metric.is_empty() { &row.metric } else { &asked.metric };
     let numbers = asked.runs.split(',').filter_map(|number| number.trim().parse().ok()).take(CURVES_MAX);
@@ -70,7 +70,12 @@ pub(super) fn curves(query: &dyn Query, sweep: &SweepId, asked: &Asked) -> Resul
 }
 
 /// Returns every metric of an attempt by its name.
-pub(super) fn of_run(query: &dyn Query, sweep: &SweepId, run: u64, asked: &Attempt) -> Result<Option<BTreeMap<String, Curve>>, StoreError> {
+pub(super) fn of_run(
+    query: &dyn Query,
+    sweep: &SweepId,
+    run: u64,
+    asked: &AttemptQuery,
+) -> Result<Option<BTreeMap<String, MetricCurve>>, StoreError> {
     let Some(row) = query.run(sweep, run)? else { return Ok(None) };
     let Some(attempt) = attempt(&row, asked.attempt) else { return Ok(Some(BTreeMap::new())) };
     let named = |(name, points): (String, CurvePoints)| (name, curve(run, points));
@@ -103,8 +108,8 @@ pub(super) fn attempt(row: &RunRow, number: Option<u32>) -> Option<AttemptRef> {
     found.map(|found| AttemptRef { sweep: SweepId(row.sweep.clone()), run: row.run, attempt: found.attempt })
 }
 
-fn curve(run: u64, found: CurvePoints) -> Curve {
-    let mut curve = Curve { run, count: found.count, ..Curve::default() };
+fn curve(run: u64, found: CurvePoints) -> MetricCurve {
+    let mut curve = MetricCurve { run, count: found.count, ..MetricCurve::default() };
     for (index, MetricPoint { step, wall, value, .. }) in found.points {
         curve.steps.push(step.map_or(index as f64, |step| step as f64));
         curve.walls.push(wall.0);

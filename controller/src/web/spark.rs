@@ -1,4 +1,4 @@
-//! A course of values in the height of a line.
+//! Sparklines: a curve in the height of a line.
 
 use std::fmt::Write;
 

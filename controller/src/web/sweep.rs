@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use sweep_lifecycle::state::{CodeVersion, SweepId};
 
 use super::agents::{self, Busy};
-use super::failures::{self, Failures, Group};
-use super::html::{Escaped, Frame, counted, document, duration, moment, number, state};
+use super::failures::{self, CauseGroup, Failures};
+use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
 use super::sweeps::{outcome, progress, title};
 use crate::early_stop_note::early_stop_note;
 use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
@@ -15,8 +15,8 @@ use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow}
 /// Runs that are listed without scripts: the newest.
 const RUNS_SHOWN: usize = 200;
 
-/// What the page says in itself.
-pub(super) struct Found {
+/// The content of the page without scripts.
+pub(super) struct SweepPage {
     row: SweepRow,
     counts: SweepCounts,
     codes: Vec<(CodeVersion, CodeCounts)>,
@@ -29,7 +29,7 @@ pub(super) struct Found {
 }
 
 /// Reads what the page says in itself.
-pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Found>, StoreError> {
+pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPage>, StoreError> {
     let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
     let mut counted = query.codes(&row)?;
     let codes = row.codes.iter().map(|code| (code.clone(), counted.remove(&code.version).unwrap_or_default())).collect();
@@ -42,11 +42,11 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Found>, 
     let agents = agents::of_sweep(query, sweep, query.agents_shown(Some(sweep), agents::GONE_MAX)?)?;
     let failures = failures::read(query, sweep)?;
     let early_stop_note = early_stop_note(query, &row)?;
-    Ok(Some(Found { row, early_stop_note, counts, codes, agents, failures, newest, best }))
+    Ok(Some(SweepPage { row, early_stop_note, counts, codes, agents, failures, newest, best }))
 }
 
 /// Writes the page.
-pub(super) fn page(found: &Found, now_ms: i64) -> String {
+pub(super) fn page(found: &SweepPage, now_ms: i64) -> String {
     let row = &found.row;
     let groups = &found.failures.groups;
     let body = html! {
@@ -58,7 +58,7 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
             (findings(found, groups))
             div.grid2 {
                 (drawn("history", "Best so far", "The value of each run in the order in which they ended, and the best so far."))
-                (drawn("importance", "What matters", "How much of what is seen each parameter explains by itself, by the model of the search."))
+                (drawn("importance", "Parameter importance", "The share of the observed variation that each parameter explains by itself, by the surrogate model."))
             }
             section #parallel hidden {
                 div.row.between {
@@ -69,10 +69,10 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
                 div #parallel-plot.plot.tall {}
             }
             div.grid2 {
-                (drawn("slices", "What the search believes", "The model along parameters, the others held at the best configuration: mean, two deviations, runs, and where they fail."))
-                (drawn("curves", "Learning curves", "The objective over the course of runs; those that were stopped early end in a cross."))
+                (drawn("slices", "Surrogate model", "The model along parameters, the others held at the best configuration: mean, two deviations, runs, and where they fail."))
+                (drawn("curves", "Learning curves", "The objective over the steps of each run; those that were stopped early end in a cross."))
             }
-            (drawn("sliders", "What if", "Bounds on metrics, and which run is the best within them."))
+            (drawn("sliders", "Constraint explorer", "Bounds on metrics, and which run is the best within them."))
             section #timeline-agents {
                 h2 #timeline { "Agents and what they ran" }
                 div #timeline-plot.plot hidden {}
@@ -105,7 +105,7 @@ pub(super) fn page(found: &Found, now_ms: i64) -> String {
         }
     };
     let place = format!("/sweeps/{}", row.id);
-    let frame = Frame {
+    let frame = PageFrame {
         title: title(row),
         live: &row.id,
         trail: &[(&place, title(row))],
@@ -139,7 +139,7 @@ fn drawn(id: &str, title: &str, about: &str) -> Markup {
     }
 }
 
-fn head(found: &Found, now_ms: i64) -> Markup {
+fn head(found: &SweepPage, now_ms: i64) -> Markup {
     let (row, counts) = (&found.row, &found.counts);
     let (done, total) = progress(row, counts);
     html! {
@@ -170,8 +170,8 @@ fn head(found: &Found, now_ms: i64) -> Markup {
     }
 }
 
-/// What somebody who looks wants to know first, in words. Scripts add what the search has learnt.
-fn findings(found: &Found, groups: &[Group]) -> Markup {
+/// Prints the main facts in words. Scripts add the analysis.
+fn findings(found: &SweepPage, groups: &[CauseGroup]) -> Markup {
     let row = &found.row;
     let suspects = agents::suspects(&found.agents, found.counts.failed);
     html! {
@@ -205,7 +205,7 @@ fn findings(found: &Found, groups: &[Group]) -> Markup {
     }
 }
 
-fn best(found: &Found) -> Markup {
+fn best(found: &SweepPage) -> Markup {
     let Some(run) = &found.best else { return html! { "No run has a result yet." } };
     let value = found.counts.best.map(|(_, value)| value);
     html! {
@@ -233,7 +233,7 @@ pub(super) fn value_text(value: &serde_json::Value) -> String {
     }
 }
 
-fn codes(found: &Found, now_ms: i64) -> Markup {
+fn codes(found: &SweepPage, now_ms: i64) -> Markup {
     if found.codes.is_empty() {
         return html! { p.soft { "No run has begun yet." } };
     }
@@ -272,7 +272,7 @@ pub(super) fn short(hash: &str) -> &str {
     if hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) { &hash[..8] } else { hash }
 }
 
-fn runs(found: &Found) -> Markup {
+fn runs(found: &SweepPage) -> Markup {
     if found.newest.is_empty() {
         return html! { p.soft { "None yet." } };
     }

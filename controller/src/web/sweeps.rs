@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use sweep_lifecycle::state::SweepId;
 
-use super::html::{Escaped, Frame, document, moment, number, state};
+use super::html::{Escaped, PageFrame, document, moment, number, state};
 use super::spark;
 use crate::store::{Query, StoreError, SweepCounts, SweepRow};
 
@@ -23,7 +23,7 @@ const VALUES_MAX: usize = 60;
 
 /// Which sweeps are wanted.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct SweepsQuery {
     /// From 1.
     page: Option<u64>,
     /// Those that are archived.
@@ -41,7 +41,7 @@ pub(super) struct Page {
 }
 
 /// Reads a page of sweeps.
-pub(super) fn read(query: &dyn Query, asked: &Asked) -> Result<Page, StoreError> {
+pub(super) fn read(query: &dyn Query, asked: &SweepsQuery) -> Result<Page, StoreError> {
     let listed = |(row, counts): (SweepRow, SweepCounts)| {
         let values = query.values(&SweepId(row.id.clone()), VALUES_MAX)?;
         Ok(Listed { row, counts, values })
@@ -101,7 +101,7 @@ pub(super) fn page(found: &Page, now_ms: i64) -> String {
             (links(found))
         }
     };
-    document(&Frame { title, live: "all", module: Some("agents.js"), ..Frame::default() }, &body)
+    document(&PageFrame { title, live: "all", module: Some("agents.js"), ..PageFrame::default() }, &body)
 }
 
 fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {
@@ -127,7 +127,7 @@ fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {
     }
 }
 
-/// What people call a sweep: its name, or else its id.
+/// Returns the title of a sweep: its name, or else its id.
 pub(super) fn title(row: &SweepRow) -> &str {
     if row.name.is_empty() { &row.id } else { &row.name }
 }

@@ -1,4 +1,4 @@
-//! Who is let in: every method and every route, with and without the token.
+//! Authentication: every method and every route, with and without the token.
 
 use sweep_controller::serve::{self, ServeOptions};
 use sweep_proto::METHODS;

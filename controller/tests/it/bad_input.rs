@@ -1,4 +1,4 @@
-//! What nobody should send, through the real port: each gets an answer that says what is wrong, in bounded time and memory, and the controller goes on.
+//! Invalid requests through the real port: each gets an answer that says what is wrong, in bounded time and memory, and the controller goes on.
 
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ fn files() -> Vec<(&'static str, String, Option<bool>)> {
         any("a name like markup", format!("name: \"<script>alert(1)</script>\"\n{GRID}")),
         any("a parameter like a shell", GRID.replace("  x:", "  \"$(touch /tmp/sweep-was-here)\":")),
         any("a parameter with an end of line", GRID.replace("  x:", "  \"a\\r\\nINFO fake\":")),
-        wrong("a name with a mark of its own, decomposed", GRID.replace("  x:", "  cafe\u{301}:")),
+        wrong("a name with its own mark, decomposed", GRID.replace("  x:", "  cafe\u{301}:")),
         wrong("a name that looks the same, composed", GRID.replace("  x:", "  café:")),
         right("two choices that look the same", GRID.replace("[1, 2, 3]", "[cafe\u{301}, café]")),
         right("emoji", GRID.replace("train.py", "🧹.py")),

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use sweep_controller::engine::{metric_rows, rows};
 use sweep_controller::store::{Batch, FORMAT, LogChunk, SqliteStore, Store, StoredReply};
-use sweep_lifecycle::command::{AttemptResult, Command, Import, Offer, Offered, Pin, Push, Reply, Rerun, Said, SweepAction, Told};
+use sweep_lifecycle::command::{
+    AnnotationPatch, AttemptResult, Command, Import, Offer, Offered, Pin, Push, Reply, Rerun, SweepAction, TellOutcome,
+};
 use sweep_lifecycle::decide::decide;
 use sweep_lifecycle::event::{EVENT_KINDS, Event, MetricPoint, Recorded};
 use sweep_lifecycle::evolve::evolve;
@@ -160,7 +162,12 @@ fn training(scenario: &mut Scenario) {
     scenario.ask(&described);
 
     let best = scenario.succeed(&sweep, "ann", 0.1, &[0.9, 0.5, f64::NAN, 0.4]);
-    let said = Said { note: Some("the baseline".to_owned()), add: ["keep".to_owned()].into(), pinned: Some(true), ..Said::default() };
+    let said = AnnotationPatch {
+        note: Some("the baseline".to_owned()),
+        add: ["keep".to_owned()].into(),
+        pinned: Some(true),
+        ..AnnotationPatch::default()
+    };
     scenario.ask(&Command::AnnotateRun { sweep: sweep.clone(), run: best.run, said });
 
     // Its agent falls silent and goes on; then it falls silent again, and another agent takes the run.
@@ -182,7 +189,7 @@ fn training(scenario: &mut Scenario) {
     scenario.finish("bob", &cancelled, AttemptResult::Stopped(sweep_lifecycle::state::StopKind::Cancel));
 
     let import = |lr, told| Import { config: config(lr), told, code_version: first.clone() };
-    let runs = vec![import(0.4, Told::Value(0.45)), import(0.5, Told::Failed("out of memory".to_owned()))];
+    let runs = vec![import(0.4, TellOutcome::Value(0.45)), import(0.5, TellOutcome::Failed("out of memory".to_owned()))];
     scenario.ask(&Command::ImportRuns { sweep: sweep.clone(), runs });
     let offered = Offered { config: config(0.6), reason: "chosen by hand".to_owned() };
     scenario.ask(&Command::OfferRuns { sweep: sweep.clone(), runs: vec![offered], end: false });

@@ -1,4 +1,4 @@
-//! A controller in a directory of its own, and ways to talk to it.
+//! A controller in its own directory, and ways to talk to it.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `OfferRuns`: the search of a sweep is a program of its own.
+//! `OfferRuns`: the search of a sweep is its own program.
 
 use sweep_proto::v1::{OfferRunsRequest, OfferRunsResponse, OfferedRun, acquire_response};
 use tonic::{Code, Status};
@@ -55,10 +55,10 @@ async fn what_does_not_fit_is_refused_by_name_and_nothing_is_queued() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let lines: Vec<_> = refused.message().lines().collect();
     assert_eq!(lines[0], "entry 2: `depth` is 3, which is none of its values; `x` is 7, out of its range from 0 to 1");
-    assert!(lines[1].starts_with("entry 3: params_json is no JSON: "), "{lines:?}");
+    assert!(lines[1].starts_with("entry 3: params_json is not JSON: "), "{lines:?}");
     assert_eq!(offer(&mut clients, request(&id, "", &params[..1], false)).await.unwrap().runs, [1], "nothing was queued before");
     let nothing = offer(&mut clients, request(&id, "", &[], false)).await.unwrap_err();
-    assert_eq!(nothing.message(), "nothing is offered: name runs, or set `end` to say that no more will come");
+    assert_eq!(nothing.message(), "nothing is offered: name runs, or set `end` if there are no more");
     let two_lines = OfferedRun { params_json: params[0].to_owned(), why: "a\nb".to_owned() };
     let refused = offer(&mut clients, OfferRunsRequest { runs: vec![two_lines], ..request(&id, "", &[], false) }).await.unwrap_err();
     assert_eq!(refused.message(), "entry 1: `why` holds a control character, and it must be one line");

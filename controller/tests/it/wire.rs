@@ -68,7 +68,7 @@ async fn messages_that_are_none_are_refused() {
     }
     let bomb = bomb.finish().unwrap();
     assert!(bomb.len() < 1 << 20, "a quarter of a gigabyte in {} bytes", bomb.len());
-    // Field 1000, of a megabyte, which nobody knows.
+    // The unknown field 1000, of a megabyte.
     let unknown = [&[0xc2, 0x3e, 0x80, 0x80, 0x40], [0; 1 << 20].as_slice()].concat();
     let grpc = ("content-type", "application/grpc");
     let refused: &[Option<Code>] =
@@ -76,7 +76,7 @@ async fn messages_that_are_none_are_refused() {
     for (what, headers, body, expected) in [
         ("a bomb", vec![grpc, ("grpc-encoding", "gzip")], framed(true, &bomb), &[Some(Code::Unimplemented)] as &[_]),
         ("a bomb that says nothing of it", vec![grpc], framed(true, &bomb), &[Some(Code::Internal), Some(Code::Unimplemented)]),
-        ("fields that nobody knows", vec![grpc], framed(false, &unknown), &[Some(Code::Ok)]),
+        ("unknown fields", vec![grpc], framed(false, &unknown), &[Some(Code::Ok)]),
         ("four gigabytes to come", vec![grpc], [0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3].to_vec(), refused),
         ("an end in the middle", vec![grpc], framed(false, &[0; 100])[..20].to_vec(), refused),
         ("no protobuf", vec![grpc], framed(false, &[0xff; 100]), refused),

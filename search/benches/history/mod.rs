@@ -12,7 +12,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Random draws from a space of so many dimensions.
+    /// Random draws from a space of `n` dimensions.
     pub(crate) fn new(runs: usize, dimensions: usize) -> Self {
         let space = space(dimensions);
         let none = Taken::new();

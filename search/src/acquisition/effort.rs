@@ -11,12 +11,12 @@ pub(crate) struct Effort {
     pub(crate) spread: usize,
     /// Candidates around good points, for each of several widths.
     pub(crate) local: usize,
-    /// So many of the best candidates climb.
+    /// The number of best candidates that are optimised locally.
     pub(crate) climbers: usize,
 }
 
 impl Effort {
-    /// Returns what is affordable with so many values.
+    /// Returns the affordable effort for a number of values.
     pub(crate) fn of(values: usize) -> Self {
         let share = (EFFORT.values_in_full / values.max(1) as f64).min(1.0);
         let scaled = |(most, least): (f64, usize)| ((most * share).round() as usize).max(least);

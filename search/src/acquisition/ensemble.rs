@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::gp::kernel::{Coordinate, Geometry};
-    use crate::gp::posterior::Seen;
+    use crate::gp::posterior::ObservedPoints;
 
     #[test]
     fn the_gradient_is_that_of_the_score() {
@@ -124,12 +124,12 @@ mod tests {
         let z: Vec<f64> = x.iter().map(|x| (6.0 * x[0]).sin() + x[1]).collect();
         let failed: Vec<bool> = x.iter().map(|x| x[0] + x[1] > 1.4).collect();
         let member = |log_scale: f64, theta: Vec<f64>| {
-            let seen = Seen::once(x.clone(), z.clone());
+            let seen = ObservedPoints::once(x.clone(), z.clone());
             let posterior = Posterior::new(Arc::clone(&geometry), &theta, &seen).unwrap();
             Member { posterior, incumbent: -0.5, log_scale }
         };
         let members = vec![member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0, -2.0]), member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0, -1.5])];
-        let feasibility = Feasibility::new(&geometry, &Seen::once(x, Vec::new()), &failed, &[]);
+        let feasibility = Feasibility::new(&geometry, &ObservedPoints::once(x, Vec::new()), &failed, &[]);
         let ensemble = Ensemble { members, feasibility, curiosity: ACQUISITION.exploration_weight };
         let point = vec![0.42, 0.61];
         let (score, gradient) = ensemble.slope(&point);

@@ -6,7 +6,7 @@ use super::log_ei::{log_normal_cdf, log_normal_density};
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
-use crate::gp::posterior::{Posterior, Seen};
+use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::tuning::ACQUISITION;
 
 /// What the model of failures is told of a run that failed and of one that did not, about a threshold of zero.
@@ -33,11 +33,11 @@ struct Hazard {
 impl Feasibility {
     /// Learns from where something was seen and whether it failed, and of each constraint by how much it was violated where that is known.
     /// `None` where nothing ever went wrong. What failed with older code may be mended: that is learnt as for values.
-    pub(crate) fn new(geometry: &Arc<Geometry>, seen: &Seen, failed: &[bool], violations: &[Vec<Option<f64>>]) -> Option<Self> {
+    pub(crate) fn new(geometry: &Arc<Geometry>, seen: &ObservedPoints, failed: &[bool], violations: &[Vec<Option<f64>>]) -> Option<Self> {
         let mut hazards = Vec::new();
         if failed.contains(&true) {
             let labels = failed.iter().map(|failed| if *failed { FAILED } else { ENDED });
-            let seen = Seen { z: labels.map(|label| label - ACQUISITION.failure_mean).collect(), ..seen.clone() };
+            let seen = ObservedPoints { z: labels.map(|label| label - ACQUISITION.failure_mean).collect(), ..seen.clone() };
             hazards.extend(Hazard::new(geometry, seen, ACQUISITION.failure_mean, ACQUISITION.failure_blur));
         }
         let constraints = violations.iter().map(Vec::len).max().unwrap_or(0);
@@ -49,7 +49,7 @@ impl Feasibility {
                 let z = standardised(known.iter().map(|(_, violation)| *violation).collect());
                 let x = known.iter().map(|(place, _)| seen.x[*place].clone()).collect();
                 let versions = known.iter().map(|(place, _)| seen.versions[*place]).collect();
-                let seen = Seen { versions, changes: seen.changes, ..Seen::once(x, z) };
+                let seen = ObservedPoints { versions, changes: seen.changes, ..ObservedPoints::once(x, z) };
                 hazards.extend(Hazard::new(geometry, seen, 0.0, ACQUISITION.violation_blur));
             }
         }
@@ -91,7 +91,7 @@ impl Feasibility {
 }
 
 impl Hazard {
-    fn new(geometry: &Arc<Geometry>, seen: Seen, believed: f64, blur: f64) -> Option<Self> {
+    fn new(geometry: &Arc<Geometry>, seen: ObservedPoints, believed: f64, blur: f64) -> Option<Self> {
         let theta = fit(&Evidence::new(geometry, &seen), &seen.z);
         let model = Posterior::new(Arc::clone(geometry), &theta, &seen)?;
         Some(Self { model, believed, blur })
@@ -115,9 +115,9 @@ mod tests {
     use super::*;
     use crate::gp::kernel::Coordinate;
 
-    fn line() -> (Arc<Geometry>, Seen) {
+    fn line() -> (Arc<Geometry>, ObservedPoints) {
         let x = (0..20).map(|place| vec![f64::from(place) / 20.0]).collect();
-        (Arc::new(Geometry(vec![Coordinate::Ordered])), Seen::once(x, Vec::new()))
+        (Arc::new(Geometry(vec![Coordinate::Ordered])), ObservedPoints::once(x, Vec::new()))
     }
 
     #[test]

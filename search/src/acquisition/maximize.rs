@@ -117,7 +117,7 @@ fn ascend(cube: &UnitCube<'_>, ensemble: &Ensemble, start: &Candidate) -> Option
     (score > start.score).then_some(Candidate { score, point: x })
 }
 
-struct Step {
+struct AscentStep {
     point: Vec<f64>,
     score: f64,
     gradient: Vec<f64>,
@@ -130,7 +130,7 @@ fn line_search(
     free: &[bool],
     (x, score, gradient): (&[f64], f64, &[f64]),
     length: &mut f64,
-) -> Option<Step> {
+) -> Option<AscentStep> {
     for _ in 0..EFFORT.backtracks {
         let to = |((at, slope), free): ((&f64, &f64), &bool)| if *free { (at + *length * slope).clamp(0.0, 1.0) } else { *at };
         let point: Vec<f64> = x.iter().zip(gradient).zip(free).map(to).collect();
@@ -144,7 +144,7 @@ fn line_search(
             let square: f64 = way.iter().map(|way| way * way).sum();
             let turn: f64 = way.iter().zip(new_gradient.iter().zip(gradient)).map(|(way, (new, old))| way * (new - old)).sum();
             *length = if turn < -1e-300 { (square / -turn).clamp(1e-10, 1e3) } else { *length * 4.0 };
-            return Some(Step { point, score: reached, gradient: new_gradient, moved: square.sqrt() });
+            return Some(AscentStep { point, score: reached, gradient: new_gradient, moved: square.sqrt() });
         }
         *length *= 0.25;
     }
@@ -187,7 +187,7 @@ fn scored(points: Vec<Vec<f64>>, ensemble: &Ensemble) -> Vec<Candidate> {
 }
 
 fn paired(points: Vec<Vec<f64>>, scores: Vec<f64>) -> Vec<Candidate> {
-    // A score that is no number must not win.
+    // A score that is not a number must not win.
     let scores = scores.into_iter().map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
     scores.zip(points).map(|(score, point)| Candidate { score, point }).collect()
 }

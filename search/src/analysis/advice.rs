@@ -16,9 +16,9 @@ const FIX_MIN: usize = 20;
 /// A range is worth widening, and a value worth a closer look, where two deviations below the share lies above this.
 const WIDEN_SHARE: f64 = 0.05;
 const AROUND_SHARE: f64 = 0.1;
-/// So many parameters are looked at closer.
+/// Parameters that are examined closely.
 const AROUND_MAX: usize = 2;
-/// The best category is better than the second by so many deviations.
+/// The least lead of the best category over the second, in standard deviations.
 const CLEAR: f64 = 2.0;
 /// A value is at the end of a range that holds this share of it or less.
 const END: f64 = 0.02;
@@ -26,7 +26,7 @@ const END: f64 = 0.02;
 const OLD_SHARE: f64 = 0.4;
 const OLD_MIN: usize = 30;
 
-/// What to try next.
+/// A piece of advice.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Advice {
     /// The recommended run is at the end of a range, and the objective improves towards it.
@@ -71,8 +71,8 @@ impl Advice {
     }
 }
 
-/// What is known of a sweep.
-pub(super) struct Known<'a> {
+/// The facts about a sweep.
+pub(super) struct SweepFacts<'a> {
     pub(super) space: &'a Space,
     pub(super) goal: Goal,
     pub(super) observations: &'a [Observation],
@@ -82,7 +82,7 @@ pub(super) struct Known<'a> {
 }
 
 /// Returns what to try next, the most important parameter first.
-pub(super) fn advise(known: &Known<'_>) -> Vec<Advice> {
+pub(super) fn advise(known: &SweepFacts<'_>) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut around = 0;
     for effect in known.effects {
@@ -95,7 +95,7 @@ pub(super) fn advise(known: &Known<'_>) -> Vec<Advice> {
     advice
 }
 
-impl Known<'_> {
+impl SweepFacts<'_> {
     fn widen(&self, effect: &Effect) -> Option<Advice> {
         let run = self.recommendation?.index;
         let config = &self.observations.iter().find(|seen| seen.index == run)?.config;

@@ -11,7 +11,7 @@ const VALUES_MIN: usize = 3;
 /// No more versions than this are compared, the newest ones: each costs a model.
 const COMPARED_MAX: usize = 10;
 
-/// How far an older version of the code and the newest agree, as the search sees it.
+/// The agreement between an older version of the code and the newest, by the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
     /// The older version.

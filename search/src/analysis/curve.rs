@@ -3,9 +3,9 @@
 use crate::observation::Goal;
 use crate::space::Value;
 
-/// A curve that moves by less than so many of its deviations says nothing.
+/// The least change of an informative curve, in its standard deviations.
 const CLEAR: f64 = 2.0;
-/// The best place belongs to an end where it lies in this share of the curve.
+/// The best place belongs to an end where it is in this share of the curve.
 const END: f64 = 0.2;
 /// An end is clearly worse than the best place where it is so by this share of the whole movement.
 const WORSE: f64 = 0.1;

@@ -10,9 +10,9 @@ use crate::surrogate::Surrogate;
 const VALUES_MIN: usize = 8;
 /// Points that averages are taken over.
 const POINTS: u64 = 128;
-/// So many of them are enough for bounds.
+/// Members that are enough for bounds.
 const BOUND_POINTS: usize = 48;
-/// Points of a curve; categories beyond so many are left out.
+/// Points of a curve; further categories are left out.
 const CURVE_MAX: usize = 13;
 /// Keeps these points apart from those that are tried.
 const SPREAD_SEED: u64 = 0x0eff_ec75_a11b_0b0e;
@@ -27,7 +27,7 @@ pub struct Effect {
     pub share: f64,
     /// How far the models are from agreeing on the share: one standard deviation.
     pub share_deviation: f64,
-    /// The upper end of the 95 % credible interval of the share: what the models do not know of the objective counts as well, and the model with the
+    /// The upper end of the 95 % credible interval of the share: the models' uncertainty about the objective counts as well, and the model with the
     /// largest one decides.
     pub share_max: f64,
     /// Partial dependence: values of the parameter, rising where they have an order, and what the model expects of the objective there, all else
@@ -124,7 +124,7 @@ fn moments(values: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, deviation)
 }
 
-/// Where along a coordinate is looked: at most so many places, in order where there is one.
+/// The evaluated places along a coordinate: at most `n`, in order where there is one.
 pub(super) fn places(scale: &Scale, max: usize) -> Vec<f64> {
     let even = |count: usize| (0..count).map(|place| (place as f64 + 0.5) / count as f64).collect::<Vec<_>>();
     match scale {

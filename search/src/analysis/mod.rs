@@ -18,7 +18,7 @@ use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
 use crate::why::Prediction;
 
-use advice::{Known, advise};
+use advice::{SweepFacts, advise};
 
 pub use crate::surrogate::OBSERVATIONS_MAX;
 pub use advice::{Advice, NO_DIFFERENCE};
@@ -30,7 +30,7 @@ pub use recommend::Recommendation;
 pub use region::{Region, Side, failing};
 pub use slice::{Cut, Slice, SliceError, SlicePoint, slice};
 
-/// What a sweep has shown.
+/// The analysis of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Analysis {
     /// The recommended run; `None` where no run has a value that counts.
@@ -41,7 +41,7 @@ pub struct Analysis {
     pub failing: Option<Region>,
     /// How far older versions of the code agree with the newest, the newest ones first.
     pub agreements: Vec<Agreement>,
-    /// What to try next: at most one piece of advice about a parameter.
+    /// Advice on what to try next: at most one piece of advice about a parameter.
     pub advice: Vec<Advice>,
     /// What the model expects of the configurations of runs that count; empty with too few values to say.
     pub expected: BTreeMap<u64, Prediction>,
@@ -56,7 +56,8 @@ pub fn analyze(space: &Space, goal: Goal, observations: &[Observation], code: Co
     let recommendation = recommend::recommend(goal, observations, code, model.as_ref());
     let effects = model.as_ref().map(|model| effects::effects(&cube, model, seed)).unwrap_or_default();
     let failing = failing(observations);
-    let known = Known { space, goal, observations, effects: &effects, failing: failing.as_ref(), recommendation: recommendation.as_ref() };
+    let known =
+        SweepFacts { space, goal, observations, effects: &effects, failing: failing.as_ref(), recommendation: recommendation.as_ref() };
     let advice = advise(&known);
     let expected = model.iter().flat_map(Surrogate::at_seen);
     let expected = expected.map(|(index, mean, deviation)| (index, Prediction { mean: goal.minimized(mean), deviation })).collect();

@@ -40,7 +40,7 @@ pub enum Side {
 /// Finds the region in which runs fail: conditions are added one by one, each the one that tells failures from other runs best (by the F₁ score),
 /// as a person would do it with a table. `None` where none failed.
 pub fn failing(observations: &[Observation]) -> Option<Region> {
-    let runs: Vec<Ended<'_>> = observations.iter().map(Ended::of).collect();
+    let runs: Vec<EndedRun<'_>> = observations.iter().map(EndedRun::of).collect();
     let failures = runs.iter().filter(|run| run.failed).count();
     if failures == 0 {
         return None;
@@ -70,12 +70,12 @@ pub fn failing(observations: &[Observation]) -> Option<Region> {
     Some(Region { conditions, inside: count(true), outside: count(false) })
 }
 
-struct Ended<'a> {
+struct EndedRun<'a> {
     values: &'a BTreeMap<Path, Value>,
     failed: bool,
 }
 
-impl<'a> Ended<'a> {
+impl<'a> EndedRun<'a> {
     fn of(seen: &'a Observation) -> Self {
         let failed = !seen.outcome.value().is_some_and(f64::is_finite);
         Self { values: &seen.config.0, failed }
@@ -92,7 +92,7 @@ impl<'a> Ended<'a> {
 }
 
 /// The conditions that failures suggest: a number at which one failed as a bound, any other value of one.
-fn sides(runs: &[Ended<'_>], inside: &[bool]) -> Vec<(Path, Side)> {
+fn sides(runs: &[EndedRun<'_>], inside: &[bool]) -> Vec<(Path, Side)> {
     let failed = runs.iter().zip(inside).filter(|(run, inside)| run.failed && **inside);
     let mut sides: BTreeMap<(Path, String), Vec<Side>> = BTreeMap::new();
     for (path, value) in failed.flat_map(|(run, _)| run.values) {
@@ -108,7 +108,7 @@ fn sides(runs: &[Ended<'_>], inside: &[bool]) -> Vec<(Path, Side)> {
 }
 
 /// The F₁ score of "a run inside fails".
-fn score(runs: &[Ended<'_>], inside: &[bool]) -> f64 {
+fn score(runs: &[EndedRun<'_>], inside: &[bool]) -> f64 {
     let failures = runs.iter().filter(|run| run.failed).count();
     let kept = inside.iter().filter(|inside| **inside).count();
     let right = runs.iter().zip(inside).filter(|(run, inside)| run.failed && **inside).count();

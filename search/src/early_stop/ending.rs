@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::extrapolation::{Curve, Extrapolation, Shape};
+use super::extrapolation::{Extrapolation, FinishedCurve, Shape};
 use super::series::{Peer, iterations};
 use crate::observation::{Ending, Goal};
 
@@ -146,8 +146,8 @@ impl Pool {
         }
     }
 
-    fn curves(&self, length: usize, is_other: bool) -> Vec<Curve> {
-        let curve = |finished: &Finished| Some(Curve { shape: finished.shape(length)?, value: finished.value, is_other });
+    fn curves(&self, length: usize, is_other: bool) -> Vec<FinishedCurve> {
+        let curve = |finished: &Finished| Some(FinishedCurve { shape: finished.shape(length)?, value: finished.value, is_other });
         self.finished.iter().filter_map(curve).collect()
     }
 }

@@ -45,7 +45,7 @@ impl Shape {
 
 /// A finished curve: the shape that it had at some length, and its value.
 #[derive(Clone, Debug)]
-pub(super) struct Curve {
+pub(super) struct FinishedCurve {
     pub(super) shape: Shape,
     pub(super) value: f64,
     /// It is of other code than the runs whose endings are predicted.
@@ -55,7 +55,7 @@ pub(super) struct Curve {
 /// What finished curves say of the end of a curve that was stopped after as many iterations.
 #[derive(Clone, Debug)]
 pub(super) struct Extrapolation {
-    scale: Scale,
+    scale: UnitScale,
     /// The means of the features over all finished curves.
     middle: [f64; FEATURES],
     /// One for each size of the noise, with its probability.
@@ -66,9 +66,9 @@ pub(super) struct Extrapolation {
 
 impl Extrapolation {
     /// Learns from finished curves at the same length; `None` where there are none.
-    pub(super) fn fit(finished: &[Curve]) -> Option<Self> {
-        let scale = Scale::of(finished)?;
-        let row = |curve: &Curve| {
+    pub(super) fn fit(finished: &[FinishedCurve]) -> Option<Self> {
+        let scale = UnitScale::of(finished)?;
+        let row = |curve: &FinishedCurve| {
             let mut features = scale.features(&curve.shape);
             features[OTHER] = f64::from(u8::from(curve.is_other));
             (features, scale.squash(curve.value) - scale.squash(curve.shape.best))
@@ -147,15 +147,15 @@ fn dot(a: &[f64; FEATURES], b: &[f64; FEATURES]) -> f64 {
 /// A scale on which a usual ending is 0 and the values of a usual curve lie within a few units: linear there, logarithmic far from it, so that
 /// one diverged run does no harm.
 #[derive(Clone, Debug)]
-struct Scale {
+struct UnitScale {
     centre: f64,
     unit: f64,
 }
 
-impl Scale {
+impl UnitScale {
     /// The unit is how far curves usually fall from here, and how far apart they stand and end.
-    fn of(finished: &[Curve]) -> Option<Self> {
-        let typical = |of: &dyn Fn(&Curve) -> f64| median(finished.iter().map(of));
+    fn of(finished: &[FinishedCurve]) -> Option<Self> {
+        let typical = |of: &dyn Fn(&FinishedCurve) -> f64| median(finished.iter().map(of));
         let (centre, stand) = (typical(&|curve| curve.value)?, typical(&|curve| curve.shape.best)?);
         let gain = typical(&|curve| (curve.shape.best - curve.value).abs())?;
         let apart = typical(&|curve| (curve.shape.best - stand).abs())?;

@@ -91,7 +91,7 @@ mod tests {
             let stop = rule.judge(&run, finished.iter().map(|series| Peer { series, value: series.last().copied() })).unwrap();
             assert!((stop.predicted.unwrap() - own[26]).abs() < 0.01, "{rule:?}: {stop:?} and not {}", own[26]);
             let others_run = finished.iter().map(|series| Peer { series, value: None });
-            assert_eq!(rule.judge(&run, others_run).unwrap().predicted, None, "nobody knows where it ends");
+            assert_eq!(rule.judge(&run, others_run).unwrap().predicted, None, "its final value is unknown");
         }
     }
 

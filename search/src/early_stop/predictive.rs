@@ -52,7 +52,7 @@ impl Predictive {
     /// Returns whether the run should stop now, and why; `None` to let it go on.
     pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<Stop> {
         let best = run.goal.minimized(run.best?);
-        let own = Shape::of(iterations(run.goal, run.series), usize::MAX)?;
+        let own = CurveFeatures::of(iterations(run.goal, run.series), usize::MAX)?;
         let now = own.length;
         let known = iterations(run.goal, run.series.get(..run.known)?).count();
         let finished = longer(now, peers);
@@ -68,7 +68,7 @@ impl Predictive {
         if (curves.len() as u64) < self.min_runs.max(1) {
             return None;
         }
-        let scale = Scale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
+        let scale = RegretScale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
         let forecast = forecast(&own, &curves, &scale, horizon);
         let probability = forecast.below(0.0)?;
         let needed = self.min_probability * progress.powi(SPENDING);
@@ -93,17 +93,17 @@ fn longer<'p>(now: usize, peers: impl Iterator<Item = Peer<'p>> + Clone) -> impl
 }
 
 /// Returns the shapes that curves had after `now` iterations, and what they came to.
-fn curves<'p>(goal: Goal, now: usize, finished: impl Iterator<Item = (&'p [f64], f64)>) -> Vec<(Shape, f64)> {
+fn curves<'p>(goal: Goal, now: usize, finished: impl Iterator<Item = (&'p [f64], f64)>) -> Vec<(CurveFeatures, f64)> {
     let finished = finished.filter_map(|(series, value)| {
-        let shape = Shape::of(iterations(goal, series), now)?;
+        let shape = CurveFeatures::of(iterations(goal, series), now)?;
         (shape.length == now && value.is_finite()).then(|| (shape, goal.minimized(value)))
     });
     finished.collect()
 }
 
-/// What matters of a curve up to some iteration; small values are good.
+/// The features of a curve up to an iteration; small values are good.
 #[derive(Clone, Debug, PartialEq)]
-struct Shape {
+struct CurveFeatures {
     length: usize,
     best: f64,
     last: f64,
@@ -112,7 +112,7 @@ struct Shape {
     quarter: f64,
 }
 
-impl Shape {
+impl CurveFeatures {
     /// Returns the shape of the first `length` values, or of all there are; `None` where there are none.
     fn of(values: impl Iterator<Item = f64> + Clone, length: usize) -> Option<Self> {
         let length = values.clone().take(length).count();
@@ -137,14 +137,14 @@ impl Shape {
         (self.half - self.best) * (horizon as f64 / self.length as f64).log2()
     }
 
-    fn features(&self, scale: &Scale) -> [f64; FEATURES] {
+    fn features(&self, scale: &RegretScale) -> [f64; FEATURES] {
         let [best, last, half, quarter] = [self.best, self.last, self.half, self.quarter].map(|value| scale.squash(value));
         [1.0, best, half - best, quarter - half, last - best]
     }
 }
 
 // What the run comes to, on the squashed scale.
-fn forecast(own: &Shape, curves: &[(Shape, f64)], scale: &Scale, horizon: usize) -> Student {
+fn forecast(own: &CurveFeatures, curves: &[(CurveFeatures, f64)], scale: &RegretScale, horizon: usize) -> Student {
     let gains = curves.iter().map(|(shape, value)| (shape.features(scale), scale.squash(*value) - scale.squash(shape.best)));
     let gains: Vec<_> = gains.collect();
     let model = Regression::fit(&gains, continued(own.length, horizon));
@@ -169,12 +169,12 @@ impl Student {
 }
 
 /// A scale on which the best value is 0: linear near it and logarithmic far from it.
-struct Scale {
+struct RegretScale {
     best: f64,
     unit: f64,
 }
 
-impl Scale {
+impl RegretScale {
     // The unit is how far a usual run ends from the best.
     fn around(best: f64, own: f64, mut finals: Vec<f64>) -> Self {
         let middle = finals.len() / 2;
@@ -193,7 +193,7 @@ impl Scale {
         self.best + self.unit * squashed.sinh()
     }
 
-    fn stop(&self, goal: Goal, own: &Shape, forecast: &Student, horizon: usize, probability: f64, finished: usize) -> Stop {
+    fn stop(&self, goal: Goal, own: &CurveFeatures, forecast: &Student, horizon: usize, probability: f64, finished: usize) -> Stop {
         let predicted = Some(self.unsquash(forecast.mean)).filter(|value| value.is_finite()).unwrap_or(own.best);
         let deviation = self.unit * forecast.mean.cosh() * forecast.scale;
         let shown = |value: f64| rounded(goal.minimized(value), deviation);

@@ -19,7 +19,7 @@ pub(super) struct Student {
 
 /// The variance of a coefficient before anything is seen, in units of the noise's variance.
 const COEFFICIENT_VARIANCE: f64 = 10.0;
-/// The noise is believed to be this much, as firmly as if so many residuals had been seen: in units of `y`, whose spread is about 1.
+/// The prior of the noise, and its weight in residuals: in units of `y`, whose spread is about 1.
 const NOISE: f64 = 0.5;
 const NOISE_ROWS: f64 = 2.0;
 /// A row that decides its own fit says nothing of how far off the model is.

@@ -10,13 +10,13 @@ use crate::space::unit_cube::INACTIVE;
 #[derive(Clone, Debug)]
 pub(crate) struct Columns {
     geometry: Arc<Geometry>,
-    axes: Vec<Axis>,
+    axes: Vec<CoordinateColumn>,
     count: usize,
 }
 
 /// One coordinate of all points.
 #[derive(Clone, Debug)]
-enum Axis {
+enum CoordinateColumn {
     Ordered(Vec<f64>),
     Nominal(Vec<f64>),
     ConditionalNominal(Vec<f64>),
@@ -39,10 +39,12 @@ pub(crate) struct Relation {
 impl Columns {
     pub(crate) fn new(geometry: Arc<Geometry>, points: &[Vec<f64>]) -> Self {
         let axis = |kind: &Coordinate| match kind {
-            Coordinate::Ordered => Axis::Ordered(Vec::new()),
-            Coordinate::Nominal => Axis::Nominal(Vec::new()),
-            Coordinate::ConditionalNominal | Coordinate::Levels(_) => Axis::ConditionalNominal(Vec::new()),
-            Coordinate::ConditionalOrdered => Axis::ConditionalOrdered { cosines: Vec::new(), sines: Vec::new(), centred: Vec::new() },
+            Coordinate::Ordered => CoordinateColumn::Ordered(Vec::new()),
+            Coordinate::Nominal => CoordinateColumn::Nominal(Vec::new()),
+            Coordinate::ConditionalNominal | Coordinate::Levels(_) => CoordinateColumn::ConditionalNominal(Vec::new()),
+            Coordinate::ConditionalOrdered => {
+                CoordinateColumn::ConditionalOrdered { cosines: Vec::new(), sines: Vec::new(), centred: Vec::new() }
+            }
         };
         let axes = geometry.0.iter().map(axis).collect();
         let mut columns = Self { geometry, axes, count: 0 };
@@ -54,8 +56,10 @@ impl Columns {
         for (entry, axis) in self.axes.iter_mut().enumerate() {
             let u = self.geometry.at(entry, point);
             match axis {
-                Axis::Ordered(column) | Axis::Nominal(column) | Axis::ConditionalNominal(column) => column.push(u),
-                Axis::ConditionalOrdered { cosines, sines, centred: column } => {
+                CoordinateColumn::Ordered(column) | CoordinateColumn::Nominal(column) | CoordinateColumn::ConditionalNominal(column) => {
+                    column.push(u)
+                }
+                CoordinateColumn::ConditionalOrdered { cosines, sines, centred: column } => {
                     let (cosine, sine) = on_circle(u);
                     cosines.push(cosine);
                     sines.push(sine);
@@ -104,7 +108,7 @@ impl Columns {
             let own = centred(*u);
             let (product, line, bow) = (stretch * own, 3.0 * own, 5.0 * bowl(own));
             match axis {
-                Axis::Ordered(column) => {
+                CoordinateColumn::Ordered(column) => {
                     for ((x, square), (root, sum)) in column.iter().zip(squares.iter_mut()).zip(roots.iter_mut().zip(sums.iter_mut())) {
                         let c = 2.0 * x - 1.0;
                         *square += inverse * (x - u) * (x - u);
@@ -112,20 +116,20 @@ impl Columns {
                         *sum += line * c + bow * bowl(c);
                     }
                 }
-                Axis::Nominal(column) => {
+                CoordinateColumn::Nominal(column) => {
                     for (x, (square, sum)) in column.iter().zip(squares.iter_mut().zip(sums.iter_mut())) {
                         *square += if x == u { 0.0 } else { *inverse };
                         *sum += if x == u { 2.0 } else { 0.0 };
                     }
                 }
-                Axis::ConditionalNominal(column) => {
+                CoordinateColumn::ConditionalNominal(column) => {
                     for (x, (square, sum)) in column.iter().zip(squares.iter_mut().zip(sums.iter_mut())) {
                         let halved = (*x == INACTIVE) != (*u == INACTIVE);
                         *square += if x == u { 0.0 } else { inverse * if halved { 0.5 } else { 1.0 } };
                         *sum += if x == u { 2.0 } else { 0.0 };
                     }
                 }
-                Axis::ConditionalOrdered { cosines, sines, centred } => {
+                CoordinateColumn::ConditionalOrdered { cosines, sines, centred } => {
                     let (cosine, sine) = on_circle(*u);
                     let places = cosines.iter().zip(sines).zip(centred);
                     let results = squares.iter_mut().zip(roots.iter_mut().zip(sums.iter_mut()));
@@ -150,9 +154,9 @@ impl Columns {
         let alone = hyper.alone / self.axes.len() as f64;
         let falls: Vec<f64> = relation.falls.iter().zip(weights).map(|(fall, weight)| hyper.signal * fall * weight).collect();
         let bends: Vec<f64> = relation.roots.iter().zip(weights).map(|(root, weight)| bend * root * weight).collect();
-        let along = |((axis, u), inverse): ((&Axis, &f64), &f64)| match axis {
-            Axis::Nominal(_) | Axis::ConditionalNominal(_) => 0.0,
-            Axis::Ordered(column) => {
+        let along = |((axis, u), inverse): ((&CoordinateColumn, &f64), &f64)| match axis {
+            CoordinateColumn::Nominal(_) | CoordinateColumn::ConditionalNominal(_) => 0.0,
+            CoordinateColumn::Ordered(column) => {
                 let mut sums = (0.0, 0.0, 0.0);
                 let bent = 15.0 * centred(*u);
                 for ((x, weight), (fall, bend)) in column.iter().zip(weights).zip(falls.iter().zip(&bends)) {
@@ -163,8 +167,8 @@ impl Columns {
                 }
                 inverse * sums.0 + 2.0 * sums.1 + alone * sums.2
             }
-            Axis::ConditionalOrdered { .. } if *u == INACTIVE => 0.0,
-            Axis::ConditionalOrdered { cosines, sines, centred } => {
+            CoordinateColumn::ConditionalOrdered { .. } if *u == INACTIVE => 0.0,
+            CoordinateColumn::ConditionalOrdered { cosines, sines, centred } => {
                 let (cosine, sine) = on_circle(*u);
                 let mut sums = (0.0, 0.0, 0.0);
                 let bent = 15.0 * super::kernel::centred(*u);

@@ -30,7 +30,7 @@ pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
     if changes > 0 {
         starts.push(start(0.5, -6.0, TRANSFER.eta_turned));
     }
-    let search = Search { evidence, z, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
+    let search = ThetaSearch { evidence, z, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
     for start in starts {
         let Ok(solver) = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(1e-3) else { continue };
         let Ok(solver) = solver.with_tolerance_cost(1e-7) else { continue };
@@ -43,15 +43,15 @@ pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
 
 type Evaluation = (f64, Vec<f64>);
 
-struct Search<'a> {
+struct ThetaSearch<'a> {
     evidence: &'a Evidence,
     z: &'a [f64],
-    /// The last θ and what came of it: argmin asks for cost and gradient one after the other.
+    /// The last θ and its cost: argmin asks for cost and gradient one after the other.
     last: RefCell<Option<(Vec<f64>, Evaluation)>>,
     best: RefCell<(f64, Vec<f64>)>,
 }
 
-impl Search<'_> {
+impl ThetaSearch<'_> {
     fn evaluate(&self, theta: &[f64]) -> Evaluation {
         if let Some((seen, evaluation)) = self.last.borrow().as_ref()
             && seen == theta
@@ -70,7 +70,7 @@ impl Search<'_> {
     }
 }
 
-impl CostFunction for &Search<'_> {
+impl CostFunction for &ThetaSearch<'_> {
     type Param = Vec<f64>;
     type Output = f64;
 
@@ -79,7 +79,7 @@ impl CostFunction for &Search<'_> {
     }
 }
 
-impl Gradient for &Search<'_> {
+impl Gradient for &ThetaSearch<'_> {
     type Param = Vec<f64>;
     type Gradient = Vec<f64>;
 
@@ -93,20 +93,20 @@ mod tests {
     use super::*;
 
     use super::super::kernel::{Coordinate, Geometry};
-    use super::super::posterior::Seen;
+    use super::super::posterior::ObservedPoints;
 
     #[test]
     fn a_coordinate_that_does_not_matter_gets_the_longer_scale() {
         let x: Vec<Vec<f64>> = (0..30).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
         let z: Vec<f64> = x.iter().map(|x| (9.0 * x[0]).sin()).collect();
-        let theta = fit(&Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &Seen::once(x, Vec::new())), &z);
+        let theta = fit(&Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &ObservedPoints::once(x, Vec::new())), &z);
         assert!(theta[0] + 1.5 < theta[1], "{theta:?}");
         assert!(theta[2] < -4.0, "there is no noise: {theta:?}");
     }
 
     #[test]
     fn repeated_points_and_constant_values_do_no_harm() {
-        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered]), &Seen::once(vec![vec![0.5]; 20], Vec::new()));
+        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered]), &ObservedPoints::once(vec![vec![0.5]; 20], Vec::new()));
         for z in [vec![0.0; 20], (0..20).map(|i| f64::from(i % 2)).collect()] {
             assert!(fit(&evidence, &z).iter().all(|entry| entry.is_finite()));
         }

@@ -22,7 +22,7 @@ pub(crate) enum Coordinate {
     ConditionalOrdered,
     /// Categories that are there only under a condition.
     ConditionalNominal,
-    /// The values of the coordinate at this place, taken for categories: an entry of its own, behind those of all coordinates. Numbers in a list have it
+    /// The values of the coordinate at this place, taken for categories: its own entry, behind those of all coordinates. Numbers in a list have it
     /// beside their order. Each of the two has its length scale, so that the evidence decides which one counts.
     Levels(usize),
 }

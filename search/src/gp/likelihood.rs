@@ -5,7 +5,7 @@ use faer::Mat;
 use super::cholesky::Cholesky;
 use super::kernel::{Geometry, Hyperparameters, JITTER, matern52};
 use super::kinship::PER_CHANGE;
-use super::posterior::Seen;
+use super::posterior::ObservedPoints;
 use super::prior::Prior;
 
 /// Where something was seen, with the parts of the kernel that no hyperparameter changes.
@@ -28,7 +28,7 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// Of where something was seen: of z it takes nothing.
-    pub(crate) fn new(geometry: &Geometry, seen: &Seen) -> Self {
+    pub(crate) fn new(geometry: &Geometry, seen: &ObservedPoints) -> Self {
         let x = &seen.x;
         let pairs = || (0..x.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
         Self {
@@ -174,7 +174,8 @@ mod tests {
         let shares: Vec<f64> = (1..=9).map(|repeats| 1.0 / f64::from(repeats)).collect();
         let versions = vec![0, 1, 0, 2, 2, 0, 1, 2, 1];
         let variances: Vec<f64> = (0..9).map(|place| if place % 3 == 0 { 0.2 } else { 0.0 }).collect();
-        let evidence = Evidence::new(&geometry, &Seen { shares, variances, versions, changes: 2, ..Seen::once(x, Vec::new()) });
+        let evidence =
+            Evidence::new(&geometry, &ObservedPoints { shares, variances, versions, changes: 2, ..ObservedPoints::once(x, Vec::new()) });
         let first = [0.0, 0.5, -0.5, -3.0, 0.2, -1.0, 0.1, -1.0, -2.0, -0.2, 0.0];
         let second = [-1.0, 1.0, 0.3, -5.0, -0.7, 0.5, -0.5, -2.0, 0.5, 0.3, -1.0];
         for theta in [first, second] {

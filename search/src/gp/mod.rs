@@ -17,7 +17,7 @@
 //! k is Matérn-5/2 with one length scale a coordinate, q the kernel of quadratic functions, s that of sums of quadratics of one coordinate each: near an
 //! optimum most things are quadratic, and most of what a parameter does it does alone. A
 //! quadratic is learnt from far fewer points than a rough function. *θ* is no point estimate: several draws from its
-//! posterior, each with a warp of its own, make an ensemble.
+//! posterior, each with its own warp, make an ensemble.
 
 pub(crate) mod cholesky;
 mod columns;

@@ -10,7 +10,7 @@ use super::kernel::{Geometry, Hyperparameters, JITTER};
 
 /// What was seen: points, what the model sees of their values, the share of the noise in each, and under which version of the code.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct ObservedPoints {
     pub(crate) x: Vec<Vec<f64>>,
     pub(crate) z: Vec<f64>,
     pub(crate) shares: Vec<f64>,
@@ -22,7 +22,7 @@ pub(crate) struct Seen {
     pub(crate) changes: usize,
 }
 
-impl Seen {
+impl ObservedPoints {
     /// What one version of the code has seen, each point once.
     pub(crate) fn once(x: Vec<Vec<f64>>, z: Vec<f64>) -> Self {
         Self { shares: vec![1.0; x.len()], variances: Vec::new(), versions: vec![0; x.len()], changes: 0, x, z }
@@ -56,7 +56,7 @@ pub(crate) struct Slope {
 
 impl Posterior {
     /// Conditions on what was seen. `None` where not even a large jitter makes the kernel matrix positive definite.
-    pub(crate) fn new(geometry: Arc<Geometry>, theta: &[f64], seen: &Seen) -> Option<Self> {
+    pub(crate) fn new(geometry: Arc<Geometry>, theta: &[f64], seen: &ObservedPoints) -> Option<Self> {
         let hyper = Hyperparameters::from_theta(theta, geometry.len());
         let kinship = &hyper.kinship;
         let columns = Columns::new(Arc::clone(&geometry), &seen.x);
@@ -273,7 +273,7 @@ mod tests {
     const THETA: [f64; 5] = [-1.5, -16.0, 0.0, -3.0, -3.0];
 
     fn model() -> Posterior {
-        let seen = Seen::once(vec![vec![0.1], vec![0.5], vec![0.6]], vec![1.0, -1.0, 0.5]);
+        let seen = ObservedPoints::once(vec![vec![0.1], vec![0.5], vec![0.6]], vec![1.0, -1.0, 0.5]);
         Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap()
     }
 
@@ -289,7 +289,7 @@ mod tests {
         let believed = model.predict(&[vec![1.0]])[0];
         assert!((believed.0 - far.0).abs() < 1e-3 && believed.1 < 0.01, "{believed:?}");
         let x = vec![vec![0.1], vec![0.5], vec![0.6], vec![1.0]];
-        let seen = Seen { shares: vec![1.0, 1.0, 1.0, 0.0], ..Seen::once(x, vec![1.0, -1.0, 0.5, far.0]) };
+        let seen = ObservedPoints { shares: vec![1.0, 1.0, 1.0, 0.0], ..ObservedPoints::once(x, vec![1.0, -1.0, 0.5, far.0]) };
         let anew = Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap();
         for point in [[0.3], [0.8]] {
             let (a, b) = (model.predict(&[point.to_vec()])[0], anew.predict(&[point.to_vec()])[0]);
@@ -302,19 +302,20 @@ mod tests {
         let geometry = || Arc::new(Geometry(vec![Coordinate::Ordered]));
         let x: Vec<Vec<f64>> = (0..12).map(|place| vec![f64::from(place) / 12.0]).collect();
         let z: Vec<f64> = x.iter().map(|x| (5.0 * x[0]).sin()).collect();
-        let model = Posterior::new(geometry(), &THETA, &Seen::once(x.clone(), z.clone())).unwrap();
+        let model = Posterior::new(geometry(), &THETA, &ObservedPoints::once(x.clone(), z.clone())).unwrap();
         let without = |left: usize| {
             let of = |values: &[f64]| values.iter().enumerate().filter(|(place, _)| *place != left).map(|(_, z)| *z).collect::<Vec<_>>();
             let places = (0..12).filter(|place| *place != left).map(|place| x[place].clone()).collect();
             let others = of(&z);
             let mean = others.iter().sum::<f64>() / 11.0;
-            let predicted = Posterior::new(geometry(), &THETA, &Seen::once(places, others)).unwrap().predict(&x[left..=left])[0].0;
+            let predicted =
+                Posterior::new(geometry(), &THETA, &ObservedPoints::once(places, others)).unwrap().predict(&x[left..=left])[0].0;
             ((z[left] - predicted).powi(2), (z[left] - mean).powi(2))
         };
         let (errors, total) = (0..12).map(without).fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
         assert!((model.skill() - (1.0 - errors / total)).abs() < 1e-6 && model.skill() > 0.9, "{}", model.skill());
         let noise: Vec<f64> = (0..12).map(|place| if place * 7 % 5 < 2 { 1.0 } else { -1.0 }).collect();
-        assert!(Posterior::new(geometry(), &THETA, &Seen::once(x, noise)).unwrap().skill() < 0.2);
+        assert!(Posterior::new(geometry(), &THETA, &ObservedPoints::once(x, noise)).unwrap().skill() < 0.2);
     }
 
     #[test]

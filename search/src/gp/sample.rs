@@ -42,7 +42,7 @@ pub(crate) fn sample(evidence: &Evidence, views: &Views, theta: &[f64], count: u
         for _ in 0..SHRINKS_MAX {
             let turned: Vec<f64> = offset.iter().zip(&aside).map(|(offset, aside)| offset * angle.cos() + aside * angle.sin()).collect();
             let theta = theta_of(&turned);
-            // With predicted values each view has a matrix to factor of its own: the others are looked at once this one qualifies.
+            // With predicted values each view has its own matrix to factor: the others are looked at once this one qualifies.
             let is_cheap = views.variances.is_empty();
             let own = (&views.zs[view..=view], views.variances.get(view..=view).unwrap_or_default());
             if is_cheap || evidence.log_likelihoods(&theta, own.0, own.1)[0] > threshold {
@@ -87,7 +87,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::super::kernel::{Coordinate, Geometry};
-    use super::super::posterior::Seen;
+    use super::super::posterior::ObservedPoints;
     use super::*;
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
         let x: Vec<Vec<f64>> = (0..40).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
         let smooth: Vec<f64> = x.iter().map(|x| (6.0 * x[0]).sin()).collect();
         let jagged: Vec<f64> = smooth.iter().map(|z| z.signum()).collect();
-        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &Seen::once(x, Vec::new()));
+        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &ObservedPoints::once(x, Vec::new()));
         let views = Views { zs: vec![jagged, smooth], variances: Vec::new(), log_jacobians: vec![0.0, 0.0] };
         let start = vec![0.0, 0.0, -6.0, 0.0, -2.0, -2.0];
         let draws = sample(&evidence, &views, &start, 8, &mut ChaCha8Rng::seed_from_u64(1));

@@ -18,7 +18,7 @@ use crate::why::{Kind, Prediction, Why, short};
 /// Keeps the points of the floor apart from the candidates of the model.
 const FLOOR_SEED: u64 = 0xf100_4e57_0f1e_a5ed;
 
-/// What the sampler knows of the past.
+/// The past observations that the sampler uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct History<'a> {
     pub(crate) goal: Goal,
@@ -32,7 +32,7 @@ impl History<'_> {
         self.code.place(code_version) == self.code.newest()
     }
 
-    /// Returns whether older code is left out of account for the next suggestion but so many. What it knows leads back to where it was good, and
+    /// Returns whether older code is ignored for the n-th suggestion from now. What it knows leads back to where it was good, and
     /// the new optimum may be elsewhere: every other suggestion is one that a new search would make, so that old results never cost more than
     /// twice the runs.
     fn looks_alone(&self, made: usize) -> bool {
@@ -40,7 +40,7 @@ impl History<'_> {
         self.code.newest() > 0 && newest > TRANSFER.alone_from && newest % 2 == 1
     }
 
-    /// Returns how curious the next suggestion but so many is. With many results of older code a model is sure of much that holds no more, and goes
+    /// Returns the exploration weight of the n-th suggestion from now. With many results of older code a model is sure of much that holds no more, and goes
     /// on refining what was good before.
     fn curiosity(&self, made: usize) -> f64 {
         let newest = self.newest() + made;
@@ -48,7 +48,7 @@ impl History<'_> {
         if restless { ACQUISITION.exploration_weight_after_change } else { ACQUISITION.exploration_weight }
     }
 
-    /// Returns whether the floor looks at how the models do. Versions of the code have rules for exploration of their own, and beside the space an
+    /// Returns whether the floor looks at how the models do. Versions of the code have their own rules for exploration, and beside the space an
     /// improvement may be out of reach.
     fn explores(&self) -> bool {
         self.code.newest() == 0 && self.observations.iter().any(|seen| !seen.outside && seen.outcome.value().is_some())
@@ -72,7 +72,7 @@ impl History<'_> {
 /// A. start-up: the middle of the space first, since people choose ranges around what they believe in; then a scrambled Sobol sequence, by
 ///    the number of the run, until results differ;
 /// B. an ensemble of models learns the values of what has ended (of a stopped run, the value predicted or reached), and others where runs fail
-///    or violate constraints. Of what is pending, and what this call has suggested already, each model believes an outcome of its own;
+///    or violate constraints. Of what is pending, and what this call has suggested already, each model draws its own outcome;
 /// C. of many candidates the free one with the highest expected improvement, averaged over the ensemble, times the probability that nothing
 ///    goes wrong, is taken; or a point where little was tried, by the rules of [`Floor`]; or, while the models predict badly, one where good
 ///    points are dense.
@@ -116,7 +116,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
             found.exhausted = true;
             return found;
         };
-        // Who has not made it has to know of it, too.
+        // Its other users must see it, too.
         let others = models.iter_mut().filter(|(alone, _)| **alone != history.looks_alone(made));
         others.filter_map(|(_, model)| model.as_mut()).for_each(|model| model.expect(cube.point_of(&suggestion.config)));
         found.suggestions.push(suggestion);
@@ -320,7 +320,7 @@ impl Model {
         has_values.then(|| self.surrogate.ensemble.log_improvements(std::slice::from_ref(&point.to_vec()))[0].exp())
     }
 
-    /// Takes note of a point that is going to be tried.
+    /// Records a point that is going to be tried.
     fn expect(&mut self, point: Vec<f64>) {
         self.surrogate.believe(&point, &mut self.rng);
         self.waiting.push(point);

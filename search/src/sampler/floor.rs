@@ -7,7 +7,7 @@ use super::sobol;
 use crate::acquisition::feasibility::Feasibility;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
 
-/// The rules apply to one suggestion in so many at most.
+/// The rules apply to at most one suggestion in this number.
 const EVERY: usize = 2;
 /// Models that predict less than this share of the variance, each result from all others, are not followed.
 const SKILL_MIN: f64 = 0.3;
@@ -20,7 +20,7 @@ const PARENT_RUNS_MIN: usize = 3;
 const CATEGORY_RUNS_MIN: usize = 1;
 /// A list of more values than this is no choice between branches.
 const BRANCHES_MAX: usize = 12;
-/// Of so many points the one is taken that is farthest from all that was tried.
+/// Points of which the one farthest from all tried points is taken.
 const CANDIDATES: u64 = 32;
 /// No point is taken that is less likely than this to succeed, if others are likelier.
 const FEASIBLE_MIN: f64 = 0.8;

@@ -28,7 +28,7 @@ pub(crate) struct Ask<'a> {
 /// A configuration to try, and why. One of kind [`Probe`](crate::why::Kind::Probe) was tried before, with older code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suggestion {
-    /// What to try.
+    /// The configuration.
     pub config: Config,
     /// Why.
     pub why: Why,

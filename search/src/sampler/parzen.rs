@@ -14,14 +14,14 @@ use rand_distr::StandardNormal;
 use crate::acquisition::feasibility::Feasibility;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube, normal_cdf};
 
-/// One point in so many is good, rounded up, and no more than `GOOD_MAX`.
+/// The inverse share of good points, rounded up, and no more than `GOOD_MAX`.
 const GOOD_SHARE: usize = 10;
 const GOOD_MAX: usize = 25;
-/// Of so many draws from the density of the good points the one with the highest ratio is taken.
+/// Draws from the density of the good points, of which the one with the highest ratio is taken.
 const DRAWS: usize = 24;
 /// The width of a kernel where a point is alone, as a share of the range. It falls with the power −1/(d + 4) of the number of points.
 const WIDTH: f64 = 0.2;
-/// No kernel is narrower than one in so many, or in one more than there are points.
+/// The inverse of the least width of a kernel, unless there are fewer points.
 const NARROWEST: usize = 100;
 /// So often a normal draw is repeated that falls outside of the range.
 const REDRAWS: usize = 32;

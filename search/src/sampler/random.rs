@@ -8,7 +8,7 @@ use crate::space::enumeration::Enumeration;
 use crate::space::{Config, PointKey, Space, Taken};
 use crate::why::{Kind, Why};
 
-/// So many draws in a row may be taken before the search for a free point goes another way.
+/// Draws in a row that may be taken before the sampler enumerates free points.
 const DRAWS_MAX: usize = 64;
 /// As [`DRAWS_MAX`] where there is no other way.
 const DRAWS_MAX_UNCOUNTABLE: usize = 10_000;

@@ -12,11 +12,11 @@ const COMBINATIONS_MAX: u128 = 1 << 20;
 /// comes after the parameters that it depends on, so that an inactive one has a single place and each point turns up once.
 #[derive(Clone, Debug)]
 pub(crate) struct Enumeration {
-    entries: Vec<Entry>,
+    entries: Vec<EnumerationEntry>,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct EnumerationEntry {
     path: Path,
     axis: Axis,
     /// Active where, for each of these, that earlier entry is active and at one of these places.
@@ -49,7 +49,7 @@ impl Enumeration {
     }
 
     fn new(space: &Space, axes: Vec<Axis>) -> Self {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<EnumerationEntry> = Vec::new();
         let mut places = BTreeMap::new();
         let mut axes: Vec<_> = axes.into_iter().map(Some).collect();
         for index in space.parents_first() {
@@ -58,11 +58,11 @@ impl Enumeration {
             let mut when = Vec::new();
             for condition in &parameter.when {
                 let Some(on) = places.get(&condition.on).copied() else { continue };
-                let parent: &Entry = &entries[on];
+                let parent: &EnumerationEntry = &entries[on];
                 when.push((on, condition.values.iter().filter_map(|value| parent.axis.place(value)).collect()));
             }
             places.insert(&parameter.path, entries.len());
-            entries.push(Entry { path: parameter.path.clone(), axis, when });
+            entries.push(EnumerationEntry { path: parameter.path.clone(), axis, when });
         }
         Self { entries }
     }
@@ -171,7 +171,7 @@ impl Enumeration {
     }
 }
 
-impl Entry {
+impl EnumerationEntry {
     fn is_active(&self, earlier: &[bool], digits: &Digits) -> bool {
         self.when.iter().all(|(on, places)| earlier[*on] && places.contains(&digits.0[*on]))
     }

@@ -17,5 +17,5 @@ pub use config::{Config, PointKey, Taken};
 pub use distribution::{Distribution, Step};
 pub use parameter::{Parameter, Space, SpaceError};
 pub use path::Path;
-pub use revision::{Origins, Place};
+pub use revision::{ConfigLocation, Origins};
 pub use value::Value;

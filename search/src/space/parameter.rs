@@ -32,7 +32,7 @@ pub enum SpaceError {
     #[error("parameter `{0}` is given twice")]
     Duplicate(Path),
     /// A condition names a parameter that does not exist.
-    #[error("parameter `{parameter}` depends on `{on}`, which is no parameter")]
+    #[error("parameter `{parameter}` depends on `{on}`, which is not a parameter")]
     UnknownCondition {
         /// The parameter with the condition.
         parameter: Path,

@@ -37,7 +37,7 @@ impl Space {
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
     }
 
-    /// Puts a value where it belongs; of an object that is no parameter itself the entries.
+    /// Puts a value where it belongs; of an object that is not a parameter itself the entries.
     fn place(&self, above: &[String], key: &str, json: &serde_json::Value, values: &mut BTreeMap<Path, Value>, mistakes: &mut Vec<String>) {
         let path = Path([above, &[key.to_owned()]].concat());
         if self.get(&path).is_some() {

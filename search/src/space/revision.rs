@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Distribution, Path, Space, Value};
 
-/// What a person says of where the parameters of a new space come from. What it does not name has kept its name.
+/// The user's statements of where the parameters of a new space come from. The others keep their names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origins {
     /// `renamed_from`: the earlier path by the new one. Written as a list, since a path is no key of JSON.
@@ -19,12 +19,12 @@ pub struct Origins {
 
 /// Where a configuration is in a space.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Place {
+pub enum ConfigLocation {
     /// It is one of the space's.
     Inside(Config),
     /// It has a value that the parameter cannot have (any more), but stands somewhere beside what can.
     Outside(Config),
-    /// Nobody knows.
+    /// Unknown.
     Nowhere,
 }
 
@@ -57,9 +57,9 @@ impl Space {
     }
 
     /// Says where a configuration of the parameters of this space is in it.
-    pub fn locate(&self, config: Config) -> Place {
+    pub fn locate(&self, config: Config) -> ConfigLocation {
         if self.holds(&config) {
-            return Place::Inside(config);
+            return ConfigLocation::Inside(config);
         }
         let is_missing = |parameter: &super::Parameter| {
             let active = parameter.when.iter().all(|condition| condition.holds(&config));
@@ -74,9 +74,9 @@ impl Space {
             other => config.0.get(&parameter.path).is_some_and(|value| !other.has_place_for(value)),
         };
         if self.parameters().iter().any(|parameter| is_missing(parameter) || is_elsewhere(parameter)) {
-            Place::Nowhere
+            ConfigLocation::Nowhere
         } else {
-            Place::Outside(config)
+            ConfigLocation::Outside(config)
         }
     }
 }
@@ -185,7 +185,7 @@ mod tests {
         let from = space(vec![parameter("lr", uniform(0.0, 1.0))]);
         let to = space(vec![parameter("lr", uniform(0.0, 1.0)), parameter("dropout", uniform(0.0, 0.5))]);
         let old = config(&[("lr", Value::Float(0.3))]);
-        assert_eq!(carry(&old, &from, &to, &Origins::default()), None, "nobody knows what the code used");
+        assert_eq!(carry(&old, &from, &to, &Origins::default()), None, "the value that the code used is unknown");
         let origins = Origins { was: [(Path::flat("dropout"), Value::Float(0.1))].into(), ..Origins::default() };
         let new = carry(&old, &from, &to, &origins).unwrap();
         assert_eq!(new, config(&[("lr", Value::Float(0.3)), ("dropout", Value::Float(0.1))]));
@@ -202,7 +202,7 @@ mod tests {
         let old = config(&[("bs", Value::Float(4.0)), ("old", Value::Float(0.5))]);
         let new = config(&[("batch_size", Value::Float(4.0))]);
         assert_eq!(carry(&old, &from, &to, &origins), Some(new.clone()));
-        assert_eq!(carry_back(&new, &from, &to, &origins), None, "nobody knows what `old` was");
+        assert_eq!(carry_back(&new, &from, &to, &origins), None, "the value of `old` is unknown");
         assert_eq!(carry(&new, &to, &to, &origins), Some(new), "what was renamed before has its name by now");
     }
 
@@ -210,16 +210,16 @@ mod tests {
     fn what_a_space_has_no_value_for_is_beside_it_or_nowhere() {
         let narrow = space(vec![parameter("lr", uniform(0.0, 0.1)), parameter("opt", words(&["adam", "sgd"]))]);
         let of = |lr, opt: &str| config(&[("lr", Value::Float(lr)), ("opt", Value::Str(opt.to_owned()))]);
-        assert!(matches!(narrow.locate(of(0.05, "sgd")), Place::Inside(_)));
-        assert!(matches!(narrow.locate(of(0.5, "sgd")), Place::Outside(_)));
-        assert!(matches!(narrow.locate(of(0.05, "lamb")), Place::Outside(_)));
+        assert!(matches!(narrow.locate(of(0.05, "sgd")), ConfigLocation::Inside(_)));
+        assert!(matches!(narrow.locate(of(0.5, "sgd")), ConfigLocation::Outside(_)));
+        assert!(matches!(narrow.locate(of(0.05, "lamb")), ConfigLocation::Outside(_)));
         let fixed =
             space(vec![parameter("lr", uniform(0.0, 0.1)), parameter("opt", Distribution::Constant { value: Value::Str("sgd".into()) })]);
-        assert_eq!(fixed.locate(of(0.05, "adam")), Place::Nowhere, "the models see no optimizer any more");
-        assert!(matches!(fixed.locate(of(0.05, "sgd")), Place::Inside(_)));
-        assert_eq!(narrow.locate(config(&[("lr", Value::Float(0.05))])), Place::Nowhere);
+        assert_eq!(fixed.locate(of(0.05, "adam")), ConfigLocation::Nowhere, "the models see no optimizer any more");
+        assert!(matches!(fixed.locate(of(0.05, "sgd")), ConfigLocation::Inside(_)));
+        assert_eq!(narrow.locate(config(&[("lr", Value::Float(0.05))])), ConfigLocation::Nowhere);
         let text = space(vec![parameter("lr", words(&["small", "large"])), parameter("opt", words(&["adam", "sgd"]))]);
-        assert!(matches!(text.locate(of(0.05, "sgd")), Place::Outside(_)), "an unknown value of a list is a value of its own");
+        assert!(matches!(text.locate(of(0.05, "sgd")), ConfigLocation::Outside(_)), "an unknown value of a list is its own value");
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Distribution {
 }
 
 /// A space as the model-based search sees it: the parameters that vary, each a coordinate in `[0, 1]`. Of all coordinates that
-/// give one value, the *canonical* one stands for it; that of an inactive parameter is [`INACTIVE`].
+/// give one value, the *canonical* one represents it; that of an inactive parameter is [`INACTIVE`].
 #[derive(Clone, Debug)]
 pub struct UnitCube<'a> {
     space: &'a Space,
@@ -257,7 +257,7 @@ impl<'a> UnitCube<'a> {
     }
 
     /// Returns the canonical point of a configuration. It may come from an earlier space: what is missing counts as inactive, numbers out of
-    /// range lie beyond the edge, as far as [`BEYOND`], and a value that is not in the list is a value of its own.
+    /// range lie beyond the edge, as far as [`BEYOND`], and a value that is not in the list is its own value.
     pub fn point_of(&self, config: &Config) -> Vec<f64> {
         let coordinate = |dimension: &Dimension<'_>| {
             let value = config.0.get(dimension.path)?;
@@ -396,7 +396,7 @@ fn int_count(min: i64, max: i64) -> u64 {
     u64::try_from(i128::from(max) - i128::from(min) + 1).unwrap_or(if max < min { 1 } else { u64::MAX })
 }
 
-/// Returns which of `count` equal cells `u` lies in. A border belongs to the cell below it.
+/// Returns which of `count` equal cells contains `u`. A border belongs to the cell below it.
 fn cell(u: f64, count: u64) -> u64 {
     let last = count.saturating_sub(1);
     let place = ((u * count as f64).ceil() - 1.0).max(0.0) as u64;

@@ -155,13 +155,13 @@ fn the_model_finds_far_better_points_than_chance() {
     }
 }
 
-/// Returns the regret after so many runs of new code, over that of a new search with as many (medians of several seeds).
+/// Returns the regret after a number of runs of new code, over that of a new search with as many (medians of several seeds).
 fn change_pays(objective: fn(&[f64]) -> f64, changed: fn(&[f64]) -> f64, runs: usize) -> (f64, f64) {
     let mut regrets = (Vec::new(), Vec::new());
     for seed in 0..5 {
         let new = |config: &Config| Outcome::Value(changed(&numbers(config)));
-        let mut anew = Sweep::new(uniform(&[(0.0, 1.0); 3]), Method::Bayes, seed);
-        anew.run(runs, 1, new);
+        let mut restarted = Sweep::new(uniform(&[(0.0, 1.0); 3]), Method::Bayes, seed);
+        restarted.run(runs, 1, new);
         let mut on = Sweep::new(uniform(&[(0.0, 1.0); 3]), Method::Bayes, seed);
         on.change_code();
         on.run(25, 1, |config| Outcome::Value(objective(&numbers(config))));
@@ -169,7 +169,7 @@ fn change_pays(objective: fn(&[f64]) -> f64, changed: fn(&[f64]) -> f64, runs: u
         on.run(25 + runs, 1, new);
         on.observations.drain(..25);
         regrets.0.push(on.best());
-        regrets.1.push(anew.best());
+        regrets.1.push(restarted.best());
     }
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
@@ -185,12 +185,12 @@ fn bowl(x: &[f64]) -> f64 {
 #[test]
 fn what_was_learnt_with_older_code_helps_as_far_as_it_holds() {
     for changed in [bowl, |x: &[f64]| bowl(x) + 5.0, |x: &[f64]| 7.0 * bowl(x) + 1.0, |x: &[f64]| bowl(&[x[0] + 0.2, x[1], x[2]])] {
-        let (on, anew) = change_pays(bowl, changed, 6);
-        assert!(on < anew, "{on} is not better than {anew}");
+        let (on, restarted) = change_pays(bowl, changed, 6);
+        assert!(on < restarted, "{on} is not better than {restarted}");
     }
     // What was good is bad, and that is found out.
-    let (on, anew) = change_pays(bowl, |x| -bowl(x), 15);
-    assert!(on < anew + 0.05, "{on} is worse than {anew}");
+    let (on, restarted) = change_pays(bowl, |x| -bowl(x), 15);
+    assert!(on < restarted + 0.05, "{on} is worse than {restarted}");
 }
 
 #[test]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
-use crate::gp::posterior::{Posterior, Seen};
+use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::gp::warp::Warp;
 use crate::tuning::TRANSFER;
 
 /// The model of the older values is that of the warp in the middle, learnt from no more than this many.
 const FLOOR: f64 = 1.0;
 
-/// A value of older code stands for `level + scale · value` of newer code.
+/// A value of older code corresponds to `level + scale · value` of newer code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Alignment {
     pub(crate) level: f64,
@@ -93,7 +93,7 @@ fn model(geometry: &Arc<Geometry>, older: &Values) -> Option<(Posterior, Warp)> 
     let warp = Warp::new(&y, FLOOR);
     let x = places.iter().map(|place| older.x[*place].clone()).collect();
     let variances = places.iter().zip(&y).map(|(place, y)| warp.variance(*y, older.deviations[*place])).collect();
-    let seen = Seen { variances, ..Seen::once(x, y.iter().map(|y| warp.warped(*y)).collect()) };
+    let seen = ObservedPoints { variances, ..ObservedPoints::once(x, y.iter().map(|y| warp.warped(*y)).collect()) };
     let theta = fit(&Evidence::new(geometry, &seen), &seen.z);
     Some((Posterior::new(Arc::clone(geometry), &theta, &seen)?, warp))
 }

@@ -9,7 +9,7 @@ const FIRST: usize = 20;
 const JUMP: f64 = 1e4;
 /// The same where only one value is ordinary.
 const LONE_JUMP: f64 = 1e6;
-/// At least one in so many of the first values is ordinary. A search that comes close to zero soon has a few values that are far smaller than all others.
+/// The inverse of the least share of ordinary values among the first. A search that comes close to zero soon has a few values that are far smaller than all others.
 const ORDINARY_SHARE: usize = 4;
 
 /// Returns the value above which runs have diverged, of values in the order of their runs of which small is good. Infinite where none has.

@@ -4,7 +4,7 @@ use crate::observation::{Observation, Outcome};
 
 /// What has ended, as the models see it.
 #[derive(Clone, Debug)]
-pub(super) struct Ended<'a> {
+pub(super) struct EndedRuns<'a> {
     pub(super) observation: &'a Observation,
     pub(super) point: Vec<f64>,
     /// Turned so that small is good; `None` for failures, values that are no numbers and those of runs that diverged.
@@ -17,7 +17,7 @@ pub(super) struct Ended<'a> {
     pub(super) group: usize,
 }
 
-impl Ended<'_> {
+impl EndedRuns<'_> {
     /// Whether it was measured, or counts as if it were.
     pub(super) fn is_result(&self) -> bool {
         matches!(self.observation.outcome, Outcome::Value(_)) || (self.value.is_some() && self.deviation == 0.0)

@@ -17,14 +17,14 @@ use crate::acquisition::effort::Effort;
 use crate::acquisition::ensemble::{Ensemble, Member};
 use crate::acquisition::feasibility::Feasibility;
 use crate::gp::kernel::Geometry;
-use crate::gp::posterior::{Posterior, Seen};
+use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
 use crate::tuning::{ACQUISITION, EFFORT};
 
 use divergence::divergence_limit;
-use ended::{Ended, thinned};
+use ended::{EndedRuns, thinned};
 use line::Groups;
 use straight::Straight;
 use views::{draws, views};
@@ -37,7 +37,7 @@ pub(crate) const VALUES_MIN: usize = 2;
 /// the rest.
 pub const OBSERVATIONS_MAX: usize = 400;
 
-/// The skill is that of so many members at most. With more values than this it is no question any more, and its cost grows with the cube of their number.
+/// The greatest number of members for the skill, and of values: with more, the skill is certain, and its cost grows with the cube of their number.
 const SKILL_MEMBERS: usize = 4;
 const SKILL_VALUES_MAX: usize = 100;
 /// The skill counts from this many values on, or where the models find this share of noise in the variance of the values.
@@ -51,20 +51,20 @@ const SURE: f64 = 1.96;
 #[derive(Clone, Copy, Debug)]
 struct SeenRun {
     index: u64,
-    /// See [`Ended::counts`].
+    /// See [`EndedRuns::counts`].
     counts: bool,
     /// Its expected value may be the one to beat.
     can_lead: bool,
 }
 
-/// Returns whether at least two results differ. Until then nothing is known of what the parameters do.
+/// Returns whether at least two results differ. Until then the effect of the parameters is unknown.
 pub(crate) fn has_contrast(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> bool {
     let ended = ended(cube, goal, observations, &groups(line, observations));
     let mut values = ended.iter().filter_map(|ended| ended.value);
     values.next().is_some_and(|first| values.any(|value| value != first))
 }
 
-/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then nothing is known of where to look.
+/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then there is no boundary to learn.
 pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
     let groups = groups(line, observations);
     let ended = ended(cube, goal, observations, &groups);
@@ -74,14 +74,14 @@ pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Obser
     hazards(&Arc::new(Geometry::of(cube)), &ended, &groups)
 }
 
-fn hazards(geometry: &Arc<Geometry>, ended: &[Ended<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
-    let everywhere = Seen {
+fn hazards(geometry: &Arc<Geometry>, ended: &[EndedRuns<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
+    let everywhere = ObservedPoints {
         versions: ended.iter().map(|ended| ended.group).collect(),
         changes: groups.changes(),
-        ..Seen::once(ended.iter().map(|ended| ended.point.clone()).collect(), Vec::new())
+        ..ObservedPoints::once(ended.iter().map(|ended| ended.point.clone()).collect(), Vec::new())
     };
     // A violation without measure is no distance to learn from, only something that went wrong.
-    let beyond = |ended: &Ended<'_>| ended.observation.violations.iter().flatten().any(|violation| !violation.is_finite());
+    let beyond = |ended: &EndedRuns<'_>| ended.observation.violations.iter().flatten().any(|violation| !violation.is_finite());
     let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none() || beyond(ended)).collect();
     let violations: Vec<_> = ended.iter().map(|ended| ended.observation.violations.clone()).collect();
     Feasibility::new(geometry, &everywhere, &failed, &violations)
@@ -124,7 +124,7 @@ impl Surrogate {
         let ended = ended(cube, goal, observations, &groups);
         let geometry = Arc::new(Geometry::of(cube));
         let feasibility = hazards(&geometry, &ended, &groups);
-        let valued: Vec<&Ended<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
+        let valued: Vec<&EndedRuns<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
         let values: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
         if values.len() < VALUES_MIN && feasibility.is_none() {
             return None;
@@ -133,7 +133,7 @@ impl Surrogate {
         let counting = || valued.iter().filter(|ended| ended.counts);
         let has_result = counting().any(|ended| ended.is_result());
         let best = counting().find(|ended| ended.is_result() || !has_result).and_then(|ended| ended.value);
-        let seen_run = |ended: &&Ended<'_>| SeenRun {
+        let seen_run = |ended: &&EndedRuns<'_>| SeenRun {
             index: ended.observation.index,
             counts: ended.counts,
             can_lead: ended.counts && (ended.is_result() || !has_result),
@@ -142,7 +142,7 @@ impl Surrogate {
         let newer = valued.iter().filter(|ended| ended.counts || best.is_none()).take(AROUND);
         // What was good with older code may still be.
         let older = valued.iter().filter(|ended| !ended.counts && ended.group < groups.changes() && keeps(ended.observation)).take(AROUND);
-        let inside = |ended: &&Ended<'_>| {
+        let inside = |ended: &&EndedRuns<'_>| {
             let mut point = ended.point.clone();
             if ended.observation.outside {
                 cube.snap(&mut point);
@@ -156,19 +156,19 @@ impl Surrogate {
         let straight = Straight::new(&counting().filter_map(|ended| ended.value).collect::<Vec<_>>());
         let (warps, skill, spread) = (Vec::new(), None, spread(&values));
         let mut surrogate = Self { ensemble, effort, warps, goal, best, around, seen, points, straight, skill, spread };
-        // Without a value that counts, what matters is to find one.
+        // Without a value that counts, finding one comes first.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, best, groups.changes(), rng);
         }
         Some(surrogate)
     }
 
-    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&Ended<'_>], best: f64, changes: usize, rng: &mut ChaCha8Rng) {
+    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&EndedRuns<'_>], best: f64, changes: usize, rng: &mut ChaCha8Rng) {
         let x = valued.iter().map(|ended| ended.point.clone()).collect();
         let views = views(geometry, valued, changes);
         let shares = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
         let versions = valued.iter().map(|ended| ended.group).collect();
-        let mut seen = Seen { x, z: Vec::new(), shares, variances: Vec::new(), versions, changes };
+        let mut seen = ObservedPoints { x, z: Vec::new(), shares, variances: Vec::new(), versions, changes };
         for (theta, view) in draws(geometry, &seen, &views, self.effort.draws, rng) {
             let warp = &views[view].warp;
             (seen.z, seen.variances) = (views[view].z(), views[view].variances());
@@ -207,8 +207,8 @@ impl Surrogate {
         }
     }
 
-    /// Lets each member believe an outcome of its own at a point that is being tried, so that all of them look elsewhere. Drawn from the
-    /// posterior, if somewhat narrower, rather than its mean: what comes out there is not known.
+    /// Conditions each member on its own outcome at a point that is being tried, so that all of them look elsewhere. Drawn from the
+    /// posterior, if somewhat narrower, rather than its mean: the outcome there is not known.
     ///
     /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning algorithms, section 3.1.
     pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {
@@ -345,9 +345,9 @@ fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Groups<'a> {
 
 /// Returns what has ended, the best of the newest code first, then what violates a constraint, failures, and the same of older code. Of too
 /// many, the better half and an even choice of the rest.
-fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], groups: &Groups<'_>) -> Vec<Ended<'a>> {
+fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], groups: &Groups<'_>) -> Vec<EndedRuns<'a>> {
     let value = |outcome: &Outcome| outcome.value().map(|value| goal.minimized(value)).filter(|value| value.is_finite());
-    let of = |seen: &'a Observation| Ended {
+    let of = |seen: &'a Observation| EndedRuns {
         observation: seen,
         point: Vec::new(),
         value: value(&seen.outcome),
@@ -355,7 +355,7 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
         counts: keeps(seen) && !seen.outside,
         group: groups.of(&seen.code_version),
     };
-    let mut order: Vec<Ended<'_>> = observations.iter().map(of).collect();
+    let mut order: Vec<EndedRuns<'_>> = observations.iter().map(of).collect();
     for group in 0..=groups.changes() {
         let values: Vec<f64> = order.iter().filter(|ended| ended.group == group).filter_map(|ended| ended.value).collect();
         let limit = divergence_limit(&values);
@@ -368,12 +368,12 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
     let newest = order.iter().filter(|ended| ended.value.is_some()).map(|ended| ended.group).max().unwrap_or(0);
     order.sort_by(|a, b| {
         // A prediction is as good as it is likely not to be worse.
-        let value = |ended: &Ended<'_>| ended.value.map_or(f64::INFINITY, |value| value + ended.deviation);
+        let value = |ended: &EndedRuns<'_>| ended.value.map_or(f64::INFINITY, |value| value + ended.deviation);
         (a.group < newest).cmp(&(b.group < newest)).then((!a.counts).cmp(&!b.counts)).then(value(a).total_cmp(&value(b)))
     });
     let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place].clone());
     chosen
-        .map(|ended| Ended { point: cube.point_of(&ended.observation.config), counts: ended.counts && ended.group >= newest, ..ended })
+        .map(|ended| EndedRuns { point: cube.point_of(&ended.observation.config), counts: ended.counts && ended.group >= newest, ..ended })
         .collect()
 }
 

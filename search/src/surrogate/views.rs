@@ -5,17 +5,17 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 
 use super::alignment::{self, Alignment, alignments};
-use super::ended::{Ended, thinned};
+use super::ended::{EndedRuns, thinned};
 use crate::gp::fit::fit;
 use crate::gp::kernel::Geometry;
 use crate::gp::likelihood::Evidence;
-use crate::gp::posterior::Seen;
+use crate::gp::posterior::ObservedPoints;
 use crate::gp::sample::{Views, sample};
 use crate::gp::warp::Warp;
 use crate::tuning::{EFFORT, PRIOR};
 
 /// A way of looking at the values.
-pub(super) struct View {
+pub(super) struct ValueView {
     /// As they would be with the newest code.
     pub(super) values: Vec<f64>,
     /// The standard deviations of predicted values; empty where all were measured.
@@ -25,7 +25,7 @@ pub(super) struct View {
     pub(super) alignment: Alignment,
 }
 
-impl View {
+impl ValueView {
     pub(super) fn z(&self) -> Vec<f64> {
         self.values.iter().map(|value| self.warp.warped(*value)).collect()
     }
@@ -36,7 +36,7 @@ impl View {
 }
 
 /// Returns the views: each warp of each alignment of older code, the most probable alignment first.
-pub(super) fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: usize) -> Vec<View> {
+pub(super) fn views(geometry: &Arc<Geometry>, valued: &[&EndedRuns<'_>], changes: usize) -> Vec<ValueView> {
     let mut y: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
     let mut deviations: Vec<f64> = valued.iter().map(|ended| ended.deviation).collect();
     let all_measured = deviations.iter().all(|deviation| *deviation == 0.0);
@@ -66,20 +66,26 @@ pub(super) fn views(geometry: &Arc<Geometry>, valued: &[&Ended<'_>], changes: us
             let warp = Warp::new(&aligned, floor);
             // What all versions have in common would be taken for likeness.
             let warp = if changes == 0 { warp.doubting(aligned.len()) } else { warp };
-            View { warp, values: aligned.clone(), deviations: scaled.clone(), alignment }
+            ValueView { warp, values: aligned.clone(), deviations: scaled.clone(), alignment }
         })
     });
     each.collect()
 }
 
 /// Draws hyperparameters, each with the place of a view.
-pub(super) fn draws(geometry: &Geometry, seen: &Seen, views: &[View], count: usize, rng: &mut ChaCha8Rng) -> Vec<(Vec<f64>, usize)> {
+pub(super) fn draws(
+    geometry: &Geometry,
+    seen: &ObservedPoints,
+    views: &[ValueView],
+    count: usize,
+    rng: &mut ChaCha8Rng,
+) -> Vec<(Vec<f64>, usize)> {
     let places = thinned(seen.x.len(), EFFORT.learnt_from_max);
     let pick = |all: &[f64]| places.iter().map(|place| all[*place]).collect::<Vec<_>>();
     let all_measured = views.iter().all(|view| view.deviations.is_empty());
     let variances: Vec<Vec<f64>> = if all_measured { Vec::new() } else { views.iter().map(|view| pick(&view.variances())).collect() };
     let middle = PRIOR.warp_floors.len() / 2;
-    let learnt = Seen {
+    let learnt = ObservedPoints {
         x: places.iter().map(|place| seen.x[*place].clone()).collect(),
         z: Vec::new(),
         shares: pick(&seen.shares),
@@ -89,7 +95,7 @@ pub(super) fn draws(geometry: &Geometry, seen: &Seen, views: &[View], count: usi
     };
     let zs = views.iter().map(|view| pick(&view.z())).collect();
     let older = learnt.versions.iter().filter(|version| **version < learnt.changes).count() as f64;
-    let jacobian = |view: &View| {
+    let jacobian = |view: &ValueView| {
         let Alignment { scale, log_prior, .. } = view.alignment;
         log_prior + older * scale.ln() + view.warp.log_jacobian(&pick(&view.values))
     };

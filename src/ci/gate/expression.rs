@@ -24,7 +24,7 @@ pub(super) enum Expression {
     Name(Name),
     Negative(Box<Self>),
     Arithmetic(Box<Self>, Arithmetic, Box<Self>),
-    Comparison(Box<Self>, Comparison, Box<Self>),
+    Comparison(Box<Self>, ComparisonOperator, Box<Self>),
     Not(Box<Self>),
     And(Box<Self>, Box<Self>),
     Or(Box<Self>, Box<Self>),
@@ -54,7 +54,7 @@ pub(super) enum Arithmetic {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(super) enum ComparisonOperator {
     Less,
     LessOrEqual,
     Greater,
@@ -85,11 +85,11 @@ impl fmt::Display for Name {
     }
 }
 
-/// What is wrong with the text of a gate, and where.
+/// An error in the text of a gate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}\n  | {text}\n  | {:indent$}{} column {column}\n{help}", "", "^".repeat(*width), indent = column - 1)]
 pub(crate) struct GateError {
-    /// What is wrong.
+    /// The message.
     message: String,
     /// The text, on one line.
     text: String,
@@ -97,7 +97,7 @@ pub(crate) struct GateError {
     column: usize,
     /// How many characters are wrong, at least 1.
     width: usize,
-    /// What would be right.
+    /// The fix.
     help: String,
 }
 
@@ -110,29 +110,29 @@ pub(super) fn parse(text: &str) -> Result<Expression, GateError> {
         let message = format!("the gate has {length} characters");
         return Err(GateError { message, text: start, column: 1, width: 1, help: format!("at most {TEXT_CHARS_MAX} are read") });
     }
-    let mut parser = Parser { text: &text, tokens: tokens(&text)?, next: 0, depth: 0 };
+    let mut parser = ExpressionParser { text: &text, tokens: tokens(&text)?, next: 0, depth: 0 };
     let (expression, span) = parser.either()?;
     match parser.peek() {
-        Token::End => {}
-        Token::Close => return Err(parser.error("this bracket was never opened", "remove it, or add `(` before")),
-        Token::Compare(_) => return Err(parser.error("comparisons cannot be chained", "write `a < b and b < c`")),
+        Lexeme::End => {}
+        Lexeme::Close => return Err(parser.error("this bracket was never opened", "remove it, or add `(` before")),
+        Lexeme::Compare(_) => return Err(parser.error("comparisons cannot be chained", "write `a < b and b < c`")),
         _ => return Err(parser.error("the gate should end here", "join conditions with `and` or `or`")),
     }
     if !is_condition(&expression) {
         let help = format!("compare it with something: `{} > 0`", text.trim());
-        return Err(fault(&text, "a number alone is no condition", span, help));
+        return Err(fault(&text, "a number alone is not a condition", span, help));
     }
     Ok(expression)
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Token {
+enum Lexeme {
     Number(f64),
     Name(Name),
     Open,
     Close,
     Sign(Arithmetic),
-    Compare(Comparison),
+    Compare(ComparisonOperator),
     Not,
     And,
     Or,
@@ -151,7 +151,7 @@ fn fault(text: &str, message: impl Into<String>, span: Span, help: impl Into<Str
     GateError { message: message.into(), text: text.trim_end().to_owned(), column: span.0 + 1, width, help: help.into() }
 }
 
-fn tokens(text: &str) -> Result<Vec<(Token, Span)>, GateError> {
+fn tokens(text: &str) -> Result<Vec<(Lexeme, Span)>, GateError> {
     let chars: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -165,29 +165,29 @@ fn tokens(text: &str) -> Result<Vec<(Token, Span)>, GateError> {
         at = end;
     }
     let end = text.trim_end().chars().count();
-    tokens.push((Token::End, (end, end)));
+    tokens.push((Lexeme::End, (end, end)));
     Ok(tokens)
 }
 
-fn token(text: &str, chars: &[char], at: usize) -> Result<(Token, usize), GateError> {
+fn token(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateError> {
     let next = chars.get(at + 1).copied();
     let token = match (chars[at], next) {
-        ('<', Some('=')) => (Token::Compare(Comparison::LessOrEqual), 2),
-        ('<', _) => (Token::Compare(Comparison::Less), 1),
-        ('>', Some('=')) => (Token::Compare(Comparison::GreaterOrEqual), 2),
-        ('>', _) => (Token::Compare(Comparison::Greater), 1),
-        ('=', Some('=')) => (Token::Compare(Comparison::Equal), 2),
+        ('<', Some('=')) => (Lexeme::Compare(ComparisonOperator::LessOrEqual), 2),
+        ('<', _) => (Lexeme::Compare(ComparisonOperator::Less), 1),
+        ('>', Some('=')) => (Lexeme::Compare(ComparisonOperator::GreaterOrEqual), 2),
+        ('>', _) => (Lexeme::Compare(ComparisonOperator::Greater), 1),
+        ('=', Some('=')) => (Lexeme::Compare(ComparisonOperator::Equal), 2),
         ('=', _) => return Err(fault(text, "`=` alone compares nothing", (at, at + 1), "write `==`")),
-        ('!', Some('=')) => (Token::Compare(Comparison::NotEqual), 2),
-        ('!', _) => (Token::Not, 1),
-        ('&', Some('&')) => (Token::And, 2),
-        ('|', Some('|')) => (Token::Or, 2),
-        ('(', _) => (Token::Open, 1),
-        (')', _) => (Token::Close, 1),
-        ('+', _) => (Token::Sign(Arithmetic::Plus), 1),
-        ('-', _) => (Token::Sign(Arithmetic::Minus), 1),
-        ('*', _) => (Token::Sign(Arithmetic::Times), 1),
-        ('/', _) => (Token::Sign(Arithmetic::Over), 1),
+        ('!', Some('=')) => (Lexeme::Compare(ComparisonOperator::NotEqual), 2),
+        ('!', _) => (Lexeme::Not, 1),
+        ('&', Some('&')) => (Lexeme::And, 2),
+        ('|', Some('|')) => (Lexeme::Or, 2),
+        ('(', _) => (Lexeme::Open, 1),
+        (')', _) => (Lexeme::Close, 1),
+        ('+', _) => (Lexeme::Sign(Arithmetic::Plus), 1),
+        ('-', _) => (Lexeme::Sign(Arithmetic::Minus), 1),
+        ('*', _) => (Lexeme::Sign(Arithmetic::Times), 1),
+        ('/', _) => (Lexeme::Sign(Arithmetic::Over), 1),
         (c, _) if c.is_ascii_digit() || c == '.' => return number(text, chars, at),
         (c, _) if is_name_char(c) => return word(text, chars, at),
         (c, _) => {
@@ -198,7 +198,7 @@ fn token(text: &str, chars: &[char], at: usize) -> Result<(Token, usize), GateEr
     Ok((token.0, at + token.1))
 }
 
-fn number(text: &str, chars: &[char], at: usize) -> Result<(Token, usize), GateError> {
+fn number(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateError> {
     let mut end = at;
     while let Some(&c) = chars.get(end) {
         let signed = matches!(c, '+' | '-') && matches!(chars[end - 1], 'e' | 'E') && end > at;
@@ -213,12 +213,12 @@ fn number(text: &str, chars: &[char], at: usize) -> Result<(Token, usize), GateE
     }
     let digits: String = chars[at..end].iter().collect();
     match digits.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok((Token::Number(value), end)),
-        _ => Err(fault(text, format!("`{digits}` is no number"), (at, end), "numbers look like 3, 0.25 or 1e-3")),
+        Ok(value) if value.is_finite() => Ok((Lexeme::Number(value), end)),
+        _ => Err(fault(text, format!("`{digits}` is not a number"), (at, end), "numbers look like 3, 0.25 or 1e-3")),
     }
 }
 
-fn word(text: &str, chars: &[char], at: usize) -> Result<(Token, usize), GateError> {
+fn word(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateError> {
     let mut end = at;
     while chars.get(end).is_some_and(|&c| is_name_char(c) || c == '.') {
         end += 1;
@@ -231,15 +231,15 @@ fn word(text: &str, chars: &[char], at: usize) -> Result<(Token, usize), GateErr
             return Err(fault(text, "this quote is never closed", (end, end + 1), format!("add `{quote}` after the metric's name")));
         };
         let metric: String = chars[end + 1..end + 1 + length].iter().collect();
-        return Ok((Token::Name(Name::BestMetric(metric)), end + length + 2));
+        return Ok((Lexeme::Name(Name::BestMetric(metric)), end + length + 2));
     }
     let token = match word.as_str() {
-        "and" => Token::And,
-        "or" => Token::Or,
-        "not" => Token::Not,
+        "and" => Lexeme::And,
+        "or" => Lexeme::Or,
+        "not" => Lexeme::Not,
         _ => match (NAMES.iter().find(|(name, _)| *name == word), word.strip_prefix("best.")) {
-            (Some((_, name)), _) => Token::Name(name.clone()),
-            (None, Some(metric)) if !metric.is_empty() => Token::Name(Name::BestMetric(metric.to_owned())),
+            (Some((_, name)), _) => Lexeme::Name(name.clone()),
+            (None, Some(metric)) if !metric.is_empty() => Lexeme::Name(Name::BestMetric(metric.to_owned())),
             _ => return Err(fault(text, format!("unknown name `{word}`"), (at, end), unknown_name_help(&word))),
         },
     };
@@ -260,17 +260,17 @@ fn unknown_name_help(word: &str) -> String {
     }
 }
 
-struct Parser<'a> {
+struct ExpressionParser<'a> {
     text: &'a str,
-    tokens: Vec<(Token, Span)>,
+    tokens: Vec<(Lexeme, Span)>,
     next: usize,
     depth: usize,
 }
 
 type Parsed = Result<(Expression, Span), GateError>;
 
-impl Parser<'_> {
-    fn peek(&self) -> &Token {
+impl ExpressionParser<'_> {
+    fn peek(&self) -> &Lexeme {
         &self.tokens[self.next].0
     }
 
@@ -290,14 +290,14 @@ impl Parser<'_> {
     }
 
     fn either(&mut self) -> Parsed {
-        self.joined(&Token::Or, Self::both, Expression::Or)
+        self.joined(&Lexeme::Or, Self::both, Expression::Or)
     }
 
     fn both(&mut self) -> Parsed {
-        self.joined(&Token::And, Self::negation, Expression::And)
+        self.joined(&Lexeme::And, Self::negation, Expression::And)
     }
 
-    fn joined(&mut self, word: &Token, part: fn(&mut Self) -> Parsed, join: fn(Box<Expression>, Box<Expression>) -> Expression) -> Parsed {
+    fn joined(&mut self, word: &Lexeme, part: fn(&mut Self) -> Parsed, join: fn(Box<Expression>, Box<Expression>) -> Expression) -> Parsed {
         let mut left = part(self)?;
         while self.peek() == word {
             self.condition(&left)?;
@@ -310,7 +310,7 @@ impl Parser<'_> {
     }
 
     fn negation(&mut self) -> Parsed {
-        if *self.peek() != Token::Not {
+        if *self.peek() != Lexeme::Not {
             return self.comparison();
         }
         let start = self.take();
@@ -321,7 +321,7 @@ impl Parser<'_> {
 
     fn comparison(&mut self) -> Parsed {
         let left = self.sum()?;
-        let Token::Compare(sign) = *self.peek() else { return Ok(left) };
+        let Lexeme::Compare(sign) = *self.peek() else { return Ok(left) };
         self.number(&left)?;
         self.take();
         let right = self.sum()?;
@@ -339,7 +339,7 @@ impl Parser<'_> {
 
     fn chain(&mut self, signs: &[Arithmetic], part: fn(&mut Self) -> Parsed) -> Parsed {
         let mut left = part(self)?;
-        while let Token::Sign(sign) = *self.peek()
+        while let Lexeme::Sign(sign) = *self.peek()
             && signs.contains(&sign)
         {
             self.number(&left)?;
@@ -353,24 +353,24 @@ impl Parser<'_> {
 
     fn factor(&mut self) -> Parsed {
         match self.peek().clone() {
-            Token::Sign(Arithmetic::Minus) => {
+            Lexeme::Sign(Arithmetic::Minus) => {
                 let start = self.take();
                 let inner = self.deeper(Self::factor)?;
                 self.number(&inner)?;
                 Ok((Expression::Negative(Box::new(inner.0)), (start.0, inner.1.1)))
             }
-            Token::Number(value) => Ok((Expression::Number(value), self.take())),
-            Token::Name(name) => Ok((Expression::Name(name), self.take())),
-            Token::Open => {
+            Lexeme::Number(value) => Ok((Expression::Number(value), self.take())),
+            Lexeme::Name(name) => Ok((Expression::Name(name), self.take())),
+            Lexeme::Open => {
                 let start = self.take();
                 let inner = self.deeper(Self::either)?;
-                if *self.peek() != Token::Close {
+                if *self.peek() != Lexeme::Close {
                     return Err(fault(self.text, "this bracket is never closed", start, "add `)`"));
                 }
                 let end = self.take();
                 Ok((inner.0, (start.0, end.1)))
             }
-            Token::End => Err(self.error("something is missing at the end", "a number, a name or a bracket comes here")),
+            Lexeme::End => Err(self.error("something is missing at the end", "a number, a name or a bracket comes here")),
             _ => Err(self.error("a number, a name or a bracket should stand here", "for example: failed / total > 0.2")),
         }
     }

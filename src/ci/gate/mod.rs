@@ -4,8 +4,8 @@ mod expression;
 
 use std::collections::BTreeMap;
 
-use self::expression::{Arithmetic, Comparison, Expression, Name};
-use super::outcome::{Outcome, number_text};
+use self::expression::{Arithmetic, ComparisonOperator, Expression, Name};
+use super::outcome::{SweepOutcome, number_text};
 
 pub(crate) use self::expression::GateError;
 
@@ -16,9 +16,9 @@ pub(crate) struct Gate {
     expression: Expression,
 }
 
-/// What a gate says of an outcome.
+/// The result of a gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Judgement {
+pub(crate) struct GateJudgement {
     /// The condition, as it was written.
     pub(crate) text: String,
     /// The condition is true, or cannot be judged.
@@ -31,14 +31,14 @@ impl Gate {
     /// Reads a gate, before the sweep starts.
     ///
     /// # Errors
-    /// What is wrong with the text, where, and what would be right.
+    /// An error in the text: message, position and fix.
     pub(crate) fn parse(text: &str) -> Result<Self, GateError> {
         let expression = expression::parse(text)?;
         Ok(Self { text: text.split_whitespace().collect::<Vec<_>>().join(" "), expression })
     }
 
     /// Judges an outcome. A gate over a value that does not exist fails: a sweep without a result must not pass for a good one.
-    pub(crate) fn judge(&self, outcome: &Outcome) -> Judgement {
+    pub(crate) fn judge(&self, outcome: &SweepOutcome) -> GateJudgement {
         let mut evaluation = Evaluation { outcome, seen: BTreeMap::new() };
         let (failed, explanation) = match evaluation.holds(&self.expression) {
             Ok(holds) => {
@@ -48,12 +48,12 @@ impl Gate {
             }
             Err(missing) => (true, format!("the condition cannot be judged, which counts as failed: {missing}")),
         };
-        Judgement { text: self.text.clone(), failed, explanation }
+        GateJudgement { text: self.text.clone(), failed, explanation }
     }
 }
 
 struct Evaluation<'a> {
-    outcome: &'a Outcome,
+    outcome: &'a SweepOutcome,
     seen: BTreeMap<String, f64>,
 }
 
@@ -66,16 +66,16 @@ impl Evaluation<'_> {
             Expression::Comparison(left, sign, right) => {
                 let (left, right) = (self.number(left)?, self.number(right)?);
                 Ok(match sign {
-                    Comparison::Less => left < right,
-                    Comparison::LessOrEqual => left <= right,
-                    Comparison::Greater => left > right,
-                    Comparison::GreaterOrEqual => left >= right,
-                    Comparison::Equal => left == right,
-                    Comparison::NotEqual => left != right,
+                    ComparisonOperator::Less => left < right,
+                    ComparisonOperator::LessOrEqual => left <= right,
+                    ComparisonOperator::Greater => left > right,
+                    ComparisonOperator::GreaterOrEqual => left >= right,
+                    ComparisonOperator::Equal => left == right,
+                    ComparisonOperator::NotEqual => left != right,
                 })
             }
             Expression::Number(_) | Expression::Name(_) | Expression::Negative(_) | Expression::Arithmetic(..) => {
-                unreachable!("the parser lets no number stand in the place of a condition")
+                unreachable!("the parser accepts no number as a condition")
             }
         }
     }
@@ -102,7 +102,7 @@ impl Evaluation<'_> {
                 value
             }
             Expression::Not(_) | Expression::And(..) | Expression::Or(..) | Expression::Comparison(..) => {
-                unreachable!("the parser lets no condition stand in the place of a number")
+                unreachable!("the parser accepts no condition as a number")
             }
         };
         // Each comparison with NaN is false, so that a gate could pass because of it.
@@ -153,7 +153,7 @@ mod tests {
     use super::super::outcome::tests::outcome;
     use super::*;
 
-    fn judge(text: &str) -> Judgement {
+    fn judge(text: &str) -> GateJudgement {
         Gate::parse(text).expect(text).judge(&outcome())
     }
 
@@ -254,7 +254,7 @@ mod tests {
         write `a < b and b < c`
         ");
         assert_snapshot!(error("failed"), @r"
-        a number alone is no condition
+        a number alone is not a condition
           | failed
           | ^^^^^^ column 1
         compare it with something: `failed > 0`

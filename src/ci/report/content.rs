@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use sweep_lifecycle::spec::{self, Axis};
+use sweep_lifecycle::spec::{self, ParameterAxis};
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeVersion};
 
-use super::super::outcome::Outcome;
+use super::super::outcome::SweepOutcome;
 use crate::display::{self, FailureGroup};
 
 /// How to get the same again; the caller knows the files and how a shell quotes.
@@ -38,7 +38,7 @@ pub(crate) struct Learnt {
 
 impl Learnt {
     /// Returns the parameters of the newest sweep file.
-    pub(super) fn axes(&self) -> Vec<Axis> {
+    pub(super) fn axes(&self) -> Vec<ParameterAxis> {
         spec::parse(&self.yaml).0.map(|file| spec::axes(&file)).unwrap_or_default()
     }
 }
@@ -61,7 +61,7 @@ pub(super) struct Budget<'a> {
 }
 
 impl<'a> Budget<'a> {
-    pub(super) fn of(outcome: &'a Outcome) -> Self {
+    pub(super) fn of(outcome: &'a SweepOutcome) -> Self {
         let all = outcome.runs.iter().flat_map(|run| &run.attempts);
         let ended: Vec<_> = all.filter(|attempt| attempt.started_ms > 0 && attempt.ended_ms > 0).collect();
         let spent: i64 = ended.iter().map(|attempt| attempt.ended_ms - attempt.started_ms).sum();
@@ -71,6 +71,6 @@ impl<'a> Budget<'a> {
 }
 
 /// The failed runs by cause.
-pub(super) fn grouped(outcome: &Outcome) -> Vec<FailureGroup> {
+pub(super) fn grouped(outcome: &SweepOutcome) -> Vec<FailureGroup> {
     display::failures(outcome.runs.iter().filter(|run| run.state == "failed"))
 }

@@ -22,7 +22,7 @@ pub(crate) fn html(title: &str, markdown: &str, pictures: &[Picture]) -> String 
         html lang="en" {
             head {
                 meta charset="utf-8";
-                // By this the report is known to be no code of the folder that it lies in.
+                // This mark keeps the report out of the code version of its folder.
                 meta name="generator" content="sweep";
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -35,7 +35,7 @@ pub(crate) fn html(title: &str, markdown: &str, pictures: &[Picture]) -> String 
     .into_string()
 }
 
-/// Replaces pictures by what they show, and lets no HTML through but that of our own report.
+/// Replaces pictures by their alternative text, and removes all HTML except the report's.
 fn drawn<'a>(markdown: &'a str, pictures: &[Picture]) -> Vec<Event<'a>> {
     let mut events = Vec::new();
     let mut picture = None;

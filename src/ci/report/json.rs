@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::content::{Budget, Learnt, Reproduce, grouped};
-use crate::ci::Outcome;
+use crate::ci::SweepOutcome;
 use crate::display::{self, FailureGroup};
 
 /// Runs that are listed, the best first.
 const TOP_RUNS: usize = 5;
 
 /// Returns everything that the report says. Names and meanings stay as they are; new ones may come.
-pub(crate) fn json(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce) -> Value {
+pub(crate) fn json(outcome: &SweepOutcome, learnt: &Learnt, reproduce: &Reproduce) -> Value {
     let budget = Budget::of(outcome);
     let mut analysis = display::json::analysis(&learnt.analysis);
     let failure = |group: &FailureGroup| {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use sweep_lifecycle::spec::Axis;
+use sweep_lifecycle::spec::ParameterAxis;
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges, Run};
 
-use super::super::gate::Judgement;
-use super::super::outcome::{Outcome, Verdict, duration_text, number_text, param_text, params};
+use super::super::gate::GateJudgement;
+use super::super::outcome::{CiVerdict, SweepOutcome, duration_text, number_text, param_text, params};
 use super::content::{Budget, Figure, Learnt, Reproduce, grouped};
 use super::escape::{block, code, escape, printable};
 use crate::display::{self, FailureGroup};
@@ -19,7 +19,7 @@ const FAILURE_GROUPS_MAX: usize = 5;
 const TAIL_LINES_MAX: usize = 20;
 
 /// Writes the report. Its first line is a hidden comment by which a bot can find its earlier report on the same sweep.
-pub(crate) fn markdown(outcome: &Outcome, gate: Option<&Judgement>, reproduce: &Reproduce) -> String {
+pub(crate) fn markdown(outcome: &SweepOutcome, gate: Option<&GateJudgement>, reproduce: &Reproduce) -> String {
     let parts = [
         marker(outcome.title()),
         title(outcome, gate),
@@ -35,7 +35,7 @@ pub(crate) fn markdown(outcome: &Outcome, gate: Option<&Judgement>, reproduce: &
 }
 
 /// Writes the report of a sweep that need not have ended: question, budget, best, comparison, importance, failures, code, how to reproduce.
-pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce) -> String {
+pub(crate) fn account(outcome: &SweepOutcome, learnt: &Learnt, reproduce: &Reproduce) -> String {
     let sweep = &outcome.sweep;
     let parts = [
         marker(outcome.title()),
@@ -61,7 +61,7 @@ pub(crate) fn account(outcome: &Outcome, learnt: &Learnt, reproduce: &Reproduce)
     parts.join("\n\n") + "\n"
 }
 
-fn question(outcome: &Outcome) -> String {
+fn question(outcome: &SweepOutcome) -> String {
     let sweep = &outcome.sweep;
     if sweep.metric.is_empty() {
         return String::new();
@@ -74,7 +74,7 @@ fn question(outcome: &Outcome) -> String {
 }
 
 fn space(learnt: &Learnt) -> String {
-    let said = |axis: &Axis| {
+    let said = |axis: &ParameterAxis| {
         let values = match axis.range {
             Some((low, high)) => format!("{} to {}{}", number_text(low), number_text(high), if axis.log { ", by factors" } else { "" }),
             None if axis.values.is_empty() => if axis.log { "any positive number" } else { "any number" }.to_owned(),
@@ -87,7 +87,7 @@ fn space(learnt: &Learnt) -> String {
     if varied.is_empty() { String::new() } else { format!("Searched: {}.", varied.join(", ")) }
 }
 
-fn budget(outcome: &Outcome) -> String {
+fn budget(outcome: &SweepOutcome) -> String {
     let Budget { attempts, spent, machines } = Budget::of(outcome);
     if machines.is_empty() {
         return String::new();
@@ -96,7 +96,7 @@ fn budget(outcome: &Outcome) -> String {
     format!("Budget: {} of training in {attempts} attempts on {} {noun}.", duration_text(spent), machines.len())
 }
 
-fn recommended(outcome: &Outcome, analysis: &AnalyzeSweepResponse) -> String {
+fn recommended(outcome: &SweepOutcome, analysis: &AnalyzeSweepResponse) -> String {
     let Some(run) = analysis.recommendation.as_ref().filter(|run| run.by_model) else { return String::new() };
     let (mean, deviation) = (number_text(run.mean), number_text(run.deviation));
     let reason = if run.reason.is_empty() { String::new() } else { format!(" {}.", escape(&run.reason)) };
@@ -112,8 +112,8 @@ fn importance(analysis: &AnalyzeSweepResponse) -> String {
         return String::new();
     }
     let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
-    let mut text = format!("### What matters\n\nBased on {}{basis} runs.\n\n", analysis.observations);
-    text.push_str("| parameter | share of what is seen | |\n|---|---:|---|\n");
+    let mut text = format!("### Parameter importance\n\nBased on {}{basis} runs.\n\n", analysis.observations);
+    text.push_str("| parameter | share of variation | |\n|---|---:|---|\n");
     for effect in &analysis.effects {
         let (share, deviation) = (100.0 * effect.share, 100.0 * effect.share_deviation);
         let _ = writeln!(text, "| {} | {share:.0} ± {deviation:.0} % | {} |", code(&effect.parameter), escape(&effect.direction));
@@ -128,7 +128,7 @@ fn figures(figures: &[Figure]) -> String {
     if figures.is_empty() { String::new() } else { format!("### Figures\n\n{}", figures.join("\n\n")) }
 }
 
-fn versions(outcome: &Outcome, learnt: &Learnt) -> String {
+fn versions(outcome: &SweepOutcome, learnt: &Learnt) -> String {
     let versions = &learnt.versions;
     if versions.is_empty() {
         return String::new();
@@ -164,18 +164,18 @@ fn marker(title: &str) -> String {
     format!("<!-- sweep-report:{plain} -->")
 }
 
-fn title(outcome: &Outcome, gate: Option<&Judgement>) -> String {
+fn title(outcome: &SweepOutcome, gate: Option<&GateJudgement>) -> String {
     let verdict = outcome.verdict(gate.is_some_and(|gate| gate.failed));
-    let sign = if verdict == Verdict::Passed { "✅" } else { "❌" };
+    let sign = if verdict == CiVerdict::Passed { "✅" } else { "❌" };
     format!("## {sign} Sweep {}: {}", code(outcome.title()), verdict.in_words())
 }
 
-fn gate_line(gate: &Judgement) -> String {
+fn gate_line(gate: &GateJudgement) -> String {
     let word = if gate.failed { "failed" } else { "passed" };
     format!("**Gate {word}** · fails if {} · {}", code(&gate.text), escape(&gate.explanation))
 }
 
-fn progress(outcome: &Outcome) -> String {
+fn progress(outcome: &SweepOutcome) -> String {
     let sweep = &outcome.sweep;
     let states = [
         ("finished", sweep.finished),
@@ -195,7 +195,7 @@ fn progress(outcome: &Outcome) -> String {
     format!("{total} by {} search in {}{states}.", escape(&sweep.method), duration_text(outcome.duration))
 }
 
-fn best(outcome: &Outcome) -> String {
+fn best(outcome: &SweepOutcome) -> String {
     let Some((run, value)) = outcome.best().and_then(|run| Some((run, run.value?))) else {
         return "No run has a result.".to_owned();
     };
@@ -213,7 +213,7 @@ fn value_text(run: &Run, value: f64) -> String {
     format!("{}{last}", number_text(value))
 }
 
-fn top_runs(outcome: &Outcome) -> String {
+fn top_runs(outcome: &SweepOutcome) -> String {
     let ranking = outcome.ranking();
     if ranking.len() < 2 {
         return String::new();
@@ -229,7 +229,7 @@ fn top_runs(outcome: &Outcome) -> String {
     text.trim_end().to_owned()
 }
 
-fn failures(outcome: &Outcome) -> String {
+fn failures(outcome: &SweepOutcome) -> String {
     let groups = grouped(outcome);
     if groups.is_empty() {
         return String::new();
@@ -273,7 +273,7 @@ fn reproduction(reproduce: &Reproduce) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::super::super::End;
+    use super::super::super::SweepRunEnd;
     use super::super::super::gate::Gate;
     use super::super::super::outcome::tests::{outcome, run};
     use super::*;
@@ -347,7 +347,7 @@ mod tests {
             planned: 9,
             ..sweep_proto::v1::Sweep::default()
         };
-        outcome.end = End::TimedOut;
+        outcome.end = SweepRunEnd::TimedOut;
         assert_snapshot!(markdown(&outcome, None, &Reproduce::default()), @r#"
         <!-- sweep-report:abcd1234 -->
 

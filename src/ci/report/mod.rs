@@ -1,4 +1,4 @@
-//! What came of a sweep: Markdown that reads well in a pull request, a page that stands alone, and JSON.
+//! Reports the results of a sweep: Markdown for a pull request, a self-contained page, or JSON.
 
 mod content;
 mod escape;

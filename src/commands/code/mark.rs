@@ -1,4 +1,4 @@
-//! `sweep code mark`: what a person says of a version.
+//! `sweep code mark`: marks a version as unusable, or as the same as another one.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,10 +10,10 @@ use sweep_proto::v1::mark_code_request::Mark;
 
 use crate::client::{ControllerArgs, request_id};
 use crate::display::{self, out};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::snapshots;
 
-/// Says that a version is the same as another one, or of no use
+/// Marks a version as unusable, or as the same as another one
 ///
 /// `same-as`: the search takes both versions for one, as after a change of comments. `unusable`: the version's runs stay listed, but the search does not learn
 /// from them, and none of them is the best. `clear` takes it back.
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &MarkArgs) -> Result<ExitCode> {
         ["same-as", other] => Some(*other),
         ["unusable" | "clear"] => None,
         _ => {
-            let failure = Failure::input(format!("`{}` is nothing that can be said of a version", words.join(" ")));
+            let failure = CommandError::input(format!("`{}` is not a mark of a version", words.join(" ")));
             return Err(failure.hint("`same-as @1`, `unusable` or `clear`").into());
         }
     };
@@ -68,7 +68,7 @@ pub(super) async fn run(args: &MarkArgs) -> Result<ExitCode> {
     let mut out = out();
     match (other, words.as_slice()) {
         (Some(other), _) => writeln!(out, "Version {version} counts as {} from now on", display::code::short(&other))?,
-        (None, ["unusable"]) => writeln!(out, "What came of version {version} counts for nothing from now on; its runs stay listed")?,
+        (None, ["unusable"]) => writeln!(out, "results of version {version} are ignored from now on; its runs stay listed")?,
         (None, _) => writeln!(out, "Version {version} is a version like any other again")?,
     }
     if pinned && words == ["unusable"] {

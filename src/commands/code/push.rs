@@ -15,7 +15,7 @@ use crate::client::{ControllerArgs, request_id};
 use crate::display::{self, out};
 use crate::pinning::{self, CodeFolderArgs};
 
-/// Moves a pinned sweep to the code that is here now
+/// Moves a pinned sweep to the present code of the working folder
 ///
 /// A snapshot is taken of the working state, uncommitted and untracked files included, and every run that begins from now on executes it, on whatever agent.
 /// Running runs finish on the code they began with. Nothing that was tried is tried again unless --rerun says so; and what is tried again gets new runs,
@@ -37,7 +37,7 @@ pub(super) struct PushArgs {
     #[arg(long)]
     stop_running: bool,
 
-    /// What is tried again with the new code: `none`, `best N` or `all`
+    /// The points to rerun with the new code: `none`, `best N` or `all`
     #[arg(long, value_name = "WHICH", num_args = 1..=2, default_value = "none")]
     rerun: Vec<String>,
 

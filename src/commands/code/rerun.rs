@@ -12,14 +12,14 @@ use sweep_proto::v1::{Rerun, RerunPointsRequest};
 
 use crate::client::{ControllerArgs, request_id};
 use crate::display::{out, printable};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
-/// So many runs are named.
+/// Runs that are named.
 const NAMED_MAX: usize = 10;
 
-/// Tries points again with the code that a sweep has now
+/// Reruns points with the present code of a sweep
 ///
-/// Each gets a new run, and what came of older code stays; no `run_cap` counts them, and a sweep that has ended runs again until they are done. What has a
+/// Each gets a new run, and results of older code stay; no `run_cap` counts them, and a sweep that has ended runs again until they are done. What has a
 /// result of that code is left out. A sweep with `code: {mode: track}` tries them with what its agents have: with the newest version that it has seen or,
 /// where all results are of that, with whatever comes next.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(super) struct RerunArgs {
 
 pub(super) async fn run(args: &RerunArgs) -> Result<ExitCode> {
     let Some(rerun) = which(&args.which)? else {
-        return Err(Failure::input("`none`: nothing would be tried again").hint("`best N` or `all`").into());
+        return Err(CommandError::input("`none`: nothing would be tried again").hint("`best N` or `all`").into());
     };
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
@@ -72,7 +72,7 @@ pub(super) fn which(words: &[String]) -> Result<Option<Rerun>> {
     match which {
         Some(which) => Ok(Some(Rerun { which: Some(which) })),
         None => {
-            let failure = Failure::input(format!("`{}` does not say what is tried again", words.join(" ")));
+            let failure = CommandError::input(format!("`{}` does not name points to rerun", words.join(" ")));
             Err(failure.hint("`none`, `best 3` or `all`; the sweep is named before it").into())
         }
     }

@@ -5,12 +5,12 @@ use ratatui::style::{Color, Modifier, Style};
 
 /// What a picture depends on besides the model.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct DrawOptions {
     pub(crate) color: bool,
     pub(crate) now_ms: i64,
 }
 
-impl Look {
+impl DrawOptions {
     pub(super) fn color(self, color: Color) -> Style {
         if self.color { Style::new().fg(color) } else { Style::new() }
     }

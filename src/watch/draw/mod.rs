@@ -12,9 +12,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-pub(crate) use self::look::Look;
+pub(crate) use self::look::DrawOptions;
 use self::look::cut;
-use super::model::{Model, View};
+use super::model::{View, WatchModel};
 use crate::display::printable;
 
 const HELP: [&str; 18] = [
@@ -48,7 +48,7 @@ pub(crate) struct Fit {
 }
 
 /// Draws everything.
-pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) -> Fit {
+pub(crate) fn draw(frame: &mut Frame<'_>, model: &WatchModel, look: DrawOptions) -> Fit {
     let [top, body, bottom] = Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
     frame.render_widget(Paragraph::new(header(model, look, usize::from(top.width))), top);
     let mut fit = Fit { page: usize::from(body.height), last: 0 };
@@ -80,7 +80,7 @@ fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, scroll: usi
     last
 }
 
-fn header(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn header(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let sweep = &model.sweep;
     let name = if sweep.name.is_empty() { String::new() } else { format!(" {}", printable(&sweep.name)) };
     let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
@@ -99,7 +99,7 @@ fn header(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     vec![first, Line::from(tabs)]
 }
 
-fn footer(model: &Model, look: Look, width: usize) -> Line<'static> {
+fn footer(model: &WatchModel, look: DrawOptions, width: usize) -> Line<'static> {
     let strong = Style::new().add_modifier(Modifier::REVERSED);
     if let Some(deed) = &model.asking {
         return Line::styled(cut(&format!(" y/n  {}", deed.question()), width), strong);

@@ -6,9 +6,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use sweep_proto::v1::{Agent, Run};
 
-use super::look::{Look, cut};
-use crate::display::{self, live, number, params_line, printable, span, spark};
-use crate::watch::model::Model;
+use super::look::{DrawOptions, cut};
+use crate::display::{self, attribution, live, number, params_line, printable, span, spark};
+use crate::watch::model::WatchModel;
 
 const BAR_WIDTH_MAX: usize = 40;
 const SPARK_WIDTH_MAX: usize = 60;
@@ -16,7 +16,7 @@ const RUNNING_MAX: usize = 12;
 const ENDED_MAX: usize = 3;
 const CAUSES_MAX: usize = 6;
 
-pub(super) fn lines(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+pub(super) fn lines(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let mut lines = progress(model, look, width);
     lines.extend(best(model, look, width));
     lines.extend(agents(&model.agents, look, width));
@@ -26,7 +26,7 @@ pub(super) fn lines(model: &Model, look: Look, width: usize) -> Vec<Line<'static
     lines
 }
 
-fn progress(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn progress(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let sweep = &model.sweep;
     let counts = Line::raw(cut(&live::counts(sweep), width));
     let cells = width.saturating_sub(8).min(BAR_WIDTH_MAX);
@@ -44,7 +44,7 @@ fn progress(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     vec![Line::from(bar), counts]
 }
 
-fn best(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn best(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let Some(best) = &model.best else { return Vec::new() };
     let value = best.value.map(number).unwrap_or_default();
     let metric = printable(&model.sweep.metric);
@@ -62,7 +62,7 @@ fn best(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn agents(agents: &[Agent], look: Look, width: usize) -> Vec<Line<'static>> {
+fn agents(agents: &[Agent], look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let (alive, gone): (Vec<_>, Vec<_>) = agents.iter().partition(|agent| agent.alive);
     let busy: u32 = alive.iter().map(|agent| agent.running).sum();
     let slots: u32 = alive.iter().map(|agent| agent.slots).sum();
@@ -75,7 +75,7 @@ fn agents(agents: &[Agent], look: Look, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn running(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn running(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     if model.running.is_empty() {
         return Vec::new();
     }
@@ -98,7 +98,7 @@ fn running(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn ended(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn ended(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     if model.ended.is_empty() {
         return Vec::new();
     }
@@ -108,21 +108,21 @@ fn ended(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn ended_line(run: &Run, look: Look, width: usize) -> Line<'static> {
+fn ended_line(run: &Run, look: DrawOptions, width: usize) -> Line<'static> {
     let value = run.value.map(|value| format!("{}  ", number(value))).unwrap_or_default();
     let reason = run.reason.lines().next().map(|reason| format!("{}  ", printable(reason))).unwrap_or_default();
     let text = cut(&format!("  {:>5}  {:<9}  {value}{reason}{}", run.run, run.state, params_line(run)), width);
     Line::styled(text, look.state(&run.state))
 }
 
-fn causes(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn causes(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let groups = display::failures(model.failed());
     if groups.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![head(look, "Failures by cause")];
     for group in groups.iter().take(CAUSES_MAX) {
-        let blame = if group.blame.is_empty() { String::new() } else { format!(", blames {}", group.blame) };
+        let blame = if group.blame.is_empty() { String::new() } else { format!(" (attribution: {})", attribution(&group.blame)) };
         let first = group.example.lines().next().unwrap_or_default();
         let text = format!("  {} × {}{blame}: {}", group.runs.len(), printable(&group.kind), printable(first));
         lines.push(Line::styled(cut(&text, width), look.color(Color::Red)));
@@ -134,6 +134,6 @@ fn causes(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn head(look: Look, text: &str) -> Line<'static> {
+fn head(look: DrawOptions, text: &str) -> Line<'static> {
     Line::styled(text.to_owned(), look.head())
 }

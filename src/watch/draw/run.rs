@@ -6,14 +6,14 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use sweep_proto::v1::{Attempt, Run};
 
-use super::look::{Look, cell, cut};
-use crate::display::{self, number, printable, span, spark};
-use crate::watch::model::Model;
+use super::look::{DrawOptions, cell, cut};
+use crate::display::{self, attribution, number, printable, span, spark};
+use crate::watch::model::WatchModel;
 
 const NAME_WIDTH_MAX: usize = 24;
 const TAIL_LINES: usize = 8;
 
-pub(super) fn lines(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+pub(super) fn lines(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let Some(run) = model.run() else { return vec![Line::raw("no run is chosen: 2 lists them")] };
     let reason = if run.reason.is_empty() { String::new() } else { format!(": {}", printable(&run.reason)) };
     let mut lines = vec![Line::styled(cut(&format!("Run {} is {}{reason}", run.run, run.state), width), look.state(&run.state))];
@@ -31,7 +31,7 @@ pub(super) fn lines(model: &Model, look: Look, width: usize) -> Vec<Line<'static
     lines
 }
 
-fn course(model: &Model, run: &Run, look: Look, width: usize) -> Option<Line<'static>> {
+fn course(model: &WatchModel, run: &Run, look: DrawOptions, width: usize) -> Option<Line<'static>> {
     if model.points_of != Some(run.run) {
         return None;
     }
@@ -42,7 +42,7 @@ fn course(model: &Model, run: &Run, look: Look, width: usize) -> Option<Line<'st
 }
 
 /// The parameters beside those of the best run, where they differ.
-fn parameters(model: &Model, run: &Run, look: Look, width: usize) -> Vec<Line<'static>> {
+fn parameters(model: &WatchModel, run: &Run, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let best = model.best.as_ref().filter(|best| best.run != run.run);
     let of_best: BTreeMap<_, _> = best.map(display::params).unwrap_or_default().into_iter().collect();
     let title = best.map_or("Parameters".to_owned(), |best| format!("Parameters (and those of the best, run {})", best.run));
@@ -57,7 +57,7 @@ fn parameters(model: &Model, run: &Run, look: Look, width: usize) -> Vec<Line<'s
     lines
 }
 
-fn of_attempt(attempt: &Attempt, look: Look, width: usize) -> Vec<Line<'static>> {
+fn of_attempt(attempt: &Attempt, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let took = if attempt.started_ms > 0 && attempt.ended_ms > 0 {
         format!(", took {}", span(attempt.ended_ms - attempt.started_ms))
     } else {
@@ -66,7 +66,7 @@ fn of_attempt(attempt: &Attempt, look: Look, width: usize) -> Vec<Line<'static>>
     let title = format!("Attempt {} on {} is {}{took}", attempt.attempt, printable(&attempt.host), attempt.state);
     let mut lines = vec![Line::styled(cut(&title, width), look.head())];
     if let Some(failure) = &attempt.failure {
-        let text = format!("  {} (blames {}): {}", failure.kind, failure.blame, printable(&failure.message));
+        let text = format!("  {} (attribution: {}): {}", failure.kind, attribution(&failure.blame), printable(&failure.message));
         lines.push(Line::styled(cut(&text, width), look.color(Color::Red)));
         if !failure.evidence.is_empty() {
             lines.push(Line::raw(cut(&format!("  evidence: {}", printable(&failure.evidence)), width)));
@@ -83,7 +83,7 @@ fn of_attempt(attempt: &Attempt, look: Look, width: usize) -> Vec<Line<'static>>
 }
 
 /// The output of a run: a line about it, and what fits below.
-pub(super) fn output(model: &Model, look: Look, width: usize, height: usize) -> Vec<Line<'static>> {
+pub(super) fn output(model: &WatchModel, look: DrawOptions, width: usize, height: usize) -> Vec<Line<'static>> {
     let log = &model.log;
     let Some(run) = log.run else { return vec![Line::raw("no run is chosen: 2 lists them")] };
     let page = height.saturating_sub(1);

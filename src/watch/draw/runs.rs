@@ -4,14 +4,14 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use sweep_proto::v1::Run;
 
-use super::look::{Look, cell, cut};
+use super::look::{DrawOptions, cell, cut};
 use crate::display::{number, params_line, printable};
-use crate::watch::model::Model;
+use crate::watch::model::WatchModel;
 use crate::watch::rows;
 
 const VALUE_WIDTH: usize = 11;
 
-pub(super) fn lines(model: &Model, look: Look, width: usize, height: usize) -> Vec<Line<'static>> {
+pub(super) fn lines(model: &WatchModel, look: DrawOptions, width: usize, height: usize) -> Vec<Line<'static>> {
     let way = if model.descending { "↓" } else { "↑" };
     let order = format!("by {} {way}, {} of {}", model.order.word(), model.rows.len(), model.runs.len());
     let metric = if model.sweep.metric.is_empty() { "value" } else { &model.sweep.metric };
@@ -29,7 +29,7 @@ pub(super) fn lines(model: &Model, look: Look, width: usize, height: usize) -> V
     lines
 }
 
-fn row(model: &Model, run: &Run, look: Look, width: usize) -> Line<'static> {
+fn row(model: &WatchModel, run: &Run, look: DrawOptions, width: usize) -> Line<'static> {
     let star = if model.sweep.best_run == Some(run.run) { "*" } else { " " };
     let chosen = model.chosen == Some(run.run);
     let mark = if chosen { ">" } else { " " };

@@ -5,7 +5,7 @@ use ratatui::backend::TestBackend;
 use sweep_proto::v1::{Agent, Attempt, Failure, MetricPoint, Run, Sweep, WatchSweepResponse};
 
 use super::*;
-use crate::watch::model::{Deed, Event};
+use crate::watch::model::{Deed, WatchEvent};
 
 const NOW: i64 = 1_000_000;
 
@@ -42,7 +42,7 @@ fn run(number: u64, state: &str, value: Option<f64>) -> Run {
     }
 }
 
-fn model() -> Model {
+fn model() -> WatchModel {
     let sweep = Sweep {
         id: "ab12cd34".to_owned(),
         name: "digits".to_owned(),
@@ -59,9 +59,9 @@ fn model() -> Model {
     };
     let ended = vec![run(4, "failed", None), run(3, "finished", Some(0.3)), run(2, "finished", Some(0.5)), run(1, "finished", Some(0.9))];
     let best = Some(run(3, "finished", Some(0.3)));
-    let mut model = Model::default();
+    let mut model = WatchModel::default();
     let view = WatchSweepResponse { sweep: Some(sweep), running: vec![run(5, "running", None)], ended, best };
-    model.apply(Event::Changed(Box::new(view)));
+    model.apply(WatchEvent::Changed(Box::new(view)));
     let agent = |health: &str, reason: &str| Agent {
         host: "box".to_owned(),
         slots: 2,
@@ -71,21 +71,21 @@ fn model() -> Model {
         reason: reason.to_owned(),
         ..Agent::default()
     };
-    model.apply(Event::Agents(vec![agent("ok", ""), agent("quarantined", "3 failures in a row")]));
+    model.apply(WatchEvent::Agents(vec![agent("ok", ""), agent("quarantined", "3 failures in a row")]));
     model
 }
 
-fn picture(model: &Model, width: u16, height: u16) -> String {
+fn picture(model: &WatchModel, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal
         .draw(|frame| {
-            let _ = draw(frame, model, Look { color: false, now_ms: NOW });
+            let _ = draw(frame, model, DrawOptions { color: false, now_ms: NOW });
         })
         .unwrap();
     terminal.backend().to_string()
 }
 
-fn hostile() -> Model {
+fn hostile() -> WatchModel {
     let mut model = model();
     let text = "\x1b[2J\x1b]0;x\x07\u{202e}漢字\r\n";
     model.sweep.name = text.to_owned();
@@ -113,23 +113,23 @@ fn the_overview_fits_common_and_small_terminals() {
 
 #[test]
 fn the_runs_fit_common_and_small_terminals() {
-    let model = Model { view: View::Runs, ..model() };
+    let model = WatchModel { view: View::Runs, ..model() };
     insta::assert_snapshot!("runs_80x24", picture(&model, 80, 24));
     insta::assert_snapshot!("runs_60x20", picture(&model, 60, 20));
 }
 
 #[test]
 fn a_run_is_shown_beside_the_best_one() {
-    let mut model = Model { view: View::Run, chosen: Some(4), ..model() };
+    let mut model = WatchModel { view: View::Run, chosen: Some(4), ..model() };
     let point = |value| MetricPoint { name: "loss".to_owned(), value, ..MetricPoint::default() };
-    model.apply(Event::Metrics { run: 4, points: [3.0, 2.0, 1.0].map(point).to_vec() });
+    model.apply(WatchEvent::Metrics { run: 4, points: [3.0, 2.0, 1.0].map(point).to_vec() });
     insta::assert_snapshot!("run_80x24", picture(&model, 80, 24));
     insta::assert_snapshot!("run_60x20", picture(&model, 60, 20));
 }
 
 #[test]
 fn output_is_shown_as_inert_text() {
-    let mut model = Model { view: View::Log, chosen: Some(4), ..model() };
+    let mut model = WatchModel { view: View::Log, chosen: Some(4), ..model() };
     model.log.begin(4);
     model.log.more(4, "epoch 1\n\x1b[2Jgone? \u{202e}desrever\n漢字\n".as_bytes());
     insta::assert_snapshot!("output_80x24", picture(&model, 80, 24));
@@ -138,9 +138,9 @@ fn output_is_shown_as_inert_text() {
 #[test]
 fn questions_and_a_lost_controller_stand_in_the_last_line() {
     let mut model = model();
-    model.apply(Event::Said("the sweep is paused".to_owned()));
+    model.apply(WatchEvent::Said("the sweep is paused".to_owned()));
     assert!(picture(&model, 80, 24).contains("the sweep is paused"));
-    model.apply(Event::Lost("connection refused".to_owned()));
+    model.apply(WatchEvent::Lost("connection refused".to_owned()));
     assert!(picture(&model, 80, 24).contains("waiting for the controller … (connection refused)"));
     model.asking = Some(Deed::Retry(4));
     assert!(picture(&model, 80, 24).contains("y/n  Run 4 again?"));
@@ -152,7 +152,7 @@ fn questions_and_a_lost_controller_stand_in_the_last_line() {
 fn hostile_text_is_inert_in_each_view_and_size() {
     for view in View::ALL {
         for (width, height) in [(200, 60), (80, 24), (60, 20), (10, 4), (1, 1)] {
-            let drawn = picture(&Model { view, ..hostile() }, width, height);
+            let drawn = picture(&WatchModel { view, ..hostile() }, width, height);
             let steers = |char: char| char != '\n' && char.is_control() || ('\u{202a}'..='\u{202e}').contains(&char);
             assert!(!drawn.contains(steers), "{view:?} {width}x{height}: {drawn}");
         }

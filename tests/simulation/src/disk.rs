@@ -5,7 +5,7 @@ use sweep_lifecycle::event::Recorded;
 
 use crate::world::{Fault, World};
 
-/// What the controller's engine writes to.
+/// The disk that the controller's engine writes to.
 pub(crate) struct Disk {
     pub(crate) store: Box<dyn Store>,
     pub(crate) world: World,

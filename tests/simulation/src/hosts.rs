@@ -1,11 +1,11 @@
-//! Who lives on the simulated machines: the controller, agents, and a person.
+//! The hosts of the simulated machines: the controller, agents, and a user.
 
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_agent::channel::{Controller, Trust};
+use sweep_agent::channel::{ControllerTarget, Trust};
 use sweep_agent::{AgentOptions, Interrupt, Notice, Nvidia, TokenSource, simulation};
 use sweep_controller::engine::{Clock, Engine, EngineOptions, Mutation, Terms};
 use sweep_controller::reader::Reader;
@@ -23,7 +23,7 @@ use tonic::transport::{Endpoint, Server};
 use crate::disk::Disk;
 use crate::front::Front;
 use crate::network;
-use crate::world::{Preemption, Wish, World};
+use crate::world::{Preemption, UserRequest, World};
 
 /// The sweep's `max_silence`.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(6);
@@ -112,7 +112,7 @@ pub(crate) async fn agent(
             continue;
         };
         let options = AgentOptions {
-            controller: Controller { endpoint: Endpoint::from_static("http://controller:7433"), trust: Trust::Own },
+            controller: ControllerTarget { endpoint: Endpoint::from_static("http://controller:7433"), trust: Trust::Own },
             token: TokenSource::default(),
             sweep,
             count: None,
@@ -204,18 +204,20 @@ pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
             let set =
                 |action: Action| SetSweepStateRequest { sweep_id: sweep.clone(), action: action.into(), request_id: request_id.clone() };
             let answer = match wish {
-                Wish::Pause => client.set_sweep_state(set(Action::Pause)).await.map(|_| ()),
-                Wish::Resume => client.set_sweep_state(set(Action::Resume)).await.map(|_| ()),
-                Wish::RetryFailed => client.retry_runs(RetryRunsRequest { sweep_id, runs: Vec::new(), request_id }).await.map(|_| ()),
-                Wish::Edit(how) => {
+                UserRequest::Pause => client.set_sweep_state(set(Action::Pause)).await.map(|_| ()),
+                UserRequest::Resume => client.set_sweep_state(set(Action::Resume)).await.map(|_| ()),
+                UserRequest::RetryFailed => {
+                    client.retry_runs(RetryRunsRequest { sweep_id, runs: Vec::new(), request_id }).await.map(|_| ())
+                }
+                UserRequest::Edit(how) => {
                     let yaml = edited(&yaml, how);
                     client.edit_sweep(EditSweepRequest { sweep_id, yaml, request_id, ..EditSweepRequest::default() }).await.map(|_| ())
                 }
-                Wish::UndoEdit => {
+                UserRequest::UndoEdit => {
                     let request = EditSweepRequest { sweep_id, undo: true, request_id, ..EditSweepRequest::default() };
                     client.edit_sweep(request).await.map(|_| ())
                 }
-                Wish::CancelRun(run) => client.cancel_run(CancelRunRequest { sweep_id, run, request_id }).await.map(|_| ()),
+                UserRequest::CancelRun(run) => client.cancel_run(CancelRunRequest { sweep_id, run, request_id }).await.map(|_| ()),
             };
             match answer.map_err(|status| status.code()) {
                 Err(tonic::Code::Cancelled | tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::ResourceExhausted) => {

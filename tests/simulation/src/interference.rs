@@ -1,4 +1,4 @@
-//! What answers in the controller's place for a while: proxies with HTTP and gRPC statuses, a controller that asks for another token, another controller.
+//! Servers that answer in the controller's place for a while: proxies with HTTP and gRPC statuses, a controller that asks for another token, another controller.
 
 use sweep_controller::service;
 use sweep_lifecycle::state::ControllerIdentity;
@@ -16,7 +16,7 @@ const GRPC: [i32; 5] = [5, 7, 12, 14, 16];
 /// Refusals of a controller that has other data.
 const REFUSALS: [&str; 4] = ["unknown_sweep", "unknown_agent", "stale_attempt", "wrong_state"];
 
-/// What answers in the controller's place.
+/// A server that answers in the controller's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interference {
     /// A proxy, over HTTP.

@@ -70,7 +70,7 @@ struct Paper {
     life: u64,
     calls: u64,
     old: Vec<Old>,
-    /// Who got which attempt by which request.
+    /// The attempts by agent and request.
     given: BTreeMap<(u64, u32), String>,
     /// Attempts that it stopped executing because a call about them was refused.
     refused: BTreeSet<(u64, u32)>,

@@ -18,7 +18,7 @@ use crate::hosts;
 use crate::interference::Interference;
 use crate::paper::paper;
 use crate::storage::Storage;
-use crate::world::{Fault, Preemption, Wish, World};
+use crate::world::{Fault, Preemption, UserRequest, World};
 
 /// How long things go wrong.
 const TROUBLE: Duration = Duration::from_secs(45);
@@ -31,14 +31,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// How long processes may outlive the sweep.
 const LEFTOVERS: Duration = Duration::from_secs(30);
 
-/// What came of a seed.
+/// The outcome of a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Of all that happened, in order.
     pub trace: u64,
     /// How many events the log has.
     pub events: u64,
-    /// What must not have happened; empty: all is well.
+    /// The violations; empty: none.
     pub violations: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ fn align_task_ids() -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
     loop {
         let id = runtime.spawn(async {}).id().to_string();
-        if id.parse::<u64>().map_err(|error| format!("tokio's task id `{id}` is no number: {error}"))?.is_multiple_of(64) {
+        if id.parse::<u64>().map_err(|error| format!("tokio's task id `{id}` is not a number: {error}"))?.is_multiple_of(64) {
             return Ok(());
         }
     }
@@ -164,7 +164,7 @@ fn settle(
     preempt
 }
 
-/// What goes wrong.
+/// The faults.
 struct Trouble {
     chance: Chance,
     agents: Vec<String>,
@@ -257,19 +257,19 @@ impl Trouble {
             }
             _ => {
                 let wish = match self.chance.below(8) {
-                    0 => Wish::Pause,
-                    1 => Wish::Resume,
-                    2 => Wish::RetryFailed,
-                    3 | 4 => Wish::Edit(self.chance.below(4)),
-                    5 => Wish::UndoEdit,
-                    _ => Wish::CancelRun(self.chance.between(1, 12)),
+                    0 => UserRequest::Pause,
+                    1 => UserRequest::Resume,
+                    2 => UserRequest::RetryFailed,
+                    3 | 4 => UserRequest::Edit(self.chance.below(4)),
+                    5 => UserRequest::UndoEdit,
+                    _ => UserRequest::CancelRun(self.chance.between(1, 12)),
                 };
                 world.record().wishes.push(wish);
             }
         }
     }
 
-    /// What concerns the controller's identity: something else answers, a backup is made, one is restored.
+    /// Faults of the controller's identity: something else answers, a backup is made, one is restored.
     fn disturb(&mut self, trouble: u64, sim: &mut Sim<'_>, world: &World) {
         let now = sim.elapsed();
         match trouble {
@@ -336,11 +336,11 @@ impl Trouble {
         record.interference = None;
         (record.disk_ms, record.skew_ms) = (0, 0);
         record.disk.clear();
-        record.wishes = vec![Wish::Resume];
+        record.wishes = vec![UserRequest::Resume];
     }
 }
 
-/// A controller that has ended is started again, as whoever runs it would.
+/// A controller that has ended is restarted, as its supervisor would.
 fn restart_controller(sim: &mut Sim<'_>, world: &World) {
     if std::mem::take(&mut world.record().controller_ended) {
         sim.crash("controller");
@@ -354,7 +354,7 @@ fn is_over(world: &World) -> bool {
     let stalled = sweep.stalled && sweep.state == SweepState::Paused;
     let over = sweep.state.is_terminal() && sweep.live.is_empty() && sweep.queued.is_empty();
     if stalled && record.wishes.is_empty() {
-        record.wishes.push(Wish::Resume);
+        record.wishes.push(UserRequest::Resume);
     }
     over
 }

@@ -1,4 +1,4 @@
-//! What the controller's data is kept in, and backups of it.
+//! The storage of the controller's data, and backups of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use sweep_lifecycle::state::Timestamp;
 /// The way to write and the way to ask.
 pub(crate) type Opened = (Box<dyn Store>, Arc<dyn Query>);
 
-/// What the controller's data is kept in.
+/// The storage of the controller's data.
 #[derive(Clone, Debug)]
 pub(crate) enum Storage {
     /// In memory.

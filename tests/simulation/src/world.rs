@@ -1,4 +1,4 @@
-//! What is outside of controller and agents: time, programs, and the record of what was promised.
+//! The world outside of controller and agents: time, programs, and the record of what was promised.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ struct Shared {
     record: Mutex<Record>,
 }
 
-/// What has happened so far.
+/// The record so far.
 #[derive(Default)]
 pub(crate) struct Record {
     /// Everything is printed (`SWEEP_SIM_TRACE=1`).
@@ -39,13 +39,13 @@ pub(crate) struct Record {
     pub(crate) events: u64,
     /// Of all events and all that anybody was told, in order.
     pub(crate) trace: u64,
-    /// What must not have happened.
+    /// The violations.
     pub(crate) violations: Vec<String>,
-    /// The wall clock is wrong by so many milliseconds.
+    /// The error of the wall clock, in milliseconds.
     pub(crate) skew_ms: i64,
     /// The disk answers so late.
     pub(crate) disk_ms: u64,
-    /// What becomes of the next commits.
+    /// The fate of the next commits.
     pub(crate) disk: Vec<Fault>,
     /// The controller's process has ended by itself.
     pub(crate) controller_ended: bool,
@@ -53,15 +53,15 @@ pub(crate) struct Record {
     pub(crate) sweep: Option<String>,
     /// Attempts that programs other than agents have finished: how many points went with each.
     pub(crate) paper: BTreeMap<(u64, u32), u64>,
-    /// What a person wants next.
-    pub(crate) wishes: Vec<Wish>,
-    /// What answers in the controller's place.
+    /// The user's next request.
+    pub(crate) wishes: Vec<UserRequest>,
+    /// A server that answers in the controller's place.
     pub(crate) interference: Option<Interference>,
     /// How often a backup was restored: what was promised before is void.
     pub(crate) restores: u64,
 }
 
-/// What becomes of a commit.
+/// The fate of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// No space is left.
@@ -81,9 +81,9 @@ pub(crate) struct Preemption {
     pub(crate) programs: Option<(Duration, bool)>,
 }
 
-/// What a person asks for.
+/// A user's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum UserRequest {
     Pause,
     Resume,
     RetryFailed,

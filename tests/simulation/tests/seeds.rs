@@ -43,10 +43,7 @@ fn everything_holds_under_every_seed() {
 }
 
 #[test]
-#[cfg_attr(
-    not(tokio_unstable),
-    ignore = "a RUSTFLAGS of your own hides that of .cargo/config.toml, and tokio draws chance that no seed gives"
-)]
+#[cfg_attr(not(tokio_unstable), ignore = "your own RUSTFLAGS hides that of .cargo/config.toml, and tokio draws chance that no seed gives")]
 fn one_seed_gives_one_trace() {
     for seed in 0..10 {
         let first = run(seed, Mutation::None, Weakness::None).expect("it runs");

@@ -16,7 +16,7 @@ use nix::unistd::geteuid;
 
 use super::found_file::FoundFile;
 use super::journal::BaselineFile;
-use super::kind::Kind;
+use super::kind::FrameworkFileKind;
 use super::neighbours::Registration;
 use super::rank;
 use super::source::Stamp;
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The same while the attempt is young: what a short program writes elsewhere is only found while it is open.
 const EARLY_PAUSE: Duration = Duration::from_millis(200);
 const EARLY: Duration = Duration::from_secs(5);
-/// A look that took long is followed by a pause so many times as long.
+/// The pause after a slow look, as a multiple of its duration.
 const PAUSE_FACTOR: u32 = 150;
 /// How long a file may wait until it is clear which attempt wrote it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -97,9 +97,9 @@ struct NamedFiles {
     roots: BTreeSet<PathBuf>,
 }
 
-/// What is known of who wrote a file.
+/// Evidence about the writer of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writer {
+enum FileWriter {
     ThisAttempt,
     OtherAttempt,
     Unclear,
@@ -137,7 +137,7 @@ impl Discovery {
     }
 
     /// Returns the files that are there before the program is started.
-    pub(crate) fn look_before(&self) -> Vec<(PathBuf, Kind, Stamp)> {
+    pub(crate) fn look_before(&self) -> Vec<(PathBuf, FrameworkFileKind, Stamp)> {
         let mut found = Vec::new();
         self.walk(|path, kind, _| {
             if let Ok(about) = path.symlink_metadata() {
@@ -179,16 +179,17 @@ impl Discovery {
         self.registration.look(&self.place.runs_dir);
         for path in open.written.keys().cloned() {
             // A table that a program keeps open may have any name.
-            let kind = Kind::of_known(&path).or_else(|| path.extension().is_some_and(|end| end == "csv").then_some(Kind::Table));
+            let kind = FrameworkFileKind::of_known(&path)
+                .or_else(|| path.extension().is_some_and(|end| end == "csv").then_some(FrameworkFileKind::Table));
             if let Some(kind) = kind {
                 seen.entry(path).or_insert((kind, false));
             }
         }
         for folder in &self.printed {
             walk::files(folder, &[], self.since, |path| {
-                if Kind::of_known(&path) == Some(Kind::Wandb) {
+                if FrameworkFileKind::of_known(&path) == Some(FrameworkFileKind::Wandb) {
                     self.written.insert(path.clone());
-                    seen.entry(path).or_insert((Kind::Wandb, false));
+                    seen.entry(path).or_insert((FrameworkFileKind::Wandb, false));
                 }
             });
         }
@@ -199,22 +200,22 @@ impl Discovery {
             }
             let Ok(about) = path.symlink_metadata() else { continue };
             // A program may have a file of this name, too.
-            if kind == Kind::MlflowLog && !path.starts_with(&self.place.folder) {
+            if kind == FrameworkFileKind::MlflowLog && !path.starts_with(&self.place.folder) {
                 continue;
             }
             if !about.is_file() || !self.is_changed(&path, &about) || !self.is_of_user(&path, &about) {
                 continue;
             }
             match self.writer(&path, &about) {
-                Writer::ThisAttempt => {
+                FileWriter::ThisAttempt => {
                     self.unclear.remove(&path);
                     self.known.insert(path.clone());
-                    let name = path.parent().filter(|_| kind == Kind::Wandb).and_then(Path::file_name).map(OsStr::to_owned);
-                    let rank = if kind == Kind::Wandb { self.rank(&path, &open) } else { None };
+                    let name = path.parent().filter(|_| kind == FrameworkFileKind::Wandb).and_then(Path::file_name).map(OsStr::to_owned);
+                    let rank = if kind == FrameworkFileKind::Wandb { self.rank(&path, &open) } else { None };
                     found.push((name, Stamp::of(&about).modified_ns, FoundFile { path, kind, is_named, rank }));
                 }
-                Writer::OtherAttempt => drop(self.unclear.remove(&path)),
-                Writer::Unclear => drop(self.unclear.entry(path).or_insert(began)),
+                FileWriter::OtherAttempt => drop(self.unclear.remove(&path)),
+                FileWriter::Unclear => drop(self.unclear.entry(path).or_insert(began)),
             }
         }
         // The folders of W&B's runs are named by the time at which they began.
@@ -254,11 +255,11 @@ impl Discovery {
     }
 
     /// Calls `visit` with each file whose name says that it holds metrics.
-    fn walk(&self, mut visit: impl FnMut(PathBuf, Kind, bool)) {
+    fn walk(&self, mut visit: impl FnMut(PathBuf, FrameworkFileKind, bool)) {
         let mut look = |root: &Path, left_out: &[PathBuf]| {
             let is_complete = walk::files(root, left_out, self.since, |path| {
                 let is_named = self.named.globs.is_match(&path);
-                if let Some(kind) = if is_named { Some(Kind::of_named(&path)) } else { Kind::of_known(&path) } {
+                if let Some(kind) = if is_named { Some(FrameworkFileKind::of_named(&path)) } else { FrameworkFileKind::of_known(&path) } {
                     visit(path, kind, is_named);
                 }
             });
@@ -278,7 +279,8 @@ impl Discovery {
     /// Returns whether a file is not as it was before the attempt began.
     fn is_changed(&self, path: &Path, about: &Metadata) -> bool {
         // Runs of W&B's library from before the attempt are not looked at.
-        if Kind::of_known(path) == Some(Kind::Wandb) && about.modified().is_ok_and(|changed| changed < self.since) {
+        if FrameworkFileKind::of_known(path) == Some(FrameworkFileKind::Wandb) && about.modified().is_ok_and(|changed| changed < self.since)
+        {
             return false;
         }
         let stamp = Stamp::of(about);
@@ -287,7 +289,7 @@ impl Discovery {
             .is_none_or(|before| (before.bytes, before.modified_ns, before.inode) != (stamp.bytes, stamp.modified_ns, stamp.inode))
     }
 
-    /// Returns whether a file belongs to the agent's user, or to the user to whom the file system gives everything.
+    /// Returns whether a file belongs to the agent's user, or to the user that the file system makes the owner of every file.
     fn is_of_user(&self, path: &Path, about: &Metadata) -> bool {
         let owner_of = |path: &Path| path.symlink_metadata().map(|found| found.uid()).ok();
         about.uid() == geteuid().as_raw() || self.written.contains(path) || owner_of(&self.place.folder) == Some(about.uid())
@@ -299,55 +301,55 @@ impl Discovery {
         self.registration.is_claimed_by_others(&folder) || folder.exists()
     }
 
-    fn writer(&self, path: &Path, about: &Metadata) -> Writer {
+    fn writer(&self, path: &Path, about: &Metadata) -> FileWriter {
         let place = &self.place;
         if path.starts_with(&place.folder) || path.starts_with(&place.checkpoints) {
-            return Writer::ThisAttempt;
+            return FileWriter::ThisAttempt;
         }
         match named_run(path.strip_prefix(&place.workdir).unwrap_or(path), &place.sweep) {
-            Some(run) if run == place.run => return Writer::ThisAttempt,
-            Some(_) => return Writer::OtherAttempt,
+            Some(run) if run == place.run => return FileWriter::ThisAttempt,
+            Some(_) => return FileWriter::OtherAttempt,
             None => {}
         }
         let others = self.registration.others();
         if others.is_empty() {
-            return Writer::ThisAttempt;
+            return FileWriter::ThisAttempt;
         }
         // What changes once all others have ended is this attempt's, also a file that one of them had: names that hold the second come again.
         if let Ok(modified) = about.modified()
             && others.iter().all(|(_, ended)| ended.is_some_and(|ended| ended < modified))
         {
-            return Writer::ThisAttempt;
+            return FileWriter::ThisAttempt;
         }
         let is_rivalled = path.ancestors().any(|part| self.registration.is_claimed_by_others(part));
         if self.written.contains(path) {
-            return if self.registration.is_claimed_by_others(path) { Writer::Unclear } else { Writer::ThisAttempt };
+            return if self.registration.is_claimed_by_others(path) { FileWriter::Unclear } else { FileWriter::ThisAttempt };
         }
         match writing_process(path) {
-            Some(pid) if self.pids.contains(&pid) => return Writer::ThisAttempt,
-            Some(pid) if self.is_of_others(pid) => return Writer::OtherAttempt,
+            Some(pid) if self.pids.contains(&pid) => return FileWriter::ThisAttempt,
+            Some(pid) if self.is_of_others(pid) => return FileWriter::OtherAttempt,
             Some(_) => {}
             // Others have been looked at meanwhile, and would have been seen in the folder.
             None if self.unclear.get(path).is_some_and(|since| since.elapsed() >= FOLDER_PATIENCE) && !self.registration.has_foreign() => {
                 let is_in_folder = path.parent().is_some_and(|folder| self.written.contains(folder));
                 if (is_in_folder || path.ancestors().any(|part| self.folders.contains(part))) && !is_rivalled {
-                    return Writer::ThisAttempt;
+                    return FileWriter::ThisAttempt;
                 }
             }
             None => {}
         }
         if is_rivalled {
-            return if path.ancestors().any(|part| self.written.contains(part)) { Writer::Unclear } else { Writer::OtherAttempt };
+            return if path.ancestors().any(|part| self.written.contains(part)) { FileWriter::Unclear } else { FileWriter::OtherAttempt };
         }
-        // Whoever created it writes it.
+        // Its creator writes it.
         match about.created() {
             Ok(created) if !self.baseline.contains_key(path) => {
                 let was_there = |(began, ended): &(SystemTime, Option<SystemTime>)| {
                     *began <= created + FILE_CLOCK && ended.is_none_or(|ended| created <= ended)
                 };
-                if others.iter().any(was_there) { Writer::Unclear } else { Writer::ThisAttempt }
+                if others.iter().any(was_there) { FileWriter::Unclear } else { FileWriter::ThisAttempt }
             }
-            _ => Writer::Unclear,
+            _ => FileWriter::Unclear,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What was read from the files of frameworks, in the order in which it was read, in the attempt's folder. Files are read while others grow and may be
 //! written again or deleted: only this order can be repeated, so that each point counts once however often the agent is killed.
 //!
-//! A record is its length and its checksum (4 bytes each), and an [`Entry`]. What a crash has torn is cut off.
+//! A record is its length and its checksum (4 bytes each), and an [`JournalEntry`]. What a crash has torn is cut off.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,12 +19,12 @@ pub(crate) const FILE: &str = "frameworks.log";
 const HEAD: usize = 8;
 /// Nothing that is written here is longer.
 const ENTRY_BYTES_MAX: usize = 16 << 20;
-/// Stands for a point without a step.
+/// Marks a point without a step.
 const NO_STEP: i64 = i64::MIN;
 
 /// One record.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Entry {
+pub(crate) struct JournalEntry {
     /// Files that were there before the attempt began.
     #[prost(message, repeated, tag = "1")]
     pub(crate) baseline: Vec<BaselineFile>,
@@ -131,7 +131,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Opens the journal in an attempt's folder. What agents before this one have written is to be read with [`Journal::next`] first. Returns also what
-    /// lay in its place, and was moved aside.
+    /// was in its place, and was moved aside.
     pub(crate) fn open(folder: &Path) -> (Self, io::Result<Option<Obstruction>>) {
         let (file, replaced) = match private::open_or_create(&folder.join(FILE)) {
             Ok((file, replaced)) => (Some(file), Ok(replaced)),
@@ -141,7 +141,7 @@ impl Journal {
     }
 
     /// Returns the next record that was written before; `None`: there is no further one, and new ones can be added.
-    pub(crate) fn next(&mut self) -> Option<Entry> {
+    pub(crate) fn next(&mut self) -> Option<JournalEntry> {
         let entry = self.file.as_ref().and_then(|file| read(file, self.end));
         let Some((entry, end)) = entry else {
             if let Some(file) = &self.file {
@@ -167,8 +167,8 @@ impl Journal {
     /// Adds a record.
     ///
     /// # Errors
-    /// It cannot be written: the next agent does not know of it.
-    pub(crate) fn add(&mut self, entry: &Entry) -> io::Result<()> {
+    /// It cannot be written: the next agent does not see it.
+    pub(crate) fn add(&mut self, entry: &JournalEntry) -> io::Result<()> {
         let file = self.file.as_ref().ok_or_else(|| io::Error::other("it could not be opened"))?;
         let content = entry.encode_to_vec();
         let mut bytes = Vec::with_capacity(HEAD + content.len());
@@ -224,7 +224,7 @@ impl Journal {
 }
 
 /// Returns the record at a place and where it ends; `None` where there is none that is intact.
-fn read(file: &File, at: u64) -> Option<(Entry, u64)> {
+fn read(file: &File, at: u64) -> Option<(JournalEntry, u64)> {
     let mut head = [0; HEAD];
     file.read_exact_at(&mut head, at).ok()?;
     let [a, b, c, d, checksum @ ..] = head;
@@ -237,7 +237,7 @@ fn read(file: &File, at: u64) -> Option<(Entry, u64)> {
     if crc32fast::hash(&content) != u32::from_le_bytes(checksum) {
         return None;
     }
-    Some((Entry::decode(&content[..]).ok()?, at + (HEAD + length) as u64))
+    Some((JournalEntry::decode(&content[..]).ok()?, at + (HEAD + length) as u64))
 }
 
 /// Returns the digest of a content that is at most so long.
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(journal.next(), None);
         let write = |journal: &mut Journal, points: &[(NamedSeries, Option<i64>, f64)]| {
             let progress = journal.progress(1, Position { offset: 7, ..Position::default() }, points);
-            journal.add(&Entry { progress: Some(progress), ..Entry::default() }).unwrap();
+            journal.add(&JournalEntry { progress: Some(progress), ..JournalEntry::default() }).unwrap();
         };
         write(&mut journal, &[(series("a"), Some(1), 0.5), (series("b"), None, f64::NAN)]);
         write(&mut journal, &[(series("a"), Some(2), 0.25)]);

@@ -6,7 +6,7 @@ use crate::mlflow;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum FrameworkFileKind {
     /// TensorBoard's event file.
     Events,
     /// A CSV file with a header.
@@ -30,7 +30,7 @@ const TABLES: [&str; 4] = ["metrics.csv", "results.csv", "log.csv", "training.lo
 /// Name of the database that MLflow's clients make where nothing else is set.
 const MLFLOW_DATABASE: &str = "mlflow.db";
 
-impl Kind {
+impl FrameworkFileKind {
     /// Returns the number by which the journal knows it.
     pub(crate) fn number(self) -> u32 {
         match self {
@@ -91,15 +91,15 @@ impl Kind {
     }
 }
 
-/// Returns the folder that stands for the series of a file: of checkpoints the folder that holds them, of MLflow's metrics the run.
-pub(crate) fn series_folder(kind: Kind, path: &Path) -> PathBuf {
+/// Returns the folder that identifies the series of a file: of checkpoints the folder that holds them, of MLflow's metrics the run.
+pub(crate) fn series_folder(kind: FrameworkFileKind, path: &Path) -> PathBuf {
     let parent = path.parent().unwrap_or(path);
     match kind {
-        Kind::TrainerState => {
+        FrameworkFileKind::TrainerState => {
             let is_checkpoint = parent.file_name().is_some_and(|name| name.to_string_lossy().starts_with("checkpoint-"));
             if is_checkpoint { parent.parent().unwrap_or(parent).to_owned() } else { parent.to_owned() }
         }
-        Kind::MlflowMetric => mlflow_run(path).map_or_else(|| parent.to_owned(), |(run, _)| run),
+        FrameworkFileKind::MlflowMetric => mlflow_run(path).map_or_else(|| parent.to_owned(), |(run, _)| run),
         _ => parent.to_owned(),
     }
 }
@@ -119,23 +119,26 @@ mod tests {
 
     #[test]
     fn files_of_frameworks_are_known_by_their_names() {
-        let kind = |path: &str| Kind::of_known(Path::new(path));
-        assert_eq!(kind("/w/runs/x/events.out.tfevents.1700000000.box.7.0"), Some(Kind::Events));
-        assert_eq!(kind("/w/logs/lightning_logs/version_0/metrics.csv"), Some(Kind::Table));
-        assert_eq!(kind("/w/out/checkpoint-8/trainer_state.json"), Some(Kind::TrainerState));
+        let kind = |path: &str| FrameworkFileKind::of_known(Path::new(path));
+        assert_eq!(kind("/w/runs/x/events.out.tfevents.1700000000.box.7.0"), Some(FrameworkFileKind::Events));
+        assert_eq!(kind("/w/logs/lightning_logs/version_0/metrics.csv"), Some(FrameworkFileKind::Table));
+        assert_eq!(kind("/w/out/checkpoint-8/trainer_state.json"), Some(FrameworkFileKind::TrainerState));
         let run = "/w/mlruns/0/0123456789abcdef0123456789abcdef";
-        assert_eq!(kind(&format!("{run}/metrics/val/loss")), Some(Kind::MlflowMetric));
+        assert_eq!(kind(&format!("{run}/metrics/val/loss")), Some(FrameworkFileKind::MlflowMetric));
         assert_eq!(mlflow_run(Path::new(&format!("{run}/metrics/val/loss"))), Some((run.into(), "val/loss".to_owned())));
         for other in ["/w/data.csv", "/w/metrics/loss", "/w/mlruns/0/meta.yaml", "/w/state.json"] {
             assert_eq!(kind(other), None, "{other}");
         }
-        assert_eq!(series_folder(Kind::TrainerState, Path::new("/w/out/checkpoint-8/trainer_state.json")), Path::new("/w/out"));
+        assert_eq!(
+            series_folder(FrameworkFileKind::TrainerState, Path::new("/w/out/checkpoint-8/trainer_state.json")),
+            Path::new("/w/out")
+        );
     }
 
     #[test]
     fn kinds_keep_their_numbers() {
         for number in 1..=8 {
-            assert_eq!(Kind::of_number(number).map(Kind::number), Some(number));
+            assert_eq!(FrameworkFileKind::of_number(number).map(FrameworkFileKind::number), Some(number));
         }
     }
 }

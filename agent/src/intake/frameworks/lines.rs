@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::kind::{self, Kind};
+use super::kind::{self, FrameworkFileKind};
 use super::series::Sample;
 use crate::intake::record;
 
@@ -23,15 +23,15 @@ struct Logged {
 
 /// Returns the samples of a text, each with the folder below that of the file, and how many bytes need not be looked at again. Lines have to be complete,
 /// unless the text is the last one; JSON objects may have several lines, or no end of line behind them.
-pub(crate) fn read(kind: Kind, path: &Path, text: &[u8], last: bool) -> (Vec<(String, Sample)>, usize) {
-    if kind == Kind::Lines {
+pub(crate) fn read(kind: FrameworkFileKind, path: &Path, text: &[u8], last: bool) -> (Vec<(String, Sample)>, usize) {
+    if kind == FrameworkFileKind::Lines {
         return objects(text, last);
     }
     let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let end = if last { text.len() } else { end };
     let lines = text[..end].split(|byte| *byte == b'\n').filter(|line| line.len() <= LINE_BYTES_MAX).map(String::from_utf8_lossy);
     let samples = match kind {
-        Kind::MlflowMetric => {
+        FrameworkFileKind::MlflowMetric => {
             let name = kind::mlflow_run(path).map(|(_, name)| name).unwrap_or_default();
             lines.filter_map(|line| stored(&name, &line)).map(|sample| (String::new(), sample)).collect()
         }
@@ -81,26 +81,26 @@ mod tests {
 
     #[test]
     fn lines_of_each_kind_are_read() {
-        let values = |kind: Kind, path: &str, text: &str| -> Vec<(String, String, Option<i64>, f64)> {
+        let values = |kind: FrameworkFileKind, path: &str, text: &str| -> Vec<(String, String, Option<i64>, f64)> {
             let (found, taken) = read(kind, Path::new(path), text.as_bytes(), false);
             assert_eq!(taken, text.len());
             found.into_iter().map(|(run, sample)| (run, sample.tag, sample.step, sample.value)).collect()
         };
         let point = |run: &str, name: &str, step| (run.to_owned(), name.to_owned(), step, 0.5);
-        assert_eq!(values(Kind::Lines, "/m.jsonl", "{\"loss\": 0.5, \"step\": 3}\nnonsense\n"), [point("", "loss", Some(3))]);
+        assert_eq!(values(FrameworkFileKind::Lines, "/m.jsonl", "{\"loss\": 0.5, \"step\": 3}\nnonsense\n"), [point("", "loss", Some(3))]);
         let path = "/mlruns/0/0123456789abcdef0123456789abcdef/metrics/val/loss";
-        assert_eq!(values(Kind::MlflowMetric, path, "1700000000000 0.5 3\n\nx\n"), [point("", "val/loss", Some(3))]);
+        assert_eq!(values(FrameworkFileKind::MlflowMetric, path, "1700000000000 0.5 3\n\nx\n"), [point("", "val/loss", Some(3))]);
         let log =
             "{\"run\": \"a\", \"metric\": \"loss\", \"step\": 3, \"value\": 0.5}\n{\"run\": \"a\", \"param\": \"lr\", \"value\": \"1\"}\n";
-        assert_eq!(values(Kind::MlflowLog, "/mlflow.jsonl", log), [point("a", "loss", Some(3))]);
+        assert_eq!(values(FrameworkFileKind::MlflowLog, "/mlflow.jsonl", log), [point("a", "loss", Some(3))]);
         let log = "{\"run\": \"a\", \"metric\": \"loss\", \"step\": 3, \"value\": \"NaN\"}";
-        assert!(read(Kind::MlflowLog, Path::new("/m"), log.as_bytes(), true).0[0].1.value.is_nan());
+        assert!(read(FrameworkFileKind::MlflowLog, Path::new("/m"), log.as_bytes(), true).0[0].1.value.is_nan());
     }
 
     #[test]
     fn objects_need_no_end_of_line_and_wait_for_their_own_end() {
         let values = |text: &str, last: bool| {
-            let (found, taken) = read(Kind::Lines, Path::new("/m.json"), text.as_bytes(), last);
+            let (found, taken) = read(FrameworkFileKind::Lines, Path::new("/m.json"), text.as_bytes(), last);
             (found.into_iter().map(|(_, sample)| sample.value).collect::<Vec<_>>(), taken)
         };
         assert_eq!(values("{\"loss\": 0.5}", false), (vec![0.5], 13));

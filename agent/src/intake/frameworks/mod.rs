@@ -24,11 +24,11 @@ use std::time::{Duration, Instant, SystemTime};
 use self::discovery::Discovery;
 pub(crate) use self::discovery::Workplace;
 use self::found_file::FoundFile;
-use self::journal::{BaselineFile, Entry, Journal, NamedSeries, OpenedFile, Position};
-use self::kind::Kind;
+use self::journal::{BaselineFile, Journal, JournalEntry, NamedSeries, OpenedFile, Position};
+use self::kind::FrameworkFileKind;
 use self::rank::{Choice, Ranks};
 use self::series::{Naming, Series};
-use self::source::{Source, Stamp};
+use self::source::{SeriesFile, Stamp};
 use super::{Reading, wandb};
 use crate::private;
 use crate::process::tree::Tree;
@@ -56,12 +56,12 @@ pub(crate) struct FrameworkFiles {
 
 /// What a look at the files brought.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct FrameworkUpdate {
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
     /// What the user should know.
     pub(crate) complaints: Vec<String>,
-    /// What the user should know of the program, once for all its runs.
+    /// Warnings about the program for the user, once for all its runs.
     pub(crate) remarks: Vec<String>,
     /// Files with metrics that are not read, and the remedy.
     pub(crate) unread: Vec<String>,
@@ -91,17 +91,17 @@ impl FrameworkFiles {
     }
 
     /// Returns what is new. With `last`, nobody can write any more.
-    pub(crate) async fn read(&mut self, tree: &Tree, last: bool) -> Seen {
+    pub(crate) async fn read(&mut self, tree: &Tree, last: bool) -> FrameworkUpdate {
         if !last && Instant::now() < self.next {
-            return Seen::default();
+            return FrameworkUpdate::default();
         }
-        let Some(mut files) = self.files.take() else { return Seen::default() };
+        let Some(mut files) = self.files.take() else { return FrameworkUpdate::default() };
         let tree = tree.clone();
         let look = tokio::task::spawn_blocking(move || {
             let seen = files.look(&tree, last);
             (files, seen)
         });
-        let Ok((files, seen)) = look.await else { return Seen::default() };
+        let Ok((files, seen)) = look.await else { return FrameworkUpdate::default() };
         self.files = Some(files);
         self.next = Instant::now() + if seen.more { Duration::ZERO } else { PAUSE };
         seen
@@ -115,11 +115,11 @@ struct Files {
     discovery: Discovery,
     /// Another agent has written to the journal before this one.
     is_replaying: bool,
-    sources: Vec<Source>,
+    sources: Vec<SeriesFile>,
     /// Of files of W&B's library.
     ranks: Ranks,
     series: Series,
-    /// Of what `trainer_state.json` files have said, which all repeat each other.
+    /// Of the contents of `trainer_state.json` files, which repeat each other.
     emitted: BTreeSet<u64>,
     /// Names that a file gives by itself.
     given: BTreeSet<String>,
@@ -165,7 +165,7 @@ impl Files {
         let mut left = DIGESTS_BYTES_MAX;
         let mut baseline = Vec::new();
         for (path, kind, Stamp { bytes, modified_ns, inode }) in self.discovery.look_before() {
-            let has_digest = kind == Kind::Table && bytes <= DIGEST_BYTES_MAX.min(left);
+            let has_digest = kind == FrameworkFileKind::Table && bytes <= DIGEST_BYTES_MAX.min(left);
             let digest = has_digest.then(|| {
                 left -= bytes;
                 journal::digest_of(&mut private::open_of_program(&path).ok()?, bytes).ok()
@@ -174,11 +174,11 @@ impl Files {
             self.discovery.baseline.insert(path, file.clone());
             baseline.push(file);
         }
-        self.write(&Entry { baseline, begun: true, ..Entry::default() });
+        self.write(&JournalEntry { baseline, begun: true, ..JournalEntry::default() });
     }
 
-    fn look(&mut self, tree: &Tree, last: bool) -> Seen {
-        let mut seen = Seen { complaints: std::mem::take(&mut self.complaints), ..Seen::default() };
+    fn look(&mut self, tree: &Tree, last: bool) -> FrameworkUpdate {
+        let mut seen = FrameworkUpdate { complaints: std::mem::take(&mut self.complaints), ..FrameworkUpdate::default() };
         if self.is_replaying {
             self.replay(&mut seen);
             seen.more = true;
@@ -216,7 +216,7 @@ impl Files {
     }
 
     /// Returns what an agent before this one has read.
-    fn replay(&mut self, seen: &mut Seen) {
+    fn replay(&mut self, seen: &mut FrameworkUpdate) {
         let mut has_begun = !self.sources.is_empty() || !self.discovery.baseline.is_empty();
         while seen.readings.len() < REPLAYED_MAX {
             let Some(entry) = self.journal.next() else {
@@ -231,17 +231,17 @@ impl Files {
                 self.discovery.baseline.insert(path_of(&file.path), file);
             }
             if let Some(OpenedFile { id, path, kind, is_named, rank, is_left_out }) = entry.opened
-                && let Some(kind) = Kind::of_number(kind)
+                && let Some(kind) = FrameworkFileKind::of_number(kind)
             {
                 let path = path_of(&path);
                 self.discovery.know(path.clone());
                 match kind {
-                    Kind::Wandb if is_left_out => self.ranks.restore(&path, rank, Choice::LeftOut),
-                    Kind::Wandb => {
+                    FrameworkFileKind::Wandb if is_left_out => self.ranks.restore(&path, rank, Choice::LeftOut),
+                    FrameworkFileKind::Wandb => {
                         self.ranks.restore(&path, rank, Choice::Read);
                         seen.wandb_files.push(path);
                     }
-                    _ => self.sources.push(Source::new(id, path, kind, !is_named, Position::default())),
+                    _ => self.sources.push(SeriesFile::new(id, path, kind, !is_named, Position::default())),
                 }
             }
             if let Some(progress) = entry.progress {
@@ -250,7 +250,7 @@ impl Files {
                     source.go_to(position);
                     for (series, reading) in self.journal.points(&progress) {
                         let folder = source.folder.join(&series.group);
-                        if source.kind == Kind::TrainerState {
+                        if source.kind == FrameworkFileKind::TrainerState {
                             self.emitted.insert(fingerprint(&folder, &series.tag, reading.step));
                         }
                         // What was added under the name that the sweep file asks for has no tag.
@@ -266,11 +266,13 @@ impl Files {
     }
 
     /// Reads a file from now on.
-    fn add(&mut self, file: FoundFile, seen: &mut Seen) {
-        if file.kind == Kind::Wandb {
+    fn add(&mut self, file: FoundFile, seen: &mut FrameworkUpdate) {
+        if file.kind == FrameworkFileKind::Wandb {
             match self.ranks.choose(&file) {
                 Choice::Read => self.read_wandb(file.path, file.rank, seen),
-                Choice::LeftOut => self.write(&Entry { opened: Some(wandb_file(&file.path, file.rank, true)), ..Entry::default() }),
+                Choice::LeftOut => {
+                    self.write(&JournalEntry { opened: Some(wandb_file(&file.path, file.rank, true)), ..JournalEntry::default() })
+                }
             }
             return;
         }
@@ -282,7 +284,7 @@ impl Files {
             }
             return;
         }
-        if kind == Kind::MlflowDatabase {
+        if kind == FrameworkFileKind::MlflowDatabase {
             seen.unread.push(format!(
                 "metrics in {} are not read: leave MLFLOW_TRACKING_URI as sweep sets it (without `mlflow.set_tracking_uri` in the program)",
                 path.display()
@@ -292,23 +294,23 @@ impl Files {
         let position = self.discovery.baseline.get(&path).map(|before| position_after(before, &path, kind)).unwrap_or_default();
         let id = self.sources.last().map_or(1, |source| source.id + 1);
         let opened = OpenedFile { id, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number(), is_named, ..OpenedFile::default() };
-        self.write(&Entry { opened: Some(opened), ..Entry::default() });
+        self.write(&JournalEntry { opened: Some(opened), ..JournalEntry::default() });
         if position != Position::default() {
             let progress = self.journal.progress(id, position, &[]);
-            self.write(&Entry { progress: Some(progress), ..Entry::default() });
+            self.write(&JournalEntry { progress: Some(progress), ..JournalEntry::default() });
         }
-        self.sources.push(Source::new(id, path, kind, !is_named, position));
+        self.sources.push(SeriesFile::new(id, path, kind, !is_named, position));
     }
 
     /// Has a file of W&B's library read from now on.
-    fn read_wandb(&mut self, path: PathBuf, rank: Option<u32>, seen: &mut Seen) {
-        self.write(&Entry { opened: Some(wandb_file(&path, rank, false)), ..Entry::default() });
+    fn read_wandb(&mut self, path: PathBuf, rank: Option<u32>, seen: &mut FrameworkUpdate) {
+        self.write(&JournalEntry { opened: Some(wandb_file(&path, rank, false)), ..JournalEntry::default() });
         seen.wandb_files.push(path);
         seen.more = true;
     }
 
     /// Gives out what was read from a file, unless the name of one of its series is not decided yet.
-    fn emit(&mut self, index: usize, last: bool, seen: &mut Seen) {
+    fn emit(&mut self, index: usize, last: bool, seen: &mut FrameworkUpdate) {
         let source = &mut self.sources[index];
         let Some(chunk) = &source.chunk else { return };
         let (kind, now, repeats) = (source.kind, self.began.elapsed(), source.repeats_results());
@@ -322,7 +324,8 @@ impl Files {
                 Naming::Named(name) => Some(name),
                 Naming::Repeated => None,
             };
-            let name = name.filter(|_| kind != Kind::Events || sample.tag == self.asked || !series::is_of_hparams(&sample.tag));
+            let name =
+                name.filter(|_| kind != FrameworkFileKind::Events || sample.tag == self.asked || !series::is_of_hparams(&sample.tag));
             if name.as_ref().is_some_and(|name| *name != self.asked) && !self.given.contains(&self.asked) {
                 match self.series.is_alias(&self.asked, &folder, &sample.tag, now, last) {
                     None => return,
@@ -336,7 +339,7 @@ impl Files {
         for (group, sample) in &chunk.samples {
             let folder = source.folder.join(group);
             let Some(Some(name)) = names.get(&(group.as_str(), sample.tag.as_str())) else { continue };
-            if kind == Kind::TrainerState
+            if kind == FrameworkFileKind::TrainerState
                 && self.emitted.len() < EMITTED_MAX
                 && !self.emitted.insert(fingerprint(&folder, &sample.tag, sample.step))
             {
@@ -353,7 +356,7 @@ impl Files {
         source.chunk = None;
         if !points.is_empty() {
             let progress = self.journal.progress(self.sources[index].id, position, &points);
-            self.write(&Entry { progress: Some(progress), ..Entry::default() });
+            self.write(&JournalEntry { progress: Some(progress), ..JournalEntry::default() });
         }
         seen.readings.extend(points.into_iter().map(|(series, step, value)| Reading { name: series.name, step, value }));
         self.complain_of_rivals();
@@ -376,7 +379,7 @@ impl Files {
         }
     }
 
-    fn find_unclear(&mut self, last: bool, seen: &mut Seen) {
+    fn find_unclear(&mut self, last: bool, seen: &mut FrameworkUpdate) {
         let Some(path) = self.discovery.unclear(last).filter(|_| !self.has_complained.contains("unclear")) else { return };
         let text = format!(
             "{} is not read: another attempt runs in the same working folder, and either of them can have written it; let the program write below \
@@ -387,7 +390,7 @@ impl Files {
         self.has_complained.insert("unclear");
     }
 
-    fn write(&mut self, entry: &Entry) {
+    fn write(&mut self, entry: &JournalEntry) {
         if let Err(error) = self.journal.add(entry) {
             self.complain_of_journal(&error);
         }
@@ -405,7 +408,7 @@ impl Files {
 
 fn wandb_file(path: &Path, rank: Option<u32>, is_left_out: bool) -> OpenedFile {
     let path = path.as_os_str().as_bytes().to_vec();
-    OpenedFile { path, kind: Kind::Wandb.number(), rank, is_left_out, ..OpenedFile::default() }
+    OpenedFile { path, kind: FrameworkFileKind::Wandb.number(), rank, is_left_out, ..OpenedFile::default() }
 }
 
 fn path_of(bytes: &[u8]) -> PathBuf {
@@ -413,15 +416,15 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 }
 
 /// Returns the position behind what a file held before the attempt began; its beginning where it holds something else by now.
-fn position_after(before: &BaselineFile, path: &Path, kind: Kind) -> Position {
+fn position_after(before: &BaselineFile, path: &Path, kind: FrameworkFileKind) -> Position {
     let is_continued = || {
         let mut file = private::open_of_program(path).ok()?;
         if file.metadata().ok()?.len() < before.bytes {
             return Some(false);
         }
         match (kind, before.digest) {
-            (Kind::Table, Some(digest)) => Some(journal::digest_of(&mut file, before.bytes).ok()? == digest),
-            (Kind::Table | Kind::TrainerState, _) => Some(false),
+            (FrameworkFileKind::Table, Some(digest)) => Some(journal::digest_of(&mut file, before.bytes).ok()? == digest),
+            (FrameworkFileKind::Table | FrameworkFileKind::TrainerState, _) => Some(false),
             _ => Some(Stamp::of(&file.metadata().ok()?).inode == before.inode),
         }
     };

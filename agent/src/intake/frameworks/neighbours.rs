@@ -13,13 +13,13 @@ use crate::private;
 use crate::process::fence;
 
 /// The attempts that agents of this process execute. One for all of them, since they share the machine.
-static ATTEMPTS: Mutex<BTreeMap<PathBuf, Attempt>> = Mutex::new(BTreeMap::new());
+static ATTEMPTS: Mutex<BTreeMap<PathBuf, NeighbourAttempt>> = Mutex::new(BTreeMap::new());
 
 /// Lists of attempts of other agents that are read.
 const LISTS_MAX: usize = 1000;
 
 #[derive(Clone, Debug)]
-struct Attempt {
+struct NeighbourAttempt {
     workdir: PathBuf,
     began: SystemTime,
     ended: Option<SystemTime>,
@@ -45,14 +45,14 @@ struct List {
 
 /// Part of an attempt's job.
 #[derive(Deserialize)]
-struct Workplace {
+struct NeighbourWorkplace {
     workdir: PathBuf,
 }
 
 impl Registration {
     /// Enters an attempt by its folder.
     pub(crate) fn new(folder: &Path, workdir: &Path, began: SystemTime) -> Self {
-        let attempt = Attempt { workdir: workdir.to_owned(), began, ended: None, claims: BTreeSet::new() };
+        let attempt = NeighbourAttempt { workdir: workdir.to_owned(), began, ended: None, claims: BTreeSet::new() };
         let mut attempts = attempts();
         attempts.insert(folder.to_owned(), attempt);
         let oldest = attempts.values().filter(|attempt| attempt.ended.is_none()).map(|attempt| attempt.began).min();
@@ -81,7 +81,7 @@ impl Registration {
             let Some(list) = read::<List>(&list) else { continue };
             let is_own = |folder: &Path| attempts().contains_key(folder);
             for other in list.attempts.into_iter().filter(|other| !is_own(&other.folder)) {
-                let is_here = read::<Workplace>(&other.folder.join("job.json")).is_some_and(|job| self.shares(&job.workdir));
+                let is_here = read::<NeighbourWorkplace>(&other.folder.join("job.json")).is_some_and(|job| self.shares(&job.workdir));
                 let holds = || fence::holding_attempt(other.folder.parent()?).ok()?.filter(|attempt| *attempt == other.attempt);
                 if is_here && holds().is_some() {
                     living.insert(other.folder);
@@ -110,7 +110,7 @@ impl Registration {
         own.into_iter().chain(self.foreign.values().copied()).filter(overlaps).collect()
     }
 
-    /// Returns whether attempts of other agents are there, of which nobody knows what they write.
+    /// Returns whether attempts of other agents are there, whose output files are unknown.
     pub(crate) fn has_foreign(&self) -> bool {
         self.foreign.values().any(|(_, until)| until.is_none_or(|until| until >= self.began))
     }
@@ -128,7 +128,7 @@ impl Drop for Registration {
     }
 }
 
-fn attempts() -> MutexGuard<'static, BTreeMap<PathBuf, Attempt>> {
+fn attempts() -> MutexGuard<'static, BTreeMap<PathBuf, NeighbourAttempt>> {
     ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -69,7 +69,7 @@ struct Other {
     since: Instant,
 }
 
-/// What becomes of a file.
+/// How a file is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Read,
@@ -133,11 +133,11 @@ impl Ranks {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kind::Kind;
+    use super::super::kind::FrameworkFileKind;
     use super::*;
 
     fn file(name: &str, rank: Option<u32>) -> FoundFile {
-        FoundFile { path: name.into(), kind: Kind::Wandb, is_named: false, rank }
+        FoundFile { path: name.into(), kind: FrameworkFileKind::Wandb, is_named: false, rank }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::kind::Kind;
+use super::kind::FrameworkFileKind;
 
 /// How long a tag of one subfolder waits for the same tag in another one. Writers of both flush together, and are read one after the other.
 const HOLD: Duration = Duration::from_secs(2);
@@ -32,15 +32,15 @@ pub(crate) struct Series {
 
 #[derive(Debug)]
 struct Tag {
-    kind: Kind,
+    kind: FrameworkFileKind,
     /// In the order in which they were seen; never empty.
     folders: Vec<PathBuf>,
     since: Duration,
-    decision: Option<Decision>,
+    decision: Option<SeriesDecision>,
 }
 
 #[derive(Clone, Debug)]
-enum Decision {
+enum SeriesDecision {
     /// The first folder has the plain name.
     Plain,
     /// All folders are named, from this one on.
@@ -60,7 +60,7 @@ pub(crate) enum Naming {
 
 impl Series {
     /// Records that a folder has a tag, in a file of a kind.
-    pub(crate) fn see(&mut self, kind: Kind, folder: &Path, tag: &str, now: Duration) {
+    pub(crate) fn see(&mut self, kind: FrameworkFileKind, folder: &Path, tag: &str, now: Duration) {
         if !self.folders.iter().any(|known| known == folder) {
             self.folders.push(folder.to_owned());
         }
@@ -77,19 +77,19 @@ impl Series {
     }
 
     /// Records that an agent before this one has named a tag.
-    pub(crate) fn restore(&mut self, kind: Kind, folder: &Path, tag: &str, name: &str) {
+    pub(crate) fn restore(&mut self, kind: FrameworkFileKind, folder: &Path, tag: &str, name: &str) {
         self.see(kind, folder, tag, Duration::ZERO);
         let Some(known) = self.tags.get_mut(tag).filter(|known| known.decision.is_none()) else { return };
         let prefix = name.strip_suffix(tag).and_then(|prefix| prefix.strip_suffix('/')).unwrap_or_default();
         let depth = prefix.split('/').filter(|part| !part.is_empty()).count();
         known.decision = Some(match folder.ancestors().nth(depth).filter(|_| depth > 0) {
-            Some(root) => Decision::Prefixed(root.to_owned()),
-            None => Decision::Plain,
+            Some(root) => SeriesDecision::Prefixed(root.to_owned()),
+            None => SeriesDecision::Plain,
         });
     }
 
     /// Returns the name of a tag that was seen. With `last`, no other folder can come. A file that describes hyperparameters often `repeats` results.
-    pub(crate) fn name(&mut self, kind: Kind, folder: &Path, tag: &str, repeats: bool, now: Duration, last: bool) -> Naming {
+    pub(crate) fn name(&mut self, kind: FrameworkFileKind, folder: &Path, tag: &str, repeats: bool, now: Duration, last: bool) -> Naming {
         let is_alone = self.folders.len() < 2 && !folder.file_name().is_some_and(|name| SPLITS.iter().any(|split| name == *split));
         let Some(known) = self.tags.get_mut(tag) else { return Naming::Named(tag.to_owned()) };
         if known.kind != kind || (repeats && known.folders.iter().any(|other| other != folder)) {
@@ -97,15 +97,15 @@ impl Series {
         }
         let decision = match &known.decision {
             Some(decision) => decision.clone(),
-            None if known.folders.len() > 1 => Decision::Prefixed(common(&known.folders)),
-            None if kind != Kind::Events || is_alone || last || now >= known.since + HOLD => Decision::Plain,
+            None if known.folders.len() > 1 => SeriesDecision::Prefixed(common(&known.folders)),
+            None if kind != FrameworkFileKind::Events || is_alone || last || now >= known.since + HOLD => SeriesDecision::Plain,
             None => return Naming::Wait,
         };
         known.decision = Some(decision.clone());
         let root = match decision {
-            Decision::Plain if known.folders[0] == folder => return Naming::Named(tag.to_owned()),
-            Decision::Plain => common(&[known.folders[0].clone(), folder.to_owned()]),
-            Decision::Prefixed(root) => root,
+            SeriesDecision::Plain if known.folders[0] == folder => return Naming::Named(tag.to_owned()),
+            SeriesDecision::Plain => common(&[known.folders[0].clone(), folder.to_owned()]),
+            SeriesDecision::Prefixed(root) => root,
         };
         let below = folder.strip_prefix(&root).ok().or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder);
         let prefix = below.to_string_lossy();
@@ -160,11 +160,11 @@ mod tests {
     }
 
     fn name(series: &mut Series, folder: &str, tag: &str, now: Duration) -> Naming {
-        series.name(Kind::Events, Path::new(folder), tag, false, now, false)
+        series.name(FrameworkFileKind::Events, Path::new(folder), tag, false, now, false)
     }
 
     fn see(series: &mut Series, folder: &str, tag: &str) {
-        series.see(Kind::Events, Path::new(folder), tag, Duration::ZERO);
+        series.see(FrameworkFileKind::Events, Path::new(folder), tag, Duration::ZERO);
     }
 
     #[test]
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn the_next_agent_gives_the_same_names() {
         let mut series = Series::default();
-        series.restore(Kind::Events, Path::new("/w/logs/train"), "loss", "train/loss");
-        series.restore(Kind::Events, Path::new("/w/logs/train"), "acc", "acc");
+        series.restore(FrameworkFileKind::Events, Path::new("/w/logs/train"), "loss", "train/loss");
+        series.restore(FrameworkFileKind::Events, Path::new("/w/logs/train"), "acc", "acc");
         see(&mut series, "/w/logs/val", "loss");
         see(&mut series, "/w/logs/val", "acc");
         assert_eq!(name(&mut series, "/w/logs/val", "loss", LATER), named("val/loss"));
@@ -214,9 +214,13 @@ mod tests {
     fn what_is_written_twice_counts_once() {
         let mut series = Series::default();
         let (run, hparams) = (Path::new("/w/runs/x"), Path::new("/w/runs/x/1764.5"));
-        series.see(Kind::Events, run, "Loss/val", Duration::ZERO);
-        assert_eq!(series.name(Kind::Events, hparams, "Loss/val", true, LATER, false), Naming::Repeated);
-        assert_eq!(series.name(Kind::Table, run, "Loss/val", false, LATER, false), Naming::Repeated, "the same logger's CSV file");
+        series.see(FrameworkFileKind::Events, run, "Loss/val", Duration::ZERO);
+        assert_eq!(series.name(FrameworkFileKind::Events, hparams, "Loss/val", true, LATER, false), Naming::Repeated);
+        assert_eq!(
+            series.name(FrameworkFileKind::Table, run, "Loss/val", false, LATER, false),
+            Naming::Repeated,
+            "the same logger's CSV file"
+        );
     }
 
     #[test]

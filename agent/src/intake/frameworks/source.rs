@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::events::EventFile;
 use super::journal::Position;
-use super::kind::{self, Kind};
+use super::kind::{self, FrameworkFileKind};
 use super::lines;
 use super::series::Sample;
 use super::table::{Header, RowPosition};
@@ -48,17 +48,17 @@ const SAMPLES_MAX: usize = 100_000;
 
 /// A file.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct SeriesFile {
     pub(crate) id: u32,
     pub(crate) path: PathBuf,
-    pub(crate) kind: Kind,
-    /// The folder that stands for its series.
+    pub(crate) kind: FrameworkFileKind,
+    /// The folder that identifies its series.
     pub(crate) folder: PathBuf,
     /// What was read and has no names yet; nothing further is read meanwhile.
     pub(crate) chunk: Option<Chunk>,
     /// A table counts only if its header has a column of steps.
     needs_step: bool,
-    reader: Reader,
+    reader: FormatReader,
     stamp: Option<Stamp>,
     /// Set while there is more to read than was read in one go.
     has_more: bool,
@@ -66,7 +66,7 @@ pub(crate) struct Source {
 }
 
 #[derive(Debug)]
-enum Reader {
+enum FormatReader {
     Events(EventFile, u64),
     Table(Table),
     Whole,
@@ -95,7 +95,7 @@ struct Table {
 
 /// What a look at a file brought.
 #[derive(Debug, Default)]
-pub(crate) struct Look {
+pub(crate) struct SourceUpdate {
     /// Something that the user should know, once a file.
     pub(crate) complaint: Option<String>,
     /// There may be more to read at once.
@@ -109,9 +109,9 @@ impl Stamp {
     }
 }
 
-impl Source {
+impl SeriesFile {
     /// A file of which everything before a position was read.
-    pub(crate) fn new(id: u32, path: PathBuf, kind: Kind, needs_step: bool, position: Position) -> Self {
+    pub(crate) fn new(id: u32, path: PathBuf, kind: FrameworkFileKind, needs_step: bool, position: Position) -> Self {
         let folder = kind::series_folder(kind, &path);
         let mut source = Self {
             id,
@@ -120,7 +120,7 @@ impl Source {
             folder,
             chunk: None,
             needs_step,
-            reader: Reader::Whole,
+            reader: FormatReader::Whole,
             stamp: None,
             has_more: false,
             has_complained: false,
@@ -132,28 +132,28 @@ impl Source {
     /// Goes on behind a position.
     pub(crate) fn go_to(&mut self, position: Position) {
         self.reader = match self.kind {
-            Kind::Events => Reader::Events(EventFile::starting_at(position.offset), position.offset),
-            Kind::Table => {
-                Reader::Table(Table { position: RowPosition { rows: position.rows, digest: position.digest }, ..Table::default() })
+            FrameworkFileKind::Events => FormatReader::Events(EventFile::starting_at(position.offset), position.offset),
+            FrameworkFileKind::Table => {
+                FormatReader::Table(Table { position: RowPosition { rows: position.rows, digest: position.digest }, ..Table::default() })
             }
-            Kind::TrainerState | Kind::MlflowDatabase | Kind::Wandb => Reader::Whole,
-            Kind::MlflowMetric | Kind::MlflowLog | Kind::Lines => {
-                Reader::Lines(LineFile { offset: position.offset, ..LineFile::default() })
+            FrameworkFileKind::TrainerState | FrameworkFileKind::MlflowDatabase | FrameworkFileKind::Wandb => FormatReader::Whole,
+            FrameworkFileKind::MlflowMetric | FrameworkFileKind::MlflowLog | FrameworkFileKind::Lines => {
+                FormatReader::Lines(LineFile { offset: position.offset, ..LineFile::default() })
             }
         };
     }
 
     /// Returns whether the file describes hyperparameters beside its scalars.
     pub(crate) fn repeats_results(&self) -> bool {
-        matches!(&self.reader, Reader::Events(file, _) if file.has_hparams)
+        matches!(&self.reader, FormatReader::Events(file, _) if file.has_hparams)
     }
 
     /// Reads what is new into the chunk. With `last`, nobody can write any more.
-    pub(crate) fn look(&mut self, last: bool) -> Look {
-        let mut look = Look::default();
+    pub(crate) fn look(&mut self, last: bool) -> SourceUpdate {
+        let mut look = SourceUpdate::default();
         let is_short = |chunk: &Chunk| chunk.samples.len() < SAMPLES_MAX;
         // At the end, what follows in a file of events may settle the names of what waits.
-        let reads_on = last && matches!(self.reader, Reader::Events(..)) && self.chunk.as_ref().is_some_and(is_short);
+        let reads_on = last && matches!(self.reader, FormatReader::Events(..)) && self.chunk.as_ref().is_some_and(is_short);
         let waiting = if reads_on { self.chunk.take() } else { None };
         if self.chunk.is_some() {
             // What was written behind it is still to be read, and nobody looks again.
@@ -179,9 +179,9 @@ impl Source {
         look
     }
 
-    fn read(&mut self, last: bool, look: &mut Look) -> io::Result<()> {
+    fn read(&mut self, last: bool, look: &mut SourceUpdate) -> io::Result<()> {
         let stamp = Stamp::of(&self.path.symlink_metadata()?);
-        let is_unsettled = matches!(&self.reader, Reader::Table(table) if table.changed.is_some());
+        let is_unsettled = matches!(&self.reader, FormatReader::Table(table) if table.changed.is_some());
         if self.stamp == Some(stamp) && !self.has_more && !is_unsettled && !last {
             return Ok(());
         }
@@ -191,17 +191,17 @@ impl Source {
         self.has_more = false;
         let path = self.path.display();
         let (offset, bytes_max) = match &self.reader {
-            Reader::Events(_, offset) => (*offset, EVENTS_BYTES_MAX),
-            Reader::Table(table) => (table.offset, LINES_BYTES_MAX),
-            Reader::Lines(lines) => (lines.offset, LINES_BYTES_MAX),
-            Reader::Whole => (0, WHOLE_BYTES_MAX),
+            FormatReader::Events(_, offset) => (*offset, EVENTS_BYTES_MAX),
+            FormatReader::Table(table) => (table.offset, LINES_BYTES_MAX),
+            FormatReader::Lines(lines) => (lines.offset, LINES_BYTES_MAX),
+            FormatReader::Whole => (0, WHOLE_BYTES_MAX),
         };
         if offset >= bytes_max && bytes >= offset {
             look.complaint = Some(format!("{path} is longer than {} GB; what follows is not read", bytes_max >> 30));
             return Ok(());
         }
         match &mut self.reader {
-            Reader::Events(events, offset) => {
+            FormatReader::Events(events, offset) => {
                 if bytes < *offset {
                     (*events, *offset) = (EventFile::default(), 0);
                 }
@@ -217,7 +217,7 @@ impl Source {
                     look.complaint = Some(format!("{path} {what}; its intact records are read"));
                 }
             }
-            Reader::Table(table) => {
+            FormatReader::Table(table) => {
                 let (samples, more) = table.read(&mut file, bytes, stamp, last, self.needs_step)?;
                 self.has_more = more;
                 let position = Position { offset: table.offset, rows: table.position.rows, digest: table.position.digest };
@@ -227,7 +227,7 @@ impl Source {
                         Some(format!("{path} is written again and again and longer than {} MB; it is not read", WHOLE_BYTES_MAX >> 20));
                 }
             }
-            Reader::Whole => {
+            FormatReader::Whole => {
                 let content = piece(&mut file, 0, WHOLE_BYTES_MAX)?;
                 match trainer_state::read(&content) {
                     Some(samples) => keep(&mut self.chunk, samples, Position::default()),
@@ -239,7 +239,7 @@ impl Source {
                     None => self.stamp = None,
                 }
             }
-            Reader::Lines(lines) => {
+            FormatReader::Lines(lines) => {
                 let (samples, more) = lines.read(self.kind, &self.path, &mut file, bytes, last)?;
                 self.has_more = more;
                 let position = Position { offset: lines.offset, ..Position::default() };
@@ -258,7 +258,14 @@ fn keep(chunk: &mut Option<Chunk>, samples: Vec<Sample>, position: Position) {
 
 impl LineFile {
     /// Returns samples of what is new, each with the folder below that of the file, and whether there may be more.
-    fn read(&mut self, kind: Kind, path: &Path, file: &mut File, bytes: u64, last: bool) -> io::Result<(Vec<(String, Sample)>, bool)> {
+    fn read(
+        &mut self,
+        kind: FrameworkFileKind,
+        path: &Path,
+        file: &mut File,
+        bytes: u64,
+        last: bool,
+    ) -> io::Result<(Vec<(String, Sample)>, bool)> {
         if !self.continues(file, bytes)? {
             (self.offset, self.waiting, self.end) = (0, Vec::new(), Vec::new());
             self.repeats.restart();
@@ -370,8 +377,8 @@ fn piece(file: &mut File, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// It cannot be read.
-pub(crate) fn position_behind(path: &Path, kind: Kind, bytes: u64) -> io::Result<Position> {
-    if kind != Kind::Table {
+pub(crate) fn position_behind(path: &Path, kind: FrameworkFileKind, bytes: u64) -> io::Result<Position> {
+    if kind != FrameworkFileKind::Table {
         return Ok(Position { offset: bytes, ..Position::default() });
     }
     let mut file = private::open_of_program(path)?;

@@ -9,7 +9,7 @@ const STEPS: [&str; 7] = ["step", "global_step", "iteration", "iter", "trial", "
 /// A longer row is no row of metrics.
 const ROW_BYTES_MAX: usize = 1 << 20;
 
-/// How far a file was read: enough to find the place again in a file that was written anew.
+/// How far a file was read: enough to find the place again in a file that was rewritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RowPosition {
     /// Complete rows behind the header.

@@ -124,7 +124,7 @@ fn rows_that_were_there_before_the_attempt_are_not_its_own() {
     assert_eq!(read(&mut world.open(true), true).0, points(&[("loss", 1, 0.25)]));
     let mut files = world.open(false);
     world.write("log.csv", b"epoch,loss\n0,0.75\n1,0.25\n");
-    assert_eq!(read(&mut files, true).0, points(&[("loss", 0, 0.75), ("loss", 1, 0.25)]), "it was begun anew");
+    assert_eq!(read(&mut files, true).0, points(&[("loss", 0, 0.75), ("loss", 1, 0.25)]), "it was restarted");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Frames {
     /// Bytes that no whole fragment has been made of, from `at` in the file.
     waiting: Vec<u8>,
     at: usize,
-    /// So many more bytes lie in a block that is damaged.
+    /// The number of remaining bytes in a damaged block.
     skip: usize,
     /// The fragments of a record so far.
     record: Option<Vec<u8>>,
@@ -50,7 +50,7 @@ impl Frames {
         Ok(records)
     }
 
-    /// Takes the next piece behind so many bytes and returns its length; `None` where it is not there yet.
+    /// Takes the next piece after a number of bytes and returns its length; `None` where it is not there yet.
     fn next(&mut self, taken: usize, records: &mut Vec<Vec<u8>>) -> Result<Option<usize>, Foreign> {
         let (at, rest) = (self.at + taken, &self.waiting[taken..]);
         if self.skip > 0 {

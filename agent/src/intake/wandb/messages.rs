@@ -9,15 +9,15 @@ const OWN: [&str; 4] = ["_step", "_runtime", "_timestamp", "_wandb"];
 
 /// `wandb_internal.Record`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Record {
+pub(super) struct WandbRecord {
     #[prost(message, optional, tag = "2")]
-    pub(super) history: Option<History>,
+    pub(super) history: Option<HistoryRecord>,
     #[prost(message, optional, tag = "3")]
     pub(super) summary: Option<SummaryChange>,
     #[prost(message, optional, tag = "17")]
     pub(super) run: Option<RunHead>,
     #[prost(message, optional, tag = "18")]
-    pub(super) exit: Option<Exit>,
+    pub(super) exit: Option<ExitRecord>,
 }
 
 /// `RunRecord`: stands before everything that is logged.
@@ -34,11 +34,11 @@ pub(super) struct RunHead {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct History {
+pub(super) struct HistoryRecord {
     #[prost(message, repeated, tag = "1")]
     pub(super) item: Vec<Item>,
     #[prost(message, optional, tag = "2")]
-    pub(super) step: Option<Step>,
+    pub(super) step: Option<StepRecord>,
 }
 
 /// `SummaryRecord`: what changes in the summary.
@@ -62,13 +62,13 @@ pub(super) struct Item {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Step {
+pub(super) struct StepRecord {
     #[prost(int64, tag = "1")]
     pub(super) num: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Exit {
+pub(super) struct ExitRecord {
     #[prost(int32, tag = "1")]
     pub(super) exit_code: i32,
 }
@@ -85,7 +85,7 @@ impl Item {
     }
 }
 
-impl History {
+impl HistoryRecord {
     /// Returns the count of the program, or of the library.
     pub(super) fn step(&self) -> Option<i64> {
         let own = self.item.iter().find(|item| item.path() == ["_step"]).and_then(|item| record::value(&item.value_json));

@@ -11,8 +11,8 @@ use std::io;
 use std::path::PathBuf;
 
 use self::messages::RunHead;
-pub(crate) use self::run::Seen;
-use self::run::{Run, Sample};
+pub(crate) use self::run::WandbUpdate;
+use self::run::{WandbRun, WandbSample};
 use super::Reading;
 
 /// What stands behind the name of a metric whose last value the program has replaced in the summary.
@@ -29,7 +29,7 @@ pub(crate) struct WandbRuns {
     /// The one that is being read, by its place. A later one is read when this one has ended, or nobody can write any more: so the order of the
     /// readings is the same however often they are read.
     current: usize,
-    run: Option<Run>,
+    run: Option<WandbRun>,
     inits: Inits,
     has_remarked: bool,
 }
@@ -52,22 +52,22 @@ impl WandbRuns {
     /// Reads the file of a further run, once those before it have ended.
     pub(crate) fn add(&mut self, path: PathBuf) {
         if self.run.is_none() {
-            self.run = Some(Run::new(&path));
+            self.run = Some(WandbRun::new(&path));
         }
         self.files.push(path);
     }
 
     /// Returns what is new. With `last` nobody can write any more. A file that cannot be read is the program's affair: it is complained of, and looked at
     /// again.
-    pub(crate) async fn read(&mut self, last: bool) -> Seen {
-        let mut seen = Seen::default();
+    pub(crate) async fn read(&mut self, last: bool) -> WandbUpdate {
+        let mut seen = WandbUpdate::default();
         if let Err(error) = self.follow(last, &mut seen).await {
             seen.complaint = Some(format!("what W&B's library writes cannot be read, so its metrics are not seen: {error}"));
         }
         seen
     }
 
-    async fn follow(&mut self, last: bool, seen: &mut Seen) -> io::Result<()> {
+    async fn follow(&mut self, last: bool, seen: &mut WandbUpdate) -> io::Result<()> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let mut samples = run.read(seen).await?;
         if !seen.more && last {
@@ -80,7 +80,7 @@ impl WandbRuns {
             self.current += 1;
             let head = run.head.take();
             self.inits.begin_file(head);
-            *run = Run::new(&self.files[self.current]);
+            *run = WandbRun::new(&self.files[self.current]);
             seen.more = true;
         }
         if !self.has_remarked && self.inits.has_several(&self.objective) {
@@ -100,7 +100,7 @@ impl WandbRuns {
 struct Inits {
     /// The run of the file that is read; none before its first metric.
     current: Option<Init>,
-    /// So many runs have given metrics.
+    /// The number of runs that gave metrics.
     count: u32,
     /// Those of earlier files, by their ids.
     earlier: BTreeMap<String, Init>,
@@ -133,7 +133,7 @@ impl Inits {
     }
 
     /// Returns a metric under the name that it has among those of all runs.
-    fn reading(&mut self, head: Option<&RunHead>, sample: Sample) -> Reading {
+    fn reading(&mut self, head: Option<&RunHead>, sample: WandbSample) -> Reading {
         let Reading { mut name, step, value } = sample.reading;
         let init = match &mut self.current {
             Some(init) => init,

@@ -9,12 +9,12 @@ use prost::Message;
 use super::super::Reading;
 use super::super::tail::Tail;
 use super::frames::{Foreign, Frames};
-use super::messages::{Record, RunHead, name_of};
-use super::summary::{MediaKeys, Number, Summary};
+use super::messages::{RunHead, WandbRecord, name_of};
+use super::summary::{MediaKeys, Number, WandbSummary};
 
 /// A file that is read.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct WandbRun {
     path: PathBuf,
     tail: Tail,
     frames: Frames,
@@ -22,7 +22,7 @@ pub(super) struct Run {
     pub(super) head: Option<RunHead>,
     /// The last value of each metric of its history.
     logged: BTreeMap<String, f64>,
-    summary: Summary,
+    summary: WandbSummary,
     media: MediaKeys,
     /// Nothing more is to come, or nothing that can be read.
     pub(super) ended: bool,
@@ -31,7 +31,7 @@ pub(super) struct Run {
 
 /// What a look at the files brought.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct WandbUpdate {
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
     /// What a person should know.
@@ -44,13 +44,13 @@ pub(crate) struct Seen {
 
 /// A metric of a run.
 #[derive(Debug)]
-pub(super) struct Sample {
+pub(super) struct WandbSample {
     pub(super) reading: Reading,
     /// Set for a value that the program has put into the summary in place of the last one that it had logged.
     pub(super) is_override: bool,
 }
 
-impl Run {
+impl WandbRun {
     pub(super) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -58,7 +58,7 @@ impl Run {
             frames: Frames::default(),
             head: None,
             logged: BTreeMap::new(),
-            summary: Summary::default(),
+            summary: WandbSummary::default(),
             media: MediaKeys::default(),
             ended: false,
             complained: false,
@@ -66,7 +66,7 @@ impl Run {
     }
 
     /// Returns what is new in the file.
-    pub(super) async fn read(&mut self, seen: &mut Seen) -> io::Result<Vec<Sample>> {
+    pub(super) async fn read(&mut self, seen: &mut WandbUpdate) -> io::Result<Vec<WandbSample>> {
         let mut samples = Vec::new();
         if self.ended {
             return Ok(samples);
@@ -83,8 +83,7 @@ impl Run {
             Ok(records) => records.iter().for_each(|record| self.take(record, &mut samples)),
             Err(Foreign) => {
                 self.ended = true;
-                seen.complaint =
-                    Some(format!("{} is not in the form that is known of W&B's library; its metrics are not seen", self.name()));
+                seen.complaint = Some(format!("{} is not in a known format of W&B's library; its metrics are not seen", self.name()));
             }
         }
         if self.frames.damaged && !self.complained {
@@ -98,9 +97,9 @@ impl Run {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn take(&mut self, bytes: &[u8], samples: &mut Vec<Sample>) {
+    fn take(&mut self, bytes: &[u8], samples: &mut Vec<WandbSample>) {
         // What is not understood is no history.
-        let Ok(record) = Record::decode(bytes) else { return };
+        let Ok(record) = WandbRecord::decode(bytes) else { return };
         // The name and the tags of a run can change; what it resumes cannot.
         if let Some(head) = record.run.filter(|_| self.head.is_none()) {
             self.head = Some(head);
@@ -115,7 +114,7 @@ impl Run {
                     Some(last) => *last = value,
                     None => drop(self.logged.insert(name.clone(), value)),
                 }
-                samples.push(Sample { reading: Reading { name, step, value }, is_override: false });
+                samples.push(WandbSample { reading: Reading { name, step, value }, is_override: false });
             }
         }
         if let Some(change) = record.summary {
@@ -127,7 +126,7 @@ impl Run {
     }
 
     /// Returns what the summary has beside the history: values that were never logged, and those that the program has put in place of logged ones.
-    pub(super) fn end(&mut self) -> Vec<Sample> {
+    pub(super) fn end(&mut self) -> Vec<WandbSample> {
         if std::mem::replace(&mut self.ended, true) {
             return Vec::new();
         }
@@ -136,7 +135,7 @@ impl Run {
             let last = self.logged.get(&name);
             let is_same = last.is_some_and(|last| *last == value || (last.is_nan() && value.is_nan()));
             let is_override = last.is_some();
-            (!is_same && (is_set || !is_override)).then_some(Sample { reading: Reading { name, step: None, value }, is_override })
+            (!is_same && (is_set || !is_override)).then_some(WandbSample { reading: Reading { name, step: None, value }, is_override })
         });
         samples.collect()
     }

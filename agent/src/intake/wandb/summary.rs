@@ -12,7 +12,7 @@ const MEDIA: &str = "_type";
 
 /// The numbers of a summary.
 #[derive(Debug, Default)]
-pub(super) struct Summary {
+pub(super) struct WandbSummary {
     /// By the keys that lead to them.
     values: BTreeMap<Vec<String>, Number>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Number {
     pub(super) is_set: bool,
 }
 
-impl Summary {
+impl WandbSummary {
     /// Changes the summary.
     pub(super) fn change(&mut self, change: &SummaryChange, media: &mut MediaKeys) {
         media.see(&change.update);

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::messages::{Exit, History, Item, Record, Step, SummaryChange};
+use super::messages::{ExitRecord, HistoryRecord, Item, StepRecord, SummaryChange, WandbRecord};
 use super::*;
 
 fn item(name: &str, json: &str) -> Item {
@@ -14,16 +14,17 @@ fn item(name: &str, json: &str) -> Item {
 fn logged(step: i64, items: &[(&str, &str)]) -> Vec<u8> {
     let mut items: Vec<_> = items.iter().map(|(name, json)| item(name, json)).collect();
     items.extend([item("_runtime", "0.25"), item("_timestamp", "1.7e9"), item("_step", &step.to_string())]);
-    Record { history: Some(History { item: items, step: Some(Step { num: step }) }), ..Record::default() }.encode_to_vec()
+    WandbRecord { history: Some(HistoryRecord { item: items, step: Some(StepRecord { num: step }) }), ..WandbRecord::default() }
+        .encode_to_vec()
 }
 
 fn summed(items: &[(&str, &str)]) -> Vec<u8> {
     let update = items.iter().map(|(name, json)| item(name, json)).collect();
-    Record { summary: Some(SummaryChange { update, remove: Vec::new() }), ..Record::default() }.encode_to_vec()
+    WandbRecord { summary: Some(SummaryChange { update, remove: Vec::new() }), ..WandbRecord::default() }.encode_to_vec()
 }
 
 fn ended() -> Vec<u8> {
-    Record { exit: Some(Exit { exit_code: 0 }), ..Record::default() }.encode_to_vec()
+    WandbRecord { exit: Some(ExitRecord { exit_code: 0 }), ..WandbRecord::default() }.encode_to_vec()
 }
 
 fn write(folder: &Path, run: &str, bytes: &[u8]) {
@@ -62,7 +63,7 @@ async fn what_is_logged_is_read_as_it_comes_and_what_is_only_summed_at_the_end()
     let mut runs = of(folder.path());
     assert_eq!(all(&mut runs, false).await, (vec![], vec![]));
     let mut records = vec![
-        b"what nobody knows".to_vec(),
+        b"an unknown record".to_vec(),
         summed(&[("loss", "0.5"), ("best", "0.9"), ("_step", "0")]),
         logged(0, &[("loss", "0.5"), ("val.acc", "1"), ("image", "{\"_type\": \"image-file\"}"), ("ok", "true"), ("name", "\"x\"")]),
     ];
@@ -119,7 +120,7 @@ async fn what_cannot_be_read_is_complained_of() {
 }
 
 fn begun(id: &str, resumes: bool) -> Vec<u8> {
-    Record { run: Some(RunHead { id: id.to_owned(), resumes, ..RunHead::default() }), ..Record::default() }.encode_to_vec()
+    WandbRecord { run: Some(RunHead { id: id.to_owned(), resumes, ..RunHead::default() }), ..WandbRecord::default() }.encode_to_vec()
 }
 
 fn names(readings: &[(String, Option<i64>, f64)]) -> Vec<(&str, Option<i64>, f64)> {
@@ -137,8 +138,8 @@ async fn the_summary_is_told_where_it_differs_from_the_history() {
         summed(&[("loss", "0.5"), ("same", "1"), ("later", "1")]),
         logged(0, &[("loss", "0.5"), ("same", "1"), ("later", "1"), ("a", "3"), ("nan", "\"NaN\"")]),
         summed(&[("loss", "0.25"), ("later", "9"), ("nan", "NaN")]),
-        Record { summary: Some(changed), ..Record::default() }.encode_to_vec(),
-        Record { summary: Some(removed), ..Record::default() }.encode_to_vec(),
+        WandbRecord { summary: Some(changed), ..WandbRecord::default() }.encode_to_vec(),
+        WandbRecord { summary: Some(removed), ..WandbRecord::default() }.encode_to_vec(),
         summed(&[("later", "2")]),
         logged(1, &[("later", "2"), ("a", "2")]),
         ended(),
@@ -159,7 +160,7 @@ async fn media_are_no_metrics() {
     let records = [
         summed(&image),
         logged(0, &image),
-        Record {
+        WandbRecord {
             summary: Some(SummaryChange {
                 update: vec![
                     Item { key: "t".to_owned(), value_json: "{\"_type\": \"table-file\", \"nrows\": 3}".to_owned(), ..Item::default() },
@@ -171,7 +172,7 @@ async fn media_are_no_metrics() {
                 ],
                 remove: Vec::new(),
             }),
-            ..Record::default()
+            ..WandbRecord::default()
         }
         .encode_to_vec(),
         ended(),

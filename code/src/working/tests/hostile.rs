@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
-use crate::Store;
+use crate::CodeStore;
 
 const HOOKS: [&str; 10] = [
     "post-index-change",
@@ -20,7 +20,7 @@ const HOOKS: [&str; 10] = [
 ];
 
 /// A program that leaves a file where it was executed, and passes on what it reads.
-fn program(place: &Place) -> String {
+fn program(place: &WorkingFixture) -> String {
     let path = place.folder.path().join("evil.sh");
     let executed = place.folder.path().join("executed");
     fs::write(&path, format!("#!/bin/sh\necho \"$0 $*\" >>'{}'\ncat\n", executed.display())).unwrap();
@@ -83,7 +83,7 @@ fn fill(folder: &Path, text: &str) {
 
 #[test]
 fn nothing_that_a_repository_names_is_executed() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let program = program(&place);
     let executed = || fs::read_to_string(place.folder.path().join("executed")).unwrap_or_default();
     // A submodule, and a data set that was unpacked with its repository.
@@ -121,7 +121,7 @@ fn nothing_that_a_repository_names_is_executed() {
     source.bundle(&second.version, &[], &bundle).unwrap();
     source.suspects(&second.version).unwrap();
     source.turn(&first.version, &second.version, Duration::ZERO).unwrap();
-    let store = Store::open(&place.folder.path().join("store.git")).unwrap();
+    let store = CodeStore::open(&place.folder.path().join("store.git")).unwrap();
     store.receive(&second.version, &bundle).unwrap();
     let written = place.folder.path().join("written");
     store.check_out(&second.version, &written).unwrap();
@@ -136,7 +136,7 @@ fn nothing_that_a_repository_names_is_executed() {
 
 #[test]
 fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let key = format!("hf_{}", "aB3dE5gH7jK9".repeat(3).chars().take(34).collect::<String>());
     place.write("config.py", "rate = 0.1\n");
     place.write("deploy/.streamlit/secrets.toml", "password = 1\n");
@@ -170,7 +170,7 @@ fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
     let clean = code.snapshot().unwrap();
     assert!(listed(&clean.version).contains("config.py\n"));
     assert!(clean.patch.contains("+rate = 0.2\n"), "{}", clean.patch);
-    // For whoever asks a person.
+    // For callers that ask the user.
     place.write("config.py", &format!("rate = 0.1\nHF_TOKEN = '{key}'\n"));
     let mut code = place.code().taking_secrets();
     let taken = code.snapshot().unwrap();
@@ -186,13 +186,13 @@ fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
 }
 
 /// The repository in which the code of a place is kept.
-fn code_dir(place: &Place) -> PathBuf {
+fn code_dir(place: &WorkingFixture) -> PathBuf {
     fs::read_dir(place.folder.path().join("runs/code")).unwrap().flatten().next().unwrap().path()
 }
 
 #[test]
 fn what_a_filter_encrypts_is_kept_as_committed_and_large_files_as_pointers() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write(".gitattributes", "secret.txt filter=git-crypt diff=git-crypt\n*.bin filter=lfs diff=lfs merge=lfs -text\n");
     place.write("secret.txt", "\u{1}encrypted\n");
     let pointer = |oid: &str, size: usize| format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n");
@@ -219,7 +219,7 @@ fn what_a_filter_encrypts_is_kept_as_committed_and_large_files_as_pointers() {
 
 #[test]
 fn a_repository_inside_cannot_say_that_its_files_are_elsewhere() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let private = place.folder.path().join("private");
     fs::create_dir(&private).unwrap();
     fs::write(private.join("diary.md"), "mine\n").unwrap();
@@ -235,7 +235,7 @@ fn a_repository_inside_cannot_say_that_its_files_are_elsewhere() {
 
 #[test]
 fn what_takes_the_place_of_something_else_is_taken_as_git_takes_it() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write("folder/a.py", "1\n");
     place.write("other/b.py", "1\n");
     place.write("file", "1\n");
@@ -257,7 +257,7 @@ fn what_takes_the_place_of_something_else_is_taken_as_git_takes_it() {
 
 #[test]
 fn a_fifo_in_the_place_of_a_file_is_not_waited_for() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write("helper.py", "x\n");
     place.commit("Two");
     let before = place.snapshot();
@@ -270,5 +270,5 @@ fn a_fifo_in_the_place_of_a_file_is_not_waited_for() {
     assert!(after.patch.contains("deleted file mode 100644"), "{}", after.patch);
     fifo(".gitignore");
     let refused = place.code().snapshot().unwrap_err().to_string();
-    assert!(refused.ends_with(".gitignore: it is no regular file, and git would wait for it"), "{refused}");
+    assert!(refused.ends_with(".gitignore: it is not a regular file, and git would wait for it"), "{refused}");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-impl Place {
+impl WorkingFixture {
     fn tracking(&self, sweep: &str) -> Working {
         self.code().for_sweep(sweep)
     }
@@ -10,7 +10,7 @@ impl Place {
 
 /// Takes a snapshot, has a program write something, and takes another one while it runs and one after it has ended. Returns the version that all of
 /// them have.
-fn run(place: &Place, code: &mut Working, write: impl FnOnce(&Place)) -> String {
+fn run(place: &WorkingFixture, code: &mut Working, write: impl FnOnce(&WorkingFixture)) -> String {
     let before = code.snapshot().unwrap();
     let running = code.attempts().begin().unwrap();
     write(place);
@@ -22,7 +22,7 @@ fn run(place: &Place, code: &mut Working, write: impl FnOnce(&Place)) -> String 
 
 #[test]
 fn what_programs_write_makes_no_version_and_is_named() {
-    for place in [Place::repository(), Place::bare()] {
+    for place in [WorkingFixture::repository(), WorkingFixture::bare()] {
         place.write("results.csv", "run,loss\n");
         let mut code = place.tracking("s1");
         let first = run(&place, &mut code, |place| {
@@ -52,7 +52,7 @@ fn what_programs_write_makes_no_version_and_is_named() {
 
 #[test]
 fn source_that_is_edited_while_runs_train_is_another_version() {
-    for place in [Place::repository(), Place::bare()] {
+    for place in [WorkingFixture::repository(), WorkingFixture::bare()] {
         place.write("conf/config.yaml", "lr: 1\n");
         place.write("run", "#!/bin/sh\n");
         let mut code = place.tracking("s1");
@@ -77,7 +77,7 @@ fn source_that_is_edited_while_runs_train_is_another_version() {
 
 #[test]
 fn an_edit_while_nothing_runs_is_code_whatever_it_is() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write("prompt.txt", "a\n");
     let mut code = place.tracking("s1");
     run(&place, &mut code, |place| place.write("prompt.txt", "changed by a program\n"));
@@ -92,7 +92,7 @@ fn an_edit_while_nothing_runs_is_code_whatever_it_is() {
 
 #[test]
 fn an_agent_that_was_killed_has_left_outputs_all_the_same() {
-    let place = Place::bare();
+    let place = WorkingFixture::bare();
     let mut code = place.tracking("s1");
     let before = code.snapshot().unwrap();
     drop(code.attempts().begin().unwrap());
@@ -104,7 +104,7 @@ fn an_agent_that_was_killed_has_left_outputs_all_the_same() {
 
 #[test]
 fn tracking_ignoring_and_including_decide_otherwise() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     place.write("keep.txt", "x\n");
     place.write(".sweepignore", "!kept/\n!outputs/\n");
     let mut code = place.tracking("s1");
@@ -126,7 +126,7 @@ fn tracking_ignoring_and_including_decide_otherwise() {
 
 #[test]
 fn many_outputs_of_a_kind_are_named_once() {
-    let place = Place::bare();
+    let place = WorkingFixture::bare();
     place.write("config.json", "{}\n");
     let mut code = place.tracking("s1");
     let mut versions = std::collections::BTreeSet::new();
@@ -141,7 +141,7 @@ fn many_outputs_of_a_kind_are_named_once() {
 
 #[test]
 fn sweep_files_and_what_sweep_writes_are_no_code() {
-    let place = Place::repository();
+    let place = WorkingFixture::repository();
     let clean = place.snapshot().version;
     let sweep = |cap: u32| format!("method: bayes\nrun_cap: {cap}\nparameters: {{x: {{min: 0, max: 1}}}}\n");
     place.write("sweep.yaml", &sweep(1));
@@ -165,7 +165,7 @@ fn sweep_files_and_what_sweep_writes_are_no_code() {
 
 #[test]
 fn in_a_folder_that_is_no_repository_data_are_no_code() {
-    let place = Place::bare();
+    let place = WorkingFixture::bare();
     let clean = place.snapshot();
     place.write("images/1.png", "x\n");
     place.write("model.onnx", "x\n");
@@ -173,7 +173,7 @@ fn in_a_folder_that_is_no_repository_data_are_no_code() {
     let mut code = place.code();
     let snapshot = code.snapshot().unwrap();
     assert_eq!(snapshot.version, clean.version);
-    let said = "images/1.png, model.onnx, rows.txt: not part of the code version, since the folder is no repository";
+    let said = "images/1.png, model.onnx, rows.txt: not part of the code version, since the folder is not a repository";
     assert!(snapshot.notes.len() == 1 && snapshot.notes[0].starts_with(said), "{:?}", snapshot.notes);
     code.include(&["images".to_owned()]);
     assert_ne!(code.snapshot().unwrap().version, clean.version);

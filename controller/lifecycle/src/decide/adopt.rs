@@ -11,11 +11,11 @@ use sweep_search::space::PointKey;
 use super::attempt::stale;
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{End, end, failure};
+use super::ending::{AttemptEnding, end, failure};
 use super::epoch;
-use crate::command::{Decision, Fence, Refusal, Reply};
+use crate::command::{AttemptFence, Decision, Refusal, Reply};
 use crate::event::{Event, RetryCause};
-use crate::observe::Progress;
+use crate::observe::SweepProgress;
 use crate::state::{AgentId, Attempt, AttemptRecord, AttemptRef, Blame, FailureKind, HeldAttempt, Run, RunNumber, RunState, State};
 
 /// Returns the numbers of an attempt that an agent holds, if the log has it: under its own numbers, or under those that an adoption gave it.
@@ -35,7 +35,7 @@ pub fn recognize(state: &State, agent: &AgentId, attempt: &AttemptRef, incarnati
 ///
 /// # Errors
 /// [`Refusal::UnknownAttempt`]: another attempt has these numbers, or none. [`Refusal::MissingPoints`]: the log has fewer points.
-pub fn fence(state: &State, attempt: &AttemptRef, fence: &Fence) -> Result<(), Refusal> {
+pub fn fence(state: &State, attempt: &AttemptRef, fence: &AttemptFence) -> Result<(), Refusal> {
     let unknown = Refusal::UnknownAttempt { run: attempt.run, attempt: attempt.attempt };
     let sweep = state.sweeps.get(&attempt.sweep).ok_or_else(|| Refusal::UnknownSweep(attempt.sweep.0.clone()))?;
     let known = sweep.attempt(attempt).ok_or_else(|| unknown.clone())?;
@@ -109,7 +109,7 @@ fn clear(draft: &mut Draft<'_>, attempt: &AttemptRef, number: RunNumber, run: &R
         RunState::Assigned | RunState::Running if is_later => {
             let before = AttemptRef { attempt: run.newest(), ..attempt.clone() };
             let message = format!("its agent had ended it before attempt {} was assigned, after the backup", attempt.attempt);
-            end(draft, &before, End::Failed(failure(FailureKind::Preempted, Blame::Nobody, message)))?;
+            end(draft, &before, AttemptEnding::Failed(failure(FailureKind::Preempted, Blame::External, message)))?;
             // A user may have cancelled it since the restore: that holds for the later attempt too.
             if let Some((state, reason)) = draft.end_of(number) {
                 return Err(stale(attempt, format!("its run is {state}: {reason}")));
@@ -137,7 +137,7 @@ fn create(draft: &mut Draft<'_>, attempt: &AttemptRef, record: &AttemptRecord) -
     if !draft.sweep.spec.space.holds(&record.config) {
         return Err(stale(attempt, "the restored sweep's space does not hold its configuration".to_owned()));
     }
-    let created = Progress::of(draft.sweep).created;
+    let created = SweepProgress::of(draft.sweep).created;
     if draft.sweep.spec.run_cap.is_some_and(|cap| created >= cap) {
         return Err(stale(attempt, "the restored sweep has as many runs as its run cap allows".to_owned()));
     }

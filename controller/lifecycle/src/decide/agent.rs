@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::attempt::may_resume;
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{End, end, failure, silence};
+use super::ending::{AttemptEnding, end, failure, silence};
 use super::sweep::{PAUSED_BY_PERSON, standing};
 use super::unread;
 use crate::command::{Decision, Offer, Refusal, Reply};
@@ -41,14 +41,14 @@ pub(super) fn register(
             // What it held in the restored log it has ended since, or never began.
             for ended in known.holds.iter().filter(|held| !attempts.contains(held)) {
                 let message = format!("agent {agent} does not execute it any more: how it ended is not in the restored log");
-                end(&mut draft, ended, End::Failed(failure(FailureKind::Preempted, Blame::Nobody, message)))?;
+                end(&mut draft, ended, AttemptEnding::Failed(failure(FailureKind::Preempted, Blame::External, message)))?;
             }
         } else if known.info.process != info.process {
             for lost in known.holds.iter().filter(|held| !attempts.contains(held)) {
                 // The agent has looked: what it has never started is nobody's loss, and somebody else's at once.
                 let is_begun = draft.sweep.attempt(lost).is_some_and(|attempt| attempt.state != AttemptState::Assigned);
                 let message = format!("agent {agent} was started again and knows nothing of it");
-                let how = if is_begun { End::Failed(silence(state, agent, message)) } else { End::Returned };
+                let how = if is_begun { AttemptEnding::Failed(silence(state, agent, message)) } else { AttemptEnding::Returned };
                 end(&mut draft, lost, how)?;
             }
         }
@@ -167,7 +167,7 @@ fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> 
     draft.reply(Reply::Wait { reason: reason.into(), wants_suggestion })
 }
 
-/// Who takes a run.
+/// The taker of a run.
 struct Taker<'a> {
     agent: &'a AgentId,
     code_version: &'a str,
@@ -209,7 +209,7 @@ pub(super) fn announce_leaving(state: &State, id: &AgentId, reason: &str) -> Res
     Ok(Decision { events, reply: Reply::Done })
 }
 
-// What it held is lost, or preempted where it left of its own accord or said that it would.
+// What it held is lost, or preempted where it left by itself or announced it.
 pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -> Result<Decision, Refusal> {
     let leaving = state.agents.get(agent).ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
     let mut draft = Draft::of(state, &leaving.sweep)?;
@@ -222,9 +222,9 @@ pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -
         return Ok(draft.reply(left));
     }
     let failed =
-        if lost { silence(state, agent, reason.to_owned()) } else { failure(FailureKind::Preempted, Blame::Nobody, reason.to_owned()) };
+        if lost { silence(state, agent, reason.to_owned()) } else { failure(FailureKind::Preempted, Blame::External, reason.to_owned()) };
     for attempt in &leaving.holds {
-        end(&mut draft, attempt, End::Failed(failed.clone()))?;
+        end(&mut draft, attempt, AttemptEnding::Failed(failed.clone()))?;
     }
     draft.push(Event::AgentRemoved { agent: agent.clone(), reason: reason.to_owned() });
     draft.finish_if_done();
@@ -249,6 +249,6 @@ pub(super) fn readmit(state: &State, id: &AgentId) -> Result<Decision, Refusal> 
             if draft.sweep.stalled { format!("; {}: `sweep resume {}`", standing(draft.id, draft.sweep), draft.id) } else { String::new() };
         return Err(Refusal::WrongState(format!("agent {id} is not in quarantine{hint}")));
     }
-    draft.push(Event::AgentReadmitted { agent: id.clone(), reason: "a person said so".to_owned() });
+    draft.push(Event::AgentReadmitted { agent: id.clone(), reason: "readmitted by user".to_owned() });
     Ok(draft.reply(Reply::Done))
 }

@@ -6,19 +6,19 @@ use super::attempt;
 use super::code::see;
 use super::draft::Draft;
 use super::skipped::Skipped;
-use crate::command::{AttemptResult, Decision, Import, Refusal, Reply, Told};
+use crate::command::{AttemptResult, Decision, Import, Refusal, Reply, TellOutcome};
 use crate::event::{Event, MetricPoint};
 use crate::state::{AttemptRef, AttemptState, RunNumber, RunState, State, SweepId, Timestamp};
 
 // The value told is the objective's one value, and it stands above a metric of that name.
-pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &Told, metrics: &BTreeMap<String, f64>) -> Result<Decision, Refusal> {
+pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &TellOutcome, metrics: &BTreeMap<String, f64>) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, &attempt.sweep)?;
     let run = draft.run(attempt.run)?;
     let Some(asked) = run.attempt(attempt.attempt) else {
         return Err(attempt::stale(attempt, format!("there is no such attempt; the newest of run {} is {}", attempt.run, run.newest())));
     };
     if !state.agents.get(&asked.agent).is_some_and(|agent| agent.info.asks) {
-        let reason = format!("run {} is executed by agent {}, which reports what comes of it", attempt.run, asked.agent);
+        let reason = format!("run {} is executed by agent {}, which reports the outcome", attempt.run, asked.agent);
         return Err(Refusal::WrongState(reason));
     }
     if matches!(asked.state, AttemptState::Finished | AttemptState::Failed | AttemptState::Cancelled) {
@@ -28,7 +28,7 @@ pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &Told, metrics: &B
     let objective = draft.sweep.spec.objective.as_ref().map_or("value", |objective| objective.metric.as_str());
     let point = |name: &str, value: f64| MetricPoint { name: name.to_owned(), step: None, wall: Timestamp::default(), value };
     let mut points: Vec<_> = metrics.iter().filter(|(name, _)| *name != objective).map(|(name, value)| point(name, *value)).collect();
-    if let Told::Value(value) = told {
+    if let TellOutcome::Value(value) = told {
         points.push(point(objective, *value));
     }
     if !points.is_empty() {
@@ -38,7 +38,7 @@ pub(super) fn tell(state: &State, attempt: &AttemptRef, told: &Told, metrics: &B
     attempt::finish_in(draft, &asked.agent, attempt, &AttemptResult::Told(told.clone()))
 }
 
-// A point is tried once (I3): what is known of it already stays.
+// A point is tried once (I3): its earlier result stays.
 pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     let mut next: RunNumber = draft.sweep.runs.last() + 1;
@@ -56,10 +56,10 @@ pub(super) fn import(state: &State, sweep: &SweepId, imports: &[Import]) -> Resu
         }
         new.insert(key, index + 1);
         let (state, value, reason) = match &import.told {
-            Told::Value(value) if value.is_finite() => (RunState::Finished, Some(*value), String::new()),
-            Told::Value(value) => (RunState::Failed, None, format!("the imported value was {value}")),
-            Told::Failed(reason) if reason.is_empty() => (RunState::Failed, None, "imported as failed".to_owned()),
-            Told::Failed(reason) => (RunState::Failed, None, reason.clone()),
+            TellOutcome::Value(value) if value.is_finite() => (RunState::Finished, Some(*value), String::new()),
+            TellOutcome::Value(value) => (RunState::Failed, None, format!("the imported value was {value}")),
+            TellOutcome::Failed(reason) if reason.is_empty() => (RunState::Failed, None, "imported as failed".to_owned()),
+            TellOutcome::Failed(reason) => (RunState::Failed, None, reason.clone()),
         };
         let value = value.filter(|_| draft.sweep.spec.objective.is_some());
         see(&mut draft, None, &import.code_version);

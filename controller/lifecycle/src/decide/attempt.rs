@@ -6,8 +6,8 @@ use sweep_search::early_stop::{Peer, Reporting};
 
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{End, end, silence};
-use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply, Told};
+use super::ending::{AttemptEnding, end, silence};
+use crate::command::{AttemptResult, Decision, Directive, Refusal, Reply, TellOutcome};
 use crate::event::{Event, MetricPoint};
 use crate::inits;
 use crate::quarantine::words;
@@ -164,13 +164,13 @@ fn late_words(draft: &Draft<'_>, finishing: &Attempt, result: &AttemptResult) ->
         AttemptResult::Succeeded => Some(format!("ended well{reached}, too late to count")),
         AttemptResult::Stopped(_) => Some(format!("was stopped{reached}, too late to count")),
         AttemptResult::Failed(failure) => Some(format!("failed, too late to count: {}", words(failure))),
-        AttemptResult::Told(Told::Value(value)) => Some(format!("was told to have come to {value}, too late to count")),
-        AttemptResult::Told(Told::Failed(reason)) => Some(format!("was told to have failed, too late to count: {reason}")),
+        AttemptResult::Told(TellOutcome::Value(value)) => Some(format!("was told to have come to {value}, too late to count")),
+        AttemptResult::Told(TellOutcome::Failed(reason)) => Some(format!("was told to have failed, too late to count: {reason}")),
         AttemptResult::Preempted | AttemptResult::Returned => None,
     }
 }
 
-// The controller ended it; its agent has not said what became of it.
+// The controller ended it; its agent has not reported the outcome.
 fn given_up(attempt: &Attempt) -> bool {
     matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted)
 }
@@ -220,7 +220,7 @@ pub(super) fn lose(state: &State, attempt: &AttemptRef) -> Result<Decision, Refu
     let mut after = run.state;
     if losing.state.is_live() {
         let message = format!("agent {} said nothing of it for longer than its lease", losing.agent);
-        after = end(&mut draft, attempt, End::Failed(silence(state, &losing.agent, message)))?;
+        after = end(&mut draft, attempt, AttemptEnding::Failed(silence(state, &losing.agent, message)))?;
         draft.finish_if_done();
     }
     Ok(draft.reply(Reply::Run(after)))
@@ -230,7 +230,7 @@ pub(super) fn lose(state: &State, attempt: &AttemptRef) -> Result<Decision, Refu
 /// agent's is to be abandoned.
 pub fn directive(state: &State, agent: &AgentId, attempt: &AttemptRef) -> Directive {
     let found = Draft::of(state, &attempt.sweep).and_then(|draft| find(&draft, agent, attempt));
-    match found.as_ref().map(Found::parts) {
+    match found.as_ref().map(LocatedAttempt::parts) {
         Ok((_, held)) if held.state.is_live() => wanted(held.stop.as_ref()),
         // Its next report takes it up again.
         Ok(_) if Draft::of(state, &attempt.sweep).is_ok_and(|draft| may_resume(&draft, agent, attempt)) => Directive::Continue,
@@ -249,18 +249,18 @@ fn wanted(stop: Option<&StopRequest>) -> Directive {
 }
 
 /// A run and one of its attempts.
-struct Found<'a> {
+struct LocatedAttempt<'a> {
     run: Cow<'a, Run>,
     attempt: AttemptNumber,
 }
 
-impl Found<'_> {
+impl LocatedAttempt<'_> {
     fn parts(&self) -> (&Run, &Attempt) {
         (&self.run, self.run.attempt(self.attempt).expect("`find` has looked"))
     }
 }
 
-fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<Found<'a>, Refusal> {
+fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<LocatedAttempt<'a>, Refusal> {
     if draft.state.agents.get(agent).is_some_and(|known| !draft.state.is_registered(known)) {
         return Err(Refusal::UnknownAgent(agent.0.clone()));
     }
@@ -270,7 +270,7 @@ fn find<'a>(draft: &Draft<'a>, agent: &AgentId, attempt: &AttemptRef) -> Result<
     if found.agent != *agent {
         return Err(stale(attempt, format!("it belongs to agent {}, not to agent {agent}", found.agent)));
     }
-    Ok(Found { run, attempt: attempt.attempt })
+    Ok(LocatedAttempt { run, attempt: attempt.attempt })
 }
 
 pub(super) fn stale(attempt: &AttemptRef, reason: String) -> Refusal {

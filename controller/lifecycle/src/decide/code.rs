@@ -5,7 +5,7 @@ use super::rerun::{self, Again};
 use super::sweep::created;
 use crate::command::{Decision, Pin, Push, Refusal, Reply};
 use crate::event::Event;
-use crate::observe::Progress;
+use crate::observe::SweepProgress;
 use crate::spec::SweepSpec;
 use crate::state::{AgentId, AttemptRef, CodeAbout, CodeMark, CodeVersion, RunNumber, State, StopKind, SweepId, SweepState};
 use crate::versions;
@@ -13,7 +13,7 @@ use crate::versions;
 /// Outputs of programs that are named beside a version.
 const OUTPUTS_MAX: usize = 50;
 
-// What is known of a version stays: whoever describes it later has the same files, if perhaps on another branch.
+// The first description of a version stays: later ones have the same files, perhaps on another branch.
 pub(super) fn describe(state: &State, agent: &AgentId, sweep: &SweepId, version: &str, about: &CodeAbout) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     let Some(describing) = state.agents.get(agent).filter(|known| known.sweep == *sweep) else {
@@ -140,7 +140,7 @@ pub(super) fn mark(state: &State, sweep: &SweepId, version: &str, mark: Option<&
     let codes: Vec<_> = codes.iter().map(marked).collect();
     draft.push(Event::CodeMarked { sweep: sweep.clone(), version: version.to_owned(), mark: mark.cloned() });
     // What counts again may be all that the sweep was to find.
-    let progress = Progress { best: versions::best(draft.sweep, &codes), ..draft.progress() };
+    let progress = SweepProgress { best: versions::best(draft.sweep, &codes), ..draft.progress() };
     let idle = progress.queued == 0 && progress.live == 0;
     if let Some(reason) = progress.limit(&draft.sweep.spec).filter(|_| idle && draft.sweep.state == SweepState::Running) {
         draft.change_sweep(SweepState::Finished, reason);

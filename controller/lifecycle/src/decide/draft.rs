@@ -8,7 +8,7 @@ use sweep_search::why::Why;
 
 use crate::command::{Decision, Refusal, Reply};
 use crate::event::{Event, RetryCause};
-use crate::observe::Progress;
+use crate::observe::SweepProgress;
 use crate::repeats;
 use crate::state::{
     AgentId, AttemptRef, AttemptState, Failure, Run, RunNumber, RunRanges, RunState, State, StopKind, StopRequest, Sweep, SweepId,
@@ -113,8 +113,8 @@ impl<'a> Draft<'a> {
 
     /// Where the sweep will be once the events have been recorded. Relies on each run changing its place at most once in a decision; one
     /// that is created and assigned at once counts as queued.
-    pub(super) fn progress(&self) -> Progress {
-        let mut progress = Progress::of(self.sweep);
+    pub(super) fn progress(&self) -> SweepProgress {
+        let mut progress = SweepProgress::of(self.sweep);
         let mut sharers = BTreeMap::new();
         for event in &self.events {
             match event {
@@ -151,7 +151,7 @@ impl<'a> Draft<'a> {
 
     /// A point whose last run is withdrawn is free again, and one that was is not, once a run of it has ended after all. `sharers`: how many runs the
     /// points have that the events before have moved.
-    fn move_point(&self, progress: &mut Progress, sharers: &mut BTreeMap<PointKey, u32>, number: RunNumber, withdrawn: bool) {
+    fn move_point(&self, progress: &mut SweepProgress, sharers: &mut BTreeMap<PointKey, u32>, number: RunNumber, withdrawn: bool) {
         let moves = |run: &Cow<'_, Run>| run.withdrawn != withdrawn && run.again.is_empty();
         let Some(run) = self.sweep.runs.get(number).filter(moves) else { return };
         let Some(point) = self.sweep.point_of(&Run { withdrawn: false, ..run.into_owned() }) else { return };
@@ -171,14 +171,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn rank(&self, progress: &mut Progress, run: RunNumber, value: Option<f64>) {
+    fn rank(&self, progress: &mut SweepProgress, run: RunNumber, value: Option<f64>) {
         let (run, value) = match self.sweep.runs.first_of(run) {
             Some(first) => {
                 let runs = repeats::of(self.sweep, first).map(|(number, run)| self.after(number, run.into_owned()));
                 let point: Vec<_> = runs.filter(|run| counts(&self.sweep.codes, run)).map(Cow::Owned).collect();
                 (first, repeats::ranked(self.sweep, &point))
             }
-            // Imported just now: nothing is known of it but its value.
+            // Imported just now: only its value is known.
             None => (run, value.filter(|_| self.sweep.spec.constraints.is_empty())),
         };
         let goal = self.sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
@@ -205,10 +205,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes a run of a point, which may have been tried before if it is tried `again` for some code, and as many more as the sweep repeats each, as
-    /// far as its cap allows, which does not count what a person asks for again. Returns the first.
+    /// far as its cap allows, which does not count reruns that the user asks for. Returns the first.
     pub(super) fn create_runs(&mut self, config: &Config, history: u64, why: &Why, again: &str) -> RunNumber {
         let first = self.sweep.runs.last() + 1 + self.created;
-        let created = Progress::of(self.sweep).created + self.created;
+        let created = SweepProgress::of(self.sweep).created + self.created;
         let cap = self.sweep.spec.run_cap.filter(|_| !is_rerun(again, why));
         let left = cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
         let count = u64::from(self.sweep.spec.repeats).min(left).max(1);
@@ -232,7 +232,7 @@ impl<'a> Draft<'a> {
         self.sweep.runs.last() + self.created
     }
 
-    fn leave(&self, progress: &mut Progress, run: RunNumber) {
+    fn leave(&self, progress: &mut SweepProgress, run: RunNumber) {
         progress.reached.retain(|(reached, _)| *reached != run);
         if self.sweep.queued.contains(&run) {
             progress.queued = progress.queued.saturating_sub(1);

@@ -7,10 +7,10 @@ use sweep_search::space::Path;
 use super::draft::Draft;
 use crate::command::{Decision, Refusal, Reply};
 use crate::event::Event;
-use crate::observe::Progress;
+use crate::observe::SweepProgress;
 use crate::revise::{Outlook, outlook};
 use crate::spec::{SweepSpec, changes};
-use crate::state::{Effect, Revision, State, Sweep, SweepId, SweepState, Timestamp};
+use crate::state::{Revision, RevisionEffect, State, Sweep, SweepId, SweepState, Timestamp};
 
 pub(super) fn edit(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &str, base: Option<u32>) -> Result<Decision, Refusal> {
     let draft = Draft::of(state, sweep)?;
@@ -95,7 +95,7 @@ fn revise(mut draft: Draft<'_>, spec: SweepSpec, source: &str, restores: Option<
     let sweep = draft.sweep;
     let changes = changes(&sweep.spec, &spec);
     if changes.is_empty() {
-        let reply = Reply::Edited { revision: sweep.revision(), changes, effect: Effect::default(), state: sweep.state };
+        let reply = Reply::Edited { revision: sweep.revision(), changes, effect: RevisionEffect::default(), state: sweep.state };
         return Ok(draft.reply(reply));
     }
     let space = sweep.space_version() + u32::from(sweep.spec.space != spec.space);
@@ -107,7 +107,7 @@ fn revise(mut draft: Draft<'_>, spec: SweepSpec, source: &str, restores: Option<
         space,
         restores,
         changes: changes.clone(),
-        effect: Effect::default(),
+        effect: RevisionEffect::default(),
         changes_rows: false,
         since: Timestamp::default(),
     });
@@ -124,8 +124,8 @@ fn revise(mut draft: Draft<'_>, spec: SweepSpec, source: &str, restores: Option<
 
 // A sweep that had ended by itself goes on if there is something to do now, and one that has nothing left to do ends.
 fn settle(draft: &mut Draft<'_>, spec: &SweepSpec, seen: &Outlook) {
-    let before = Progress::of(draft.sweep);
-    let progress = Progress {
+    let before = SweepProgress::of(draft.sweep);
+    let progress = SweepProgress {
         tried: seen.tried,
         queued: before.queued.saturating_sub(usize::try_from(seen.effect.withdrawn).unwrap_or(usize::MAX)),
         exhausted: false,

@@ -1,11 +1,11 @@
-//! What becomes of a run when an attempt of it ends.
+//! Decides the next state of a run when one of its attempts ends.
 //!
 //! | the attempt | nothing asked of it | early stop requested | cancel requested | asked to make way for other code |
 //! |---|---|---|---|---|
 //! | succeeded | finished, or failed without a finite objective | finished | cancelled | as if nothing was asked |
 //! | failed | [`retry`](crate::retry) decides | stopped | cancelled | queued |
 //! | stopped early | stopped | stopped | cancelled | queued |
-//! | stopped by a person | cancelled | cancelled | cancelled | queued |
+//! | stopped by user | cancelled | cancelled | cancelled | queued |
 //! | lost, preempted | [`retry`](crate::retry) decides | stopped | cancelled | queued |
 //! | returned | queued | stopped | cancelled | queued |
 //!
@@ -15,30 +15,30 @@
 
 use super::draft::Draft;
 use super::{health, unread};
-use crate::command::{AttemptResult, Refusal, Told};
+use crate::command::{AttemptResult, Refusal, TellOutcome};
 use crate::inits;
 use crate::quarantine::words;
 use crate::retry::{Verdict, avoids_agent, judge};
 use crate::spec::Objective;
 use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, State, StopKind};
 
-/// How an attempt ended, whoever noticed it.
-pub(super) enum End {
+/// How an attempt ended, as noticed by the agent or the controller.
+pub(super) enum AttemptEnding {
     Succeeded,
     Failed(Failure),
     Stopped(StopKind),
     Returned,
-    Told(Told),
+    Told(TellOutcome),
 }
 
-impl From<&AttemptResult> for End {
+impl From<&AttemptResult> for AttemptEnding {
     fn from(result: &AttemptResult) -> Self {
         match result {
             AttemptResult::Succeeded => Self::Succeeded,
             AttemptResult::Failed(failure) => Self::Failed(failure.clone()),
             AttemptResult::Stopped(kind) => Self::Stopped(*kind),
             AttemptResult::Preempted => {
-                Self::Failed(failure(FailureKind::Preempted, Blame::Nobody, "its machine was taken away".to_owned()))
+                Self::Failed(failure(FailureKind::Preempted, Blame::External, "its machine was taken away".to_owned()))
             }
             AttemptResult::Returned => Self::Returned,
             AttemptResult::Told(told) => Self::Told(told.clone()),
@@ -46,8 +46,8 @@ impl From<&AttemptResult> for End {
     }
 }
 
-/// Ends an attempt that is the newest of its run, and settles what becomes of the run: returns its state.
-pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Result<RunState, Refusal> {
+/// Ends an attempt that is the newest of its run, and decides the state of the run, which it returns.
+pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: AttemptEnding) -> Result<RunState, Refusal> {
     let run = draft.run(attempt.run)?;
     let Some(ending) = run.attempt(attempt.attempt) else { return Ok(run.state) };
     let settling = Settling { draft, attempt, run: &run, ending };
@@ -57,36 +57,38 @@ pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: End) -> Resu
             Ok(settling.close(state, failure, RunState::Cancelled, None, stop.reason.clone()))
         }
         // What has ended well by itself meanwhile counts.
-        (Some(stop), how @ (End::Failed(_) | End::Stopped(_) | End::Returned)) if stop.kind == StopKind::Requeue => {
+        (Some(stop), how @ (AttemptEnding::Failed(_) | AttemptEnding::Stopped(_) | AttemptEnding::Returned))
+            if stop.kind == StopKind::Requeue =>
+        {
             Ok(settling.moved(&how, stop.reason.clone()))
         }
-        (_, End::Succeeded) => Ok(settling.succeeded()),
-        (_, End::Told(told)) => Ok(settling.told(told)),
-        (_, End::Stopped(StopKind::Cancel)) => {
-            Ok(settling.close(AttemptState::Cancelled, None, RunState::Cancelled, None, "ended by a person at its agent".to_owned()))
+        (_, AttemptEnding::Succeeded) => Ok(settling.succeeded()),
+        (_, AttemptEnding::Told(told)) => Ok(settling.told(told)),
+        (_, AttemptEnding::Stopped(StopKind::Cancel)) => {
+            Ok(settling.close(AttemptState::Cancelled, None, RunState::Cancelled, None, "ended by user at its agent".to_owned()))
         }
         (Some(stop), how) => {
             let (state, failure) = attempt_end(&how, AttemptState::Stopped);
             Ok(settling.stopped(state, failure, stop.reason.clone()))
         }
-        (None, End::Stopped(StopKind::Early)) => Ok(settling.stopped(AttemptState::Stopped, None, "stopped early".to_owned())),
-        (None, End::Failed(failure)) => Ok(settling.failed(failure)),
-        (None, End::Stopped(StopKind::Requeue)) => {
-            Ok(settling.moved(&End::Stopped(StopKind::Requeue), "given back by its agent".to_owned()))
+        (None, AttemptEnding::Stopped(StopKind::Early)) => Ok(settling.stopped(AttemptState::Stopped, None, "stopped early".to_owned())),
+        (None, AttemptEnding::Failed(failure)) => Ok(settling.failed(failure)),
+        (None, AttemptEnding::Stopped(StopKind::Requeue)) => {
+            Ok(settling.moved(&AttemptEnding::Stopped(StopKind::Requeue), "given back by its agent".to_owned()))
         }
-        (None, End::Returned) => Ok(settling.returned()),
+        (None, AttemptEnding::Returned) => Ok(settling.returned()),
     }
 }
 
 // What an attempt that was asked to end is recorded as: `obeyed`, unless it was taken away.
-fn attempt_end(how: &End, obeyed: AttemptState) -> (AttemptState, Option<Failure>) {
+fn attempt_end(how: &AttemptEnding, obeyed: AttemptState) -> (AttemptState, Option<Failure>) {
     match how {
-        End::Failed(failure) => match failed_state(failure) {
+        AttemptEnding::Failed(failure) => match failed_state(failure) {
             AttemptState::Failed => (obeyed, Some(failure.clone())),
             taken_away => (taken_away, Some(failure.clone())),
         },
-        End::Succeeded | End::Stopped(_) | End::Told(_) => (obeyed, None),
-        End::Returned => (AttemptState::Returned, None),
+        AttemptEnding::Succeeded | AttemptEnding::Stopped(_) | AttemptEnding::Told(_) => (obeyed, None),
+        AttemptEnding::Returned => (AttemptState::Returned, None),
     }
 }
 
@@ -129,15 +131,15 @@ impl Settling<'_, '_> {
     }
 
     // Who executes the runs itself knows best: what failed is not tried again.
-    fn told(self, told: Told) -> RunState {
+    fn told(self, told: TellOutcome) -> RunState {
         let has_objective = self.draft.sweep.spec.objective.is_some();
         let failure = match told {
-            Told::Value(value) if value.is_finite() => {
+            TellOutcome::Value(value) if value.is_finite() => {
                 let value = has_objective.then_some(value);
                 return self.close(AttemptState::Finished, None, RunState::Finished, value, String::new());
             }
-            Told::Value(value) => failure(FailureKind::NanObjective, Blame::Configuration, format!("the value told was {value}")),
-            Told::Failed(reason) => {
+            TellOutcome::Value(value) => failure(FailureKind::NanObjective, Blame::Configuration, format!("the value told was {value}")),
+            TellOutcome::Failed(reason) => {
                 let reason = if reason.is_empty() { "told to have failed".to_owned() } else { reason };
                 failure(FailureKind::Crashed, Blame::Configuration, reason)
             }
@@ -206,7 +208,7 @@ impl Settling<'_, '_> {
     }
 
     // Uses up no retry: it is the sweep that has changed.
-    fn moved(self, how: &End, reason: String) -> RunState {
+    fn moved(self, how: &AttemptEnding, reason: String) -> RunState {
         let (state, failure) = attempt_end(how, AttemptState::Cancelled);
         if self.draft.sweep_state().is_terminal() {
             let reason = format!("{reason}; not tried again, since the sweep was {}", self.draft.sweep_state());
@@ -242,8 +244,8 @@ fn no_value(objective: &Objective, attempt: &Attempt) -> Failure {
 /// Returns the failure of an attempt whose agent has fallen silent: preempted where the agent was about to leave.
 pub(super) fn silence(state: &State, agent: &AgentId, message: String) -> Failure {
     match state.agents.get(agent).and_then(|agent| agent.leaving.as_deref()) {
-        Some(reason) => failure(FailureKind::Preempted, Blame::Nobody, format!("{message}; it was leaving: {reason}")),
-        None => failure(FailureKind::Lost, Blame::Nobody, message),
+        Some(reason) => failure(FailureKind::Preempted, Blame::External, format!("{message}; it was leaving: {reason}")),
+        None => failure(FailureKind::Lost, Blame::External, message),
     }
 }
 

@@ -1,11 +1,11 @@
-//! What runs are executed in.
+//! Converts environments of runs.
 
 use super::draft::Draft;
 use crate::command::{Decision, Refusal, Reply};
 use crate::event::Event;
 use crate::state::{AgentId, Environment, State, SweepId};
 
-/// So many a sweep; what is beyond is not recorded. An agent that sees another one each time would fill the log.
+/// Environments recorded for each sweep; further ones are not. An agent that sees another one each time would fill the log.
 const ENVIRONMENTS_MAX: usize = 10_000;
 
 pub(super) fn describe(state: &State, agent: &AgentId, sweep: &SweepId, environment: &Environment) -> Result<Decision, Refusal> {

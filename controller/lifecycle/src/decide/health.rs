@@ -1,17 +1,17 @@
-//! Agents that fail by themselves: set aside, tried now and then, let back; and what that means for the runs that failed on them.
+//! Quarantine: agents that fail by themselves are quarantined, probed and readmitted; and the effect on runs that failed on them.
 
 use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use crate::event::{Event, RetryCause};
-use crate::quarantine::{Elsewhere, judge, stalled, taken_over, words};
+use crate::quarantine::{OtherAgents, judge, stalled, taken_over, words};
 use crate::state::{Agent, AgentId, AttemptRef, Blame, Failure, Health, Retries, RunNumber, RunState};
 
-/// So many runs whose program refuses its command line, and none that ended well, pause a sweep.
+/// Runs with a refused command line that pause a sweep if none succeeded.
 const REFUSED_MIN: usize = 3;
 
-/// What a failure says of the agent.
-pub(super) struct Verdict {
+/// The evidence of a failure against the agent.
+pub(super) struct HealthVerdict {
     /// The run is not to suffer for it.
     pub(super) absolves: bool,
     /// The agent gets no runs from now on: why, and how many probes have failed.
@@ -19,20 +19,20 @@ pub(super) struct Verdict {
 }
 
 /// Judges the agent of an attempt that is about to be recorded as failed.
-pub(super) fn on_failure(draft: &Draft<'_>, failing: &AttemptRef, id: &AgentId, failure: &Failure) -> Verdict {
-    let fine = Verdict { absolves: false, quarantine: None };
+pub(super) fn on_failure(draft: &Draft<'_>, failing: &AttemptRef, id: &AgentId, failure: &Failure) -> HealthVerdict {
+    let fine = HealthVerdict { absolves: false, quarantine: None };
     let Some(agent) = draft.state.agents.get(id).filter(|agent| !agent.info.asks && failure.may_be_the_agents()) else { return fine };
-    let elsewhere = Elsewhere::of(draft.state, draft.sweep, failing, id);
+    let elsewhere = OtherAgents::of(draft.state, draft.sweep, failing, id);
     let quarantine = match &agent.health {
         Health::Ok => judge(draft.sweep, id, agent, failing, failure, elsewhere).map(|reason| (reason, 0)),
         Health::Quarantined { reason, probes } => Some((reason.clone(), *probes)),
         Health::Probing { reason, probes } => Some((reason.clone(), probes + 1)),
     };
-    Verdict { absolves: quarantine.is_some() && elsewhere.well > 0 && taken_over(draft.state, id, agent), quarantine }
+    HealthVerdict { absolves: quarantine.is_some() && elsewhere.well > 0 && taken_over(draft.state, id, agent), quarantine }
 }
 
 /// Records what a failure has said of the agent, after what it means for its run.
-pub(super) fn settle(draft: &mut Draft<'_>, failing: &AttemptRef, id: &AgentId, failure: &Failure, verdict: Verdict) {
+pub(super) fn settle(draft: &mut Draft<'_>, failing: &AttemptRef, id: &AgentId, failure: &Failure, verdict: HealthVerdict) {
     let Some((reason, probes)) = verdict.quarantine else { return vindicate(draft, failing, id) };
     let Some(agent) = draft.state.agents.get(id) else { return };
     let is_news = agent.health != Health::Quarantined { reason: reason.clone(), probes };
@@ -42,7 +42,7 @@ pub(super) fn settle(draft: &mut Draft<'_>, failing: &AttemptRef, id: &AgentId, 
     if verdict.absolves {
         absolve(draft, id, agent, Some(failing));
     }
-    let resume = |reason| format!("{reason}; once that is mended, `sweep resume {}` goes on and tries those runs again", draft.id);
+    let resume = |reason| format!("{reason}; after a fix, `sweep resume {}` continues and tries those runs again", draft.id);
     draft.stall = stalled(draft.state, failing, id, failure).map(resume);
 }
 
@@ -112,7 +112,7 @@ fn absolve(draft: &mut Draft<'_>, id: &AgentId, agent: &Agent, settled: Option<&
 }
 
 /// Lets all agents of a stalled sweep have runs again, and has those tried again that failed on them: something was mended meanwhile.
-pub(super) fn begin_anew(draft: &mut Draft<'_>) {
+pub(super) fn reset_health(draft: &mut Draft<'_>) {
     let agents = draft.state.agents.iter().filter(|(_, agent)| agent.sweep == *draft.id && agent.health != Health::Ok);
     for (id, agent) in agents {
         absolve(draft, id, agent, None);

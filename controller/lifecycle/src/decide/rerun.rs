@@ -1,4 +1,4 @@
-//! Points that were tried, tried again with other code because a person asks for it. A new run each: what came of the old code stays.
+//! Reruns points with other code when the user asks for it. Each gets a new run; results of the old code stay.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use crate::repeats;
 use crate::state::{RunNumber, RunState, State, Sweep, SweepId, SweepState};
 use crate::versions;
 
-/// So many points are tried again at once.
+/// Points that can be rerun at once.
 const POINTS_MAX: usize = 10_000;
 
-/// What is tried again.
+/// The points to rerun.
 #[derive(Default)]
 pub(super) struct Again {
     /// The first run of each point.
@@ -96,8 +96,8 @@ fn refuse_cancelled(draft: &Draft<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A configuration that was tried, with all that came of it.
-struct Point {
+/// A configuration that was tried, with all its results.
+struct TriedPoint {
     config: Config,
     /// The first runs of what has come to something, and whether with the code that is asked for.
     results: Vec<(RunNumber, bool)>,
@@ -106,14 +106,14 @@ struct Point {
 }
 
 /// Returns all configurations of the newest space of which something has come, by their identity. What a person has cancelled is none.
-fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, Point> {
-    let mut points: BTreeMap<PointKey, Point> = BTreeMap::new();
+fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, TriedPoint> {
+    let mut points: BTreeMap<PointKey, TriedPoint> = BTreeMap::new();
     for first in sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number)) {
         for (number, run) in repeats::of(sweep, first) {
             let Some(config) = sweep.placed(&run).filter(|placed| !placed.outside).map(|placed| placed.config.into_owned()) else {
                 continue;
             };
-            let point = points.entry(config.key()).or_insert_with(|| Point { config, results: Vec::new(), open: None });
+            let point = points.entry(config.key()).or_insert_with(|| TriedPoint { config, results: Vec::new(), open: None });
             if !run.state.is_terminal() {
                 point.open = Some(number);
             } else if run.state != RunState::Cancelled {
@@ -125,10 +125,10 @@ fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, Point> {
     points
 }
 
-/// Returns those that are asked for, each by the run that stands for it: of its old results the newest. The best come first, or the oldest.
-fn chosen(sweep: &Sweep, points: BTreeMap<PointKey, Point>, which: Rerun, all_new: bool) -> Vec<(RunNumber, Point)> {
+/// Returns those that are asked for, each by its representative run: the newest of its old results. The best come first, or the oldest.
+fn chosen(sweep: &Sweep, points: BTreeMap<PointKey, TriedPoint>, which: Rerun, all_new: bool) -> Vec<(RunNumber, TriedPoint)> {
     let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let stands = |point: &Point| point.results.iter().rev().find(|(_, is_new)| all_new || !is_new).map(|(first, _)| *first);
+    let stands = |point: &TriedPoint| point.results.iter().rev().find(|(_, is_new)| all_new || !is_new).map(|(first, _)| *first);
     let mut points: Vec<_> = points.into_values().filter_map(|point| Some((stands(&point)?, point))).collect();
     points.sort_by_key(|(first, _)| *first);
     let Rerun::Best(count) = which else { return points };

@@ -23,7 +23,7 @@ pub(super) fn archive(state: &State, sweep: &SweepId, archived: bool) -> Result<
     Ok(draft.reply(Reply::Done))
 }
 
-/// Deletes a sweep with all that is known of its runs and agents.
+/// Deletes a sweep with its runs and agents.
 pub(super) fn delete(state: &State, sweep: &SweepId) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     refuse_unended(&draft, "deleted")?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::sweep::standing;
-use crate::command::{Decision, Refusal, Reply, Said};
+use crate::command::{AnnotationPatch, Decision, Refusal, Reply};
 use crate::event::{Event, RetryCause};
 use crate::state::{AttemptRef, RunNumber, RunState, State, StopKind, StopRequest, SweepId, SweepState};
 
@@ -14,7 +14,7 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
     let mut after = run.state;
     match run.state {
         RunState::Queued => {
-            draft.end_run(number, RunState::Cancelled, None, "cancelled by a person".to_owned(), false);
+            draft.end_run(number, RunState::Cancelled, None, "cancelled by user".to_owned(), false);
             draft.finish_if_done();
             after = RunState::Cancelled;
         }
@@ -23,7 +23,7 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
             let goes_on = |stop: &StopRequest| stop.kind == StopKind::Requeue;
             if run.attempts.last().is_some_and(|owner| owner.stop.as_ref().is_none_or(goes_on)) {
                 let owner = AttemptRef { sweep: sweep.clone(), run: number, attempt: run.newest() };
-                draft.request_stop(owner, StopKind::Cancel, "cancelled by a person");
+                draft.request_stop(owner, StopKind::Cancel, "cancelled by user");
             }
         }
         RunState::Cancelled => {}
@@ -37,7 +37,7 @@ pub(super) fn cancel(state: &State, sweep: &SweepId, number: RunNumber) -> Resul
 /// Tags that one run may have.
 const TAGS_MAX: usize = 32;
 
-pub(super) fn annotate(state: &State, sweep: &SweepId, number: RunNumber, said: &Said) -> Result<Decision, Refusal> {
+pub(super) fn annotate(state: &State, sweep: &SweepId, number: RunNumber, said: &AnnotationPatch) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     let before = draft.run(number)?.annotation.clone();
     let mut annotation = before.clone();
@@ -83,7 +83,7 @@ pub(super) fn retry(state: &State, sweep: &SweepId, runs: &[RunNumber]) -> Resul
         draft.change_sweep(SweepState::Running, format!("{count} tried again"));
     }
     for number in &requeued {
-        draft.requeue(*number, "asked for by a person".to_owned(), Some(RetryCause::Asked), None);
+        draft.requeue(*number, "requested by user".to_owned(), Some(RetryCause::Asked), None);
     }
     Ok(draft.reply(Reply::Retried { requeued, skipped }))
 }

@@ -8,7 +8,7 @@ use crate::spec::{CodeMode, SweepSpec};
 use crate::state::{AttemptRef, State, StopKind, StopRequest, Sweep, SweepId, SweepState};
 
 /// Why a sweep is paused where the controller itself has seen no reason.
-pub(super) const PAUSED_BY_PERSON: &str = "paused by a person";
+pub(super) const PAUSED_BY_PERSON: &str = "paused by user";
 
 pub(super) fn create(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &str, seed: u64) -> Result<Decision, Refusal> {
     if state.sweeps.contains_key(sweep) {
@@ -64,7 +64,7 @@ fn resume(draft: &mut Draft<'_>) {
         draft.push(Event::SweepArchived { sweep: draft.id.clone(), archived: false });
     }
     if draft.sweep.stalled {
-        health::begin_anew(draft);
+        health::reset_health(draft);
     }
     draft.finish_if_done();
 }
@@ -72,7 +72,7 @@ fn resume(draft: &mut Draft<'_>) {
 fn stop(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     match draft.sweep.state {
         SweepState::Running | SweepState::Paused => {
-            draft.change_sweep(SweepState::Stopped, "stopped by a person");
+            draft.change_sweep(SweepState::Stopped, "stopped by user");
             cancel_queued(draft, "the sweep was stopped");
         }
         SweepState::Stopped => {}
@@ -88,7 +88,7 @@ fn stop(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     match draft.sweep.state {
         SweepState::Running | SweepState::Paused | SweepState::Stopped => {
-            draft.change_sweep(SweepState::Cancelled, "cancelled by a person");
+            draft.change_sweep(SweepState::Cancelled, "cancelled by user");
             cancel_queued(draft, "the sweep was cancelled");
             for run in &draft.sweep.live {
                 let Some(owner) = unasked(draft.id, draft.sweep, *run) else { continue };

@@ -1,4 +1,4 @@
-//! What becomes of attempts, and of those who execute them.
+//! Events of attempts and of the agents that execute them.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ pub(super) fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, po
         reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
     });
     reach(sweep, attempt.run);
-    // A run that has ended may keep to a constraint, or break it, by what is known of it now.
+    // A run that has ended may keep to a constraint, or break it, by the metrics known now.
     if stale && !sweep.spec.constraints.is_empty() {
         rank(sweep, attempt.run);
     }
@@ -133,7 +133,7 @@ fn note_end(state: &mut State, id: &AgentId, attempt: &AttemptRef, to: AttemptSt
             agent.failed += 1;
             if failure.is_some_and(Failure::may_be_the_agents) {
                 agent.streak.push(attempt.clone());
-                // What fails here as well is no fault of whom it failed on before.
+                // A run that fails here too is no evidence against the agent where it failed before.
                 for (_, other) in state.agents.iter_mut().filter(|(other, _)| *other != id) {
                     other.streak.retain(|earlier| earlier.sweep != attempt.sweep || earlier.run != attempt.run);
                 }

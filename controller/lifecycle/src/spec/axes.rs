@@ -7,17 +7,17 @@ use super::SweepSpec;
 
 /// A parameter as an axis.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Axis {
+pub struct ParameterAxis {
     /// Its name.
     pub name: String,
-    /// Where it stands, outermost first: a name alone does not tell dots of its own from those that lead inside.
+    /// Where it stands, outermost first: a name alone does not distinguish its own dots from separators.
     pub path: Vec<String>,
     /// Whether equal factors are equal distances.
     pub log: bool,
     /// Where a number may lie, where that is bounded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<(f64, f64)>,
-    /// What it may be, where that is a list.
+    /// Its values, where they are a list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<serde_json::Value>,
     /// It has one value: nothing to see.
@@ -27,35 +27,35 @@ pub struct Axis {
 }
 
 /// Returns the axes of a sweep, in the order of its parameters.
-pub fn axes(spec: &SweepSpec) -> Vec<Axis> {
+pub fn axes(spec: &SweepSpec) -> Vec<ParameterAxis> {
     spec.space.parameters().iter().map(axis).collect()
 }
 
-fn axis(parameter: &Parameter) -> Axis {
-    let axis = Axis {
+fn axis(parameter: &Parameter) -> ParameterAxis {
+    let axis = ParameterAxis {
         name: parameter.path.to_string(),
         path: parameter.path.0.clone(),
         conditional: !parameter.when.is_empty(),
-        ..Axis::default()
+        ..ParameterAxis::default()
     };
     let listed = |values: &[Value]| values.iter().map(Value::to_json).collect();
     match &parameter.distribution {
-        Distribution::Constant { value } => Axis { values: vec![value.to_json()], constant: true, ..axis },
+        Distribution::Constant { value } => ParameterAxis { values: vec![value.to_json()], constant: true, ..axis },
         Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. } => {
-            Axis { values: listed(values), constant: values.len() == 1, ..axis }
+            ParameterAxis { values: listed(values), constant: values.len() == 1, ..axis }
         }
-        Distribution::IntUniform { min, max } => Axis { range: Some((*min as f64, *max as f64)), constant: min == max, ..axis },
-        Distribution::Uniform { min, max } | Distribution::QUniform { min, max, .. } => Axis { range: Some((*min, *max)), ..axis },
+        Distribution::IntUniform { min, max } => ParameterAxis { range: Some((*min as f64, *max as f64)), constant: min == max, ..axis },
+        Distribution::Uniform { min, max } | Distribution::QUniform { min, max, .. } => ParameterAxis { range: Some((*min, *max)), ..axis },
         Distribution::LogUniformValues { min, max }
         | Distribution::InvLogUniformValues { min, max }
-        | Distribution::QLogUniformValues { min, max, .. } => Axis { range: Some((*min, *max)), log: true, ..axis },
+        | Distribution::QLogUniformValues { min, max, .. } => ParameterAxis { range: Some((*min, *max)), log: true, ..axis },
         Distribution::LogUniform { min, max } | Distribution::QLogUniform { min, max, .. } => {
-            Axis { range: Some((min.exp(), max.exp())), log: true, ..axis }
+            ParameterAxis { range: Some((min.exp(), max.exp())), log: true, ..axis }
         }
-        Distribution::InvLogUniform { min, max } => Axis { range: Some(((-max).exp(), (-min).exp())), log: true, ..axis },
+        Distribution::InvLogUniform { min, max } => ParameterAxis { range: Some(((-max).exp(), (-min).exp())), log: true, ..axis },
         Distribution::Normal { .. } | Distribution::QNormal { .. } => axis,
-        Distribution::LogNormal { .. } | Distribution::QLogNormal { .. } => Axis { log: true, ..axis },
-        Distribution::Beta { .. } | Distribution::QBeta { .. } => Axis { range: Some((0.0, 1.0)), ..axis },
+        Distribution::LogNormal { .. } | Distribution::QLogNormal { .. } => ParameterAxis { log: true, ..axis },
+        Distribution::Beta { .. } | Distribution::QBeta { .. } => ParameterAxis { range: Some((0.0, 1.0)), ..axis },
     }
 }
 

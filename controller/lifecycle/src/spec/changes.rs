@@ -1,4 +1,4 @@
-//! How two sweep files differ, in words for whoever is about to replace one by the other.
+//! How two sweep files differ, in words for a user who is about to replace one by the other.
 
 use sweep_search::observation::Goal;
 use sweep_search::space::{Distribution, Parameter, Path, Space, Value};
@@ -23,7 +23,7 @@ pub fn changes(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
     lines
 }
 
-/// Returns the parameters that are new in an edited file, vary, and of which nobody has said what the code used before: with what is known of them.
+/// Returns the parameters that are new in an edited file, vary, and whose previous value is unknown, with their definitions.
 pub fn unexplained(before: &Space, after: &SweepSpec) -> Vec<(String, String)> {
     let is_new = |parameter: &&Parameter| after.origins.before(&parameter.path, before).is_none();
     let asks = |parameter: &&Parameter| {

@@ -1,16 +1,16 @@
 //! `constraints`.
 
-use super::diagnostic::Report;
+use super::diagnostic::DiagnosticReport;
 use super::fields::{Fields, at};
 use super::model::{Bound, Constraint, Objective, Summary};
-use super::yaml::{Entry, Kind, Node};
+use super::yaml::{MappingEntry, Node, NodeKind};
 
 const EXAMPLE: &str = "`{metric: gpu_mem_gb, max: 40}`";
 const SUMMARIES: [(&str, Summary); 3] = [("last", Summary::Last), ("max", Summary::Max), ("min", Summary::Min)];
 
 /// Reads `constraints`.
-pub(super) fn read(entry: &Entry, objective: Option<&Objective>, report: &mut Report) -> Vec<Constraint> {
-    let Kind::List(items) = &entry.value.kind else {
+pub(super) fn read(entry: &MappingEntry, objective: Option<&Objective>, report: &mut DiagnosticReport) -> Vec<Constraint> {
+    let NodeKind::List(items) = &entry.value.kind else {
         let help = format!("for example `constraints: [{}]`", EXAMPLE.trim_matches('`'));
         report.error(
             Some(at(&entry.value, entry.key_span)),
@@ -26,7 +26,7 @@ pub(super) fn read(entry: &Entry, objective: Option<&Objective>, report: &mut Re
     items.iter().filter_map(|item| constraint(entry, item, objective, report)).collect()
 }
 
-fn constraint(entry: &Entry, item: &Node, objective: Option<&Objective>, report: &mut Report) -> Option<Constraint> {
+fn constraint(entry: &MappingEntry, item: &Node, objective: Option<&Objective>, report: &mut DiagnosticReport) -> Option<Constraint> {
     let fields =
         Fields::new("a constraint", if item.span.end > item.span.start { item.span } else { entry.key_span }, item, EXAMPLE, report)?;
     fields.close(&["metric", "min", "max", "reduce"], report);
@@ -48,7 +48,7 @@ fn constraint(entry: &Entry, item: &Node, objective: Option<&Objective>, report:
     let metric = fields.text("metric", report)?;
     if objective.is_some_and(|objective| objective.metric == metric) {
         let help = format!("`metric: {{name: {metric}, target: …}}` ends the sweep once a run has reached it");
-        report.warning(Some(fields.span), format!("`{metric}` is the objective: a bound on it says nothing new"), Some(help));
+        report.warning(Some(fields.span), format!("`{metric}` is the objective: a bound on it has no effect"), Some(help));
     }
     Some(Constraint { metric, bound: bound?, of })
 }

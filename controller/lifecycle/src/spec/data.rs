@@ -2,25 +2,25 @@
 
 use sweep_search::space::Value;
 
-use super::diagnostic::{Report, Span};
+use super::diagnostic::{DiagnosticReport, Span};
 use super::fields::{Fields, at};
 use super::model::DataSource;
-use super::yaml::{Kind, Node};
+use super::yaml::{Node, NodeKind};
 
 /// More than anybody declares; each is looked at before each run.
 const SOURCES_MAX: usize = 100;
 
 /// Reads a list of locations, a map from names to locations, or one location.
-pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Vec<DataSource> {
+pub(super) fn read(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Vec<DataSource> {
     let Some(entry) = fields.entry("data") else { return Vec::new() };
     let mut source = |name: Option<&str>, node: &Node, span: Span| {
         let location = location(node, span, report)?;
         Some(DataSource { name: name.map_or_else(|| location.clone(), str::to_owned), location })
     };
     let sources: Vec<_> = match &entry.value.kind {
-        Kind::Map(entries) => entries.iter().filter_map(|entry| source(Some(&entry.key), &entry.value, entry.key_span)).collect(),
-        Kind::List(items) => items.iter().filter_map(|item| source(None, item, entry.key_span)).collect(),
-        Kind::Scalar { .. } => source(None, &entry.value, entry.key_span).into_iter().collect(),
+        NodeKind::Map(entries) => entries.iter().filter_map(|entry| source(Some(&entry.key), &entry.value, entry.key_span)).collect(),
+        NodeKind::List(items) => items.iter().filter_map(|item| source(None, item, entry.key_span)).collect(),
+        NodeKind::Scalar { .. } => source(None, &entry.value, entry.key_span).into_iter().collect(),
     };
     if sources.len() > SOURCES_MAX {
         report.error(
@@ -32,11 +32,11 @@ pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Vec<DataSource> 
     sources
 }
 
-fn location(node: &Node, key_span: Span, report: &mut Report) -> Option<String> {
+fn location(node: &Node, key_span: Span, report: &mut DiagnosticReport) -> Option<String> {
     let span = Some(at(node, key_span));
     let help = || Some("`data: [data/train.csv, s3://bucket/prefix]`, or a map from names to them".to_owned());
     let Value::Str(text) = node.to_value() else {
-        report.error(span, format!("`data`: {} is no place", node.described()), help());
+        report.error(span, format!("`data`: {} is not a place", node.described()), help());
         return None;
     };
     if text.is_empty() || text.chars().any(char::is_control) {

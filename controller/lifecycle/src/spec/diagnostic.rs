@@ -27,11 +27,11 @@ pub struct Span {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong, in a sentence without a full stop.
+    /// The message, a sentence without a full stop.
     pub message: String,
     /// Where; absent where something is missing from the whole file.
     pub span: Option<Span>,
-    /// What would be right.
+    /// The fix.
     pub help: Option<String>,
 }
 
@@ -49,19 +49,19 @@ impl std::fmt::Display for Diagnostic {
     }
 }
 
-/// So many errors and so many warnings are told; nobody reads more, and a hostile file could have one in each line.
+/// The greatest number of errors, and of warnings, that are reported: a hostile file could have one in each line.
 const TOLD_MAX: usize = 100;
 
 /// Gathers diagnostics while a file is read.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct DiagnosticReport {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     untold_errors: usize,
     untold_warnings: usize,
 }
 
-impl Report {
+impl DiagnosticReport {
     pub(super) fn error(&mut self, span: Option<Span>, message: impl Into<String>, help: Option<String>) {
         match self.errors.len() < TOLD_MAX {
             true => self.errors.push(Diagnostic { severity: Severity::Error, message: message.into(), span, help }),

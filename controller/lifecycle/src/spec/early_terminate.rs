@@ -2,13 +2,13 @@
 
 use sweep_search::early_stop::{Asha, Bands, EarlyStop, Hyperband, Median, Predictive};
 
-use super::diagnostic::{Report, suggestion};
+use super::diagnostic::{DiagnosticReport, suggestion};
 use super::fields::{Fields, at};
-use super::yaml::Entry;
+use super::yaml::MappingEntry;
 
 const TYPES: [&str; 4] = ["hyperband", "asha", "median", "predictive"];
 
-/// What other programs call our keys.
+/// Names of our keys in other programs.
 const ELSEWHERE: [(&str, &str); 11] = [
     ("grace_period", "min_iter"),
     ("min_resource", "min_iter"),
@@ -27,7 +27,7 @@ const ELSEWHERE: [(&str, &str); 11] = [
 const PREDICTIVE_RUNS_MIN: i64 = 3;
 
 /// Reads `early_terminate`.
-pub(super) fn read(entry: &Entry, report: &mut Report) -> Option<EarlyStop> {
+pub(super) fn read(entry: &MappingEntry, report: &mut DiagnosticReport) -> Option<EarlyStop> {
     let fields =
         Fields::new("`early_terminate`", entry.key_span, &entry.value, "`early_terminate: {type: hyperband, min_iter: 3}`", report)?;
     fields.required("type", report)?;
@@ -46,7 +46,7 @@ pub(super) fn read(entry: &Entry, report: &mut Report) -> Option<EarlyStop> {
     }
 }
 
-fn close(fields: &Fields<'_>, known: &[&str], report: &mut Report) {
+fn close(fields: &Fields<'_>, known: &[&str], report: &mut DiagnosticReport) {
     for entry in fields.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
         let ours = ELSEWHERE.iter().find(|(theirs, ours)| *theirs == entry.key && known.contains(ours));
         let help = ours.map_or_else(|| suggestion(&entry.key, known), |(_, ours)| format!("it is called `{ours}` here"));
@@ -54,7 +54,7 @@ fn close(fields: &Fields<'_>, known: &[&str], report: &mut Report) {
     }
 }
 
-fn hyperband(fields: &Fields<'_>, report: &mut Report) -> Option<Hyperband> {
+fn hyperband(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Hyperband> {
     close(fields, &["type", "min_iter", "max_iter", "s", "eta", "strict"], report);
     let eta = eta(fields, report);
     let strict = fields.boolean("strict", report).unwrap_or(true);
@@ -66,20 +66,20 @@ fn hyperband(fields: &Fields<'_>, report: &mut Report) -> Option<Hyperband> {
     Some(Hyperband { bands: bands(fields, report)?, eta: eta?, strict })
 }
 
-fn asha(fields: &Fields<'_>, report: &mut Report) -> Option<Asha> {
+fn asha(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Asha> {
     close(fields, &["type", "min_iter", "max_iter", "eta"], report);
     let eta = eta(fields, report);
     let (min_iter, max_iter) = min_and_max_iter(fields, report);
     Some(Asha { min_iter: min_iter.unwrap_or(1), max_iter, eta: eta? })
 }
 
-fn median(fields: &Fields<'_>, report: &mut Report) -> Option<Median> {
+fn median(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Median> {
     close(fields, &["type", "min_iter", "min_runs"], report);
     let min_iter = count(fields, "min_iter", 1, report).unwrap_or(1);
     Some(Median { min_iter, min_runs: count(fields, "min_runs", 1, report).unwrap_or(5) })
 }
 
-fn predictive(fields: &Fields<'_>, report: &mut Report) -> Option<Predictive> {
+fn predictive(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Predictive> {
     close(fields, &["type", "min_probability", "min_iter", "max_iter", "min_runs"], report);
     let (min_iter, max_iter) = min_and_max_iter(fields, report);
     let min_runs = count(fields, "min_runs", PREDICTIVE_RUNS_MIN, report).unwrap_or(5);
@@ -93,12 +93,12 @@ fn predictive(fields: &Fields<'_>, report: &mut Report) -> Option<Predictive> {
     Some(Predictive { min_probability, min_iter, max_iter, min_runs })
 }
 
-fn count(fields: &Fields<'_>, key: &str, min: i64, report: &mut Report) -> Option<u64> {
+fn count(fields: &Fields<'_>, key: &str, min: i64, report: &mut DiagnosticReport) -> Option<u64> {
     fields.whole(key, min, report).map(i64::unsigned_abs)
 }
 
 // One that is too large for the other would silently turn the rule off.
-fn min_and_max_iter(fields: &Fields<'_>, report: &mut Report) -> (Option<u64>, Option<u64>) {
+fn min_and_max_iter(fields: &Fields<'_>, report: &mut DiagnosticReport) -> (Option<u64>, Option<u64>) {
     let (min_iter, max_iter) = (count(fields, "min_iter", 1, report), count(fields, "max_iter", 1, report));
     if let (Some(min), Some(max), Some(entry)) = (min_iter, max_iter, fields.entry("min_iter"))
         && min >= max
@@ -111,7 +111,7 @@ fn min_and_max_iter(fields: &Fields<'_>, report: &mut Report) -> (Option<u64>, O
 }
 
 // `None`: it is there and wrong.
-fn eta(fields: &Fields<'_>, report: &mut Report) -> Option<f64> {
+fn eta(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<f64> {
     let Some(entry) = fields.entry("eta") else { return Some(3.0) };
     let eta = fields.number("eta", report)?;
     if eta <= 1.0 {
@@ -121,7 +121,7 @@ fn eta(fields: &Fields<'_>, report: &mut Report) -> Option<f64> {
     Some(eta)
 }
 
-fn bands(fields: &Fields<'_>, report: &mut Report) -> Option<Bands> {
+fn bands(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Bands> {
     let has = |key: &str| fields.entry(key).is_some();
     if has("max_iter") && has("s") {
         if let Some(entry) = fields.entry("min_iter") {

@@ -6,7 +6,7 @@ use sweep_search::early_stop::{Bands, EarlyStop};
 use sweep_search::space::{Distribution, Path, Value};
 use sweep_search::suggest::Method;
 
-use super::diagnostic::{Report, Span};
+use super::diagnostic::{DiagnosticReport, Span};
 use super::fields::{Fields, at};
 use super::model::SweepSpec;
 use super::parameter::Read;
@@ -15,7 +15,7 @@ use super::parameter::Read;
 const STEPS: [&str; 4] = ["step", "_step", "_runtime", "_timestamp"];
 
 /// Looks at each parameter, and at their names together.
-pub(super) fn parameters(read: &[Read], report: &mut Report) {
+pub(super) fn parameters(read: &[Read], report: &mut DiagnosticReport) {
     let mut variables: BTreeMap<String, &Path> = BTreeMap::new();
     for Read { parameter, span, .. } in read {
         let path = &parameter.path;
@@ -54,7 +54,7 @@ pub(super) fn parameters(read: &[Read], report: &mut Report) {
 }
 
 /// Looks at the file as a whole.
-pub(super) fn whole(spec: &SweepSpec, fields: &Fields<'_>, report: &mut Report) {
+pub(super) fn whole(spec: &SweepSpec, fields: &Fields<'_>, report: &mut DiagnosticReport) {
     let place = |key: &str| fields.entry(key).map(|entry| at(&entry.value, entry.key_span));
     if let Some(objective) = spec.objective.as_ref().filter(|objective| STEPS.contains(&objective.metric.as_str())) {
         let message = format!("`metric`: a metric called `{}` is never read: programs count with it", objective.metric);
@@ -72,7 +72,7 @@ pub(super) fn whole(spec: &SweepSpec, fields: &Fields<'_>, report: &mut Report) 
 }
 
 /// W&B draws with replacement: a space with fewer points than the cap gives the same point again.
-fn repeated(spec: &SweepSpec, place: Option<Span>, report: &mut Report) {
+fn repeated(spec: &SweepSpec, place: Option<Span>, report: &mut DiagnosticReport) {
     let (Some(size), Some(cap)) = (spec.space.size(), spec.run_cap) else { return };
     let runs = size.saturating_mul(u128::from(spec.repeats));
     if matches!(spec.method, Method::Random | Method::Bayes) && runs < u128::from(cap) {

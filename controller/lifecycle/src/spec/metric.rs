@@ -3,15 +3,15 @@
 use sweep_search::observation::Goal;
 use sweep_search::space::Value;
 
-use super::diagnostic::Report;
+use super::diagnostic::DiagnosticReport;
 use super::fields::Fields;
 use super::model::{Impute, Objective, OverInits, Reduce};
-use super::yaml::{Entry, Kind};
+use super::yaml::{MappingEntry, NodeKind};
 
 const IMPUTE: [(&str, Impute); 3] = [("worst", Impute::Worst), ("best", Impute::Best), ("latest", Impute::Latest)];
 
 /// Reads `metric`.
-pub(super) fn read(entry: &Entry, report: &mut Report) -> Option<Objective> {
+pub(super) fn read(entry: &MappingEntry, report: &mut DiagnosticReport) -> Option<Objective> {
     let fields = Fields::new("`metric`", entry.key_span, &entry.value, "`metric: {name: val_loss, goal: minimize}`", report)?;
     fields.close(&["name", "goal", "target", "impute", "impute_while_running", "reduce"], report);
     let goal = fields.word("goal", &[("minimize", Goal::Minimize), ("maximize", Goal::Maximize)], report);
@@ -37,7 +37,7 @@ pub(super) fn read(entry: &Entry, report: &mut Report) -> Option<Objective> {
 }
 
 /// Reads `objective_over_inits`.
-pub(super) fn over_inits(fields: &Fields<'_>, report: &mut Report) -> OverInits {
+pub(super) fn over_inits(fields: &Fields<'_>, report: &mut DiagnosticReport) -> OverInits {
     let words = [("mean", OverInits::Mean), ("last", OverInits::Last), ("first", OverInits::First)];
     let read = fields.word("objective_over_inits", &words, report).unwrap_or_default();
     if let Some(entry) = fields.entry("objective_over_inits").filter(|_| fields.entry("metric").is_none()) {
@@ -47,7 +47,7 @@ pub(super) fn over_inits(fields: &Fields<'_>, report: &mut Report) -> OverInits 
     read
 }
 
-fn while_running(fields: &Fields<'_>, report: &mut Report) -> Option<Impute> {
+fn while_running(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Impute> {
     let entry = fields.entry("impute_while_running")?;
     // W&B wants the text "false"; the boolean says the same.
     match entry.value.to_value() {
@@ -57,9 +57,9 @@ fn while_running(fields: &Fields<'_>, report: &mut Report) -> Option<Impute> {
     }
 }
 
-fn reduce(fields: &Fields<'_>, report: &mut Report) -> Reduce {
+fn reduce(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Reduce {
     let Some(entry) = fields.entry("reduce") else { return Reduce::Best };
-    if let Kind::Map(entries) = &entry.value.kind {
+    if let NodeKind::Map(entries) = &entry.value.kind {
         let inner = Fields { of: "`reduce` of `metric`".to_owned(), span: entry.key_span, entries, is_null: |_, _| false };
         inner.close(&["mean_last"], report);
         inner.required("mean_last", report);

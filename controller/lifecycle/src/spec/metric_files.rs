@@ -3,21 +3,21 @@
 use globset::GlobBuilder;
 use sweep_search::space::Value;
 
-use super::diagnostic::{Report, Span};
+use super::diagnostic::{DiagnosticReport, Span};
 use super::fields::{Fields, at};
-use super::yaml::{Kind, Node};
+use super::yaml::{Node, NodeKind};
 
 /// Globs in one file.
 const GLOBS_MAX: usize = 100;
 const EXAMPLE: &str = "`metric_files: [logs/*.jsonl, 'runs/**/curve.csv']`";
 
 /// Reads one glob or a list of them.
-pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Vec<String> {
+pub(super) fn read(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Vec<String> {
     let Some(entry) = fields.entry("metric_files") else { return Vec::new() };
     let globs: Vec<_> = match &entry.value.kind {
-        Kind::List(items) => items.iter().filter_map(|item| glob(item, entry.key_span, report)).collect(),
-        Kind::Scalar { .. } => glob(&entry.value, entry.key_span, report).into_iter().collect(),
-        Kind::Map(_) => {
+        NodeKind::List(items) => items.iter().filter_map(|item| glob(item, entry.key_span, report)).collect(),
+        NodeKind::Scalar { .. } => glob(&entry.value, entry.key_span, report).into_iter().collect(),
+        NodeKind::Map(_) => {
             report.error(Some(entry.key_span), "`metric_files` must be a list of globs", Some(EXAMPLE.to_owned()));
             Vec::new()
         }
@@ -28,10 +28,10 @@ pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Vec<String> {
     globs
 }
 
-fn glob(node: &Node, key_span: Span, report: &mut Report) -> Option<String> {
+fn glob(node: &Node, key_span: Span, report: &mut DiagnosticReport) -> Option<String> {
     let span = Some(at(node, key_span));
     let Value::Str(text) = node.to_value() else {
-        report.error(span, format!("`metric_files`: {} is no glob", node.described()), Some(EXAMPLE.to_owned()));
+        report.error(span, format!("`metric_files`: {} is not a glob", node.described()), Some(EXAMPLE.to_owned()));
         return None;
     };
     if text.is_empty() || text.chars().any(char::is_control) {
@@ -46,7 +46,7 @@ fn glob(node: &Node, key_span: Span, report: &mut Report) -> Option<String> {
     match GlobBuilder::new(&text).literal_separator(true).build() {
         Ok(_) => Some(text.strip_prefix("./").unwrap_or(&text).to_owned()),
         Err(error) => {
-            report.error(span, format!("`metric_files`: `{text}` is no glob: {}", error.kind()), None);
+            report.error(span, format!("`metric_files`: `{text}` is not a glob: {}", error.kind()), None);
             None
         }
     }
@@ -68,10 +68,10 @@ mod tests {
         assert_eq!(read("[./a.csv, 'runs/**/b.csv']"), Ok(vec!["a.csv".to_owned(), "runs/**/b.csv".to_owned()]));
         for (value, message) in [
             ("{a: b}", "must be a list"),
-            ("[7]", "is no glob"),
+            ("[7]", "is not a glob"),
             ("['']", "one line of text"),
             ("['../x.csv']", "leads out of the working folder"),
-            ("['[x.csv']", "is no glob: "),
+            ("['[x.csv']", "is not a glob: "),
         ] {
             assert!(read(value).is_err_and(|found| found.contains(message)), "{value}: {:?}", read(value));
         }

@@ -28,7 +28,7 @@ mod upkeep;
 mod when;
 mod yaml;
 
-pub use axes::{Axis, axes};
+pub use axes::{ParameterAxis, axes};
 pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{
@@ -39,13 +39,13 @@ pub use parameter::was_mistake;
 pub use render::render;
 pub use schema::schema;
 pub use understanding::{ParameterSummary, example_configuration, parameter_summaries};
-// Whoever reads a spec needs these two, and should not have to know the search for them.
+// Readers of a spec need these two, without a dependency on the search.
 pub use sweep_search::observation::Goal;
 pub use sweep_search::suggest::Method;
 
 /// Reads a sweep file. All mistakes are found at once; the spec is there exactly when none of the diagnostics is an error.
 pub fn parse(text: &str) -> (Option<SweepSpec>, Vec<Diagnostic>) {
-    let mut report = diagnostic::Report::default();
+    let mut report = diagnostic::DiagnosticReport::default();
     let spec = yaml::read(text, &mut report).and_then(|root| sweep_file::read(&root, &mut report));
     (spec, report.into_sorted())
 }

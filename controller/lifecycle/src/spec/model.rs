@@ -1,4 +1,4 @@
-//! What a sweep file says, checked and complete.
+//! The spec of a sweep: its file, checked and complete.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use sweep_search::early_stop::EarlyStop;
@@ -6,7 +6,7 @@ use sweep_search::observation::Goal;
 use sweep_search::space::{Origins, Space};
 use sweep_search::suggest::Method;
 
-/// What a sweep file says, checked and with W&B's defaults filled in.
+/// The spec of a sweep: its file, checked, with W&B's defaults filled in.
 ///
 /// Stored in the event log as JSON: a new field needs `#[serde(default)]`, so that old logs can be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ pub enum Summary {
 }
 
 impl Constraint {
-    /// Returns by how much a value violates the constraint, in the metric's unit: satisfied at 0 and below. A value that is no number
+    /// Returns by how much a value violates the constraint, in the metric's unit: satisfied at 0 and below. A value that is not a number
     /// violates it without measure.
     pub fn violation(&self, value: f64) -> f64 {
         let violation = match self.bound {
@@ -215,7 +215,7 @@ pub enum Reduce {
     Best,
     /// The last value.
     Last,
-    /// The mean of the last so many values. At least 1.
+    /// The mean of the last n values. At least 1.
     MeanLast(u32),
 }
 
@@ -266,7 +266,7 @@ pub struct CodePolicy {
     /// Which code runs execute. `code.mode`, `track` by default.
     #[serde(default)]
     pub mode: CodeMode,
-    /// So many of the best configurations are tried again first. `code.probe`, 2 by default.
+    /// The n best configurations are tried again first. `code.probe`, 2 by default.
     pub probe: u32,
     /// Untracked files that are code whatever leaves them out: patterns, from the working folder. `code.include`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -290,11 +290,11 @@ impl Default for CodePolicy {
     }
 }
 
-/// What becomes of an attempt whose agent and controller have not heard of each other for as long as a lease.
+/// The policy for an attempt whose agent and controller have had no contact for the length of a lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLeaseLost {
-    /// The program goes on; what comes of it counts unless somebody else has begun the run again.
+    /// The program continues; its result counts unless another agent has restarted the run.
     #[default]
     Continue,
     /// The agent ends the program, and nothing late counts: for runs that must never be executed twice at once.

@@ -2,10 +2,10 @@
 
 use sweep_search::space::{Distribution, Parameter, Path, Step, Value};
 
-use super::diagnostic::{Report, Span, instead, suggestion};
+use super::diagnostic::{DiagnosticReport, Span, instead, suggestion};
 use super::fields::{Fields, at};
-use super::when::{self, Wish};
-use super::yaml::{Entry, Kind, Node};
+use super::when::{self, RawCondition};
+use super::yaml::{MappingEntry, Node, NodeKind};
 
 /// A sweep with more parameters than this is a mistake or an attack.
 const PARAMETERS_MAX: usize = 1000;
@@ -59,7 +59,7 @@ pub(super) const DISTRIBUTIONS: [&str; 18] = [
     "q_beta",
 ];
 
-/// What other programs call our distributions.
+/// Names of our distributions in other programs.
 const ELSEWHERE: [(&str, &str); 8] = [
     ("loguniform", "log_uniform_values"),
     ("quniform", "q_uniform"),
@@ -75,7 +75,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
 pub(super) struct Read {
     pub(super) parameter: Parameter,
     pub(super) span: Span,
-    pub(super) wishes: Vec<Wish>,
+    pub(super) wishes: Vec<RawCondition>,
     /// `was`.
     pub(super) was: Option<Value>,
     /// `renamed_from`.
@@ -83,7 +83,7 @@ pub(super) struct Read {
 }
 
 /// Reads the map `parameters`.
-pub(super) fn read_all(node: &Node, key_span: Span, report: &mut Report) -> Vec<Read> {
+pub(super) fn read_all(node: &Node, key_span: Span, report: &mut DiagnosticReport) -> Vec<Read> {
     let mut found = Vec::new();
     level(&[], node, key_span, &[], &mut found, report);
     if found.len() > PARAMETERS_MAX {
@@ -94,7 +94,7 @@ pub(super) fn read_all(node: &Node, key_span: Span, report: &mut Report) -> Vec<
     found
 }
 
-fn level(above: &[String], node: &Node, key_span: Span, wishes: &[Wish], found: &mut Vec<Read>, report: &mut Report) {
+fn level(above: &[String], node: &Node, key_span: Span, wishes: &[RawCondition], found: &mut Vec<Read>, report: &mut DiagnosticReport) {
     let of = if above.is_empty() { "`parameters`".to_owned() } else { format!("`parameters` of `{}`", above.join(".")) };
     let Some(fields) = Fields::new(of, key_span, node, "`parameters: {lr: {min: 0.001, max: 0.1}}`", report) else { return };
     if fields.entries.is_empty() {
@@ -140,16 +140,16 @@ fn shortened(text: &str) -> String {
     if text.chars().count() > 40 { format!("{start}…") } else { start }
 }
 
-fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, report: &mut Report) {
+fn one(path: Vec<String>, entry: &MappingEntry, above: &[RawCondition], found: &mut Vec<Read>, report: &mut DiagnosticReport) {
     let name = path.join(".");
     let fields = match &entry.value.kind {
-        Kind::Map(entries) => Fields { of: format!("parameter `{name}`"), span: entry.key_span, entries, is_null },
-        Kind::List(_) => {
+        NodeKind::Map(entries) => Fields { of: format!("parameter `{name}`"), span: entry.key_span, entries, is_null },
+        NodeKind::List(_) => {
             let help = format!("`{}: {{values: […]}}`", entry.key);
             report.error(Some(entry.key_span), format!("parameter `{name}` is a bare list"), Some(help));
             return;
         }
-        Kind::Scalar { .. } => {
+        NodeKind::Scalar { .. } => {
             let help = format!("`{}: {{value: …}}` for a constant", entry.key);
             report.error(
                 Some(at(&entry.value, entry.key_span)),
@@ -194,8 +194,8 @@ fn one(path: Vec<String>, entry: &Entry, above: &[Wish], found: &mut Vec<Read>, 
 }
 
 /// Of a parameter, `value: null` is a value, unless another key says what the values are, and `was: null` always is one.
-fn is_null(entries: &[Entry], key: &str) -> bool {
-    let says_values = |entry: &Entry| ["values", "min", "max", "mu", "parameters"].contains(&&*entry.key) && !entry.value.is_blank();
+fn is_null(entries: &[MappingEntry], key: &str) -> bool {
+    let says_values = |entry: &MappingEntry| ["values", "min", "max", "mu", "parameters"].contains(&&*entry.key) && !entry.value.is_blank();
     key == "was" || (key == "value" && !entries.iter().any(says_values))
 }
 
@@ -224,7 +224,7 @@ fn keys_of(form: &str) -> Vec<&'static str> {
 }
 
 /// Finds the form of a parameter: what `distribution` says, or the first one that its keys fit.
-fn form(fields: &Fields<'_>, report: &mut Report) -> Option<&'static str> {
+fn form(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<&'static str> {
     let has = |key: &str| fields.entry(key).is_some();
     if let Some(entry) = fields.entry("distribution") {
         let Value::Str(word) = entry.value.to_value() else {
@@ -268,7 +268,7 @@ fn form(fields: &Fields<'_>, report: &mut Report) -> Option<&'static str> {
     None
 }
 
-fn unknown_form(fields: &Fields<'_>, report: &mut Report) {
+fn unknown_form(fields: &Fields<'_>, report: &mut DiagnosticReport) {
     const KEYS: [&str; 14] =
         ["value", "values", "ordered", "min", "max", "distribution", "parameters", "probabilities", "mu", "sigma", "q", "a", "b", "when"];
     let has = |key: &str| fields.entry(key).is_some();
@@ -277,7 +277,7 @@ fn unknown_form(fields: &Fields<'_>, report: &mut Report) {
         help = "say which one: `distribution: normal`, `log_normal`, …".to_owned();
     } else if has("min") != has("max") {
         help = format!("`{}` is missing", if has("min") { "max" } else { "min" });
-    } else if !fields.entries.is_empty() && fields.entries.iter().all(|entry| matches!(entry.value.kind, Kind::Map(_))) {
+    } else if !fields.entries.is_empty() && fields.entries.iter().all(|entry| matches!(entry.value.kind, NodeKind::Map(_))) {
         help = "nested parameters stand under a key `parameters`".to_owned();
     }
     let misspelt = fields.strange(&KEYS).find(|(_, near)| near.is_some());
@@ -289,7 +289,7 @@ fn unknown_form(fields: &Fields<'_>, report: &mut Report) {
     }
 }
 
-fn distribution(form: &str, fields: &Fields<'_>, report: &mut Report) -> Option<Distribution> {
+fn distribution(form: &str, fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Distribution> {
     deprecated(form, fields, report);
     Some(match form {
         "constant" => Distribution::Constant { value: fields.required("value", report)?.value.to_value() },
@@ -314,7 +314,7 @@ fn distribution(form: &str, fields: &Fields<'_>, report: &mut Report) -> Option<
     })
 }
 
-fn ranged(form: &str, fields: &Fields<'_>, report: &mut Report) -> Option<Distribution> {
+fn ranged(form: &str, fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Distribution> {
     let bounds = (fields.required("min", report), fields.required("max", report));
     let (min, max) = (fields.number("min", report), fields.number("max", report));
     let q = step(fields, report);
@@ -345,7 +345,7 @@ fn ranged(form: &str, fields: &Fields<'_>, report: &mut Report) -> Option<Distri
     })
 }
 
-fn normal(form: &str, fields: &Fields<'_>, report: &mut Report) -> Option<Distribution> {
+fn normal(form: &str, fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Distribution> {
     let mu = if fields.entry("mu").is_some() { fields.number("mu", report) } else { Some(0.0) };
     let sigma = at_least_zero("sigma", 1.0, fields, report);
     let (mu, sigma, q) = (mu?, sigma?, step(fields, report)?);
@@ -357,7 +357,7 @@ fn normal(form: &str, fields: &Fields<'_>, report: &mut Report) -> Option<Distri
     })
 }
 
-fn deprecated(form: &str, fields: &Fields<'_>, report: &mut Report) {
+fn deprecated(form: &str, fields: &Fields<'_>, report: &mut DiagnosticReport) {
     let replacement = match form {
         "log_uniform" => "log_uniform_values",
         "q_log_uniform" => "q_log_uniform_values",
@@ -375,11 +375,11 @@ fn deprecated(form: &str, fields: &Fields<'_>, report: &mut Report) {
     report.warning(Some(span), format!("{}: `{form}` is deprecated; its min and max are base-e exponents", fields.of), Some(help));
 }
 
-fn values(fields: &Fields<'_>, report: &mut Report) -> Option<Vec<Value>> {
+fn values(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Vec<Value>> {
     let entry = fields.required("values", report)?;
     match &entry.value.kind {
-        Kind::List(items) if !items.is_empty() => Some(items.iter().map(Node::to_value).collect()),
-        Kind::List(_) => {
+        NodeKind::List(items) if !items.is_empty() => Some(items.iter().map(Node::to_value).collect()),
+        NodeKind::List(_) => {
             report.error(Some(entry.key_span), format!("{}: `values` is empty", fields.of), Some("list at least one value".to_owned()));
             None
         }
@@ -395,10 +395,10 @@ fn values(fields: &Fields<'_>, report: &mut Report) -> Option<Vec<Value>> {
     }
 }
 
-fn probabilities(count: usize, fields: &Fields<'_>, report: &mut Report) -> Option<Vec<f64>> {
+fn probabilities(count: usize, fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Vec<f64>> {
     let entry = fields.required("probabilities", report)?;
     let numbers: Option<Vec<f64>> = match &entry.value.kind {
-        Kind::List(items) => {
+        NodeKind::List(items) => {
             items.iter().map(|item| item.to_value().as_f64().filter(|number| number.is_finite() && *number >= 0.0)).collect()
         }
         _ => None,
@@ -421,7 +421,7 @@ fn probabilities(count: usize, fields: &Fields<'_>, report: &mut Report) -> Opti
     Some(numbers)
 }
 
-fn whole(fields: &Fields<'_>, key: &str, report: &mut Report) -> Option<i64> {
+fn whole(fields: &Fields<'_>, key: &str, report: &mut DiagnosticReport) -> Option<i64> {
     let entry = fields.required(key, report)?;
     match entry.value.to_value() {
         Value::Int(int) => Some(int),
@@ -434,7 +434,7 @@ fn whole(fields: &Fields<'_>, key: &str, report: &mut Report) -> Option<i64> {
     }
 }
 
-fn ordered(min: f64, max: f64, fields: &Fields<'_>, report: &mut Report) -> Option<()> {
+fn ordered(min: f64, max: f64, fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<()> {
     if min < max {
         return Some(());
     }
@@ -445,7 +445,7 @@ fn ordered(min: f64, max: f64, fields: &Fields<'_>, report: &mut Report) -> Opti
     None
 }
 
-fn at_least_zero(key: &str, default: f64, fields: &Fields<'_>, report: &mut Report) -> Option<f64> {
+fn at_least_zero(key: &str, default: f64, fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<f64> {
     let Some(entry) = fields.entry(key) else { return Some(default) };
     let number = fields.number(key, report)?;
     if number < 0.0 {
@@ -455,7 +455,7 @@ fn at_least_zero(key: &str, default: f64, fields: &Fields<'_>, report: &mut Repo
     Some(number)
 }
 
-fn step(fields: &Fields<'_>, report: &mut Report) -> Option<Step> {
+fn step(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Step> {
     let Some(entry) = fields.entry("q") else { return Some(Step::Float(1.0)) };
     let number = fields.number("q", report)?;
     if number <= 0.0 {

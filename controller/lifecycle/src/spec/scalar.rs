@@ -16,9 +16,9 @@ pub(super) fn resolve(text: &str, quoted: bool, tag: Option<&str>) -> Result<Val
         None => plain(text),
         Some("str") => Ok(Value::Str(text.to_owned())),
         Some("null") => Ok(Value::Null),
-        Some("bool") => boolean(text).map(Value::Bool).ok_or_else(|| format!("`{text}` is no boolean")),
-        Some("int") => integer(text)?.map(Value::Int).ok_or_else(|| format!("`{text}` is no integer")),
-        Some("float") => number(text).map(Value::Float).ok_or_else(|| format!("`{text}` is no number")),
+        Some("bool") => boolean(text).map(Value::Bool).ok_or_else(|| format!("`{text}` is not a boolean")),
+        Some("int") => integer(text)?.map(Value::Int).ok_or_else(|| format!("`{text}` is not an integer")),
+        Some("float") => number(text).map(Value::Float).ok_or_else(|| format!("`{text}` is not a number")),
         Some(_) => Err(format!("the tag {} is not known here", tag.unwrap_or_default())),
     }
 }

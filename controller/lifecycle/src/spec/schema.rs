@@ -9,7 +9,7 @@ pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A sweep file",
-        "description": "A hyperparameter sweep: W&B's keys, and some of our own.",
+        "description": "A hyperparameter sweep: W&B's keys, and further ones.",
         "type": "object",
         "required": ["method", "parameters"],
         "properties": top_level(),
@@ -49,7 +49,7 @@ fn top_level() -> Value {
         "project": {"description": "Handed to W&B's library in the program.", "type": ["string", "integer"]},
         "entity": {"description": "Handed to W&B's library in the program.", "type": ["string", "integer"]},
         "constraints": {
-            "description": "What a run has to keep to, to be the best: bounds on metrics that it reports. What breaks them is learnt.",
+            "description": "Bounds on reported metrics that the best run must satisfy. The search learns where runs violate them.",
             "type": "array",
             "items": {
                 "type": "object",
@@ -78,7 +78,7 @@ fn top_level() -> Value {
             "additionalProperties": false,
         },
         "code": {
-            "description": "Which code runs execute, and what is done when it changes while the sweep runs.",
+            "description": "The code that runs execute, and the policy when it changes while the sweep runs.",
             "type": "object",
             "properties": {
                 "mode": {
@@ -86,9 +86,9 @@ fn top_level() -> Value {
                     "enum": ["track", "pin"],
                     "default": "track",
                 },
-                "probe": {"description": "So many of the best configurations are tried again first with the new code.", "type": "integer", "minimum": 0, "maximum": 100, "default": 2},
+                "probe": {"description": "The number of best configurations that are tried again first with the new code.", "type": "integer", "minimum": 0, "maximum": 100, "default": 2},
                 "include": {
-                    "description": "Files that git does not track and that are code all the same, whatever leaves them out: paths or patterns, from the working folder.",
+                    "description": "Files that git does not track and that are code, even if other rules exclude them: paths or patterns, from the working folder.",
                     "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 100}],
                 },
             },
@@ -100,9 +100,9 @@ fn top_level() -> Value {
             "default": "mean",
         },
         "max_runtime": time("How long a run may take; then it has failed."),
-        "max_silence": time("How long a run may say nothing, neither a metric nor a line of output; then it has failed."),
+        "max_silence": time("The longest time without a metric or a line of output; then the run fails."),
         "on_lease_lost": {
-            "description": "What becomes of a run whose agent cannot reach the controller for as long as a lease.",
+            "description": "The policy for a run whose agent cannot reach the controller for the length of a lease.",
             "enum": ["continue", "stop"],
             "default": "continue",
         },
@@ -175,7 +175,8 @@ fn metric() -> Value {
 fn early_terminate() -> Value {
     let min_iter = json!({"description": "No run is judged before this iteration.", "type": "integer", "minimum": 1});
     let max_iter = json!({"description": "The iteration at which runs end.", "type": "integer", "minimum": 1});
-    let eta = json!({"description": "Of eta runs that came as far one goes on.", "type": "number", "exclusiveMinimum": 1, "default": 3});
+    let eta =
+        json!({"description": "Of eta runs that reach a rung, one continues.", "type": "number", "exclusiveMinimum": 1, "default": 3});
     let min_runs = |least: u32| json!({"description": "No run is stopped before this many others can be compared with it.", "type": "integer", "minimum": least, "default": 5});
     let form = |name: &str, mut properties: Value| {
         properties["type"] = json!({"const": name});

@@ -4,14 +4,14 @@ use regex::Regex;
 use sweep_search::space::{Distribution, Origins, Parameter, Space, Value};
 use sweep_search::suggest::Method;
 
-use super::diagnostic::{Report, Span, suggestion};
+use super::diagnostic::{DiagnosticReport, Span, suggestion};
 use super::fields::{Fields, at};
 use super::model::{MetricPattern, Objective, SweepSpec};
 use super::parameter::{self, Read};
-use super::yaml::{Kind, Node};
+use super::yaml::{Node, NodeKind};
 use super::{constraints, data, early_terminate, lints, metric, metric_files, upkeep, when};
 
-/// Each point becomes so many runs at once.
+/// The greatest number of runs for each point.
 const REPEATS_MAX: u32 = 100;
 
 /// Keys with an effect here.
@@ -83,7 +83,7 @@ const MACROS: [&str; 20] = [
 const ATTEMPT_MACROS: [&str; 5] = ["${run_dir}", "${checkpoint_dir}", "${sweep_id}", "${run}", "${seed}"];
 
 /// Reads the whole file. `None` where the report has an error.
-pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
+pub(super) fn read(root: &Node, report: &mut DiagnosticReport) -> Option<SweepSpec> {
     let fields = Fields::new("a sweep file", root.span, root, "`method: random` and `parameters: {…}`", report)?;
     unknown_keys(&fields, report);
     let method = method(&fields, report);
@@ -132,7 +132,7 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<SweepSpec> {
     (!report.has_errors()).then_some(spec)
 }
 
-fn repeats(fields: &Fields<'_>, report: &mut Report) -> u32 {
+fn repeats(fields: &Fields<'_>, report: &mut DiagnosticReport) -> u32 {
     let Some(repeats) = fields.whole("repeats", 1, report) else { return 1 };
     let bounded = u32::try_from(repeats).ok().filter(|repeats| *repeats <= REPEATS_MAX);
     if bounded.is_none() {
@@ -142,7 +142,7 @@ fn repeats(fields: &Fields<'_>, report: &mut Report) -> u32 {
     bounded.unwrap_or(1)
 }
 
-fn unknown_keys(fields: &Fields<'_>, report: &mut Report) {
+fn unknown_keys(fields: &Fields<'_>, report: &mut DiagnosticReport) {
     let missing = |key: &str| fields.entry(key).is_none();
     if let Some(entry) = fields.entry("metrics") {
         report.error(Some(entry.key_span), "several `metrics` are not supported yet", Some("name one with `metric`".to_owned()));
@@ -179,7 +179,7 @@ fn misspelt(fields: &Fields<'_>, key: &str) -> bool {
     fields.strange(&KEYS).any(|(_, near)| near == Some(key))
 }
 
-fn method(fields: &Fields<'_>, report: &mut Report) -> Option<Method> {
+fn method(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Method> {
     let Some(entry) = fields.entry("method") else {
         if !misspelt(fields, "method") {
             report.error(None, "the file says no `method`", Some("`method: bayes`, `random`, `grid` or `external`".to_owned()));
@@ -189,14 +189,14 @@ fn method(fields: &Fields<'_>, report: &mut Report) -> Option<Method> {
     if let Value::Str(word) = entry.value.to_value()
         && word == "custom"
     {
-        let help = "`external`, for a search of your own that offers its runs; or `bayes`, `random` or `grid`".to_owned();
+        let help = "`external`, for your own search that offers its runs; or `bayes`, `random` or `grid`".to_owned();
         report.error(Some(entry.value.span), "`method: custom` is not supported here", Some(help));
         return None;
     }
     fields.word("method", &METHODS, report)
 }
 
-fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut Report) -> Option<(Space, Origins)> {
+fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut DiagnosticReport) -> Option<(Space, Origins)> {
     let Some(entry) = fields.entry("parameters") else {
         if !misspelt(fields, "parameters") {
             let help = "for example `parameters: {lr: {min: 0.001, max: 0.1}}`".to_owned();
@@ -228,14 +228,14 @@ fn origins(read: &[Read]) -> Origins {
     }
 }
 
-fn conditions(read: &mut [Read], report: &mut Report) {
+fn conditions(read: &mut [Read], report: &mut DiagnosticReport) {
     let parameters: Vec<Parameter> = read.iter().map(|read| read.parameter.clone()).collect();
     for Read { parameter, wishes, .. } in read {
         parameter.when = wishes.iter().filter_map(|wish| when::resolve(wish, &parameter.path, &parameters, report)).collect();
     }
 }
 
-fn grid_only(read: &[Read], report: &mut Report) {
+fn grid_only(read: &[Read], report: &mut DiagnosticReport) {
     for Read { parameter, span, .. } in read {
         let (why, help) = match &parameter.distribution {
             Distribution::Constant { .. }
@@ -254,12 +254,12 @@ fn grid_only(read: &[Read], report: &mut Report) {
     }
 }
 
-fn command(fields: &Fields<'_>, report: &mut Report) -> (Option<String>, Vec<String>) {
+fn command(fields: &Fields<'_>, report: &mut DiagnosticReport) -> (Option<String>, Vec<String>) {
     let program = fields.text("program", report);
     let command = match fields.entry("command") {
         None => DEFAULT_COMMAND.map(str::to_owned).to_vec(),
         Some(entry) => match &entry.value.kind {
-            Kind::List(items) if !items.is_empty() => {
+            NodeKind::List(items) if !items.is_empty() => {
                 let command: Vec<_> = items.iter().filter_map(|item| command_item(item, entry.key_span, report)).collect();
                 if command.first().is_some_and(String::is_empty) {
                     let help = "the first item names the program that is started, as `python`".to_owned();
@@ -267,11 +267,11 @@ fn command(fields: &Fields<'_>, report: &mut Report) -> (Option<String>, Vec<Str
                 }
                 command
             }
-            Kind::List(_) => {
+            NodeKind::List(_) => {
                 report.error(Some(entry.key_span), "`command` is empty", Some("leave it out for W&B's default".to_owned()));
                 Vec::new()
             }
-            Kind::Scalar { value: Value::Str(line), .. } => {
+            NodeKind::Scalar { value: Value::Str(line), .. } => {
                 let words: Vec<_> = line
                     .split_whitespace()
                     .map(|word| if word.starts_with("${") { format!("\"{word}\"") } else { word.to_owned() })
@@ -298,14 +298,14 @@ fn command(fields: &Fields<'_>, report: &mut Report) -> (Option<String>, Vec<Str
 }
 
 /// One item, as it is written: a shell would pass `08` and `1e-4` on like that.
-fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<String> {
+fn command_item(item: &Node, key_span: Span, report: &mut DiagnosticReport) -> Option<String> {
     let text = match &item.kind {
-        Kind::Scalar { value: Value::Null, .. } if item.span.end == item.span.start => {
+        NodeKind::Scalar { value: Value::Null, .. } if item.span.end == item.span.start => {
             report.error(Some(key_span), "an item of `command` is empty", Some("write `''` for an empty argument".to_owned()));
             return None;
         }
-        Kind::Scalar { written, .. } => written.clone(),
-        Kind::List(_) | Kind::Map(_) => {
+        NodeKind::Scalar { written, .. } => written.clone(),
+        NodeKind::List(_) | NodeKind::Map(_) => {
             let help = "each item is one argument; `${…}` wants quotes inside `[…]`".to_owned();
             report.error(Some(key_span), format!("an item of `command` is {}, not text", item.described()), Some(help));
             return None;
@@ -317,18 +317,18 @@ fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<Stri
     }
     let is_macro = text.starts_with("${") && text.ends_with('}');
     if is_macro && !text.starts_with("${envvar:") && !MACROS.contains(&text.as_str()) {
-        let message = format!("`{text}` is no macro: the item is dropped, as W&B drops it");
+        let message = format!("`{text}` is not a macro: the item is dropped, as W&B drops it");
         report.warning(Some(at(item, key_span)), message, Some(suggestion(&text, &MACROS)));
     }
     // `--set=${args_no_hyphens}` passes each parameter behind the prefix.
     let is_prefixed = text.strip_suffix("${args_no_hyphens}").is_some_and(|prefix| prefix.starts_with('-') && !prefix.contains([' ', '$']));
     let inner = MACROS.iter().find(|name| !ATTEMPT_MACROS.contains(name) && !is_macro && !is_prefixed && text.contains(**name));
     if let Some(inner) = inner {
-        let message = format!("`{inner}` is part of a longer item, where it is no macro: a shell would read it as a variable of its own");
-        let help = "write it as an item of its own; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
+        let message = format!("`{inner}` is part of a longer item, where it is not a macro: a shell would read it as its own variable");
+        let help = "write it as its own item; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
         report.warning(Some(at(item, key_span)), message, Some(help));
     } else if let Some(unknown) = unknown_macro(&text).filter(|_| !is_macro) {
-        let message = format!("`{unknown}` is no macro: it is passed as it is written");
+        let message = format!("`{unknown}` is not a macro: it is passed as it is written");
         let prefix = text.split(['=', '$']).next().unwrap_or_default();
         let help = if prefix.starts_with('-') {
             format!(
@@ -342,7 +342,7 @@ fn command_item(item: &Node, key_span: Span, report: &mut Report) -> Option<Stri
     Some(text)
 }
 
-/// Returns the first `${name}` of an item that is no macro. In an item with spaces, a script perhaps, it may be a variable of a shell.
+/// Returns the first `${name}` of an item that is not a macro. In an item with spaces, a script perhaps, it may be a variable of a shell.
 fn unknown_macro(text: &str) -> Option<&str> {
     if text.contains(char::is_whitespace) {
         return None;
@@ -354,12 +354,14 @@ fn unknown_macro(text: &str) -> Option<&str> {
     })
 }
 
-fn metric_patterns(fields: &Fields<'_>, report: &mut Report) -> Vec<MetricPattern> {
+fn metric_patterns(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Vec<MetricPattern> {
     let Some(entry) = fields.entry("metric_patterns") else { return Vec::new() };
     match &entry.value.kind {
-        Kind::Map(entries) => entries.iter().filter_map(|entry| pattern(Some(&entry.key), &entry.value, entry.key_span, report)).collect(),
-        Kind::List(items) => items.iter().filter_map(|item| pattern(None, item, entry.key_span, report)).collect(),
-        Kind::Scalar { .. } => {
+        NodeKind::Map(entries) => {
+            entries.iter().filter_map(|entry| pattern(Some(&entry.key), &entry.value, entry.key_span, report)).collect()
+        }
+        NodeKind::List(items) => items.iter().filter_map(|item| pattern(None, item, entry.key_span, report)).collect(),
+        NodeKind::Scalar { .. } => {
             let help = "`metric_patterns: {val_loss: 'val_loss=([-+.0-9e]+)'}`, or a list of expressions with named groups".to_owned();
             report.error(Some(entry.key_span), "`metric_patterns` must be a map or a list", Some(help));
             Vec::new()
@@ -367,7 +369,7 @@ fn metric_patterns(fields: &Fields<'_>, report: &mut Report) -> Vec<MetricPatter
     }
 }
 
-fn pattern(name: Option<&str>, node: &Node, key_span: Span, report: &mut Report) -> Option<MetricPattern> {
+fn pattern(name: Option<&str>, node: &Node, key_span: Span, report: &mut DiagnosticReport) -> Option<MetricPattern> {
     let span = Some(at(node, key_span));
     let Value::Str(regex) = node.to_value() else {
         report.error(span, "a metric pattern must be text", Some("write it in single quotes".to_owned()));
@@ -377,7 +379,7 @@ fn pattern(name: Option<&str>, node: &Node, key_span: Span, report: &mut Report)
         Err(error) => {
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            report.error(span, format!("this is no regular expression: {reason}"), None);
+            report.error(span, format!("this is not a regular expression: {reason}"), None);
             None
         }
         Ok(compiled) if name.is_some() && compiled.captures_len() < 2 => {

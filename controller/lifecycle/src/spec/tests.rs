@@ -1,4 +1,4 @@
-//! What people see of a sweep file's mistakes, and what hostile files meet.
+//! Diagnostics of mistakes in sweep files, and of hostile files.
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -424,7 +424,7 @@ fn hostile_files_are_refused() {
 #[test]
 fn the_schema_in_the_documentation_is_the_one_that_is_printed() {
     let documented = include_str!("../../../../docs/sweep.schema.json");
-    assert!(documented == format!("{:#}\n", super::schema()), "write it anew: cargo run -- schema > docs/sweep.schema.json");
+    assert!(documented == format!("{:#}\n", super::schema()), "regenerate it: cargo run -- schema > docs/sweep.schema.json");
 }
 
 #[test]
@@ -432,19 +432,19 @@ fn the_schema_takes_what_the_parser_takes() {
     let validator = jsonschema::validator_for(&super::schema()).expect("a schema");
     let examples = [include_str!("../../../../examples/wine/sweep.yaml"), include_str!("../../../../examples/digits/sweep.yaml")];
     for text in examples {
-        let json = super::yaml::read(text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert!(validator.is_valid(&json), "{text}");
     }
     for parameter in ["{min: 1}", "{values: []}", "{min: 1, max: 2, desc: x}", "{distribution: int_uniform, min: 1.5, max: 3}"] {
         let text = format!("method: random\nparameters: {{x: {parameter}}}\n");
-        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert!(!validator.is_valid(&json), "{parameter}");
     }
     for (constraint, right) in
         [("{metric: mem, max: 4}", true), ("{metric: mem}", false), ("{metric: mem, min: 1, max: 2}", false), ("{max: 1}", false)]
     {
         let text = format!("method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nconstraints: [{constraint}]\n");
-        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert_eq!((validator.is_valid(&json), parse(&text).0.is_some()), (right, right), "{constraint}");
     }
     for (rule, right) in [
@@ -458,7 +458,7 @@ fn the_schema_takes_what_the_parser_takes() {
         ("{type: predictive, min_probability: 0.6}", false),
     ] {
         let text = format!("method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nearly_terminate: {rule}\n");
-        let json = super::yaml::read(&text, &mut super::diagnostic::Report::default()).expect("YAML").to_value().to_json();
+        let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
         assert_eq!((validator.is_valid(&json), parse(&text).0.is_some()), (right, right), "{rule}");
     }
 }

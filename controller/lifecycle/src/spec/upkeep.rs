@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use sweep_search::space::Value;
 
-use super::diagnostic::Report;
+use super::diagnostic::DiagnosticReport;
 use super::fields::{Fields, at};
 use super::model::{CodeMode, CodePolicy, OnLeaseLost, RetryPolicy};
-use super::yaml::{Entry, Kind};
+use super::yaml::{MappingEntry, NodeKind};
 
 const RETRIES_MAX: u32 = 1000;
 const PROBES_MAX: u32 = 100;
@@ -17,7 +17,7 @@ const MODES: [(&str, CodeMode); 2] = [("track", CodeMode::Track), ("pin", CodeMo
 const WORDS: [(&str, OnLeaseLost); 2] = [("continue", OnLeaseLost::Continue), ("stop", OnLeaseLost::Stop)];
 
 /// `retry`.
-pub(super) fn retry(fields: &Fields<'_>, report: &mut Report) -> RetryPolicy {
+pub(super) fn retry(fields: &Fields<'_>, report: &mut DiagnosticReport) -> RetryPolicy {
     let mut policy = RetryPolicy::default();
     let Some(entry) = fields.entry("retry") else { return policy };
     let Some(fields) = Fields::new("`retry`", entry.key_span, &entry.value, "`retry: {lost: 3, machine: 3, crashed: 1}`", report) else {
@@ -42,7 +42,7 @@ pub(super) fn retry(fields: &Fields<'_>, report: &mut Report) -> RetryPolicy {
 }
 
 /// `code`.
-pub(super) fn code(fields: &Fields<'_>, report: &mut Report) -> CodePolicy {
+pub(super) fn code(fields: &Fields<'_>, report: &mut DiagnosticReport) -> CodePolicy {
     let mut policy = CodePolicy::default();
     let Some(entry) = fields.entry("code") else { return policy };
     let Some(fields) = Fields::new("`code`", entry.key_span, &entry.value, "`code: {mode: track, probe: 2}`", report) else {
@@ -73,13 +73,13 @@ pub(super) fn code(fields: &Fields<'_>, report: &mut Report) -> CodePolicy {
     policy
 }
 
-fn include(entry: &Entry) -> Option<Vec<String>> {
+fn include(entry: &MappingEntry) -> Option<Vec<String>> {
     let is_inside = |pattern: &String| {
         let mut parts = Path::new(pattern).components();
         !pattern.is_empty() && !pattern.contains('\0') && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
     };
     let patterns = match &entry.value.kind {
-        Kind::List(_) => argv(entry)?,
+        NodeKind::List(_) => argv(entry)?,
         _ => match entry.value.to_value() {
             Value::Str(text) => vec![text],
             _ => return None,
@@ -89,7 +89,7 @@ fn include(entry: &Entry) -> Option<Vec<String>> {
 }
 
 /// `max_runtime` or `max_silence`, in milliseconds.
-pub(super) fn time(fields: &Fields<'_>, key: &str, report: &mut Report) -> Option<u64> {
+pub(super) fn time(fields: &Fields<'_>, key: &str, report: &mut DiagnosticReport) -> Option<u64> {
     let entry = fields.entry(key)?;
     let time = match entry.value.to_value() {
         Value::Int(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
@@ -121,12 +121,12 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// `on_lease_lost`.
-pub(super) fn on_lease_lost(fields: &Fields<'_>, report: &mut Report) -> OnLeaseLost {
+pub(super) fn on_lease_lost(fields: &Fields<'_>, report: &mut DiagnosticReport) -> OnLeaseLost {
     fields.word("on_lease_lost", &WORDS, report).unwrap_or_default()
 }
 
 /// `preflight`: argv of a program. No macros: it looks at the machine, not at the configuration.
-pub(super) fn preflight(fields: &Fields<'_>, report: &mut Report) -> Vec<String> {
+pub(super) fn preflight(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Vec<String> {
     let Some(entry) = fields.entry("preflight") else { return Vec::new() };
     let argv = argv(entry);
     if argv.as_ref().is_none_or(Vec::is_empty) {
@@ -136,8 +136,8 @@ pub(super) fn preflight(fields: &Fields<'_>, report: &mut Report) -> Vec<String>
     argv.unwrap_or_default()
 }
 
-fn argv(entry: &Entry) -> Option<Vec<String>> {
-    let Kind::List(items) = &entry.value.kind else { return None };
+fn argv(entry: &MappingEntry) -> Option<Vec<String>> {
+    let NodeKind::List(items) = &entry.value.kind else { return None };
     let text = |value| match value {
         Value::Str(text) if !text.contains('\0') => Some(text),
         Value::Int(int) => Some(int.to_string()),

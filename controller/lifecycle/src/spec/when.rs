@@ -2,13 +2,13 @@
 
 use sweep_search::space::{Condition, Distribution, Parameter, Path, Value};
 
-use super::diagnostic::{Report, Span, suggestion};
+use super::diagnostic::{DiagnosticReport, Span, suggestion};
 use super::fields::{Fields, at};
-use super::yaml::Kind;
+use super::yaml::NodeKind;
 
 /// A condition as the file says it: the other parameter is still a name.
 #[derive(Clone, Debug)]
-pub(super) struct Wish {
+pub(super) struct RawCondition {
     /// Where names are looked up first: beside the parameter that has the condition.
     beside: Vec<String>,
     on: String,
@@ -17,23 +17,23 @@ pub(super) struct Wish {
 }
 
 /// Reads `when` of one parameter.
-pub(super) fn read(path: &[String], fields: &Fields<'_>, report: &mut Report) -> Vec<Wish> {
+pub(super) fn read(path: &[String], fields: &Fields<'_>, report: &mut DiagnosticReport) -> Vec<RawCondition> {
     let Some(entry) = fields.entry("when") else { return Vec::new() };
     let of = format!("`when` of {}", fields.of);
     let Some(conditions) = Fields::new(of, entry.key_span, &entry.value, "`when: {optimizer: sgd}`", report) else { return Vec::new() };
     let beside = path[..path.len() - 1].to_vec();
-    let wish = |condition: &super::yaml::Entry| {
+    let wish = |condition: &super::yaml::MappingEntry| {
         let values = match &condition.value.kind {
-            Kind::List(items) => items.iter().map(|item| (item.to_value(), at(item, condition.key_span))).collect(),
+            NodeKind::List(items) => items.iter().map(|item| (item.to_value(), at(item, condition.key_span))).collect(),
             _ => vec![(condition.value.to_value(), at(&condition.value, condition.key_span))],
         };
-        Wish { beside: beside.clone(), on: condition.key.clone(), on_span: condition.key_span, values }
+        RawCondition { beside: beside.clone(), on: condition.key.clone(), on_span: condition.key_span, values }
     };
     conditions.entries.iter().map(wish).collect()
 }
 
 /// Finds the parameter that a wish names and checks that it can have the values.
-pub(super) fn resolve(wish: &Wish, of: &Path, parameters: &[Parameter], report: &mut Report) -> Option<Condition> {
+pub(super) fn resolve(wish: &RawCondition, of: &Path, parameters: &[Parameter], report: &mut DiagnosticReport) -> Option<Condition> {
     let mut beside = wish.beside.clone();
     beside.push(wish.on.clone());
     let found = parameters

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use granit_parser::{Event, Parser, ScalarStyle};
 use sweep_search::space::Value;
 
-use super::diagnostic::{Report, Span};
+use super::diagnostic::{DiagnosticReport, Span};
 use super::scalar;
 
 /// A sweep file is a page of text; anything longer is a mistake or an attack.
@@ -22,23 +22,23 @@ const NODES_MAX: usize = 200_000;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) span: Span,
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     /// Text, a number, a boolean or null, and as it is written; `quoted` where that is in quotes.
     Scalar { value: Value, quoted: bool, written: String },
     /// A sequence.
     List(Vec<Node>),
     /// A mapping in the order of the file, without duplicates.
-    Map(Vec<Entry>),
+    Map(Vec<MappingEntry>),
 }
 
 /// One entry of a mapping.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct MappingEntry {
     pub(super) key: String,
     pub(super) key_span: Span,
     pub(super) value: Node,
@@ -48,16 +48,16 @@ impl Node {
     /// Returns the value as parameters hold it.
     pub(super) fn to_value(&self) -> Value {
         match &self.kind {
-            Kind::Scalar { value, .. } => value.clone(),
-            Kind::List(items) => Value::List(items.iter().map(Self::to_value).collect()),
-            Kind::Map(entries) => Value::Map(entries.iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect()),
+            NodeKind::Scalar { value, .. } => value.clone(),
+            NodeKind::List(items) => Value::List(items.iter().map(Self::to_value).collect()),
+            NodeKind::Map(entries) => Value::Map(entries.iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect()),
         }
     }
 
     /// Returns what kind of thing it is, with its article: for messages.
     pub(super) fn described(&self) -> String {
         match &self.kind {
-            Kind::Scalar { value, quoted, .. } => match value {
+            NodeKind::Scalar { value, quoted, .. } => match value {
                 Value::Null => "nothing".to_owned(),
                 Value::Bool(bool) => format!("the boolean {bool}"),
                 Value::Int(int) => format!("the number {int}"),
@@ -66,21 +66,21 @@ impl Node {
                 Value::Str(text) => format!("the text `{text}`"),
                 Value::List(_) | Value::Map(_) => "a collection".to_owned(),
             },
-            Kind::List(_) => "a list".to_owned(),
-            Kind::Map(_) => "a map".to_owned(),
+            NodeKind::List(_) => "a list".to_owned(),
+            NodeKind::Map(_) => "a map".to_owned(),
         }
     }
 
     /// Returns whether nothing is written here: `name:`.
     pub(super) fn is_blank(&self) -> bool {
-        matches!(&self.kind, Kind::Scalar { value: Value::Null, .. })
+        matches!(&self.kind, NodeKind::Scalar { value: Value::Null, .. })
     }
 
     fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
         match &self.kind {
-            Kind::Scalar { .. } => Box::new(std::iter::empty()),
-            Kind::List(items) => Box::new(items.iter()),
-            Kind::Map(entries) => Box::new(entries.iter().map(|entry| &entry.value)),
+            NodeKind::Scalar { .. } => Box::new(std::iter::empty()),
+            NodeKind::List(items) => Box::new(items.iter()),
+            NodeKind::Map(entries) => Box::new(entries.iter().map(|entry| &entry.value)),
         }
     }
 
@@ -91,7 +91,7 @@ impl Node {
 }
 
 /// Reads the one document of a text. `None`: something was wrong with the YAML itself, and the report says what.
-pub(super) fn read(text: &str, report: &mut Report) -> Option<Node> {
+pub(super) fn read(text: &str, report: &mut DiagnosticReport) -> Option<Node> {
     if text.len() > BYTES_MAX {
         let size = text.len() as f64 / f64::from(1 << 20);
         report.error(
@@ -141,7 +141,7 @@ fn tab_help(text: &str, span: &Span) -> Option<String> {
 type Refused = (Option<Span>, String, Option<String>);
 
 /// A collection that has begun and not ended.
-struct Open {
+struct OpenCollection {
     span: Span,
     anchor: usize,
     items: Items,
@@ -156,23 +156,23 @@ enum Items {
 #[derive(Default)]
 struct OpenMap {
     /// In the order of the file, duplicates included.
-    entries: Vec<Entry>,
+    entries: Vec<MappingEntry>,
     /// The place in `entries` of each key's last entry: looking through `entries` would take the square of their number.
     last: BTreeMap<String, usize>,
-    /// What merge keys bring, duplicates included: the first counts, and only where the mapping itself has no such key.
-    merged: Vec<Entry>,
+    /// The entries from merge keys, duplicates included: the first counts, and only where the mapping itself has no such key.
+    merged: Vec<MappingEntry>,
     key: Option<(String, Span)>,
 }
 
 impl OpenMap {
     /// Adds an entry, and returns the line of an earlier one with its key.
-    fn add(&mut self, entry: Entry) -> Option<u32> {
+    fn add(&mut self, entry: MappingEntry) -> Option<u32> {
         let earlier = self.last.insert(entry.key.clone(), self.entries.len());
         self.entries.push(entry);
         earlier.and_then(|place| self.entries.get(place)).map(|entry| entry.key_span.line)
     }
 
-    fn end(self) -> Vec<Entry> {
+    fn end(self) -> Vec<MappingEntry> {
         let Self { entries, mut last, merged, .. } = self;
         let mut whole: Vec<_> =
             entries.into_iter().enumerate().filter(|(place, entry)| last.get(&entry.key) == Some(place)).map(|(_, entry)| entry).collect();
@@ -186,8 +186,8 @@ impl OpenMap {
 }
 
 struct Builder<'r> {
-    report: &'r mut Report,
-    open: Vec<Open>,
+    report: &'r mut DiagnosticReport,
+    open: Vec<OpenCollection>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
     root: Option<Node>,
@@ -200,14 +200,16 @@ impl Builder<'_> {
                 let quoted = !matches!(style, ScalarStyle::Plain);
                 let tag = tag.as_ref().map(|tag| tag.to_string());
                 let value = scalar::resolve(text, quoted, tag.as_deref()).map_err(|message| (Some(span), message, None))?;
-                let is_key = matches!(self.open.last(), Some(Open { items: Items::Map(OpenMap { key: None, .. }), .. }));
+                let is_key = matches!(self.open.last(), Some(OpenCollection { items: Items::Map(OpenMap { key: None, .. }), .. }));
                 if is_key {
                     return self.take_key(text.to_string(), span);
                 }
-                self.add(Node { span, kind: Kind::Scalar { value, quoted, written: text.to_string() } }, *anchor)
+                self.add(Node { span, kind: NodeKind::Scalar { value, quoted, written: text.to_string() } }, *anchor)
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(Open { span, anchor: *anchor, items: Items::List(Vec::new()) }),
-            Event::MappingStart(_, anchor, _) => self.begin(Open { span, anchor: *anchor, items: Items::Map(OpenMap::default()) }),
+            Event::SequenceStart(_, anchor, _) => self.begin(OpenCollection { span, anchor: *anchor, items: Items::List(Vec::new()) }),
+            Event::MappingStart(_, anchor, _) => {
+                self.begin(OpenCollection { span, anchor: *anchor, items: Items::Map(OpenMap::default()) })
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(anchor).cloned() else {
@@ -228,8 +230,8 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(&mut self, open: Open) -> Result<(), Refused> {
-        if let Some(Open { items: Items::Map(OpenMap { key: None, .. }), .. }) = self.open.last() {
+    fn begin(&mut self, open: OpenCollection) -> Result<(), Refused> {
+        if let Some(OpenCollection { items: Items::Map(OpenMap { key: None, .. }), .. }) = self.open.last() {
             return Err((Some(open.span), "a key must be text, not a collection".to_owned(), None));
         }
         if self.open.len() >= DEPTH_MAX {
@@ -242,15 +244,15 @@ impl Builder<'_> {
     fn end(&mut self) -> Result<(), Refused> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let kind = match open.items {
-            Items::List(items) => Kind::List(items),
-            Items::Map(map) => Kind::Map(map.end()),
+            Items::List(items) => NodeKind::List(items),
+            Items::Map(map) => NodeKind::Map(map.end()),
         };
         self.add(Node { span: open.span, kind }, open.anchor)
     }
 
     fn take_key(&mut self, text: String, span: Span) -> Result<(), Refused> {
         self.count(span)?;
-        if let Some(Open { items: Items::Map(map), .. }) = self.open.last_mut() {
+        if let Some(OpenCollection { items: Items::Map(map), .. }) = self.open.last_mut() {
             map.key = Some((text, span));
         }
         Ok(())
@@ -279,7 +281,7 @@ impl Builder<'_> {
                 if key == "<<" {
                     return merge(&mut map.merged, node);
                 }
-                if let Some(line) = map.add(Entry { key: key.clone(), key_span, value: node }) {
+                if let Some(line) = map.add(MappingEntry { key: key.clone(), key_span, value: node }) {
                     let message = format!("`{key}` stands here for the second time, first in line {line}; the last one counts");
                     self.report.warning(Some(key_span), message, Some("remove one of them".to_owned()));
                 }
@@ -289,13 +291,13 @@ impl Builder<'_> {
     }
 }
 
-fn merge(merged: &mut Vec<Entry>, node: Node) -> Result<(), Refused> {
+fn merge(merged: &mut Vec<MappingEntry>, node: Node) -> Result<(), Refused> {
     match node.kind {
-        Kind::Map(entries) => {
+        NodeKind::Map(entries) => {
             merged.extend(entries);
             Ok(())
         }
-        Kind::List(items) => items.into_iter().try_for_each(|item| merge(merged, item)),
-        Kind::Scalar { .. } => Err((Some(node.span), "`<<` merges a map or a list of maps".to_owned(), None)),
+        NodeKind::List(items) => items.into_iter().try_for_each(|item| merge(merged, item)),
+        NodeKind::Scalar { .. } => Err((Some(node.span), "`<<` merges a map or a list of maps".to_owned(), None)),
     }
 }

@@ -11,7 +11,7 @@ use super::ids::{AttemptRef, SweepId, Timestamp};
 pub struct Agent {
     /// The sweep it works for.
     pub sweep: SweepId,
-    /// What it said of itself.
+    /// Its description of itself.
     pub info: AgentInfo,
     /// It has neither left nor been lost.
     pub alive: bool,
@@ -23,7 +23,7 @@ pub struct Agent {
     /// Whether it gets runs.
     pub health: Health,
     /// When it got no runs, the first time first; see [`STAYS_MAX`].
-    pub stays: Vec<Stay>,
+    pub stays: Vec<QuarantinePeriod>,
     /// Its attempts that ended well.
     pub succeeded: u64,
     /// Its attempts that failed.
@@ -47,7 +47,7 @@ pub const STAYS_MAX: usize = 50;
 
 /// A stay in quarantine, its probes included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stay {
+pub struct QuarantinePeriod {
     /// When it began.
     pub from: Timestamp,
     /// When the agent got runs again, or was gone.
@@ -76,7 +76,7 @@ pub enum Health {
     },
 }
 
-/// What an agent says of itself.
+/// An agent's description of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentInfo {
     /// Its machine's name.
@@ -88,12 +88,12 @@ pub struct AgentInfo {
     /// New for each process of it; empty where it does not say.
     #[serde(default)]
     pub process: String,
-    /// It is no agent process but a program that asks for runs, executes them itself and tells what came of them.
+    /// Not an agent process, but a program that asks for runs, executes them itself and reports their outcomes.
     #[serde(default)]
     pub asks: bool,
 }
 
-/// What is counted of the agents of a sweep that are alive, so that no request looks at each of them.
+/// Counts of the live agents of a sweep, so that no request looks at each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Crew {
     /// Runs that they may be executing soon: see [`Agent::places`].
@@ -127,17 +127,17 @@ impl Agent {
         Crew { places: self.places(), ahead: usize::from(!self.info.asks || self.holds.is_empty()) }
     }
 
-    /// Begins a stay in quarantine, if none is going on.
+    /// Starts a quarantine period, if none is open.
     pub(crate) fn isolate(&mut self, at: Timestamp) {
         if self.stays.last().is_some_and(|stay| stay.until.is_none()) {
             return;
         }
-        self.stays.push(Stay { from: at, until: None });
+        self.stays.push(QuarantinePeriod { from: at, until: None });
         let gone = self.stays.len().saturating_sub(STAYS_MAX);
         self.stays.drain(..gone);
     }
 
-    /// Ends the stay in quarantine that is going on.
+    /// Ends the open quarantine period.
     pub(crate) fn release(&mut self, at: Timestamp) {
         if let Some(stay) = self.stays.last_mut().filter(|stay| stay.until.is_none()) {
             stay.until = Some(at);

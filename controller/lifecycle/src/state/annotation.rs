@@ -1,10 +1,10 @@
-//! What people say of a run: it changes nothing of what the search does.
+//! The annotation of a run. The search does not use it.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// What people say of a run.
+/// The annotation of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Annotation {
     /// A note, or empty.

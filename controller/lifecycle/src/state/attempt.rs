@@ -11,7 +11,7 @@ use super::ids::{AgentId, AttemptRef, Timestamp};
 /// One execution of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Who executes it.
+    /// The agent that executes it.
     pub agent: AgentId,
     /// Its place among all the assignments of the sweep, from 1.
     pub order: u64,
@@ -43,7 +43,7 @@ pub struct Attempt {
     pub revision: u32,
     /// The number of the environment that it is executed in, from 1; 0: not known.
     pub environment: u32,
-    /// What its agent said of it when that had no effect any more, in words; mostly empty.
+    /// The late report of its agent, without effect, in words; mostly empty.
     pub orphan: String,
     /// The epoch in which it was assigned.
     pub epoch: u32,
@@ -77,7 +77,7 @@ pub enum AttemptState {
     Preempted,
     /// Given back without having started.
     Returned,
-    /// Ended by a person.
+    /// Ended by the user.
     Cancelled,
 }
 
@@ -88,12 +88,12 @@ pub struct StopRequest {
     pub kind: StopKind,
     /// In words; never empty.
     pub reason: String,
-    /// What the run would very probably have come to, where the rule predicts it.
+    /// The predicted final value of the run, where the rule predicts it.
     #[serde(default)]
     pub predicted: Option<f64>,
 }
 
-/// Who wants an attempt to end.
+/// The origin of a request to end an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopKind {

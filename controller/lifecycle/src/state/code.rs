@@ -9,39 +9,39 @@ use super::ids::{AgentId, Timestamp};
 pub struct CodeVersion {
     /// The tree hash of what an agent executes, or any id that a program which asks for runs has chosen.
     pub version: String,
-    /// What is known of it.
+    /// Its description.
     pub about: CodeAbout,
-    /// Who had it first; `None`: it came with imported runs.
+    /// The agent that had it first; `None`: it came with imported runs.
     pub agent: Option<AgentId>,
     /// When it was seen first.
     pub since: Timestamp,
-    /// What a person says of it.
+    /// The user's mark.
     #[serde(default)]
     pub mark: Option<CodeMark>,
 }
 
-/// What a person says of a version.
+/// The user's mark of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeMark {
     /// It gives what another version gives: the search takes both for one.
     SameAs(String),
-    /// What came of it says nothing: its runs are kept, but are no observations, and none of them is the best.
+    /// Its results are unusable: its runs are kept, but are no observations, and none of them is the best.
     Unusable,
 }
 
-/// Something that a person did about the code of a sweep.
+/// A user's action on the code of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeStep {
     /// The version that it was about.
     pub version: String,
-    /// What was done.
+    /// The kind of action.
     pub act: CodeAct,
     /// When.
     pub since: Timestamp,
 }
 
-/// What a person does about a version of the code.
+/// The kind of a user's action on a version of the code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeAct {
@@ -49,11 +49,11 @@ pub enum CodeAct {
     Pinned,
     /// Something is said of it.
     Marked(CodeMark),
-    /// What was said of it is taken back.
+    /// Its mark is removed.
     Unmarked,
 }
 
-/// What an agent says of the code that it has.
+/// An agent's description of its code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CodeAbout {
@@ -71,9 +71,9 @@ pub struct CodeAbout {
     pub added: u64,
     /// Lines removed from it.
     pub removed: u64,
-    /// Where in it the working folder is; empty: at its root.
+    /// The path of the working folder in it; empty: its root.
     pub prefix: String,
-    /// What is not part of the version, for a person.
+    /// Files that are not part of the version, for the user.
     pub notes: Vec<String>,
     /// Outputs of programs in the working folder, which are not part of the version.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,16 +1,16 @@
-//! What runs were executed in.
+//! Environments of runs.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What an attempt is executed in, as its agent has found it.
+/// The environment of an attempt, as its agent found it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Environment {
     /// Names it: the same facts have the same digest.
     pub digest: String,
-    /// What is known of the machine and the interpreter, by name.
+    /// Facts about the machine and the interpreter, by name.
     pub facts: BTreeMap<String, String>,
     /// Installed packages, `name==version`.
     pub packages: Vec<String>,
@@ -30,7 +30,7 @@ pub struct DataSet {
     pub location: String,
     /// Names what is in it; empty: it cannot be told.
     pub digest: String,
-    /// What the digest is made of: `content`, `size and time`, `versions`; empty without one.
+    /// The input of the digest: `content`, `size and time`, `versions`; empty without one.
     pub basis: String,
     /// How many files or objects.
     pub files: u64,

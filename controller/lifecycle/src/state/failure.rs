@@ -1,4 +1,4 @@
-//! Why an attempt ended badly, and whom that blames.
+//! Why an attempt failed, and its attribution.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +7,9 @@ use super::unknown_word::UnknownWord;
 /// Why an attempt ended badly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What happened.
+    /// The kind.
     pub kind: FailureKind,
-    /// Whom it blames.
+    /// Its attribution.
     pub blame: Blame,
     /// In words.
     pub message: String,
@@ -22,18 +22,18 @@ pub struct Failure {
     /// The last lines of the output.
     #[serde(default)]
     pub output_tail: String,
-    /// What the judgement rests on: a line of output, a counter of the machine.
+    /// The evidence for the attribution: a line of output, a counter of the machine.
     #[serde(default)]
     pub evidence: String,
 }
 
-/// What happened to an attempt that ended badly.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// Exit status other than 0.
     Crashed,
-    /// Ended by a signal nobody here sent.
+    /// Ended by a signal from outside `sweep`.
     Signal,
     /// The machine's memory ran out.
     OutOfMemory,
@@ -64,7 +64,7 @@ pub enum FailureKind {
     Other(UnknownWord),
 }
 
-/// Whom a failure blames.
+/// The attribution of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
@@ -74,9 +74,10 @@ pub enum Blame {
     CommandLine,
     /// The machine.
     Machine,
-    /// Nobody.
-    Nobody,
-    /// A party that a newer version of the program names: judged as `Nobody`.
+    /// External: a preemption, a lost agent, a signal from elsewhere. Earlier versions wrote `nobody`.
+    #[serde(alias = "nobody")]
+    External,
+    /// A party that a newer version of the program names: treated as `External`.
     #[serde(untagged)]
     Other(UnknownWord),
 }
@@ -103,7 +104,7 @@ impl std::fmt::Display for FailureKind {
             Self::CouldNotStart => "the program could not be started",
             Self::Preflight => "the preflight command failed",
             Self::MaxRuntime => "it took longer than max_runtime",
-            Self::MaxSilence => "it said nothing for longer than max_silence",
+            Self::MaxSilence => "it reported nothing for longer than max_silence",
             Self::Lost => "its agent was lost",
             Self::Preempted => "its machine was taken away",
             Self::Other(word) => return write!(f, "it failed with `{word}`, a kind of failure of a newer version"),

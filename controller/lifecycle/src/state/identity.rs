@@ -43,11 +43,11 @@ pub struct HeldAttempt {
     pub attempt: AttemptRef,
     /// See [`ControllerIdentity::incarnation`].
     pub incarnation: String,
-    /// What the assignment said of it; `None` from agents of an earlier version.
+    /// The value of its assignment; `None` from agents of an earlier version.
     pub record: Option<Box<AttemptRecord>>,
 }
 
-/// What a controller needs to record an attempt that its log does not hold. Travels with the assignment as JSON, and back at a registration.
+/// The record from which a controller recovers an attempt that its log lacks. Travels with the assignment as JSON, and back at a registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptRecord {
     /// The configuration.

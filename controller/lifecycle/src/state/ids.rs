@@ -1,4 +1,4 @@
-//! What things are called, and when they happened.
+//! Ids and timestamps.
 
 use serde::{Deserialize, Serialize};
 

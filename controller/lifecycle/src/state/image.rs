@@ -46,7 +46,7 @@ pub enum ImageError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head<'a> {
+struct ImageHeader<'a> {
     identity: Cow<'a, ControllerIdentity>,
     sweeps: BTreeMap<SweepId, SweepHead<'a>>,
     agents: Cow<'a, BTreeMap<AgentId, Agent>>,
@@ -89,7 +89,7 @@ struct SweepHead<'a> {
 
 /// An ended run in a block.
 #[derive(Serialize, Deserialize)]
-struct Ended<'a> {
+struct ImageRun<'a> {
     number: RunNumber,
     first: RunNumber,
     state: RunState,
@@ -134,7 +134,7 @@ impl State {
     /// [`ImageError::Unwritable`], which no state is known to cause.
     pub fn write_head(&self) -> Result<Vec<u8>, ImageError> {
         let sweeps = self.sweeps.iter().map(|(id, sweep)| (id.clone(), SweepHead::of(sweep))).collect();
-        Ok(rmp_serde::to_vec_named(&Head { identity: Cow::Borrowed(&self.identity), sweeps, agents: Cow::Borrowed(&self.agents) })?)
+        Ok(rmp_serde::to_vec_named(&ImageHeader { identity: Cow::Borrowed(&self.identity), sweeps, agents: Cow::Borrowed(&self.agents) })?)
     }
 
     /// Writes the ended runs of a block; of an unknown sweep, none.
@@ -147,7 +147,7 @@ impl State {
         let sealed = sealed.collect::<Result<Vec<_>, _>>()?;
         let ended = sealed.iter().map(|(number, sealed)| {
             let Sealed { first, state, key, body } = sealed.as_ref();
-            Ended { number: *number, first: *first, state: *state, key: *key, body }
+            ImageRun { number: *number, first: *first, state: *state, key: *key, body }
         });
         Ok(rmp_serde::to_vec(&ended.collect::<Vec<_>>())?)
     }
@@ -267,10 +267,10 @@ impl Loader {
     /// # Errors
     /// [`ImageError::Unreadable`].
     pub fn block(&mut self, sweep: SweepId, bytes: &[u8]) -> Result<(), ImageError> {
-        let ended: Vec<Ended<'_>> = rmp_serde::from_slice(bytes)?;
+        let ended: Vec<ImageRun<'_>> = rmp_serde::from_slice(bytes)?;
         let runs = self.ended.entry(sweep).or_default();
         runs.extend(
-            ended.into_iter().map(|Ended { number, first, state, key, body }| (number, Sealed { first, state, key, body: body.into() })),
+            ended.into_iter().map(|ImageRun { number, first, state, key, body }| (number, Sealed { first, state, key, body: body.into() })),
         );
         Ok(())
     }
@@ -280,7 +280,7 @@ impl Loader {
     /// # Errors
     /// [`ImageError::Unreadable`], or the head speaks of other runs than the blocks hold.
     pub fn complete(mut self, head: &[u8]) -> Result<State, ImageError> {
-        let head: Head<'_> = rmp_serde::from_slice(head)?;
+        let head: ImageHeader<'_> = rmp_serde::from_slice(head)?;
         let mut state = State { identity: head.identity.into_owned(), sweeps: BTreeMap::new(), agents: head.agents.into_owned() };
         for (id, sweep) in head.sweeps {
             let ended = self.ended.remove(&id).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! All that the controller knows, as plain data. Changed by [`evolve`](crate::evolve::evolve) alone.
 //!
-//! The whole state is a fold of the event log. What does not survive a restart (leases, suggestions that lie ready) is not here.
+//! The whole state is a fold of the event log. What does not survive a restart (leases, ready suggestions) is not here.
 
 mod agent;
 mod annotation;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sweep_search::space::{PointKey, Taken};
 
-pub use self::agent::{Agent, AgentInfo, Crew, Health, STAYS_MAX, Stay};
+pub use self::agent::{Agent, AgentInfo, Crew, Health, QuarantinePeriod, STAYS_MAX};
 pub use self::annotation::Annotation;
 pub(crate) use self::attempt::add_iteration;
 pub use self::attempt::{AnyFloat, Attempt, AttemptState, AttemptSummary, StopKind, StopRequest};
@@ -33,7 +33,7 @@ pub use self::environment::{DataSet, Environment};
 pub use self::failure::{Blame, Failure, FailureKind};
 pub use self::identity::{AttemptRecord, ControllerIdentity, HeldAttempt};
 pub use self::ids::{AgentId, AttemptNumber, AttemptRef, RunNumber, RunRanges, SweepId, Timestamp};
-pub use self::revision::{Effect, Placed, Revision};
+pub use self::revision::{PlacedRun, Revision, RevisionEffect};
 pub(crate) use self::revision::{known_point, placed, point_at};
 use self::revision::{number, point_of};
 pub(crate) use self::run::is_rerun;
@@ -56,11 +56,11 @@ pub struct State {
 /// One search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
-    /// What the file says now.
+    /// The present spec of the file.
     pub spec: Arc<SweepSpec>,
     /// The text of the file.
     pub source: Arc<str>,
-    /// What the file has said, the first and the newest included.
+    /// The revisions of the file, the first and the newest included.
     pub revisions: Vec<Revision>,
     /// The `history` at which it was edited last: what was suggested before does not hold any more.
     pub edited: u64,
@@ -95,11 +95,11 @@ pub struct Sweep {
     pub reached: BTreeMap<RunNumber, f64>,
     /// The versions of the code that its runs were to be executed with, in the order of their first appearance.
     pub codes: Vec<CodeVersion>,
-    /// What people have done about them, in order.
+    /// Users' actions on them, in order.
     pub code_steps: Vec<CodeStep>,
     /// The version that every attempt executes which begins from now on; `None`: agents execute what they have.
     pub pinned: Option<String>,
-    /// What its runs were executed in, in the order of first appearance.
+    /// The environments of its runs, in the order of first appearance.
     pub environments: Vec<Environment>,
     /// How many of `runs` were imported.
     pub imported: u64,
@@ -133,7 +133,7 @@ pub enum SweepState {
     Paused,
     /// Nothing left to try, run cap or target reached.
     Finished,
-    /// A person wants no new runs; running ones may end.
+    /// The user wants no new runs; running ones may end.
     Stopped,
     /// A person has cancelled it; running runs are killed.
     Cancelled,
@@ -165,7 +165,7 @@ impl Sweep {
         u32::try_from(index + 1).ok()
     }
 
-    /// Returns an attempt, whatever became of it.
+    /// Returns an attempt, in any state.
     pub fn attempt(&self, attempt: &AttemptRef) -> Option<Cow<'_, Attempt>> {
         match self.runs.get(attempt.run)? {
             Cow::Borrowed(run) => run.attempt(attempt.attempt).map(Cow::Borrowed),
@@ -191,7 +191,7 @@ impl Sweep {
     }
 
     /// Says where a run is in the newest space; `None`: nobody knows.
-    pub fn placed<'a>(&self, run: &'a Run) -> Option<Placed<'a>> {
+    pub fn placed<'a>(&self, run: &'a Run) -> Option<PlacedRun<'a>> {
         placed(&self.revisions, run)
     }
 
@@ -253,7 +253,7 @@ impl Sweep {
 }
 
 impl SweepState {
-    /// Returns whether no more runs are handed out unless a person asks for it.
+    /// Returns whether no more runs are handed out unless the user asks for it.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Finished | Self::Stopped | Self::Cancelled)
     }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sweep_search::space::revision::{carry, carry_back};
-use sweep_search::space::{Config, Place, PointKey};
+use sweep_search::space::{Config, ConfigLocation, PointKey};
 
 use super::Run;
 use super::ids::Timestamp;
 use crate::spec::SweepSpec;
 
-/// What a sweep's file said from some moment on. The first is what the sweep was created with.
+/// A revision of a sweep's file. The first is what the sweep was created with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Revision {
-    /// What the file says.
+    /// The spec of the file.
     pub spec: Arc<SweepSpec>,
     /// Its text.
     pub source: Arc<str>,
@@ -22,25 +22,25 @@ pub struct Revision {
     pub space: u32,
     /// The number of the revision that it goes back to.
     pub restores: Option<u32>,
-    /// What it changed, in words.
+    /// The changes, in words.
     pub changes: Vec<String>,
-    /// What that meant for the runs that there were.
-    pub effect: Effect,
-    /// Runs may be judged or placed otherwise than before: what people see of each is made anew.
+    /// The effect on the existing runs.
+    pub effect: RevisionEffect,
+    /// Runs may be evaluated or placed differently: their projections are rebuilt.
     pub changes_rows: bool,
     /// Since when.
     pub since: Timestamp,
 }
 
-/// What a revision means for the runs of before.
+/// The effect of a revision on earlier runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Effect {
+pub struct RevisionEffect {
     /// Runs that are in the space.
     pub inside: u64,
     /// Runs that are beside the space and still say something of it.
     pub outside: u64,
-    /// Runs of which nobody knows where they are in the space: kept, and of no use to the search.
+    /// Runs that cannot be placed in the space: kept, and not used by the search.
     pub nowhere: u64,
     /// Runs that have ended well and never reported the objective.
     pub unreported: u64,
@@ -54,7 +54,7 @@ pub struct Effect {
 
 /// A run as the newest revision sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placed<'a> {
+pub struct PlacedRun<'a> {
     /// Its configuration with the parameters of the newest space.
     pub config: Cow<'a, Config>,
     /// It has a value that the space has no longer.
@@ -62,17 +62,17 @@ pub struct Placed<'a> {
 }
 
 /// As [`Sweep::placed`], with revisions that the sweep does not have yet.
-pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<Placed<'a>> {
+pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<PlacedRun<'a>> {
     let newest = number(revisions.len());
     // What is one of the newest space as it stands needs no way to it: it may have been out of the space in between.
     if run.revision >= newest || revisions.last().is_some_and(|newest| newest.spec.space.holds(&run.config)) {
-        return Some(Placed { config: Cow::Borrowed(&run.config), outside: false });
+        return Some(PlacedRun { config: Cow::Borrowed(&run.config), outside: false });
     }
     let config = forward(revisions, &run.config, run.revision, newest)?;
     match revisions.last()?.spec.space.locate(config) {
-        Place::Inside(config) => Some(Placed { config: Cow::Owned(config), outside: false }),
-        Place::Outside(config) => Some(Placed { config: Cow::Owned(config), outside: true }),
-        Place::Nowhere => None,
+        ConfigLocation::Inside(config) => Some(PlacedRun { config: Cow::Owned(config), outside: false }),
+        ConfigLocation::Outside(config) => Some(PlacedRun { config: Cow::Owned(config), outside: true }),
+        ConfigLocation::Nowhere => None,
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn known_point(revisions: &[Revision], run: &Run, own: PointKey) -> O
 }
 
 /// Returns the point of a run at its place; `None` where that is outside of the space.
-pub(crate) fn point_at(run: &Run, placed: &Placed<'_>, own: impl FnOnce() -> PointKey) -> Option<PointKey> {
+pub(crate) fn point_at(run: &Run, placed: &PlacedRun<'_>, own: impl FnOnce() -> PointKey) -> Option<PointKey> {
     match &placed.config {
         _ if placed.outside => None,
         Cow::Borrowed(_) => Some(own()),

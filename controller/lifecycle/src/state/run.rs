@@ -1,4 +1,4 @@
-//! One configuration and what became of it.
+//! One configuration and its outcome.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::attempt::Attempt;
 use super::ids::{AgentId, AttemptNumber, RunNumber, Timestamp};
 use crate::spec::{Constraint, Summary};
 
-/// One configuration and what became of it.
+/// One configuration and its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The configuration.
@@ -29,7 +29,7 @@ pub struct Run {
     pub attempts: Vec<Attempt>,
     /// The objective, once the run has ended; for stopped runs what it had reached.
     pub value: Option<f64>,
-    /// The failure it ended with blames the configuration: an observation for the search.
+    /// The failure it ended with is attributed to the configuration: an observation for the search.
     pub blamed: bool,
     /// The first run of its point: itself, but for repeats.
     pub first: RunNumber,
@@ -49,7 +49,7 @@ pub struct Run {
     pub avoid: BTreeSet<AgentId>,
     /// Its curves and its output were deleted.
     pub pruned: bool,
-    /// What people say of it.
+    /// Its annotation.
     pub annotation: Annotation,
     /// When it was created.
     pub created: Timestamp,
@@ -86,7 +86,7 @@ pub enum RunState {
     Stopped,
     /// Ended badly for good.
     Failed,
-    /// Ended by a person.
+    /// Ended by the user.
     Cancelled,
 }
 
@@ -149,7 +149,7 @@ impl Run {
 }
 
 impl RunState {
-    /// Returns whether nothing more happens to the run unless a person asks for it.
+    /// Returns whether nothing more happens to the run unless the user asks for it.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Finished | Self::Stopped | Self::Failed | Self::Cancelled)
     }

@@ -13,13 +13,13 @@ use super::run::{Run, RunState};
 /// The runs of a sweep by number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Runs {
-    entries: BTreeMap<RunNumber, Entry>,
+    entries: BTreeMap<RunNumber, RunEntry>,
     /// Whether ended runs are sealed: not where the search or early termination looks at all of them again and again.
     seals: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Entry {
+enum RunEntry {
     /// With its point, which takes a digest to compute.
     Open(PointKey, Box<Run>),
     Sealed(Sealed),
@@ -45,17 +45,17 @@ impl Runs {
 
     /// Returns a run.
     pub fn get(&self, number: RunNumber) -> Option<Cow<'_, Run>> {
-        self.entries.get(&number).map(Entry::run)
+        self.entries.get(&number).map(RunEntry::run)
     }
 
     /// Returns the first run of a run's point, without unsealing either.
     pub fn first_of(&self, number: RunNumber) -> Option<RunNumber> {
-        self.entries.get(&number).map(Entry::first)
+        self.entries.get(&number).map(RunEntry::first)
     }
 
     /// Returns a run's point in the space that it was created in, without unsealing it.
     pub(crate) fn point_of(&self, number: RunNumber) -> Option<PointKey> {
-        self.entries.get(&number).map(Entry::key)
+        self.entries.get(&number).map(RunEntry::key)
     }
 
     /// Returns whether there is such a run.
@@ -100,7 +100,9 @@ impl Runs {
 
     /// Returns those that are not sealed, which is all where nothing is.
     pub fn open(&self) -> impl Iterator<Item = (RunNumber, &Run)> + Clone {
-        self.entries.iter().filter_map(|(number, entry)| if let Entry::Open(_, run) = entry { Some((*number, run.as_ref())) } else { None })
+        self.entries
+            .iter()
+            .filter_map(|(number, entry)| if let RunEntry::Open(_, run) = entry { Some((*number, run.as_ref())) } else { None })
     }
 
     /// Returns those of a range of numbers.
@@ -125,8 +127,8 @@ impl Runs {
     ) -> impl Iterator<Item = Result<(RunNumber, Cow<'_, Sealed>), rmp_serde::encode::Error>> {
         self.entries.range(range).filter(|(_, entry)| entry.state().is_terminal()).map(|(number, entry)| {
             Ok(match entry {
-                Entry::Open(key, run) => (*number, Cow::Owned(Sealed::seal(*key, run)?)),
-                Entry::Sealed(sealed) => (*number, Cow::Borrowed(sealed)),
+                RunEntry::Open(key, run) => (*number, Cow::Owned(Sealed::seal(*key, run)?)),
+                RunEntry::Sealed(sealed) => (*number, Cow::Borrowed(sealed)),
             })
         })
     }
@@ -153,31 +155,31 @@ impl Runs {
         open: impl Iterator<Item = (RunNumber, Run)>,
         ended: Vec<(RunNumber, Sealed)>,
     ) -> Result<Self, rmp_serde::decode::Error> {
-        let entry = |sealed: Sealed| -> Result<Entry, rmp_serde::decode::Error> {
+        let entry = |sealed: Sealed| -> Result<RunEntry, rmp_serde::decode::Error> {
             if seals && !matches!(sealed.state, RunState::Cancelled | RunState::Failed) {
-                return Ok(Entry::Sealed(sealed));
+                return Ok(RunEntry::Sealed(sealed));
             }
             let run: Box<Run> = Box::new(rmp_serde::from_slice(&sealed.body)?);
-            Ok(if seals && is_worth_sealing(&run) { Entry::Sealed(sealed) } else { Entry::Open(sealed.key, run) })
+            Ok(if seals && is_worth_sealing(&run) { RunEntry::Sealed(sealed) } else { RunEntry::Open(sealed.key, run) })
         };
         let ended = ended.into_iter().map(|(number, sealed)| Ok((number, entry(sealed)?)));
-        let open = open.map(|(number, run)| Ok((number, Entry::Open(run.point(), Box::new(run)))));
+        let open = open.map(|(number, run)| Ok((number, RunEntry::Open(run.point(), Box::new(run)))));
         let entries: Result<_, rmp_serde::decode::Error> = ended.chain(open).collect();
         Ok(Self { entries: entries?, seals })
     }
 
     pub(crate) fn insert(&mut self, number: RunNumber, run: Run) {
-        self.entries.insert(number, Entry::Open(run.point(), Box::new(run)));
+        self.entries.insert(number, RunEntry::Open(run.point(), Box::new(run)));
         self.settle(number);
     }
 
     /// Changes a run; `None` where there is no such run.
     pub(crate) fn change<T>(&mut self, number: RunNumber, change: impl FnOnce(&mut Run) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&number)?;
-        if let Entry::Sealed(sealed) = entry {
-            *entry = Entry::Open(sealed.key, Box::new(sealed.unseal()));
+        if let RunEntry::Sealed(sealed) = entry {
+            *entry = RunEntry::Open(sealed.key, Box::new(sealed.unseal()));
         }
-        let Entry::Open(_, run) = entry else { return None };
+        let RunEntry::Open(_, run) = entry else { return None };
         let changed = change(run);
         self.settle(number);
         Some(changed)
@@ -185,13 +187,13 @@ impl Runs {
 
     fn settle(&mut self, number: RunNumber) {
         if let Some(entry) = self.entries.get_mut(&number).filter(|_| self.seals)
-            && let Entry::Open(key, run) = entry
+            && let RunEntry::Open(key, run) = entry
             && run.state.is_terminal()
             && is_worth_sealing(run)
             // What cannot be sealed stays as it is: that costs memory and nothing else.
             && let Ok(sealed) = Sealed::seal(*key, run)
         {
-            *entry = Entry::Sealed(sealed);
+            *entry = RunEntry::Sealed(sealed);
         }
     }
 }
@@ -201,7 +203,7 @@ fn is_worth_sealing(run: &Run) -> bool {
     run.imported || !run.attempts.is_empty()
 }
 
-impl Entry {
+impl RunEntry {
     fn run(&self) -> Cow<'_, Run> {
         match self {
             Self::Open(_, run) => Cow::Borrowed(run),

@@ -44,7 +44,7 @@ fn an_agent_cannot_join_what_is_not_there_or_has_ended() {
     };
     assert_eq!(world.refused(&elsewhere), "no sweep `nosuch`");
     world.set(SweepAction::Stop);
-    let expected = "sweep k3x9q2ab is stopped (stopped by a person): it hands out no runs; `sweep resume k3x9q2ab` makes it run again";
+    let expected = "sweep k3x9q2ab is stopped (stopped by user): it hands out no runs; `sweep resume k3x9q2ab` makes it run again";
     assert_eq!(world.refused(&register("bob")), expected);
     assert_eq!(world.ask_idly(&register("ann")), Reply::Done);
 }
@@ -358,7 +358,7 @@ fn what_was_never_started_goes_back_at_once_and_costs_nothing() {
 #[test]
 fn a_late_result_does_not_undo_what_was_settled() {
     let mut world = running(&["ann", "bob"]);
-    // A person has cancelled the run, and then wanted it anew.
+    // The user cancelled the run, and then retried it.
     let cancelled = world.begin("ann", 1);
     world.ask(&Command::CancelRun { sweep: sweep(), run: 1 });
     world.ask(&Command::LoseAttempt { attempt: cancelled.clone() });

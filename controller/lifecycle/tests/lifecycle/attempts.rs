@@ -289,7 +289,7 @@ fn asked_to_stop_early() -> (World, AttemptRef) {
 
 #[test]
 fn a_run_asked_to_stop_early_keeps_its_value_however_it_ends() {
-    let killed = failed(FailureKind::Signal, Blame::Nobody, "ended by SIGTERM");
+    let killed = failed(FailureKind::Signal, Blame::External, "ended by SIGTERM");
     let ends = [
         (AttemptResult::Succeeded, RunState::Finished, AttemptState::Finished),
         (killed, RunState::Stopped, AttemptState::Stopped),

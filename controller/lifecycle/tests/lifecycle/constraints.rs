@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sweep_lifecycle::command::{Command, Told};
+use sweep_lifecycle::command::{Command, TellOutcome};
 use sweep_lifecycle::observe::observations;
 use sweep_lifecycle::spec::{Bound, Constraint, Summary, SweepSpec};
 
@@ -24,7 +24,7 @@ fn memory() -> Constraint {
 fn tell(world: &mut World, x: i64, loss: f64, memory: Option<f64>) {
     let attempt = world.acquire("ann", &[x]);
     let metrics: BTreeMap<_, _> = memory.map(|memory| ("mem".to_owned(), memory)).into_iter().collect();
-    world.ask(&Command::Tell { attempt, told: Told::Value(loss), metrics });
+    world.ask(&Command::Tell { attempt, told: TellOutcome::Value(loss), metrics });
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn the_best_run_is_the_best_that_keeps_to_the_constraints() {
     tell(&mut world, 1, 0.1, Some(41.5));
     assert_eq!(world.sweep().best, None, "it takes too much");
     tell(&mut world, 2, 0.2, None);
-    assert_eq!(world.sweep().best, None, "who does not say how much may take too much");
+    assert_eq!(world.sweep().best, None, "a run without a value may take too much");
     tell(&mut world, 3, 0.4, Some(40.0));
     assert_eq!(world.sweep().best, Some((3, 0.4)), "the bound itself is allowed");
     tell(&mut world, 4, 0.3, Some(f64::NAN));

@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::{AttemptResult, Command, Offer, Reply};
 use sweep_lifecycle::observe::{observations, pending};
 use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, Summary, SweepSpec};
-use sweep_lifecycle::state::{AgentInfo, Effect, RunState, SweepState};
+use sweep_lifecycle::state::{AgentInfo, RevisionEffect, RunState, SweepState};
 use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
 use sweep_search::suggest::Method;
 
@@ -22,7 +22,7 @@ fn space(parameters: &[(&str, Distribution)]) -> Space {
     Space::new(parameters.iter().map(parameter).collect()).expect("no two have one name")
 }
 
-fn edit(world: &mut World, spec: SweepSpec) -> (Vec<String>, Effect, SweepState) {
+fn edit(world: &mut World, spec: SweepSpec) -> (Vec<String>, RevisionEffect, SweepState) {
     let command = Command::EditSweep { sweep: sweep(), spec: Box::new(spec), source: "new".to_owned(), base: None };
     match world.ask(&command) {
         Reply::Edited { changes, effect, state, .. } => (changes, effect, state),
@@ -30,7 +30,7 @@ fn edit(world: &mut World, spec: SweepSpec) -> (Vec<String>, Effect, SweepState)
     }
 }
 
-fn undo(world: &mut World) -> Effect {
+fn undo(world: &mut World) -> RevisionEffect {
     match world.ask(&Command::UndoEdit { sweep: sweep(), base: None }) {
         Reply::Edited { effect, .. } => effect,
         other => panic!("{other:?}"),
@@ -69,7 +69,7 @@ fn a_narrowed_grid_goes_on_with_what_is_left_of_it() {
     let spec = SweepSpec { space: space(&[("x", one_of(&[2, 3, 6, 7]))]), ..grid(6) };
     let (changes, effect, state) = edit(&mut world, spec);
     assert_eq!(changes, ["parameter `x`: 1, 4, 5 dropped; 7 added"]);
-    assert_eq!(effect, Effect { inside: 2, outside: 3, running: 1, ..Effect::default() });
+    assert_eq!(effect, RevisionEffect { inside: 2, outside: 3, running: 1, ..RevisionEffect::default() });
     assert_eq!((state, world.sweep().taken.len(), world.sweep().grid_size), (SweepState::Running, 2, Some(4)));
     assert_eq!(world.sweep().best, Some((2, 2.0)), "the best of what is in the space");
     let seen: Vec<_> = observations(world.sweep()).into_iter().map(|seen| (seen.index, seen.outside)).collect();
@@ -91,13 +91,13 @@ fn waiting_runs_beside_the_space_are_withdrawn_and_come_again_with_it() {
     world.finish("ann", &returned, AttemptResult::Returned);
     let narrow = SweepSpec { space: space(&[("x", one_of(&[1, 2, 6]))]), ..grid(6) };
     let (_, effect, _) = edit(&mut world, narrow);
-    assert_eq!(effect, Effect { inside: 2, outside: 2, withdrawn: 1, ..Effect::default() });
+    assert_eq!(effect, RevisionEffect { inside: 2, outside: 2, withdrawn: 1, ..RevisionEffect::default() });
     assert_eq!((world.run(5).state, world.run(5).withdrawn), (RunState::Cancelled, true));
     assert!(pending(world.sweep()).is_empty());
     let skipped = world.ask(&Command::RetryRuns { sweep: sweep(), runs: vec![3, 5] });
     let why = "it is not in space version 2, which the sweep has now";
     assert_eq!(skipped, Reply::Retried { requeued: vec![], skipped: vec![format!("run 3: {why}"), format!("run 5: {why}")] });
-    assert_eq!(undo(&mut world), Effect { inside: 4, ..Effect::default() });
+    assert_eq!(undo(&mut world), RevisionEffect { inside: 4, ..RevisionEffect::default() });
     assert_eq!((world.sweep().taken.len(), world.sweep().space_version()), (4, 3));
     for x in [5, 6] {
         let Reply::Assigned(attempt) = tries(&mut world, "ann", &[("x", x)]) else { panic!("{x} is tried after all") };
@@ -177,7 +177,7 @@ fn a_rename_is_proposed_where_one_parameter_replaces_another_like_it() {
     );
     undo(&mut world);
     let (changes, ..) = edit(&mut world, renamed(&["lr", "mu"]));
-    assert!(changes.iter().all(|change| !change.contains("renamed_from")), "nobody knows which: {changes:?}");
+    assert!(changes.iter().all(|change| !change.contains("renamed_from")), "it is unknown which: {changes:?}");
 }
 
 #[test]

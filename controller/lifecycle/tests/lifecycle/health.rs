@@ -1,4 +1,4 @@
-//! Agents that fail by themselves, and what becomes of the runs that failed on them.
+//! Agents that fail by themselves, and the effect on runs that failed on them.
 
 use sweep_lifecycle::command::{AttemptResult, Command, Reply, SweepAction};
 use sweep_lifecycle::event::Event;
@@ -172,7 +172,7 @@ fn when_all_agents_fail_the_sweep_pauses_and_resuming_it_tries_again() {
         fail_one(&mut world, "ann", x);
     }
     assert_eq!((world.sweep().state, world.sweep().stalled), (SweepState::Paused, true));
-    let expected = "run after run fails on the only agent, 7 so far; the last: exit status 1; once that is mended, `sweep resume k3x9q2ab` goes on and \
+    let expected = "run after run fails on the only agent, 7 so far; the last: exit status 1; after a fix, `sweep resume k3x9q2ab` continues and \
                     tries those runs again";
     assert_eq!(world.sweep().reason, expected);
     world.set(SweepAction::Resume);

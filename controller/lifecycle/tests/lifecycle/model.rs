@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use sweep_lifecycle::command::{
-    AttemptResult, Command, Directive, Import, Offer, Offered, Pin, Push, Refusal, Reply, Rerun, Said, SweepAction, Told,
+    AnnotationPatch, AttemptResult, Command, Directive, Import, Offer, Offered, Pin, Push, Refusal, Reply, Rerun, SweepAction, TellOutcome,
 };
 use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, OnLeaseLost, Reduce, Summary, SweepSpec};
 use sweep_lifecycle::state::{
@@ -116,7 +116,7 @@ fn result() -> impl Strategy<Value = AttemptResult> {
         FailureKind::Preempted,
         FailureKind::Other(UnknownWord::new("melted")),
     ];
-    let blames = [Blame::Configuration, Blame::Configuration, Blame::Machine, Blame::Nobody, Blame::Other(UnknownWord::new("provider"))];
+    let blames = [Blame::Configuration, Blame::Configuration, Blame::Machine, Blame::External, Blame::Other(UnknownWord::new("provider"))];
     let failure = (prop::sample::select(kinds.to_vec()), prop::sample::select(blames.to_vec()));
     prop_oneof![
         5 => Just(AttemptResult::Succeeded),
@@ -128,8 +128,8 @@ fn result() -> impl Strategy<Value = AttemptResult> {
     ]
 }
 
-fn told(value: Option<f64>) -> Told {
-    value.map_or_else(|| Told::Failed("it burst".to_owned()), Told::Value)
+fn told(value: Option<f64>) -> TellOutcome {
+    value.map_or_else(|| TellOutcome::Failed("it burst".to_owned()), TellOutcome::Value)
 }
 
 /// Four kinds of sweeps: a grid whose runs are stopped by predictions, a Bayesian one with a cap, repeats, a target and hyperband, a grid
@@ -316,7 +316,7 @@ impl Chaos {
             Step::Annotate(index, tag) => {
                 let (attempt, _) = self.attempt(*index, true)?;
                 let tags = |wanted: bool| wanted.then(|| format!("tag-{}", tag % 8)).into_iter().collect();
-                let said = Said {
+                let said = AnnotationPatch {
                     note: (tag % 3 == 0).then(|| format!("note {tag}")),
                     add: tags(tag % 2 == 0),
                     remove: tags(tag % 2 == 1),

@@ -121,6 +121,6 @@ fn a_paused_sweep_takes_runs_and_a_stopped_one_does_not() {
     world.set(SweepAction::Stop);
     assert_eq!(
         world.refused(&offered(&[2], false)),
-        "sweep k3x9q2ab is stopped (stopped by a person): it takes no more runs; `sweep resume k3x9q2ab` makes it run again"
+        "sweep k3x9q2ab is stopped (stopped by user): it takes no more runs; `sweep resume k3x9q2ab` makes it run again"
     );
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, Told};
+use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, TellOutcome};
 use sweep_lifecycle::event::{Event, RetryCause};
 use sweep_lifecycle::spec::{OnLeaseLost, SweepSpec};
 use sweep_lifecycle::state::{
@@ -60,7 +60,7 @@ impl Reference {
                 Event::SweepCreated { sweep, spec, .. } => drop(self.specs.insert(sweep.clone(), (**spec).clone())),
                 Event::SweepEdited { sweep, spec, .. } => {
                     self.specs.insert(sweep.clone(), (**spec).clone());
-                    self.judge_anew(sweep, state);
+                    self.reevaluate(sweep, state);
                 }
                 Event::RunCreated { sweep, run, .. } => self.insert(sweep, *run, RunState::Queued),
                 Event::RunImported { sweep, run, state, .. } => self.insert(sweep, *run, *state),
@@ -83,7 +83,7 @@ impl Reference {
     }
 
     // Of another objective the last value and the extremes are known: as many values as the state has, of which one is finite or none.
-    fn judge_anew(&mut self, sweep: &SweepId, state: &State) {
+    fn reevaluate(&mut self, sweep: &SweepId, state: &State) {
         for ((of, number), run) in self.runs.iter_mut().filter(|((of, _), _)| of == sweep) {
             let known = state.sweeps[of].runs.get(*number).expect("it is there");
             for (attempt, known) in run.attempts.iter_mut().zip(&known.attempts) {
@@ -225,7 +225,7 @@ impl Reference {
             output_tail: String::new(),
             evidence: String::new(),
         };
-        let preempted = Failure { kind: FailureKind::Preempted, blame: Blame::Nobody, ..no_value.clone() };
+        let preempted = Failure { kind: FailureKind::Preempted, blame: Blame::External, ..no_value.clone() };
         let moves =
             matches!(result, AttemptResult::Stopped(_) | AttemptResult::Failed(_) | AttemptResult::Preempted | AttemptResult::Returned);
         let ends = match (attempt.stop, result) {
@@ -234,7 +234,7 @@ impl Reference {
             (None, AttemptResult::Stopped(StopKind::Requeue)) if goes_on => RunState::Queued,
             (None, AttemptResult::Stopped(StopKind::Requeue)) => RunState::Cancelled,
             (Some(StopKind::Cancel), _) | (_, AttemptResult::Stopped(StopKind::Cancel)) => RunState::Cancelled,
-            (_, AttemptResult::Told(Told::Value(value))) if value.is_finite() => RunState::Finished,
+            (_, AttemptResult::Told(TellOutcome::Value(value))) if value.is_finite() => RunState::Finished,
             (_, AttemptResult::Told(_)) => RunState::Failed,
             (_, AttemptResult::Succeeded) if has_value => RunState::Finished,
             (_, AttemptResult::Succeeded) => self.fail(name, &spec, &no_value, goes_on, spared),
@@ -265,7 +265,7 @@ impl Reference {
         let (cause, allowed) = match (failure.kind, failure.blame) {
             (Preempted, _) => ("", u32::MAX),
             (Lost, _) => ("lost", policy.lost),
-            (_, Blame::Machine | Blame::Nobody | Blame::Other(_)) => ("machine", policy.machine),
+            (_, Blame::Machine | Blame::External | Blame::Other(_)) => ("machine", policy.machine),
             (CudaOutOfMemory | NanObjective | NoMetric | CouldNotStart | MaxRuntime, _) => ("never", 0),
             _ => ("crashed", policy.crashed),
         };
@@ -284,7 +284,7 @@ impl Reference {
         if self.attempt(name).state.is_live() {
             let failure = Failure {
                 kind,
-                blame: Blame::Nobody,
+                blame: Blame::External,
                 message: String::new(),
                 exit_code: None,
                 signal: None,
@@ -347,7 +347,7 @@ impl Reference {
     }
 }
 
-/// What an attempt of an agent that falls silent is.
+/// The expected state of an attempt whose agent stops reporting.
 fn silent(before: &State, agent: &AgentId) -> FailureKind {
     let leaves = before.agents.get(agent).is_some_and(|agent| agent.leaving.is_some());
     if leaves { FailureKind::Preempted } else { FailureKind::Lost }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sweep_lifecycle::command::{Command, Told};
+use sweep_lifecycle::command::{Command, TellOutcome};
 use sweep_lifecycle::observe::{observations, pending, planned, wants_suggestions};
 use sweep_lifecycle::repeats::seed;
 use sweep_lifecycle::spec::SweepSpec;
@@ -92,7 +92,7 @@ fn a_target_is_reached_by_a_mean() {
     world.ask(&Command::RegisterAgent { agent: crate::world::agent("dan"), sweep: sweep(), info, attempts: Vec::new() });
     let tell = |world: &mut World, value: f64| {
         let attempt = world.acquire("dan", &[1, 2]);
-        world.ask(&Command::Tell { attempt, told: Told::Value(value), metrics: BTreeMap::new() });
+        world.ask(&Command::Tell { attempt, told: TellOutcome::Value(value), metrics: BTreeMap::new() });
     };
     tell(&mut world, 0.1);
     tell(&mut world, 0.9);

@@ -1,6 +1,6 @@
 //! A controller that was restored from a backup, and agents that know more than it.
 
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Fence, Refusal, Reply};
+use sweep_lifecycle::command::{AttemptFence, AttemptResult, Command, Directive, Refusal, Reply};
 use sweep_lifecycle::decide::{directive, fence, recognize};
 use sweep_lifecycle::event::Event;
 use sweep_lifecycle::state::{AttemptRecord, AttemptRef, AttemptState, HeldAttempt, RunState, SweepState};
@@ -16,7 +16,7 @@ fn running(names: &[&str]) -> World {
     world
 }
 
-/// What an agent that executes an attempt tells of it.
+/// The report of an agent on its attempt.
 fn held(world: &World, attempt: &AttemptRef) -> HeldAttempt {
     let run = world.run(attempt.run).into_owned();
     let record = AttemptRecord {
@@ -91,7 +91,7 @@ fn a_run_that_the_backup_lacks_is_recorded_with_its_incarnation() {
     assert_eq!(adopted, attempt);
     assert_eq!(world.ask_idly(&adopt("ann", &known)), Reply::Adopted(adopted.clone()), "once");
     assert_eq!(recognize(&world.state, &agent("ann"), &attempt, &known.incarnation), Some(adopted.clone()));
-    let granted = |incarnation: &str, points| Fence { incarnation: incarnation.to_owned(), points };
+    let granted = |incarnation: &str, points| AttemptFence { incarnation: incarnation.to_owned(), points };
     assert_eq!(fence(&world.state, &adopted, &granted(&known.incarnation, 0)), Ok(()));
     assert!(matches!(fence(&world.state, &adopted, &granted("a1.1.ffff", 0)), Err(Refusal::UnknownAttempt { .. })));
     let missing = fence(&world.state, &adopted, &granted("", 3));

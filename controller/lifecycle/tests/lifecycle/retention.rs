@@ -173,5 +173,5 @@ fn many_waiting_runs_are_cancelled_by_one_event() {
     world.assert_an_image_gives_the_state();
     let (events, _) = world.tell(&Command::SetSweep { sweep: sweep(), action: SweepAction::Stop }).unwrap();
     assert_eq!(events.iter().map(Event::kind).collect::<Vec<_>>(), ["sweep_state_changed", "queued_runs_cancelled"]);
-    assert_eq!((world.sweep().queued.len(), world.sweep().taken.len()), (0, 40), "cancelled by a person: tried");
+    assert_eq!((world.sweep().queued.len(), world.sweep().taken.len()), (0, 40), "cancelled by user: tried");
 }

@@ -1,8 +1,8 @@
-//! Runs that a person asks for again, and what the search sees of them.
+//! Runs that the user retries, and their observations.
 
 use std::collections::BTreeSet;
 
-use sweep_lifecycle::command::{Command, Reply, Said, SweepAction};
+use sweep_lifecycle::command::{AnnotationPatch, Command, Reply, SweepAction};
 use sweep_lifecycle::observe::{observations, pending, planned};
 use sweep_lifecycle::state::{Annotation, Retries, Run, RunState, SweepState};
 
@@ -37,7 +37,7 @@ fn failed_runs_are_tried_again_when_a_person_asks() {
     assert!(world.run(1).avoid.is_empty());
     let third = world.begin("ann", 9);
     assert_eq!((third.run, third.attempt), (1, 3));
-    assert_eq!(world.finish("ann", &third, crash()), Reply::Run(RunState::Queued), "the counts began anew");
+    assert_eq!(world.finish("ann", &third, crash()), Reply::Run(RunState::Queued), "the counts restarted");
     let fourth = world.begin("ann", 9);
     world.succeed("ann", &fourth, 0.25);
     assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "all 2 points of the grid tried"));
@@ -101,18 +101,25 @@ fn what_people_say_of_a_run_is_kept_and_changes_nothing_else() {
     let attempt = world.begin("ann", 1);
     world.succeed("ann", &attempt, 0.5);
     let (history, before) = (world.sweep().history, world.run(1).clone().into_owned());
-    let annotate = |said: Said| Command::AnnotateRun { sweep: sweep(), run: 1, said };
+    let annotate = |said: AnnotationPatch| Command::AnnotateRun { sweep: sweep(), run: 1, said };
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<BTreeSet<_>>();
-    world.ask(&annotate(Said { note: Some("noisy".to_owned()), add: tags(&["a", "b"]), pinned: Some(true), ..Said::default() }));
-    let (events, _) = world.tell(&annotate(Said { remove: tags(&["a", "c"]), ..Said::default() })).expect("it is noted");
+    world.ask(&annotate(AnnotationPatch {
+        note: Some("noisy".to_owned()),
+        add: tags(&["a", "b"]),
+        pinned: Some(true),
+        ..AnnotationPatch::default()
+    }));
+    let (events, _) =
+        world.tell(&annotate(AnnotationPatch { remove: tags(&["a", "c"]), ..AnnotationPatch::default() })).expect("it is noted");
     assert_eq!(events.len(), 1);
     let annotation = Annotation { note: "noisy".to_owned(), tags: tags(&["b"]), pinned: true };
     assert_eq!(world.run(1).annotation, annotation);
     assert_eq!(Run { annotation: Annotation::default(), ..world.run(1).into_owned() }, before);
     assert_eq!(world.sweep().history, history);
-    let (events, _) = world.tell(&annotate(Said { note: Some("noisy".to_owned()), ..Said::default() })).expect("it is known");
+    let (events, _) =
+        world.tell(&annotate(AnnotationPatch { note: Some("noisy".to_owned()), ..AnnotationPatch::default() })).expect("it is known");
     assert_eq!(events, []);
     let many: BTreeSet<_> = (0..33).map(|tag| tag.to_string()).collect();
-    let refused = world.tell(&annotate(Said { add: many, ..Said::default() })).expect_err("too many");
+    let refused = world.tell(&annotate(AnnotationPatch { add: many, ..AnnotationPatch::default() })).expect_err("too many");
     assert!(refused.to_string().contains("32 are the most"), "{refused}");
 }

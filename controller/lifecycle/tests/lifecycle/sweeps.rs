@@ -150,7 +150,7 @@ fn a_stopped_sweep_lets_running_runs_end_and_drops_queued_ones() {
     world.ask_idly(&set(SweepAction::Stop));
     assert!(matches!(world.ask_idly(&acquire("ann", &[3])), Reply::Ended { state: SweepState::Stopped, .. }));
     let refusal = world.refused(&set(SweepAction::Pause));
-    assert_eq!(refusal, "sweep k3x9q2ab is stopped (stopped by a person): only a running sweep can be paused");
+    assert_eq!(refusal, "sweep k3x9q2ab is stopped (stopped by user): only a running sweep can be paused");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn new_runs_wait_for_a_second_run_once_one_has_ended_without_the_objective() {
     assert!(reason.starts_with("runs 1 and 2 ended without reporting `loss`, and no run has reported it: no metric was seen"), "{reason}");
     assert!(reason.contains("`sweep reread ") && reason.contains("`sweep resume "), "{reason}");
     world.assert_an_image_gives_the_state();
-    // Whoever resumes has mended it, or wants to know.
+    // The user who resumes it has fixed it, or wants to test it.
     world.ask(&Command::SetSweep { sweep: sweep(), action: SweepAction::Resume });
     let (third, fourth) = (world.begin("ann", 3), world.begin("bob", 4));
     world.succeed("ann", &third, 0.5);

@@ -205,7 +205,7 @@ pub(crate) fn offer(x: i64) -> Offer {
     Offer { suggestion: Suggestion { config, why: Why::new(Kind::Grid, format!("grid point {x}")) }, history: 0 }
 }
 
-/// What was tried before may be tried again with the newest code.
+/// Points that were tried may be tried again with the newest code.
 pub(crate) fn probe(x: i64) -> Offer {
     let Offer { suggestion, history } = offer(x);
     Offer { suggestion: Suggestion { why: Why::new(Kind::Probe, "probe 1 of 2"), ..suggestion }, history }

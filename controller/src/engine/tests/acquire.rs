@@ -32,9 +32,9 @@ async fn work(bench: Arc<Bench>, name: String) -> Vec<Config> {
 
 /// Lays ready what is needed, up to a last point.
 async fn count(bench: Arc<Bench>, points: u64) {
-    let mut hungry = bench.engine.hungry();
+    let mut needs_suggestions = bench.engine.needs_suggestions();
     loop {
-        hungry.borrow_and_update();
+        needs_suggestions.borrow_and_update();
         for need in bench.needs().await {
             let left = points + 1 - need.next_index;
             let found = counted(&need, left.min(need.count as u64));
@@ -43,7 +43,7 @@ async fn count(bench: Arc<Bench>, points: u64) {
                 bench.engine.command("", Command::ExhaustSpace { sweep: sweep_id(), history: need.history }).await.unwrap();
             }
         }
-        hungry.changed().await.unwrap();
+        needs_suggestions.changed().await.unwrap();
     }
 }
 
@@ -64,7 +64,7 @@ async fn with_news() -> Bench {
 async fn a_call_waits_for_a_suggestion_that_rests_on_what_was_known_when_it_came() {
     let bench = with_news().await;
     let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         let need = bench.needs().await.pop().unwrap();
@@ -79,7 +79,7 @@ async fn a_call_waits_for_a_suggestion_that_rests_on_what_was_known_when_it_came
 async fn after_the_patience_an_older_suggestion_is_good_enough() {
     let bench = with_news().await;
     let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         bench.pass(PATIENCE).await;
@@ -111,7 +111,7 @@ async fn a_grid_is_tried_once_each_by_many_agents() {
 async fn a_call_waits_until_a_suggestion_is_there() {
     let bench = Bench::with_sweep(MemoryStore::new()).await;
     let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         bench.feed().await;
@@ -123,7 +123,7 @@ async fn a_call_waits_until_a_suggestion_is_there() {
 async fn a_call_is_answered_when_its_wait_is_over() {
     let bench = Bench::with_sweep(MemoryStore::new()).await;
     let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(*bench.engine.next_tick().borrow(), Some(LONG));
@@ -138,7 +138,7 @@ async fn who_has_gone_away_gets_no_run() {
     {
         let call = bench.acquire("a", LONG);
         tokio::pin!(call);
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::select! {
                 _ = &mut call => panic!("there is no run yet"),
                 () = tokio::task::yield_now() => {}
@@ -157,7 +157,7 @@ async fn a_paused_sweep_hands_out_nothing_and_an_ended_one_says_so() {
     set(SweepAction::Pause).await.unwrap();
     assert_eq!(bench.acquire("a", Duration::ZERO).await, Ok(Acquired::Wait("the sweep is paused".to_owned())));
     let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         set(SweepAction::Resume).await.unwrap();
@@ -193,7 +193,7 @@ async fn the_search_is_never_asked_twice_about_one_history() {
 }
 
 #[tokio::test]
-async fn a_bayesian_search_is_asked_anew_when_a_run_has_ended() {
+async fn a_bayesian_search_is_asked_again_when_a_run_has_ended() {
     let bench = Bench::over(MemoryStore::new());
     bench.create(spec(Method::Bayes)).await;
     bench.register("a").await;
@@ -201,7 +201,7 @@ async fn a_bayesian_search_is_asked_anew_when_a_run_has_ended() {
     assert_eq!(need.count, 1);
     bench.engine.offer(counted(&need, 2)).await.unwrap();
     let Ok(Acquired::Assigned(first)) = bench.acquire("a", Duration::ZERO).await else { panic!("no run") };
-    assert!(bench.needs().await.is_empty(), "one lies ready");
+    assert!(bench.needs().await.is_empty(), "one is ready");
     bench.report("a", &first.attempt, 0.5).await.unwrap();
     assert!(bench.needs().await.is_empty(), "nothing has ended");
     bench.succeed("a", &first.attempt).await.unwrap();
@@ -278,7 +278,7 @@ async fn an_agent_that_waits_gets_a_run_as_soon_as_it_is_offered_and_no_search_i
     bench.create(spec(Method::External)).await;
     bench.register("a").await;
     let (acquired, ()) = tokio::join!(bench.acquire("a", LONG), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         assert!(bench.needs().await.is_empty());

@@ -1,4 +1,4 @@
-//! What is acknowledged is there after a crash, and what failed was never there.
+//! Acknowledged changes survive a crash; failed ones have no effect.
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! Who falls silent loses what it holds; who does not, does not.
+//! An agent that stops reporting loses its attempts; others keep theirs.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 
-use sweep_lifecycle::command::{Offered, Refusal, SweepAction, Told};
+use sweep_lifecycle::command::{Offered, Refusal, SweepAction, TellOutcome};
 use sweep_lifecycle::state::{AttemptState, RunState};
 
 use super::*;
@@ -136,7 +136,7 @@ async fn a_program_that_asked_is_forgotten_soon_unless_it_holds_a_run() {
     assert!(alive("idle").await && alive("busy").await);
     bench.pass(Duration::from_secs(1)).await;
     assert!(!alive("idle").await && alive("busy").await, "the run of the other one takes as long as it takes");
-    let told = Command::Tell { attempt: attempt(1, 1), told: Told::Value(0.5), metrics: BTreeMap::new() };
+    let told = Command::Tell { attempt: attempt(1, 1), told: TellOutcome::Value(0.5), metrics: BTreeMap::new() };
     bench.engine.command("", told).await.unwrap();
     bench.pass(Duration::from_secs(300)).await;
     assert!(!alive("busy").await);
@@ -150,7 +150,7 @@ async fn a_program_that_waits_is_told_when_its_sweep_is_paused() {
     let register = Command::RegisterAgent { agent: agent("a"), sweep: sweep_id(), info, attempts: Vec::new() };
     bench.engine.command("", register).await.unwrap();
     let (acquired, paused) = tokio::join!(bench.acquire("a", Duration::from_secs(60)), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         bench.engine.command("", Command::SetSweep { sweep: sweep_id(), action: SweepAction::Pause }).await

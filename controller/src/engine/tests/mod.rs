@@ -23,7 +23,7 @@ use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
 use super::options::PATIENCE;
-use super::{Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, Terms, Wish};
+use super::{AcquireRequest, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, Terms};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
 /// What tests wait for.
@@ -34,7 +34,7 @@ pub(crate) struct EngineStats {
     /// Requests that wait for the engine now.
     pub(crate) queued_requests: u64,
     /// Calls that wait for a run.
-    pub(crate) parked_acquires: u64,
+    pub(crate) waiting_acquires: u64,
 }
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
         EngineStats {
             commits: *self.shared.commits.borrow(),
             queued_requests: (self.requests.max_capacity() - self.requests.capacity()) as u64,
-            parked_acquires: self.shared.figures.parked.load(Ordering::Relaxed),
+            waiting_acquires: self.shared.figures.waiting_calls.load(Ordering::Relaxed),
         }
     }
 }
@@ -89,7 +89,7 @@ impl Bench {
         self.join.stop().await.unwrap();
     }
 
-    /// What needs suggestions now.
+    /// Returns the present needs for suggestions.
     async fn needs(&self) -> Vec<Need> {
         self.engine.needs(vec![], SweepId(String::new()), 9).await.unwrap()
     }
@@ -175,8 +175,8 @@ fn options(clock: &Arc<ManualClock>) -> EngineOptions {
     EngineOptions { clock: Arc::<ManualClock>::clone(clock), events_per_image: 3, ..EngineOptions::new(terms) }
 }
 
-pub(crate) fn wish(name: &str, wait: Duration) -> Wish {
-    Wish { agent: agent(name), sweep: sweep_id(), code_version: String::new(), wait }
+pub(crate) fn wish(name: &str, wait: Duration) -> AcquireRequest {
+    AcquireRequest { agent: agent(name), sweep: sweep_id(), code_version: String::new(), wait }
 }
 
 pub(crate) fn sweep_id() -> SweepId {

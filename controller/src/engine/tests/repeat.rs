@@ -83,7 +83,7 @@ async fn a_repeat_of_a_waiting_acquire_takes_its_place() {
     let bench = Bench::with_sweep(MemoryStore::new()).await;
     let acquire = || bench.engine.acquire("r1", wish("a", LONG));
     let (first, second, ()) = tokio::join!(acquire(), acquire(), async {
-        while bench.engine.stats().parked_acquires == 0 {
+        while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
         bench.feed().await;

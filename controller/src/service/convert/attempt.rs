@@ -1,4 +1,4 @@
-//! What agents say of attempts, and what they are told.
+//! Converts agents' reports on attempts, and the answers to them.
 
 use sweep_lifecycle::command::{AttemptResult, Directive};
 use sweep_lifecycle::event::MetricPoint;
@@ -53,7 +53,7 @@ pub(in crate::service) fn attempt_result(result: i32, failure: Option<v1::Failur
         Ok(Ending::Cancelled) => Ok(AttemptResult::Stopped(StopKind::Cancel)),
         Ok(Ending::Preempted) => Ok(AttemptResult::Preempted),
         Ok(Ending::Returned) => Ok(AttemptResult::Returned),
-        Ok(Ending::Unspecified) | Err(_) => Err(invalid(format!("result {result} says nothing of how the attempt ended"))),
+        Ok(Ending::Unspecified) | Err(_) => Err(invalid(format!("result {result} does not state how the attempt ended"))),
     }
 }
 
@@ -87,7 +87,7 @@ pub(in crate::service) fn metric_point(point: MetricPoint) -> v1::MetricPoint {
     v1::MetricPoint { name: point.name, step: point.step, wall_ms: point.wall.0, value: point.value }
 }
 
-/// What the controller wants of an attempt.
+/// The directive of the controller for an attempt.
 pub(in crate::service) fn directive(directive: Directive) -> v1::Directive {
     let (kind, reason) = match directive {
         Directive::Continue => (Kind::Continue, String::new()),
@@ -98,7 +98,7 @@ pub(in crate::service) fn directive(directive: Directive) -> v1::Directive {
     v1::Directive { kind: kind.into(), reason }
 }
 
-/// What an agent that asked for a run gets.
+/// The answer to an agent that asked for a run.
 pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
     let next = match acquired {
         Acquired::Assigned(assignment) => Next::Assignment(v1::Assignment {
@@ -122,7 +122,7 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
     v1::AcquireResponse { next: Some(next) }
 }
 
-/// What an attempt of the past was told.
+/// Converts the record of a past attempt.
 pub(in crate::service) fn assignment_of(row: &RunRow, attempt: AttemptRef, sweep_seed: u64) -> v1::Assignment {
     v1::Assignment {
         sweep_id: attempt.sweep.0,
@@ -169,6 +169,14 @@ mod tests {
             (failure.kind, failure.blame),
             (FailureKind::Other(UnknownWord::new("melted")), Blame::Other(UnknownWord::new("provider")))
         );
+    }
+
+    #[test]
+    fn the_old_word_for_external_is_read() {
+        for word in ["external", "nobody"] {
+            assert_eq!(from_failure(failure("lost", word)).unwrap().blame, Blame::External);
+        }
+        assert_eq!(serde_json::to_value(Blame::External).unwrap(), "external");
     }
 
     #[test]

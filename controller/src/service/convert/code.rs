@@ -14,7 +14,7 @@ const NOTES_MAX: usize = 20;
 /// How many outputs are named beside a version.
 const OUTPUTS_MAX: usize = 50;
 
-/// What an agent says of its code, checked against the limits: the version, and what is known of it. Its patch goes another way.
+/// An agent's description of its code, checked against the limits. The patch travels separately.
 pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAbout), Status> {
     let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: _, outputs } =
         code.ok_or_else(|| invalid("code is missing"))?;
@@ -31,8 +31,8 @@ pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAb
     Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes, prefix, outputs }))
 }
 
-/// What is known of a version beside what the sweep says.
-pub(in crate::service) struct Known<'a> {
+/// Facts about a version that are not in the sweep.
+pub(in crate::service) struct VersionFacts<'a> {
     /// There is a snapshot of it.
     pub(in crate::service) kept: bool,
     /// It is kept how it differs from its commit.
@@ -45,14 +45,14 @@ pub(in crate::service) struct Known<'a> {
     pub(in crate::service) names: &'a [String],
 }
 
-/// What a sweep knows of a version, as the wire has it. `agents` are those that have it.
+/// Converts a code version to its wire form. `agents` are those that have it.
 pub(in crate::service) fn code_version(
     number: u32,
     version: CodeVersion,
     host: String,
     counts: &CodeCounts,
     agents: Vec<String>,
-    known: &Known<'_>,
+    known: &VersionFacts<'_>,
 ) -> v1::CodeVersion {
     let CodeVersion { version, about, agent, since, mark } = version;
     let same_as = match &mark {

@@ -1,4 +1,4 @@
-//! What runs are executed in.
+//! Converts environments of runs.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tonic::Status;
 use super::super::limits;
 use super::super::refusal::invalid;
 
-/// What an agent says of where it executes attempts, checked against the limits. Texts that are too long are cut.
+/// Converts an agent's environment and checks it against the limits. Cuts long texts.
 pub(in crate::service) fn environment(environment: Option<v1::Environment>) -> Result<Environment, Status> {
     let v1::Environment { digest, facts, packages, variables, data } = environment.ok_or_else(|| invalid("environment is missing"))?;
     limits::name("environment.digest", &digest)?;

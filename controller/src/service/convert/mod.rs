@@ -9,7 +9,7 @@ mod sweep;
 
 pub(super) use agent::agent;
 pub(super) use attempt::{acquired, assignment_of, attempt_ref, attempt_result, directive, held_attempts, metric_point, points};
-pub(super) use code::{Known, code, code_version};
+pub(super) use code::{VersionFacts, code, code_version};
 pub(super) use environment::{environment, wire_environment};
 pub(super) use run::suggestion;
 pub(super) use run::{run, run_states};

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::super::refusal::invalid;
 use super::from_word;
-use crate::engine::Basis;
+use crate::engine::SweepContext;
 use crate::store::{SweepCounts, SweepRow};
 
 /// A sweep as the wire has it.
@@ -47,7 +47,7 @@ pub(in crate::service) fn sweep_state(row: &SweepRow) -> Result<SweepState, Stat
     from_word("state", &row.state)
 }
 
-/// What a person wants done to a sweep.
+/// The user's request for the state of a sweep.
 pub(in crate::service) fn sweep_action(action: i32) -> Result<SweepAction, Status> {
     match Action::try_from(action) {
         Ok(Action::Pause) => Ok(SweepAction::Pause),
@@ -73,8 +73,8 @@ pub(in crate::service) fn diagnostic(diagnostic: Diagnostic) -> v1::Diagnostic {
     }
 }
 
-/// What agents need to know to execute a sweep's runs.
-pub(in crate::service) fn program(basis: &Basis) -> v1::Program {
+/// Converts the execution spec of a sweep for agents.
+pub(in crate::service) fn program(basis: &SweepContext) -> v1::Program {
     let spec = &basis.spec;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let patterns = spec.metric_patterns.iter();

@@ -54,7 +54,7 @@ pub(super) fn of(parts: &[Part<'_>]) -> u32 {
 pub(super) enum Extent {
     /// All rows.
     All,
-    /// At most so many, each at a random place.
+    /// The greatest number, each at a random place.
     Sample(u32),
 }
 

@@ -1,7 +1,7 @@
 //! The store of a single controller: one SQLite file in WAL mode with `synchronous=FULL`.
 //!
 //! `NORMAL` would lose the last commits at a power cut, which are acknowledged by then. There is one writing connection, owned by
-//! the engine's thread; readers have connections of their own and see whole commits only.
+//! the engine's thread; readers have their own connections and see whole commits only.
 
 mod checksum;
 mod connection;

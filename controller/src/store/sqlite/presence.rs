@@ -31,7 +31,7 @@ struct OpenFile {
     id: (u64, u64),
     /// How long it was when it was last looked at.
     bytes: u64,
-    /// What it may be cut to without harm.
+    /// The length to which it can be cut safely.
     spare_bytes: u64,
 }
 
@@ -82,7 +82,7 @@ impl Presence {
     /// A file became shorter: a person may have cleaned up with SQLite's own tools, which is no harm.
     fn check_cut(&self, index: usize, bytes: u64) -> Result<(), StoreError> {
         let problem = if index == 0 && bytes == 0 {
-            // Whoever opens it now takes it for a new database, and removes the log of the old one.
+            // SQLite would open it as a new database, and remove the log of the old one.
             "it is empty".to_owned()
         } else {
             match open_to_read(&self.database).and_then(|connection| quick_check(&connection)) {

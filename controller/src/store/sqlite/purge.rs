@@ -31,19 +31,19 @@ pub(super) fn note(transaction: &Transaction<'_>, deleted: &[SweepId], pruned: &
     Ok(())
 }
 
-struct Entry {
+struct PurgeEntry {
     id: i64,
     sweep: String,
     /// A run, and the newest of its attempts that were pruned.
     run: Option<(i64, u32)>,
 }
 
-/// Deletes about so many rows. Returns whether there is more to do.
+/// Deletes about `n` rows. Returns whether there is more to do.
 pub(super) fn step(transaction: &Transaction<'_>, rows: usize) -> Result<bool, StoreError> {
     let mut entries = transaction.prepare_cached("SELECT id, sweep, run, attempt FROM purges WHERE cursor IS NULL ORDER BY id LIMIT ?1")?;
     let entries = entries.query_map([ENTRIES], |row| {
         let run = row.get::<_, Option<i64>>(2)?.zip(row.get(3)?);
-        Ok(Entry { id: row.get(0)?, sweep: row.get(1)?, run })
+        Ok(PurgeEntry { id: row.get(0)?, sweep: row.get(1)?, run })
     })?;
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let mut left = rows;
@@ -68,8 +68,8 @@ pub(super) fn step(transaction: &Transaction<'_>, rows: usize) -> Result<bool, S
     Ok(true)
 }
 
-/// Deletes at most so many rows of the tables beside the log. Returns how many it deleted; 0: none were left.
-fn delete_rows(transaction: &Transaction<'_>, Entry { sweep, run, .. }: &Entry, limit: usize) -> Result<usize, StoreError> {
+/// Deletes at most `n` rows of the tables beside the log. Returns how many it deleted; 0: none were left.
+fn delete_rows(transaction: &Transaction<'_>, PurgeEntry { sweep, run, .. }: &PurgeEntry, limit: usize) -> Result<usize, StoreError> {
     let limit = int(limit as u64);
     let (first, last, attempt) = run.map_or((0, i64::MAX, u32::MAX), |(run, attempt)| (run, run, attempt));
     let metrics = "DELETE FROM metrics WHERE (sweep, run, attempt, seq) IN (

@@ -24,7 +24,7 @@ const POINT_BYTES: u64 = 48;
 /// Connections that are kept open for the next question.
 const IDLE_CONNECTIONS_MAX: usize = 4;
 
-/// Answers questions from a SQLite file, on read-only connections of its own.
+/// Answers questions from a SQLite file, on its own read-only connections.
 #[derive(Debug)]
 pub struct SqliteQuery {
     path: PathBuf,
@@ -133,7 +133,7 @@ impl Query for SqliteQuery {
         } else {
             let places: Vec<_> = (0..states.len()).map(|index| format!("?{}", index + 4)).collect();
             values.extend(states.iter().map(|state| text(state)));
-            // Which runs these are stands in the index: SQLite, left alone, looks at the state of each run of the sweep.
+            // The index has these runs: by default, SQLite looks at the state of each run of the sweep.
             format!(
                 "SELECT body FROM runs WHERE sweep = ?1 AND run IN (
                      SELECT run FROM runs INDEXED BY runs_by_state WHERE sweep = ?1 AND run > ?2 AND state IN ({}) ORDER BY run LIMIT ?3)

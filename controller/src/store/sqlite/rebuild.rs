@@ -65,7 +65,7 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    /// Writes the file anew without free pages, where it was made by a version that could not give them back. A full disk leaves it as it is.
+    /// Rewrites the file without free pages, where it was made by a version that could not give them back. A full disk leaves it as it is.
     fn shrink(&self) -> Result<(), StoreError> {
         if self.connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, u32>(0))? == 2 {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Room for the write-ahead log, made before it is needed.
 //!
 //! A commit that overwrites what is already there is on the disk in about half the time of one that makes the file longer, since the file
-//! system has nothing of its own to write down then. SQLite goes round in its log from one checkpoint to the next, but the first time it
+//! system has no metadata to write then. SQLite goes round in its log from one checkpoint to the next, but the first time it
 //! would make it longer with each commit.
 
 use std::fs::{File, OpenOptions};

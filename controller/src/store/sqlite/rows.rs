@@ -11,13 +11,13 @@ use crate::store::{Batch, RunRow, StoreError};
 const TABLES: [(&str, &str); 4] = [("sweeps", "sweep"), ("runs", "run"), ("agents", "agent"), ("environments", "environment")];
 
 /// The columns of a query table.
-struct Columns {
+struct TableColumns {
     keys: Vec<String>,
     /// All but the body, which has fields that may lag behind.
     compared: Vec<String>,
 }
 
-impl Columns {
+impl TableColumns {
     fn of(connection: &Connection, table: &str) -> Result<Self, StoreError> {
         let mut statement = connection.prepare("SELECT name, pk FROM pragma_table_info(?1) ORDER BY pk = 0, pk, cid")?;
         let columns = statement.query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?)))?;
@@ -49,7 +49,7 @@ pub(super) fn differing_columns(connection: &Connection, rows: &Batch) -> Result
     let mut problems = Vec::new();
     for (table, name) in TABLES {
         // A database of an earlier format has fewer tables and columns.
-        let columns = Columns::of(connection, table)?;
+        let columns = TableColumns::of(connection, table)?;
         if columns.keys.is_empty() {
             continue;
         }

@@ -18,11 +18,11 @@ use crate::store::{AgentRow, Batch, MetricRow, StoreError, SweepRow};
 
 /// The structure of a database up to this size is checked as a whole, which takes a few milliseconds.
 const STRUCTURE_BYTES_MAX: u64 = 16 << 20;
-/// Of the log, so many events are read.
+/// Events of the log that are read.
 const EVENTS: i64 = 1000;
-/// Of each table whose rows have checksums, so many rows are read.
+/// Rows that are read of each table with checksums.
 const ROWS: u32 = 200;
-/// Of a large database, so many pages are looked at.
+/// Pages of a large database that are checked.
 const PAGES: u64 = 1000;
 /// SQLite's default, and ours.
 const PAGE_BYTES: u64 = 4096;

@@ -18,7 +18,7 @@ use super::values::count;
 use super::write::{read_events, stale_rows};
 use crate::store::{AgentRow, Batch, Block, ImageHead, RunRow, StaleRows, StoreError, SweepRow};
 
-/// What the metric points of an attempt come to, in whatever order they are read.
+/// The digest of the metric points of an attempt, independent of their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PointsDigest {
     /// How many there are.

@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS purges_by_cursor ON purges (cursor, id);
 CREATE INDEX IF NOT EXISTS events_deleting ON events (seq) WHERE type IN ('sweep_deleted', 'runs_pruned');
 ";
 
-/// What is looked at without the bodies of rows. `cause` and `host` are those of the last failure of a failed run.
+/// Columns that are read without the bodies of rows. `cause` and `host` are those of the last failure of a failed run.
 const COLUMNS: &str = "
 ALTER TABLE runs ADD COLUMN code TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN cause TEXT;

@@ -20,7 +20,7 @@ use crate::store::{
 /// Replies are kept this long: no caller repeats a request after a day.
 const REPLIES_KEPT_HOURS: u32 = 48;
 
-/// Old replies are thrown away once in so many commits.
+/// Commits between deletions of old replies.
 const COMMITS_BETWEEN_PRUNES: u64 = 4096;
 
 /// How often the last commit is read back.
@@ -36,7 +36,7 @@ pub struct SqliteStore {
     commits: u64,
     /// The disk was full when it was opened: the next commit raises the format.
     pub(super) has_old_format: bool,
-    /// What is watched while it is open; `None` for a connection that has no file.
+    /// The file that is watched while it is open; `None` for a connection that has no file.
     watched: Option<Watched>,
 }
 
@@ -148,7 +148,7 @@ pub(super) fn event_at(connection: &Connection, seq: i64) -> Result<Option<Recor
 fn event_of(row: &Row<'_>) -> Result<Recorded, StoreError> {
     let (seq, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
     let damaged = |reason: &str| StoreError::Damaged(format!("event {seq} of the log is damaged: {reason}"));
-    let text = |index| row.get_ref(index)?.as_str().map_err(|_| damaged("it is no text"));
+    let text = |index| row.get_ref(index)?.as_str().map_err(|_| damaged("it is not text"));
     let (body, sum) = (text(2)?, row.get_ref(3)?.as_blob().unwrap_or_default());
     if sum != checksum(seq, at_ms, body) {
         return Err(damaged("its checksum does not fit"));
@@ -169,7 +169,7 @@ impl SqliteStore {
         (pragma("journal_mode"), synchronous)
     }
 
-    /// Lets the file grow to so many pages only, as a full disk does.
+    /// Limits the file to a number of pages, as a full disk does.
     pub(super) fn limit_pages(&self, pages: Option<u32>) {
         let pages = pages.unwrap_or(u32::MAX - 1);
         self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
@@ -290,7 +290,7 @@ fn append_events(transaction: &Transaction<'_>, mut seq: i64, events: &[Recorded
     Ok((seq, last))
 }
 
-/// Not `REPLACE`, which deletes a row and inserts it anew: an update leaves indices alone whose columns stay as they are, and pages that do not change, so
+/// Not `REPLACE`, which deletes a row and inserts it again: an update leaves indices alone whose columns stay as they are, and pages that do not change, so
 /// that a commit has fewer pages to wait for.
 pub(super) fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     let mut put = transaction.prepare_cached(

@@ -1,4 +1,4 @@
-// Agents that are set aside can be let back.
+// Readmits quarantined agents.
 
 import { readmit } from "./actions.js";
 

@@ -95,7 +95,7 @@ export async function importance(place, effects) {
   const wide = Math.max(place.clientWidth - IMPORTANCE_MARGINS, 2 * DIRECTION);
   const range = [0, (widest || 1) * Math.max(1.4, wide / (wide - DIRECTION))];
   const annotations = directions.map((effect) => ({ x: 1, xref: "paper", xanchor: "right", y: plain(effect.parameter), text: effect.direction, showarrow: false, font: { color: color("soft") } }));
-  await draw(place, [trace], { annotations, showlegend: false, xaxis: { title: { text: "share of what is seen, %" }, range: range.map((end) => 100 * end) }, yaxis: { type: "category" }, margin: { l: 110, r: 15, t: 10, b: 40 } });
+  await draw(place, [trace], { annotations, showlegend: false, xaxis: { title: { text: "share of variation, %" }, range: range.map((end) => 100 * end) }, yaxis: { type: "category" }, margin: { l: 110, r: 15, t: 10, b: 40 } });
 }
 
 // One metric of one attempt.

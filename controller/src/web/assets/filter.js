@@ -1,7 +1,7 @@
 // The language in which runs are chosen: `val_loss < 0.3 and optimizer = adam and not state = failed`.
 //
 // expression = all ("or" all)*      all = one ("and"? one)*      one = "not" one | "(" expression ")" | name operator value | word
-// A word alone is searched for in everything that a run has. Names and values with spaces stand in quotes.
+// A word alone is searched for in everything that a run has. Names and values with spaces are quoted.
 
 const TOKEN = /\s*(?:"([^"]*)"|(<=|>=|!=|=|<|>|~|\(|\))|([^\s"()<>=!~]+))/y;
 

@@ -24,7 +24,7 @@ export function learnt(place, selection, analysis) {
   }
   if (analysis.failing) say("region", "Where it fails", analysis.failing);
   const matters = [...analysis.effects].sort((a, b) => b.share - a.share).filter((effect) => effect.share >= 0.05).slice(0, 4);
-  if (matters.length) say("matters", "What matters", matters.map((effect) => `${inert(effect.parameter)} ${percent(effect.share)}${effect.share_deviation ? ` ± ${percent(effect.share_deviation)}` : ""}${effect.direction ? ` (${effect.direction})` : ""}`).join(", "));
+  if (matters.length) say("matters", "Parameter importance", matters.map((effect) => `${inert(effect.parameter)} ${percent(effect.share)}${effect.share_deviation ? ` ± ${percent(effect.share_deviation)}` : ""}${effect.direction ? ` (${effect.direction})` : ""}`).join(", "));
   if (analysis.agreements.length) say("agreement", "The code", ...analysis.agreements.map((one) => agreement(sweep.metric, one)));
   const advice = analysis.advice ?? [];
   const goesOn = sweep.state === "running" || sweep.state === "paused";

@@ -1,4 +1,4 @@
-// Parallel coordinates on canvases of our own: plotly's need WebGL, which machines without a graphics card draw slowly, and cannot be brushed from the keyboard.
+// Parallel coordinates on our own canvases: plotly's need WebGL, which machines without a graphics card draw slowly, and cannot be brushed from the keyboard.
 //
 // Every run is a line through its parameters to its objective. Runs are drawn once, faintly; those that are chosen are drawn above them, batched by
 // colour. Of many, a brush shows evenly chosen ones at once and the rest when it rests, a part in each frame: the hand never waits for the picture.
@@ -175,7 +175,7 @@ export class Parallel {
 
   // Axes have names that can be focused: arrows move the range, with shift its upper end, Escape clears it.
   label() {
-    // New runs bring the names anew: who is at one of them stays there.
+    // New runs rebuild the names: the focus stays on the same name.
     const focused = [...this.names.children].find((name) => name === document.activeElement)?.dataset.key;
     this.names.replaceChildren(
       ...this.axes.map((axis) => {

@@ -9,7 +9,7 @@ let loading = null;
 
 function library() {
   loading ??= new Promise((resolve, reject) => {
-    // It sets styles through an element of its own, which it takes if it is there.
+    // It sets styles through its own element, which it takes if it is there.
     const script = document.createElement("script");
     script.src = new URL("plotly.min.js", import.meta.url).href;
     script.onload = () => resolve(globalThis.Plotly);
@@ -21,7 +21,7 @@ function library() {
 
 const CONFIG = { displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"], showTips: false };
 
-// Draws a chart, or draws it anew.
+// Draws or redraws a chart.
 export async function draw(place, traces, layout = {}) {
   const plotly = await library();
   await turn();

@@ -1,4 +1,4 @@
-// What if: bounds on metrics, and which run is the best within them. Asks nobody: the last values of all metrics are here.
+// Constraint explorer: bounds on metrics, and the best run within them. Works on the page: it has the last values of all metrics.
 
 import { element, inert, number } from "./format.js";
 

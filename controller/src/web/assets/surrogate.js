@@ -1,4 +1,4 @@
-// What the model of the search believes along one parameter or over two: mean, uncertainty, runs, and where runs fail.
+// The surrogate model along one parameter or over two: mean, uncertainty, runs, and where runs fail.
 
 import { call } from "./api.js";
 import { color, element, label, number, plain } from "./format.js";

@@ -9,7 +9,7 @@ const AXIS = 26;
 
 const COLORS = { finished: "good", stopped: "warn", failed: "bad", lost: "bad", cancelled: "soft", preempted: "warn", returned: "soft", running: "accent", assigned: "accent" };
 
-// Puts attempts that overlap into lanes of their own.
+// Puts attempts that overlap into their own lanes.
 function lanes(attempts) {
   const ends = [];
   for (const attempt of attempts.sort((a, b) => a.from - b.from)) {

@@ -156,7 +156,7 @@ proptest! {
     #[test]
     fn whatever_a_space_becomes_nothing_beside_it_is_suggested(spaces in prop::collection::vec(any_space(), 2..4), seed in 0..1000_u64) {
         use crate::space::revision::carry;
-        use crate::space::{Origins, Place};
+        use crate::space::{Origins, ConfigLocation};
 
         let mut carried: Vec<(Config, f64)> = Vec::new();
         for (edit, space) in spaces.iter().enumerate() {
@@ -173,9 +173,9 @@ proptest! {
                 .zip(1..)
                 .filter_map(|((config, value), index)| {
                     let (config, outside) = match space.locate(config.clone()) {
-                        Place::Inside(config) => (config, false),
-                        Place::Outside(config) => (config, true),
-                        Place::Nowhere => return None,
+                        ConfigLocation::Inside(config) => (config, false),
+                        ConfigLocation::Outside(config) => (config, true),
+                        ConfigLocation::Nowhere => return None,
                     };
                     Some(Observation { outside, ..Observation::new(index, config, Outcome::Value(*value)) })
                 })

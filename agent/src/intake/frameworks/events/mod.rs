@@ -47,7 +47,7 @@ impl EventFile {
         let mut samples = Vec::new();
         for content in self.records.push(bytes) {
             // A record that cannot be decoded holds no scalar.
-            let Ok(event) = Event::decode(&content[..]) else { continue };
+            let Ok(event) = TensorflowEvent::decode(&content[..]) else { continue };
             for value in event.summary.into_iter().flat_map(|summary| summary.value) {
                 let plugin = value.plugin();
                 self.has_hparams |= plugin == HPARAMS;
@@ -62,21 +62,21 @@ impl EventFile {
 
 /// `tensorflow.Event`, as far as it matters.
 #[derive(Clone, PartialEq, Message)]
-struct Event {
+struct TensorflowEvent {
     #[prost(int64, tag = "2")]
     step: i64,
     #[prost(message, optional, tag = "5")]
-    summary: Option<Summary>,
+    summary: Option<SummaryMessage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Summary {
+struct SummaryMessage {
     #[prost(message, repeated, tag = "1")]
-    value: Vec<Value>,
+    value: Vec<TensorValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+struct TensorValue {
     #[prost(string, tag = "1")]
     tag: String,
     #[prost(float, optional, tag = "2")]
@@ -118,7 +118,7 @@ struct Tensor {
     halves: Vec<i32>,
 }
 
-impl Value {
+impl TensorValue {
     fn plugin(&self) -> &str {
         let plugin = self.metadata.as_ref().and_then(|metadata| metadata.plugin_data.as_ref());
         plugin.map_or("", |plugin| &plugin.plugin_name)
@@ -189,13 +189,13 @@ pub(crate) mod tests {
     use super::records::framed;
     use super::*;
 
-    fn event(step: i64, value: Value) -> Vec<u8> {
-        framed(&Event { step, summary: Some(Summary { value: vec![value] }) }.encode_to_vec())
+    fn event(step: i64, value: TensorValue) -> Vec<u8> {
+        framed(&TensorflowEvent { step, summary: Some(SummaryMessage { value: vec![value] }) }.encode_to_vec())
     }
 
     /// Returns the record of a scalar in the first encoding.
     pub(crate) fn scalar(tag: &str, step: i64, value: f32) -> Vec<u8> {
-        event(step, Value { tag: tag.to_owned(), simple_value: Some(value), ..Value::default() })
+        event(step, TensorValue { tag: tag.to_owned(), simple_value: Some(value), ..TensorValue::default() })
     }
 
     fn plugin(name: &str) -> Option<Metadata> {
@@ -204,11 +204,14 @@ pub(crate) mod tests {
 
     /// Returns the record of a value that only describes hyperparameters.
     pub(crate) fn hparams() -> Vec<u8> {
-        event(0, Value { tag: "_hparams_/session_start_info".to_owned(), metadata: plugin(HPARAMS), ..Value::default() })
+        event(0, TensorValue { tag: "_hparams_/session_start_info".to_owned(), metadata: plugin(HPARAMS), ..TensorValue::default() })
     }
 
     fn tensor(tag: &str, plugin_name: Option<&str>, tensor: Tensor) -> Vec<u8> {
-        event(3, Value { tag: tag.to_owned(), tensor: Some(tensor), metadata: plugin_name.and_then(plugin), ..Value::default() })
+        event(
+            3,
+            TensorValue { tag: tag.to_owned(), tensor: Some(tensor), metadata: plugin_name.and_then(plugin), ..TensorValue::default() },
+        )
     }
 
     fn read(bytes: &[u8]) -> Vec<(String, f64)> {

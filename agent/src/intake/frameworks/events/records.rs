@@ -12,7 +12,7 @@ const RECORD_BYTES_MAX: u64 = 1 << 20;
 /// No file is longer than this, so a record that claims to be is damaged, whatever its checksum says.
 const FILE_BYTES_MAX: u64 = i64::MAX as u64;
 
-/// So many bytes are waited for behind zeros; where as many came, the zeros are a hole in the file.
+/// Bytes to wait for behind zeros; after as many, the zeros are a hole in the file.
 const ZEROS_MAX: usize = 4 << 20;
 
 /// Collects bytes until a record is complete.

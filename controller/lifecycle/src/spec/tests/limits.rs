@@ -19,6 +19,6 @@ fn of_very_many_mistakes_the_first_are_told_and_the_rest_counted() {
 #[test]
 fn a_mapping_s_own_keys_win_over_merged_ones_and_the_first_merged_wins() {
     let text = "{a: &a {k: 1, l: 1}, b: &b {k: 2, m: 2}, c: {<<: [*a, *b], l: 3, n: 3, l: 4}}";
-    let json = yaml::read(text, &mut diagnostic::Report::default()).expect("YAML").to_value().to_json();
+    let json = yaml::read(text, &mut diagnostic::DiagnosticReport::default()).expect("YAML").to_value().to_json();
     assert_eq!(json["c"], serde_json::json!({"n": 3, "l": 4, "k": 1, "m": 2}));
 }

@@ -1,4 +1,4 @@
-//! What a sweep file says and its author probably does not mean.
+//! Warnings about keys of a sweep file that its author probably did not intend.
 
 use super::super::{Severity, example_configuration, parameter_summaries, parse};
 use super::errors;

@@ -2,13 +2,13 @@
 
 use sweep_lifecycle::lease::Mono;
 
-use super::assignment::{Acquired, Wish};
+use super::assignment::{AcquireRequest, Acquired};
 use super::request::Answer;
 
 /// A call that wants a run.
-pub(super) struct Parked {
+pub(super) struct WaitingCall {
     pub(super) request_id: String,
-    pub(super) wish: Wish,
+    pub(super) wish: AcquireRequest,
     pub(super) until: Mono,
     /// How many observations a suggestion has to rest on, and until when one that rests on fewer is not good enough.
     pub(super) fresh: (u64, Mono),
