@@ -1232,9 +1232,8 @@ fn run_importance() -> Option<(Case, [String; 2])> {
     // The program waits in place of training.
     let agents = ["none.yaml", "hb.yaml"].map(|file| {
         let (id, _) = case.create(file);
-        let mut agent = case.sweep(&["agent", &id, "--slots", "6"]);
-        agent.env("NAP", "0.1");
-        (id, case.bench.start_command(agent))
+        let agent = case.start_agent(&id, &["--slots", "6"]);
+        (id, agent)
     });
     let ids = agents.each_ref().map(|(id, _)| id.clone());
     let ended =
