@@ -7,6 +7,7 @@ mod black_hole;
 mod browser;
 mod cancel;
 mod capture;
+mod cases;
 mod code;
 mod code_change;
 mod connections;
