@@ -20,7 +20,7 @@ pub enum Notice {
     Note(String),
 }
 
-/// What came of the agent's work.
+/// The outcome of the agent's work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentSummary {
     /// Runs that ended as finished.

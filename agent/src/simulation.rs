@@ -51,11 +51,11 @@ pub trait World: Send + Sync {
 
 /// The programs of all machines: like real ones they go on when their agent is killed.
 #[derive(Clone, Debug, Default)]
-pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>, Arc<Shared>);
+pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>, Arc<SimulatedPrograms>);
 
 /// What concerns all programs.
 #[derive(Debug, Default)]
-struct Shared {
+struct SimulatedPrograms {
     /// How many running programs agents have signalled.
     signals: AtomicU64,
     /// Programs that were started while another one wrote their checkpoint folder.
@@ -219,17 +219,17 @@ pub async fn run(
     interrupts: mpsc::Receiver<Interrupt>,
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
-    let executor = Arc::new(Machine { host: host.to_owned(), world, processes });
+    let executor = Arc::new(SimulatedMachine { host: host.to_owned(), world, processes });
     crate::session::run(Surroundings { host: host.to_owned(), controller, executor }, options, interrupts, notices).await
 }
 
-struct Machine {
+struct SimulatedMachine {
     host: String,
     world: Arc<dyn World>,
     processes: Processes,
 }
 
-impl Executor for Machine {
+impl Executor for SimulatedMachine {
     fn execute<'a>(
         &'a self,
         job: &'a Job,
@@ -277,7 +277,7 @@ impl Executor for Machine {
     }
 }
 
-impl Machine {
+impl SimulatedMachine {
     /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end before.
     async fn enter(&self, job: &Job, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Result<Option<Fence>, AttemptOutcome>> {
         if crate::weakness::has(Weakness::OpenFence) {

@@ -423,7 +423,7 @@ impl Working {
         Ok((taken, repositories))
     }
 
-    /// git on the user's files with an index, objects and configuration of our own.
+    /// git on the user's files with our own index, objects and configuration.
     fn git(&self) -> Command {
         let mut git = private_git();
         git.current_dir(&self.root).env("GIT_WORK_TREE", &self.root).env("GIT_INDEX_FILE", self.private.join("index"));

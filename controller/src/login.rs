@@ -39,7 +39,7 @@ impl Logins {
     /// Sessions are signed with a key that follows from `token`.
     pub fn new(token: &Token) -> Self {
         let derived = |purpose: &str| Sha256::new().chain_update(purpose).chain_update(token.reveal()).finalize();
-        // Cookies know no ports: each controller of a machine has a name of its own.
+        // Cookies know no ports: each controller of a machine has its own name.
         let cookie = format!("sweep_session_{}", hex::encode(&derived("sweep cookie name ")[..4]));
         Self { key: derived("sweep session key ").into(), codes: Mutex::default(), cookie }
     }

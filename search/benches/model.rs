@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use sweep_search::bench::Bench;
+use sweep_search::bench::ModelBench;
 use sweep_search::space::unit_cube::UnitCube;
 
 use history::History;
@@ -27,7 +27,7 @@ fn fit(criterion: &mut Criterion) {
     // The search learns hyperparameters from no more runs than these.
     for size in SIZES.into_iter().filter(|(runs, _)| *runs <= 100) {
         let history = History::new(size.0, size.1);
-        let bench = Bench::new(&history.space, &history.observations);
+        let bench = ModelBench::new(&history.space, &history.observations);
         group.bench_function(id(size), |bencher| bencher.iter(|| black_box(&bench).fit()));
     }
 }
@@ -36,7 +36,7 @@ fn posterior(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("posterior");
     for size in SIZES {
         let history = History::new(size.0, size.1);
-        let bench = Bench::new(&history.space, &history.observations);
+        let bench = ModelBench::new(&history.space, &history.observations);
         let theta = theta(size.1);
         group.bench_function(id(size), |bencher| bencher.iter(|| black_box(&bench).posterior(&theta)));
     }
@@ -48,7 +48,7 @@ fn predict(criterion: &mut Criterion) {
         let (history, elsewhere) = (History::new(size.0, size.1), History::new(size.0 + POINTS, size.1));
         let cube = UnitCube::new(&history.space);
         let points: Vec<_> = elsewhere.observations[size.0..].iter().map(|seen| cube.point_of(&seen.config)).collect();
-        let bench = Bench::new(&history.space, &history.observations);
+        let bench = ModelBench::new(&history.space, &history.observations);
         let posterior = bench.posterior(&theta(size.1)).expect("there is noise");
         group.bench_function(id(size), |bencher| bencher.iter(|| posterior.predict(black_box(&points))));
     }
@@ -58,7 +58,7 @@ fn learn(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("learn");
     for size in SIZES {
         let history = History::new(size.0, size.1);
-        let bench = Bench::new(&history.space, &history.observations);
+        let bench = ModelBench::new(&history.space, &history.observations);
         // Dropping a model of many runs takes time that no suggestion waits for.
         group.bench_function(id(size), |bencher| bencher.iter_with_large_drop(|| black_box(&bench).learn()));
     }
@@ -68,7 +68,7 @@ fn maximize(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("maximize");
     for size in SIZES {
         let history = History::new(size.0, size.1);
-        let bench = Bench::new(&history.space, &history.observations);
+        let bench = ModelBench::new(&history.space, &history.observations);
         let learnt = || bench.learn().expect("there is enough to learn from");
         group.bench_function(id(size), |bencher| bencher.iter_batched_ref(learnt, |model| bench.maximize(model), BatchSize::PerIteration));
     }

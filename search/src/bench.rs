@@ -20,7 +20,7 @@ const FLOOR: f64 = 1.0;
 
 /// Observations, ready to be learnt from.
 #[derive(Debug)]
-pub struct Bench<'a> {
+pub struct ModelBench<'a> {
     cube: UnitCube<'a>,
     observations: &'a [Observation],
     geometry: Arc<Geometry>,
@@ -34,7 +34,7 @@ pub struct BenchPosterior(gp::posterior::Posterior);
 /// Everything that is learnt for a suggestion.
 pub struct BenchModel(bayes::Model);
 
-impl<'a> Bench<'a> {
+impl<'a> ModelBench<'a> {
     /// Looks at observations whose values are to be minimised.
     pub fn new(space: &'a Space, observations: &'a [Observation]) -> Self {
         let cube = UnitCube::new(space);

@@ -84,7 +84,7 @@ pub(crate) const ACQUISITION: AcquisitionTuning = AcquisitionTuning {
 /// The points before there is a model.
 #[derive(Debug)]
 pub(crate) struct StartupTuning {
-    /// Points for each dimension, as one in so many. One a dimension: 0.25 against 0.22 after 25 runs with one worker; 1.6: 0.31 against 0.25.
+    /// Dimensions for each point. One a dimension: 0.25 against 0.22 after 25 runs with one worker; 1.6: 0.31 against 0.25.
     pub(crate) dimensions_per_point: usize,
     /// The fewest points.
     pub(crate) points_min: usize,
@@ -131,11 +131,11 @@ pub(crate) struct TransferTuning {
     pub(crate) scales: (f64, f64),
     /// The newest code is probed where older code has this many values for each probe.
     pub(crate) values_per_probe: usize,
-    /// Probes are among the best of the older points: one in so many.
+    /// Probes are among the best of the older points: one in this number.
     pub(crate) probed_share: usize,
     /// The number of results of the newest code after which every other suggestion rests on them alone. From the third, eighth or 12th on: no better.
     pub(crate) alone_from: usize,
-    /// One suggestion in so many has `exploration_weight_after_change`. None, or every other one that rests on older code: no better.
+    /// One suggestion in this number has `exploration_weight_after_change`. None, or every other one that rests on older code: no better.
     pub(crate) explore_every: usize,
 }
 
@@ -176,11 +176,11 @@ pub(crate) struct EffortTuning {
     pub(crate) climbers: (f64, usize),
     /// Draws of the chain that are thrown away at first. Longer chains: no better.
     pub(crate) burn_in: usize,
-    /// One draw of the chain in so many is kept.
+    /// One draw of the chain in this number is kept.
     pub(crate) thinning: usize,
     /// The hyperparameters are learnt from no more observations than this.
     pub(crate) learnt_from_max: usize,
-    /// One member in so many gives a rough score.
+    /// One member in this number gives a rough score.
     pub(crate) members_per_rough_one: usize,
     /// Candidates that look promising by their rough score and are scored in full.
     pub(crate) finalists: usize,

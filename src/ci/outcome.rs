@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sweep_proto::v1::{Attempt, Run, Sweep};
 
-/// What came of a sweep.
+/// The outcome of a sweep.
 #[derive(Clone, Debug)]
 pub(crate) struct SweepOutcome {
     /// The sweep as the controller last said it.
@@ -31,7 +31,7 @@ pub(crate) enum SweepRunEnd {
     Interrupted,
 }
 
-/// What the outcome means to a CI system; the worst that applies.
+/// The verdict for a CI system; the worst that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CiVerdict {
     /// All is well.

@@ -145,7 +145,7 @@ fn is_maximized(args: &GateArgs, sweep: &Sweep) -> Result<bool> {
     }
 }
 
-/// What is known of the best configuration of a sweep: its repeats, or what the model expects.
+/// Results of the best configuration of a sweep: its repeats, or the model's prediction.
 async fn of_sweep(client: &mut Client, sweep: &Sweep, metric: Option<&str>) -> Result<ComparedSide> {
     let none = || CommandError::input(format!("no run of sweep {} has a result that counts", sweep.id));
     let best = queries::best_run(client, sweep).await?.ok_or_else(none)?;

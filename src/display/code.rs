@@ -219,7 +219,7 @@ pub(super) fn newer_best(sweep: &Sweep, versions: &[CodeVersion], best_run: &Run
     format!("  of code version {old}; the best of version {new}: {} = {}\n", printable(&sweep.metric), best(newer))
 }
 
-/// Who had a version first, and when.
+/// The first agent with a version, and the time.
 fn seen(version: &CodeVersion) -> (String, String) {
     let host = match version.host.as_str() {
         // Of what came with imported runs nobody has the code.

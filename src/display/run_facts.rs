@@ -41,7 +41,7 @@ pub(super) fn flatten(above: &str, value: &Value, parts: &mut Vec<(String, Strin
     }
 }
 
-/// What people say of a run, in a line; empty: nothing.
+/// Returns the annotation of a run, in a line; empty without one.
 pub(crate) fn said(run: &Run) -> String {
     let tags: Vec<_> = run.tags.iter().map(|tag| format!("#{}", printable(tag))).collect();
     let parts = [if run.pinned { "pinned".to_owned() } else { String::new() }, tags.join(" "), printable(&run.note)];
@@ -69,7 +69,7 @@ pub(super) fn rounded(deviation: f64) -> f64 {
     format!("{deviation:.1e}").parse().unwrap_or(deviation)
 }
 
-/// What names of metrics begin with that an agent measures.
+/// The prefix of metrics that an agent measures.
 const SYSTEM: &str = "system/";
 
 /// Returns the metrics of an attempt by name: its program's own, and those that its agent has measured.

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, Ended, Running, finish, has_python, requires, wait_for};
+use crate::harness::{Bench, CommandResult, Running, finish, has_python, requires, wait_for};
 
 const REQUIREMENTS: &str = "tests/it/requirements-cases.txt";
 
@@ -121,7 +121,7 @@ impl Case {
     }
 
     /// Runs `sweep …` in the folder of the case.
-    fn run(&self, arguments: &[&str]) -> Ended {
+    fn run(&self, arguments: &[&str]) -> CommandResult {
         finish(self.sweep(arguments))
     }
 

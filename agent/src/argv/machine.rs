@@ -1,6 +1,6 @@
-//! What building a command may know of the machine.
+//! The facts about the machine that building a command uses.
 
-/// What building a command may know of the machine.
+/// The facts about the machine that building a command uses.
 pub(crate) trait Machine {
     /// The value of a variable of the agent's own environment.
     fn variable(&self, name: &str) -> Option<String>;

@@ -30,10 +30,10 @@ pub(super) const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// How long good-byes may take.
 pub(super) const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// So many programs in a row that could not be started mean that this machine is no good for the sweep.
+/// The number of programs in a row that could not be started after which this machine is unfit for the sweep.
 pub(super) const STARTS_FAILED_MAX: u32 = 3;
 
-/// How long an agent that was told to leave tries to say what became of its runs, once their programs have ended.
+/// How long an agent that was told to leave tries to report the outcome of its runs, once their programs have ended.
 pub(super) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How far the agent was told to leave.
@@ -136,7 +136,7 @@ impl Session {
         refused.message.clone()
     }
 
-    /// Returns what becomes of a program whose agent has died.
+    /// Returns the policy for a program whose agent has died.
     pub(super) fn alone(&self) -> Alone {
         let end_after = |patience| Alone::EndAfter { lock: self.handover.lock().to_owned(), patience };
         if self.options.ends_alone {

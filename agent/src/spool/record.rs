@@ -7,14 +7,14 @@ use std::os::unix::fs::FileExt;
 use prost::Message;
 use sweep_proto::v1::{FinishAttemptRequest, MetricPoint, ReportMetricsRequest};
 
-/// How many readings of each of the program's files were taken in, counted anew where the program begins a file anew.
+/// How many readings of each of the program's files were taken in, counted from zero where the program restarts a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Of its output.
     pub(crate) output: u64,
     /// Of the file that `SWEEP_METRICS` names.
     pub(crate) metrics: u64,
-    /// Of what W&B's library has written.
+    /// Readings of the files of W&B's library.
     pub(crate) wandb: u64,
     /// Of the files that frameworks write.
     pub(crate) frameworks: u64,

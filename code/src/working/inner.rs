@@ -10,7 +10,7 @@ use crate::error::CodeError;
 use crate::git::{feed, line, output, paths};
 use crate::private_file;
 
-/// How deep repositories may lie in one another.
+/// The maximum depth of nested repositories.
 const DEPTH_MAX: u32 = 4;
 
 impl Working {
@@ -46,7 +46,7 @@ impl Working {
         for path in repositories {
             let name = path.escape_ascii().to_string();
             if self.depth >= DEPTH_MAX {
-                notes.push(format!("{name}: not part of the code version, since so many repositories lie in one another"));
+                notes.push(format!("{name}: not part of the code version, since repositories are nested too deep"));
                 continue;
             }
             let known = self.inner.iter().position(|(known, _)| known == path).map(|index| self.inner.swap_remove(index).1);

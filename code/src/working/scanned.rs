@@ -1,4 +1,4 @@
-//! What was found when contents were looked at for secrets.
+//! The results of the search for secrets in contents.
 
 use std::collections::BTreeMap;
 

@@ -59,9 +59,9 @@ pub enum Acquired {
 /// An agent's wish for a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AcquireRequest {
-    /// Who wants it.
+    /// The agent that asks.
     pub agent: AgentId,
-    /// Of which sweep.
+    /// The sweep.
     pub sweep: SweepId,
     /// The code the agent has; empty where it does not say.
     pub code_version: String,

@@ -93,7 +93,7 @@ pub struct EngineJoin {
     ended: oneshot::Receiver<Result<(), StoreError>>,
 }
 
-/// What makes an engine go.
+/// The parts that drive an engine.
 pub struct Driver {
     writer: Writer,
     end: oneshot::Sender<Result<(), StoreError>>,

@@ -38,13 +38,13 @@ impl Default for Terms {
 /// How the engine works.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// How long it waits for whom.
+    /// Timeouts by recipient of the wait.
     pub terms: Terms,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// The id that a log without one is given; `None`: it stays without.
     pub controller: Option<String>,
-    /// After so many events the store keeps an image of the state: a start reads at most about as many again.
+    /// The number of events after which the store keeps an image of the state: a start reads at most about as many again.
     pub events_per_image: u64,
     /// A guard that is missing.
     #[cfg(feature = "simulation")]

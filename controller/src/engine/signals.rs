@@ -1,4 +1,4 @@
-//! What the engine shows without being asked.
+//! The state that the engine publishes without a request.
 
 use std::sync::Arc;
 #[cfg(test)]
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::changes::RowChanges;
 use super::holds::WriterHolds;
 
-/// What the writer counts and notes.
+/// Counters and records of the writer.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     /// Calls that wait for a run, for tests that wait for them.

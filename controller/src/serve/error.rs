@@ -14,7 +14,7 @@ pub enum ServeError {
     Held {
         /// The directory.
         dir: PathBuf,
-        /// What the lock file says: `process 4711 (127.0.0.1:7433)`.
+        /// The text of the lock file: `process 4711 (127.0.0.1:7433)`.
         holder: String,
     },
     /// The port cannot be had.
@@ -41,7 +41,7 @@ pub enum ServeError {
     DatabaseLost {
         /// Where it was.
         database: PathBuf,
-        /// What is there now.
+        /// The present content.
         found: &'static str,
         /// The file that shows it.
         evidence: PathBuf,

@@ -26,10 +26,10 @@ use crate::service::json;
 use crate::token::TokenHashes;
 use crate::web;
 
-/// What browsers write; bits behind the last byte are passed over.
+/// The form that browsers write; bits behind the last byte are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// What the paths of all our services begin with.
+/// The prefix of the paths of all our services.
 pub(super) const SERVICES: &str = "/sweep.v1.";
 
 /// Which callers are let in.

@@ -24,7 +24,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// How long the next piece of a bundle may take to come.
 const PIECE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// So many versions are named that a bundle may build on.
+/// The number of versions that are named as bases of a bundle.
 const BASES_MAX: usize = 5;
 
 impl Services {
@@ -64,7 +64,7 @@ impl Services {
         self.take_in_bundle(header, parts).await
     }
 
-    /// Takes in the bundle of a version that a sweep will name. It is known by what it holds: whatever becomes of the sweep, it costs space and
+    /// Takes in the bundle of a version that a sweep will name. It is identified by its content: even without the sweep, it costs space and
     /// nothing else. Returns as [`Services::receive_code`] does.
     pub(super) async fn stage(&self, mut parts: Streaming<v1::PushCodeRequest>) -> Result<Option<u64>, Status> {
         let header = header(&mut parts).await?;

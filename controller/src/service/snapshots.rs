@@ -12,7 +12,7 @@ use tonic::Status;
 use super::refusal::invalid;
 use super::uploads::Upload;
 
-/// So many are packed or unpacked at once, and so many come over the network.
+/// The number that is packed or unpacked at once, and the number that arrives over the network at once.
 const PACKED_AT_ONCE: usize = 2;
 const COMING_AT_ONCE: usize = 16;
 /// Looks at what is kept that are done at once, and work with git of any kind that is done or waits for its turn: what comes on top is refused.
@@ -20,7 +20,7 @@ const LOOKS_AT_ONCE: usize = 2;
 const WAITING_MAX: usize = 256;
 /// How names of bundles begin that come or go.
 const PASSING: &str = "bundle-";
-/// So many versions are compared with the one before, at most; and so many comparisons are remembered.
+/// The maximum number of versions that are compared with the one before; and the number of comparisons that are remembered.
 const CHANGES_SHOWN_MAX: usize = 50;
 const CHANGES_KNOWN_MAX: usize = 1000;
 
@@ -32,7 +32,7 @@ pub struct Snapshots {
     looks: Arc<Semaphore>,
     pub(super) packing: Arc<Semaphore>,
     pub(super) coming: Arc<Semaphore>,
-    /// Versions that are taken in now, each by one call: others wait for what becomes of it.
+    /// Versions that are taken in now, each by one call: others wait for its outcome.
     incoming: Arc<Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>>,
     /// How versions differ, which never changes.
     changes: Arc<Mutex<BTreeMap<(String, String), Changes>>>,
@@ -66,7 +66,7 @@ impl Snapshots {
         self.in_turn(&self.looks, look).await
     }
 
-    /// Works with git, in turn with others. Work that has begun keeps its turn to its end, whatever becomes of its call.
+    /// Works with git, in turn with others. Work that has begun keeps its turn to its end, even if its call is dropped.
     pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         turns: &Arc<Semaphore>,

@@ -7,9 +7,9 @@ use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Failure, RevisionEffect};
 use sweep_search::why::Why;
 
-/// So many bytes of the beginning of an attempt's output are kept.
+/// Bytes of the beginning of an attempt's output that are kept.
 pub const LOG_HEAD_BYTES: u64 = 10 * 1024 * 1024;
-/// At least so many bytes of its end are kept.
+/// Bytes of its end that are kept at least.
 pub const LOG_TAIL_BYTES: u64 = 1024 * 1024;
 /// No output is longer.
 const LOG_OFFSET_MAX: u64 = i64::MAX as u64;

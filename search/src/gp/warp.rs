@@ -15,7 +15,7 @@ pub(crate) struct Warp {
     deviation: f64,
 }
 
-/// The floor bounds a value that may be better than it was predicted: at most so much nearer to it.
+/// The floor bounds a value that may be better than it was predicted: at most this factor nearer to it.
 const NEAREST: f64 = 0.1;
 /// A value with more variance than this says nothing.
 const VARIANCE_MAX: f64 = 1e4;

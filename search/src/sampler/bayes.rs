@@ -155,7 +155,7 @@ fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggestion> {
         .filter(|seen| !history.is_newest(&seen.code_version) && !seen.outside)
         .filter(|seen| seen.violations.iter().flatten().all(|violation| *violation <= 0.0));
     let mut older: Vec<(f64, &Observation)> = older.filter_map(|seen| Some((value(seen)?, seen))).collect();
-    // Where every run has code of its own, nothing would be tried but probes.
+    // Where every run has its own code, nothing would be tried but probes.
     if code.newest() == 0 || had >= code.probes || older.len() < TRANSFER.values_per_probe * code.probes * code.newest() {
         return Vec::new();
     }

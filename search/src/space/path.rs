@@ -1,4 +1,4 @@
-//! Where a parameter stands in a configuration.
+//! The place of a parameter in a configuration.
 
 use serde::{Deserialize, Serialize};
 

@@ -44,7 +44,7 @@ const SKILL_VALUES_MAX: usize = 100;
 const SKILL_VALUES_MIN: usize = 20;
 const NOISE_SHARE_MIN: f64 = 0.05;
 
-/// So many deviations to each side hold a value with a probability of 95 %.
+/// The number of deviations to each side that hold a value with a probability of 95 %.
 const SURE: f64 = 1.96;
 
 /// An observation that the members have seen.

@@ -1,4 +1,4 @@
-//! What a report says besides what its runs say.
+//! The content of a report besides the table of runs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,10 +19,10 @@ pub(crate) struct Reproduce {
     pub(crate) best: Option<String>,
 }
 
-/// What a sweep's report says beside what its runs say.
+/// The content of a sweep's report besides its runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Learnt {
-    /// What the search has learnt.
+    /// The analysis by the search.
     pub(crate) analysis: AnalyzeSweepResponse,
     /// The versions of the code.
     pub(crate) versions: Vec<CodeVersion>,
@@ -46,13 +46,13 @@ impl Learnt {
 /// A picture in a report.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
-    /// What it shows.
+    /// Its content.
     pub(crate) caption: String,
     /// Where it lies, seen from the report.
     pub(crate) address: String,
 }
 
-/// What was spent.
+/// The resources that were used.
 pub(super) struct Budget<'a> {
     pub(super) attempts: usize,
     /// Summed over all attempts.

@@ -3,7 +3,7 @@
 use console::{measure_text_width, truncate_str};
 use ratatui::style::{Color, Modifier, Style};
 
-/// What a picture depends on besides the model.
+/// The settings of a picture besides the model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DrawOptions {
     pub(crate) color: bool,

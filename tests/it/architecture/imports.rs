@@ -20,7 +20,7 @@ const REEXPORTS_MAX: usize = 10;
 /// The names that a file uses.
 #[derive(Default)]
 struct File {
-    /// The names that its `use` declarations bring in, with the paths that they stand for.
+    /// The names that its `use` declarations bring in, with their paths.
     scope: BTreeMap<String, Module>,
     /// Those of `scope` that it re-exports.
     reexports: BTreeSet<String>,
@@ -226,7 +226,7 @@ fn leaves(tokens: &[String], prefix: &[String]) -> Vec<(String, Module)> {
     vec![(alias.or(path.last()).cloned().unwrap_or_default(), path)]
 }
 
-/// Returns a path from the root of the crate; `None` if it leads elsewhere. It stands in `inline` modules within the file.
+/// Returns a path from the root of the crate; `None` if it leads elsewhere. It is in `inline` modules within the file.
 fn absolute(path: &[String], module: &[String], inline: usize, file: &File, modules: &BTreeSet<Module>) -> Option<Module> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {

@@ -8,7 +8,7 @@ use regex::Regex;
 /// A fenced block of a page.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// What follows the opening fence: `console`, `console norun`.
+    /// The text behind the opening fence: `console`, `console norun`.
     pub(super) info: String,
     pub(super) text: String,
     /// The line before it, where that is the end of a comment.

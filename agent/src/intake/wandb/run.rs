@@ -36,7 +36,7 @@ pub(crate) struct WandbUpdate {
     pub(crate) readings: Vec<Reading>,
     /// What a person should know.
     pub(crate) complaint: Option<String>,
-    /// What a person should know of the program, once for all its runs.
+    /// A remark on the program, once for all its runs.
     pub(crate) remark: Option<String>,
     /// There may be more to read at once.
     pub(crate) more: bool,

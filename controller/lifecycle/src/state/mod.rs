@@ -190,7 +190,7 @@ impl Sweep {
         self.revisions.get((revision as usize).wrapping_sub(1)).map_or(&self.spec, |revision| &revision.spec)
     }
 
-    /// Says where a run is in the newest space; `None`: nobody knows.
+    /// Says where a run is in the newest space; `None`: unknown.
     pub fn placed<'a>(&self, run: &'a Run) -> Option<PlacedRun<'a>> {
         placed(&self.revisions, run)
     }

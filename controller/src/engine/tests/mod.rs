@@ -26,7 +26,7 @@ use super::options::PATIENCE;
 use super::{AcquireRequest, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, Terms};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
-/// What tests wait for.
+/// The state that tests wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EngineStats {
     /// Commits since the start.

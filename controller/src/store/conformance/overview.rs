@@ -1,4 +1,4 @@
-//! What pages and commands show of a sweep at a glance: failures by their cause, thinned curves, the best runs, and totals.
+//! The overview of a sweep for pages and commands: failures by their cause, thinned curves, the best runs, and totals.
 
 use std::collections::BTreeMap;
 

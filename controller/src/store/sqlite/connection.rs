@@ -18,7 +18,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages that the write-ahead log may hold before they are copied into the database: 16 MB. A page that changed many times is copied once.
 pub(super) const CHECKPOINT_PAGES: u32 = 4096;
 
-/// What is left of the write-ahead log once it has been copied, in bytes: a first image of a large state makes it long.
+/// The size of the write-ahead log once it has been copied, in bytes: a first image of a large state makes it long.
 pub(super) const JOURNAL_SIZE_LIMIT: u32 = 64 * 1024 * 1024;
 
 /// Pages that the writer keeps in memory, as a negative number of KiB. What it changes lies at the ends of the tables.
@@ -76,7 +76,7 @@ CREATE TABLE replies (
 CREATE INDEX replies_by_time ON replies (at_ms);
 ";
 
-/// What a database of an earlier version of the program lacks: added beside what there is, which that version goes on understanding.
+/// Tables that a database of an earlier version lacks: added beside the others, so that this version still reads it.
 const ADDED: &str = "
 CREATE TABLE IF NOT EXISTS environments (
     sweep TEXT NOT NULL,
