@@ -183,14 +183,14 @@ fn prose(code: &str) -> Vec<(usize, String)> {
             let closing = format!("\"{}", &opening[1]);
             let end = start + rest[start..].find(&closing).expect("a raw string ends");
             (start, end, end + closing.len())
-        } else if rest.starts_with('"') {
+        } else if let Some(behind) = rest.strip_prefix('"') {
             let mut is_escaped = false;
             let is_end = |(_, c): &(usize, char)| {
                 let ends = *c == '"' && !is_escaped;
                 is_escaped = *c == '\\' && !is_escaped;
                 ends
             };
-            let end = 1 + rest[1..].char_indices().find(is_end).map_or(rest.len() - 1, |(end, _)| end);
+            let end = 1 + behind.char_indices().find(is_end).map_or(rest.len() - 1, |(end, _)| end);
             (1, end, end + 1)
         } else {
             let length = quoted.find(rest).map_or_else(|| rest.chars().next().map_or(1, char::len_utf8), |quoted| quoted.len());

@@ -57,7 +57,7 @@ impl Columns {
             let u = self.geometry.at(entry, point);
             match axis {
                 CoordinateColumn::Ordered(column) | CoordinateColumn::Nominal(column) | CoordinateColumn::ConditionalNominal(column) => {
-                    column.push(u)
+                    column.push(u);
                 }
                 CoordinateColumn::ConditionalOrdered { cosines, sines, centred: column } => {
                     let (cosine, sine) = on_circle(u);

@@ -271,7 +271,7 @@ impl Files {
             match self.ranks.choose(&file) {
                 Choice::Read => self.read_wandb(file.path, file.rank, seen),
                 Choice::LeftOut => {
-                    self.write(&JournalEntry { opened: Some(wandb_file(&file.path, file.rank, true)), ..JournalEntry::default() })
+                    self.write(&JournalEntry { opened: Some(wandb_file(&file.path, file.rank, true)), ..JournalEntry::default() });
                 }
             }
             return;

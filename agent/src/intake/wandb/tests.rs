@@ -103,7 +103,7 @@ async fn files_of_another_form_are_named() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "1", b"something else");
     let (readings, complaints) = all(&mut of(folder.path()), true).await;
-    assert!(readings.is_empty() && complaints[0].contains("run-1.wandb is not in the form"), "{complaints:?}");
+    assert!(readings.is_empty() && complaints[0].contains("run-1.wandb is not in a known format"), "{complaints:?}");
     let mut damaged = frames::file(&[logged(0, &[("loss", "1")])]);
     damaged[20] ^= 1;
     write(folder.path(), "1", &damaged);
