@@ -174,7 +174,7 @@ impl Engine {
     /// As [`Engine::command`], of an attempt that the log has as the caller does.
     ///
     /// # Errors
-    /// [`Refusal::UnknownAttempt`], [`Refusal::MissingPoints`]: it does not. And see [`EngineError`].
+    /// [`UnknownAttempt`](sweep_lifecycle::command::Refusal::UnknownAttempt), [`MissingPoints`](sweep_lifecycle::command::Refusal::MissingPoints): it does not. And see [`EngineError`].
     pub async fn command_behind(&self, request_id: &str, fence: AttemptFence, command: Command) -> Result<Reply, EngineError> {
         let request_id = request_id.to_owned();
         self.ask(|reply| EngineRequest::Command { request_id, fence, command: Box::new(command), reply }).await?
