@@ -221,6 +221,12 @@ pub(super) fn failure(
     AttemptFailure { kind, blame, message, exit_code, signal, output_tail: output.tail(), evidence: String::new() }
 }
 
+/// Returns the failure of an attempt whose last output could not be written: metrics that it printed may be missing.
+pub(super) fn unwritten(exit: Option<Exit>, output: &OutputExcerpt) -> AttemptFailure {
+    let message = "the end of its output could not be written; is the disk with its folder full?".to_owned();
+    failure("output", "machine", message, exit, output)
+}
+
 fn judge_success(evidence: &FailureEvidence<'_>) -> Option<Judgement> {
     let objective = evidence.objective;
     if objective.is_empty() {

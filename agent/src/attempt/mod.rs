@@ -415,7 +415,8 @@ impl AttemptState {
         if self.phase != Phase::Draining {
             return Vec::new();
         }
-        let failure = self.overdue.clone().or_else(|| self.unwritten()).or_else(|| self.judge());
+        let failure =
+            self.overdue.clone().or_else(|| self.is_unwritten.then(|| blame::unwritten(self.exit, &self.output))).or_else(|| self.judge());
         self.conclude(failure, now)
     }
 
@@ -476,12 +477,6 @@ impl AttemptState {
     }
 
     /// Returns why a program that ended by itself has failed, `None` if it has not.
-    /// Metrics that were printed may be missing.
-    fn unwritten(&self) -> Option<AttemptFailure> {
-        let message = "the end of its output could not be written down; is the disk with its folder full?".to_owned();
-        self.is_unwritten.then(|| blame::failure("output", "machine", message, self.exit, &self.output))
-    }
-
     fn judge(&self) -> Option<AttemptFailure> {
         // Without an exit status it was stuck in the kernel and given up.
         let exit = self.exit.unwrap_or(Exit::Signal(9));

@@ -63,6 +63,13 @@ fn status_0_with_the_objective_is_success() {
 }
 
 #[test]
+fn output_that_cannot_be_written_fails_even_a_good_end_and_blames_the_machine() {
+    let failure = failure(vec![metric("loss", 0.5), Input::Unwritten], Exit::Code(0));
+    assert_eq!((failure.kind, failure.blame, failure.exit_code), ("output", "machine", Some(0)));
+    assert!(failure.message.contains("is the disk with its folder full?"), "{}", failure.message);
+}
+
+#[test]
 fn each_bad_end_has_its_kind() {
     let line = |text: &str| Input::Line(text.to_owned());
     let out_of_memory = || line("RuntimeError: CUDA out of memory. Tried to allocate 2 GiB");

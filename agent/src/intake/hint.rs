@@ -19,7 +19,7 @@ static VALUE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("it is a valid expression")
 });
 
-/// What MLflow prints at the end of a run: the server, then the place on its page.
+/// The line that MLflow prints at the end of a run: the server, then the path of its page.
 static SERVER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"View run .* at: (https?://[^\s#]*[^\s#/])/?#/experiments/").expect("it is a valid expression"));
 

@@ -13,13 +13,13 @@ pub(crate) struct Output {
     log: Tail,
     origins: Tail,
     streams: StreamOrigins,
-    /// How much of the log was read.
+    /// Bytes of the log that were read.
     length: u64,
     /// By stream.
     readers: [OutputReader; 2],
 }
 
-/// What a look at the output brought.
+/// New output of a program.
 #[derive(Debug, Default)]
 pub(crate) struct OutputUpdate {
     /// What was printed.

@@ -43,7 +43,7 @@ pub(crate) struct Chunk {
     pub(crate) position: Position,
 }
 
-/// What is read on to while names wait.
+/// The number of samples up to which a file is read while names are undecided.
 const SAMPLES_MAX: usize = 100_000;
 
 /// A file.
